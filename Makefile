@@ -1,0 +1,40 @@
+# make demo | test | lint | bench | test-oldest: each builds its environment first (delete .venv to start afresh).
+#   TORCH   what to install as torch, e.g.  make test TORCH=torch==2.13.0
+#   PYTHON  the Python that makes the environment, >= 3.10
+#   ARGS    more arguments for pytest, e.g. make test ARGS="--slow -k weights"
+PYTHON ?= python3
+TORCH ?= torch
+FIXTURES ?= ../shared/reference/fixtures
+BIN := .venv/bin
+
+.PHONY: demo test lint bench test-oldest
+
+demo: .venv/.installed-demo
+	$(BIN)/esg demo
+
+test: .venv/.installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.installed-test
+	$(BIN)/python -m benchmarks.parity $(FIXTURES)
+	$(BIN)/python -m benchmarks.fusion --megapixels 24 --queries 100
+	$(BIN)/python -m benchmarks.end_to_end
+
+test-oldest: .venv-oldest/.installed
+	.venv-oldest/bin/python -m pytest $(ARGS)
+
+.venv/.installed-%: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install $(TORCH)
+	$(BIN)/pip install -e ".[$*]"
+	touch $@
+
+.venv-oldest/.installed: pyproject.toml tests/oldest.txt
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install -c tests/oldest.txt -e ".[test]"
+	touch $@

@@ -1,0 +1,54 @@
+"""ESG takes a photo apart into its entities.
+
+The names below are loaded on first use, so `import esg` is quick and brings no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .draw import overlay
+    from .entities import EntityMap
+    from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
+    from .images import read_image
+    from .segmenter import EntitySegmenter
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "EntityMap": ".entities",
+    "EntitySegmenter": ".segmenter",
+    "EsgError": ".errors",
+    "ImageError": ".errors",
+    "InputError": ".errors",
+    "OutputError": ".errors",
+    "WeightsError": ".errors",
+    "overlay": ".draw",
+    "read_image": ".images",
+}
+
+__all__ = [
+    "EntityMap",
+    "EntitySegmenter",
+    "EsgError",
+    "ImageError",
+    "InputError",
+    "OutputError",
+    "WeightsError",
+    "overlay",
+    "read_image",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""CropFormer: views, model, fusion and the published checkpoints (Qi et al., ICCV 2023)."""

@@ -1,0 +1,180 @@
+"""The published checkpoints: their key names in ours, strict both ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from ..errors import WeightsError
+from .config import PRESETS, CropFormerConfig
+from .model import CropFormer
+
+_ATTENTION = r"(in_proj_weight|in_proj_bias|out_proj\.weight|out_proj\.bias)"
+_PIXEL = r"sem_seg_head\.pixel_decoder\."
+_QUERY = r"sem_seg_head\.predictor\."
+
+RENAMES: tuple[tuple[str, str], ...] = (
+    # Swin
+    (r"backbone\.patch_embed\.proj\.", r"backbone.patch_embed."),
+    (r"backbone\.patch_embed\.norm\.", r"backbone.patch_norm."),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.norm([12])\.", r"backbone.stages.\1.blocks.\2.norm\3."),
+    (
+        r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.attn\.relative_position_bias_table",
+        r"backbone.stages.\1.blocks.\2.attention.bias_table",
+    ),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.attn\.(qkv|proj)\.", r"backbone.stages.\1.blocks.\2.attention.\3."),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc1\.", r"backbone.stages.\1.blocks.\2.mlp.0."),
+    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc2\.", r"backbone.stages.\1.blocks.\2.mlp.2."),
+    (r"backbone\.layers\.(\d+)\.downsample\.", r"backbone.stages.\1.downsample."),
+    # HorNet
+    (r"backbone\.downsample_layers\.", r"backbone.downsamples."),
+    (r"backbone\.stages\.(\d+)\.(\d+)\.(gamma[12]|norm[12].*)", r"backbone.stages.\1.\2.\3"),
+    (r"backbone\.stages\.(\d+)\.(\d+)\.gnconv\.(proj_in|proj_out)\.", r"backbone.stages.\1.\2.mixer.\3."),
+    (r"backbone\.stages\.(\d+)\.(\d+)\.gnconv\.pws\.", r"backbone.stages.\1.\2.mixer.pointwise."),
+    (r"backbone\.stages\.(\d+)\.(\d+)\.gnconv\.dwconv\.dw\.", r"backbone.stages.\1.\2.mixer.depthwise.local."),
+    (r"backbone\.stages\.(\d+)\.(\d+)\.gnconv\.dwconv\.", r"backbone.stages.\1.\2.mixer.depthwise."),
+    (r"backbone\.stages\.(\d+)\.(\d+)\.pwconv1\.", r"backbone.stages.\1.\2.mlp.0."),
+    (r"backbone\.stages\.(\d+)\.(\d+)\.pwconv2\.", r"backbone.stages.\1.\2.mlp.2."),
+    # Swin and HorNet
+    (r"backbone\.norm(\d)\.", r"backbone.norms.\1."),
+    # ResNet; a stage is called res2 … res5 there
+    (r"backbone\.stem\.conv1\.norm\.", r"backbone.stem.norm."),
+    (r"backbone\.stem\.conv1\.", r"backbone.stem.conv."),
+    *(
+        rule
+        for stage in range(4)
+        for rule in (
+            (rf"backbone\.res{stage + 2}\.(\d+)\.(shortcut|conv\d)\.norm\.", rf"backbone.stages.{stage}.\1.\2.norm."),
+            (rf"backbone\.res{stage + 2}\.(\d+)\.(shortcut|conv\d)\.", rf"backbone.stages.{stage}.\1.\2.conv."),
+        )
+    ),
+    # Pixel decoder
+    (_PIXEL + r"input_proj\.", r"pixel_decoder.input_projs."),
+    (_PIXEL + r"transformer\.level_embed", r"pixel_decoder.level_embed"),
+    (
+        _PIXEL + r"transformer\.encoder\.layers\.(\d+)\.self_attn\.sampling_offsets\.",
+        r"pixel_decoder.layers.\1.attention.offsets.",
+    ),
+    (
+        _PIXEL + r"transformer\.encoder\.layers\.(\d+)\.self_attn\.attention_weights\.",
+        r"pixel_decoder.layers.\1.attention.weights.",
+    ),
+    (
+        _PIXEL + r"transformer\.encoder\.layers\.(\d+)\.self_attn\.(value|output)_proj\.",
+        r"pixel_decoder.layers.\1.attention.\2.",
+    ),
+    (_PIXEL + r"transformer\.encoder\.layers\.(\d+)\.(norm[12]|linear[12])\.", r"pixel_decoder.layers.\1.\2."),
+    (_PIXEL + r"adapter_1\.norm\.", r"pixel_decoder.lateral.norm."),
+    (_PIXEL + r"adapter_1\.", r"pixel_decoder.lateral.conv."),
+    (_PIXEL + r"layer_1\.norm\.", r"pixel_decoder.smooth.norm."),
+    (_PIXEL + r"layer_1\.", r"pixel_decoder.smooth.conv."),
+    (_PIXEL + r"mask_features\.", r"pixel_decoder.mask_features."),
+    # Decoder
+    (
+        _QUERY + r"transformer_cross_attention_layers\.(\d+)\.multihead_attn\." + _ATTENTION,
+        r"decoder.layers.\1.cross_attention.\2",
+    ),
+    (_QUERY + r"transformer_cross_attention_layers\.(\d+)\.norm\.", r"decoder.layers.\1.cross_norm."),
+    (
+        _QUERY + r"transformer_self_attention_layers\.(\d+)\.self_attn\." + _ATTENTION,
+        r"decoder.layers.\1.self_attention.\2",
+    ),
+    (_QUERY + r"transformer_self_attention_layers\.(\d+)\.norm\.", r"decoder.layers.\1.self_norm."),
+    (_QUERY + r"transformer_ffn_layers\.(\d+)\.norm\.", r"decoder.layers.\1.ffn_norm."),
+    (_QUERY + r"transformer_ffn_layers\.(\d+)\.(linear[12])\.", r"decoder.layers.\1.\2."),
+    (_QUERY + r"decoder_norm\.", r"decoder.norm."),
+    (_QUERY + r"query_feat\.weight", r"decoder.query_features"),
+    (_QUERY + r"query_embed\.weight", r"decoder.query_positions"),
+    (_QUERY + r"level_embed\.weight", r"decoder.level_embed"),
+    (_QUERY + r"class_embed\.", r"decoder.class_head."),
+    *((_QUERY + rf"mask_embed\.layers\.{i}\.", rf"decoder.mask_head.{2 * i}.") for i in range(3)),
+    # View association
+    (_QUERY + r"make_3d\.enc_crosattn_3d\.0\.multihead_attn\." + _ATTENTION, r"association.cross_attention.\1"),
+    (_QUERY + r"make_3d\.enc_crosattn_3d\.0\.norm\.", r"association.cross_norm."),
+    (_QUERY + r"make_3d\.enc_selfattn_3d\.0\.self_attn\." + _ATTENTION, r"association.self_attention.\1"),
+    (_QUERY + r"make_3d\.enc_selfattn_3d\.0\.norm\.", r"association.self_norm."),
+    (_QUERY + r"make_3d\.enc_ffn_3d\.0\.norm\.", r"association.ffn_norm."),
+    (_QUERY + r"make_3d\.enc_ffn_3d\.0\.(linear[12])\.", r"association.\1."),
+)
+"""(pattern of a published key or of its beginning, what stands there in ours); the first match wins."""
+
+DROPPED = re.compile(
+    r"criterion(_2d|_3d)?\.empty_weight"  # class weights of the loss
+    r"|pixel_(mean|std)"  # constants of ours (views.py)
+    r"|backbone\.layers\.\d+\.blocks\.\d+\.attn\.(relative_position_index|attn_mask)"  # follow from the window size
+    r"|backbone\..*num_batches_tracked"
+)
+"""Published keys that carry nothing of a model, left out knowingly."""
+
+_RULES = [(re.compile(pattern), replacement) for pattern, replacement in RENAMES]
+
+
+def our_name(official: str) -> str | None:
+    """Our name of a published key; None where the key is unknown or dropped."""
+    if DROPPED.fullmatch(official):
+        return None
+    for pattern, replacement in _RULES:
+        match = pattern.match(official)
+        if match:
+            return match.expand(replacement) + official[match.end() :]
+    return None
+
+
+def is_official(keys: Iterable[str]) -> bool:
+    """Whether the names of a state dict are the published ones."""
+    return any(key.startswith("sem_seg_head.") for key in keys)
+
+
+def convert(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published state dict under our names.
+
+    Raises:
+        WeightsError: there are keys that no published model has; names the first few.
+    """
+    unknown = [key for key in official if not DROPPED.fullmatch(key) and our_name(key) is None]
+    if unknown:
+        raise WeightsError(
+            f"This checkpoint has {_some(unknown)} that no CropFormer or Mask2Former has; use a published EntitySeg file."
+        )
+    named = ((our_name(key), value) for key, value in official.items())
+    return {name: value for name, value in named if name is not None}
+
+
+def fitting_presets(state: Mapping[str, Tensor]) -> list[str]:
+    """Names of the presets whose tensors have exactly the names and shapes of `state` (our names)."""
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    return [name for name, preset in PRESETS.items() if _expected(preset.config) == shapes]
+
+
+def load_strict(model: CropFormer, state: Mapping[str, Tensor], source: str) -> None:
+    """Fills `model` from `state` (our names): every tensor is used once and none of the model's stays unset.
+
+    Raises:
+        WeightsError: names or shapes differ; names the first few and the presets that would fit.
+    """
+    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    given = {key: tuple(value.shape) for key, value in state.items()}
+    if own != given:
+        missing = [key for key in own if key not in given]
+        extra = [key for key in given if key not in own]
+        shaped = [f"{key} {given[key]} instead of {own[key]}" for key in own if key in given and own[key] != given[key]]
+        problems = (("lacks", missing), ("has unknown", extra), ("differs in", shaped))
+        what = "; ".join(f"{verb} {_some(keys)}" for verb, keys in problems if keys)
+        fits = fitting_presets(state)
+        hint = f"it fits the preset {' or '.join(fits)}" if fits else "it fits no preset"
+        raise WeightsError(f"{source} does not fit this model: it {what}; {hint}.")
+    model.load_state_dict({key: value.float() for key, value in state.items()}, strict=True)
+
+
+def _expected(config: CropFormerConfig) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        model = CropFormer(config)
+    return {key: tuple(value.shape) for key, value in model.state_dict().items()}
+
+
+def _some(keys: list[str], limit: int = 3) -> str:
+    more = f" and {len(keys) - limit} more" if len(keys) > limit else ""
+    return ", ".join(keys[:limit]) + more

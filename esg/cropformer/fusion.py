@@ -1,0 +1,239 @@
+"""Fusing the views' masks into one label map at the photo's own size, in bounded memory.
+
+What is computed (paper Sec. 4, "Inference"): for each query and view the mask logits go bilinearly to the padded size, lose
+the padding, go bilinearly to the view's own size in the photo and through a sigmoid; the mean over the views that cover a
+pixel is the query's fused probability there, and above 0.5 it claims the pixel. Of several queries that claim a pixel the
+one with the best class score gets it.
+
+How: both bilinear steps are linear and separable, so on any tile of the photo a view's logits are R · L · Cᵀ, with L the
+few low-resolution logits under the tile. As R and C are convex weights, the extremes of L bound the fused probability on
+the tile, which settles most pairs of query and tile unseen: a query that cannot reach 0.5 is left out, and so is all that
+comes after one that is above 0.5 everywhere. What remains is evaluated best query first until every pixel is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from .views import ViewGeometry
+
+TILE = 128  # photo pixels: a float32 tile stays in a core's cache, and most tiles lie inside one entity
+MARGIN = 1e-5  # far above the float32 rounding of a tile's values against their bounds
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class FusionMode:
+    """Which predictions make the result (paper Table 8b): the decoder level, and the views whose masks are fused."""
+
+    level: Literal["image", "batch"]
+    full: bool
+    crops: bool
+
+
+FUSIONS = {
+    "io": FusionMode("image", full=True, crops=False),
+    "bo": FusionMode("batch", full=True, crops=False),
+    "bc": FusionMode("batch", full=False, crops=True),
+    "boc": FusionMode("batch", full=True, crops=True),
+}
+
+
+def fusion_views(fusion: str, views: int) -> list[int]:
+    """Indices of the views that `fusion` uses out of `views` views, of which the first is the full one.
+
+    Raises:
+        InputError: an unknown mode, or crops are asked for where there are none.
+    """
+    if fusion not in FUSIONS:
+        raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
+    mode = FUSIONS[fusion]
+    indices = [0] * mode.full + list(range(1, views)) * mode.crops
+    if not indices:
+        raise InputError(f"Fusion {fusion!r} uses only the crops, and there are none; use 4 or 8 crops or another fusion.")
+    return indices
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """The fused masks of one photo. "Result order" is by descending class score, ties by lower query index.
+
+    Attributes:
+        labels: (H, W) int32, 0 = no entity, k + 1 = the k-th in result order.
+        queries: (Q,) int64, query index in result order.
+        class_scores: (Q,) float32 in result order.
+        scores: (Q,) float32 in result order: class score × mean over the query's pixels of sigmoid(fused probability).
+            That second sigmoid is the authors' and keeps published thresholds valid. 0 for a query without pixels.
+        areas: (Q,) int64 in result order, pixels.
+    """
+
+    labels: np.ndarray
+    queries: np.ndarray
+    class_scores: np.ndarray
+    scores: np.ndarray
+    areas: np.ndarray
+
+
+def fuse(
+    mask_logits: torch.Tensor, class_scores: torch.Tensor, geometry: ViewGeometry, *, progress: Progress | None = None
+) -> Fusion:
+    """Fuses mask logits of T views into a label map of the photo.
+
+    Runs on the CPU in one thread, wherever the logits are (24 megapixels and 100 queries take about a second), so the
+    same logits give the same result on any number of cores. Beside logits and label map it needs a few megabytes.
+
+    Args:
+        mask_logits: (Q, T, h, w) of any float dtype, over the padded input of the model.
+        class_scores: (Q,) entityness of the queries, 0..1.
+        geometry: the T views.
+        progress: called as `progress(done, total, "fusion")`.
+
+    Raises:
+        InputError: the shapes do not fit each other.
+    """
+    if mask_logits.ndim != 4 or mask_logits.shape[:2] != (len(class_scores), len(geometry)):
+        raise InputError(
+            f"Mask logits of shape {tuple(mask_logits.shape)} do not fit {len(class_scores)} class scores "
+            f"and {len(geometry)} views."
+        )
+    logits = mask_logits.detach().float().cpu().numpy()
+    class_scores = class_scores.detach().float().cpu().numpy()
+    queries = np.argsort(-class_scores, kind="stable")
+    class_scores = class_scores[queries]
+    rows, columns = (_axis_tiles(geometry, axis, logits.shape[2 + axis]) for axis in (0, 1))
+    candidates = _candidates(logits, queries, rows, columns)  # (Q, rows, columns), Q in result order
+
+    labels = np.zeros(geometry.image_size, np.int32)
+    areas = np.zeros(len(queries), np.int64)
+    sums = np.zeros(len(queries), np.float64)
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            ranks = np.flatnonzero(candidates[:, i, j])
+            tile = labels[row.start : row.stop, column.start : column.stop]
+            for rank, area, total in _fuse_tile(tile, logits, ranks, queries, row, column):
+                areas[rank] += area
+                sums[rank] += total
+        if progress is not None:
+            progress(i + 1, len(rows), "fusion")
+    scores = class_scores * (sums / np.maximum(areas, 1)).astype(np.float32)
+    return Fusion(labels, queries, class_scores, scores, areas)
+
+
+@dataclass(frozen=True)
+class _AxisTile:
+    """A range of photo pixels along one axis, and how the views that cover it interpolate there.
+
+    Attributes:
+        start, stop: the range; no view begins or ends inside.
+        views: view index → (range of low-resolution logits, weights (stop - start, length of that range) float32).
+    """
+
+    start: int
+    stop: int
+    views: dict[int, tuple[slice, np.ndarray]]
+
+
+def _axis_tiles(geometry: ViewGeometry, axis: int, low: int) -> list[_AxisTile]:
+    """Cuts an axis (0 = y, 1 = x) of the photo into tiles; `low` = length of the mask logits along it."""
+    spans = [(box[1 - axis], box[3 - axis]) for box in geometry.boxes]
+    taps = [
+        _two_step_taps(low, geometry.padded_size[axis], size[axis], last - first)
+        for (first, last), size in zip(spans, geometry.sizes, strict=True)
+    ]
+    ends = sorted({0, geometry.image_size[axis], *(end for span in spans for end in span)})
+    tiles = []
+    for begin, end in zip(ends, ends[1:], strict=False):
+        parts = -(-(end - begin) // TILE)
+        cuts = [begin + (end - begin) * part // parts for part in range(parts + 1)]
+        for start, stop in zip(cuts, cuts[1:], strict=False):
+            views = {
+                view: _banded(*(values[start - first : stop - first] for values in taps[view]))
+                for view, (first, last) in enumerate(spans)
+                if first <= start and stop <= last
+            }
+            tiles.append(_AxisTile(start, stop, views))
+    return tiles
+
+
+def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bilinear interpolation along one axis, align_corners=False: taps (target, 2) int64 and their weights, float64."""
+    position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0)
+    lower = np.minimum(position.astype(np.int64), source - 1)
+    fraction = position - lower
+    return np.stack([lower, np.minimum(lower + 1, source - 1)], 1), np.stack([1 - fraction, fraction], 1)
+
+
+def _two_step_taps(low: int, padded: int, resized: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """low → padded, cut to resized → target: taps (target, 4) int64 into `low` and their weights, float64."""
+    inner_taps, inner_weights = _taps(low, padded)
+    outer_taps, outer_weights = _taps(resized, target)
+    taps, weights = inner_taps[outer_taps], outer_weights[..., None] * inner_weights[outer_taps]  # (target, 2, 2)
+    return taps.reshape(target, 4), weights.reshape(target, 4)
+
+
+def _banded(taps: np.ndarray, weights: np.ndarray) -> tuple[slice, np.ndarray]:
+    """Taps and weights (n, 4) as the range of logits they reach and a dense (n, length of the range) matrix."""
+    first, last = int(taps.min()), int(taps.max())
+    matrix = np.zeros((len(taps), last + 1 - first))
+    for tap, weight in zip(taps.T, weights.T, strict=True):
+        matrix[np.arange(len(taps)), tap - first] += weight
+    return slice(first, last + 1), matrix.astype(np.float32)
+
+
+def _candidates(
+    logits: np.ndarray, queries: np.ndarray, rows: list[_AxisTile], columns: list[_AxisTile]
+) -> np.ndarray:
+    """Which queries may win pixels of which tile: (Q, rows, columns) bool, Q in the order of `queries`."""
+    shape = (len(queries), len(rows), len(columns))
+    lowest, highest = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for view in range(logits.shape[1]):
+        ys = [i for i, row in enumerate(rows) if view in row.views]
+        xs = [j for j, column in enumerate(columns) if view in column.views]
+        for bound, extreme in ((lowest, np.min), (highest, np.max)):
+            by_row = np.stack([extreme(logits[:, view, rows[i].views[view][0]], 1) for i in ys], 1)
+            by_tile = np.stack([extreme(by_row[..., columns[j].views[view][0]], 2) for j in xs], 2)
+            bound[:, ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1] += np.tanh(by_tile / 2)
+    possible, certain = (highest > -MARGIN)[queries], (lowest > MARGIN)[queries]
+    decided_before = np.cumsum(certain, axis=0) > certain
+    return possible & ~decided_before
+
+
+def _fuse_tile(
+    labels: np.ndarray, logits: np.ndarray, ranks: np.ndarray, queries: np.ndarray, row: _AxisTile, column: _AxisTile
+) -> list[tuple[int, int, float]]:
+    """Paints one tile of `labels` in place with the queries of these `ranks`, best first.
+
+    As sigmoid(x) = (1 + tanh(x/2)) / 2, the fused probability of n views is 1/2 + (sum of tanh(logits/2)) / 2n.
+
+    Returns:
+        (rank, pixels won, sum of sigmoid(fused probability) over them) for each query that won any.
+    """
+    views = [view for view in row.views if view in column.views]
+    won = []
+    undecided = np.ones(labels.shape, bool)
+    for rank in ranks if views else ():
+        total = np.zeros(labels.shape, np.float32)
+        for view in views:
+            (ys, row_weights), (xs, column_weights) = row.views[view], column.views[view]
+            half = row_weights @ (logits[queries[rank], view, ys, xs] @ column_weights.T / 2)
+            total += np.tanh(half, out=half)
+        claimed = (total > 0) & undecided
+        area = np.count_nonzero(claimed)
+        if area:
+            labels += claimed * np.int32(rank + 1)
+            # sigmoid(p) with p = 1/2 + total / 2n
+            total *= 0.25 / len(views)
+            total += 0.25
+            np.tanh(total, out=total)
+            won.append((rank, area, 0.5 * (area + float((total * claimed).sum()))))
+            undecided ^= claimed
+            if not undecided.any():
+                break
+    return won

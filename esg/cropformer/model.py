@@ -1,0 +1,107 @@
+"""CropFormer (Qi et al., ICCV 2023, Sec. 4): one segmentation from the full image and high-resolution crops of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..modeling.mask_decoder import MaskDecoder, Prediction
+from ..modeling.pixel_decoder import PixelDecoder
+from .association import ViewAssociation
+from .config import CropFormerConfig
+
+
+@dataclass(frozen=True)
+class Output:
+    """Predictions at both levels, one a head: before the first decoder layer and after every layer, the last is final.
+
+    Attributes:
+        features: (B, T, C, h, w), mask features P₂ at stride 4.
+        image: predictions U_i of every view by itself, groups of one view: logits (B·T, Q, K + 1).
+        batch: predictions U_b over all views together: logits (B, Q, K + 1); empty without an association.
+    """
+
+    features: Tensor
+    image: list[Prediction]
+    batch: list[Prediction]
+
+
+class CropFormer(nn.Module):
+    """Backbone Θ, pixel decoder, image- and batch-level decoder with shared weights, and the association between them.
+
+    Without association it is the plain Mask2Former of the same sizes.
+    """
+
+    def __init__(self, config: CropFormerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = config.backbone.build()
+        self.pixel_decoder = PixelDecoder(
+            config.backbone.channels,
+            width=config.width,
+            heads=config.heads,
+            points=config.points,
+            layers=config.encoder_layers,
+            ffn=config.encoder_ffn,
+        )
+        self.decoder = MaskDecoder(
+            config.width,
+            heads=config.heads,
+            ffn=config.decoder_ffn,
+            layers=config.decoder_layers,
+            queries=config.queries,
+            classes=config.classes,
+            levels=PixelDecoder.levels,
+        )
+        self.association = (
+            ViewAssociation(config.width, config.heads, config.decoder_ffn) if config.association else None
+        )
+
+    def forward(
+        self,
+        pixels: Tensor,
+        *,
+        batch_level: bool = True,
+        views_at_once: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Output:
+        """Segments B pictures of T views each.
+
+        Args:
+            pixels: (B, T, 3, H, W) float, normalised, the full view first, H and W multiples of 32.
+            batch_level: False leaves out association and batch level.
+            views_at_once: how many of the B·T views go through backbone, pixel decoder and image level together;
+                fewer need less memory, the results are the same. None: all.
+            progress: called with (views done, B·T).
+        """
+        batch, views = pixels.shape[:2]
+        flat = pixels.flatten(0, 1)
+        chunks = []
+        for start in range(0, len(flat), views_at_once or len(flat)):
+            chunks.append(self._image_level(flat[start : start + (views_at_once or len(flat))]))
+            if progress is not None:
+                progress(min(start + (views_at_once or len(flat)), len(flat)), len(flat))
+        levels = [_join(parts).unflatten(0, (batch, views)) for parts in zip(*(chunk[0] for chunk in chunks))]
+        features = _join([chunk[1] for chunk in chunks]).unflatten(0, (batch, views))
+        queries = _join([chunk[2] for chunk in chunks]).unflatten(0, (batch, views))  # (B, T, Q, C)
+        image = [
+            Prediction(_join([head.logits for head in heads]), _join([head.embeddings for head in heads]))
+            for heads in zip(*(chunk[3] for chunk in chunks))
+        ]
+        if self.association is None or not batch_level:
+            return Output(features, image, [])
+        associated = self.association.associate(queries, self.decoder.query_positions)
+        return Output(features, image, self.decoder(levels, features, associated)[1])
+
+    def _image_level(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, Tensor, list[Prediction]]:
+        """(N, 3, H, W) → context levels, mask features, queries (N, Q, C), predictions."""
+        levels, features = self.pixel_decoder(self.backbone(pixels))
+        queries, predictions = self.decoder([level[:, None] for level in levels], features[:, None])
+        return levels, features, queries, predictions
+
+
+def _join(parts: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
+    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]

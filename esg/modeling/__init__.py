@@ -1,0 +1,1 @@
+"""Blocks that CropFormer and GELLA share: attention, backbones, pixel decoder, masked-attention decoder."""

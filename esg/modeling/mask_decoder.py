@@ -1,0 +1,136 @@
+"""Masked-attention decoder of Mask2Former (Cheng et al., CVPR 2022), over one view or several views at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .attention import MultiheadAttention
+from .position import pixel_positions, view_positions
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one prediction head says about a group of views that share their queries.
+
+    Attributes:
+        logits: (B, Q, K + 1), class logits; the last column means "no entity". Entity segmentation has K = 1.
+        embeddings: (B, Q, C), mask embeddings: their product with the mask features gives mask logits.
+    """
+
+    logits: Tensor
+    embeddings: Tensor
+
+    def masks(self, features: Tensor) -> Tensor:
+        """features (B, T, C, h, w) → mask logits (B, Q, T, h, w)."""
+        return torch.einsum("bqc,btchw->bqthw", self.embeddings, features)
+
+
+class DecoderLayer(nn.Module):
+    """Masked cross-attention, self-attention, FFN, all post-norm."""
+
+    def __init__(self, width: int, heads: int, ffn: int) -> None:
+        super().__init__()
+        self.cross_attention = MultiheadAttention(width, heads)
+        self.cross_norm = nn.LayerNorm(width)
+        self.self_attention = MultiheadAttention(width, heads)
+        self.self_norm = nn.LayerNorm(width)
+        self.linear1 = nn.Linear(width, ffn)
+        self.linear2 = nn.Linear(ffn, width)
+        self.ffn_norm = nn.LayerNorm(width)
+
+    def forward(self, queries: Tensor, positions: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """queries (B, Q, C), positions (Q, C), keys and values (B, N, C), mask (B, 1, Q, N) bool, True = may look."""
+        queries = self.cross_norm(queries + self.cross_attention(queries + positions, keys, values, mask))
+        return self.refine(queries, positions)
+
+    def refine(self, queries: Tensor, positions: Tensor | float) -> Tensor:
+        """What follows the cross-attention: self-attention among the queries, then the FFN."""
+        placed = queries + positions
+        queries = self.self_norm(queries + self.self_attention(placed, placed, queries))
+        return self.ffn_norm(queries + self.linear2(F.relu(self.linear1(queries))))
+
+
+def _mlp(width: int) -> nn.Sequential:
+    linears = [nn.Linear(width, width) for _ in range(3)]
+    return nn.Sequential(linears[0], nn.ReLU(), linears[1], nn.ReLU(), linears[2])
+
+
+class MaskDecoder(nn.Module):
+    """Turns queries into class logits and mask embeddings by looking, layer after layer, inside their own masks.
+
+    Image level and batch level (CropFormer Sec. 4, Φ_i and Φ_b) are the same weights: the image level sees groups of
+    one view, the batch level one group of all views, whose keys also carry the index of their view.
+    """
+
+    def __init__(self, width: int, heads: int, ffn: int, layers: int, queries: int, classes: int, levels: int) -> None:
+        super().__init__()
+        self.query_features = nn.Parameter(torch.randn(queries, width))
+        self.query_positions = nn.Parameter(torch.randn(queries, width))
+        self.level_embed = nn.Parameter(torch.randn(levels, width))
+        self.layers = nn.ModuleList(DecoderLayer(width, heads, ffn) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.class_head = nn.Linear(width, classes + 1)
+        self.mask_head = _mlp(width)
+        for parameter in self.layers.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def head(self, queries: Tensor) -> Prediction:
+        """(B, Q, C) → their prediction."""
+        queries = self.norm(queries)
+        return Prediction(self.class_head(queries), self.mask_head(queries))
+
+    def forward(
+        self, levels: list[Tensor], mask_features: Tensor, start: Tensor | None = None
+    ) -> tuple[Tensor, list[Prediction]]:
+        """Decodes groups of views.
+
+        Args:
+            levels: context features (B, T, C, h, w), coarsest first.
+            mask_features: (B, T, C, H, W).
+            start: (B, Q, C), queries to start from at batch level; None for the learned ones at image level (T = 1).
+
+        Returns:
+            The queries after the last layer, (B, Q, C), and a prediction before the first and after every layer.
+        """
+        batch_level = start is not None
+        queries = self.query_features.expand(len(mask_features), -1, -1) if start is None else start
+        positions = self.query_positions
+        keys, values = zip(*(self._memory(level, embed, batch_level) for level, embed in zip(levels, self.level_embed)))
+        # Interpolation is linear: shrinking the mask features instead of Q masks gives the same attention masks.
+        guides = [_shrink(mask_features, level.shape[3:]) for level in levels]
+        predictions = [self.head(queries)]
+        for index, layer in enumerate(self.layers):
+            level = index % len(levels)
+            mask = _attention_mask(predictions[-1].embeddings, guides[level])
+            queries = layer(queries, positions, keys[level], values[level], mask)
+            predictions.append(self.head(queries))
+        return queries, predictions
+
+    def _memory(self, level: Tensor, embed: Tensor, batch_level: bool) -> tuple[Tensor, Tensor]:
+        """(B, T, C, h, w) → keys and values, (B, T·h·w, C)."""
+        views, channels, height, width = level.shape[1:]
+        value = level.flatten(3).transpose(2, 3).flatten(1, 2) + embed
+        if batch_level:
+            position = view_positions(views, height, width, channels, level.device)
+        else:
+            position = pixel_positions(height, width, channels, level.device)
+        return value + position.to(value.dtype), value
+
+
+def _shrink(features: Tensor, size: torch.Size) -> Tensor:
+    """(B, T, C, H, W) → (B, C, T·h·w)."""
+    batch, views = features.shape[:2]
+    small = F.interpolate(features.detach().flatten(0, 1), size=tuple(size), mode="bilinear", align_corners=False)
+    return small.unflatten(0, (batch, views)).flatten(3).transpose(1, 2).flatten(2)
+
+
+def _attention_mask(embeddings: Tensor, guide: Tensor) -> Tensor:
+    """True where the query's own mask is on; a query whose mask is empty may look everywhere → (B, 1, Q, N) bool."""
+    mask = cast(Tensor, embeddings.detach() @ guide >= 0)
+    return (mask | ~mask.any(dim=-1, keepdim=True))[:, None]

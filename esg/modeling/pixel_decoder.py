@@ -1,0 +1,144 @@
+"""Pixel decoder of Mask2Former (Cheng et al., CVPR 2022): multi-scale deformable attention plus one FPN level."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .position import pixel_positions
+
+
+class DeformableAttention(nn.Module):
+    """Multi-scale deformable attention (Zhu et al., ICLR 2021): every pixel looks at a few learned places of every level."""
+
+    def __init__(self, width: int, heads: int, levels: int, points: int) -> None:
+        super().__init__()
+        self.heads, self.levels, self.points = heads, levels, points
+        self.offsets = nn.Linear(width, heads * levels * points * 2)
+        self.weights = nn.Linear(width, heads * levels * points)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """At the start every head looks in its own direction, point p at p + 1 pixels' distance, all equally weighted."""
+        angle = torch.arange(self.heads) * (2 * math.pi / self.heads)
+        direction = torch.stack((angle.cos(), angle.sin()), dim=-1)
+        direction = direction / direction.abs().max(dim=-1, keepdim=True).values
+        steps = torch.arange(1, self.points + 1)
+        offsets = direction[:, None, None, :] * steps[None, None, :, None]  # (heads, 1, points, xy)
+        nn.init.zeros_(self.offsets.weight)
+        with torch.no_grad():
+            self.offsets.bias.copy_(offsets.expand(-1, self.levels, -1, -1).flatten())
+        for linear in (self.weights, self.value, self.output):
+            nn.init.xavier_uniform_(linear.weight) if linear is not self.weights else nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, query: Tensor, memory: Tensor, reference: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
+        """query and memory (N, S, C) over all levels' pixels, reference (S, 2) as x, y in 0..1 → (N, S, C)."""
+        batch, pixels, width = query.shape
+        value = self.value(memory).view(batch, pixels, self.heads, -1)
+        offsets = self.offsets(query).view(batch, pixels, self.heads, self.levels, self.points, 2)
+        weights = self.weights(query).view(batch, pixels, self.heads, -1).softmax(dim=-1)
+        weights = weights.view(batch, pixels, self.heads, self.levels, self.points)
+        out: Tensor | float = 0.0
+        values = value.split([h * w for h, w in shapes], dim=1)
+        for level, ((h, w), source) in enumerate(zip(shapes, values)):
+            source = source.permute(0, 2, 3, 1).reshape(batch * self.heads, -1, h, w)
+            # Offsets are in pixels of the level; grid_sample wants -1..1.
+            scale = offsets.new_tensor((2 / w, 2 / h))
+            grid = offsets[:, :, :, level] * scale + (2 * reference - 1)[:, None, None]  # (N, S, heads, points, 2)
+            grid = grid.transpose(1, 2).flatten(0, 1)
+            sampled = F.grid_sample(source, grid.to(source.dtype), align_corners=False)  # (N·heads, C/heads, S, points)
+            weight = weights[:, :, :, level].transpose(1, 2).flatten(0, 1)  # (N·heads, S, points)
+            out = out + torch.einsum("bcsp,bsp->bcs", sampled, weight.to(sampled.dtype))
+        assert isinstance(out, Tensor)
+        return self.output(out.reshape(batch, width, pixels).transpose(1, 2))
+
+
+class EncoderLayer(nn.Module):
+    """Deformable self-attention and FFN, post-norm."""
+
+    def __init__(self, width: int, heads: int, levels: int, points: int, ffn: int) -> None:
+        super().__init__()
+        self.attention = DeformableAttention(width, heads, levels, points)
+        self.norm1 = nn.LayerNorm(width)
+        self.linear1 = nn.Linear(width, ffn)
+        self.linear2 = nn.Linear(ffn, width)
+        self.norm2 = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, positions: Tensor, reference: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
+        x = self.norm1(x + self.attention(x + positions, x, reference, shapes))
+        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))
+
+
+class NormedConv(nn.Module):
+    """A convolution without bias and its GroupNorm."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.GroupNorm(32, outputs)
+        nn.init.kaiming_uniform_(self.conv.weight, a=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))
+
+
+class PixelDecoder(nn.Module):
+    """Backbone features → three context levels for the queries and mask features at stride 4.
+
+    Args:
+        channels: channels of the four backbone features, strides 4, 8, 16, 32.
+        width: channels of everything that comes out.
+        heads, points: of the deformable attention.
+        layers, ffn: number and hidden size of the encoder's layers.
+    """
+
+    levels = 3
+
+    def __init__(self, channels: tuple[int, ...], width: int, heads: int, points: int, layers: int, ffn: int) -> None:
+        super().__init__()
+        self.input_projs = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(inputs, width, 1), nn.GroupNorm(32, width)) for inputs in reversed(channels[1:])
+        )
+        self.level_embed = nn.Parameter(torch.randn(self.levels, width))
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, self.levels, points, ffn) for _ in range(layers))
+        self.lateral = NormedConv(channels[0], width, 1)
+        self.smooth = NormedConv(width, width, 3)
+        self.mask_features = nn.Conv2d(width, width, 1)
+        for projection in self.input_projs:
+            nn.init.xavier_uniform_(projection[0].weight)
+            nn.init.zeros_(projection[0].bias)
+        nn.init.kaiming_uniform_(self.mask_features.weight, a=1)
+        nn.init.zeros_(self.mask_features.bias)
+
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Four maps, strides 4 to 32 → ([(N, C, h, w) at strides 32, 16, 8], mask features (N, C, H/4, W/4))."""
+        maps = [proj(feature) for proj, feature in zip(self.input_projs, reversed(features[1:]))]
+        shapes = [(x.shape[2], x.shape[3]) for x in maps]
+        x = torch.cat([level.flatten(2).transpose(1, 2) for level in maps], dim=1)  # (N, S, C)
+        positions = torch.cat(
+            [pixel_positions(h, w, x.shape[2], x.device) + embed for (h, w), embed in zip(shapes, self.level_embed)]
+        ).to(x.dtype)
+        reference = torch.cat([_centres(h, w, x.device) for h, w in shapes])
+        for layer in self.layers:
+            x = layer(x, positions, reference, shapes)
+        parts = x.split([h * w for h, w in shapes], dim=1)
+        levels = [part.transpose(1, 2).unflatten(2, shape) for part, shape in zip(parts, shapes)]
+        fine = self.lateral(features[0])
+        fine = fine + F.interpolate(
+            levels[-1].to(fine.dtype), size=fine.shape[2:], mode="bilinear", align_corners=False
+        )
+        return levels, self.mask_features(F.relu(self.smooth(fine)))
+
+
+def _centres(height: int, width: int, device: torch.device) -> Tensor:
+    """Pixel centres of a level as x, y in 0..1 → (height·width, 2) float32."""
+    y = (torch.arange(height, device=device) + 0.5) / height
+    x = (torch.arange(width, device=device) + 0.5) / width
+    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack((grid_x, grid_y), dim=-1).flatten(0, 1)
