@@ -2,13 +2,13 @@
 
     python -m benchmarks.parity DIR
 
-builds every model that has a fixture `<config>_<image>_<128|192>[_qk1].npz` in DIR with the deterministic weights of the
-reference, compares stage by stage, prints the worst difference beside the allowed one, and exits 1 on any excess. The
-scripts and manifests of the reference are taken from DIR, its parents, or `../shared/reference`.
+builds every model that has a fixture `<config>_<image>_<128|192>[_qk1].npz` in DIR with the deterministic weights of
+the reference, compares stage by stage, prints the worst difference beside the allowed one, and exits 1 on any excess.
+The scripts and manifests of the reference are taken from DIR, its parents, or `../shared/reference`.
 
-Ours is computed in double precision by default. The deterministic weights make the decoders chaotic: one attention-mask
-bit whose logit lies within single-precision rounding of zero, once flipped, moves later heads by 1e-1. In double precision
-only the reference's own rounding remains; `--precision float32` shows what the rounding of both sides together does.
+Ours is computed in double precision by default. The deterministic weights make the decoders chaotic: one bit of an
+attention mask whose logit lies within single-precision rounding of zero, once flipped, moves later heads by 1e-1. In
+double precision only the reference's own rounding remains; `--precision float32` shows that of both sides together.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class Reference:
 
     def _script(self, name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(Path(name).stem, self._find(name))
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module

@@ -1,4 +1,4 @@
-"""View association (CropFormer Sec. 4, Eq. 4): queries that mean the same entity in the full image and in every crop."""
+"""View association (CropFormer Sec. 4, Eq. 4): queries that mean the same entity in the full image and in the crops."""
 
 from __future__ import annotations
 

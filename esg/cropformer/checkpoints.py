@@ -28,7 +28,7 @@ RENAMES: tuple[tuple[str, str], ...] = (
     (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.attn\.(qkv|proj)\.", r"backbone.stages.\1.blocks.\2.attention.\3."),
     (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc1\.", r"backbone.stages.\1.blocks.\2.mlp.0."),
     (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc2\.", r"backbone.stages.\1.blocks.\2.mlp.2."),
-    (r"backbone\.layers\.(\d+)\.downsample\.", r"backbone.stages.\1.downsample."),
+    (r"backbone\.layers\.(\d+)\.downsample\.", r"backbone.mergings.\1."),
     # HorNet
     (r"backbone\.downsample_layers\.", r"backbone.downsamples."),
     (r"backbone\.stages\.(\d+)\.(\d+)\.(gamma[12]|norm[12].*)", r"backbone.stages.\1.\2.\3"),
@@ -137,7 +137,8 @@ def convert(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
     unknown = [key for key in official if not DROPPED.fullmatch(key) and our_name(key) is None]
     if unknown:
         raise WeightsError(
-            f"This checkpoint has {_some(unknown)} that no CropFormer or Mask2Former has; use a published EntitySeg file."
+            f"This checkpoint has {_some(unknown)} that no CropFormer or Mask2Former has; "
+            "use a published EntitySeg file."
         )
     named = ((our_name(key), value) for key, value in official.items())
     return {name: value for name, value in named if name is not None}
@@ -166,7 +167,8 @@ def load_strict(model: CropFormer, state: Mapping[str, Tensor], source: str) -> 
         fits = fitting_presets(state)
         hint = f"it fits the preset {' or '.join(fits)}" if fits else "it fits no preset"
         raise WeightsError(f"{source} does not fit this model: it {what}; {hint}.")
-    model.load_state_dict({key: value.float() for key, value in state.items()}, strict=True)
+    # A model on the meta device takes these very tensors: nothing is allocated twice.
+    model.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
 
 
 def _expected(config: CropFormerConfig) -> dict[str, tuple[int, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import InputError
 from ..modeling.hornet import HorNetConfig
@@ -56,8 +57,8 @@ class CropFormerConfig:
             InputError: the text is no configuration of ours.
         """
         try:
-            fields = json.loads(text)
-            backbone = {key: _tuples(value) for key, value in fields.pop("backbone").items()}
+            fields: dict[str, Any] = json.loads(text)
+            backbone: dict[str, Any] = {key: _tuples(value) for key, value in fields.pop("backbone").items()}
             return cls(backbone=_BACKBONES[backbone.pop("kind")](**backbone), **fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
@@ -65,7 +66,7 @@ class CropFormerConfig:
             ) from None
 
 
-def _tuples(value: object) -> object:
+def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 

@@ -1,20 +1,22 @@
 """Fusing the views' masks into one label map at the photo's own size, in bounded memory.
 
-What is computed (paper Sec. 4, "Inference"): for each query and view the mask logits go bilinearly to the padded size, lose
-the padding, go bilinearly to the view's own size in the photo and through a sigmoid; the mean over the views that cover a
-pixel is the query's fused probability there, and above 0.5 it claims the pixel. Of several queries that claim a pixel the
-one with the best class score gets it.
+What is computed (paper Sec. 4, "Inference"): for each query and view the mask logits go bilinearly to the padded size,
+lose the padding, go bilinearly to the view's own size in the photo and through a sigmoid; the mean over the views that
+cover a pixel is the query's fused probability there, and above 0.5 it claims the pixel. Of several queries that claim a
+pixel the one with the best class score gets it.
 
-How: both bilinear steps are linear and separable, so on any tile of the photo a view's logits are R · L · Cᵀ, with L the
-few low-resolution logits under the tile. As R and C are convex weights, the extremes of L bound the fused probability on
-the tile, which settles most pairs of query and tile unseen: a query that cannot reach 0.5 is left out, and so is all that
-comes after one that is above 0.5 everywhere. What remains is evaluated best query first until every pixel is claimed.
+How: both bilinear steps are linear and separable, so on any tile of the photo a view's logits are R · L · Cᵀ, with L
+the few low-resolution logits under the tile. The rows of R and C are convex weights, so the extremes of L bound the
+fused probability on the tile. That settles most pairs of query and tile unseen: a query that cannot exceed 0.5 is left
+out, and so are all that come after one that is above 0.5 everywhere. What remains is evaluated best query first until
+every pixel is claimed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -57,7 +59,9 @@ def fusion_views(fusion: str, views: int) -> list[int]:
     mode = FUSIONS[fusion]
     indices = [0] * mode.full + list(range(1, views)) * mode.crops
     if not indices:
-        raise InputError(f"Fusion {fusion!r} uses only the crops, and there are none; use 4 or 8 crops or another fusion.")
+        raise InputError(
+            f"Fusion {fusion!r} uses only the crops, and there are none; use 4 or 8 crops or another fusion."
+        )
     return indices
 
 
@@ -104,9 +108,9 @@ def fuse(
             f"and {len(geometry)} views."
         )
     logits = mask_logits.detach().float().cpu().numpy()
-    class_scores = class_scores.detach().float().cpu().numpy()
-    queries = np.argsort(-class_scores, kind="stable")
-    class_scores = class_scores[queries]
+    entityness = class_scores.detach().float().cpu().numpy()
+    queries = np.argsort(-entityness, kind="stable")
+    entityness = entityness[queries]
     rows, columns = (_axis_tiles(geometry, axis, logits.shape[2 + axis]) for axis in (0, 1))
     candidates = _candidates(logits, queries, rows, columns)  # (Q, rows, columns), Q in result order
 
@@ -122,8 +126,8 @@ def fuse(
                 sums[rank] += total
         if progress is not None:
             progress(i + 1, len(rows), "fusion")
-    scores = class_scores * (sums / np.maximum(areas, 1)).astype(np.float32)
-    return Fusion(labels, queries, class_scores, scores, areas)
+    scores = entityness * (sums / np.maximum(areas, 1)).astype(np.float32)
+    return Fusion(labels, queries, entityness, scores, areas)
 
 
 @dataclass(frozen=True)
@@ -149,10 +153,10 @@ def _axis_tiles(geometry: ViewGeometry, axis: int, low: int) -> list[_AxisTile]:
     ]
     ends = sorted({0, geometry.image_size[axis], *(end for span in spans for end in span)})
     tiles = []
-    for begin, end in zip(ends, ends[1:], strict=False):
+    for begin, end in pairwise(ends):
         parts = -(-(end - begin) // TILE)
         cuts = [begin + (end - begin) * part // parts for part in range(parts + 1)]
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in pairwise(cuts):
             views = {
                 view: _banded(*(values[start - first : stop - first] for values in taps[view]))
                 for view, (first, last) in enumerate(spans)
@@ -187,9 +191,7 @@ def _banded(taps: np.ndarray, weights: np.ndarray) -> tuple[slice, np.ndarray]:
     return slice(first, last + 1), matrix.astype(np.float32)
 
 
-def _candidates(
-    logits: np.ndarray, queries: np.ndarray, rows: list[_AxisTile], columns: list[_AxisTile]
-) -> np.ndarray:
+def _candidates(logits: np.ndarray, queries: np.ndarray, rows: list[_AxisTile], columns: list[_AxisTile]) -> np.ndarray:
     """Which queries may win pixels of which tile: (Q, rows, columns) bool, Q in the order of `queries`."""
     shape = (len(queries), len(rows), len(columns))
     lowest, highest = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -225,14 +227,14 @@ def _fuse_tile(
             half = row_weights @ (logits[queries[rank], view, ys, xs] @ column_weights.T / 2)
             total += np.tanh(half, out=half)
         claimed = (total > 0) & undecided
-        area = np.count_nonzero(claimed)
+        area = int(np.count_nonzero(claimed))
         if area:
             labels += claimed * np.int32(rank + 1)
             # sigmoid(p) with p = 1/2 + total / 2n
             total *= 0.25 / len(views)
             total += 0.25
             np.tanh(total, out=total)
-            won.append((rank, area, 0.5 * (area + float((total * claimed).sum()))))
+            won.append((int(rank), area, 0.5 * (area + float((total * claimed).sum()))))
             undecided ^= claimed
             if not undecided.any():
                 break

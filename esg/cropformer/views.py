@@ -1,7 +1,7 @@
 """The views of a photo: the full picture and crops of it, each resized to the model's working size.
 
-A view is a rectangle of the photo (paper Sec. 4, "Crop Dataloader"; the crop ratio is δ). The crops are cut from the photo
-before anything is resized, so at the same working size they keep 1/δ times the detail of the full view.
+A view is a rectangle of the photo (paper Sec. 4, "Crop Dataloader"; the crop ratio is δ). The crops are cut from the
+photo before anything is resized, so at the same working size they keep 1/δ times the detail of the full view.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ PIXEL_MEAN = (123.675, 116.28, 103.53)  # RGB, of values 0..255
 PIXEL_STD = (58.395, 57.12, 57.375)
 PADDING_MULTIPLE = 32  # the coarsest backbone stride
 CROP_COUNTS = (0, 4, 8)
+BAND_PIXELS = 2**22  # of the photo that are handed to Pillow at a time
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in photo pixels, x1 and y1 exclusive
 Size = tuple[int, int]  # height, width
@@ -97,7 +98,8 @@ class ViewGeometry:
 
     def select(self, indices: Sequence[int]) -> ViewGeometry:
         """The same photo and padded size with only the views at `indices`."""
-        boxes, sizes = (tuple(values[i] for i in indices) for values in (self.boxes, self.sizes))
+        boxes = tuple(self.boxes[i] for i in indices)
+        sizes = tuple(self.sizes[i] for i in indices)
         return ViewGeometry(self.image_size, boxes, sizes, self.padded_size)
 
 
@@ -130,19 +132,23 @@ class Views:
 
 
 def cut_view(image: np.ndarray, box: Box, size: Size) -> np.ndarray:
-    """Cuts `box` out of `image` (H, W, 3) uint8 and resizes it: (h, w, 3) uint8, equal to Pillow's BILINEAR bit for bit.
+    """Cuts `box` out of `image` (H, W, 3) uint8 and resizes it to (h, w, 3) uint8, bit for bit as Pillow's BILINEAR.
 
     Pillow resamples along x into uint8 and then along y. Doing the first half in bands of rows keeps Pillow's own
     copy (four bytes a pixel) at a few megabytes, however large the photo is.
     """
     x0, y0, x1, y1 = box
     h, w = size
-    rows = max(1, 2**22 // (x1 - x0))
+    rows = max(1, BAND_PIXELS // (x1 - x0))
     narrow = np.empty((y1 - y0, w, 3), np.uint8)
     for y in range(y0, y1, rows):
         band = np.ascontiguousarray(image[y : min(y + rows, y1), x0:x1])
-        narrow[y - y0 : y - y0 + rows] = Image.fromarray(band).resize((w, len(band)), Image.Resampling.BILINEAR)
-    return np.asarray(Image.fromarray(narrow).resize((w, h), Image.Resampling.BILINEAR))
+        narrow[y - y0 : y - y0 + rows] = _resize(band, len(band), w)
+    return _resize(narrow, h, w)
+
+
+def _resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def make_views(
@@ -166,6 +172,6 @@ def make_views(
     mean, std = (torch.tensor(values)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
     pixels = torch.zeros(len(geometry), 3, *geometry.padded_size)
     for view, box, (h, w) in zip(pixels, geometry.boxes, geometry.sizes, strict=True):
-        values = torch.from_numpy(cut_view(image, box, (h, w)).copy()).permute(2, 0, 1)  # (3, h, w)
+        values = torch.from_numpy(cut_view(image, box, (h, w))).permute(2, 0, 1)  # (3, h, w)
         view[:, :h, :w] = (values - mean) / std
     return Views(pixels, geometry)

@@ -112,7 +112,7 @@ def set_attention(model: nn.Module, backend: str) -> None:
 
 
 class MultiheadAttention(nn.Module):
-    """Multi-head attention with packed projections, (B, N, C) in and out; the layout of `torch.nn.MultiheadAttention`."""
+    """Multi-head attention with packed projections, laid out as in `torch.nn.MultiheadAttention`."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

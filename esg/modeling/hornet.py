@@ -45,7 +45,7 @@ class ChannelNorm(nn.Module):
 
 
 class GlobalLocalFilter(nn.Module):
-    """Half of the channels through a 3×3 depth-wise convolution, half through a learned filter in the frequency domain."""
+    """Half of the channels through a 3×3 depth-wise convolution, half through a filter in the frequency domain."""
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__()

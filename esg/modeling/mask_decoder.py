@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -132,5 +131,5 @@ def _shrink(features: Tensor, size: torch.Size) -> Tensor:
 
 def _attention_mask(embeddings: Tensor, guide: Tensor) -> Tensor:
     """True where the query's own mask is on; a query whose mask is empty may look everywhere → (B, 1, Q, N) bool."""
-    mask = cast(Tensor, embeddings.detach() @ guide >= 0)
+    mask = embeddings.detach() @ guide >= 0
     return (mask | ~mask.any(dim=-1, keepdim=True))[:, None]

@@ -12,7 +12,7 @@ from .position import pixel_positions
 
 
 class DeformableAttention(nn.Module):
-    """Multi-scale deformable attention (Zhu et al., ICLR 2021): every pixel looks at a few learned places of every level."""
+    """Multi-scale deformable attention (Zhu et al., ICLR 2021): a pixel looks at a few places of every level."""
 
     def __init__(self, width: int, heads: int, levels: int, points: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class DeformableAttention(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """At the start every head looks in its own direction, point p at p + 1 pixels' distance, all equally weighted."""
+        """At the start every head looks in its own direction, point p at p + 1 pixels, all equally weighted."""
         angle = torch.arange(self.heads) * (2 * math.pi / self.heads)
         direction = torch.stack((angle.cos(), angle.sin()), dim=-1)
         direction = direction / direction.abs().max(dim=-1, keepdim=True).values
@@ -102,19 +102,13 @@ class PixelDecoder(nn.Module):
 
     def __init__(self, channels: tuple[int, ...], width: int, heads: int, points: int, layers: int, ffn: int) -> None:
         super().__init__()
-        self.input_projs = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(inputs, width, 1), nn.GroupNorm(32, width)) for inputs in reversed(channels[1:])
-        )
+        self.input_projs = nn.ModuleList(_input_projection(inputs, width) for inputs in reversed(channels[1:]))
         self.level_embed = nn.Parameter(torch.randn(self.levels, width))
         self.layers = nn.ModuleList(EncoderLayer(width, heads, self.levels, points, ffn) for _ in range(layers))
         self.lateral = NormedConv(channels[0], width, 1)
         self.smooth = NormedConv(width, width, 3)
         self.mask_features = nn.Conv2d(width, width, 1)
-        for projection in self.input_projs:
-            nn.init.xavier_uniform_(projection[0].weight)
-            nn.init.zeros_(projection[0].bias)
         nn.init.kaiming_uniform_(self.mask_features.weight, a=1)
-        nn.init.zeros_(self.mask_features.bias)
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Four maps, strides 4 to 32 → ([(N, C, h, w) at strides 32, 16, 8], mask features (N, C, H/4, W/4))."""
@@ -134,6 +128,12 @@ class PixelDecoder(nn.Module):
             levels[-1].to(fine.dtype), size=fine.shape[2:], mode="bilinear", align_corners=False
         )
         return levels, self.mask_features(F.relu(self.smooth(fine)))
+
+
+def _input_projection(inputs: int, width: int) -> nn.Sequential:
+    projection = nn.Conv2d(inputs, width, 1)
+    nn.init.xavier_uniform_(projection.weight)
+    return nn.Sequential(projection, nn.GroupNorm(32, width))
 
 
 def _centres(height: int, width: int, device: torch.device) -> Tensor:

@@ -29,6 +29,11 @@ class ResNetConfig:
 class FrozenBatchNorm(nn.Module):
     """Batch norm whose statistics and affine terms are constants."""
 
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.register_buffer("weight", torch.ones(channels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +16,8 @@ from .attention import Attend
 class SwinConfig:
     """Sizes of a Swin Transformer; channels double at every stage.
 
-    `stem` is None for the published patch embedding, one 4×4 convolution. A number makes it two 3×3 convolutions of stride
-    2 with that many channels between: small models learn edges sooner from it (Xiao et al., NeurIPS 2021).
+    `stem` is None for the published patch embedding, one 4×4 convolution. A number makes it two 3×3 convolutions of
+    stride 2 with that many channels between: small models learn edges sooner from it (Xiao et al., NeurIPS 2021).
     """
 
     width: int = 96
@@ -46,6 +47,7 @@ def _from_windows(x: Tensor, window: int, height: int, width: int) -> Tensor:
     return x.transpose(2, 3).reshape(-1, height, width, x.shape[-1])
 
 
+@functools.lru_cache(maxsize=16)
 def relative_index(window: int) -> Tensor:
     """Row of the bias table for every pair of positions in a window → (window², window²) int64."""
     grid = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
@@ -54,7 +56,7 @@ def relative_index(window: int) -> Tensor:
 
 
 def _shift_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """Additive mask that keeps pixels apart which only the cyclic shift made neighbours → (windows, 1, window², window²)."""
+    """Additive mask: the cyclic shift must not make neighbours of far pixels → (windows, 1, window², window²)."""
     bands = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
     region = torch.zeros(1, height, width, 1, device=device)
     for row, ys in enumerate(bands):
@@ -67,22 +69,19 @@ def _shift_mask(height: int, width: int, window: int, shift: int, device: torch.
 class WindowAttention(nn.Module):
     """Multi-head self-attention inside windows, with a learned bias for every relative position."""
 
-    relative_index: Tensor
-
     def __init__(self, channels: int, heads: int, window: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.window = heads, window
         self.bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
         self.attend = Attend()
-        self.register_buffer("relative_index", relative_index(window), persistent=False)
         nn.init.trunc_normal_(self.bias_table, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """x (B·windows, window², C), mask (windows, 1, window², window²) → (B·windows, window², C)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B·windows, heads, N, d)
-        bias = self.bias_table[self.relative_index].permute(2, 0, 1)[None]  # (1, heads, N, N)
+        bias = self.bias_table[relative_index(self.window)].permute(2, 0, 1)[None]  # (1, heads, N, N)
         if mask is not None:
             bias = (bias + mask).repeat(len(x) // len(mask), 1, 1, 1)
         return self.proj(self.attend(q, k, v, bias).transpose(1, 2).flatten(2))
@@ -131,13 +130,12 @@ class PatchMerging(nn.Module):
 class SwinStage(nn.Module):
     """Blocks of one resolution, plain and shifted by turns."""
 
-    def __init__(self, channels: int, depth: int, heads: int, window: int, last: bool) -> None:
+    def __init__(self, channels: int, depth: int, heads: int, window: int) -> None:
         super().__init__()
         self.window = window
         self.blocks = nn.ModuleList(
             SwinBlock(channels, heads, window, shift=window // 2 if index % 2 else 0) for index in range(depth)
         )
-        self.downsample = None if last else PatchMerging(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = (side + -side % self.window for side in x.shape[1:3])
@@ -155,11 +153,11 @@ class Swin(nn.Module):
         self.channels = config.channels
         self.patch_embed = _patch_embedding(config)
         self.patch_norm = nn.LayerNorm(config.width)
-        last = len(config.depths) - 1
         self.stages = nn.ModuleList(
-            SwinStage(channels, depth, heads, config.window, last=index == last)
-            for index, (channels, depth, heads) in enumerate(zip(config.channels, config.depths, config.heads))
+            SwinStage(channels, depth, heads, config.window)
+            for channels, depth, heads in zip(config.channels, config.depths, config.heads)
         )
+        self.mergings = nn.ModuleList(PatchMerging(channels) for channels in config.channels[:-1])
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in config.channels)
         self.apply(_initialise)
 
@@ -167,11 +165,11 @@ class Swin(nn.Module):
         pixels = F.pad(pixels, (0, -pixels.shape[3] % 4, 0, -pixels.shape[2] % 4))
         x = self.patch_norm(self.patch_embed(pixels).permute(0, 2, 3, 1))  # (N, H/4, W/4, C)
         features = []
-        for stage, norm in zip(self.stages, self.norms):
+        for index, (stage, norm) in enumerate(zip(self.stages, self.norms)):
+            if index:
+                x = self.mergings[index - 1](x)
             x = stage(x)
             features.append(norm(x).permute(0, 3, 1, 2))
-            if stage.downsample is not None:
-                x = stage.downsample(x)
         return features
 
 

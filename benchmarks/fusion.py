@@ -1,0 +1,214 @@
+"""Time and memory of the fusion of masks: `python -m benchmarks.fusion --megapixels 24 --queries 100` (Linux).
+
+Every figure of ours is measured in a process of its own. What the authors' post-processing costs is printed twice: as
+extrapolated from runs of their code (../shared/reference/README.md), and as measured here, on a smaller photo and in
+alternation with ours, with `straight_fusion`, which computes the same thing the straight way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from esg.cropformer.fusion import Fusion, fuse
+from esg.cropformer.views import ViewGeometry
+
+CASES = {
+    "partition": "every pixel belongs to one of the entities",
+    "large": "10 masks of over 30 % of the picture among 90 small ones (with --queries 100)",
+    "full": "worst case: every mask is positive on 90 % of the picture, each elsewhere",
+    "ragged": "beyond the stated cases: every mask is fine noise, positive on 20 % of the picture, all over it",
+}
+# Seconds of the authors' post-processing for 100 queries, by megapixels: the first measured, the others extrapolated.
+OFFICIAL_SECONDS = {0.0: 0.0, 2.2: 45.0, 12.0: 144.0, 24.0: 230.0}
+OFFICIAL_ARRAYS = 11  # float32 arrays of queries × pixels that it holds at its peak
+
+
+def straight_fusion(mask_logits: torch.Tensor, class_scores: torch.Tensor, geometry: ViewGeometry) -> Fusion:
+    """What `fuse` computes, step by step over arrays of queries × pixels. Arguments and result as `fuse`."""
+    queries = class_scores.argsort(descending=True, stable=True)
+    return paint(straight_probabilities(mask_logits[queries], geometry), class_scores[queries], queries)
+
+
+def straight_probabilities(mask_logits: torch.Tensor, geometry: ViewGeometry) -> torch.Tensor:
+    """Fused probabilities (Q, H, W) of mask logits (Q, T, h, w); 0 where no view is."""
+    total = mask_logits.new_zeros(len(mask_logits), *geometry.image_size)
+    covering = total.new_zeros(geometry.image_size)
+    for view, ((x0, y0, x1, y1), (h, w)) in enumerate(zip(geometry.boxes, geometry.sizes, strict=True)):
+        padded = F.interpolate(mask_logits[:, None, view], geometry.padded_size, mode="bilinear")
+        own = F.interpolate(padded[..., :h, :w], (y1 - y0, x1 - x0), mode="bilinear")[:, 0]
+        total[:, y0:y1, x0:x1] += own.sigmoid()
+        covering[y0:y1, x0:x1] += 1
+    return total / covering.clamp(min=1)
+
+
+def paint(probabilities: torch.Tensor, class_scores: torch.Tensor, queries: torch.Tensor) -> Fusion:
+    """Paints fused probabilities (Q, H, W) over one another, worst first; all arguments in result order."""
+    labels = torch.zeros(probabilities.shape[1:], dtype=torch.int32)
+    for rank in reversed(range(len(queries))):
+        labels[probabilities[rank] > 0.5] = rank + 1
+    areas = torch.bincount(labels.flatten(), minlength=len(queries) + 1)[1:]
+    means = [
+        probability[labels == rank].sigmoid().double().mean().nan_to_num()
+        for rank, probability in enumerate(probabilities, start=1)
+    ]
+    scores = class_scores * torch.tensor(means).to(class_scores)
+    return Fusion(*(tensor.numpy() for tensor in (labels, queries, class_scores, scores, areas)))
+
+
+def make_case(case: str, megapixels: float, queries: int) -> tuple[torch.Tensor, torch.Tensor, ViewGeometry]:
+    """Mask logits (Q, 5, h, w), class scores and geometry for a 2:3 photo, seeded.
+
+    Entities are functions of the place in the photo, so the views agree, up to a little noise, as those of a model do.
+    """
+    generator = torch.Generator().manual_seed(0)
+    height = round((megapixels * 1e6 / 1.5) ** 0.5)
+    geometry = ViewGeometry.plan(height, round(1.5 * height))
+    centres = torch.rand(queries, 2, generator=generator)
+    radii = torch.rand(queries, 1, 1, generator=generator) * 0.04 + 0.02
+    nodes = (200, 300) if case == "ragged" else (6, 9)
+    noise = torch.randn(queries, 1, *nodes, generator=generator)
+    logits = torch.empty(queries, len(geometry), *(side // 4 for side in geometry.padded_size))
+    for view, (box, size) in enumerate(zip(geometry.boxes, geometry.sizes, strict=True)):
+        y, x = (
+            (
+                box[1 - axis]
+                + (torch.arange(logits.shape[2 + axis]) + 0.5) * 4 / size[axis] * (box[3 - axis] - box[1 - axis])
+            )
+            / geometry.image_size[axis]
+            for axis in (0, 1)
+        )
+        distance = torch.hypot(y[:, None] - centres[:, :1, None], x - centres[:, 1:, None])  # (Q, h, w)
+        grid = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], -1) * 2 - 1
+        smooth = F.grid_sample(
+            noise, grid.expand(queries, -1, -1, -1), mode="bilinear", padding_mode="border", align_corners=False
+        )[:, 0]
+        if case == "partition":
+            nearest = distance.topk(2, 0, largest=False).values
+            rival = torch.where(distance == nearest[0], nearest[1], nearest[0])
+            values = (rival - distance) * 300
+        else:
+            if view == 0:  # the level above which a mask has its share of the picture
+                share = {"large": 0.4, "full": 0.9, "ragged": 0.2}[case]
+                level = smooth[..., : size[0] // 4, : size[1] // 4].flatten(1).quantile(1 - share, dim=1)
+            values = (smooth - level[:, None, None]) * 8
+            if case == "large":
+                small = slice(max(1, queries // 10), None)
+                values[small] = ((radii - distance) * 300)[small]
+        logits[:, view] = (values + torch.randn(values.shape, generator=generator) * 0.3).clamp_(-15, 15)
+    return logits, torch.rand(queries, generator=generator), geometry
+
+
+def measure(case: str, megapixels: float, queries: int, repeats: int, out: Path | None, straight: bool) -> dict:
+    """Runs one method on one case in this process: seconds (best of `repeats`) and peak bytes above the base."""
+    logits, class_scores, geometry = make_case(case, megapixels, queries)
+    h, w = geometry.sizes[0]
+    coverage = (logits[:, 0, : h // 4, : w // 4] > 0).float().mean((1, 2))  # in the full view, without its padding
+    warm_up = make_case(case, 0.02, 3)
+    method = straight_fusion if straight else fuse
+    method(*warm_up)
+    ctypes.CDLL(None).malloc_trim(0)  # memory that is free must not count as base
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is resident now
+    base = _status("VmRSS")
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        result = method(logits, class_scores, geometry)
+        seconds.append(time.perf_counter() - begin)
+        won = int((result.areas > 0).sum())
+        if out:
+            np.savez(out, labels=result.labels, scores=result.scores)
+        del result
+    return {
+        "seconds": min(seconds),
+        "bytes": _status("VmHWM") - base,
+        "image": geometry.image_size,
+        "over_30": int((coverage > 0.3).sum()),
+        "won": won,
+    }
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field + ":")) * 1024
+
+
+def _run(
+    case: str, megapixels: float, queries: int, repeats: int, *, out: Path | None = None, straight: bool = False
+) -> dict:
+    command = [sys.executable, "-m", "benchmarks.fusion", "--case", case, "--repeats", str(repeats)]
+    command += ["--megapixels", str(megapixels), "--queries", str(queries)]
+    command += ["--out", str(out)] * (out is not None) + ["--straight"] * straight
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def report(megapixels: float, queries: int, paired: float, repeats: int) -> None:
+    """Prints all cases: ours at `megapixels` beside the extrapolation, then both methods at `paired` megapixels."""
+    known = sorted(OFFICIAL_SECONDS)
+    official = float(np.interp(megapixels, known, [OFFICIAL_SECONDS[size] for size in known]))
+    official *= max(1.0, megapixels / known[-1]) * queries / 100
+    gigabytes = OFFICIAL_ARRAYS * queries * megapixels * 1e6 * 4 / 1e9
+    print(f"{queries} queries, {megapixels:g} megapixels, 5 views at 800/1333, {os.cpu_count()} cores")
+    print(f"EXTRAPOLATED cost of the authors' post-processing: {official:.0f} s, {gigabytes:.0f} GB")
+    print("Ours, measured, and how many times faster than that extrapolation:")
+    print(f"{'case':10} {'seconds':>8} {'above base':>11} {'faster':>8} {'masks over 30 %':>16} {'with pixels':>12}")
+    for case in CASES:
+        ours = _run(case, megapixels, queries, repeats)
+        print(
+            f"{case:10} {ours['seconds']:8.2f} {ours['bytes'] / 2**20:7.0f} MiB {official / ours['seconds']:6.0f} ×"
+            f" {ours['over_30']:16} {ours['won']:12}"
+        )
+    print(f"\nBoth measured in turn at {paired:g} megapixels: the straight way | ours")
+    print(
+        f"{'case':10} {'seconds':>17} {'faster':>8} {'MiB above base':>15} {'same label':>11} {'score difference':>17}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, name) for name in ("straight.npz", "ours.npz")]
+        for case in CASES:
+            straight = _run(case, paired, queries, 1, out=files[0], straight=True)
+            ours = _run(case, paired, queries, repeats, out=files[1])
+            expected, found = map(np.load, files)
+            same = (expected["labels"] == found["labels"]).mean()
+            difference = np.abs(expected["scores"] - found["scores"]).max()
+            print(
+                f"{case:10} {straight['seconds']:8.2f} |{ours['seconds']:7.3f}"
+                f" {straight['seconds'] / ours['seconds']:6.0f} ×"
+                f" {straight['bytes'] / 2**20:8.0f} |{ours['bytes'] / 2**20:5.0f}"
+                f" {same:11.4%} {difference:11.1e}"
+            )
+    print()
+    for case, meaning in CASES.items():
+        print(f"{case}: {meaning}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megapixels", type=float, default=24)
+    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--paired", type=float, default=2, help="megapixels at which the straight way runs too")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of ours, of which the fastest counts")
+    parser.add_argument("--case", choices=CASES, help="measure one case in this process and print JSON")
+    parser.add_argument("--straight", action="store_true", help="with --case: the straight way instead of ours")
+    parser.add_argument("--out", type=Path, help="with --case: save labels and scores to this .npz")
+    given = parser.parse_args()
+    if given.case:
+        print(
+            json.dumps(measure(given.case, given.megapixels, given.queries, given.repeats, given.out, given.straight))
+        )
+    else:
+        report(given.megapixels, given.queries, given.paired, given.repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""`python -m esg` is the command `esg`."""
+
+from __future__ import annotations
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,71 @@
+"""Tidying an EntityMap: dropping weak and small entities, filling holes, removing islands. Each returns a new map."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .entities import EntityMap
+from .labelmap import find_runs, paint_runs, regions, touching_below
+
+
+def drop_weak(entities: EntityMap, min_score: float) -> EntityMap:
+    """Without the entities whose score is below `min_score`."""
+    return entities.keep(np.flatnonzero(entities.scores >= np.float32(min_score)) + 1)
+
+
+def drop_small(entities: EntityMap, min_area: int) -> EntityMap:
+    """Without the entities of fewer than `min_area` pixels."""
+    return entities.keep(np.flatnonzero(entities.areas >= min_area) + 1)
+
+
+def fill_holes(entities: EntityMap, max_area: int) -> EntityMap:
+    """Gives small holes to the entity around them.
+
+    A hole is a 4-connected region without entity of at most `max_area` pixels that touches one single entity and not
+    the border of the picture.
+    """
+    height, width = entities.labels.shape
+    runs = find_runs(entities.labels)
+    region = regions(runs, height, width, diagonal=False)
+    count = region.max() + 1
+    empty_region = np.zeros(count, bool)
+    empty_region[region[runs.labels == 0]] = True
+    at_border = (runs.starts % width == 0) | (runs.stops % width == 0)
+    at_border |= (runs.starts < width) | (runs.starts >= (height - 1) * width)
+    fillable = empty_region & (_region_areas(runs.starts, runs.stops, region) <= max_area)
+    fillable[region[at_border]] = False
+
+    # The smallest and the largest label beside every region; they agree where a single entity surrounds it.
+    above, below = touching_below(runs, height, width, diagonal=False)
+    beside = np.flatnonzero(runs.stops[:-1] % width != 0)
+    one = np.concatenate([above, below, beside, beside + 1])
+    other = np.concatenate([below, above, beside + 1, beside])
+    matters = fillable[region[one]] & (runs.labels[other] != 0)
+    one, other = one[matters], other[matters]
+    lowest = np.full(count, len(entities) + 1, np.int32)
+    highest = np.zeros(count, np.int32)
+    np.minimum.at(lowest, region[one], runs.labels[other])
+    np.maximum.at(highest, region[one], runs.labels[other])
+    filled = np.where((fillable & (lowest == highest))[region], highest[region], runs.labels)
+    return EntityMap.from_labels(paint_runs(runs, filled, height, width), entities.scores)
+
+
+def remove_islands(entities: EntityMap, min_area: int) -> EntityMap:
+    """Takes away, as 0, the 8-connected parts of fewer than `min_area` pixels of an entity, never its largest part."""
+    height, width = entities.labels.shape
+    runs = find_runs(entities.labels)
+    region = regions(runs, height, width, diagonal=True)
+    areas = _region_areas(runs.starts, runs.stops, region)
+    _, first_run = np.unique(region, return_index=True)
+    label = runs.labels[first_run]
+    by_label = np.lexsort((first_run, -areas, label))  # within a label: largest first, then the one further up
+    _, largest = np.unique(label[by_label], return_index=True)
+    goes = (areas < min_area) & (label > 0)
+    goes[by_label[largest]] = False
+    return EntityMap.from_labels(
+        paint_runs(runs, np.where(goes[region], np.int32(0), runs.labels), height, width), entities.scores
+    )
+
+
+def _region_areas(starts: np.ndarray, stops: np.ndarray, region: np.ndarray) -> np.ndarray:
+    return np.bincount(region, weights=stops - starts).astype(np.int64)

@@ -1,0 +1,80 @@
+"""What the commands say: answers on stdout; on stderr lines, complaints, and on a terminal the progress."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import time
+from types import TracebackType
+
+_SECONDS_BETWEEN = 0.1  # of two states of the progress line
+
+
+class Console(logging.Handler):
+    """Writes so that lines, log messages of ESG and the progress line do not run into each other.
+
+    As a context manager it takes over ESG's log messages (from INFO on) and in the end wipes the progress line.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.stream = sys.stderr
+        self.live = self.stream.isatty()
+        self._shown = 0  # characters of the progress line on the screen
+        self._when = 0.0
+        self._logger = logging.getLogger(__package__.partition(".")[0])
+        self._level = self._logger.level
+
+    def progress(self, text: str) -> None:
+        """Rewrites the progress line on a terminal; elsewhere nothing is written."""
+        now = time.monotonic()
+        if not self.live or (self._shown and now - self._when < _SECONDS_BETWEEN):
+            return
+        text = text[: shutil.get_terminal_size().columns - 1]
+        self._put(f"\r{text.ljust(self._shown)}\r{text}")
+        self._shown, self._when = len(text), now
+
+    def line(self, text: str) -> None:
+        """A line that stays; a line break in `text`, from a file's name or a library, becomes a space."""
+        self.wipe()
+        self._put(" ".join(text.splitlines()) + "\n")
+
+    def answer(self, text: str) -> None:
+        """Lines on stdout: what the command was asked for, and other programs may read."""
+        self.wipe()
+        sys.stdout.write(text + "\n")
+
+    def complain(self, text: str) -> None:
+        """A line about something that went wrong."""
+        self.line(f"esg: {text}")
+
+    def wipe(self) -> None:
+        """Takes the progress line off the terminal."""
+        if self._shown:
+            self._put("\r" + " " * self._shown + "\r")
+            self._shown = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes a log message."""
+        if record.levelno >= logging.WARNING:
+            self.complain(record.getMessage())
+        else:
+            self.line(record.getMessage())
+
+    def __enter__(self) -> Console:
+        self._level = self._logger.level
+        self._logger.setLevel(logging.INFO)
+        self._logger.addHandler(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.wipe()
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._level)
+
+    def _put(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()

@@ -1,0 +1,59 @@
+"""`esg demo`: the page on which photos can be tried."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..errors import InputError
+from .arguments import whole
+from .console import Console
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "demo",
+        help="open a local page to try photos on",
+        description="Opens a local page on which photos come back split into their entities. Ctrl-C ends it.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on [127.0.0.1: this machine alone; 0.0.0.0: everyone who can reach it]",
+    )
+    parser.add_argument("--port", type=whole(1), default=7860, metavar="N", help="port to listen on [7860]")
+    parser.add_argument(
+        "--model", default="cropformer-nano", metavar="NAME|FILE", help="the model chosen at first [cropformer-nano]"
+    )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest there is]",
+    )
+    parser.add_argument(
+        "--max-pixels", type=whole(1), default=200_000_000, metavar="N", help="larger photos are refused [200000000]"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not show the page in a browser of this machine")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Serves the page until it is interrupted."""
+    try:
+        from web_demo import launch
+    except ModuleNotFoundError as error:
+        if error.name != "web_demo":
+            raise
+        raise InputError('The page is not installed; install it with: pip install "esg[demo]"') from None
+    launch(
+        host=args.host,
+        port=args.port,
+        model=args.model,
+        device=args.device,
+        max_pixels=args.max_pixels,
+        open_browser=not args.no_browser,
+    )
+    return 0

@@ -1,0 +1,192 @@
+"""`esg segment`: photos and folders of photos in, label maps, COCO files and overlays out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EsgError, ImageError
+from .arguments import fraction, whole
+from .console import Console
+from .results import KINDS, check_folder, check_size, save
+
+if TYPE_CHECKING:
+    from ..naming import Listed
+    from ..segmenter import EntitySegmenter
+
+DEFAULT_OUT = "esg-output"
+
+
+class _NotEnoughMemory(EsgError):
+    """A photo is too large for this machine with these options; the next one may not be."""
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "segment",
+        help="take photos apart into their entities",
+        description="Takes photos apart into their entities, and writes for each NAME.jpg its NAME.overlay.jpg, "
+        "NAME.labels.png and NAME.entities.json. What comes from a folder keeps its subfolder.",
+        epilog="A photo that cannot be used is named and left out, and the exit status is then 2.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="picture, or folder to look through for pictures")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help=f"output folder [{DEFAULT_OUT}]")
+    parser.add_argument(
+        "--save",
+        type=_kinds,
+        default="overlay,labels,coco",
+        metavar="KINDS",
+        help=", ".join(f"{kind} ({what})" for kind, what in KINDS.items()) + " [overlay,labels,coco]",
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=whole(1),
+        default=200_000_000,
+        metavar="N",
+        help="larger photos are refused, as a guard against malicious files [200000000]",
+    )
+
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        default="cropformer-nano",
+        metavar="NAME|FILE",
+        help="one of `esg weights list`, or a weight file [cropformer-nano, which comes with ESG]",
+    )
+    model.add_argument("--crops", type=int, choices=(0, 4, 8), default=4, help="close-up views beside the full one [4]")
+    model.add_argument(
+        "--fusion",
+        choices=("boc", "bc", "bo", "io"),
+        help="predictions that make the result: boc: batch level, full view and crops; bc: crops only; bo: full view "
+        "only; io: image level, full view [boc, or io without crops or for a Mask2Former]",
+    )
+    model.add_argument(
+        "--size", type=whole(32), metavar="PIXELS", help="short side that a view is resized to [the model's own]"
+    )
+    model.add_argument(
+        "--max-size", type=whole(32), metavar="PIXELS", help="its long side is at most this [the model's own]"
+    )
+
+    entities = parser.add_argument_group("entities")
+    entities.add_argument(
+        "--min-score", type=fraction, metavar="S", help="leave out entities below this score, 0 to 1 [the model's own]"
+    )
+    entities.add_argument(
+        "--min-area", type=whole(0), default=0, metavar="PIXELS", help="leave out entities smaller than this [0]"
+    )
+    entities.add_argument(
+        "--fill-holes", type=whole(0), default=0, metavar="PIXELS", help="fill holes in an entity up to this size [0]"
+    )
+    entities.add_argument(
+        "--remove-islands",
+        type=whole(0),
+        default=0,
+        metavar="PIXELS",
+        help="leave out separate parts of an entity smaller than this, but never its largest [0]",
+    )
+
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--device",
+        default="auto",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest there is]",
+    )
+    machine.add_argument(
+        "--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the network; fp16 needs a GPU [fp32]"
+    )
+    machine.add_argument(
+        "--attention",
+        choices=("auto", "sdpa", "xformers", "eager"),
+        default="auto",
+        help="implementation of attention; all give the same result [auto: sdpa]",
+    )
+    machine.add_argument(
+        "--views-at-once",
+        type=whole(1),
+        metavar="N",
+        help="views that are computed together; fewer need less memory, with the same result [as memory allows]",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Segments every photo; 2 if some of them could not be used."""
+    from ..naming import list_images
+
+    photos = list_images(args.photos)
+    check_folder(args.out)
+    console.progress(f"Loading {args.model} ...")
+    segmenter = _load(args)
+    failed: list[Listed] = []
+    for number, photo in enumerate(photos, start=1):
+        place = f"[{number}/{len(photos)}] " if len(photos) > 1 else ""
+        try:
+            console.line(f"{place}{photo.path}: {_segment(segmenter, photo, args, console, place)}")
+        except (ImageError, _NotEnoughMemory) as error:
+            console.complain(str(error))
+            failed.append(photo)
+    if failed and len(photos) > 1:
+        names = ", ".join(str(photo.path) for photo in failed)
+        console.complain(f"{len(failed)} of {len(photos)} photos could not be segmented: {names}")
+    return 2 if failed else 0
+
+
+def _load(args: argparse.Namespace) -> EntitySegmenter:
+    from ..segmenter import EntitySegmenter
+
+    return EntitySegmenter.from_pretrained(
+        args.model, device=args.device, precision=args.precision, attention=args.attention
+    )
+
+
+def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace, console: Console, place: str) -> str:
+    """Segments one photo, writes its files, and says how it went."""
+    from ..images import read_image
+
+    begin = time.monotonic()
+    console.progress(f"{place}{photo.path} ...")
+    try:
+        pixels = read_image(photo.path, max_pixels=args.max_pixels)
+        check_size(pixels, photo.path, args.save)
+        entities = segmenter(
+            pixels,
+            crops=args.crops,
+            fusion=args.fusion,
+            min_score=args.min_score,
+            min_area=args.min_area,
+            fill_holes=args.fill_holes,
+            remove_islands=args.remove_islands,
+            views_at_once=args.views_at_once,
+            size=args.size,
+            max_size=args.max_size,
+            progress=lambda done, total, what: console.progress(f"{place}{photo.path}: {what} {done}/{total}"),
+        )
+        console.progress(f"{place}{photo.path}: writing")
+        save(entities, pixels, photo, args.out, args.save)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise _NotEnoughMemory(
+            f"{photo.path} needs more memory than there is; try --views-at-once 1, a smaller --size, or --crops 0."
+        ) from None
+    found = "1 entity" if len(entities) == 1 else f"{len(entities)} entities"
+    hint = "" if len(entities) else "; a lower --min-score may show some"
+    return f"{found} in {time.monotonic() - begin:.1f} s -> {args.out / photo.name}.*{hint}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether numpy or torch ran out of memory; on the CPU and on Apple's GPUs torch says so by text alone."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = [kind.strip() for kind in text.split(",") if kind.strip()]
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(KINDS)}")
+    return kinds

@@ -1,0 +1,1 @@
+"""Pictures with known entities: procedural scenes, human-segmented photos and augmentation for training."""

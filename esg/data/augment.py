@@ -1,0 +1,185 @@
+"""Random changes to pictures with labels, for training. Everything that moves pixels moves labels alike."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far `augment` goes.
+
+    Attributes:
+        flip: Share of pictures that are mirrored left to right.
+        area: Least and most part of the picture's area that a crop keeps.
+        aspect: Least and most change of its aspect ratio.
+        brightness, contrast, saturation: Largest relative change.
+        hue: Largest rotation of the colours, in turns.
+        grey: Share of pictures turned grey.
+        degraded: Share of pictures that are blurred, made noisy or compressed, see `degrade`.
+    """
+
+    flip: float = 0.5
+    area: tuple[float, float] = (0.4, 1.0)
+    aspect: tuple[float, float] = (0.7, 1.4)
+    brightness: float = 0.35
+    contrast: float = 0.35
+    saturation: float = 0.4
+    hue: float = 0.06
+    grey: float = 0.05
+    degraded: float = 0.5
+
+
+DEFAULT = AugmentConfig()
+
+
+def augment(
+    image: np.ndarray,
+    labels: np.ndarray,
+    rng: np.random.Generator,
+    config: AugmentConfig = DEFAULT,
+    size: tuple[int, int] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A random view of a picture with labels, in other light and through another camera.
+
+    Args:
+        image: (H, W, 3) uint8.
+        labels: (H, W) int32; ids stay as they are, and some may be missing from the result.
+        rng: Source of chance.
+        config: How far to go.
+        size: Height and width of the result; the picture's own by default.
+
+    Returns:
+        The image (h, w, 3) uint8 and the labels (h, w) int32.
+    """
+    image, labels = _crop(image, labels, rng, config, size or image.shape[:2])
+    if rng.random() < config.flip:
+        image, labels = image[:, ::-1], np.ascontiguousarray(labels[:, ::-1])
+    image = jitter_colours(image, rng, config)
+    if rng.random() < config.degraded:
+        image = degrade(image, rng)
+    return image, labels
+
+
+def _crop(
+    image: np.ndarray, labels: np.ndarray, rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A random crop, resized: the image bilinearly, the labels by nearest neighbour on the same sampling points."""
+    height, width = labels.shape
+    area = rng.uniform(*config.area) * height * width
+    # The crop's shape is the result's, changed by the drawn ratio.
+    ratio = size[1] / size[0] * math.exp(rng.uniform(math.log(config.aspect[0]), math.log(config.aspect[1])))
+    w = max(1, min(round(math.sqrt(area * ratio)), width))
+    h = max(1, min(round(math.sqrt(area / ratio)), height))
+    x, y = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
+    box, target = (x, y, x + w, y + h), (size[1], size[0])
+    out = Image.fromarray(image).resize(target, Image.Resampling.BILINEAR, box=box)
+    # Pillow's nearest neighbour takes pixel floor((i + 0.5) * scale): the one under the centre, as bilinear does.
+    ids = Image.fromarray(labels.astype(np.int32)).resize(target, Image.Resampling.NEAREST, box=box)
+    return np.asarray(out), np.array(ids, np.int32)
+
+
+def jitter_colours(image: np.ndarray, rng: np.random.Generator, config: AugmentConfig = DEFAULT) -> np.ndarray:
+    """Another brightness, contrast, saturation and hue for an image (H, W, 3) uint8, or no colour at all."""
+    brightness, contrast, saturation = (
+        1 + rng.uniform(-s, s) for s in (config.brightness, config.contrast, config.saturation)
+    )
+    turn = 2 * math.pi * rng.uniform(-config.hue, config.hue)
+    if rng.random() < config.grey:
+        saturation = 0.0
+    # All four are linear in RGB: one 3x3 matrix and an offset. Hue turns the colour about the grey axis.
+    luma = np.tile([0.299, 0.587, 0.114], (3, 1))
+    c, s = math.cos(turn), math.sin(turn) / math.sqrt(3)
+    rotation = c * np.eye(3) + (1 - c) / 3 + s * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    matrix = brightness * contrast * ((1 - saturation) * luma + saturation * rotation)
+    grey = float((image[::4, ::4].reshape(-1, 3).mean(0) @ luma[0]) * brightness)
+    return _apply(image, matrix, grey * (1 - contrast))
+
+
+def _apply(image: np.ndarray, matrix: np.ndarray, offset: float) -> np.ndarray:
+    rows = np.concatenate((matrix, np.full((3, 1), offset)), 1)
+    return np.asarray(Image.fromarray(image).convert("RGB", tuple(rows.ravel().tolist())))
+
+
+def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An image (H, W, 3) uint8 through a worse camera: some of blur, noise, lower resolution and JPEG compression."""
+    height, width = image.shape[:2]
+    if rng.random() < 0.35:
+        radius = rng.uniform(0.3, 1.6)
+        image = np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
+    if rng.random() < 0.15:
+        factor = rng.uniform(0.5, 0.9)
+        small = (max(1, round(width * factor)), max(1, round(height * factor)))
+        picture = Image.fromarray(image).resize(small, Image.Resampling.BILINEAR)
+        image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    if rng.random() < 0.4:
+        # Integer noise rolled out of a small table is several times cheaper than one draw a value.
+        table = np.round(rng.normal(0, rng.uniform(1, 10), 1 << 14)).astype(np.int16)
+        noise = table[rng.integers(0, len(table), image.size, np.int32)].reshape(image.shape)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.6:
+        stream = io.BytesIO()
+        Image.fromarray(image).save(stream, "JPEG", quality=int(rng.integers(25, 96)))
+        image = np.asarray(Image.open(stream))
+    return np.ascontiguousarray(image)
+
+
+def copy_paste(
+    image: np.ndarray,
+    labels: np.ndarray,
+    other_image: np.ndarray,
+    other_labels: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paste one to three entities of another picture onto this one (Ghiasi et al., CVPR 2021, arXiv:2012.07177).
+
+    Entities of up to 30 % of the other picture are scaled by 0.4..1.6, perhaps mirrored, and put anywhere, also partly
+    outside. Their edges are softened by about a pixel; labels change where a pasted entity covers more than half.
+
+    Args:
+        image, labels: (H, W, 3) uint8 and (H, W) int32; they are not changed.
+        other_image, other_labels: The picture that entities are taken from, of any size.
+        rng: Source of chance.
+
+    Returns:
+        The new image and labels; pasted entities have the ids after the largest of `labels`.
+    """
+    areas = np.bincount(other_labels.ravel())
+    areas[0] = 0
+    candidates = np.flatnonzero((areas >= 30) & (areas <= 0.3 * other_labels.size))
+    image, labels = image.copy(), labels.copy()
+    if len(candidates) == 0:
+        return image, labels
+    height, width = labels.shape
+    picks = rng.choice(candidates, min(len(candidates), int(rng.integers(1, 4))), replace=False)
+    for number, pick in enumerate(picks.tolist(), int(labels.max()) + 1):
+        mask = other_labels == pick
+        ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        # A margin of two pixels, so that the softened edge is not cut off.
+        top, bottom, left, right = max(ys[0] - 2, 0), ys[-1] + 3, max(xs[0] - 2, 0), xs[-1] + 3
+        patch = Image.fromarray(other_image[top:bottom, left:right])
+        alpha = Image.fromarray(mask[top:bottom, left:right] * np.uint8(255))
+        scale = math.exp(rng.uniform(math.log(0.4), math.log(1.6)))
+        size = (max(1, round(patch.width * scale)), max(1, round(patch.height * scale)))
+        patch, alpha = patch.resize(size, Image.Resampling.BILINEAR), alpha.resize(size, Image.Resampling.BILINEAR)
+        alpha = alpha.filter(ImageFilter.GaussianBlur(0.5))
+        if rng.random() < 0.5:
+            patch, alpha = (p.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for p in (patch, alpha))
+        # The patch's centre lies in the picture.
+        x, y = int(rng.integers(0, width)) - size[0] // 2, int(rng.integers(0, height)) - size[1] // 2
+        x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + size[0], width), min(y + size[1], height)
+        if x0 >= x1 or y0 >= y1:
+            continue
+        inner = (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
+        cover = np.asarray(alpha)[inner]
+        light = np.asarray(patch)[inner]
+        weight = cover[..., None].astype(np.float32) / 255
+        target = image[y0:y1, x0:x1]
+        target[...] = np.round(target + weight * (light.astype(np.float32) - target)).astype(np.uint8)
+        labels[y0:y1, x0:x1][cover >= 128] = number
+    return image, labels

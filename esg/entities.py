@@ -1,0 +1,323 @@
+"""EntityMap: one label map and one score an entity, the only form in which ESG keeps a segmentation.
+
+A map costs four bytes a pixel, however many entities it holds; masks are made on demand, for the ids asked for.
+Its file formats are in `formats.py`, the tidying of its regions is in `cleanup.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from . import formats, rle
+from .errors import InputError
+from .files import write_atomically
+from .labelmap import count_labels, look_up
+
+MAX_LABEL = (1 << 24) - 1  # the largest id that a panoptic PNG can hold; keeps tables of all labels small
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EntityMap:
+    """The entities of one picture, numbered 1..N by descending score; at equal scores the larger one comes first.
+
+    Make one with `from_labels`, `from_masks`, `from_coco` or `from_labels_png`; the constructor itself takes only what
+    is already in order. It keeps the arrays it is given and makes them read-only. Two maps are equal when their
+    labels and scores are.
+
+    Attributes:
+        labels: (H, W) int32, the id of the entity that every pixel belongs to, 0 = none.
+        scores: (N,) float32, finite, non-increasing; entry k is that of id k + 1, here and below.
+        areas: (N,) int64, pixels, at least 1.
+        boxes: (N, 4) int64, x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+    areas: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if self.labels.dtype != np.int32 or self.scores.dtype != np.float32 or self.scores.ndim != 1:
+            raise InputError("EntityMap takes int32 labels and float32 scores; use EntityMap.from_labels for others.")
+        if _largest_label(self.labels) != count or not np.isfinite(self.scores).all():
+            raise InputError(f"The labels are not 1..{count}, one for each score; use EntityMap.from_labels instead.")
+        areas = count_labels(self.labels, count)[1:]
+        equal_scores = self.scores[1:] == self.scores[:-1]
+        in_order = (self.scores[1:] < self.scores[:-1]) | equal_scores & (areas[1:] <= areas[:-1])
+        if not areas.all() or not in_order.all():
+            raise InputError("Entities are not numbered by descending score; use EntityMap.from_labels instead.")
+        object.__setattr__(self, "areas", areas)
+        for array in (self.labels, self.scores, areas):
+            array.setflags(write=False)
+
+    @classmethod
+    def from_labels(cls, labels: np.ndarray, scores: Sequence[float] | np.ndarray | None = None) -> EntityMap:
+        """Numbers the entities of any label map: by descending score, then descending area, then old label.
+
+        Args:
+            labels: (H, W) whole numbers from 0 = none, in any order and with gaps.
+            scores: entry k - 1 is the score of label k; labels that do not occur are dropped. Without, all are 1.
+
+        Raises:
+            InputError: labels or scores have a wrong shape, dtype or value.
+        """
+        labels = np.asarray(labels)
+        largest = _largest_label(labels)
+        given = _checked_scores(np.ones(largest) if scores is None else scores)
+        if largest > len(given):
+            raise InputError(f"Label {largest} has no score: only {len(given)} scores were given.")
+        areas = count_labels(labels, len(given))[1:]
+        order = np.lexsort((-areas, -given))
+        order = order[areas[order] > 0]
+        new_ids = np.zeros(len(given) + 1, np.int32)
+        new_ids[order + 1] = np.arange(1, len(order) + 1)
+        return cls(look_up(new_ids, labels), given[order])
+
+    @classmethod
+    def from_masks(
+        cls,
+        masks: np.ndarray | Iterable[np.ndarray | rle.Rle],
+        scores: Sequence[float] | np.ndarray | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> EntityMap:
+        """Lays masks over each other: a pixel goes to the mask with the higher score, then the smaller, then the first.
+
+        Args:
+            masks: (N, H, W) array, or N masks that are each an (H, W) array or a COCO RLE; arrays are bool, or whole
+                numbers where all but 0 is inside. Masks left without a pixel get no id.
+            scores: (N,) finite numbers; without, all are 1.
+            size: height, width of the picture; needed only when there may be no mask at all.
+
+        Raises:
+            InputError: masks differ in size, have a wrong dtype, or scores do not match them.
+        """
+        masks = list(masks)
+        given = _checked_scores(np.ones(len(masks)) if scores is None else scores)
+        if len(given) != len(masks):
+            raise InputError(f"There are {len(masks)} masks but {len(given)} scores; give one score a mask.")
+        sizes = {rle.size_of(mask) if isinstance(mask, Mapping) else np.shape(mask) for mask in masks}
+        sizes |= {tuple(size)} if size else set()
+        if len(sizes) != 1:
+            raise InputError(f"The masks must have one size (height, width), and these were given: {sorted(sizes)}.")
+        (shape,) = sizes
+        if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] >= 1 << 31:
+            raise InputError(f"Masks must be of shape (height, width), from 1 x 1 to 2**31 pixels, not {shape}.")
+        areas = np.array([_mask_area(mask) for mask in masks], np.int64)
+        height, width = shape
+        columns = np.zeros(width * height, np.int32)
+        labels = columns.reshape(width, height).T
+        winners_first = np.lexsort((areas, -given))
+        for index in winners_first[::-1]:
+            mask = masks[index]
+            if isinstance(mask, Mapping):
+                rle.paint(mask, columns, index + 1)
+            else:
+                labels[np.asarray(mask) != 0] = index + 1
+        return cls.from_labels(labels, given)
+
+    @classmethod
+    def from_coco(cls, source: Mapping[str, Any] | str | Path, *, image_id: int | str | None = None) -> EntityMap:
+        """Reads the annotations of one picture in COCO's format; overlaps are settled as in `from_masks`.
+
+        Args:
+            source: the dict with "images" and "annotations", or the path of a JSON file with it. Annotations may be
+                compressed or uncompressed RLE or polygons; the score is 1 where there is none.
+            image_id: which picture, when there are several.
+
+        Raises:
+            InputError: the file cannot be read, is malformed, or lacks the picture.
+        """
+        masks, scores, size = formats.read_coco(source, image_id)
+        return cls.from_masks(masks, scores, size=size)
+
+    @classmethod
+    def from_labels_png(cls, path: str | Path, scores: Sequence[float] | np.ndarray | None = None) -> EntityMap:
+        """Reads a grey PNG whose pixels are labels.
+
+        Args:
+            path: an 8 or 16 bit grey, or a palette PNG.
+            scores: as in `from_labels`; by default those that `save_labels_png` left in the file, else all are 1.
+
+        Raises:
+            InputError: the file cannot be read or holds no labels.
+        """
+        labels, stored = formats.read_labels_png(path)
+        return cls.from_labels(labels, stored if scores is None else scores)
+
+    @property
+    def height(self) -> int:
+        return self.labels.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.labels.shape[1]
+
+    @cached_property
+    def boxes(self) -> np.ndarray:
+        found = ndimage.find_objects(self.labels) if len(self) else []
+        boxes = np.array([(x.start, y.start, x.stop, y.stop) for y, x in found], np.int64).reshape(-1, 4)
+        boxes.setflags(write=False)
+        return boxes
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __repr__(self) -> str:
+        return f"EntityMap({len(self)} entities, {self.width}x{self.height})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EntityMap):
+            return NotImplemented
+        return np.array_equal(self.labels, other.labels) and np.array_equal(self.scores, other.scores)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def at(self, x: float, y: float) -> int:
+        """The id under the pixel that contains point x, y; 0 where there is no entity and outside the picture."""
+        return int(self.labels[int(y), int(x)]) if 0 <= x < self.width and 0 <= y < self.height else 0
+
+    def in_box(self, x0: int, y0: int, x1: int, y1: int, *, min_fraction: float = 0.0) -> list[int]:
+        """The ids in a box, in rising order.
+
+        Args:
+            x0, y0, x1, y1: the box in pixels, x1 and y1 exclusive; what lies outside the picture is ignored.
+            min_fraction: the part of its area, 0..1, that an entity must have in the box; it needs one pixel anyway.
+        """
+        inside = self.labels[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+        areas = count_labels(inside, len(self))[1:]
+        return (np.flatnonzero((areas > 0) & (areas >= min_fraction * self.areas)) + 1).tolist()
+
+    def mask(self, ids: int | Iterable[int]) -> np.ndarray:
+        """The union of one or several entities, (H, W) bool; InputError for an id that does not exist."""
+        wanted = self._checked_ids(ids)
+        mask = np.zeros(self.labels.shape, bool)
+        if len(wanted):
+            box = self._box_of(wanted)
+            mask[box] = self._inside(wanted, box)
+        return mask
+
+    def cutout(self, image: np.ndarray, ids: int | Iterable[int]) -> np.ndarray:
+        """The pixels of one or several entities, transparent around them, cropped to their common box.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, the picture of this map.
+            ids: at least one id.
+
+        Returns:
+            (h, w, 4) uint8 RGBA, alpha 255 inside and 0 outside, where the colour is 0 too.
+
+        Raises:
+            InputError: an id does not exist, none is given, or the picture has another size.
+        """
+        wanted = self._checked_ids(ids)
+        if not len(wanted):
+            raise InputError("Nothing to cut out: give at least one entity id.")
+        self.check_image(image)
+        box = self._box_of(wanted)
+        alpha = self._inside(wanted, box).astype(np.uint8) * np.uint8(255)
+        return np.dstack([image[box] & alpha[..., None], alpha])
+
+    def keep(self, ids: int | Iterable[int]) -> EntityMap:
+        """The map of these entities alone, numbered anew in the same order; the pixels of the others become 0."""
+        wanted = self._checked_ids(ids)
+        new_ids = np.zeros(len(self) + 1, np.int32)
+        new_ids[wanted] = np.arange(1, len(wanted) + 1)
+        return EntityMap(look_up(new_ids, self.labels), self.scores[wanted - 1])
+
+    def to_rles(self) -> list[rle.Rle]:
+        """One compressed COCO RLE an entity, in the order of the ids."""
+        return rle.encode_labels(self.labels, len(self))
+
+    def to_coco(self, *, image_id: int = 1, file_name: str = "") -> dict[str, Any]:
+        """The map as a COCO dict that `json.dump` takes, and `from_coco` turns back into an equal map.
+
+        Returns:
+            "images" (one), "annotations" (id, score, compressed RLE, area, bbox as x, y, width, height in pixels) and
+            "categories" (one, "entity").
+        """
+        return formats.coco_dict(
+            self.to_rles(), self.scores, self.areas, self.boxes, self.labels.shape, image_id, file_name
+        )
+
+    def save_coco(self, path: str | Path, *, file_name: str = "") -> None:
+        """Writes `to_coco` as JSON; OutputError when that fails, and then no file is left."""
+        text = json.dumps(self.to_coco(file_name=file_name), ensure_ascii=False, separators=(",", ":"))
+        with write_atomically(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def save_labels_png(self, path: str | Path) -> None:
+        """Writes the labels as a 16 bit grey PNG, pixel = id, with the scores in a text field of the file.
+
+        Raises:
+            OutputError: there are more than 65535 entities, or the file cannot be written; no file is left then.
+        """
+        formats.write_labels_png(path, self.labels, self.scores)
+
+    def check_image(self, image: np.ndarray) -> None:
+        """InputError unless `image` is an (H, W, 3) uint8 picture of this map's size."""
+        if image.dtype != np.uint8 or image.shape != (self.height, self.width, 3):
+            raise InputError(
+                f"The entities belong to a picture of {self.width}x{self.height} pixels, (height, width, 3) uint8; "
+                f"this one is {image.shape} {image.dtype}."
+            )
+
+    def _checked_ids(self, ids: int | Iterable[int]) -> np.ndarray:
+        """Sorted ids without repetitions."""
+        given = np.array(list(ids) if isinstance(ids, Iterable) else [ids])
+        if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
+            raise InputError(f"Entity ids are whole numbers, not {ids!r}.")
+        unknown = given[(given < 1) | (given > len(self))]
+        if len(unknown):
+            raise InputError(f"There is no entity {unknown[0]}: the ids of this picture go from 1 to {len(self)}.")
+        return np.unique(given).astype(np.int64)
+
+    def _box_of(self, ids: np.ndarray) -> tuple[slice, slice]:
+        boxes = self.boxes[ids - 1]
+        (x0, y0), (x1, y1) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+        return slice(int(y0), int(y1)), slice(int(x0), int(x1))
+
+    def _inside(self, ids: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
+        if len(ids) == 1:
+            return self.labels[box] == ids[0]
+        wanted = np.zeros(len(self) + 1, bool)
+        wanted[ids] = True
+        return look_up(wanted, self.labels[box])
+
+
+def _largest_label(labels: np.ndarray) -> int:
+    if labels.ndim != 2 or labels.dtype.kind not in "iu":
+        raise InputError(f"Labels must be whole numbers of shape (height, width), not {labels.dtype} {labels.shape}.")
+    if not labels.size:
+        raise InputError(f"A label map must be at least 1 x 1 pixels, not {labels.shape}.")
+    smallest, largest = int(labels.min()), int(labels.max())
+    if smallest < 0 or largest > MAX_LABEL:
+        raise InputError(f"Labels must lie between 0 and {MAX_LABEL}, and these go from {smallest} to {largest}.")
+    return largest
+
+
+def _checked_scores(scores: Sequence[float] | np.ndarray) -> np.ndarray:
+    try:
+        with np.errstate(over="ignore"):
+            checked = np.array(scores, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputError("Scores must be a list of numbers.") from None
+    if checked.ndim != 1 or not np.isfinite(checked).all():
+        raise InputError(f"Scores must be one row of finite numbers; these have shape {checked.shape} or hold NaN.")
+    return checked
+
+
+def _mask_area(mask: np.ndarray | rle.Rle) -> int:
+    if isinstance(mask, Mapping):
+        return rle.area(mask)
+    if np.asarray(mask).dtype.kind not in "biu":
+        raise InputError(f"A mask must be bool, not {np.asarray(mask).dtype}; threshold it first: mask > 0.5.")
+    return int(np.count_nonzero(mask))

@@ -1,0 +1,1 @@
+"""Metrics of the field, computed as the official evaluators do."""

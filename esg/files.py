@@ -1,0 +1,44 @@
+"""Writing files so that nothing half-written stays behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import OutputError
+
+
+@contextmanager
+def write_atomically(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`; when the block ends well it replaces `path`, else it vanishes.
+
+    Missing folders are made. The temporary name keeps the suffix, by which some writers choose the format.
+
+    Raises:
+        OutputError: for any OSError in the block (no space, no permission, not a folder …).
+    """
+    target = Path(path)
+    temporary = target.parent / f".esg-{secrets.token_hex(6)}{target.suffix}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {_reason(error)}.") from error
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full; free some space or choose another folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "its folder may not be written to; choose another one"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return "a file lies where its folder should be; choose another one"
+    return (error.strerror or str(error)).rstrip(".").lower()

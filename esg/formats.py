@@ -1,0 +1,149 @@
+"""The files an EntityMap is kept in: COCO JSON and label PNG, read with care and written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL.PngImagePlugin import PngInfo
+
+from .errors import ImageError, InputError, OutputError
+from .images import open_picture, write_image
+from .rle import Rle, encode_mask, size_of
+
+SCORES_FIELD = "esg:scores"  # PNG text field with the scores as a JSON list, so that a label PNG is complete
+
+
+def coco_dict(
+    rles: list[Rle],
+    scores: np.ndarray,
+    areas: np.ndarray,
+    boxes: np.ndarray,
+    size: tuple[int, ...],
+    image_id: int,
+    file_name: str,
+) -> dict[str, Any]:
+    """The COCO dict of one picture's entities; see `EntityMap.to_coco`."""
+    annotations = [
+        {
+            "id": number,
+            "image_id": image_id,
+            "category_id": 1,
+            "segmentation": mask,
+            "bbox": [int(x0), int(y0), int(x1 - x0), int(y1 - y0)],
+            "area": int(area),
+            "iscrowd": 0,
+            "score": float(str(score)),  # the shortest decimal that is this float32
+        }
+        for number, (mask, score, area, (x0, y0, x1, y1)) in enumerate(
+            zip(rles, scores, areas, boxes, strict=True), start=1
+        )
+    ]
+    image = {"id": image_id, "width": size[1], "height": size[0], "file_name": file_name}
+    return {"images": [image], "annotations": annotations, "categories": [{"id": 1, "name": "entity"}]}
+
+
+def read_coco(
+    source: Mapping[str, Any] | str | Path, image_id: int | str | None = None
+) -> tuple[list[Rle], list[float], tuple[int, int]]:
+    """The masks as RLE, their scores, and height, width of one picture; see `EntityMap.from_coco`."""
+    name = "The COCO dict" if isinstance(source, Mapping) else str(source)
+    content = source if isinstance(source, Mapping) else _load_json(Path(source))
+    try:
+        image = _pick_image(content["images"], image_id, name)
+        size = int(image["height"]), int(image["width"])
+        mine = [one for one in content["annotations"] if one.get("image_id", image["id"]) == image["id"]]
+        masks = [_as_rle(one["segmentation"], *size) for one in mine]
+        scores = [float(one.get("score", 1.0)) for one in mine]
+    except KeyError as error:
+        raise InputError(f'{name} is not in COCO\'s format: "{error.args[0]}" is missing.') from None
+    except (AttributeError, IndexError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} is not in COCO's format: {error}.") from None
+    for mask in masks:
+        if size_of(mask) != size:
+            raise InputError(f"{name}: a mask has height, width {size_of(mask)}, but its picture has {size}.")
+    return masks, scores, size
+
+
+def _load_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is no JSON file.") from None
+    if not isinstance(content, dict):
+        raise InputError(f'{path} is not in COCO\'s format: it must be a JSON object with "images" and "annotations".')
+    return content
+
+
+def _pick_image(images: list[dict[str, Any]], image_id: int | str | None, name: str) -> dict[str, Any]:
+    if image_id is None and len(images) != 1:
+        raise InputError(f"{name} describes {len(images)} pictures; say which one with image_id.")
+    matching = [image for image in images if image_id is None or image["id"] == image_id]
+    if not matching:
+        raise InputError(f"{name} has no picture with id {image_id!r}.")
+    return matching[0]
+
+
+def _as_rle(segmentation: Any, height: int, width: int) -> Rle:
+    if isinstance(segmentation, Mapping):
+        return dict(segmentation)
+    polygons = [np.asarray(points, np.float64).reshape(-1, 2) for points in segmentation]
+    if not all(len(points) >= 3 and (np.abs(points) < 1e9).all() for points in polygons):
+        raise ValueError("a polygon needs at least three points x, y of sensible size")
+    return _rle_of_polygons(polygons, height, width)
+
+
+def _rle_of_polygons(polygons: list[np.ndarray], height: int, width: int) -> Rle:
+    """The union of polygons with points (P, 2) x, y in pixels, (0, 0) the picture's outer corner.
+
+    A pixel is inside when its centre is, by the even-odd rule, within each polygon.
+    """
+    points = np.concatenate(polygons) if polygons else np.zeros((1, 2))
+    left, top = np.clip(np.floor(points.min(axis=0)), 0, (width - 1, height - 1)).astype(int)
+    right, bottom = np.clip(np.ceil(points.max(axis=0)), (left + 1, top + 1), (width, height)).astype(int)
+    inside = np.zeros((bottom - top, right - left), bool)
+    for polygon in polygons:
+        inside |= _fill(polygon - (left, top), *inside.shape)
+    return encode_mask(inside, corner=(int(left), int(top)), size=(height, width))
+
+
+def _fill(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    (x0, y0), (x1, y1) = points.T, np.roll(points, -1, axis=0).T
+    # Rows whose centre line an edge crosses, half open so that a shared corner counts once.
+    first, last = (np.clip(np.ceil(f(y0, y1) - 0.5), 0, height).astype(int) for f in (np.minimum, np.maximum))
+    edge = np.repeat(np.arange(len(points)), last - first)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(last - first) - last, last - first)
+    x = x0[edge] + (row + 0.5 - y0[edge]) * ((x1 - x0)[edge] / (y1 - y0)[edge])
+    crossings = np.zeros((height, width + 1), bool)
+    np.logical_xor.at(crossings, (row, np.clip(np.ceil(x - 0.5), 0, width).astype(int)), True)
+    return np.logical_xor.accumulate(crossings, axis=1)[:, :width]
+
+
+def write_labels_png(path: str | Path, labels: np.ndarray, scores: np.ndarray) -> None:
+    """Writes (H, W) labels as 16 bit grey PNG with the scores in a text field; see `EntityMap.save_labels_png`."""
+    if len(scores) > 65535:
+        raise OutputError(f"A 16 bit PNG holds at most 65535 entities, not {len(scores)}; save them as COCO JSON.")
+    fields = PngInfo()
+    fields.add_text(SCORES_FIELD, json.dumps([float(str(score)) for score in scores], separators=(",", ":")), zip=True)
+    write_image(path, labels.astype(np.uint16), pnginfo=fields)
+
+
+def read_labels_png(path: str | Path) -> tuple[np.ndarray, list[float] | None]:
+    """The (H, W) labels of a grey or palette PNG and the scores in it, if any; see `EntityMap.from_labels_png`."""
+    try:
+        with open_picture(path) as picture:
+            if picture.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
+                raise InputError(f"{path} holds no labels: it is a picture of mode {picture.mode}, not a grey PNG.")
+            labels = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
+            stored = picture.info.get(SCORES_FIELD)
+    except ImageError as error:
+        raise InputError(str(error)) from None
+    try:
+        return labels, None if stored is None else [float(score) for score in json.loads(stored)]
+    except (TypeError, ValueError):
+        raise InputError(f"{path} carries damaged scores in its field {SCORES_FIELD}.") from None

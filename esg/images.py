@@ -1,0 +1,224 @@
+"""Reading pictures into (H, W, 3) uint8 RGB and writing them, with one clear sentence for each that cannot be used."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from .errors import ImageError
+from .files import write_atomically
+from .labelmap import strips
+
+log = getLogger(__name__)
+
+MAX_PIXELS = 200_000_000
+# What is tried on a file, by its content. Formats that run programs (EPS) or are no pictures are not among them; AVIF
+# and HEIF work where Pillow or a plugin of the user's brings them.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "MPO", "AVIF", "HEIF")
+_KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000"
+_ORIENTATION = 0x0112
+# What Pillow's readers are known to raise on damaged files; the bomb error guards parts of files that we do not see.
+_READ_ERRORS = (
+    *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError, struct.error),
+    *(zlib.error, Image.DecompressionBombError),
+)
+
+
+def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Turns a file, a PIL picture or an array into RGB pixels, upright as EXIF says.
+
+    Transparent parts are laid over white, 16 bit values are brought to 8 bit by their upper byte, and of an animated
+    picture the first frame is taken, which is logged.
+
+    Args:
+        source: a path, a PIL picture, or a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA.
+        max_pixels: larger pictures are refused before they are decoded.
+
+    Returns:
+        (H, W, 3) uint8 RGB, C-contiguous. It may be the array given as source, so do not write to it.
+
+    Raises:
+        ImageError: the source is missing, damaged, too large, or no picture.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, max_pixels)
+    if isinstance(source, Image.Image):
+        name = getattr(source, "filename", "") or "The picture"
+        _check_size(source.size, name, max_pixels)
+        return _from_picture(source, name)
+    if isinstance(source, (str, Path)):
+        with open_picture(source, max_pixels=max_pixels) as picture:
+            return _from_picture(picture, str(source))
+    raise ImageError(f"A picture must be a path, a PIL image or a numpy array, not {type(source).__name__}.")
+
+
+@contextmanager
+def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """A decoded PIL picture from a file whose size was checked first; whatever fails in the block is an ImageError.
+
+    Pillow's own limit is a global of the process that belongs to whoever imported Pillow, so the file is opened
+    through Pillow's table of formats, beside that limit.
+    """
+    try:
+        with open(path, "rb") as file:
+            picture = _identify(file, str(path))
+            if picture is None:
+                raise ImageError(_not_a_picture(Path(path)))
+            with picture:
+                _check_size(picture.size, str(path), max_pixels)
+                if getattr(picture, "is_animated", False) and picture.format != "MPO":
+                    log.info("%s has several frames; the first one is taken.", path)
+                picture.load()
+                yield picture
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not a picture.") from None
+    except PermissionError:
+        raise ImageError(f"{path} may not be read{' (it is a folder)' if Path(path).is_dir() else ''}.") from None
+    except _READ_ERRORS as error:
+        raise ImageError(
+            f"{path} is damaged or incomplete ({str(error).rstrip('.') or type(error).__name__})."
+        ) from None
+    except MemoryError:
+        raise ImageError(f"{path} is too large for the memory of this machine.") from None
+
+
+def _identify(file: Any, name: str) -> ImageFile.ImageFile | None:
+    head = file.read(16)
+    Image.preinit()
+    for attempt in (0, 1):
+        for format_name in FORMATS:
+            if format_name not in Image.OPEN:
+                continue
+            opener, accepts = Image.OPEN[format_name]
+            verdict = accepts is None or accepts(head)
+            if not verdict or isinstance(verdict, str):  # text says why the format is not at hand
+                continue
+            file.seek(0)
+            try:
+                return opener(file, name)
+            except (SyntaxError, IndexError, TypeError, struct.error):  # how Pillow's readers say "not mine"
+                continue
+        if attempt == 0:
+            Image.init()  # the less common formats; slow, so only when needed
+    return None
+
+
+def _not_a_picture(path: Path) -> str:
+    if path.stat().st_size == 0:
+        return f"{path} is empty."
+    return f"{path} is not a picture that can be read ({_KNOWN}) or its beginning is damaged."
+
+
+def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise ImageError(f"{name} has no pixels ({width}x{height}).")
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name} has {width}x{height} = {width * height:,} pixels, more than the limit of {max_pixels:,}; "
+            f"raise it with --max-pixels (max_pixels=) if you trust the picture."
+        )
+
+
+def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
+    if array.dtype != np.uint8:
+        raise ImageError(
+            f"An array must be uint8 with values 0 to 255, not {array.dtype}; convert values between 0 and 1 with "
+            f"(array * 255).round().astype('uint8')."
+        )
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        hint = "; move the channels to the end with array.transpose(1, 2, 0)" if _channels_first(array.shape) else ""
+        raise ImageError(f"An array must have shape (height, width, 3), not {array.shape}{hint}.")
+    _check_size((array.shape[1], array.shape[0]), "The array", max_pixels)
+    if array.ndim == 3 and array.shape[2] == 3:
+        return np.ascontiguousarray(array)
+    out = np.empty((*array.shape[:2], 3), np.uint8)
+    for rows in strips(*array.shape[:2]):
+        part = array[rows]
+        out[rows] = _over_white(part) if array.shape[2:] == (4,) else part.reshape(*part.shape[:2], 1)
+    return out
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[0] in (1, 3, 4)
+
+
+def _from_picture(picture: Image.Image, name: str) -> np.ndarray:
+    """Converts strip by strip, straight into the upright result, so that nothing full-size is made but the result."""
+    try:
+        picture.load()
+        width, height = picture.size  # after loading: TIFF turns itself upright then
+        orientation = _read_orientation(picture)
+        out = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
+        as_stored = _undo_orientation(out, orientation)
+        for rows in strips(height, width):
+            as_stored[rows] = _rgb(picture.crop((0, rows.start, width, rows.stop)))
+    except _READ_ERRORS as error:
+        raise ImageError(f"{name} is damaged or of an unknown kind ({str(error).rstrip('.')}).") from None
+    return out
+
+
+def _rgb(part: Image.Image) -> np.ndarray:
+    if part.mode.startswith("I"):
+        values = np.asarray(part)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("its whole numbers go beyond 16 bit; save it with 8 or 16 bit")
+        return (values >> 8).astype(np.uint8)[..., None]
+    if part.mode == "F":
+        raise ValueError("it holds floating point numbers; save it with 8 or 16 bit")
+    if part.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in part.info:
+        return _over_white(np.asarray(part.convert("RGBA")))
+    return np.asarray(part.convert("RGB"))
+
+
+def _over_white(rgba: np.ndarray) -> np.ndarray:
+    alpha = rgba[..., 3:].astype(np.uint32)
+    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _read_orientation(picture: Image.Image) -> int:
+    try:
+        orientation = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block can raise nearly anything, and the picture is good without it
+        log.warning("The EXIF data of a picture is damaged; its orientation is taken as it is stored.")
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _undo_orientation(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """The view of the upright array in which the picture lies as it is stored (EXIF orientation 1..8)."""
+    if orientation in (2, 3, 6, 7):
+        upright = upright[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        upright = upright[::-1]
+    return upright.swapaxes(0, 1) if orientation >= 5 else upright
+
+
+def write_image(path: str | Path, pixels: np.ndarray, **options: Any) -> None:
+    """Writes a picture whole or not at all, in the format of the path's suffix.
+
+    Args:
+        path: ends in .png, .jpg, .webp or another suffix that Pillow knows.
+        pixels: (H, W) uint8 or uint16, or (H, W, 3) RGB or (H, W, 4) RGBA uint8.
+        **options: for Pillow's writer, such as quality=90.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    encoded = BytesIO()  # in memory first: Pillow reports a full disk without saying so
+    Image.init()
+    Image.fromarray(pixels).save(encoded, Image.EXTENSION[os.path.splitext(path)[1].lower()], **options)
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(encoded.getbuffer())

@@ -1,0 +1,89 @@
+"""Which pictures a list of files and folders means, and what the results of each are called."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import InputError
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
+    *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif"),
+)
+RESULT_SUFFIXES = (".labels.png", ".overlay.jpg", ".entities.json")  # what `esg segment` adds to a picture's name
+
+
+class Listed(NamedTuple):
+    """A picture and the name of its results.
+
+    Attributes:
+        path: the file to read.
+        name: relative path without the suffix of a result, unique in its list; results go to
+            `out / f"{name}.labels.png"` and so on.
+    """
+
+    path: Path
+    name: str
+
+
+def list_images(paths: Iterable[str | Path]) -> list[Listed]:
+    """Files as they are named, and the pictures in folders and their subfolders, sorted.
+
+    A file keeps its name alone and a file found in a folder its place below that folder. Where two would have the
+    same name (on any system: case does not tell apart), both add their extension, and what is then still the same
+    gets a number. In folders, hidden files and earlier results of ESG are left out. A named file is taken whatever its
+    suffix, and even when it is missing: reading it will say so. A file that comes twice is listed once.
+
+    Raises:
+        InputError: a folder cannot be read or holds no picture.
+    """
+    places: dict[Path, tuple[Path, Path]] = {}  # resolved file -> the file as named, its place in the output
+    for path in map(Path, paths):
+        found = _in_folder(path) if path.is_dir() else [(path, Path(path.name))]
+        for file, place in found:
+            places.setdefault(file.resolve(), (file, place))
+    listed = list(places.values())
+    stems = Counter(_key(place.with_suffix("")) for _, place in listed)
+    names = [place if stems[_key(place.with_suffix(""))] > 1 else place.with_suffix("") for _, place in listed]
+    return [Listed(file, name) for (file, _), name in zip(listed, _numbered(names), strict=True)]
+
+
+def _in_folder(folder: Path) -> list[tuple[Path, Path]]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"The folder {error.filename} cannot be read: {(error.strerror or str(error)).lower()}.")
+
+    found = []
+    for place, subfolders, files in os.walk(folder, onerror=refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [Path(place, name) for name in files if _is_picture(name)]
+    if not found:
+        raise InputError(f"The folder {folder} holds no pictures ({', '.join(SUFFIXES)}).")
+    return sorted(((file, file.relative_to(folder)) for file in found), key=lambda pair: pair[1].parts)
+
+
+def _is_picture(name: str) -> bool:
+    lower = name.lower()
+    return os.path.splitext(lower)[1] in SUFFIXES and not lower.startswith(".") and not lower.endswith(RESULT_SUFFIXES)
+
+
+def _key(name: Path) -> str:
+    return name.as_posix().casefold()
+
+
+def _numbered(names: list[Path]) -> list[str]:
+    # Names that occur once keep them; the rest take the lowest free number, the first of them none if it can.
+    often = Counter(map(_key, names))
+    taken = {_key(name) for name in names if often[_key(name)] == 1}
+    result = []
+    for name in names:
+        unique, number = name, 1
+        while often[_key(name)] > 1 and _key(unique) in taken:
+            number += 1
+            unique = name.with_name(f"{name.name}-{number}")
+        taken.add(_key(unique))
+        result.append(unique.as_posix())
+    return result

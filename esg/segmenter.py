@@ -1,0 +1,248 @@
+"""EntitySegmenter: a photo in, its entities out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import cleanup
+from .cropformer.checkpoints import convert, fitting_presets, is_official, load_strict
+from .cropformer.config import PRESETS, CropFormerConfig, Preset
+from .cropformer.fusion import FUSIONS, fuse, fusion_views
+from .cropformer.model import CropFormer
+from .cropformer.views import Views, make_views
+from .entities import EntityMap
+from .errors import InputError, WeightsError
+from .images import read_image
+from .modeling.attention import set_attention
+from .weights import checkpoint_named, locate, read_state_dict
+
+log = logging.getLogger(__name__)
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+Progress = Callable[[int, int, str], None]
+
+
+class EntitySegmenter:
+    """A CropFormer or Mask2Former that is ready to take photos apart.
+
+    Attributes:
+        model: the network, in evaluation mode on `device`.
+        preset: its architecture and default options.
+        device: where it computes.
+        name: what it was loaded as.
+    """
+
+    def __init__(
+        self, model: CropFormer, preset: Preset, *, device: str = "auto", precision: str = "fp32", name: str = ""
+    ) -> None:
+        """Takes a model as it is; `from_pretrained` also loads its weights.
+
+        Raises:
+            InputError: the preset is class-aware, or device or precision are not to be had here.
+        """
+        if preset.task != "entity":
+            raise InputError(
+                f"{name or 'This model'} predicts {preset.task} classes and gives raw heads only; "
+                "choose a model for entities, such as cropformer-nano."
+            )
+        if precision not in PRECISIONS:
+            raise InputError(f"Unknown precision {precision!r}; choose one of {', '.join(PRECISIONS)}.")
+        self.device = choose_device(device)
+        if precision == "fp16" and self.device.type == "cpu":
+            raise InputError("fp16 is for GPUs; use fp32 or bf16 on the CPU.")
+        self.model = model.eval().to(self.device)
+        self.preset = preset
+        self.precision = PRECISIONS[precision]
+        self.name = name
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path = "cropformer-nano",
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        attention: str = "auto",
+    ) -> EntitySegmenter:
+        """Loads weights by name (`esg weights list`), or from a folder or file: ours, or a published `.pth`.
+
+        Args:
+            name_or_path: never looked up on the network.
+            device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
+            precision: "fp32", "bf16" or "fp16" of the network; fusion is always fp32.
+            attention: one of `esg.modeling.attention.BACKENDS`.
+
+        Raises:
+            WeightsError: nothing is found, or it does not fit, or is refused.
+            InputError: an option is wrong.
+        """
+        model, preset, name = load_model(name_or_path)
+        set_attention(model, attention)
+        return cls(model, preset, device=device, precision=precision, name=name)
+
+    def __call__(
+        self,
+        image: Any,
+        *,
+        crops: int = 4,
+        fusion: str | None = None,
+        min_score: float | None = None,
+        min_area: int = 0,
+        fill_holes: int = 0,
+        remove_islands: int = 0,
+        views_at_once: int | None = None,
+        size: int | None = None,
+        max_size: int | None = None,
+        progress: Progress | None = None,
+    ) -> EntityMap:
+        """Takes a photo apart.
+
+        Args:
+            image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
+            crops: 0, 4 or 8 high-resolution crops beside the full view.
+            fusion: which predictions make the result (paper Table 8b): "boc" batch level, full view and crops; "bc"
+                crops only; "bo" full view only; "io" image level, full view. None: "boc", or "io" where the model has
+                no batch level or there are no crops.
+            min_score: entities below are dropped (0..0.731); None: the preset's default.
+            min_area: entities of fewer pixels are dropped.
+            fill_holes: holes inside one entity of up to this many pixels are given to it.
+            remove_islands: parts of an entity of fewer pixels than this are dropped, except its largest.
+            views_at_once: how many views go through the network together; fewer need less memory, the result is the
+                same. None: as many as the free memory of the device suggests.
+            size, max_size: short and longest side that every view is resized to; None: the preset's.
+            progress: called as `progress(done, total, what)`; what it raises ends the call.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InputError: an option is wrong.
+        """
+        fusion = fusion or ("boc" if crops and self.model.association is not None else "io")
+        if fusion not in FUSIONS:
+            raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
+        mode = FUSIONS[fusion]
+        if mode.level == "batch" and self.model.association is None:
+            raise InputError(f"{self.name} has no batch level; use the fusion io, or a cropformer model.")
+        pixels = read_image(image)
+        views = make_views(
+            pixels,
+            crops=crops if mode.level == "batch" else 0,
+            short=size or self.preset.size,
+            longest=max_size or self.preset.max_size,
+        )
+        indices = fusion_views(fusion, len(views.geometry))
+        masks, scores = self._predict(views, mode.level == "batch", indices, views_at_once, progress)
+        fused = fuse(masks, scores, views.geometry.select(indices), progress=progress)
+        del masks
+        entities = EntityMap.from_labels(fused.labels, fused.scores)
+        entities = cleanup.drop_weak(entities, self.preset.min_score if min_score is None else min_score)
+        if remove_islands:
+            entities = cleanup.remove_islands(entities, remove_islands)
+        if fill_holes:
+            entities = cleanup.fill_holes(entities, fill_holes)
+        return cleanup.drop_small(entities, min_area) if min_area else entities
+
+    def _predict(
+        self, views: Views, batch_level: bool, indices: list[int], at_once: int | None, progress: Progress | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mask logits (Q, T, h, w) of the chosen views and class scores (Q,), of at most `keep` queries."""
+        count = len(views.pixels)
+        if at_once is None:
+            at_once = views_that_fit(views, self.device)
+        if at_once < 1:
+            raise InputError(f"views_at_once is {at_once}, but at least one view has to be computed at a time.")
+
+        def report(done: int, total: int) -> None:
+            if progress is not None:
+                progress(done, total, "views")
+
+        with torch.inference_mode(), self._autocast():
+            pixels = views.pixels[None].to(self.device)
+            output = self.model(pixels, batch_level=batch_level, views_at_once=min(at_once, count), progress=report)
+            prediction = (output.batch if batch_level else output.image)[-1]
+            scores = prediction.logits[0].float().softmax(dim=-1)[:, 0]  # (Q,)
+            keep = self.preset.keep
+            best = (
+                torch.arange(len(scores)) if keep is None else scores.topk(min(keep, len(scores))).indices.sort().values
+            )
+            embeddings = prediction.embeddings[0, best].float()
+            features = output.features[0, indices].float()  # (T, C, h, w)
+            return torch.einsum("qc,tchw->qthw", embeddings, features), scores[best]
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.precision)
+
+
+def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
+    """A model with its weights, its preset, and a name for people.
+
+    Raises:
+        WeightsError: see `EntitySegmenter.from_pretrained`.
+    """
+    path = locate(name_or_path)
+    state, metadata = read_state_dict(path)
+    if is_official(state):
+        state = convert(state)
+    preset, name = _preset_of(state, metadata, name_or_path, path)
+    with torch.device("meta"):
+        model = CropFormer(preset.config)
+    load_strict(model, state, str(path))
+    return model, preset, name
+
+
+def _preset_of(
+    state: dict[str, torch.Tensor], metadata: dict[str, str], asked: str | Path, path: Path
+) -> tuple[Preset, str]:
+    """Named weights have to be what their name says; a file says it in its metadata or by the shape of its tensors."""
+    if not Path(asked).exists():
+        name = checkpoint_named(str(asked)).name
+        return PRESETS[name], name
+    named = metadata.get("preset", "")
+    if named in PRESETS:
+        return PRESETS[named], named
+    if "config" in metadata:
+        return Preset(CropFormerConfig.from_json(metadata["config"])), path.stem
+    fits = fitting_presets(state)
+    if not fits:
+        raise WeightsError(f"{path} fits no model of ESG; see `esg weights list` for those that do.")
+    return PRESETS[fits[0]], fits[0]
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device of that name; "auto" is the best one here.
+
+    Raises:
+        InputError: there is no such device on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"The device {name!r} cannot be used here ({reason}); use auto or cpu.") from None
+    return device
+
+
+def views_that_fit(views: Views, device: torch.device) -> int:
+    """How many views can go through the network together: on the CPU one, on a GPU as its free memory allows.
+
+    On a CPU more views at once cost memory and save no time.
+    """
+    if device.type != "cuda":
+        return 1
+    height, width = views.geometry.padded_size
+    free, _ = torch.cuda.mem_get_info(device)
+    per_view = 1500 * height * width * 4  # bytes; measured on the pixel decoder, where the peak is
+    return max(1, min(len(views.pixels), int(free * 0.8) // per_view))

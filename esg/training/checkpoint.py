@@ -1,0 +1,84 @@
+"""What a run keeps on disk so that it can go on after a kill, and the small weight file that it ends in."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..cropformer.config import PRESETS
+from ..errors import WeightsError
+from ..files import write_atomically
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class WeightAverage:
+    """Exponential moving average of a model's weights; early on it is shorter, so that it leaves the start behind.
+
+    Attributes:
+        state: the averaged state dict, on the model's device; what is no float is the model's latest.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    def update(self, model: nn.Module, step: int) -> None:
+        """Takes in the weights after `step` steps (from 1)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value.detach(), 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+
+def save_checkpoint(run_dir: Path, state: dict[str, Any]) -> None:
+    """Replaces the run's checkpoint in one step: a kill leaves the old one or the new one."""
+    with write_atomically(run_dir / CHECKPOINT) as path:
+        torch.save(state, path)
+
+
+def load_checkpoint(run_dir: Path) -> dict[str, Any] | None:
+    """The run's checkpoint on the CPU, or None if there is none yet. Executes no pickle code.
+
+    Raises:
+        WeightsError: the file is damaged or something else.
+    """
+    path = run_dir / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{path} is no readable checkpoint ({error}); delete it to start the run anew.") from None
+
+
+def export(run_dir: str | Path, out: str | Path) -> Path:
+    """Writes the averaged weights of a run as fp16 safetensors; preset, architecture and steps are its metadata.
+
+    Args:
+        run_dir: folder of the run.
+        out: the file to write, `*.safetensors`.
+
+    Raises:
+        WeightsError: the run has no checkpoint.
+        OutputError: `out` cannot be written.
+    """
+    state = load_checkpoint(Path(run_dir))
+    if state is None:
+        raise WeightsError(f"{run_dir} holds no {CHECKPOINT}; train there first.")
+    tensors: dict[str, Tensor] = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in state["ema"].items()
+    }
+    architecture = PRESETS[state["preset"]].config.to_json()
+    metadata = {"format": "pt", "preset": state["preset"], "config": architecture, "steps": str(state["step"])}
+    with write_atomically(out) as path:
+        save_file(tensors, path, metadata=metadata)
+    return Path(out)

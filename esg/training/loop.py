@@ -1,0 +1,320 @@
+"""Training of CropFormer: AdamW on the loss of Eq. 7, mixed precision, averaged weights, resumable at any time.
+
+A run is a folder: `config.json`, `checkpoint.pt`, `log.jsonl` (a row a step and a row an evaluation), `plot.png`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..cropformer.checkpoints import load_strict
+from ..cropformer.config import PRESETS
+from ..cropformer.model import CropFormer
+from ..errors import EsgError, InputError, WeightsError
+from ..files import write_atomically
+from ..statedict import read_state_dict
+from .checkpoint import CHECKPOINT, WeightAverage, load_checkpoint, save_checkpoint
+from .losses import LossConfig, cropformer_losses, mean_over_devices
+from .measure import MeasureConfig, measure
+from .plot import LOG, plot, read_log
+from .samples import SampleConfig, Samples
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, str], None]
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_MOST_SKIPPED = 20
+_LOG_STEPS = 20
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        preset: a name in `PRESETS`.
+        steps: length of the run; a finished run goes on when it is called with more.
+        samples: what the model learns from.
+        loss: weights and point sampling; small views need fewer points than the authors take.
+        measure: the held-out scenes that the averaged weights are measured on.
+        lr: peak learning rate.
+        backbone_lr: the backbone's learning rate as a multiple of `lr` (the authors' 0.1 is for pretrained ones).
+        weight_decay: for weight matrices; norms, biases, embeddings and position tables have none.
+        warmup: steps of linear warm-up.
+        cooldown: share of the steps, at the end, over which the rate falls to 0 as half a cosine; constant before.
+        clip: largest norm of the gradient.
+        ema: decay of the weight average.
+        precision: of the forward pass; the losses are fp32. bf16 suits recent CPUs and GPUs, fp16 is for GPUs only.
+        device: "auto" (CUDA, else CPU), or a torch device.
+        workers: processes that draw samples.
+        checkpoint_minutes, checkpoint_steps: the checkpoint is written at the first of both.
+        measure_steps: steps between measurements; 0 = never.
+        init: safetensors file or state dict of the same preset to start from.
+    """
+
+    preset: str = "cropformer-nano"
+    steps: int = 20_000
+    samples: SampleConfig = field(default_factory=SampleConfig)
+    loss: LossConfig = field(default_factory=lambda: LossConfig(points=1024))
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    lr: float = 4e-4
+    backbone_lr: float = 1.0
+    weight_decay: float = 0.05
+    warmup: int = 200
+    cooldown: float = 0.5
+    clip: float = 0.01
+    ema: float = 0.999
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    device: str = "auto"
+    workers: int = 1
+    checkpoint_minutes: float = 10
+    checkpoint_steps: int = 1000
+    measure_steps: int = 1000
+    init: str | None = None
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """The learning rate of `step` (from 0): warm-up, constant, cosine to 0."""
+    rise = min(1.0, (step + 1) / max(1, config.warmup))
+    begin = config.steps * (1 - config.cooldown)
+    passed = max(0.0, step - begin) / max(1.0, config.steps - begin)
+    return config.lr * rise * (1 + math.cos(math.pi * min(1.0, passed))) / 2
+
+
+def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """AdamW's parameter groups: with and without weight decay, the backbone at its own rate (`scale`)."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        plain = parameter.ndim < 2 or name.rpartition(".")[2] in {
+            "bias_table", "level_embed", "query_features", "query_positions",
+        }  # fmt: skip
+        scale = config.backbone_lr if name.startswith("backbone.") else 1.0
+        groups.setdefault((scale, 0.0 if plain else config.weight_decay), []).append(parameter)
+    return [{"params": group, "weight_decay": decay, "scale": scale} for (scale, decay), group in groups.items()]
+
+
+def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None = None) -> Path:
+    """Trains until `config.steps`, going on from the checkpoint in `run_dir` if there is one.
+
+    SIGTERM and Ctrl-C end the run after the step in progress, with a checkpoint of that step. Several devices are used
+    under `accelerate launch` or `torchrun`; each draws its own pictures.
+
+    Args:
+        config: the run.
+        run_dir: folder of the run, made if it is missing.
+        progress: called with (steps done, all steps, what) after every step.
+
+    Returns:
+        `run_dir`; `checkpoint.export` makes a weight file of it.
+
+    Raises:
+        InputError: an unknown preset or precision, or one that cannot be trained.
+        WeightsError: `init` or the checkpoint do not fit the preset.
+        EsgError: the training diverged.
+    """
+    run_dir = Path(run_dir)
+    model = _model(config)
+    accelerator = _accelerator()
+    device = accelerator.device if accelerator else _device(config.device)
+    rank = accelerator.process_index if accelerator else 0
+    model.to(device).train()
+    optimizer = torch.optim.AdamW(parameter_groups(model, config), lr=config.lr)
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    average = WeightAverage(model, config.ema)
+    start = _resume(run_dir, config, model, average, optimizer, scaler)
+    parallel = accelerator.prepare_model(model) if accelerator else model
+
+    def save(step: int) -> None:
+        if rank == 0:
+            parts = {"model": model.state_dict(), "ema": average.state, "optimizer": optimizer.state_dict()}
+            save_checkpoint(run_dir, {"preset": config.preset, "step": step, "scaler": scaler.state_dict(), **parts})
+
+    def predict(pixels: Tensor) -> Any:
+        with torch.autocast(device.type, _DTYPES[config.precision], enabled=config.precision != "fp32"):
+            return torch.func.functional_call(model, average.state, (pixels,))
+
+    log_file = _open_log(run_dir, config, start) if rank == 0 else None
+    batches = Samples(config.samples, rank).batches(start, config.steps, config.workers)
+    saved = began = time.monotonic()
+    skipped = 0
+    with _interruption() as interrupted, contextlib.closing(log_file) if log_file else contextlib.nullcontext():
+        for step in range(start, config.steps):
+            pixels, labels = next(batches).normalised(device)
+            waited = time.monotonic() - began
+            # Sampled points depend on the step alone, so that a resumed run is the same as an uninterrupted one.
+            torch.manual_seed((config.samples.seed << 40) + (step << 8) + rank)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, config) * group["scale"]
+            with torch.autocast(device.type, _DTYPES[config.precision], enabled=config.precision != "fp32"):
+                output = parallel(pixels)
+            terms = cropformer_losses(output, labels, config.loss)
+            loss = torch.stack([*terms.values()]).sum()
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.clip))
+            if math.isfinite(norm):
+                scaler.step(optimizer)
+                average.update(model, step + 1)
+                skipped = 0
+            else:
+                skipped += 1
+                log.warning("Step %d: the gradient is not finite, the step is left out.", step + 1)
+                if skipped > _MOST_SKIPPED:
+                    raise EsgError(
+                        f"The training diverged at step {step + 1}; the last good state is in {run_dir / CHECKPOINT}: "
+                        "go on with a lower learning rate or in fp32."
+                    )
+            scaler.update()
+            optimizer.zero_grad(set_to_none=True)
+
+            done = step + 1
+            now = time.monotonic()
+            row = {"step": done, "lr": learning_rate(step, config), "loss": loss.item()}
+            row |= {name: round(value.item(), 5) for name, value in terms.items()}
+            row |= {"grad_norm": norm, "seconds": round(now - began, 3), "waited": round(waited, 3)}
+            began = now
+            if log_file:
+                _write_row(log_file, row)
+                if done % _LOG_STEPS == 0 or done == config.steps:
+                    log.info(_line(row, config.steps))
+                if config.measure_steps and (done % config.measure_steps == 0 or done == config.steps):
+                    _write_row(log_file, {"step": done, **measure(predict, config.measure, device)}, say=True)
+                    _plot(run_dir)
+                    began = time.monotonic()
+            if progress is not None:
+                progress(done, config.steps, "training")
+            stop = bool(mean_over_devices(torch.tensor(float(interrupted.is_set()), device=device)) > 0)
+            due = done % config.checkpoint_steps == 0 or now - saved > 60 * config.checkpoint_minutes
+            if stop or due or done == config.steps:
+                save(done)
+                saved = time.monotonic()
+            if stop:
+                log.info("Interrupted after step %d; the same call goes on from there.", done)
+                break
+    return run_dir
+
+
+def _model(config: TrainConfig) -> CropFormer:
+    """A new model, or one with the weights of `config.init`."""
+    if config.preset not in PRESETS:
+        raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
+    if config.precision not in _DTYPES:
+        raise InputError(f"There is no precision {config.precision!r}; use one of {', '.join(_DTYPES)}.")
+    if PRESETS[config.preset].config.classes != 1:
+        raise InputError(f"{config.preset} has classes, and training knows none; use an entity model.")
+    torch.manual_seed(config.samples.seed)
+    model = CropFormer(PRESETS[config.preset].config)
+    if config.init is not None:
+        load_strict(model, read_state_dict(config.init)[0], config.init)
+    return model
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _accelerator() -> Any:
+    """accelerate's `Accelerator` when several processes were launched, else None."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return None
+    try:
+        from accelerate import Accelerator
+    except ImportError:
+        raise EsgError("Training on several devices needs accelerate: pip install accelerate.") from None
+    return Accelerator(cpu=not torch.cuda.is_available())
+
+
+def _resume(
+    run_dir: Path,
+    config: TrainConfig,
+    model: nn.Module,
+    average: WeightAverage,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+) -> int:
+    """Fills everything from the run's checkpoint, if there is one; returns the number of steps that are done."""
+    state = load_checkpoint(run_dir)
+    if state is None:
+        return 0
+    if state["preset"] != config.preset:
+        raise WeightsError(f"{run_dir} holds a run of {state['preset']}, not of {config.preset}; use another folder.")
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        raise WeightsError(f"The checkpoint in {run_dir} does not fit {config.preset} any more: {error}") from None
+    for group, fresh in zip(optimizer.param_groups, parameter_groups(model, config), strict=True):
+        group.update({key: fresh[key] for key in ("weight_decay", "scale")})  # the settings may have changed
+    for name, value in state["ema"].items():
+        average.state[name].copy_(value)
+    scaler.load_state_dict(state["scaler"])
+    log.info("Going on after step %d of %s.", state["step"], run_dir)
+    return int(state["step"])
+
+
+@contextlib.contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set instead of ending the process; only the main thread can have it so."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in previous:
+        signal.signal(number, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _open_log(run_dir: Path, config: TrainConfig, start: int) -> Any:
+    """The log, without the steps that a kill took back, to be appended to; writes the configuration beside it."""
+    rows = [row for row in read_log(run_dir) if row["step"] <= start]
+    with write_atomically(run_dir / LOG) as path:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with write_atomically(run_dir / "config.json") as path:
+        path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    return (run_dir / LOG).open("a")
+
+
+def _write_row(file: Any, row: dict[str, Any], *, say: bool = False) -> None:
+    file.write(json.dumps(row) + "\n")
+    file.flush()
+    if say:
+        figures = ", ".join(f"{name} {100 * value:.1f}" for name, value in row.items() if name != "step")
+        log.info("Step %d, averaged weights: %s", row["step"], figures)
+
+
+def _line(row: dict[str, Any], steps: int) -> str:
+    left = (steps - row["step"]) * row["seconds"] / 3600
+    terms = " ".join(f"{name} {value:.2f}" for name, value in row.items() if name.endswith(("ce", "dice")))
+    return (
+        f"step {row['step']}/{steps} loss {row['loss']:.2f} ({terms}) lr {row['lr']:.1e} "
+        f"{row['seconds']:.2f} s/step, {left:.1f} h left"
+    )
+
+
+def _plot(run_dir: Path) -> None:
+    try:
+        plot(run_dir)
+    except EsgError as error:
+        log.warning("%s", error)

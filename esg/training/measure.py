@@ -1,0 +1,68 @@
+"""Measuring a model in training: AP^e on held-out synthetic scenes, through the same views and fusion as for photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..cropformer.fusion import FUSIONS, fuse, fusion_views
+from ..cropformer.views import make_views
+from ..data.synth import HELD_OUT, make_scene
+from ..entities import EntityMap
+from ..evaluation.average_precision import average_precision
+
+if TYPE_CHECKING:
+    from ..cropformer.model import Output
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """What is measured.
+
+    Attributes:
+        scenes: number of held-out scenes, the first of those kept for evaluation.
+        height, width: of the scenes in pixels.
+        short, longest: working size of the views.
+        fusions: see `cropformer.fusion.FUSIONS`; a model without batch level is measured at image level alone.
+    """
+
+    scenes: int = 32
+    height: int = 448
+    width: int = 576
+    short: int = 256
+    longest: int = 448
+    fusions: tuple[str, ...] = ("io", "boc")
+
+
+def measure(predict: Callable[[Tensor], Output], config: MeasureConfig, device: torch.device) -> dict[str, float]:
+    """AP and AP50 (fractions) for every fusion, named `AP_boc` and so on.
+
+    Args:
+        predict: the model: pixels (1, 5, 3, H, W) to its output.
+        config: what is measured.
+        device: where `predict` wants the pixels.
+    """
+    found: dict[str, list[EntityMap]] = {fusion: [] for fusion in config.fusions}
+    truths = []
+    for index in range(config.scenes):
+        scene = make_scene(HELD_OUT + index, config.height, config.width)
+        views = make_views(scene.image, short=config.short, longest=config.longest)
+        with torch.inference_mode():
+            output = predict(views.pixels[None].to(device))
+        for fusion in config.fusions:
+            chosen = fusion_views(fusion, len(views.geometry))
+            heads = output.image if FUSIONS[fusion].level == "image" else output.batch
+            if not heads:
+                continue
+            head = heads[-1]  # its first entry is the full view at image level, and the picture at batch level
+            features = output.features[0, chosen].float()  # (T, C, h, w)
+            masks = torch.einsum("qc,tchw->qthw", head.embeddings[0].float(), features)
+            result = fuse(masks, head.logits[0].float().softmax(-1)[:, 0], views.geometry.select(chosen))
+            found[fusion].append(EntityMap.from_labels(result.labels, result.scores))
+        truths.append(scene.labels)
+    figures = {fusion: average_precision(maps, truths) for fusion, maps in found.items() if maps}
+    return {f"{name}_{fusion}": values[name] for fusion, values in figures.items() for name in ("AP", "AP50")}

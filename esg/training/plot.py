@@ -1,0 +1,68 @@
+"""The curves of a run: loss and AP over the steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import EsgError
+from ..files import write_atomically
+
+LOG = "log.jsonl"
+
+
+def read_log(run_dir: str | Path) -> list[dict[str, Any]]:
+    """The rows of a run's log; a last row that a kill cut short is left out."""
+    path = Path(run_dir) / LOG
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def plot(run_dir: str | Path) -> Path:
+    """Draws `plot.png` into the run's folder: the loss (smoothed) and its terms, and the measured AP.
+
+    Raises:
+        EsgError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise EsgError("The plot needs matplotlib: pip install matplotlib (or the extra esg[train]).") from None
+    rows = read_log(run_dir)
+    steps = [row for row in rows if "loss" in row]
+    measured = [row for row in rows if "loss" not in row]
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    terms = [name for name in (steps[-1] if steps else {}) if name.rpartition("_")[2] in ("loss", "ce", "bce", "dice")]
+    for name in terms:
+        chosen = [row for row in steps if name in row]
+        values = _smoothed([row[name] for row in chosen])
+        left.plot([row["step"] for row in chosen], values, label=name, linewidth=2 if name == "loss" else 1)
+    left.set(xlabel="step", ylabel="loss", yscale="log", title="Loss (summed over the prediction heads)")
+    for name in (name for name in (measured[-1] if measured else {}) if name.startswith("AP")):
+        values = [100 * row.get(name, float("nan")) for row in measured]
+        right.plot([row["step"] for row in measured], values, "o-", markersize=3, label=name)
+    right.set(xlabel="step", ylabel="%", title="Held-out synthetic scenes")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize="small")
+    path = Path(run_dir) / "plot.png"
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+    return path
+
+
+def _smoothed(values: list[float], weight: float = 0.98) -> list[float]:
+    """Exponential moving average without the bias of its start."""
+    smooth, total, out = 0.0, 0.0, []
+    for value in values:
+        smooth, total = weight * smooth + (1 - weight) * value, weight * total + (1 - weight)
+        out.append(smooth / total)
+    return out

@@ -1,0 +1,189 @@
+"""Training samples: a full view and one corner crop of a scene or a photo, with their label maps.
+
+A batch is a function of (seed, step, rank) and of nothing else, so a resumed run goes on with the samples that it would
+have seen, and any number of loader processes gives the same run.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ..cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD, Size, cut_view, view_boxes
+from ..data.augment import augment, copy_paste
+from ..data.bsds import BsdsPhotos
+from ..data.synth import HELD_OUT, make_scene
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """What the model learns from.
+
+    Attributes:
+        batch: pictures a step (on each device); each gives two views.
+        sizes: sizes (height, width) of the views in pixels, one of which is drawn for a step; multiples of 32.
+        detail: range of how many times finer scenes are than the full view, so that crops show more than it does.
+        photos: folder of segmented photos (`esg.data.bsds`), or None for scenes alone.
+        photo_share: probability of a photo instead of a scene.
+        paste_share: probability that entities of another picture are pasted in.
+        crop_ratio: side of the corner crop as a share of the picture's (δ).
+        seed: of the whole run.
+    """
+
+    batch: int = 4
+    sizes: tuple[Size, ...] = ((192, 192), (192, 288), (288, 192), (256, 256))
+    detail: tuple[float, float] = (1.5, 2.5)
+    photos: str | None = None
+    photo_share: float = 0.5
+    paste_share: float = 0.3
+    crop_ratio: float = 0.7
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Views of B pictures.
+
+    Attributes:
+        pixels: (B, 2, 3, H, W) uint8 RGB, full view and crop, zero padded right and bottom.
+        labels: (B, 2, H, W) int32, 0 = no entity and padding; an id is the same entity in both views.
+        sizes: (B, 2) int64, height and width of the views without padding.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    sizes: Tensor
+
+    def normalised(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """The model's input (B, 2, 3, H, W) float32, zero in the padding, and the labels, both on `device`."""
+        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
+        pixels = (self.pixels.to(device).float() - mean) / std
+        for picture, (height, width) in zip(pixels, self.sizes.tolist(), strict=True):
+            picture[..., height:, :] = 0
+            picture[..., width:] = 0
+        return pixels, self.labels.to(device).long()
+
+
+class Samples(Dataset):
+    """The batches of a run, by step."""
+
+    def __init__(self, config: SampleConfig, rank: int = 0) -> None:
+        """Opens the photos.
+
+        Args:
+            config: what to draw.
+            rank: number of the device that asks; each sees other pictures, of the same size.
+
+        Raises:
+            InputError: the sizes are not multiples of 32, or photos are asked for without a folder.
+        """
+        if not config.sizes or any(side < 32 or side % PADDING_MULTIPLE for size in config.sizes for side in size):
+            raise InputError(f"The training sizes {config.sizes} must be multiples of {PADDING_MULTIPLE} pixels.")
+        self.config = config
+        self.rank = rank
+        self.photos = BsdsPhotos(Path(config.photos)) if config.photos and config.photo_share > 0 else None
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of `step`."""
+        size = self.config.sizes[np.random.default_rng((self.config.seed, step)).integers(len(self.config.sizes))]
+        rng = np.random.default_rng((self.config.seed, step, self.rank + 1))
+        views = [
+            two_views(*self._picture(rng, size), size, rng, self.config.crop_ratio) for _ in range(self.config.batch)
+        ]
+        pixels, labels, sizes = zip(*views, strict=True)
+        return Batch(*(torch.from_numpy(np.stack(parts)) for parts in (pixels, labels, sizes)))
+
+    def batches(self, start: int, stop: int, workers: int = 0) -> Iterator[Batch]:
+        """The batches of steps `start` to `stop` - 1, drawn ahead by `workers` processes (0: by the caller's)."""
+        loader = DataLoader(
+            self,
+            batch_size=None,
+            sampler=range(start, stop),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            worker_init_fn=_start_worker,
+        )
+        return iter(loader)
+
+    def _picture(self, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
+        """A picture (H, W, 3) uint8 and its labels (H, W) int32, larger than `size` and of its shape."""
+        if self.photos is not None and rng.random() < self.config.photo_share:
+            image, labels = self._photo(self.photos, rng, size)
+        else:
+            image, labels = self._scene(rng, size)
+        if rng.random() < self.config.paste_share:
+            image, labels = copy_paste(image, labels, *self._scene(rng, size), rng)
+        return image, labels
+
+    def _scene(self, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
+        detail = rng.uniform(*self.config.detail)
+        height, width = (round(side * detail) for side in size)
+        scene = make_scene(int(rng.integers(HELD_OUT)), height, width)
+        return scene.image, scene.labels
+
+    def _photo(self, photos: BsdsPhotos, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
+        image, annotators = photos.item(int(rng.integers(len(photos))))
+        labels = annotators[rng.integers(len(annotators))]
+        # At this size the corner crop is as large as its view and not resampled a second time.
+        height, width = (round(side / self.config.crop_ratio) for side in size)
+        return augment(image, labels, rng, size=(height, width))
+
+
+def two_views(
+    image: np.ndarray, labels: np.ndarray, size: Size, rng: np.random.Generator, ratio: float = 0.7
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The full view of a picture and a random one of its corner crops (paper Sec. 4, "Crop Dataloader").
+
+    A picture of another shape than `size` is cut to its aspect ratio at a random place. Half of the views end up to 31
+    pixels before the right and bottom of `size`, as views of any photo do once they are padded to multiples of 32.
+
+    Args:
+        image: (H, W, 3) uint8.
+        labels: (H, W) integer.
+        size: (height, width) of the views with padding.
+        rng: draws cut, corner and padding.
+        ratio: side of the crop as a share of the picture's.
+
+    Returns:
+        pixels (2, 3, height, width) uint8, labels (2, height, width) int32, and (2,) int64, the size without padding.
+    """
+    content = np.array(size)
+    if rng.random() < 0.5:
+        content = content - rng.integers(0, PADDING_MULTIPLE, 2)
+    image, labels = _cut_to_aspect(image, labels, content[1] / content[0], rng)
+    boxes = view_boxes(labels.shape[0], labels.shape[1], 4, ratio)
+    pixels = np.zeros((2, 3, *size), np.uint8)
+    maps = np.zeros((2, *size), np.int32)
+    height, width = (int(side) for side in content)
+    for view, (x0, y0, x1, y1) in enumerate((boxes[0], boxes[rng.integers(1, 5)])):
+        pixels[view, :, :height, :width] = cut_view(image, (x0, y0, x1, y1), (height, width)).transpose(2, 0, 1)
+        cut = Image.fromarray(np.ascontiguousarray(labels[y0:y1, x0:x1], dtype=np.int32))
+        maps[view, :height, :width] = np.asarray(cut.resize((width, height), Image.Resampling.NEAREST))
+    return pixels, maps, content.astype(np.int64)
+
+
+def _cut_to_aspect(
+    image: np.ndarray, labels: np.ndarray, aspect: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest part of a picture with width / height = `aspect` to a pixel, at a random place."""
+    height, width = labels.shape
+    h = max(1, min(height, round(width / aspect)))
+    w = max(1, min(width, round(height * aspect)))
+    y, x = rng.integers(height - h + 1), rng.integers(width - w + 1)
+    return image[y : y + h, x : x + w], labels[y : y + h, x : x + w]
+
+
+def _start_worker(_number: int) -> None:
+    torch.set_num_threads(1)  # the model has the other cores
+    # A signal to the whole process group is for the training loop, which ends its workers once it has saved.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

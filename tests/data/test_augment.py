@@ -1,0 +1,103 @@
+"""Augmentation moves pictures and labels alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from esg.data.augment import AugmentConfig, augment, copy_paste, degrade, jitter_colours
+
+ONLY_GEOMETRY = AugmentConfig(brightness=0, contrast=0, saturation=0, hue=0, grey=0, degraded=0)
+COLOURS = np.array([[0, 0, 0], [250, 20, 20], [20, 250, 20], [20, 20, 250], [240, 240, 30]], np.uint8)
+
+
+def coded(seed: int = 0, height: int = 60, width: int = 90) -> tuple[np.ndarray, np.ndarray]:
+    """A picture whose colours are its labels: a patchwork of large rectangles."""
+    rng = np.random.default_rng(seed)
+    labels = np.kron(rng.integers(1, 5, (3, 3)), np.ones((height // 3, width // 3), int)).astype(np.int32)
+    return COLOURS[labels], labels
+
+
+def decoded(image: np.ndarray) -> np.ndarray:
+    """The label whose colour is nearest."""
+    return np.square(image[:, :, None].astype(int) - COLOURS.astype(int)).sum(-1).argmin(-1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_image_and_labels_stay_aligned(seed: int) -> None:
+    image, labels = augment(*coded(seed), np.random.default_rng(seed), ONLY_GEOMETRY)
+    assert image.shape == (60, 90, 3)
+    assert image.dtype == np.uint8
+    assert labels.shape == (60, 90)
+    assert labels.dtype == np.int32
+    # Bilinear mixtures of two colours may look like a third one, in a seam of a pixel.
+    assert (decoded(image) == labels).mean() > 0.97
+
+
+def test_alignment_survives_strong_degradation() -> None:
+    config = AugmentConfig(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.02, grey=0, degraded=1)
+    agreement = []
+    for seed in range(20):
+        image, labels = augment(*coded(seed), np.random.default_rng(seed), config)
+        agreement.append((decoded(image) == labels).mean())
+    assert np.mean(agreement) > 0.9
+
+
+def test_no_change_when_nothing_is_allowed() -> None:
+    config = AugmentConfig(0, (1.0, 1.0), (1.0, 1.0), 0, 0, 0, 0, 0, 0)
+    image, labels = coded()
+    new_image, new_labels = augment(image, labels, np.random.default_rng(0), config)
+    assert np.array_equal(new_labels, labels)
+    assert np.abs(new_image.astype(int) - image).max() <= 1
+
+
+def test_other_size_and_reproducible() -> None:
+    first = augment(*coded(), np.random.default_rng(3), size=(32, 48))
+    again = augment(*coded(), np.random.default_rng(3), size=(32, 48))
+    assert first[0].shape == (32, 48, 3)
+    assert first[1].shape == (32, 48)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_large_ids_survive() -> None:
+    image, labels = coded()
+    _, new = augment(image, labels + 70_000, np.random.default_rng(0))
+    assert set(np.unique(new)) <= set(np.unique(labels + 70_000))
+
+
+def test_grey() -> None:
+    image, _ = coded()
+    grey = jitter_colours(image, np.random.default_rng(0), AugmentConfig(grey=1))
+    assert np.ptp(grey.astype(int), axis=2).max() <= 1
+
+
+def test_degrade_keeps_shape_and_source() -> None:
+    image, _ = coded()
+    before = image.copy()
+    results = [degrade(image, np.random.default_rng(k)) for k in range(12)]
+    assert all(r.shape == image.shape and r.dtype == np.uint8 for r in results)
+    assert np.array_equal(image, before)
+    assert any(not np.array_equal(r, image) for r in results)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_paste_labels_what_is_pasted(seed: int) -> None:
+    image, labels = np.full((64, 80, 3), 128, np.uint8), np.full((64, 80), 3, np.int32)
+    other_image, other_labels = coded(seed, 48, 48)
+    other_labels = np.where(other_labels == 4, 0, other_labels)
+    new_image, new_labels = copy_paste(image, labels, other_image, other_labels, np.random.default_rng(seed))
+    assert (image == 128).all()
+    assert (labels == 3).all()
+    pasted = new_labels > 3
+    assert set(np.unique(new_labels)) <= {3, 4, 5, 6}
+    changed = np.abs(new_image.astype(int) - 128).max(2) > 70
+    assert np.array_equal(pasted.any(), changed.any())
+    if pasted.any():
+        assert np.count_nonzero(pasted & changed) / np.count_nonzero(pasted | changed) > 0.75
+
+
+def test_nothing_to_paste() -> None:
+    image, labels = coded()
+    new_image, new_labels = copy_paste(image, labels, image, np.zeros_like(labels), np.random.default_rng(0))
+    assert np.array_equal(new_image, image)
+    assert np.array_equal(new_labels, labels)

@@ -1,0 +1,319 @@
+"""EntityMap: numbering, look-ups, files. Arrays are tiny and their answers can be read off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from esg.entities import EntityMap
+from esg.errors import InputError, OutputError
+
+
+@st.composite
+def maps(draw: st.DrawFn) -> EntityMap:
+    """Any small label map with few distinct scores, so that ties occur."""
+    shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
+    labels = draw(hnp.arrays(np.int64, shape, elements=st.integers(0, 6)))
+    scores = draw(st.lists(st.sampled_from([0.0, 0.25, 0.3, 0.9, 1.0]), min_size=6, max_size=6))
+    return EntityMap.from_labels(labels, scores)
+
+
+def small() -> EntityMap:
+    labels = np.array(
+        [
+            [0, 7, 7, 7],
+            [2, 2, 0, 7],
+            [2, 5, 5, 0],
+        ]
+    )
+    scores = [0, 0.5, 0, 0, 0.25, 0, 0.9]  # of labels 1..7
+    return EntityMap.from_labels(labels, scores)
+
+
+def test_numbers_by_descending_score() -> None:
+    entities = small()
+    assert entities.labels.tolist() == [[0, 1, 1, 1], [2, 2, 0, 1], [2, 3, 3, 0]]
+    assert entities.labels.dtype == np.int32
+    assert entities.scores.tolist() == pytest.approx([0.9, 0.5, 0.25])
+    assert entities.scores.dtype == np.float32
+    assert entities.areas.tolist() == [4, 3, 2]
+    assert entities.boxes.tolist() == [[1, 0, 4, 2], [0, 1, 2, 3], [1, 2, 3, 3]]
+    assert (len(entities), entities.height, entities.width) == (3, 3, 4)
+
+
+def test_equal_scores_go_by_area_then_by_old_label() -> None:
+    entities = EntityMap.from_labels(np.array([[3, 1, 2, 2]]), [0.5, 0.5, 0.5])
+    assert entities.labels.tolist() == [[3, 2, 1, 1]]
+
+
+def test_an_empty_result_is_a_map() -> None:
+    entities = EntityMap.from_labels(np.zeros((2, 3), np.uint8), [0.5])
+    assert (len(entities), entities.boxes.shape, entities.areas.shape) == (0, (0, 4), (0,))
+    assert entities.at(0, 0) == 0
+    assert entities.in_box(0, 0, 3, 2) == []
+    assert not entities.mask([]).any()
+    assert EntityMap.from_coco(entities.to_coco()) == entities
+
+
+def test_arrays_are_read_only_and_the_input_is_left_alone() -> None:
+    labels = np.array([[1, 0]], np.int32)
+    entities = EntityMap.from_labels(labels, [0.5])
+    labels[:] = 0
+    assert entities.labels.tolist() == [[1, 0]]
+    for array in (entities.labels, entities.scores, entities.areas, entities.boxes):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "message"),
+    [
+        (np.zeros((2, 2)), [], "whole numbers"),
+        (np.zeros((2, 2, 1), int), [], "whole numbers of shape"),
+        (np.zeros((0, 2), int), [], "at least 1 x 1"),
+        (np.array([[-1]]), [], "go from -1"),
+        (np.array([[1 << 24]]), [], "Labels must lie"),
+        (np.array([[2]]), [0.5], "Label 2 has no score"),
+        (np.array([[1]]), [float("nan")], "finite"),
+        (np.array([[1]]), [[0.5]], "one row"),
+        (np.array([[1]]), ["high"], "list of numbers"),
+    ],
+)
+def test_refuses_labels_and_scores_that_make_no_sense(labels: np.ndarray, scores: list, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        EntityMap.from_labels(labels, scores)
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores"),
+    [([[2, 1]], [0.5]), ([[1, 2]], [0.5, 0.9]), ([[1, 2, 2]], [0.5, 0.5]), ([[1, 1]], [0.9, 0.5]), ([[1]], [np.nan])],
+)
+def test_the_constructor_takes_only_what_is_in_order(labels: list, scores: list) -> None:
+    with pytest.raises(InputError, match="from_labels"):
+        EntityMap(np.array(labels, np.int32), np.array(scores, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"), [(1, 0, 1), (0, 2, 2), (0, 0, 0), (3.9, 0.9, 1), (-0.1, 0, 0), (4, 0, 0), (0, 3, 0)]
+)
+def test_at(x: float, y: float, expected: int) -> None:
+    assert small().at(x, y) == expected
+
+
+def test_in_box() -> None:
+    entities = small()
+    assert entities.in_box(0, 1, 2, 3) == [2, 3]
+    assert entities.in_box(0, 1, 2, 3, min_fraction=0.6) == [2]
+    assert entities.in_box(-5, -5, 50, 50, min_fraction=1) == [1, 2, 3]
+    assert entities.in_box(2, 2, 2, 3) == []
+    assert entities.in_box(-4, -4, -1, -1) == []
+
+
+def test_mask_is_the_union() -> None:
+    entities = small()
+    assert entities.mask(3).tolist() == [[False] * 4, [False] * 4, [False, True, True, False]]
+    assert np.array_equal(entities.mask([1, 3, 3]), np.isin(entities.labels, [1, 3]))
+    assert np.array_equal(entities.mask(np.array([1, 2])), entities.mask({1, 2}))
+    for wrong in (0, 4, [1, -1], 1.5, ["1"]):
+        with pytest.raises(InputError, match="ids"):
+            entities.mask(wrong)  # type: ignore[arg-type]
+
+
+def test_cutout_is_cropped_and_transparent_outside() -> None:
+    image = np.arange(36, dtype=np.uint8).reshape(3, 4, 3) + 1
+    cut = small().cutout(image, [2, 3])
+    assert cut.shape == (2, 3, 4)
+    assert cut[..., 3].tolist() == [[255, 255, 0], [255, 255, 255]]
+    assert cut[0, 0, :3].tolist() == image[1, 0].tolist()
+    assert cut[0, 2].tolist() == [0, 0, 0, 0]
+    with pytest.raises(InputError, match="at least one"):
+        small().cutout(image, [])
+    with pytest.raises(InputError, match="4x3 pixels"):
+        small().cutout(image[:2], 1)
+
+
+def test_keep_numbers_anew() -> None:
+    kept = small().keep([3, 1])
+    assert kept.labels.tolist() == [[0, 1, 1, 1], [0, 0, 0, 1], [0, 2, 2, 0]]
+    assert kept.scores.tolist() == pytest.approx([0.9, 0.25])
+    assert len(small().keep([])) == 0
+
+
+def test_from_masks_higher_score_wins_then_the_smaller_then_the_first() -> None:
+    wide = np.array([[True, True, True]])
+    left = np.array([[1, 0, 0]], np.uint8)
+    middle = np.array([[False, True, False]])
+    assert EntityMap.from_masks([left, wide], [0.2, 0.8]).labels.tolist() == [[1, 1, 1]]
+    assert EntityMap.from_masks([left, wide], [0.8, 0.2]).labels.tolist() == [[1, 2, 2]]
+    assert EntityMap.from_masks([wide, middle, middle]).labels.tolist() == [[1, 2, 1]]
+    assert len(EntityMap.from_masks([], [], size=(2, 2))) == 0
+
+
+@pytest.mark.parametrize(
+    ("masks", "scores", "size", "message"),
+    [
+        ([np.zeros((2, 2), bool)], [1, 2], None, "1 masks but 2 scores"),
+        ([np.zeros((2, 2), bool), np.zeros((2, 3), bool)], None, None, "one size"),
+        ([np.zeros((2, 2), bool)], None, (3, 3), "one size"),
+        ([], None, None, "one size"),
+        ([np.zeros((2, 2))], None, None, "threshold it first"),
+        ([np.zeros(4, bool)], None, None, "shape"),
+        ([{"counts": "04"}], None, None, "no size"),
+    ],
+)
+def test_from_masks_refuses(masks: list, scores: list | None, size: tuple[int, int] | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        EntityMap.from_masks(masks, scores, size=size)
+
+
+@given(maps())
+def test_invariants(entities: EntityMap) -> None:
+    count = len(entities)
+    assert np.array_equal(np.unique(entities.labels[entities.labels > 0]), np.arange(1, count + 1))
+    assert (np.diff(entities.scores) <= 0).all()
+    for number in range(1, count + 1):
+        ys, xs = np.nonzero(entities.labels == number)
+        assert entities.areas[number - 1] == len(ys)
+        assert entities.boxes[number - 1].tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+        assert entities.at(int(xs[0]), int(ys[0])) == number
+    assert EntityMap.from_labels(entities.labels, entities.scores) == entities
+
+
+@given(maps())
+def test_round_trips_lose_nothing(entities: EntityMap) -> None:
+    coco = json.loads(json.dumps(entities.to_coco()))
+    assert EntityMap.from_coco(coco) == entities
+    size = entities.labels.shape
+    assert EntityMap.from_masks(entities.to_rles(), entities.scores, size=size) == entities
+    masks = [entities.mask(number) for number in range(1, len(entities) + 1)]
+    assert EntityMap.from_masks(masks, entities.scores, size=size) == entities
+
+
+@given(entities=maps())
+def test_png_round_trip(entities: EntityMap, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "labels.png"
+    entities.save_labels_png(path)
+    assert EntityMap.from_labels_png(path) == entities
+    with Image.open(path) as picture:
+        assert np.array_equal(np.asarray(picture), entities.labels)
+
+
+def test_png_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "labels.png"
+    Image.fromarray(np.array([[9, 0, 300]], np.uint16)).save(path)
+    assert EntityMap.from_labels_png(path).labels.tolist() == [[1, 0, 2]]
+    assert EntityMap.from_labels_png(path, np.linspace(0, 1, 300)).labels.tolist() == [[2, 0, 1]]
+    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(path)
+    with pytest.raises(InputError, match="mode RGB"):
+        EntityMap.from_labels_png(path)
+    with pytest.raises(InputError, match="does not exist"):
+        EntityMap.from_labels_png(tmp_path / "none.png")
+
+
+def test_more_entities_than_a_png_can_number(tmp_path: Path) -> None:
+    entities = EntityMap.from_labels(np.arange(1, 65537).reshape(256, 256))
+    with pytest.raises(OutputError, match="65535"):
+        entities.save_labels_png(tmp_path / "labels.png")
+    assert list(tmp_path.iterdir()) == []
+    fits = entities.keep(range(1, 65536))
+    fits.save_labels_png(tmp_path / "labels.png")
+    assert EntityMap.from_labels_png(tmp_path / "labels.png") == fits
+
+
+def test_coco_file(tmp_path: Path) -> None:
+    path = tmp_path / "photo.entities.json"
+    small().save_coco(path, file_name="photo.jpg")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["images"] == [{"id": 1, "width": 4, "height": 3, "file_name": "photo.jpg"}]
+    assert content["categories"] == [{"id": 1, "name": "entity"}]
+    first = content["annotations"][0]
+    assert {key: first[key] for key in ("id", "image_id", "category_id", "iscrowd", "area", "bbox", "score")} == {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "iscrowd": 0,
+        "area": 4,
+        "bbox": [1, 0, 3, 2],
+        "score": 0.9,
+    }
+    assert EntityMap.from_coco(path) == small()
+
+
+def coco(segmentation: object, **more: object) -> dict:
+    images = [{"id": 1, "height": 3, "width": 4}]
+    return {"images": images, "annotations": [{"image_id": 1, "segmentation": segmentation, **more}]}
+
+
+def test_coco_with_counts_as_a_list() -> None:
+    entities = EntityMap.from_coco(coco({"size": [3, 4], "counts": [1, 2, 9]}, score=0.5))
+    assert entities.labels.tolist() == [[0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_coco_with_polygons() -> None:
+    square_and_triangle = [[1, 0, 3, 0, 3, 2, 1, 2], [0, 3, 0, 1.9, 1.1, 3]]
+    assert EntityMap.from_coco(coco(square_and_triangle)).labels.tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 0]]
+    beyond = [[-50, -50, 90, -50, 90, 90, -50, 90]]
+    assert EntityMap.from_coco(coco(beyond)).areas.tolist() == [12]
+    assert len(EntityMap.from_coco(coco([]))) == 0
+
+
+def test_coco_with_several_pictures() -> None:
+    content = coco({"size": [3, 4], "counts": [0, 12]})
+    content["images"].append({"id": 2, "height": 1, "width": 1})
+    assert EntityMap.from_coco(content, image_id=2).labels.tolist() == [[0]]
+    with pytest.raises(InputError, match="2 pictures"):
+        EntityMap.from_coco(content)
+    with pytest.raises(InputError, match="no picture with id 7"):
+        EntityMap.from_coco(content, image_id=7)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"images": [], "annotations": []},
+        {"images": [{"id": 1, "height": 3, "width": 4}]},
+        {"images": [{"id": 1, "height": "x", "width": 4}], "annotations": []},
+        {"images": [{"id": 1, "height": 0, "width": 4}], "annotations": []},
+        {"images": [{"id": 1, "height": 10**9, "width": 10**9}], "annotations": []},
+        {"images": 3, "annotations": 4},
+        coco(None),
+        coco(5),
+        coco([[1, 2, 3]]),
+        coco([[1, 2, 3, 4]]),
+        coco([["a", 2, 3, 4, 5, 6]]),
+        coco([[float("nan")] * 6]),
+        coco({"size": [3, 4]}),
+        coco({"size": [3], "counts": [12]}),
+        coco({"size": [4, 3], "counts": [12]}),
+        coco({"size": [3, 4], "counts": [11]}),
+        coco({"size": [3, 4], "counts": [-1, 13]}),
+        coco({"size": [3, 4], "counts": [1.5, 10.5]}),
+        coco({"size": [3, 4], "counts": "no RLE"}),
+        coco({"size": [3, 4], "counts": ""}),
+        coco({"size": [3, 4], "counts": [12]}, score="high"),
+        coco({"size": [3, 4], "counts": [12]}, score=float("nan")),
+    ],
+)
+def test_malformed_coco_is_one_sentence(content: dict) -> None:
+    with pytest.raises(InputError) as caught:
+        EntityMap.from_coco(content)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize("content", [b"", b"[1, 2]", b"{", b"\xff\xfe\x00", b"[" * 100_000])
+def test_a_file_that_is_no_coco(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"file\.json"):
+        EntityMap.from_coco(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        EntityMap.from_coco(tmp_path)

@@ -1,0 +1,77 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+
+import pytest
+
+from esg.errors import InputError, OutputError
+from esg.files import write_atomically
+
+
+def test_replaces_the_file_and_makes_folders(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "file.txt"
+    for text in ("one", "two"):
+        with write_atomically(path) as temporary:
+            assert temporary.suffix == ".txt"
+            assert temporary.parent == path.parent
+            temporary.write_text(text)
+        assert path.read_text() == text
+    assert list(path.parent.iterdir()) == [path]
+
+
+def write_and_raise(path: Path, error: BaseException) -> None:
+    with write_atomically(path) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [InputError("bad"), KeyboardInterrupt(), ZeroDivisionError()])
+def test_an_error_leaves_the_old_file_alone(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(type(error)):
+        write_and_raise(path, error)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OutputError, match="a file lies where its folder should be"),
+        write_atomically(tmp_path / "file" / "result.txt"),
+    ):
+        pass
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="cannot be written"), write_atomically(tmp_path / "folder") as temporary:
+        temporary.touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "disk is full"), (errno.EACCES, "may not be written"), (errno.EIO, "i/o|input")],
+)
+def test_what_the_system_says_becomes_one_sentence(tmp_path: Path, number: int, words: str) -> None:
+    with pytest.raises(OutputError, match=words) as caught:
+        write_and_raise(tmp_path / "file", OSError(number, "Input/output error"))
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_write_that_really_stops_half_way(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OutputError, match="too large"), write_atomically(tmp_path / "file") as temporary:
+            temporary.write_bytes(bytes(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,75 @@
+"""The list of pictures that `esg segment` works through, and the names of its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esg.errors import InputError
+from esg.naming import _numbered, list_images
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def names(*paths: Path) -> list[str]:
+    return [listed.name for listed in list_images(paths)]
+
+
+def test_files_lose_their_folder_and_folders_keep_theirs(tmp_path: Path) -> None:
+    touch(tmp_path, "in/b.JPG", "in/sub/deep/a.png", "in/sub/a.png", "elsewhere/one.tif")
+    listed = list_images([tmp_path / "elsewhere/one.tif", str(tmp_path / "in")])
+    assert [entry.name for entry in listed] == ["one", "b", "sub/a", "sub/deep/a"]
+    assert listed[1].path == tmp_path / "in/b.JPG"
+
+
+def test_folders_give_pictures_only(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "notes.txt", ".hidden.png", ".git/b.png", "._a.png")
+    touch(tmp_path, "a.labels.png", "a.overlay.jpg", "a.entities.json")
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_clash_adds_the_extension(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "a.jpg", "b.png", "B.tif", "c.png", "d/a.png")
+    assert sorted(names(tmp_path)) == ["B.tif", "a.jpg", "a.png", "b.png", "c", "d/a"]
+
+
+def test_a_clash_of_whole_names_adds_a_number(tmp_path: Path) -> None:
+    touch(tmp_path, "one/a.png", "two/a.png", "three/a.png-2.png")
+    assert names(tmp_path / "one", tmp_path / "two", tmp_path / "three") == ["a.png", "a.png-3", "a.png-2"]
+
+
+def test_a_file_named_twice_comes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "in/a.png")
+    monkeypatch.chdir(tmp_path)
+    assert names(Path("in"), Path("in/a.png"), tmp_path / "in/a.png") == ["a"]
+
+
+def test_named_files_are_taken_as_they_are(tmp_path: Path) -> None:
+    touch(tmp_path, "scan.dat", "a.labels.png")
+    assert names(tmp_path / "scan.dat", tmp_path / "missing.jpg", tmp_path / "a.labels.png") == [
+        "scan",
+        "missing",
+        "a.labels",
+    ]
+
+
+def test_a_folder_without_pictures(tmp_path: Path) -> None:
+    touch(tmp_path, "notes.txt")
+    with pytest.raises(InputError, match="holds no pictures"):
+        list_images([tmp_path])
+    assert list_images([]) == []
+
+
+@given(st.lists(st.sampled_from(["a", "A", "a-2", "a-3", "b", "a-2-2"]), max_size=8))
+def test_numbers_make_every_name_unique(given_names: list[str]) -> None:
+    result = _numbered([Path(name) for name in given_names])
+    assert len({name.casefold() for name in result}) == len(given_names)
+    for before, after in zip(given_names, result, strict=True):
+        assert after.startswith(before)

@@ -1,0 +1,243 @@
+"""Whole runs of a tiny model: they learn, and one that was stopped ends like one that was not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from esg.cropformer.config import PRESETS
+from esg.cropformer.model import CropFormer
+from esg.errors import EsgError, InputError, WeightsError
+from esg.training import loop
+from esg.training.checkpoint import CHECKPOINT, WeightAverage, export, load_checkpoint
+from esg.training.loop import TrainConfig, learning_rate, parameter_groups, train
+from esg.training.losses import LossConfig
+from esg.training.measure import MeasureConfig
+from esg.training.plot import plot, read_log
+from esg.training.samples import SampleConfig
+
+RUN = TrainConfig(
+    preset="tiny",
+    steps=6,
+    samples=SampleConfig(batch=1, sizes=((64, 64),), detail=(1.0, 1.0)),
+    loss=LossConfig(points=64),
+    measure=MeasureConfig(scenes=1, height=64, width=64, short=64, longest=64),
+    warmup=2,
+    precision="fp32",
+    device="cpu",
+    workers=0,
+    measure_steps=0,
+)
+
+
+@pytest.fixture
+def run(tiny: str) -> TrainConfig:
+    return dataclasses.replace(RUN, preset=tiny)
+
+
+def weights(run_dir: Path, kind: str = "model") -> dict[str, torch.Tensor]:
+    state = load_checkpoint(run_dir)
+    assert state is not None
+    return state[kind]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_run_ends_like_an_uninterrupted_one(run: TrainConfig, tmp_path: Path, number: int) -> None:
+    whole, parts = train(run, tmp_path / "whole"), tmp_path / "parts"
+
+    def interrupt(done: int, _total: int, _what: str) -> None:
+        if done == 3:
+            os.kill(os.getpid(), number)
+
+    train(run, parts, progress=interrupt)
+    assert load_checkpoint(parts)["step"] == 3  # type: ignore[index]
+    train(run, parts)
+    for kind in ("model", "ema"):
+        a, b = weights(whole, kind), weights(parts, kind)
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    rows = read_log(parts)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["loss"] for row in rows] == [row["loss"] for row in read_log(whole)]
+
+
+def test_killed_run_goes_on_from_its_last_checkpoint(run: TrainConfig, tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(done: int, _total: int, _what: str) -> None:
+        if done == 5:
+            raise Killed
+
+    every_two = dataclasses.replace(run, checkpoint_steps=2)
+    with pytest.raises(Killed):
+        train(every_two, tmp_path / "killed", progress=kill)
+    assert load_checkpoint(tmp_path / "killed")["step"] == 4  # type: ignore[index]
+    train(every_two, tmp_path / "killed")
+    a, b = weights(train(run, tmp_path / "whole")), weights(tmp_path / "killed")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert [row["step"] for row in read_log(tmp_path / "killed")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_loss_falls(run: TrainConfig, tmp_path: Path) -> None:
+    longer = dataclasses.replace(run, steps=40, lr=3e-3)
+    rows = read_log(train(longer, tmp_path))
+    losses = [row["loss"] for row in rows]
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+    assert {
+        "lr",
+        "image_ce",
+        "image_bce",
+        "image_dice",
+        "batch_ce",
+        "batch_bce",
+        "batch_dice",
+        "grad_norm",
+        "seconds",
+    } <= set(rows[0])
+
+
+def test_bf16_run_measures_logs_and_plots(run: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("pycocotools")
+    pytest.importorskip("matplotlib")
+    caplog.set_level(logging.INFO, "esg.training")
+    train(dataclasses.replace(run, steps=2, precision="bf16", measure_steps=2), tmp_path)
+    measured = read_log(tmp_path)[-1]
+    assert set(measured) == {"step", "AP_io", "AP50_io", "AP_boc", "AP50_boc"}
+    assert measured["step"] == 2
+    assert 0 <= measured["AP_boc"] <= measured["AP50_boc"] <= 1
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+    assert json.loads((tmp_path / "config.json").read_text())["precision"] == "bf16"
+    assert any("step 2/2 loss" in message for message in caplog.messages)
+    assert all(value.dtype != torch.bfloat16 for value in weights(tmp_path).values())
+
+
+def test_export_is_half_precision_and_names_its_preset(run: TrainConfig, tmp_path: Path) -> None:
+    train(dataclasses.replace(run, steps=2), tmp_path)
+    out = export(tmp_path, tmp_path / "small.safetensors")
+    average = weights(tmp_path, "ema")
+    with safe_open(out, "pt") as file:
+        config = PRESETS["tiny"].config.to_json()
+        assert file.metadata() == {"format": "pt", "preset": "tiny", "config": config, "steps": "2"}
+        assert set(file.keys()) == set(average)
+        for name, value in average.items():
+            stored = file.get_tensor(name)
+            assert stored.dtype == (torch.float16 if value.is_floating_point() else value.dtype)
+            assert torch.allclose(stored.float(), value.float(), atol=1e-2, rtol=1e-2)
+    started = dataclasses.replace(run, steps=1, lr=0.0, init=str(out))
+    begun = weights(train(started, tmp_path / "next"))
+    assert all(torch.allclose(begun[name].float(), average[name].float(), atol=1e-2, rtol=1e-2) for name in average)
+
+
+def test_a_finished_run_is_left_alone_and_goes_on_with_more_steps(run: TrainConfig, tmp_path: Path) -> None:
+    train(dataclasses.replace(run, steps=2), tmp_path)
+    before = (tmp_path / CHECKPOINT).stat().st_mtime_ns
+    train(dataclasses.replace(run, steps=2), tmp_path)
+    assert (tmp_path / CHECKPOINT).stat().st_mtime_ns == before
+    train(dataclasses.replace(run, steps=3), tmp_path)
+    assert load_checkpoint(tmp_path)["step"] == 3  # type: ignore[index]
+
+
+def test_schedule_warms_up_stays_and_cools_down() -> None:
+    config = TrainConfig(steps=1000, lr=1.0, warmup=100, cooldown=0.5)
+    rates = [learning_rate(step, config) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[99:500] == pytest.approx([1.0] * 401)
+    assert rates[750] == pytest.approx(0.5)
+    assert rates[-1] == pytest.approx(0, abs=1e-4)
+    assert all(a >= b for a, b in zip(rates[100:], rates[101:], strict=False))
+
+
+def test_weight_decay_spares_norms_biases_embeddings_and_position_tables(run: TrainConfig) -> None:
+    model = CropFormer(PRESETS["tiny"].config)
+    groups = parameter_groups(model, dataclasses.replace(run, backbone_lr=0.1))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    spared = {names[id(p)] for group in groups if not group["weight_decay"] for p in group["params"]}
+    decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
+    assert spared | decayed == set(names.values())
+    assert not any(name.endswith("bias") or ".norm" in name or "norms." in name for name in decayed)
+    assert {"decoder.query_features", "decoder.query_positions", "decoder.level_embed"} <= spared
+    assert any(name.endswith("bias_table") for name in spared)
+    assert "backbone.patch_embed.weight" in decayed
+    assert {g["scale"] for g in groups for p in g["params"] if names[id(p)].startswith("backbone.")} == {0.1}
+    assert {g["scale"] for g in groups for p in g["params"] if not names[id(p)].startswith("backbone.")} == {1.0}
+
+
+def test_weight_average_forgets_the_start() -> None:
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 100.0)
+    average = WeightAverage(layer, decay=0.9)
+    torch.nn.init.constant_(layer.weight, 1.0)
+    for step in range(1, 200):
+        average.update(layer, step)
+    assert float(average.state["weight"]) == pytest.approx(1.0, abs=1e-3)
+    assert layer.weight.item() == 1.0
+
+
+def test_model_without_batch_level_trains_and_is_measured_at_image_level(
+    run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pycocotools")
+    plain = dataclasses.replace(PRESETS["tiny"], config=dataclasses.replace(PRESETS["tiny"].config, association=False))
+    monkeypatch.setitem(PRESETS, "tiny", plain)
+    rows = read_log(train(dataclasses.replace(run, steps=1, measure_steps=1), tmp_path))
+    assert set(rows[1]) == {"step", "AP_io", "AP50_io"}
+    assert not any(name.startswith("batch") for name in rows[0])
+
+
+def test_diverged_run_keeps_its_weights_and_says_what_to_do(
+    run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(dataclasses.replace(run, steps=1), tmp_path)
+    before = weights(tmp_path)
+    healthy = loop.cropformer_losses
+    broken = range(2, 1000)
+
+    def losses(*args: Any) -> dict[str, torch.Tensor]:
+        calls.append(1)
+        return {k: v * float("nan") if len(calls) in broken else v for k, v in healthy(*args).items()}
+
+    calls: list[int] = []
+    monkeypatch.setattr(loop, "cropformer_losses", losses)
+    with pytest.raises(EsgError, match="diverged at step 23"):
+        train(dataclasses.replace(run, steps=50, checkpoint_steps=5), tmp_path)
+    after = weights(tmp_path)
+    assert all(value.isfinite().all() for value in after.values())
+    assert any(not torch.equal(before[name], after[name]) for name in before)  # of the one good step
+    assert "Step 3: the gradient is not finite" in caplog.text
+
+
+def test_what_does_not_fit_is_refused_in_one_sentence(run: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no preset 'nano'"):
+        train(dataclasses.replace(run, preset="nano"), tmp_path)
+    with pytest.raises(InputError, match="classes"):
+        train(dataclasses.replace(run, preset="mask2former-instance-r50"), tmp_path)
+    with pytest.raises(WeightsError, match="train there first"):
+        export(tmp_path, tmp_path / "out.safetensors")
+    (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
+    with pytest.raises(WeightsError, match="delete it"):
+        train(run, tmp_path)
+    torch.save({"preset": "cropformer-nano", "step": 1}, tmp_path / CHECKPOINT)
+    with pytest.raises(WeightsError, match="another folder"):
+        train(run, tmp_path)
+
+
+def test_plot_of_a_log_with_a_broken_last_row(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rows = [
+        {"step": 1, "loss": 3.0, "image_ce": 1.0},
+        {"step": 1, "AP_boc": 0.5},
+        {"step": 2, "loss": 2.0, "image_ce": 1.0},
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 3, "lo')
+    assert read_log(tmp_path) == rows
+    assert plot(tmp_path).read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,178 @@
+"""The loss on predictions that are made by hand."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from esg.training.losses import LossConfig, cropformer_losses, dice_loss, level_losses
+
+CONFIG = LossConfig(points=64)
+
+
+def labels_of(*rows: str) -> Tensor:
+    """Digits to a label map, every cell 8 × 8 pixels: (1, 1, H, W)."""
+    small = torch.tensor([[int(digit) for digit in row] for row in rows])
+    return small.repeat_interleave(8, 0).repeat_interleave(8, 1)[None, None]
+
+
+def perfect(labels: Tensor, queries: int, order: list[int]) -> tuple[Tensor, Any]:
+    """Features that are one-hot in the label, and a head in which query order[i] answers for entity i + 1."""
+    features = torch.nn.functional.one_hot(labels, queries + 1).permute(0, 1, 4, 2, 3).float()  # (G, T, Q + 1, H, W)
+    # So steep that hardly a point on a border, where features of both sides are mixed, is undecided.
+    embeddings = torch.full((1, queries, queries + 1), -1e5)
+    logits = torch.tensor([-15.0, 15.0]).repeat(1, queries, 1)
+    for entity, query in enumerate(order, start=1):
+        embeddings[0, query, entity] = 1e5
+        logits[0, query] = torch.tensor([15.0, -15.0])
+    return features, SimpleNamespace(logits=logits, embeddings=embeddings)
+
+
+def total(losses: dict[str, Tensor]) -> float:
+    return float(torch.stack([*losses.values()]).sum())
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [4, 0, 2]])
+def test_perfect_predictions_cost_nothing_in_any_order(order: list[int]) -> None:
+    labels = labels_of("1122", "1133")
+    features, head = perfect(labels, 5, order)
+    assert total(level_losses(features, [head, head], labels, CONFIG)) < 1e-3
+
+
+def test_ids_have_no_meaning() -> None:
+    labels = labels_of("1122", "1133")
+    features, head = perfect(labels, 5, [0, 1, 2])
+    renamed = torch.tensor([0, 70_000, 5, 9])[labels]
+    torch.manual_seed(0)
+    expected = level_losses(features, [head], labels, CONFIG)
+    torch.manual_seed(0)
+    result = level_losses(features, [head], renamed, CONFIG)
+    assert {k: float(v) for k, v in result.items()} == pytest.approx({k: float(v) for k, v in expected.items()})
+
+
+def test_order_of_queries_has_no_meaning() -> None:
+    torch.manual_seed(1)
+    labels = labels_of("0122", "1133")
+    features = torch.randn(1, 1, 4, 8, 16)
+    head = SimpleNamespace(logits=torch.randn(1, 6, 2), embeddings=torch.randn(1, 6, 4))
+    turn = torch.randperm(6)
+    turned = SimpleNamespace(logits=head.logits[:, turn], embeddings=head.embeddings[:, turn])
+    results = []
+    for prediction in (head, turned):
+        torch.manual_seed(2)
+        results.append({k: float(v) for k, v in level_losses(features, [prediction], labels, CONFIG).items()})
+    assert results[0] == pytest.approx(results[1], rel=1e-5)
+
+
+def test_terms_of_one_undecided_query_are_known() -> None:
+    labels = labels_of("1")
+    head = SimpleNamespace(logits=torch.zeros(1, 1, 2), embeddings=torch.zeros(1, 1, 3))
+    losses = level_losses(torch.zeros(1, 1, 3, 4, 4), [head], labels, CONFIG)
+    points = 64
+    assert float(losses["ce"]) == pytest.approx(2 * math.log(2))
+    assert float(losses["bce"]) == pytest.approx(5 * math.log(2))
+    assert float(losses["dice"]) == pytest.approx(5 * (1 - (points + 1) / (1.5 * points + 1)))
+
+
+def test_no_entity_weighs_a_tenth() -> None:
+    labels = labels_of("1")
+    features, head = perfect(labels, 2, [0])
+    head.logits[0, 1] = torch.tensor([0.0, 0.0])  # the query without an entity is undecided
+    losses = level_losses(features, [head], labels, CONFIG)
+    assert float(losses["ce"]) == pytest.approx(2 * 0.1 * math.log(2) / 1.1, rel=1e-4)
+
+
+def test_mask_terms_are_means_over_all_entities_and_sums_over_heads() -> None:
+    """Two groups with one and three entities: an error in one mask counts a quarter; two heads count twice."""
+    labels = torch.cat([labels_of("11", "11"), labels_of("12", "13")])
+    head = SimpleNamespace(logits=torch.zeros(2, 4, 2), embeddings=torch.zeros(2, 4, 3))
+    one = level_losses(torch.zeros(2, 1, 3, 4, 4), [head], labels, CONFIG)
+    two = level_losses(torch.zeros(2, 1, 3, 4, 4), [head, head], labels, CONFIG)
+    assert float(one["bce"]) == pytest.approx(5 * math.log(2))
+    assert {k: float(v) for k, v in two.items()} == pytest.approx({k: 2 * float(v) for k, v in one.items()}, rel=0.2)
+    assert float(two["bce"]) == pytest.approx(2 * float(one["bce"]))
+
+
+def test_an_entity_that_only_the_crop_shows_is_a_target_of_the_batch_level() -> None:
+    full, crop = labels_of("11", "11"), labels_of("11", "22")
+    labels = torch.cat([full, crop], 1)  # (1, 2, 16, 16)
+    features, both = perfect(labels, 3, [0, 1])
+    assert float(level_losses(features, [both], labels, CONFIG)["ce"]) < 1e-6
+    _, one = perfect(labels, 3, [0])
+    assert float(level_losses(features, [one], labels, CONFIG)["ce"]) > 5  # the second entity is taken for nothing
+    # At image level the full view has one target and the crop two.
+    image = SimpleNamespace(
+        logits=torch.cat([one.logits, both.logits]), embeddings=torch.cat([one.embeddings, both.embeddings])
+    )
+    assert float(level_losses(features[0][:, None], [image], labels[0][:, None], CONFIG)["ce"]) < 1e-6
+
+
+def test_batch_level_wants_one_query_for_all_views() -> None:
+    labels = torch.cat([labels_of("11", "00"), labels_of("00", "11")], 1)
+    features, same = perfect(labels, 2, [0])
+    split = SimpleNamespace(logits=same.logits, embeddings=same.embeddings)
+    by_view = features.clone()
+    by_view[:, 1, [1, 2]] = by_view[:, 1, [2, 1]]  # in the crop the entity looks like another query's
+    torch.manual_seed(0)
+    expected = level_losses(features, [same], labels, CONFIG)
+    torch.manual_seed(0)
+    assert level_losses(by_view, [split], labels, CONFIG)["bce"] > expected["bce"] + 10
+
+
+def test_pictures_without_entities_train_entityness_alone() -> None:
+    labels = torch.zeros(1, 2, 16, 16, dtype=torch.long)
+    features = torch.randn(1, 2, 4, 4, 4, requires_grad=True)
+    head = SimpleNamespace(logits=torch.zeros(1, 3, 2, requires_grad=True), embeddings=torch.randn(1, 3, 4))
+    losses = level_losses(features, [head], labels, CONFIG)
+    assert losses["ce"].item() == pytest.approx(2 * math.log(2))
+    assert losses["bce"] == losses["dice"] == 0
+    torch.stack([*losses.values()]).sum().backward()
+    assert head.logits.grad is not None
+    assert head.logits.grad.abs().sum() > 0
+
+
+def test_gradients_reach_features_embeddings_and_classes_of_both_levels() -> None:
+    torch.manual_seed(0)
+    labels = labels_of("12", "13").repeat(2, 2, 1, 1)  # (2, 2, 16, 16)
+    features = torch.randn(2, 2, 4, 4, 4, requires_grad=True)
+    leaves = [features]
+
+    def head(groups: int) -> Any:
+        parts = torch.randn(groups, 5, 2, requires_grad=True), torch.randn(groups, 5, 4, requires_grad=True)
+        leaves.extend(parts)
+        return SimpleNamespace(logits=parts[0], embeddings=parts[1])
+
+    output: Any = SimpleNamespace(features=features, image=[head(4), head(4)], batch=[head(2), head(2)])
+    losses = cropformer_losses(output, labels, CONFIG)
+    assert list(losses) == ["image_ce", "image_bce", "image_dice", "batch_ce", "batch_bce", "batch_dice"]
+    torch.stack([*losses.values()]).sum().backward()
+    assert all(leaf.grad is not None and leaf.grad.abs().sum() > 0 and leaf.grad.isfinite().all() for leaf in leaves)
+
+
+def test_descending_the_loss_finds_the_masks() -> None:
+    torch.manual_seed(0)
+    labels = labels_of("1122", "1133")
+    features = torch.nn.functional.one_hot(labels, 4).permute(0, 1, 4, 2, 3).float()
+    logits, embeddings = torch.zeros(1, 6, 2, requires_grad=True), (torch.randn(1, 6, 4) / 10).requires_grad_()
+    optimizer = torch.optim.Adam([logits, embeddings], lr=0.3)
+    for _ in range(60):
+        head = SimpleNamespace(logits=logits, embeddings=embeddings)
+        loss = torch.stack([*level_losses(features, [head], labels, CONFIG).values()]).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    found = logits[0].softmax(-1)[:, 0] > 0.5
+    masks = torch.einsum("qc,chw->qhw", embeddings[0, found], features[0, 0]) > 0
+    expected = {tuple((labels[0, 0] == i).flatten().tolist()) for i in (1, 2, 3)}
+    assert {tuple(mask.flatten().tolist()) for mask in masks} == expected
+
+
+def test_dice_loss_of_known_masks() -> None:
+    targets = torch.tensor([1.0, 1, 0, 0])
+    assert float(dice_loss(40 * targets - 20, targets)) == pytest.approx(0, abs=1e-6)
+    assert float(dice_loss(20 - 40 * targets, targets)) == pytest.approx(1 - 1 / 5)

@@ -1,0 +1,112 @@
+"""Views for training: geometry, labels that follow the pixels, and samples that depend on the step alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from esg.cropformer.views import PIXEL_MEAN, PIXEL_STD, view_boxes
+from esg.errors import InputError
+from esg.training.samples import SampleConfig, Samples, two_views
+
+SMALL = SampleConfig(batch=2, sizes=((64, 96), (96, 64)), detail=(1.0, 1.5), paste_share=0.5)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of one photo with two annotators."""
+    values = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.jpg")
+    for annotator, cut in enumerate((30, 80)):
+        Image.fromarray((np.arange(120) < np.full((90, 1), cut)).astype(np.uint8) + 1).save(
+            tmp_path / f"a_{annotator}.png"
+        )
+    return tmp_path
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_labels_follow_the_pixels_into_both_views(seed: int) -> None:
+    """The label of each pixel is written into its colour, so both must agree in the views, away from borders."""
+    rng = np.random.default_rng(seed)
+    labels = np.kron(np.arange(1, 21).reshape(4, 5), np.ones((40, 40), np.int64))
+    image = np.repeat((labels * 12)[..., None], 3, 2).astype(np.uint8)
+    pixels, maps, (height, width) = two_views(image, labels, (128, 160), rng)
+    assert pixels.shape == (2, 3, 128, 160)
+    assert maps.shape == (2, 128, 160)
+    assert (pixels[:, :, height:] == 0).all()
+    assert (pixels[..., width:] == 0).all()
+    assert (maps[:, height:] == 0).all()
+    assert (maps[..., width:] == 0).all()
+    assert (maps[:, :height, :width] > 0).all()
+    agrees = (pixels[:, 0] == maps * 12)[:, :height, :width]
+    assert agrees.mean() > 0.85  # all but the pixels that mix two entities
+    assert set(np.unique(maps[1])) <= set(np.unique(maps[0]))
+
+
+def test_crop_is_one_of_the_four_corners_and_each_comes_up() -> None:
+    labels = np.arange(1, 10_001, dtype=np.int64).reshape(100, 100)  # every pixel its own id
+    image = np.zeros((100, 100, 3), np.uint8)
+    first = set()
+    for seed in range(40):
+        _, maps, (height, width) = two_views(image, labels, (96, 96), np.random.default_rng(seed))
+        if height == width == 96:  # no padding, so nothing was cut off
+            y0, x0 = divmod(int(maps[1, 0, 0]) - 1, 100)
+            first.add((x0, y0))
+            assert maps[1, 95, 95] - 1 == (y0 + 69) * 100 + x0 + 69
+    assert first == {box[:2] for box in view_boxes(100, 100)[1:]}
+
+
+def test_padding_stays_below_the_coarsest_stride() -> None:
+    sizes = np.array([Samples(SMALL)[step].sizes.numpy() for step in range(12)])  # (12, 2, 2)
+    missing = np.array([Samples(SMALL)[step].pixels.shape[-2:] for step in range(12)])[:, None] - sizes
+    assert (missing >= 0).all()
+    assert (missing < 32).all()
+    assert missing.any()
+    assert not missing.all()
+
+
+def test_a_batch_depends_on_seed_step_and_rank_alone() -> None:
+    same = Samples(SMALL)[7], Samples(SMALL)[7]
+    assert all(torch.equal(*pair) for pair in zip(*(vars(batch).values() for batch in same), strict=True))
+    others = Samples(SMALL)[8], Samples(SMALL, rank=1)[7], Samples(SampleConfig(**{**vars(SMALL), "seed": 1}))[7]
+    for other in others:
+        assert other.pixels.shape != same[0].pixels.shape or not torch.equal(other.pixels, same[0].pixels)
+    assert others[1].pixels.shape == same[0].pixels.shape  # all devices have the same size
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_come_in_order_from_any_number_of_workers(workers: int) -> None:
+    samples = Samples(SMALL)
+    for step, batch in zip(range(3, 6), samples.batches(3, 6, workers), strict=True):
+        assert torch.equal(batch.pixels, samples[step].pixels)
+        assert torch.equal(batch.labels, samples[step].labels)
+
+
+def test_photos_come_with_each_of_their_annotators(photos: Path) -> None:
+    config = SampleConfig(batch=1, sizes=((64, 64),), photos=str(photos), photo_share=1.0, paste_share=0.0)
+    samples = Samples(config)
+    batches = [samples[step] for step in range(8)]
+    assert all(set(batch.labels.unique().tolist()) <= {0, 1, 2} for batch in batches)
+    assert len({float((batch.labels == 1).float().mean()) for batch in batches}) > 2
+
+
+def test_normalised_pixels_have_zero_padding() -> None:
+    batch = Samples(SMALL)[3]
+    pixels, labels = batch.normalised()
+    assert pixels.dtype == torch.float32
+    assert labels.dtype == torch.int64
+    height, width = batch.sizes[0].tolist()
+    assert not pixels[0, ..., height:, :].any()
+    assert not pixels[0, ..., width:].any()
+    value = float(batch.pixels[0, 1, 2, 5, 6])
+    assert float(pixels[0, 1, 2, 5, 6]) == pytest.approx((value - PIXEL_MEAN[2]) / PIXEL_STD[2], abs=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(), ((100, 96),), ((0, 32),)])
+def test_sizes_that_the_backbone_cannot_take_are_refused(sizes: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(InputError, match="multiples of 32"):
+        Samples(SampleConfig(sizes=sizes))
