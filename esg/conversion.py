@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from .cropformer.checkpoints import convert, fitting_presets, is_official
@@ -60,7 +60,8 @@ def convert_file(source: str | Path, out: str | Path, *, half: bool = False) -> 
         state = {name: _halved(name, value) for name, value in state.items()}
     metadata = {"format": "pt", "preset": preset, "config": PRESETS[preset].config.to_json()}
     with write_atomically(out) as path:
-        save_file({name: value.contiguous() for name, value in state.items()}, path, metadata=metadata)
+        # Not `save_file`: it reports a full disk by an error of its own, and its files are for their owner alone.
+        path.write_bytes(save({name: value.contiguous() for name, value in state.items()}, metadata))
     return Converted(out, preset, sum(value.numel() for value in state.values()))
 
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from types import TracebackType
+from typing import TextIO
 
 _SECONDS_BETWEEN = 0.1  # of two states of the progress line
 
@@ -43,7 +44,7 @@ class Console(logging.Handler):
     def answer(self, text: str) -> None:
         """Lines on stdout: what the command was asked for, and other programs may read."""
         self.wipe()
-        sys.stdout.write(text + "\n")
+        _write(sys.stdout, text + "\n")
 
     def complain(self, text: str) -> None:
         """A line about something that went wrong."""
@@ -76,5 +77,11 @@ class Console(logging.Handler):
         self._logger.setLevel(self._level)
 
     def _put(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+        _write(self.stream, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Writes what the stream's encoding has no sign for, as in some names of files, by its number."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

@@ -58,11 +58,16 @@ def save(entities: EntityMap, pixels: np.ndarray, photo: Listed, folder: Path, k
                 _WRITERS[kind](entities, pixels, photo, stage / photo.name)
         except OutputError as error:
             raise OutputError(str(error).replace(str(stage), str(folder))) from error.__cause__
+        moves = [(path, folder / path.relative_to(stage)) for path in sorted(stage.rglob("*")) if path.is_file()]
+        for _, place in moves:
+            if place.is_dir():
+                raise OutputError(
+                    f"{place} cannot be written: a folder lies in its place; choose another output folder."
+                )
         target = folder / photo.name
         for stale in target.with_name(f"{target.name}.masks").glob("[0-9]*.png") if "masks" in kinds else ():
             stale.unlink()
-        for path in sorted(path for path in stage.rglob("*") if path.is_file()):
-            place = folder / path.relative_to(stage)
+        for path, place in moves:
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
 

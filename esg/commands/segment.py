@@ -148,7 +148,7 @@ def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace
     from ..images import read_image
 
     begin = time.monotonic()
-    console.progress(f"{place}{photo.path} ...")
+    console.progress(f"{place}{photo.path.name} ...")
     try:
         pixels = read_image(photo.path, max_pixels=args.max_pixels)
         check_size(pixels, photo.path, args.save)
@@ -163,9 +163,9 @@ def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace
             views_at_once=args.views_at_once,
             size=args.size,
             max_size=args.max_size,
-            progress=lambda done, total, what: console.progress(f"{place}{photo.path}: {what} {done}/{total}"),
+            progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
         )
-        console.progress(f"{place}{photo.path}: writing")
+        console.progress(f"{place}{photo.path.name}: writing")
         save(entities, pixels, photo, args.out, args.save)
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
@@ -179,9 +179,9 @@ def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether numpy or torch ran out of memory; on the CPU and on Apple's GPUs torch says so by text alone."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+    """Whether numpy or torch ran out of memory; torch says so by text alone on the CPU and on Apple's GPUs."""
+    phrases = "out of memory", "can't allocate memory", "not enough memory"
+    return isinstance(error, MemoryError) or any(phrase in str(error).lower() for phrase in phrases)
 
 
 def _kinds(text: str) -> list[str]:

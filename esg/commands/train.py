@@ -73,10 +73,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
             raise InputError(f"--export writes a safetensors file, and {args.export} is not called so.")
         check_folder(args.export.parent)
     check_folder(args.out)
+    from ..segmenter import choose_device
     from ..training.checkpoint import export, load_checkpoint
     from ..training.loop import train
 
     config = _configuration(args)
+    choose_device(config.device)  # says in one sentence what is wrong with it
     train(config, args.out, progress=lambda done, total, what: console.progress(f"{what}: step {done}/{total}"))
     if os.environ.get("RANK", "0") != "0":  # of several processes one speaks and writes
         return 0

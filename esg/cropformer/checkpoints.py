@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 
@@ -171,6 +172,7 @@ def load_strict(model: CropFormer, state: Mapping[str, Tensor], source: str) -> 
     model.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
 
 
+@functools.cache
 def _expected(config: CropFormerConfig) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         model = CropFormer(config)

@@ -2,61 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .deformable import DeformableAttention
 from .position import pixel_positions
-
-
-class DeformableAttention(nn.Module):
-    """Multi-scale deformable attention (Zhu et al., ICLR 2021): a pixel looks at a few places of every level."""
-
-    def __init__(self, width: int, heads: int, levels: int, points: int) -> None:
-        super().__init__()
-        self.heads, self.levels, self.points = heads, levels, points
-        self.offsets = nn.Linear(width, heads * levels * points * 2)
-        self.weights = nn.Linear(width, heads * levels * points)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """At the start every head looks in its own direction, point p at p + 1 pixels, all equally weighted."""
-        angle = torch.arange(self.heads) * (2 * math.pi / self.heads)
-        direction = torch.stack((angle.cos(), angle.sin()), dim=-1)
-        direction = direction / direction.abs().max(dim=-1, keepdim=True).values
-        steps = torch.arange(1, self.points + 1)
-        offsets = direction[:, None, None, :] * steps[None, None, :, None]  # (heads, 1, points, xy)
-        nn.init.zeros_(self.offsets.weight)
-        with torch.no_grad():
-            self.offsets.bias.copy_(offsets.expand(-1, self.levels, -1, -1).flatten())
-        for linear in (self.weights, self.value, self.output):
-            nn.init.xavier_uniform_(linear.weight) if linear is not self.weights else nn.init.zeros_(linear.weight)
-            nn.init.zeros_(linear.bias)
-
-    def forward(self, query: Tensor, memory: Tensor, reference: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
-        """query and memory (N, S, C) over all levels' pixels, reference (S, 2) as x, y in 0..1 → (N, S, C)."""
-        batch, pixels, width = query.shape
-        value = self.value(memory).view(batch, pixels, self.heads, -1)
-        offsets = self.offsets(query).view(batch, pixels, self.heads, self.levels, self.points, 2)
-        weights = self.weights(query).view(batch, pixels, self.heads, -1).softmax(dim=-1)
-        weights = weights.view(batch, pixels, self.heads, self.levels, self.points)
-        out: Tensor | float = 0.0
-        values = value.split([h * w for h, w in shapes], dim=1)
-        for level, ((h, w), source) in enumerate(zip(shapes, values)):
-            source = source.permute(0, 2, 3, 1).reshape(batch * self.heads, -1, h, w)
-            # Offsets are in pixels of the level; grid_sample wants -1..1.
-            scale = offsets.new_tensor((2 / w, 2 / h))
-            grid = offsets[:, :, :, level] * scale + (2 * reference - 1)[:, None, None]  # (N, S, heads, points, 2)
-            grid = grid.transpose(1, 2).flatten(0, 1)
-            sampled = F.grid_sample(source, grid.to(source.dtype), align_corners=False)  # (N·heads, C/heads, S, points)
-            weight = weights[:, :, :, level].transpose(1, 2).flatten(0, 1)  # (N·heads, S, points)
-            out = out + torch.einsum("bcsp,bsp->bcs", sampled, weight.to(sampled.dtype))
-        assert isinstance(out, Tensor)
-        return self.output(out.reshape(batch, width, pixels).transpose(1, 2))
 
 
 class EncoderLayer(nn.Module):

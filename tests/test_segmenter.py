@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from esg import EntityMap, EntitySegmenter, ImageError, InputError, WeightsError
+from esg.cropformer.config import PRESETS, Preset
+from esg.cropformer.model import CropFormer
+from esg.segmenter import choose_device, load_model
+
+
+@pytest.fixture(scope="module")
+def segmenter(tiny_model: Path) -> EntitySegmenter:
+    segmenter = EntitySegmenter.from_pretrained(tiny_model, device="cpu")
+    segmenter.preset = Preset(segmenter.preset.config, size=64, max_size=128, min_score=0.0)
+    return segmenter
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    rows, columns = np.mgrid[0:90, 0:120]
+    return np.stack([rows * 2, columns * 2, (rows + columns) % 40 * 6], axis=2).astype(np.uint8)
+
+
+def test_a_photo_becomes_entities_of_its_own_size(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
+    entities = segmenter(photo)
+    assert isinstance(entities, EntityMap)
+    assert entities.labels.shape == (90, 120)
+    assert len(entities) > 0
+    assert (entities.scores <= 1 / (1 + np.exp(-1)) + 1e-6).all()  # the second sigmoid bounds every score
+
+
+def test_paths_pictures_and_arrays_give_the_same(segmenter: EntitySegmenter, photo: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo).save(path)
+    assert segmenter(path) == segmenter(Image.fromarray(photo)) == segmenter(photo) == segmenter(str(path))
+
+
+@pytest.mark.parametrize("crops", [4, 8])
+def test_views_at_once_changes_nothing(segmenter: EntitySegmenter, photo: np.ndarray, crops: int) -> None:
+    one, all_ = (segmenter(photo, crops=crops, views_at_once=n) for n in (1, 100))
+    assert len(one) == len(all_)
+    assert np.abs(one.scores - all_.scores).max() < 1e-4
+    assert (one.labels != all_.labels).mean() < 1e-3
+
+
+def test_fusions_use_what_they_say(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
+    maps = {fusion: segmenter(photo, fusion=fusion) for fusion in ("io", "bo", "bc", "boc")}
+    assert segmenter(photo) == maps["boc"]
+    assert segmenter(photo, crops=0) == maps["io"]
+    assert len({fusion.labels.tobytes() for fusion in maps.values()}) == 4
+
+
+def test_filters(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
+    entities = segmenter(photo)
+    threshold = float(np.median(entities.scores))
+    assert len(segmenter(photo, min_score=threshold)) == int((entities.scores >= threshold).sum())
+    assert segmenter(photo, min_area=200).areas.min() >= 200
+    assert len(segmenter(photo, min_score=1.0)) == 0  # nothing found is a result
+    assert (segmenter(photo, fill_holes=10**6).labels == 0).sum() <= (entities.labels == 0).sum()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (3, 2)])
+def test_tiny_and_thin_pictures(segmenter: EntitySegmenter, shape: tuple[int, int]) -> None:
+    assert segmenter(np.full((*shape, 3), 100, np.uint8)).labels.shape == shape
+
+
+def test_progress_counts_views_and_fusion_and_may_end_the_call(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
+    seen: list[tuple[int, int, str]] = []
+    segmenter(photo, views_at_once=2, progress=lambda *step: seen.append(step))
+    assert [step for step in seen if step[2] == "views"] == [(2, 5, "views"), (4, 5, "views"), (5, 5, "views")]
+    assert seen[-1][0] == seen[-1][1]
+    assert seen[-1][2] == "fusion"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segmenter(photo, progress=stop)
+
+
+def test_bf16_is_close_to_fp32(tiny_model: Path, segmenter: EntitySegmenter, photo: np.ndarray) -> None:
+    half = EntitySegmenter.from_pretrained(tiny_model, device="cpu", precision="bf16")
+    half.preset = segmenter.preset
+    best = segmenter(photo, crops=0).scores.max()
+    assert abs(half(photo, crops=0).scores.max() - best) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crops": 3}, "0, 4 or 8"),
+        ({"fusion": "best"}, "no fusion 'best'"),
+        ({"fusion": "bc", "crops": 0}, "there are none"),
+        ({"views_at_once": 0}, "at least one view"),
+        ({"size": 0, "max_size": 0}, None),
+    ],
+)
+def test_wrong_options_are_refused(
+    segmenter: EntitySegmenter, photo: np.ndarray, options: dict, message: str | None
+) -> None:
+    if message is None:  # 0 means the preset's own size
+        assert segmenter(photo, **options) == segmenter(photo)
+        return
+    with pytest.raises(InputError, match=message):
+        segmenter(photo, **options)
+
+
+def test_arrays_that_are_no_pictures_are_refused(segmenter: EntitySegmenter) -> None:
+    with pytest.raises(ImageError):
+        segmenter(np.zeros((10, 10, 3), np.float32))
+
+
+def test_a_mask2former_works_without_a_batch_level(photo: np.ndarray, segmenter: EntitySegmenter) -> None:
+    import dataclasses
+
+    config = dataclasses.replace(segmenter.preset.config, association=False)
+    torch.manual_seed(0)
+    preset = Preset(config, size=64, max_size=128, min_score=0.0, keep=4)
+    plain = EntitySegmenter(CropFormer(config), preset, device="cpu", name="plain")
+    assert len(plain(photo)) <= 4
+    with pytest.raises(InputError, match="no batch level"):
+        plain(photo, fusion="boc")
+
+
+def test_class_aware_models_are_explained() -> None:
+    preset = PRESETS["mask2former-instance-swin-tiny"]
+    with torch.device("meta"):
+        model = CropFormer(preset.config)
+    with pytest.raises(InputError, match="predicts instance classes"):
+        EntitySegmenter(model, preset, name="mask2former-instance-swin-tiny")
+
+
+def test_unknown_weights_devices_and_precisions(tiny_model: Path) -> None:
+    with pytest.raises(WeightsError):
+        EntitySegmenter.from_pretrained("no-such-model")
+    with pytest.raises(InputError, match="cannot be used here"):
+        choose_device("cuda:77")
+    with pytest.raises(InputError, match="Unknown precision"):
+        EntitySegmenter.from_pretrained(tiny_model, precision="fp8")
+    with pytest.raises(InputError, match="fp16 is for GPUs"):
+        EntitySegmenter.from_pretrained(tiny_model, device="cpu", precision="fp16")
+
+
+def test_our_own_file_carries_its_configuration(tiny_model: Path) -> None:
+    model, preset, name = load_model(tiny_model)
+    assert name == "tiny"
+    assert preset.config.queries == 10
+    assert all(not parameter.is_meta for parameter in model.parameters())
+
+
+@pytest.mark.gpu
+def test_cuda_agrees_with_the_cpu(tiny_model: Path, segmenter: EntitySegmenter, photo: np.ndarray) -> None:
+    cuda = EntitySegmenter.from_pretrained(tiny_model, device="cuda")
+    cuda.preset = segmenter.preset
+    assert (cuda(photo).labels != segmenter(photo).labels).mean() < 0.01
