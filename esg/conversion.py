@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from .cropformer.checkpoints import convert, fitting_presets, is_official
+from .cropformer.checkpoints import convert, is_official, preset_of
 from .cropformer.config import PRESETS
 from .errors import InputError, WeightsError
 from .files import write_atomically
@@ -52,17 +53,25 @@ def convert_file(source: str | Path, out: str | Path, *, half: bool = False) -> 
     state, _ = read_state_dict(source)
     if is_official(state):
         state = convert(state)
-    fits = fitting_presets(state)
-    if not fits:
-        raise WeightsError(f"{source} fits no model of ESG; see `esg weights list` for those that do.")
-    preset = fits[0]
-    if half:
-        state = {name: _halved(name, value) for name, value in state.items()}
-    metadata = {"format": "pt", "preset": preset, "config": PRESETS[preset].config.to_json()}
+    preset = preset_of(state, str(source))
+    write_weights(out, state, preset, half=half)
+    return Converted(out, preset, sum(value.numel() for value in state.values()))
+
+
+def write_weights(
+    out: str | Path, state: Mapping[str, Tensor], preset: str, *, half: bool = False, **metadata: str
+) -> None:
+    """Writes weights of ours; preset and architecture go into the metadata, beside what the caller adds.
+
+    Raises:
+        WeightsError: a number does not fit into fp16, where `half` asks for it.
+        OutputError: `out` cannot be written.
+    """
+    tensors = {name: (_halved(name, value) if half else value).contiguous() for name, value in state.items()}
+    metadata |= {"format": "pt", "preset": preset, "config": PRESETS[preset].config.to_json()}
     with write_atomically(out) as path:
         # Not `save_file`: it reports a full disk by an error of its own, and its files are for their owner alone.
-        path.write_bytes(save({name: value.contiguous() for name, value in state.items()}, metadata))
-    return Converted(out, preset, sum(value.numel() for value in state.values()))
+        path.write_bytes(save(tensors, metadata))
 
 
 def _halved(name: str, value: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ SUFFIXES = (
     *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif"),
 )
 RESULT_SUFFIXES = (".labels.png", ".overlay.jpg", ".entities.json")  # what `esg segment` adds to a picture's name
+RESULT_FOLDER = ".masks"  # likewise, for a folder
 
 
 class Listed(NamedTuple):
@@ -58,7 +59,7 @@ def _in_folder(folder: Path) -> list[tuple[Path, Path]]:
 
     found = []
     for place, subfolders, files in os.walk(folder, onerror=refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        subfolders[:] = [name for name in subfolders if not name.startswith(".") and not name.endswith(RESULT_FOLDER)]
         found += [Path(place, name) for name in files if _is_picture(name)]
     if not found:
         raise InputError(f"The folder {folder} holds no pictures ({', '.join(SUFFIXES)}).")

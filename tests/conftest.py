@@ -70,3 +70,33 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the shared reference material is not at {folder} (ESG_SHARED can name its place)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weight file of a CropFormer that is small enough for tests, with random weights that are always the same."""
+    import torch
+    from safetensors.torch import save_file
+
+    from esg.cropformer.config import CropFormerConfig
+    from esg.cropformer.model import CropFormer
+    from esg.modeling.swin import SwinConfig
+
+    config = CropFormerConfig(
+        SwinConfig(width=16, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), window=4),
+        queries=10,
+        width=32,
+        heads=2,
+        decoder_layers=2,
+        decoder_ffn=32,
+        encoder_layers=1,
+        encoder_ffn=32,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = CropFormer(config)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file(
+        {name: value.contiguous() for name, value in model.state_dict().items()}, path, {"config": config.to_json()}
+    )
+    return path

@@ -163,6 +163,7 @@ def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace
             views_at_once=args.views_at_once,
             size=args.size,
             max_size=args.max_size,
+            max_pixels=args.max_pixels,
             progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
         )
         console.progress(f"{place}{photo.path.name}: writing")

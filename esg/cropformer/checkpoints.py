@@ -147,8 +147,26 @@ def convert(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def fitting_presets(state: Mapping[str, Tensor]) -> list[str]:
     """Names of the presets whose tensors have exactly the names and shapes of `state` (our names)."""
-    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    shapes = _shapes(state)
     return [name for name, preset in PRESETS.items() if _expected(preset.config) == shapes]
+
+
+def preset_of(state: Mapping[str, Tensor], source: str) -> str:
+    """Name of the preset that `state` (our names) fits.
+
+    Raises:
+        WeightsError: it fits none; names the nearest and what keeps them apart.
+    """
+    fits = fitting_presets(state)
+    if fits:
+        return fits[0]
+    given = _shapes(state)
+    common = {name: len(given.items() & _expected(preset.config).items()) for name, preset in PRESETS.items()}
+    nearest = max(common, key=lambda name: common[name])
+    if not common[nearest]:
+        raise WeightsError(f"{source} fits no model of ESG; see `esg weights list` for those that do.")
+    what = _differences(_expected(PRESETS[nearest].config), given)
+    raise WeightsError(f"{source} fits no model of ESG; the nearest is {nearest}, but this {what}.")
 
 
 def load_strict(model: CropFormer, state: Mapping[str, Tensor], source: str) -> None:
@@ -157,17 +175,11 @@ def load_strict(model: CropFormer, state: Mapping[str, Tensor], source: str) -> 
     Raises:
         WeightsError: names or shapes differ; names the first few and the presets that would fit.
     """
-    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    given = {key: tuple(value.shape) for key, value in state.items()}
+    own, given = _shapes(model.state_dict()), _shapes(state)
     if own != given:
-        missing = [key for key in own if key not in given]
-        extra = [key for key in given if key not in own]
-        shaped = [f"{key} {given[key]} instead of {own[key]}" for key in own if key in given and own[key] != given[key]]
-        problems = (("lacks", missing), ("has unknown", extra), ("differs in", shaped))
-        what = "; ".join(f"{verb} {_some(keys)}" for verb, keys in problems if keys)
         fits = fitting_presets(state)
         hint = f"it fits the preset {' or '.join(fits)}" if fits else "it fits no preset"
-        raise WeightsError(f"{source} does not fit this model: it {what}; {hint}.")
+        raise WeightsError(f"{source} does not fit this model: it {_differences(own, given)}; {hint}.")
     # A model on the meta device takes these very tensors: nothing is allocated twice.
     model.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
 
@@ -176,7 +188,19 @@ def load_strict(model: CropFormer, state: Mapping[str, Tensor], source: str) -> 
 def _expected(config: CropFormerConfig) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         model = CropFormer(config)
-    return {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    return _shapes(model.state_dict())
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in state.items()}
+
+
+def _differences(own: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> str:
+    missing = [key for key in own if key not in given]
+    extra = [key for key in given if key not in own]
+    shaped = [f"{key} {given[key]} instead of {own[key]}" for key in own if key in given and own[key] != given[key]]
+    problems = (("lacks", missing), ("has unknown", extra), ("differs in", shaped))
+    return "; ".join(f"{verb} {_some(keys)}" for verb, keys in problems if keys)
 
 
 def _some(keys: list[str], limit: int = 3) -> str:

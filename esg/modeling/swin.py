@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +46,6 @@ def _from_windows(x: Tensor, window: int, height: int, width: int) -> Tensor:
     return x.transpose(2, 3).reshape(-1, height, width, x.shape[-1])
 
 
-@functools.lru_cache(maxsize=16)
 def relative_index(window: int) -> Tensor:
     """Row of the bias table for every pair of positions in a window → (window², window²) int64."""
     grid = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
-from ..cropformer.config import PRESETS
+from ..conversion import write_weights
 from ..errors import WeightsError
 from ..files import write_atomically
 
@@ -73,12 +72,5 @@ def export(run_dir: str | Path, out: str | Path) -> Path:
     state = load_checkpoint(Path(run_dir))
     if state is None:
         raise WeightsError(f"{run_dir} holds no {CHECKPOINT}; train there first.")
-    tensors: dict[str, Tensor] = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in state["ema"].items()
-    }
-    architecture = PRESETS[state["preset"]].config.to_json()
-    metadata = {"format": "pt", "preset": state["preset"], "config": architecture, "steps": str(state["step"])}
-    with write_atomically(out) as path:
-        save_file(tensors, path, metadata=metadata)
+    write_weights(out, state["ema"], state["preset"], half=True, steps=str(state["step"]))
     return Path(out)
