@@ -2,7 +2,7 @@
 
     python -m benchmarks.accuracy --model cropformer-nano --scenes 200
 
-Both resolutions show the same scenes, never seen in training; the views have the model's own size in both. What the crops
+Both resolutions show the same scenes, never seen in training, through views of the model's own size. What the crops
 add at the high resolution is the difference between `boc` and `io`.
 """
 

@@ -9,15 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .draw import overlay
+    from .draw import interior_point, overlay, palette
     from .entities import EntityMap
     from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
-    from .images import read_image
+    from .images import MAX_PIXELS, read_image, write_image
     from .segmenter import EntitySegmenter
+    from .weights import list_checkpoints
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "MAX_PIXELS": ".images",
     "EntityMap": ".entities",
     "EntitySegmenter": ".segmenter",
     "EsgError": ".errors",
@@ -25,11 +27,16 @@ _HOME = {
     "InputError": ".errors",
     "OutputError": ".errors",
     "WeightsError": ".errors",
+    "interior_point": ".draw",
+    "list_checkpoints": ".weights",
     "overlay": ".draw",
+    "palette": ".draw",
     "read_image": ".images",
+    "write_image": ".images",
 }
 
 __all__ = [
+    "MAX_PIXELS",
     "EntityMap",
     "EntitySegmenter",
     "EsgError",
@@ -37,8 +44,12 @@ __all__ = [
     "InputError",
     "OutputError",
     "WeightsError",
+    "interior_point",
+    "list_checkpoints",
     "overlay",
+    "palette",
     "read_image",
+    "write_image",
 ]
 
 

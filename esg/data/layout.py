@@ -57,16 +57,16 @@ class SceneConfig:
         min_pixels: The same in pixels; the larger of the two holds.
     """
 
-    things: tuple[int, int] = (5, 38)
-    size: tuple[float, float] = (0.025, 0.75)
+    things: tuple[int, int] = (4, 26)
+    size: tuple[float, float] = (0.05, 0.75)
     thin: float = 0.16
     textured: float = 0.45
-    camouflaged: float = 0.15
+    camouflaged: float = 0.1
     nested: float = 0.18
     grouped: float = 0.12
     blurred: float = 0.3
     noise: float = 9.0
-    min_share: float = 0.0002
+    min_share: float = 0.0006
     min_pixels: int = 12
 
 

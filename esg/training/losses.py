@@ -35,6 +35,7 @@ class LossConfig:
         no_entity: class weight of "no entity" in the cross-entropy.
         points: points a group on which the matching and the mask losses are computed.
         oversample: candidates drawn for each point of the mask loss.
+        smallest: entities of fewer pixels in the views of a group are no targets of it; at stride 4 they are unseen.
         uncertain: share of the points taken where the mask is least certain; the others are uniform.
     """
 
@@ -45,6 +46,7 @@ class LossConfig:
     points: int = 12544
     oversample: float = 3.0
     uncertain: float = 0.75
+    smallest: int = 1
 
 
 def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:
@@ -89,8 +91,8 @@ def level_losses(
     bce = dice = features.sum() * 0  # without any entity the features still have a gradient, of zero
     targets = 0
     for g, group in enumerate(labels):
-        ids = group.unique()
-        ids = ids[ids > 0]
+        ids, areas = group.unique(return_counts=True)
+        ids = ids[(ids > 0) & (areas >= config.smallest)]
         targets += len(ids)
         if not len(ids):
             continue

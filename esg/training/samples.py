@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD, Size, cut_view, view_boxes
 from ..data.augment import augment, copy_paste
 from ..data.bsds import BsdsPhotos
+from ..data.layout import SceneConfig
 from ..data.synth import HELD_OUT, make_scene
 from ..errors import InputError
 
@@ -32,6 +33,7 @@ class SampleConfig:
         batch: pictures a step (on each device); each gives two views.
         sizes: sizes (height, width) of the views in pixels, one of which is drawn for a step; multiples of 32.
         detail: range of how many times finer scenes are than the full view, so that crops show more than it does.
+        scenes: the mixture that scenes are drawn from.
         photos: folder of segmented photos (`esg.data.bsds`), or None for scenes alone.
         photo_share: probability of a photo instead of a scene.
         paste_share: probability that entities of another picture are pasted in.
@@ -42,6 +44,7 @@ class SampleConfig:
     batch: int = 4
     sizes: tuple[Size, ...] = ((192, 192), (192, 288), (288, 192), (256, 256))
     detail: tuple[float, float] = (1.5, 2.5)
+    scenes: SceneConfig = field(default_factory=SceneConfig)
     photos: str | None = None
     photo_share: float = 0.5
     paste_share: float = 0.3
@@ -127,7 +130,7 @@ class Samples(Dataset):
     def _scene(self, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
         detail = rng.uniform(*self.config.detail)
         height, width = (round(side * detail) for side in size)
-        scene = make_scene(int(rng.integers(HELD_OUT)), height, width)
+        scene = make_scene(int(rng.integers(HELD_OUT)), height, width, self.config.scenes)
         return scene.image, scene.labels
 
     def _photo(self, photos: BsdsPhotos, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:

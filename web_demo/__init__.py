@@ -1,0 +1,51 @@
+"""The ESG page: drop a photo, and see, select and take away its entities. It needs the extra `demo`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esg import MAX_PIXELS, EsgError
+
+if TYPE_CHECKING:
+    import gradio
+
+
+def launch(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    model: str = "cropformer-nano",
+    device: str = "auto",
+    max_pixels: int = MAX_PIXELS,
+    share: bool = False,
+    open_browser: bool = False,
+    wait: bool = True,
+) -> gradio.Blocks:
+    """Serves the page until it is interrupted.
+
+    Args:
+        host, port: where it listens; with 127.0.0.1 only this machine can see it.
+        model: the weights chosen at first, a name or a path as for `EntitySegmenter.from_pretrained`.
+        device: "auto", "cpu", "cuda" …
+        max_pixels: larger photos are refused.
+        share: also makes a public address at gradio.live, through Gradio's servers.
+        open_browser: shows the page in the browser of this machine.
+        wait: False returns at once; the page then lives until the `close()` of what is returned.
+
+    Raises:
+        EsgError: gradio is not installed, or the port is taken.
+    """
+    try:
+        from . import page
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise EsgError("The page needs gradio; install it with: pip install 'esg[demo]'") from None
+    return page.serve(
+        page.build(model=model, device=device, max_pixels=max_pixels),
+        host=host,
+        port=port,
+        share=share,
+        open_browser=open_browser,
+        wait=wait,
+    )
