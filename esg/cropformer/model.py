@@ -19,11 +19,13 @@ class Output:
     """Predictions at both levels, one a head: before the first decoder layer and after every layer, the last is final.
 
     Attributes:
+        levels: context features (B, T, C, h, w) at strides 32, 16 and 8.
         features: (B, T, C, h, w), mask features P₂ at stride 4.
         image: predictions U_i of every view by itself, groups of one view: logits (B·T, Q, K + 1).
         batch: predictions U_b over all views together: logits (B, Q, K + 1); empty without an association.
     """
 
+    levels: list[Tensor]
     features: Tensor
     image: list[Prediction]
     batch: list[Prediction]
@@ -92,9 +94,9 @@ class CropFormer(nn.Module):
             for heads in zip(*(chunk[3] for chunk in chunks))
         ]
         if self.association is None or not batch_level:
-            return Output(features, image, [])
+            return Output(levels, features, image, [])
         associated = self.association.associate(queries, self.decoder.query_positions)
-        return Output(features, image, self.decoder(levels, features, associated)[1])
+        return Output(levels, features, image, self.decoder(levels, features, associated)[1])
 
     def _image_level(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, Tensor, list[Prediction]]:
         """(N, 3, H, W) → context levels, mask features, queries (N, Q, C), predictions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -42,7 +43,9 @@ class DecoderLayer(nn.Module):
         self.linear2 = nn.Linear(ffn, width)
         self.ffn_norm = nn.LayerNorm(width)
 
-    def forward(self, queries: Tensor, positions: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(
+        self, queries: Tensor, positions: Tensor | float, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> Tensor:
         """queries (B, Q, C), positions (Q, C), keys and values (B, N, C), mask (B, 1, Q, N) bool, True = may look."""
         queries = self.cross_norm(queries + self.cross_attention(queries + positions, keys, values, mask))
         return self.refine(queries, positions)
@@ -97,19 +100,45 @@ class MaskDecoder(nn.Module):
         Returns:
             The queries after the last layer, (B, Q, C), and a prediction before the first and after every layer.
         """
-        batch_level = start is not None
         queries = self.query_features.expand(len(mask_features), -1, -1) if start is None else start
-        positions = self.query_positions
-        keys, values = zip(*(self._memory(level, embed, batch_level) for level, embed in zip(levels, self.level_embed)))
         # Interpolation is linear: shrinking the mask features instead of Q masks gives the same attention masks.
         guides = [_shrink(mask_features, level.shape[3:]) for level in levels]
+
+        def own_mask(level: int, prediction: Prediction) -> Tensor:
+            return _attention_mask(prediction.embeddings, guides[level])
+
+        return self._decode(queries, self.query_positions, self._memories(levels, start is not None), own_mask)
+
+    def follow(self, levels: list[Tensor], masks: list[Tensor]) -> list[Prediction]:
+        """Decodes queries of one view that know nothing but where to look; training pilots the layers so.
+
+        Args:
+            levels: context features (B, 1, C, h, w), coarsest first.
+            masks: a level, (B, P, h·w) bool, True where a query may look in every layer; no row may be empty.
+
+        Returns:
+            A prediction after every layer.
+        """
+        blank = levels[0].new_zeros(*masks[0].shape[:2], levels[0].shape[2])
+        memories = self._memories(levels, batch_level=False)
+        return self._decode(blank, 0.0, memories, lambda level, _: masks[level][:, None])[1][1:]
+
+    def _decode(
+        self,
+        queries: Tensor,
+        positions: Tensor | float,
+        memories: list[tuple[Tensor, Tensor]],
+        mask_of: Callable[[int, Prediction], Tensor],
+    ) -> tuple[Tensor, list[Prediction]]:
         predictions = [self.head(queries)]
         for index, layer in enumerate(self.layers):
-            level = index % len(levels)
-            mask = _attention_mask(predictions[-1].embeddings, guides[level])
-            queries = layer(queries, positions, keys[level], values[level], mask)
+            level = index % len(memories)
+            queries = layer(queries, positions, *memories[level], mask_of(level, predictions[-1]))
             predictions.append(self.head(queries))
         return queries, predictions
+
+    def _memories(self, levels: list[Tensor], batch_level: bool) -> list[tuple[Tensor, Tensor]]:
+        return [self._memory(level, embed, batch_level) for level, embed in zip(levels, self.level_embed)]
 
     def _memory(self, level: Tensor, embed: Tensor, batch_level: bool) -> tuple[Tensor, Tensor]:
         """(B, T, C, h, w) → keys and values, (B, T·h·w, C)."""

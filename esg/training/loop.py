@@ -31,6 +31,7 @@ from ..statedict import read_state_dict
 from .checkpoint import CHECKPOINT, WeightAverage, load_checkpoint, save_checkpoint
 from .losses import LossConfig, cropformer_losses, mean_over_devices
 from .measure import MeasureConfig, measure
+from .pilots import pilot_losses
 from .plot import LOG, plot, read_log
 from .samples import SampleConfig, Samples
 
@@ -51,6 +52,7 @@ class TrainConfig:
         steps: length of the run; a finished run goes on when it is called with more.
         samples: what the model learns from.
         loss: weights and point sampling; small views need fewer points than the authors take.
+        pilots: whether piloted queries help (see `pilots`).
         measure: the held-out scenes that the averaged weights are measured on.
         lr: peak learning rate.
         backbone_lr: the backbone's learning rate as a multiple of `lr` (the authors' 0.1 is for pretrained ones).
@@ -71,6 +73,7 @@ class TrainConfig:
     steps: int = 20_000
     samples: SampleConfig = field(default_factory=SampleConfig)
     loss: LossConfig = field(default_factory=lambda: LossConfig(points=1024))
+    pilots: bool = True
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     lr: float = 4e-4
     backbone_lr: float = 1.0
@@ -162,7 +165,8 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
                 group["lr"] = learning_rate(step, config) * group["scale"]
             with torch.autocast(device.type, _DTYPES[config.precision], enabled=config.precision != "fp32"):
                 output = parallel(pixels)
-            terms = cropformer_losses(output, labels, config.loss)
+                pilots = pilot_losses(model, output, labels, config.loss) if config.pilots else {}
+            terms = {**cropformer_losses(output, labels, config.loss), **pilots}
             loss = torch.stack([*terms.values()]).sum()
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)

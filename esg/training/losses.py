@@ -67,7 +67,7 @@ def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dic
 
 
 def level_losses(
-    features: Tensor, heads: Sequence[Prediction], labels: Tensor, config: LossConfig
+    features: Tensor, heads: Sequence[Prediction], labels: Tensor, config: LossConfig, *, match: bool = True
 ) -> dict[str, Tensor]:
     """The loss terms of one level, summed over its D prediction heads.
 
@@ -75,6 +75,7 @@ def level_losses(
         features: (G, T, C, h, w) float32, mask features of G groups.
         heads: D predictions with `logits` (G, Q, 2) and `embeddings` (G, Q, C).
         labels: (G, T, H, W) label maps.
+        match: False where it is known who answers for whom: query i for the i-th of `target_ids`.
 
     Returns:
         Scalars `ce`, `bce`, `dice`.
@@ -91,22 +92,23 @@ def level_losses(
     bce = dice = features.sum() * 0  # without any entity the features still have a gradient, of zero
     targets = 0
     for g, group in enumerate(labels):
-        ids, areas = group.unique(return_counts=True)
-        ids = ids[(ids > 0) & (areas >= config.smallest)]
+        ids = target_ids(group, config)
         targets += len(ids)
         if not len(ids):
             continue
         inside = (at[g] == ids[:, None]).float()  # (N, S)
-        with torch.no_grad():
-            costs = matching_costs(
-                logits[:, g].softmax(-1)[..., 0],
-                (embeddings[g] @ sampled[g][:, : config.points]).float(),
-                inside[:, : config.points],
-                ce=config.ce,
-                bce=config.bce,
-                dice=config.dice,
-            )
-            queries, entities = assign(costs)  # (D, M)
+        queries = entities = torch.arange(len(ids), device=ids.device).expand(len(heads), -1)  # (D, M)
+        if match:
+            with torch.no_grad():
+                costs = matching_costs(
+                    logits[:, g].softmax(-1)[..., 0],
+                    (embeddings[g] @ sampled[g][:, : config.points]).float(),
+                    inside[:, : config.points],
+                    ce=config.ce,
+                    bce=config.bce,
+                    dice=config.dice,
+                )
+                queries, entities = assign(costs)
         classes[:, g].scatter_(1, queries, 0)
         matched = embeddings[g].gather(1, queries[..., None].expand(-1, -1, embeddings[g].shape[-1]))  # (D, M, C)
         mask, truth = (matched @ sampled[g]).float(), inside[entities]  # (D, M, S)
@@ -120,6 +122,12 @@ def level_losses(
     ce = torch.stack([F.cross_entropy(head, target, weight) for head, target in pairs]).sum()
     count = mean_over_devices(features.new_tensor(float(targets))).clamp(min=1)
     return {"ce": config.ce * ce, "bce": config.bce * bce / count, "dice": config.dice * dice / count}
+
+
+def target_ids(group: Tensor, config: LossConfig) -> Tensor:
+    """The entities that a group has to find: ids (N,) in its label maps (T, H, W), ascending."""
+    ids, areas = group.unique(return_counts=True)
+    return ids[(ids > 0) & (areas >= config.smallest)]
 
 
 def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,0 +1,54 @@
+"""Piloted queries: a second pass of the decoder in training, with the true masks to look at (Zhang et al., CVPR 2023).
+
+Queries that search for themselves change their mind from layer to layer for a long time. Piloted ones know from the
+start which entity they stand for and where it is, a little wrong, and have to give back its exact mask. They teach all
+layers early what to make of a masked region. Nothing of them remains in the model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .losses import LossConfig, level_losses, target_ids
+
+if TYPE_CHECKING:
+    from ..cropformer.model import CropFormer, Output
+
+
+def pilot_losses(
+    model: CropFormer, output: Output, labels: Tensor, config: LossConfig, noise: float = 0.2
+) -> dict[str, Tensor]:
+    """The mask terms of the image level for queries that look at the true masks.
+
+    Args:
+        model: whose decoder is trained.
+        output: of the model for (B, T) views.
+        labels: (B, T, H, W) integer label maps, 0 = no entity.
+        config: as for the other losses.
+        noise: how many pixels of a mask are flipped, as a share of its area.
+
+    Returns:
+        Scalars `pilot_bce` and `pilot_dice`, summed over the layers.
+    """
+    views = labels.flatten(0, 1)[:, None]  # (B·T, 1, H, W)
+    levels = [level.flatten(0, 1)[:, None] for level in output.levels]
+    ids = [target_ids(view, config) for view in views]
+    width = max(1, *(len(some) for some in ids))
+    padded = torch.stack([F.pad(some, (0, width - len(some)), value=-1) for some in ids])  # (B·T, P)
+    masks = [_noisy_masks(views[:, 0], padded, level.shape[3:], noise) for level in levels]
+    heads = model.decoder.follow(levels, masks)
+    terms = level_losses(output.features.float().flatten(0, 1)[:, None], heads, views, config, match=False)
+    return {"pilot_bce": terms["bce"], "pilot_dice": terms["dice"]}
+
+
+def _noisy_masks(labels: Tensor, ids: Tensor, size: torch.Size, noise: float) -> Tensor:
+    """Where the entities `ids` (N, P) lie in `labels` (N, H, W), at another size, a little wrong → (N, P, h·w) bool."""
+    small = F.interpolate(labels[:, None].float(), size=tuple(size), mode="nearest").flatten(2)  # (N, 1, h·w)
+    masks = small == ids[..., None]
+    chance = noise * masks.float().mean(-1, keepdim=True)
+    masks = masks ^ (torch.rand_like(masks, dtype=torch.float) < chance)
+    return masks | ~masks.any(-1, keepdim=True)
