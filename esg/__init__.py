@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
     from .images import MAX_PIXELS, read_image, write_image
     from .segmenter import EntitySegmenter
-    from .weights import list_checkpoints
+    from .weights import list_checkpoints, locate
 
 __version__ = "0.1.0"
 
@@ -29,6 +29,7 @@ _HOME = {
     "WeightsError": ".errors",
     "interior_point": ".draw",
     "list_checkpoints": ".weights",
+    "locate": ".weights",
     "overlay": ".draw",
     "palette": ".draw",
     "read_image": ".images",
@@ -46,6 +47,7 @@ __all__ = [
     "WeightsError",
     "interior_point",
     "list_checkpoints",
+    "locate",
     "overlay",
     "palette",
     "read_image",

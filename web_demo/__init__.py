@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esg import MAX_PIXELS, EsgError
+from esg import MAX_PIXELS, EsgError, locate
 
 if TYPE_CHECKING:
     import gradio
@@ -33,8 +33,9 @@ def launch(
         wait: False returns at once; the page then lives until the `close()` of what is returned.
 
     Raises:
-        EsgError: gradio is not installed, or the port is taken.
+        EsgError: gradio is not installed, the weights are not there, or the port is taken.
     """
+    locate(model)
     try:
         from . import page
     except ModuleNotFoundError as error:
