@@ -44,7 +44,9 @@ def main() -> None:
         )
         start = time.perf_counter()
         with torch.inference_mode():
-            found = measure(lambda pixels: segmenter.model(pixels, views_at_once=1), config, segmenter.device)
+            found = measure(
+                lambda pixels, frames: segmenter.model(pixels, frames, views_at_once=1), config, segmenter.device
+            )
         seconds = (time.perf_counter() - start) / arguments.scenes
         print(f"{name} resolution, {width}x{height}, {arguments.scenes} scenes, {seconds:.1f} s a scene")
         for fusion in fusions:

@@ -137,7 +137,7 @@ def compare(fixture: dict[str, np.ndarray], reference: Reference, config: str, i
             yield _sampled("into association", queries.transpose(0, 1), fixture, "decoder2d_output", CLASS_LOGITS)
             associated = model.association.associate(queries[None], model.decoder.query_positions)
             yield _worst("association", associated.transpose(0, 1), fixture["association_output"], CLASS_LOGITS)
-        output = model(pixels[None])
+        output = model(pixels[None], views.geometry.frames[None])
         if output.batch:
             yield from _heads("batch level", output.batch, output.features, fixture, "_3d")
     if "label_map" in fixture:

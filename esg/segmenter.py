@@ -168,7 +168,10 @@ class EntitySegmenter:
 
         with torch.inference_mode(), self._autocast():
             pixels = views.pixels[None].to(self.device)
-            output = self.model(pixels, batch_level=batch_level, views_at_once=min(at_once, count), progress=report)
+            frames = views.geometry.frames[None].to(self.device)
+            output = self.model(
+                pixels, frames, batch_level=batch_level, views_at_once=min(at_once, count), progress=report
+            )
             prediction = (output.batch if batch_level else output.image)[-1]
             scores = prediction.logits[0].float().softmax(dim=-1)[:, 0]  # (Q,)
             keep = self.preset.keep

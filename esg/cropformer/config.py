@@ -23,6 +23,7 @@ class CropFormerConfig:
     Attributes:
         backbone: sizes of the backbone; its type says which one it is.
         association: True for CropFormer, False for plain Mask2Former (image level only).
+        whereabouts: whether features are told their place in the photo (see `whereabouts`); no published model is.
         classes: K; 1 for entity segmentation.
         queries: Q.
         width: channels of pixel decoder, decoder and mask features; a multiple of 32 and of `heads`.
@@ -33,6 +34,7 @@ class CropFormerConfig:
 
     backbone: BackboneConfig
     association: bool = True
+    whereabouts: bool = False
     classes: int = 1
     queries: int = 100
     width: int = 256
@@ -116,6 +118,7 @@ PRESETS: dict[str, Preset] = {
     "cropformer-nano": Preset(
         CropFormerConfig(
             SwinConfig(width=32, depths=(2, 2, 4, 2), heads=(1, 2, 4, 8), window=8, stem=16),
+            whereabouts=True,
             queries=64,
             width=128,
             heads=4,

@@ -12,6 +12,7 @@ from ..modeling.mask_decoder import MaskDecoder, Prediction
 from ..modeling.pixel_decoder import PixelDecoder
 from .association import ViewAssociation
 from .config import CropFormerConfig
+from .whereabouts import Whereabouts
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class CropFormer(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = config.backbone.build()
+        self.whereabouts = Whereabouts(config.backbone.channels) if config.whereabouts else None
         self.pixel_decoder = PixelDecoder(
             config.backbone.channels,
             width=config.width,
@@ -65,6 +67,7 @@ class CropFormer(nn.Module):
     def forward(
         self,
         pixels: Tensor,
+        frames: Tensor,
         *,
         batch_level: bool = True,
         views_at_once: int | None = None,
@@ -74,18 +77,21 @@ class CropFormer(nn.Module):
 
         Args:
             pixels: (B, T, 3, H, W) float, normalised, the full view first, H and W multiples of 32.
+            frames: (B, T, 4) float, the part of the photo that each view with its padding spans: x0, y0, x1, y1 in
+                widths and heights of the photo (`ViewGeometry.frames`); read only by models with `whereabouts`.
             batch_level: False leaves out association and batch level.
             views_at_once: how many of the B·T views go through backbone, pixel decoder and image level together;
                 fewer need less memory, the results are the same. None: all.
             progress: called with (views done, B·T).
         """
         batch, views = pixels.shape[:2]
-        flat = pixels.flatten(0, 1)
+        flat, flat_frames = pixels.flatten(0, 1), frames.flatten(0, 1)
+        step = views_at_once or len(flat)
         chunks = []
-        for start in range(0, len(flat), views_at_once or len(flat)):
-            chunks.append(self._image_level(flat[start : start + (views_at_once or len(flat))]))
+        for start in range(0, len(flat), step):
+            chunks.append(self._image_level(flat[start : start + step], flat_frames[start : start + step]))
             if progress is not None:
-                progress(min(start + (views_at_once or len(flat)), len(flat)), len(flat))
+                progress(min(start + step, len(flat)), len(flat))
         levels = [_join(parts).unflatten(0, (batch, views)) for parts in zip(*(chunk[0] for chunk in chunks))]
         features = _join([chunk[1] for chunk in chunks]).unflatten(0, (batch, views))
         queries = _join([chunk[2] for chunk in chunks]).unflatten(0, (batch, views))  # (B, T, Q, C)
@@ -98,9 +104,12 @@ class CropFormer(nn.Module):
         associated = self.association.associate(queries, self.decoder.query_positions)
         return Output(levels, features, image, self.decoder(levels, features, associated)[1])
 
-    def _image_level(self, pixels: Tensor) -> tuple[list[Tensor], Tensor, Tensor, list[Prediction]]:
-        """(N, 3, H, W) → context levels, mask features, queries (N, Q, C), predictions."""
-        levels, features = self.pixel_decoder(self.backbone(pixels))
+    def _image_level(self, pixels: Tensor, frames: Tensor) -> tuple[list[Tensor], Tensor, Tensor, list[Prediction]]:
+        """(N, 3, H, W) and (N, 4) → context levels, mask features, queries (N, Q, C), predictions."""
+        maps = self.backbone(pixels)
+        if self.whereabouts is not None:
+            maps = self.whereabouts(maps, frames)
+        levels, features = self.pixel_decoder(maps)
         queries, predictions = self.decoder([level[:, None] for level in levels], features[:, None])
         return levels, features, queries, predictions
 

@@ -96,6 +96,23 @@ class ViewGeometry:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def frames(self) -> torch.Tensor:
+        """The part of the photo that each view with its padding spans: (T, 4) float32, x0, y0, x1, y1 in widths and
+        heights of the photo; x1 and y1 may exceed 1."""
+        (height, width), (padded_h, padded_w) = self.image_size, self.padded_size
+        return torch.tensor(
+            [
+                (
+                    x0 / width,
+                    y0 / height,
+                    (x0 + (x1 - x0) * padded_w / w) / width,
+                    (y0 + (y1 - y0) * padded_h / h) / height,
+                )
+                for (x0, y0, x1, y1), (h, w) in zip(self.boxes, self.sizes, strict=True)
+            ]
+        )
+
     def select(self, indices: Sequence[int]) -> ViewGeometry:
         """The same photo and padded size with only the views at `indices`."""
         boxes = tuple(self.boxes[i] for i in indices)

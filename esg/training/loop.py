@@ -147,9 +147,9 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
             parts = {"model": model.state_dict(), "ema": average.state, "optimizer": optimizer.state_dict()}
             save_checkpoint(run_dir, {"preset": config.preset, "step": step, "scaler": scaler.state_dict(), **parts})
 
-    def predict(pixels: Tensor) -> Any:
+    def predict(pixels: Tensor, frames: Tensor) -> Any:
         with torch.autocast(device.type, _DTYPES[config.precision], enabled=config.precision != "fp32"):
-            return torch.func.functional_call(model, average.state, (pixels,))
+            return torch.func.functional_call(model, average.state, (pixels, frames))
 
     log_file = _open_log(run_dir, config, start) if rank == 0 else None
     batches = Samples(config.samples, rank).batches(start, config.steps, config.workers)
@@ -157,14 +157,14 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
     skipped = 0
     with _interruption() as interrupted, contextlib.closing(log_file) if log_file else contextlib.nullcontext():
         for step in range(start, config.steps):
-            pixels, labels = next(batches).normalised(device)
+            pixels, frames, labels = next(batches).normalised(device)
             waited = time.monotonic() - began
             # Sampled points depend on the step alone, so that a resumed run is the same as an uninterrupted one.
             torch.manual_seed((config.samples.seed << 40) + (step << 8) + rank)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, config) * group["scale"]
             with torch.autocast(device.type, _DTYPES[config.precision], enabled=config.precision != "fp32"):
-                output = parallel(pixels)
+                output = parallel(pixels, frames)
                 pilots = pilot_losses(model, output, labels, config.loss) if config.pilots else {}
             terms = {**cropformer_losses(output, labels, config.loss), **pilots}
             loss = torch.stack([*terms.values()]).sum()

@@ -38,11 +38,13 @@ class MeasureConfig:
     fusions: tuple[str, ...] = ("io", "boc")
 
 
-def measure(predict: Callable[[Tensor], Output], config: MeasureConfig, device: torch.device) -> dict[str, float]:
+def measure(
+    predict: Callable[[Tensor, Tensor], Output], config: MeasureConfig, device: torch.device
+) -> dict[str, float]:
     """AP and AP50 (fractions) for every fusion, named `AP_boc` and so on.
 
     Args:
-        predict: the model: pixels (1, 5, 3, H, W) to its output.
+        predict: the model: pixels (1, 5, 3, H, W) and frames (1, 5, 4) to its output.
         config: what is measured.
         device: where `predict` wants the pixels.
     """
@@ -52,7 +54,7 @@ def measure(predict: Callable[[Tensor], Output], config: MeasureConfig, device: 
         scene = make_scene(HELD_OUT + index, config.height, config.width)
         views = make_views(scene.image, short=config.short, longest=config.longest)
         with torch.inference_mode():
-            output = predict(views.pixels[None].to(device))
+            output = predict(views.pixels[None].to(device), views.geometry.frames[None].to(device))
         for fusion in config.fusions:
             chosen = fusion_views(fusion, len(views.geometry))
             heads = output.image if FUSIONS[fusion].level == "image" else output.batch

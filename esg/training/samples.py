@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD, Size, cut_view, view_boxes
+from ..cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD, Size, ViewGeometry, cut_view, view_boxes
 from ..data.augment import augment, copy_paste
 from ..data.bsds import BsdsPhotos
 from ..data.layout import SceneConfig
@@ -59,21 +59,23 @@ class Batch:
     Attributes:
         pixels: (B, 2, 3, H, W) uint8 RGB, full view and crop, zero padded right and bottom.
         labels: (B, 2, H, W) int32, 0 = no entity and padding; an id is the same entity in both views.
+        frames: (B, 2, 4) float32, the part of the picture that the views span, see `ViewGeometry.frames`.
         sizes: (B, 2) int64, height and width of the views without padding.
     """
 
     pixels: Tensor
     labels: Tensor
+    frames: Tensor
     sizes: Tensor
 
-    def normalised(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """The model's input (B, 2, 3, H, W) float32, zero in the padding, and the labels, both on `device`."""
+    def normalised(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+        """The model's input, (B, 2, 3, H, W) float32 with 0 in the padding and frames, and the labels, on `device`."""
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
         pixels = (self.pixels.to(device).float() - mean) / std
         for picture, (height, width) in zip(pixels, self.sizes.tolist(), strict=True):
             picture[..., height:, :] = 0
             picture[..., width:] = 0
-        return pixels, self.labels.to(device).long()
+        return pixels, self.frames.to(device), self.labels.to(device).long()
 
 
 class Samples(Dataset):
@@ -102,8 +104,7 @@ class Samples(Dataset):
         views = [
             two_views(*self._picture(rng, size), size, rng, self.config.crop_ratio) for _ in range(self.config.batch)
         ]
-        pixels, labels, sizes = zip(*views, strict=True)
-        return Batch(*(torch.from_numpy(np.stack(parts)) for parts in (pixels, labels, sizes)))
+        return Batch(*(torch.from_numpy(np.stack(parts)) for parts in zip(*views, strict=True)))
 
     def batches(self, start: int, stop: int, workers: int = 0) -> Iterator[Batch]:
         """The batches of steps `start` to `stop` - 1, drawn ahead by `workers` processes (0: by the caller's)."""
@@ -143,7 +144,7 @@ class Samples(Dataset):
 
 def two_views(
     image: np.ndarray, labels: np.ndarray, size: Size, rng: np.random.Generator, ratio: float = 0.7
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The full view of a picture and a random one of its corner crops (paper Sec. 4, "Crop Dataloader").
 
     A picture of another shape than `size` is cut to its aspect ratio at a random place. Half of the views end up to 31
@@ -157,7 +158,8 @@ def two_views(
         ratio: side of the crop as a share of the picture's.
 
     Returns:
-        pixels (2, 3, height, width) uint8, labels (2, height, width) int32, and (2,) int64, the size without padding.
+        pixels (2, 3, height, width) uint8, labels (2, height, width) int32, frames (2, 4) float32, and (2,) int64, the
+        size without padding.
     """
     content = np.array(size)
     if rng.random() < 0.5:
@@ -167,11 +169,13 @@ def two_views(
     pixels = np.zeros((2, 3, *size), np.uint8)
     maps = np.zeros((2, *size), np.int32)
     height, width = (int(side) for side in content)
-    for view, (x0, y0, x1, y1) in enumerate((boxes[0], boxes[rng.integers(1, 5)])):
+    chosen = (boxes[0], boxes[rng.integers(1, 5)])
+    for view, (x0, y0, x1, y1) in enumerate(chosen):
         pixels[view, :, :height, :width] = cut_view(image, (x0, y0, x1, y1), (height, width)).transpose(2, 0, 1)
         cut = Image.fromarray(np.ascontiguousarray(labels[y0:y1, x0:x1], dtype=np.int32))
         maps[view, :height, :width] = np.asarray(cut.resize((width, height), Image.Resampling.NEAREST))
-    return pixels, maps, content.astype(np.int64)
+    geometry = ViewGeometry((labels.shape[0], labels.shape[1]), chosen, ((height, width),) * 2, size)
+    return pixels, maps, geometry.frames.numpy(), content.astype(np.int64)
 
 
 def _cut_to_aspect(

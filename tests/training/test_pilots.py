@@ -8,6 +8,8 @@ from esg.segmenter import load_model
 from esg.training.losses import LossConfig
 from esg.training.pilots import _noisy_masks, pilot_losses
 
+FRAMES = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 2, 4)
+
 
 def test_masks_without_noise_are_the_true_ones_and_none_is_empty() -> None:
     labels = torch.tensor([[[1, 1, 2, 2], [1, 1, 2, 2], [0, 0, 3, 0], [0, 0, 0, 0]]])
@@ -40,7 +42,7 @@ def test_piloted_queries_train_the_decoder_and_leave_the_queries_alone(tiny_mode
     pixels = torch.randn(1, 2, 3, 64, 64)
     found = []
     for _ in range(15):
-        terms = pilot_losses(model, model(pixels), labels, LossConfig(points=128))
+        terms = pilot_losses(model, model(pixels, FRAMES), labels, LossConfig(points=128))
         loss = torch.stack([*terms.values()]).sum()
         optimizer.zero_grad()
         loss.backward()
@@ -55,6 +57,9 @@ def test_piloted_queries_train_the_decoder_and_leave_the_queries_alone(tiny_mode
 def test_a_picture_without_entities_gives_no_loss(tiny_model: Path) -> None:
     model, _, _ = load_model(tiny_model)
     terms = pilot_losses(
-        model, model(torch.randn(1, 2, 3, 64, 64)), torch.zeros(1, 2, 64, 64, dtype=torch.long), LossConfig(points=32)
+        model,
+        model(torch.randn(1, 2, 3, 64, 64), FRAMES),
+        torch.zeros(1, 2, 64, 64, dtype=torch.long),
+        LossConfig(points=32),
     )
     assert [term.item() for term in terms.values()] == [0.0, 0.0]

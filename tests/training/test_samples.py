@@ -34,7 +34,7 @@ def test_labels_follow_the_pixels_into_both_views(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels = np.kron(np.arange(1, 21).reshape(4, 5), np.ones((40, 40), np.int64))
     image = np.repeat((labels * 12)[..., None], 3, 2).astype(np.uint8)
-    pixels, maps, (height, width) = two_views(image, labels, (128, 160), rng)
+    pixels, maps, _, (height, width) = two_views(image, labels, (128, 160), rng)
     assert pixels.shape == (2, 3, 128, 160)
     assert maps.shape == (2, 128, 160)
     assert (pixels[:, :, height:] == 0).all()
@@ -52,7 +52,7 @@ def test_crop_is_one_of_the_four_corners_and_each_comes_up() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     first = set()
     for seed in range(40):
-        _, maps, (height, width) = two_views(image, labels, (96, 96), np.random.default_rng(seed))
+        _, maps, _, (height, width) = two_views(image, labels, (96, 96), np.random.default_rng(seed))
         if height == width == 96:  # no padding, so nothing was cut off
             y0, x0 = divmod(int(maps[1, 0, 0]) - 1, 100)
             first.add((x0, y0))
@@ -96,7 +96,7 @@ def test_photos_come_with_each_of_their_annotators(photos: Path) -> None:
 
 def test_normalised_pixels_have_zero_padding() -> None:
     batch = Samples(SMALL)[3]
-    pixels, labels = batch.normalised()
+    pixels, _, labels = batch.normalised()
     assert pixels.dtype == torch.float32
     assert labels.dtype == torch.int64
     height, width = batch.sizes[0].tolist()

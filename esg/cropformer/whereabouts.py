@@ -1,0 +1,44 @@
+"""Where in the photo a view's features lie: an addition of ours to CropFormer, for models that learn from scratch.
+
+Two look-alikes can only get different masks if the features know where they are. Backbones trained on millions of
+photos know it from their padding; a small one does not find out by itself. It is told in the frame of the photo, not of
+the view, so that a place has the same code in the full view and in every crop, as the batch level needs it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+_OCTAVES = 6  # waves of 2, 1, … 1/16 photo
+
+
+class Whereabouts(nn.Module):
+    """Adds a learned projection of the place in the photo to every map of the backbone; starts as no change."""
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.projections = nn.ModuleList(nn.Linear(4 * _OCTAVES, width) for width in channels)
+        for parameter in self.projections.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, features: list[Tensor], frames: Tensor) -> list[Tensor]:
+        """Maps (N, C, h, w) of views that span `frames` (N, 4), see `CropFormer.forward` → maps of the same sizes."""
+        return [
+            feature + projection(place_code(frames, feature.shape[2], feature.shape[3])).permute(0, 3, 1, 2)
+            for feature, projection in zip(features, self.projections)
+        ]
+
+
+def place_code(frames: Tensor, height: int, width: int) -> Tensor:
+    """Sines and cosines of the pixel centres' places, y before x → (N, height, width, 4 · octaves) float32."""
+    x0, y0, x1, y1 = frames.float().unbind(1)
+    steps = [(torch.arange(side, device=frames.device) + 0.5) / side for side in (height, width)]
+    y = y0[:, None] + (y1 - y0)[:, None] * steps[0]  # (N, height), 0..1 in the photo
+    x = x0[:, None] + (x1 - x0)[:, None] * steps[1]
+    y, x = y[:, :, None].expand(-1, -1, width), x[:, None].expand(-1, height, -1)
+    waves = math.pi * 2.0 ** torch.arange(_OCTAVES, device=frames.device)
+    angle = torch.stack((y, x), dim=-1)[..., None] * waves  # (N, height, width, 2, octaves)
+    return torch.cat((angle.sin(), angle.cos()), dim=-1).flatten(3)
