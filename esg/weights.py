@@ -87,8 +87,8 @@ CHECKPOINTS: dict[str, Checkpoint] = {
     for checkpoint in (
         Checkpoint(
             "cropformer-nano",
-            licence="Apache-2.0",
-            credit="ships with ESG; what it was trained on is in the model card beside it",
+            licence="Apache-2.0, research",
+            credit="ships with ESG; trained in part on BSDS500 photos, which are for research (see its model card)",
         ),
         Checkpoint("cropformer-swin-tiny", pattern=f"cropformer[^/]*{_TINY}"),
         Checkpoint("cropformer-swin-large", pattern=f"cropformer[^/]*{_LARGE}"),

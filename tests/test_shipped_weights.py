@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from esg import EntitySegmenter, read_image
+from esg.weights import ASSETS, locate
+
+PHOTOS = sorted((Path(__file__).parents[1] / "web_demo" / "examples").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> EntitySegmenter:
+    return EntitySegmenter.from_pretrained("cropformer-nano", device="cpu")
+
+
+def test_they_are_small_and_lie_in_the_package_with_a_model_card(segmenter: EntitySegmenter) -> None:
+    path = locate("cropformer-nano")
+    assert path.parent == ASSETS
+    assert path.stat().st_size <= 12_000_000
+    assert sum(parameter.numel() for parameter in segmenter.model.parameters()) <= 6_000_000
+    assert segmenter.model.association is not None
+    assert "BSDS500" in (ASSETS / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.stem)
+def test_they_find_entities_in_the_example_photos(segmenter: EntitySegmenter, photo: Path) -> None:
+    entities = segmenter(photo)
+    assert entities.labels.shape == read_image(photo).shape[:2]
+    assert len(entities) >= 3
+    assert (entities.labels > 0).mean() > 0.3
+    assert np.isfinite(entities.scores).all()
+
+
+def test_the_same_photo_gives_the_same_entities(segmenter: EntitySegmenter) -> None:
+    assert segmenter(PHOTOS[0], crops=0) == segmenter(PHOTOS[0], crops=0)
