@@ -155,7 +155,11 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
     batches = Samples(config.samples, rank).batches(start, config.steps, config.workers)
     saved = began = time.monotonic()
     skipped = 0
-    with _interruption() as interrupted, contextlib.closing(log_file) if log_file else contextlib.nullcontext():
+    with (
+        _interruption() as interrupted,
+        contextlib.closing(batches),
+        contextlib.closing(log_file) if log_file else contextlib.nullcontext(),
+    ):
         for step in range(start, config.steps):
             pixels, frames, labels = next(batches).normalised(device)
             waited = time.monotonic() - began

@@ -7,7 +7,7 @@ have seen, and any number of loader processes gives the same run.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,8 +106,11 @@ class Samples(Dataset):
         ]
         return Batch(*(torch.from_numpy(np.stack(parts)) for parts in zip(*views, strict=True)))
 
-    def batches(self, start: int, stop: int, workers: int = 0) -> Iterator[Batch]:
-        """The batches of steps `start` to `stop` - 1, drawn ahead by `workers` processes (0: by the caller's)."""
+    def batches(self, start: int, stop: int, workers: int = 0) -> Generator[Batch, None, None]:
+        """The batches of steps `start` to `stop` - 1, drawn ahead by `workers` processes (0: by the caller's).
+
+        Close it in the end: the processes ignore signals and live until then.
+        """
         loader = DataLoader(
             self,
             batch_size=None,
@@ -116,7 +119,7 @@ class Samples(Dataset):
             prefetch_factor=4 if workers else None,
             worker_init_fn=_start_worker,
         )
-        return iter(loader)
+        yield from loader
 
     def _picture(self, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
         """A picture (H, W, 3) uint8 and its labels (H, W) int32, larger than `size` and of its shape."""

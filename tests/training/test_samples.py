@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,11 @@ def test_normalised_pixels_have_zero_padding() -> None:
 def test_sizes_that_the_backbone_cannot_take_are_refused(sizes: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(InputError, match="multiples of 32"):
         Samples(SampleConfig(sizes=sizes))
+
+
+def test_closing_the_batches_ends_their_processes() -> None:
+    batches = Samples(SampleConfig(batch=1, sizes=((64, 64),))).batches(0, 50, workers=1)
+    next(batches)
+    assert multiprocessing.active_children()
+    batches.close()
+    assert not multiprocessing.active_children()
