@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -166,12 +167,13 @@ class EntitySegmenter:
             if progress is not None:
                 progress(done, total, "views")
 
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode():
             pixels = views.pixels[None].to(self.device)
             frames = views.geometry.frames[None].to(self.device)
-            output = self.model(
-                pixels, frames, batch_level=batch_level, views_at_once=min(at_once, count), progress=report
-            )
+            with self._autocast():
+                output = self.model(
+                    pixels, frames, batch_level=batch_level, views_at_once=min(at_once, count), progress=report
+                )
             prediction = (output.batch if batch_level else output.image)[-1]
             scores = prediction.logits[0].float().softmax(dim=-1)[:, 0]  # (Q,)
             keep = self.preset.keep
@@ -209,14 +211,16 @@ def _preset_of(
     state: dict[str, torch.Tensor], metadata: dict[str, str], asked: str | Path, path: Path
 ) -> tuple[Preset, str]:
     """Named weights have to be what their name says; a file says it in its metadata or by the shape of its tensors."""
-    if not Path(asked).exists():
+    if not Path(asked).expanduser().exists():
         name = checkpoint_named(str(asked)).name
         return PRESETS[name], name
     named = metadata.get("preset", "")
-    if named in PRESETS:
-        return PRESETS[named], named
+    preset = PRESETS.get(named)
     if "config" in metadata:
-        return Preset(CropFormerConfig.from_json(metadata["config"])), path.stem
+        config = CropFormerConfig.from_json(metadata["config"])
+        return (dataclasses.replace(preset, config=config), named) if preset else (Preset(config), path.stem)
+    if preset:
+        return preset, named
     name = preset_of(state, str(path))
     return PRESETS[name], name
 
@@ -234,7 +238,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"The device {name!r} cannot be used here ({reason}); use auto or cpu.") from None
     return device

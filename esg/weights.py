@@ -87,7 +87,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
     for checkpoint in (
         Checkpoint(
             "cropformer-nano",
-            licence="Apache-2.0, research",
+            licence="Apache-2.0",
             credit="ships with ESG; trained in part on BSDS500 photos, which are for research (see its model card)",
         ),
         Checkpoint("cropformer-swin-tiny", pattern=f"cropformer[^/]*{_TINY}"),

@@ -43,7 +43,7 @@ def test_large_models_too(shared: Path, name: str) -> None:
 
 
 def test_a_difference_is_found(shared: Path) -> None:
-    """The comparison can fail: another mean colour shifts every stage beyond what is allowed."""
+    """The comparison can fail, and only where fixture and model differ."""
     folder = shared / "reference" / "fixtures"
     with np.load(folder / "mask2former_swin_tiny_3x_A_128.npz") as archive:
         fixture = dict(archive)

@@ -77,7 +77,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     while name is not None:
         try:
             return _IMPLEMENTATIONS[name](query, key, value, mask)
-        except (ImportError, NotImplementedError, ValueError) as error:
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except (ImportError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
             if name not in _FALLBACK:
                 raise
             if name not in _warned:

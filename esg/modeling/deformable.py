@@ -63,15 +63,17 @@ def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
     Returns:
         (N, S, heads, d).
     """
-    batch, pixels, heads = value.shape[:3]
-    out = value.new_zeros(batch * heads, value.shape[3], pixels)
+    batch, _, heads, _ = value.shape
+    out: Tensor | float = 0.0
     for level, ((h, w), source) in enumerate(zip(shapes, value.split([h * w for h, w in shapes], dim=1))):
         source = source.permute(0, 2, 3, 1).reshape(batch * heads, -1, h, w)
+        source = source.to(torch.promote_types(source.dtype, places.dtype))  # bf16 has no room for a place
         grid = (2 * places[:, :, :, level] + 1) / places.new_tensor((w, h)) - 1  # -1..1 from border to border
-        grid = grid.transpose(1, 2).flatten(0, 1).to(source.dtype)  # (N·heads, S, points, 2)
+        grid = grid.transpose(1, 2).flatten(0, 1)  # (N·heads, S, points, 2)
         sampled = F.grid_sample(source, grid, align_corners=False)  # (N·heads, d, S, points)
         weight = weights[:, :, :, level].transpose(1, 2).flatten(0, 1).to(source.dtype)  # (N·heads, S, points)
         out = out + torch.einsum("bdsp,bsp->bds", sampled, weight)
+    assert isinstance(out, Tensor)
     return out.unflatten(0, (batch, heads)).permute(0, 3, 1, 2)
 
 

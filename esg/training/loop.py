@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import json
 import logging
 import math
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -131,9 +133,11 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
         EsgError: the training diverged.
     """
     run_dir = Path(run_dir)
-    model = _model(config)
+    model = _model(config, new=not (run_dir / CHECKPOINT).exists())
     accelerator = _accelerator()
     device = accelerator.device if accelerator else _device(config.device)
+    if config.precision == "fp16" and device.type == "cpu":
+        raise InputError("fp16 is for GPUs; use fp32 or bf16 on the CPU.")
     rank = accelerator.process_index if accelerator else 0
     model.to(device).train()
     optimizer = torch.optim.AdamW(parameter_groups(model, config), lr=config.lr)
@@ -153,6 +157,7 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
 
     log_file = _open_log(run_dir, config, start) if rank == 0 else None
     batches = Samples(config.samples, rank).batches(start, config.steps, config.workers)
+    measured = config.measure_steps > 0 and _can_measure()
     saved = began = time.monotonic()
     skipped = 0
     with (
@@ -164,7 +169,7 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
             pixels, frames, labels = next(batches).normalised(device)
             waited = time.monotonic() - began
             # Sampled points depend on the step alone, so that a resumed run is the same as an uninterrupted one.
-            torch.manual_seed((config.samples.seed << 40) + (step << 8) + rank)
+            torch.manual_seed(_mixed(config.samples.seed, step, rank))
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, config) * group["scale"]
             with torch.autocast(device.type, _DTYPES[config.precision], enabled=config.precision != "fp32"):
@@ -200,10 +205,6 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
                 _write_row(log_file, row)
                 if done % _LOG_STEPS == 0 or done == config.steps:
                     log.info(_line(row, config.steps))
-                if config.measure_steps and (done % config.measure_steps == 0 or done == config.steps):
-                    _write_row(log_file, {"step": done, **measure(predict, config.measure, device)}, say=True)
-                    _plot(run_dir)
-                    began = time.monotonic()
             if progress is not None:
                 progress(done, config.steps, "training")
             stop = bool(mean_over_devices(torch.tensor(float(interrupted.is_set()), device=device)) > 0)
@@ -214,11 +215,27 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
             if stop:
                 log.info("Interrupted after step %d; the same call goes on from there.", done)
                 break
+            if log_file and measured and (done % config.measure_steps == 0 or done == config.steps):
+                _write_row(log_file, {"step": done, **measure(predict, config.measure, device)}, say=True)
+                _plot(run_dir)
+                began = time.monotonic()
     return run_dir
 
 
-def _model(config: TrainConfig) -> CropFormer:
-    """A new model, or one with the weights of `config.init`."""
+def _mixed(*numbers: int) -> int:
+    """One seed of several numbers, each of any size."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _can_measure() -> bool:
+    if importlib.util.find_spec("pycocotools") is not None:
+        return True
+    log.warning("No AP will be measured: that needs pycocotools, which is in the extra `esg[train]`.")
+    return False
+
+
+def _model(config: TrainConfig, *, new: bool) -> CropFormer:
+    """A model of the preset; a new run starts from the weights of `config.init`, if there are any."""
     if config.preset not in PRESETS:
         raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
     if config.precision not in _DTYPES:
@@ -227,7 +244,7 @@ def _model(config: TrainConfig) -> CropFormer:
         raise InputError(f"{config.preset} has classes, and training knows none; use an entity model.")
     torch.manual_seed(config.samples.seed)
     model = CropFormer(PRESETS[config.preset].config)
-    if config.init is not None:
+    if new and config.init is not None:
         load_strict(model, read_state_dict(config.init)[0], config.init)
     return model
 

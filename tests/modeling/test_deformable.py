@@ -55,6 +55,18 @@ def test_both_ways_of_sampling_agree(
     torch.testing.assert_close(*results)
 
 
+@pytest.mark.parametrize("sample", SAMPLERS)
+def test_places_keep_their_precision_beside_half_precision_values(sample: Callable[..., torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    shapes = [(40, 160)]  # bf16 knows a place in 160 pixels to a third of one only
+    value = torch.randn(1, 6400, 2, 4)
+    places = torch.rand(1, 6400, 2, 1, 2, 2) * torch.tensor([160.0, 40.0])
+    weights = torch.rand(1, 6400, 2, 1, 2)
+    exact = sample(value.bfloat16().float(), places, weights, shapes)
+    error = (sample(value.bfloat16(), places, weights, shapes).float() - exact).square().mean().sqrt()
+    assert error < 0.01 * exact.std()
+
+
 def test_both_ways_have_the_same_gradients() -> None:
     torch.manual_seed(0)
     shapes = [(3, 4), (2, 2)]

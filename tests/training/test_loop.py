@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +243,29 @@ def test_plot_of_a_log_with_a_broken_last_row(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 3, "lo')
     assert read_log(tmp_path) == rows
     assert plot(tmp_path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_goes_on_needs_its_first_weights_no_more(run: TrainConfig, tmp_path: Path) -> None:
+    train(dataclasses.replace(run, steps=1), tmp_path / "first")
+    init = export(tmp_path / "first", tmp_path / "init.safetensors")
+    train(dataclasses.replace(run, steps=1, init=str(init)), tmp_path / "second")
+    init.unlink()
+    train(dataclasses.replace(run, steps=2, init=str(init)), tmp_path / "second")
+    assert load_checkpoint(tmp_path / "second")["step"] == 2  # type: ignore[index]
+
+
+def test_large_seeds_and_runs_without_pycocotools(
+    run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pycocotools" else found(name))
+    samples = dataclasses.replace(run.samples, seed=2**62)
+    train(dataclasses.replace(run, steps=1, measure_steps=1, samples=samples), tmp_path)
+    assert load_checkpoint(tmp_path)["step"] == 1  # type: ignore[index]
+    assert "No AP will be measured" in caplog.text
+
+
+def test_half_precision_is_refused_on_the_cpu(run: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fp16 is for GPUs"):
+        train(dataclasses.replace(run, precision="fp16", device="cpu"), tmp_path)
