@@ -19,6 +19,7 @@ from scipy import ndimage
 from . import formats, rle
 from .errors import InputError
 from .files import write_atomically
+from .images import MAX_PIXELS
 from .labelmap import count_labels, look_up
 
 MAX_LABEL = (1 << 24) - 1  # the largest id that a panoptic PNG can hold; keeps tables of all labels small
@@ -95,16 +96,19 @@ class EntityMap:
             masks: (N, H, W) array, or N masks that are each an (H, W) array or a COCO RLE; arrays are bool, or whole
                 numbers where all but 0 is inside. Masks left without a pixel get no id.
             scores: (N,) finite numbers; without, all are 1.
-            size: height, width of the picture; needed only when there may be no mask at all.
+            size: height, width of the picture; needed only when there may be no mask in a list.
 
         Raises:
             InputError: masks differ in size, have a wrong dtype, or scores do not match them.
         """
+        sizes: set[tuple[int, ...]] = set()
+        if isinstance(masks, np.ndarray) and masks.ndim == 3:
+            sizes.add(masks.shape[1:])  # an array has a size even without a mask
         masks = list(masks)
         given = _checked_scores(np.ones(len(masks)) if scores is None else scores)
         if len(given) != len(masks):
             raise InputError(f"There are {len(masks)} masks but {len(given)} scores; give one score a mask.")
-        sizes = {rle.size_of(mask) if isinstance(mask, Mapping) else np.shape(mask) for mask in masks}
+        sizes |= {rle.size_of(mask) if isinstance(mask, Mapping) else np.shape(mask) for mask in masks}
         sizes |= {tuple(size)} if size else set()
         if len(sizes) != 1:
             raise InputError(f"The masks must have one size (height, width), and these were given: {sorted(sizes)}.")
@@ -140,17 +144,24 @@ class EntityMap:
         return cls.from_masks(masks, scores, size=size)
 
     @classmethod
-    def from_labels_png(cls, path: str | Path, scores: Sequence[float] | np.ndarray | None = None) -> EntityMap:
+    def from_labels_png(
+        cls,
+        path: str | Path,
+        scores: Sequence[float] | np.ndarray | None = None,
+        *,
+        max_pixels: int = MAX_PIXELS,
+    ) -> EntityMap:
         """Reads a grey PNG whose pixels are labels.
 
         Args:
             path: an 8 or 16 bit grey, or a palette PNG.
             scores: as in `from_labels`; by default those that `save_labels_png` left in the file, else all are 1.
+            max_pixels: larger pictures are refused before they are decoded.
 
         Raises:
-            InputError: the file cannot be read or holds no labels.
+            InputError: the file cannot be read, is too large or no PNG, or holds no labels.
         """
-        labels, stored = formats.read_labels_png(path)
+        labels, stored = formats.read_labels_png(path, max_pixels=max_pixels)
         return cls.from_labels(labels, stored if scores is None else scores)
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
 from .errors import ImageError, InputError, OutputError
-from .images import open_picture, write_image
+from .images import MAX_PIXELS, open_picture, write_image
 from .rle import Rle, encode_mask, size_of
 
 SCORES_FIELD = "esg:scores"  # PNG text field with the scores as a JSON list, so that a label PNG is complete
@@ -133,10 +133,12 @@ def write_labels_png(path: str | Path, labels: np.ndarray, scores: np.ndarray) -
     write_image(path, labels.astype(np.uint16), pnginfo=fields)
 
 
-def read_labels_png(path: str | Path) -> tuple[np.ndarray, list[float] | None]:
+def read_labels_png(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, list[float] | None]:
     """The (H, W) labels of a grey or palette PNG and the scores in it, if any; see `EntityMap.from_labels_png`."""
     try:
-        with open_picture(path) as picture:
+        with open_picture(path, max_pixels=max_pixels) as picture:
+            if picture.format != "PNG":  # lossy formats change the ids
+                raise InputError(f"{path} holds no labels: it is a {picture.format} picture, not a grey PNG.")
             if picture.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
                 raise InputError(f"{path} holds no labels: it is a picture of mode {picture.mode}, not a grey PNG.")
             labels = np.asarray(picture.convert("L") if picture.mode == "1" else picture)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile
 
-from .errors import ImageError
+from .errors import ImageError, OutputError
 from .files import write_atomically
 from .labelmap import strips
 
@@ -32,6 +32,8 @@ _READ_ERRORS = (
     *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError, struct.error),
     *(zlib.error, Image.DecompressionBombError),
 )
+# What Pillow's writers are known to raise on pixels or options that their format cannot take.
+_WRITE_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError, struct.error)
 
 
 def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -215,10 +217,20 @@ def write_image(path: str | Path, pixels: np.ndarray, **options: Any) -> None:
         **options: for Pillow's writer, such as quality=90.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the suffix is unknown, its format cannot hold the pixels, or the file cannot be written.
     """
     encoded = BytesIO()  # in memory first: Pillow reports a full disk without saying so
     Image.init()
-    Image.fromarray(pixels).save(encoded, Image.EXTENSION[os.path.splitext(path)[1].lower()], **options)
+    suffix = os.path.splitext(path)[1].lower()
+    format_name = Image.EXTENSION.get(suffix)
+    if format_name not in Image.SAVE:
+        raise OutputError(f"{path} cannot be written: no picture format has the suffix {suffix!r}; use .png or .jpg.")
+    try:
+        Image.fromarray(pixels).save(encoded, format_name, **options)
+    except _WRITE_ERRORS as error:
+        raise OutputError(
+            f"{path} cannot be written: {format_name} does not take pixels of shape {pixels.shape} "
+            f"{pixels.dtype} with these options ({str(error).rstrip('.') or type(error).__name__}); try .png."
+        ) from error
     with write_atomically(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())

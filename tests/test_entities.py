@@ -154,6 +154,7 @@ def test_from_masks_higher_score_wins_then_the_smaller_then_the_first() -> None:
     assert EntityMap.from_masks([left, wide], [0.8, 0.2]).labels.tolist() == [[1, 2, 2]]
     assert EntityMap.from_masks([wide, middle, middle]).labels.tolist() == [[1, 2, 1]]
     assert len(EntityMap.from_masks([], [], size=(2, 2))) == 0
+    assert EntityMap.from_masks(np.zeros((0, 2, 3), bool)).labels.tolist() == [[0, 0, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -163,12 +164,16 @@ def test_from_masks_higher_score_wins_then_the_smaller_then_the_first() -> None:
         ([np.zeros((2, 2), bool), np.zeros((2, 3), bool)], None, None, "one size"),
         ([np.zeros((2, 2), bool)], None, (3, 3), "one size"),
         ([], None, None, "one size"),
+        (np.zeros((0, 2, 2), bool), None, (3, 3), "one size"),
+        (np.zeros((0, 0, 2), bool), None, None, "1 x 1"),
         ([np.zeros((2, 2))], None, None, "threshold it first"),
         ([np.zeros(4, bool)], None, None, "shape"),
         ([{"counts": "04"}], None, None, "no size"),
     ],
 )
-def test_from_masks_refuses(masks: list, scores: list | None, size: tuple[int, int] | None, message: str) -> None:
+def test_from_masks_refuses(
+    masks: list | np.ndarray, scores: list | None, size: tuple[int, int] | None, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         EntityMap.from_masks(masks, scores, size=size)
 
@@ -215,6 +220,21 @@ def test_png_of_another_program(tmp_path: Path) -> None:
         EntityMap.from_labels_png(path)
     with pytest.raises(InputError, match="does not exist"):
         EntityMap.from_labels_png(tmp_path / "none.png")
+
+
+def test_the_limit_of_pixels_of_a_png_can_be_moved(tmp_path: Path) -> None:
+    small().save_labels_png(tmp_path / "labels.png")
+    assert EntityMap.from_labels_png(tmp_path / "labels.png", max_pixels=12) == small()
+    with pytest.raises(InputError, match="limit of 11"):
+        EntityMap.from_labels_png(tmp_path / "labels.png", max_pixels=11)
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "GIF"])
+def test_labels_in_another_format_are_refused(tmp_path: Path, format_name: str) -> None:
+    path = tmp_path / "labels.png"
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(path, format_name)
+    with pytest.raises(InputError, match=f"it is a {format_name} picture, not a grey PNG"):
+        EntityMap.from_labels_png(path)
 
 
 def test_more_entities_than_a_png_can_number(tmp_path: Path) -> None:

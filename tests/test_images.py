@@ -256,3 +256,27 @@ def test_write_image_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         write_image(tmp_path / "file" / "picture.png", RGB)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "options", "match"),
+    [
+        ("a.foo", RGB, {}, "suffix '.foo'"),
+        ("a", RGB, {}, "suffix ''"),
+        ("a.mpg", RGB, {}, "suffix '.mpg'"),  # a format that Pillow can only read
+        ("a.jpg", np.zeros((2, 2, 4), np.uint8), {}, "JPEG does not take .*RGBA"),
+        ("a.jpg", np.zeros((1, 70000, 3), np.uint8), {}, r"JPEG does not take .*\(1, 70000, 3\)"),
+        ("a.webp", np.zeros((1, 70000, 3), np.uint8), {}, "WEBP does not take"),
+        ("a.gif", np.zeros((1, 70000), np.uint8), {}, "GIF does not take"),
+        ("a.png", np.zeros((2, 2), np.int64), {}, "int64"),
+        ("a.png", np.zeros((0, 2, 3), np.uint8), {}, "empty"),
+        ("a.jpg", RGB, {"quality": "good"}, "options"),
+    ],
+)
+def test_write_image_refuses_in_one_sentence(
+    tmp_path: Path, name: str, pixels: np.ndarray, options: dict, match: str
+) -> None:
+    with pytest.raises(OutputError, match=match) as caught:
+        write_image(tmp_path / "new" / name, pixels, **options)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

@@ -226,7 +226,7 @@ def _show(path: Path, max_pixels: int) -> tuple[Photo, dict[str, Any]]:
 
 
 def _tell(progress: gr.Progress) -> Callable[[int, int, str], None]:
-    sentences = {"views": "Looked at {} of {} views", "fusion": "Put together {} of {} entities"}
+    sentences = {"views": "Looked at {} of {} views", "fusion": "Putting the views together: {} of {}"}
 
     def tell(done: int, total: int, what: str) -> None:
         progress(done / total, desc=sentences.get(what, what).format(done, total))

@@ -14,6 +14,7 @@ from ..errors import WeightsError
 from ..files import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
+_CONTENT = {"preset": str, "step": int, "scaler": dict, "model": dict, "ema": dict, "optimizer": dict}
 
 
 class WeightAverage:
@@ -53,9 +54,13 @@ def load_checkpoint(run_dir: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path} is no readable checkpoint ({error}); delete it to start the run anew.") from None
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
+        # Torch's own message fills a page with how to run the pickle code all the same.
+        raise WeightsError(f"{path} is no readable checkpoint; delete it to start the run anew.") from error
+    if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in _CONTENT.items()):
+        raise WeightsError(f"{path} is no checkpoint of a training run; delete it to start the run anew.")
+    return state
 
 
 def export(run_dir: str | Path, out: str | Path) -> Path:

@@ -22,7 +22,7 @@ from ..data.augment import augment, copy_paste
 from ..data.bsds import BsdsPhotos
 from ..data.layout import SceneConfig
 from ..data.synth import HELD_OUT, make_scene
-from ..errors import InputError
+from ..errors import EsgError, InputError
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,22 @@ class Samples(Dataset):
         """The batches of steps `start` to `stop` - 1, drawn ahead by `workers` processes (0: by the caller's).
 
         Close it in the end: the processes ignore signals and live until then.
+
+        Raises:
+            EsgError: a photo cannot be used.
         """
         loader = DataLoader(
-            self,
+            _ErrorsAsValues(self),
             batch_size=None,
             sampler=range(start, stop),
             num_workers=workers,
             prefetch_factor=4 if workers else None,
             worker_init_fn=_start_worker,
         )
-        yield from loader
+        for drawn in loader:
+            if isinstance(drawn, EsgError):
+                raise drawn
+            yield drawn
 
     def _picture(self, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
         """A picture (H, W, 3) uint8 and its labels (H, W) int32, larger than `size` and of its shape."""
@@ -143,6 +149,19 @@ class Samples(Dataset):
         # At this size the corner crop is as large as its view and not resampled a second time.
         height, width = (round(side / self.config.crop_ratio) for side in size)
         return augment(image, labels, rng, size=(height, width))
+
+
+class _ErrorsAsValues(Dataset):
+    """Samples for a loader, which would make a stack trace the message of an error that a process raises."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, step: int) -> Batch | EsgError:
+        try:
+            return self.samples[step]
+        except EsgError as error:
+            return error
 
 
 def two_views(

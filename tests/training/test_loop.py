@@ -228,9 +228,20 @@ def test_what_does_not_fit_is_refused_in_one_sentence(run: TrainConfig, tmp_path
     (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
     with pytest.raises(WeightsError, match="delete it"):
         train(run, tmp_path)
-    torch.save({"preset": "cropformer-nano", "step": 1}, tmp_path / CHECKPOINT)
+    parts: dict[str, dict] = {"scaler": {}, "model": {}, "ema": {}, "optimizer": {}}
+    torch.save({"preset": "cropformer-nano", "step": 1, **parts}, tmp_path / CHECKPOINT)
     with pytest.raises(WeightsError, match="another folder"):
         train(run, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "foreign", [{"state_dict": {}}, {"preset": "tiny", "step": 1}, [1, 2], torch.zeros(2), Path("a")]
+)
+def test_a_foreign_checkpoint_is_refused_in_one_sentence(tmp_path: Path, foreign: object) -> None:
+    torch.save(foreign, tmp_path / CHECKPOINT)
+    with pytest.raises(WeightsError, match="delete it") as caught:
+        export(tmp_path, tmp_path / "out.safetensors")
+    assert "\n" not in str(caught.value)
 
 
 def test_plot_of_a_log_with_a_broken_last_row(tmp_path: Path) -> None:

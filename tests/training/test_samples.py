@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from esg.cropformer.views import PIXEL_MEAN, PIXEL_STD, view_boxes
-from esg.errors import InputError
+from esg.errors import ImageError, InputError
 from esg.training.samples import SampleConfig, Samples, two_views
 
 SMALL = SampleConfig(batch=2, sizes=((64, 96), (96, 64)), detail=(1.0, 1.5), paste_share=0.5)
@@ -93,6 +93,17 @@ def test_photos_come_with_each_of_their_annotators(photos: Path) -> None:
     batches = [samples[step] for step in range(8)]
     assert all(set(batch.labels.unique().tolist()) <= {0, 1, 2} for batch in batches)
     assert len({float((batch.labels == 1).float().mean()) for batch in batches}) > 2
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_photo_is_one_sentence_and_ends_the_processes(photos: Path, workers: int) -> None:
+    for annotator in (0, 1):
+        (photos / f"a_{annotator}.png").write_bytes(b"damaged")
+    config = SampleConfig(batch=1, sizes=((64, 64),), photos=str(photos), photo_share=1.0)
+    with pytest.raises(ImageError, match=r"a_\d\.png cannot be read") as caught:
+        next(Samples(config).batches(0, 3, workers))
+    assert "Traceback" not in str(caught.value)
+    assert not multiprocessing.active_children()
 
 
 def test_normalised_pixels_have_zero_padding() -> None:
