@@ -31,8 +31,8 @@ class Listed(NamedTuple):
     name: str
 
 
-def list_images(paths: Iterable[str | Path]) -> list[Listed]:
-    """Files as they are named, and the pictures in folders and their subfolders, sorted.
+def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
+    """Files as they are named, and the pictures in folders and their subfolders, sorted; and the folders without any.
 
     A file keeps its name alone and a file found in a folder its place below that folder. Where two would have the
     same name (on any system: case does not tell apart), both add their extension, and what is then still the same
@@ -40,17 +40,22 @@ def list_images(paths: Iterable[str | Path]) -> list[Listed]:
     suffix, and even when it is missing: reading it will say so. A file that comes twice is listed once.
 
     Raises:
-        InputError: a folder cannot be read or holds no picture.
+        InputError: a folder cannot be read, or there are folders and nothing at all is found.
     """
     places: dict[Path, tuple[Path, Path]] = {}  # resolved file -> the file as named, its place in the output
+    empty = []
     for path in map(Path, paths):
         found = _in_folder(path) if path.is_dir() else [(path, Path(path.name))]
+        if not found:
+            empty.append(path)
         for file, place in found:
             places.setdefault(file.resolve(), (file, place))
+    if empty and not places:
+        raise InputError(f"There are no pictures ({', '.join(SUFFIXES)}) in {', '.join(map(str, empty))}.")
     listed = list(places.values())
     stems = Counter(_key(place.with_suffix("")) for _, place in listed)
     names = [place if stems[_key(place.with_suffix(""))] > 1 else place.with_suffix("") for _, place in listed]
-    return [Listed(file, name) for (file, _), name in zip(listed, _numbered(names), strict=True)]
+    return [Listed(file, name) for (file, _), name in zip(listed, _numbered(names), strict=True)], empty
 
 
 def _in_folder(folder: Path) -> list[tuple[Path, Path]]:
@@ -61,8 +66,6 @@ def _in_folder(folder: Path) -> list[tuple[Path, Path]]:
     for place, subfolders, files in os.walk(folder, onerror=refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".") and not name.endswith(RESULT_FOLDER)]
         found += [Path(place, name) for name in files if _is_picture(name)]
-    if not found:
-        raise InputError(f"The folder {folder} holds no pictures ({', '.join(SUFFIXES)}).")
     return sorted(((file, file.relative_to(folder)) for file in found), key=lambda pair: pair[1].parts)
 
 

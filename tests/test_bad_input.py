@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from esg import EntityMap, EntitySegmenter, ImageError, InputError, read_image
+from esg import EntityMap, EntitySegmenter, ImageError, InputError, OutputError, read_image
 from esg.cli import main
 from esg.cropformer.config import PRESETS
 
@@ -113,8 +113,15 @@ def test_a_missing_photo(segment: Run, tmp_path: Path) -> None:
 
 def test_a_folder_without_photos(segment: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    refused(segment(tmp_path / "in"), "holds no pictures")
+    refused(segment(tmp_path / "in"), "There are no pictures", str(tmp_path / "in"))
     assert left_over(tmp_path / "out") == []
+
+
+def test_a_folder_without_photos_among_others(segment: Run, tmp_path: Path, path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    result = segment(tmp_path / "in", path, "--save", "labels")
+    assert (result.status, result.err[1:]) == (2, [f"esg: The folder {tmp_path / 'in'} holds no pictures."])
+    assert left_over(tmp_path / "out") == ["photo.labels.png"]
 
 
 def test_max_pixels_moves_the_limit(segment: Run, tmp_path: Path) -> None:
@@ -276,6 +283,75 @@ def test_a_folder_in_the_place_of_a_result(segment: Run, tmp_path: Path, path: P
     (tmp_path / "out/photo.labels.png").mkdir(parents=True)
     refused(segment(path), str(tmp_path / "out/photo.labels.png"), "a folder lies in its place")
     assert left_over(tmp_path / "out") == ["photo.labels.png"]
+
+
+def test_a_file_in_the_place_of_the_masks(segment: Run, tmp_path: Path, path: Path) -> None:
+    """Neither the files that could be written come, nor the folders that were made for them."""
+    (tmp_path / "in/sub").mkdir(parents=True)
+    path.rename(tmp_path / "in/sub/photo.png")
+    (tmp_path / "out/sub").mkdir(parents=True)
+    (tmp_path / "out/sub/photo.masks").write_text("precious")
+    result = segment(tmp_path / "in", "--save", "overlay,labels,coco,masks")
+    refused(result, str(tmp_path / "out/sub/photo.masks"), "cannot be written")
+    assert left_over(tmp_path / "out") == ["photo.masks", "sub"]
+    assert (tmp_path / "out/sub/photo.masks").read_text() == "precious"
+
+
+def test_a_move_that_fails_is_undone(segment: Run, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in/sub").mkdir(parents=True)
+    path.rename(tmp_path / "in/sub/photo.png")
+    (tmp_path / "out/sub/photo.masks").mkdir(parents=True)
+    (tmp_path / "out/sub/photo.labels.png").write_text("earlier")
+    (tmp_path / "out/sub/photo.masks/99.png").write_text("stale")
+    before = left_over(tmp_path / "out")
+    replace = Path.replace
+
+    def fails(self: Path, target: Path) -> Path:
+        if target == tmp_path / "out/sub/photo.masks/1.png":  # the last kind to be moved
+            raise PermissionError(errno.EACCES, "Permission denied", str(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    result = segment(tmp_path / "in", "--save", "overlay,labels,coco,masks")
+    refused(result, str(tmp_path / "out/sub/photo.masks"), "permission denied")
+    assert left_over(tmp_path / "out") == before
+    assert (tmp_path / "out/sub/photo.labels.png").read_text() == "earlier"
+    assert (tmp_path / "out/sub/photo.masks/99.png").read_text() == "stale"
+
+
+def test_a_photo_that_cannot_be_written_does_not_stop_the_others(segment: Run, tmp_path: Path, path: Path) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(PNG)
+    (tmp_path / "out/photo.labels.png").mkdir(parents=True)
+    result = segment(path, other, "--save", "labels")
+    assert result.status == 2
+    assert "a folder lies in its place" in result.err[0]
+    assert result.err[2:] == [f"esg: 1 of 2 photos could not be segmented: {path}"]
+    assert left_over(tmp_path / "out") == ["other.labels.png", "photo.labels.png"]
+
+
+@pytest.mark.parametrize("reason", ["full", "read-only"])
+def test_an_output_that_takes_no_more_ends_the_run(
+    segment: Run, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(PNG)
+
+    def fails(self: EntityMap, *_: object) -> None:
+        if reason == "full":
+            raise OutputError("The disk is full.") from OSError(errno.ENOSPC, "No space left on device")
+        monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+        raise OutputError("It cannot be written.") from OSError(errno.EROFS, "Read-only file system")
+
+    def read_only(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(EntityMap, "save_labels_png", fails)
+    result = segment(path, other, "--save", "labels")
+    assert result.status == 2
+    assert ("disk is full" if reason == "full" else "(read-only file system)") in result.err[-1]
+    assert not any("other.png" in line for line in result.err)
+    assert left_over(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("kind", ["labels", "overlay", "coco", "masks"])

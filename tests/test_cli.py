@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -337,6 +338,16 @@ def test_weights_list(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "semantic" in table["mask2former-semantic-r50"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are told differently there")
+def test_a_reader_that_has_gone(root: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "esg", "weights", "list"]
+    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=root, timeout=60)
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_weights_verify(esg: Run, tiny_model: Path) -> None:
     result = esg("weights", "verify", tiny_model)
     assert (result.status, result.err) == (0, [])
@@ -425,6 +436,32 @@ def test_train_goes_on_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -
     kept = read_config(run / "config.json")
     assert (kept.steps, kept.samples.batch, kept.samples.sizes, kept.loss.points) == (2, 1, ((64, 64),), 64)
     assert EntitySegmenter.from_pretrained(weights, device="cpu").name == tiny_preset
+
+
+def test_a_run_is_called_like_its_preset(
+    esg: Run, tiny_preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--sizes", "64x64", "--batch", 1, "--workers", 0, "--device", "cpu", "--precision", "fp32"]
+    assert esg("train", "cropformer", "--preset", "test", "--steps", 1, *options).status == 0
+    assert (tmp_path / "runs/cropformer-test/checkpoint.pt").is_file()
+    assert esg("train", "cropformer", "--preset", "test", "--steps", 2).status == 0
+    lines = (tmp_path / "runs/cropformer-test/log.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 2
+
+
+def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = esg("train", "cropformer", "--preset", "nanoo")
+    assert result.status == 2
+    assert "no preset 'nanoo'" in result.err[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_in_fp16_is_for_gpus(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+    options = ["--preset", tiny_preset, "--device", "cpu", "--precision", "fp16"]
+    result = esg("train", "cropformer", "--out", tmp_path / "run", *options)
+    assert (result.status, result.err) == (2, ["esg: fp16 is for GPUs; use fp32 or bf16 on the CPU."])
 
 
 def test_interrupted_training(esg: Run, tiny_preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,12 +19,12 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def names(*paths: Path) -> list[str]:
-    return [listed.name for listed in list_images(paths)]
+    return [listed.name for listed in list_images(paths)[0]]
 
 
 def test_files_lose_their_folder_and_folders_keep_theirs(tmp_path: Path) -> None:
     touch(tmp_path, "in/b.JPG", "in/sub/deep/a.png", "in/sub/a.png", "elsewhere/one.tif")
-    listed = list_images([tmp_path / "elsewhere/one.tif", str(tmp_path / "in")])
+    listed, _ = list_images([tmp_path / "elsewhere/one.tif", str(tmp_path / "in")])
     assert [entry.name for entry in listed] == ["one", "b", "sub/a", "sub/deep/a"]
     assert listed[1].path == tmp_path / "in/b.JPG"
 
@@ -62,9 +62,16 @@ def test_named_files_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match=r"There are no pictures \(\.jpg, "):
         list_images([tmp_path])
-    assert list_images([]) == []
+    assert list_images([]) == ([], [])
+
+
+def test_an_empty_folder_among_others_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "empty/notes.txt", "full/a.png")
+    listed, empty = list_images([tmp_path / "empty", tmp_path / "full"])
+    assert [entry.name for entry in listed] == ["a"]
+    assert empty == [tmp_path / "empty"]
 
 
 @given(st.lists(st.sampled_from(["a", "A", "a-2", "a-3", "b", "a-2-2"]), max_size=8))

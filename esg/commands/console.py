@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 import time
@@ -81,7 +82,15 @@ class Console(logging.Handler):
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Writes what the stream's encoding has no sign for, as in some names of files, by its number."""
+    """Writes what the stream's encoding has no sign for, as in some names of files, by its number.
+
+    When the reader of a pipe has gone, as `head` does, this and all that follows is dropped.
+    """
     encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())  # else Python complains at exit about what is still in the buffer
+        os.close(nothing)

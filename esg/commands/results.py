@@ -59,17 +59,43 @@ def save(entities: EntityMap, pixels: np.ndarray, photo: Listed, folder: Path, k
         except OutputError as error:
             raise OutputError(str(error).replace(str(stage), str(folder))) from error.__cause__
         moves = [(path, folder / path.relative_to(stage)) for path in sorted(stage.rglob("*")) if path.is_file()]
+        target = folder / photo.name
+        masks = target.with_name(f"{target.name}.masks")
+        stale = [path for path in masks.glob("[0-9]*.png") if path.is_file()] if "masks" in kinds else []
+        with tempfile.TemporaryDirectory(prefix=".esg-", dir=folder) as earlier:
+            _move(moves, stale, Path(earlier))
+
+
+def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> None:
+    """Moves files to their places, and what lies there and the stale ones to `earlier`; on failure all goes back."""
+    made: list[Path] = []
+    begun: list[tuple[Path, Path]] = []
+    try:
+        for folder in dict.fromkeys(place.parent for _, place in moves):
+            with _refusal(folder):
+                missing = [parent for parent in (folder, *folder.parents) if not os.path.lexists(parent)]
+                for parent in reversed(missing):
+                    parent.mkdir()
+                    made.append(parent)
+                tempfile.TemporaryFile(dir=folder).close()
         for _, place in moves:
             if place.is_dir():
                 raise OutputError(
                     f"{place} cannot be written: a folder lies in its place; choose another output folder."
                 )
-        target = folder / photo.name
-        for stale in target.with_name(f"{target.name}.masks").glob("[0-9]*.png") if "masks" in kinds else ():
-            stale.unlink()
-        for path, place in moves:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(place)
+        taken = dict.fromkeys([*stale, *(place for _, place in moves if os.path.lexists(place))])
+        aside = [(path, earlier / str(number)) for number, path in enumerate(taken)]
+        for source, place in [*aside, *moves]:
+            begun.append((source, place))
+            with _refusal((source if place.parent == earlier else place).parent):
+                source.replace(place)
+    except BaseException:
+        for source, place in reversed(begun):
+            if not os.path.lexists(source):  # else it did not come to the move
+                place.replace(source)
+        for folder in reversed(made):
+            folder.rmdir()
+        raise
 
 
 def _save_overlay(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EsgError, ImageError
+from ..errors import EsgError, ImageError, OutputError
 from .arguments import fraction, whole
 from .console import Console
 from .results import KINDS, check_folder, check_size, save
@@ -30,7 +31,8 @@ def add(commands: Any) -> None:
         help="take photos apart into their entities",
         description="Takes photos apart into their entities, and writes for each NAME.jpg its NAME.overlay.jpg, "
         "NAME.labels.png and NAME.entities.json. What comes from a folder keeps its subfolder.",
-        epilog="A photo that cannot be used is named and left out, and the exit status is then 2.",
+        epilog="A photo that cannot be used, or whose files cannot be written, is named and left out, as is a folder "
+        "without pictures; the exit status is then 2.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="picture, or folder to look through for pictures")
@@ -114,10 +116,10 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Segments every photo; 2 if some of them could not be used."""
+    """Segments every photo; 2 if some of them could not be used or written, or a folder holds none."""
     from ..naming import list_images
 
-    photos = list_images(args.photos)
+    photos, empty = list_images(args.photos)
     check_folder(args.out)
     console.progress(f"Loading {args.model} ...")
     segmenter = _load(args)
@@ -129,10 +131,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
         except (ImageError, _NotEnoughMemory) as error:
             console.complain(str(error))
             failed.append(photo)
+        except OutputError as error:
+            if _is_disk_full(error):
+                raise
+            console.complain(str(error))
+            failed.append(photo)
+            check_folder(args.out)  # if nothing at all can be written there any more, this ends the run
     if failed and len(photos) > 1:
         names = ", ".join(str(photo.path) for photo in failed)
         console.complain(f"{len(failed)} of {len(photos)} photos could not be segmented: {names}")
-    return 2 if failed else 0
+    for folder in empty:
+        console.complain(f"The folder {folder} holds no pictures.")
+    return 2 if failed or empty else 0
 
 
 def _load(args: argparse.Namespace) -> EntitySegmenter:
@@ -177,6 +187,11 @@ def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace
     found = "1 entity" if len(entities) == 1 else f"{len(entities)} entities"
     hint = "" if len(entities) else "; a lower --min-score may show some"
     return f"{found} in {time.monotonic() - begin:.1f} s -> {args.out / photo.name}.*{hint}"
+
+
+def _is_disk_full(error: OutputError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
         epilog="Several GPUs: accelerate launch -m esg train cropformer ...",
     )
     command.set_defaults(run=run)
-    command.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run")
+    command.add_argument("--out", type=Path, metavar="RUN_DIR", help="folder of the run [runs/PRESET]")
     command.add_argument("--preset", metavar="NAME", help="architecture: nano, swin-tiny, ... [nano]")
     command.add_argument(
         "--config",
@@ -72,36 +72,39 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if args.export.suffix.lower() != ".safetensors":
             raise InputError(f"--export writes a safetensors file, and {args.export} is not called so.")
         check_folder(args.export.parent)
-    check_folder(args.out)
     from ..segmenter import choose_device
     from ..training.checkpoint import export, load_checkpoint
     from ..training.loop import train
 
-    config = _configuration(args)
+    config, run_dir = _configuration(args)
     choose_device(config.device)  # says in one sentence what is wrong with it
-    train(config, args.out, progress=lambda done, total, what: console.progress(f"{what}: step {done}/{total}"))
+    check_folder(run_dir)
+    train(config, run_dir, progress=lambda done, total, what: console.progress(f"{what}: step {done}/{total}"))
     if os.environ.get("RANK", "0") != "0":  # of several processes one speaks and writes
         return 0
-    state = load_checkpoint(args.out)
+    state = load_checkpoint(run_dir)
     if state is None or state["step"] < config.steps:
         return 130
     if args.export:
-        console.line(f"Written: {export(args.out, args.export)}")
+        console.line(f"Written: {export(run_dir, args.export)}")
     return 0
 
 
-def _configuration(args: argparse.Namespace) -> TrainConfig:
-    """The settings of --config or of the run that goes on, with the options laid over them."""
+def _configuration(args: argparse.Namespace) -> tuple[TrainConfig, Path]:
+    """The settings of --config or of the run that goes on, with the options laid over them; and the run's folder."""
     from ..training.loop import TrainConfig
 
-    earlier = args.out / "config.json"
-    file = args.config or (earlier if earlier.is_file() else None)
-    config = read_config(file) if file else TrainConfig()
+    config = read_config(args.config) if args.config else TrainConfig()
+    run_dir = args.out or Path("runs") / _preset(args.preset or config.preset)
+    earlier = run_dir / "config.json"
+    if not args.config and earlier.is_file():
+        config = read_config(earlier)
     samples = {"photos": args.photos, "batch": args.batch, "sizes": args.sizes, "seed": args.seed}
     own = {name: getattr(args, name) for name in ("steps", "lr", "init", "device", "precision", "workers")}
     if args.preset:
         own["preset"] = _preset(args.preset)
-    return dataclasses.replace(config, samples=dataclasses.replace(config.samples, **_given(samples)), **_given(own))
+    samples_config = dataclasses.replace(config.samples, **_given(samples))
+    return dataclasses.replace(config, samples=samples_config, **_given(own)), run_dir
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -109,10 +112,13 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _preset(name: str) -> str:
-    """The full name of a preset; `cropformer-` may be left out."""
+    """The full name of a preset, whose `cropformer-` may be left out; InputError if there is none."""
     from ..cropformer.config import PRESETS
 
-    return f"cropformer-{name}" if f"cropformer-{name}" in PRESETS else name
+    full = f"cropformer-{name}" if f"cropformer-{name}" in PRESETS else name
+    if full not in PRESETS:  # before a folder is called so
+        raise InputError(f"There is no preset {name!r}; use one of {', '.join(PRESETS)}.")
+    return full
 
 
 def read_config(path: Path) -> TrainConfig:
