@@ -45,7 +45,7 @@ class FrozenBatchNorm(nn.Module):
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=1e-5)
 
 
-class NormedConv(nn.Module):
+class FrozenNormConv(nn.Module):
     """A convolution without bias and its frozen batch norm."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
@@ -62,10 +62,10 @@ class Bottleneck(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.shortcut = NormedConv(inputs, outputs, 1, stride) if inputs != outputs else nn.Identity()
-        self.conv1 = NormedConv(inputs, outputs // 4, 1)
-        self.conv2 = NormedConv(outputs // 4, outputs // 4, 3, stride)
-        self.conv3 = NormedConv(outputs // 4, outputs, 1)
+        self.shortcut = FrozenNormConv(inputs, outputs, 1, stride) if inputs != outputs else nn.Identity()
+        self.conv1 = FrozenNormConv(inputs, outputs // 4, 1)
+        self.conv2 = FrozenNormConv(outputs // 4, outputs // 4, 3, stride)
+        self.conv3 = FrozenNormConv(outputs // 4, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.conv3(F.relu(self.conv2(F.relu(self.conv1(x))))) + self.shortcut(x))
@@ -77,7 +77,7 @@ class ResNet(nn.Module):
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.channels = config.channels
-        self.stem = NormedConv(3, 64, 7, stride=2)
+        self.stem = FrozenNormConv(3, 64, 7, stride=2)
         self.stages = nn.ModuleList()
         inputs = 64
         for stage, (outputs, depth) in enumerate(zip(config.channels, config.depths)):
