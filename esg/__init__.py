@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from .draw import interior_point, overlay, palette
     from .entities import EntityMap
     from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
-    from .images import MAX_PIXELS, read_image, write_image
+    from .images import read_image, write_image
+    from .limits import MAX_PIXELS
     from .segmenter import EntitySegmenter
     from .weights import list_checkpoints, locate
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "MAX_PIXELS": ".images",
+    "MAX_PIXELS": ".limits",
     "EntityMap": ".entities",
     "EntitySegmenter": ".segmenter",
     "EsgError": ".errors",

@@ -72,6 +72,17 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture
+def hf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty HF_HOME of the test's own, and no $ESG_WEIGHTS."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+    monkeypatch.delenv("ESG_WEIGHTS", raising=False)
+    return tmp_path / "home"
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weight file of a CropFormer that is small enough for tests, with random weights that are always the same."""
@@ -100,3 +111,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {name: value.contiguous() for name, value in model.state_dict().items()}, path, {"config": config.to_json()}
     )
     return path
+
+
+@pytest.fixture
+def tiny_preset(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> str:
+    """The name of a preset of the size of the tiny model."""
+    from safetensors import safe_open
+
+    from esg.cropformer.config import PRESETS, CropFormerConfig, Preset
+
+    with safe_open(tiny_model, "pt") as file:
+        config = CropFormerConfig.from_json(file.metadata()["config"])
+    monkeypatch.setitem(PRESETS, "cropformer-test", Preset(config, size=64, max_size=96))
+    return "cropformer-test"

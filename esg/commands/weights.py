@@ -79,10 +79,10 @@ def list_weights(args: argparse.Namespace, console: Console) -> int:
 def download(args: argparse.Namespace, console: Console) -> int:
     """Downloads, and prints the path of the file."""
     console.progress(f"Looking for {args.name} ...")
-    from .. import weights
+    from ..download import download as fetch
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it reports every attempt, we the outcome
-    path = weights.download(args.name, folder=args.folder, token=args.token, say=console.line)
+    path = fetch(args.name, folder=args.folder, token=args.token, say=console.line)
     console.answer(str(path))
     return 0
 

@@ -1,6 +1,6 @@
 """Endless procedural scenes with exact masks.
 
-A scene is drawn in two steps: `layout.plan` decides from the seed what is where, in relative coordinates; this module
+A scene is drawn in two steps: `planner.plan` decides from the seed what is where, in relative coordinates; this module
 evaluates it on a pixel grid with torch tensor operations. Every entity is evaluated only inside its bounding box, in
 three passes: distances and labels of all entities, visibility (entities that are hardly seen are left out), colours of
 those that stay. There is one code path: a batch is a loop over scenes, each vectorised over its pixels on the device.
@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .layout import Layer, Layout, SceneConfig, Shadow, plan
+from .layout import Layer, Layout, SceneConfig, Shadow
+from .planner import plan
 from .shapes import Bounds
 from .textures import colour_name
 

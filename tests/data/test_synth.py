@@ -7,18 +7,10 @@ import pytest
 import torch
 from scipy import ndimage
 
-from esg.data.layout import SceneConfig, plan
-from esg.data.noise import Noise
-from esg.data.shapes import Box, Difference, Radial, Rim, Strokes, Union, ellipse, polygon
+from esg.data.layout import SceneConfig
 from esg.data.synth import HELD_OUT, make_batch, make_scene
 
 SEEDS = tuple(range(12))
-
-
-def grid(size: int, extent: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pixel centres of a square grid."""
-    centres = (torch.arange(size) + 0.5) * (extent / size)
-    return centres, centres.clone()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -128,56 +120,6 @@ def test_words_for_captions() -> None:
     assert len({e.colour for e in entities}) >= 8
     assert len({e.texture for e in entities}) >= 10
     assert len({e.name for e in entities}) >= 20
-
-
-def test_layout_does_not_depend_on_anything_but_seed_and_aspect() -> None:
-    first, again = plan(5, 1.5, SceneConfig()), plan(5, 1.5, SceneConfig())
-    assert [layer.material for layer in first.layers] == [layer.material for layer in again.layers]
-    assert first.layers[0].name in ("sky", "wall", "area", "backdrop")
-
-
-def test_disc_distance_is_exact() -> None:
-    x, y = grid(50)
-    disc = Radial(0.5, 0.5, 0.3, 0.25 * ellipse(1.0))
-    expected = torch.hypot(x[None] - 0.5, y[:, None] - 0.5) - 0.25
-    assert torch.allclose(disc.distance(x, y), expected, atol=1e-5)
-
-
-def test_box_and_polygon_cover_their_area() -> None:
-    x, y = grid(400)
-    box = Box(0.5, 0.5, 0.3, 0.1, 0.4)
-    assert (box.distance(x, y) < 0).float().mean() == pytest.approx(0.12, abs=2e-3)
-    square = Radial(0.5, 0.5, 0.2, 0.4 * polygon(np.arange(4) * (np.pi / 2), np.ones(4)))
-    assert (square.distance(x, y) < 0).float().mean() == pytest.approx(0.32, abs=3e-3)
-
-
-def test_nothing_lies_outside_the_bounds() -> None:
-    x, y = grid(200)
-    ring = Rim(Radial(0.4, 0.6, 0.0, 0.3 * ellipse(0.5)), 0.05)
-    strokes = Strokes(((0.2, 0.2, 0.8, 0.3, 0.02, 0.01), (0.8, 0.3, 0.7, 0.9, 0.01, 0.01)))
-    for shape in (ring, strokes, Union((ring, strokes)), Difference(strokes, ring)):
-        x0, y0, x1, y1 = shape.bounds
-        mask = shape.distance(x, y) < 0
-        outside = (x[None] < x0) | (x[None] > x1) | (y[:, None] < y0) | (y[:, None] > y1)
-        assert mask.any()
-        assert not (mask & outside).any()
-
-
-def test_strokes_do_not_depend_on_the_window() -> None:
-    x, y = grid(100)
-    strokes = Strokes(((0.1, 0.15, 0.9, 0.8, 0.03, 0.01),))
-    whole, part = strokes.distance(x, y), strokes.distance(x[30:60], y[20:70])
-    assert torch.allclose(whole[20:70, 30:60], part, atol=1e-6)
-
-
-def test_noise_is_standardised_smooth_and_independent_of_the_grid() -> None:
-    noise = Noise(1, (20.0, 20.0), 3)
-    x, y = grid(300)
-    field = noise(x, y)
-    assert abs(field.mean()) < 0.15
-    assert field.std() == pytest.approx(1.0, abs=0.2)
-    assert torch.allclose(field[100:120, 30:70], noise(x[30:70], y[100:120]), atol=1e-5)
-    assert torch.equal(Noise(1, (20.0, 20.0))(x, y, pixel=0.1), torch.zeros(300, 300))
 
 
 @pytest.mark.gpu

@@ -1,0 +1,111 @@
+"""What can be loaded: the checkpoints that have a name, where they are published and under which licence."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import WeightsError
+
+HUB_REPOSITORY = "qqlu1992/Adobe_EntitySeg"  # a *dataset* repository of the Hugging Face hub
+HUB_FOLDER = "CropFormer_model"
+HUB_PAGE = f"https://huggingface.co/datasets/{HUB_REPOSITORY}"
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pkl")  # in the order of preference
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights that have a name.
+
+    Attributes:
+        name: as in `esg.cropformer.config.PRESETS`.
+        task: "entity", "instance", "semantic" or "panoptic".
+        pattern: regular expression that the path of the published file matches within its task, in lower case; empty
+            for the weights that ship with the package. The file names carry a hash, so they are found and not stated.
+        licence: the licence's name.
+        credit: whose work it is, and where the licence stands.
+    """
+
+    name: str
+    task: str = "entity"
+    pattern: str = ""
+    licence: str = "CC BY-NC 4.0"
+    credit: str = (
+        f"Lu Qi et al., High-Quality Entity Segmentation, ICCV 2023; {HUB_PAGE}; "
+        "https://creativecommons.org/licenses/by-nc/4.0/ (no commercial use)"
+    )
+
+    @property
+    def shipped(self) -> bool:
+        """Whether the weights come with the package."""
+        return not self.pattern
+
+    def matches(self, path: str) -> bool:
+        """Whether `path`, relative to a folder of weights, is the published file or one named after the checkpoint."""
+        path = path.lower()
+        if Path(path).suffix not in SUFFIXES:
+            return False
+        if Path(path).stem == self.name:
+            return True
+        # The task is a folder of its own on the hub; a file that names no task is an entity model.
+        task = next((task for task in ("instance", "semantic", "panoptic") if task in path), "entity")
+        return not self.shipped and task == self.task and re.search(self.pattern, path) is not None
+
+
+# Parts of the patterns. The [^/]* between them keeps them within one folder's or one file's name.
+_R50 = r"r[_-]?50"
+_TINY = r"swin[_-]?t(iny)?(?![a-z])"
+_LARGE = r"swin[_-]?l(arge)?(?![a-z])"
+_HORNET = r"hornet"
+_W7 = r"[^/]*w(in)?7(?!\d)"
+_W12 = r"[^/]*w(in)?12(?!\d)"
+_NOT_W7 = r"(?!.*[_-]w(in)?7(?!\d))"
+
+CHECKPOINTS: dict[str, Checkpoint] = {
+    checkpoint.name: checkpoint
+    for checkpoint in (
+        Checkpoint(
+            "cropformer-nano",
+            licence="Apache-2.0",
+            credit="ships with ESG; trained in part on BSDS500 photos, which are for research (see its model card)",
+        ),
+        Checkpoint("cropformer-swin-tiny", pattern=f"cropformer[^/]*{_TINY}"),
+        Checkpoint("cropformer-swin-large", pattern=f"cropformer[^/]*{_LARGE}"),
+        Checkpoint("cropformer-hornet-large", pattern=f"cropformer[^/]*{_HORNET}"),
+        Checkpoint("mask2former-swin-tiny", pattern=f"mask2former[^/]*{_TINY}"),
+        Checkpoint("mask2former-swin-large", pattern=f"mask2former[^/]*{_LARGE}"),
+        Checkpoint("mask2former-hornet-large", pattern=f"mask2former[^/]*{_HORNET}"),
+        Checkpoint("mask2former-instance-r50", "instance", _R50),
+        Checkpoint("mask2former-instance-swin-tiny", "instance", _TINY),
+        Checkpoint("mask2former-instance-swin-large-w12", "instance", _LARGE + _NOT_W7),
+        Checkpoint("mask2former-panoptic-r50", "panoptic", _R50),
+        Checkpoint("mask2former-panoptic-swin-tiny", "panoptic", _TINY),
+        Checkpoint("mask2former-panoptic-swin-large-w7", "panoptic", _LARGE + _W7),
+        Checkpoint("mask2former-panoptic-swin-large-w12", "panoptic", _LARGE + _W12),
+        Checkpoint("mask2former-semantic-r50", "semantic", _R50),
+        Checkpoint("mask2former-semantic-swin-tiny", "semantic", _TINY),
+        Checkpoint("mask2former-semantic-swin-large-w7", "semantic", _LARGE + _W7),
+        Checkpoint("mask2former-semantic-swin-large-w12", "semantic", _LARGE + _W12),
+    )
+}
+
+
+def checkpoint_named(name: str) -> Checkpoint:
+    """The checkpoint of that name; "cropformer-hornet-l", "Mask2Former_swin_T" and the like are understood.
+
+    Raises:
+        WeightsError: there is none; the message suggests the nearest names.
+    """
+    canonical = name.lower().replace("_", "-")
+    canonical = re.sub(r"(swin|hornet)-l(?=-|$)", r"\1-large", canonical)
+    canonical = re.sub(r"swin-t(?=-|$)", "swin-tiny", canonical)
+    canonical = re.sub(r"(resnet|r)-?50", "r50", canonical)
+    if canonical in CHECKPOINTS:
+        return CHECKPOINTS[canonical]
+    near = difflib.get_close_matches(canonical, CHECKPOINTS) or list(CHECKPOINTS)[:4]
+    raise WeightsError(
+        f"There is no model or file called {name!r}; did you mean {', '.join(near)}? "
+        "`esg weights list` names all models."
+    )

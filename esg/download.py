@@ -1,0 +1,154 @@
+"""Fetching published checkpoints from their authors' page on the Hugging Face hub; nothing else uses the network."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .catalogue import HUB_FOLDER, HUB_PAGE, HUB_REPOSITORY, SUFFIXES, Checkpoint, checkpoint_named
+from .errors import WeightsError
+from .weights import find_in, folders_of, locate, record_sha256, sha256, verify
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+logger = logging.getLogger(__name__)
+
+
+def download(
+    name: str,
+    *,
+    folder: str | Path | None = None,
+    token: str | None = None,
+    say: Callable[[str], None] = logger.info,
+) -> Path:
+    """Fetches a published checkpoint from its authors' page, and checks size and SHA-256 as the hub states them.
+
+    What is already there is only checked, without the network; an interrupted download goes on where it ended. The
+    progress bar is huggingface_hub's own. `say` gets the licence as one line before the transfer begins.
+
+    Args:
+        name: of a checkpoint.
+        folder: where to put it; by default $ESG_WEIGHTS, or else the folder `esg` in HF_HOME.
+        token: of a Hugging Face account that has accepted the authors' terms; by default the one logged in.
+        say: takes the lines that the user should see.
+
+    Returns:
+        The path of the file; `locate(name)` finds it from now on if it is in one of the default places.
+
+    Raises:
+        WeightsError: with what to do about it (terms, login, network, disk, a file that is not what the hub states).
+    """
+    checkpoint = checkpoint_named(name)
+    if checkpoint.shipped:
+        return locate(checkpoint.name)
+    places = [Path(folder).expanduser()] if folder else folders_of(checkpoint)
+    found = find_in(places, checkpoint)
+    if found is not None:
+        return verify(found).path
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token)
+    with _hub_errors(checkpoint, places[0]):
+        remote = _published_file(api, checkpoint)
+        say(f"{checkpoint.name} is licensed {checkpoint.licence}: {checkpoint.credit}")
+        say(f"Downloading {remote.path} ({remote.size / 2**20:.0f} MiB) to {places[0]}")
+        return _fetch(api, remote, places[0] / (checkpoint.name + Path(remote.path).suffix))
+
+
+def _published_file(api: HfApi, checkpoint: Checkpoint) -> RepoFile:
+    """The one file of the hub's listing that is this checkpoint."""
+    tree = api.list_repo_tree(HUB_REPOSITORY, HUB_FOLDER, recursive=True, repo_type="dataset")
+    files: list[Any] = [entry for entry in tree if hasattr(entry, "size")]  # folders have none
+    found = [file for file in files if checkpoint.matches(file.path.removeprefix(f"{HUB_FOLDER}/"))]
+    if len(found) == 1:
+        return found[0]
+    candidates = ", ".join(file.path for file in found or files if Path(file.path).suffix in SUFFIXES)
+    raise WeightsError(
+        f"The authors' page lists {len(found) or 'no'} files that could be {checkpoint.name}, among these: "
+        f"{candidates or 'none'}; download the right one from {HUB_PAGE} and give its path."
+    )
+
+
+def _fetch(api: HfApi, remote: RepoFile, path: Path) -> Path:
+    """Downloads to `path`.part, which a later call continues, and renames it when it is what the hub states.
+
+    `hf_hub_download` would be less code, but since huggingface_hub 2 it starts a broken download from the beginning.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    url = hf_hub_url(HUB_REPOSITORY, remote.path, repo_type="dataset", endpoint=api.endpoint)
+    location = get_hf_file_metadata(url, token=api.token).location
+    headers = build_hf_headers(token=api.token)
+    if urlsplit(location).netloc != urlsplit(url).netloc:
+        headers.pop("authorization", None)  # the hub's token is none of the storage's business
+    part = path.with_name(path.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("ab") as file:
+        if file.tell() < remote.size:
+            http_get(
+                location,
+                file,
+                resume_size=file.tell(),
+                headers=headers,
+                expected_size=remote.size,
+                displayed_filename=path.name,
+            )
+    digest = sha256(part)
+    if part.stat().st_size != remote.size or (remote.lfs and remote.lfs.sha256 != digest):
+        part.unlink()
+        raise WeightsError(f"{path.name} arrived damaged (its SHA-256 is not the hub's) and was deleted; start again.")
+    record_sha256(path, digest)
+    part.replace(path)
+    return path
+
+
+@contextlib.contextmanager
+def _hub_errors(checkpoint: Checkpoint, folder: Path) -> Iterator[None]:
+    """Turns whatever huggingface_hub raises into one sentence.
+
+    Its errors are its own, requests', httpx's or xet's, depending on its version, hence the broad `except`.
+    """
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:
+        raise WeightsError(_explain(error, checkpoint, folder)) from error
+
+
+def _explain(error: Exception, checkpoint: Checkpoint, folder: Path) -> str:
+    chain: list[Any] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    status = next((link.response.status_code for link in chain if getattr(link, "response", None) is not None), None)
+    system = [link for link in chain if isinstance(link, OSError)]
+    by_hand = f"or download the file of {checkpoint.name} from {HUB_PAGE} in a browser and give its path"
+    if status in (401, 403):
+        return (
+            f"The authors' page does not hand out {checkpoint.name} to you (status {status}): accept the terms on "
+            f"{HUB_PAGE}, then log in with `hf auth login` or pass a token, {by_hand}."
+        )
+    if status is not None:
+        return f"The hub answered with status {status} for {checkpoint.name}: try again later, {by_hand}."
+    if any(link.errno in (errno.ENOSPC, errno.EDQUOT) for link in system):
+        return (
+            f"There is no disk space left for {checkpoint.name}: free some or choose another folder, and start again."
+        )
+    if any(
+        isinstance(link, PermissionError | FileExistsError | NotADirectoryError) and link.filename for link in system
+    ):
+        return f"The weights cannot be written to {folder} ({error}); choose another folder."
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+    return (
+        f"The hub cannot be reached ({reason}): check the network and HF_HUB_OFFLINE and start again "
+        f"(what has arrived is kept), {by_hand}."
+    )

@@ -1,0 +1,62 @@
+"""The table of named checkpoints: complete, unambiguous, and forgiving about spelling."""
+
+from __future__ import annotations
+
+import pytest
+
+from esg import WeightsError
+from esg.catalogue import CHECKPOINTS, checkpoint_named
+from esg.cropformer.config import PRESETS
+
+# Paths as the authors name them (the first three are known from the wild), each with the checkpoint that it is.
+PUBLISHED = {
+    "Entity_Segmentation/CropFormer_hornet_3x/CropFormer_hornet_3x_03823a.pth": "cropformer-hornet-large",
+    "Entity_Segmentation/Mask2Former_hornet_3x/Mask2Former_hornet_3x_576d0b.pth": "mask2former-hornet-large",
+    "Entity_Segmentation/CropFormer_swin_tiny_3x/CropFormer_swin_tiny_3x_5cea5e.pth": "cropformer-swin-tiny",
+    "Entity_Segmentation/CropFormer_swin_large_w7_3x/CropFormer_swin_large_w7_3x_6843ef.pth": "cropformer-swin-large",
+    "Entity_Segmentation/Mask2Former_swin_tiny_3x/Mask2Former_swin_tiny_3x_aw12b7.pth": "mask2former-swin-tiny",
+    "Entity_Segmentation/Mask2Former_swin_large_w7_3x/model_final.pth": "mask2former-swin-large",
+    "Instance_Segmentation/Mask2Former_R50/Mask2Former_R50_0.pth": "mask2former-instance-r50",
+    "Instance_Segmentation/Mask2Former_swin_tiny/a.pth": "mask2former-instance-swin-tiny",
+    "Instance_Segmentation/Mask2Former_swin_large_w12/a.pth": "mask2former-instance-swin-large-w12",
+    "Panoptic_Segmentation/panoptic_mask2former_R_50/a.pth": "mask2former-panoptic-r50",
+    "Panoptic_Segmentation/panoptic_mask2former_swin_tiny/a.pth": "mask2former-panoptic-swin-tiny",
+    "Panoptic_Segmentation/panoptic_mask2former_swin_large_w7/a.pth": "mask2former-panoptic-swin-large-w7",
+    "Panoptic_Segmentation/panoptic_mask2former_swin_large_w12/a.pth": "mask2former-panoptic-swin-large-w12",
+    "Semantic_Segmentation/semantic_r50_0f.pth": "mask2former-semantic-r50",
+    "Semantic_Segmentation/semantic_swin_t_0f.pth": "mask2former-semantic-swin-tiny",
+    "Semantic_Segmentation/semantic_swin_l_win7_0f.pth": "mask2former-semantic-swin-large-w7",
+    "Semantic_Segmentation/semantic_swin_l_win12_0f.pth": "mask2former-semantic-swin-large-w12",
+}
+
+
+def test_every_preset_has_weights_and_the_same_task() -> None:
+    assert {name: checkpoint.task for name, checkpoint in CHECKPOINTS.items()} == {
+        name: preset.task for name, preset in PRESETS.items()
+    }
+
+
+def test_every_published_path_is_one_checkpoint() -> None:
+    assert {path: [c.name for c in CHECKPOINTS.values() if c.matches(path)] for path in PUBLISHED} == {
+        path: [name] for path, name in PUBLISHED.items()
+    }
+    assert {*PUBLISHED.values(), "cropformer-nano"} == set(CHECKPOINTS)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("cropformer-hornet-l", "cropformer-hornet-large"),
+        ("CropFormer_Swin_T", "cropformer-swin-tiny"),
+        ("mask2former-semantic-swin-l-w12", "mask2former-semantic-swin-large-w12"),
+        ("mask2former-instance-R_50", "mask2former-instance-r50"),
+        ("cropformer-nano", "cropformer-nano"),
+    ],
+)
+def test_spellings(spelling: str, name: str) -> None:
+    assert checkpoint_named(spelling).name == name
+
+
+def test_unknown_name_suggests_near_ones() -> None:
+    with pytest.raises(WeightsError, match=r"'cropformer-hornett'.*cropformer-hornet-large"):
+        checkpoint_named("cropformer-hornett")
