@@ -24,6 +24,8 @@ bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.parity $(FIXTURES)
 	$(BIN)/python -m benchmarks.fusion --megapixels 24 --queries 100
 	$(BIN)/python -m benchmarks.end_to_end
+	$(BIN)/python -m benchmarks.large_photo --megapixels 100
+	$(BIN)/python -m benchmarks.accuracy --scenes 200
 
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pytest $(ARGS)

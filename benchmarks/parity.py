@@ -130,12 +130,14 @@ def compare(fixture: dict[str, np.ndarray], reference: Reference, config: str, i
         for index, level in enumerate(levels):
             yield _sampled(f"pixel decoder level {index}", level, fixture, f"multi_scale_{index}")
         yield _sampled("mask features", mask_features, fixture, "mask_features")
-        queries, image_heads = model.decoder([level[:, None] for level in levels], mask_features[:, None])
+        groups = [level[:, None] for level in levels]
+        learned, _ = model.decoder.begin(groups, mask_features[:, None])
+        queries, image_heads = model.decoder(groups, mask_features[:, None], learned)
         suffix = "_2d" if model.association is not None else ""
         yield from _heads("image level", image_heads, mask_features[:, None], fixture, suffix)
         if model.association is not None:
             yield _sampled("into association", queries.transpose(0, 1), fixture, "decoder2d_output", CLASS_LOGITS)
-            associated = model.association.associate(queries[None], model.decoder.query_positions)
+            associated = model.association.associate(queries[None], learned.positions[None])
             yield _worst("association", associated.transpose(0, 1), fixture["association_output"], CLASS_LOGITS)
         output = model(pixels[None], views.geometry.frames[None])
         if output.batch:

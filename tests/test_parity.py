@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import parity
 
@@ -18,15 +22,18 @@ CHEAP = [
 COSTLY = ["cropformer_hornet_3x_A_128_qk1", "mask2former_hornet_3x_A_128", "cropformer_swin_large_3x_A_128"]
 
 
-def failures(folder: Path, name: str) -> list[parity.Check]:
+def comparison(folder: Path, name: str, **options: Any) -> Iterator[parity.Check]:
     match = parity.NAME.fullmatch(name)
     assert match is not None
     with np.load(folder / f"{name}.npz") as archive:
         fixture = dict(archive)
     gain = 1.0 if match["gain"] else 3.0
-    checks = list(
-        parity.compare(fixture, parity.Reference(folder), match["config"], match["image"], int(match["size"]), gain)
-    )
+    reference = parity.Reference(folder)
+    return parity.compare(fixture, reference, match["config"], match["image"], int(match["size"]), gain, **options)
+
+
+def failures(folder: Path, name: str) -> list[parity.Check]:
+    checks = list(comparison(folder, name))
     assert len(checks) >= 12
     return [check for check in checks if not check.passed]
 
@@ -34,6 +41,16 @@ def failures(folder: Path, name: str) -> list[parity.Check]:
 @pytest.mark.parametrize("name", CHEAP)
 def test_ours_computes_what_the_authors_code_computes(shared: Path, name: str) -> None:
     assert failures(shared / "reference" / "fixtures", name) == []
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_single_precision_agrees_as_long_as_no_mask_decides(shared: Path, attention: str) -> None:
+    """Up to the first heads: after them one bit of an attention mask moves everything, see `benchmarks/parity.py`."""
+    options = {"precision": torch.float32, "attention": attention}
+    checks = comparison(shared / "reference" / "fixtures", CHEAP[0], **options)
+    early = list(takewhile(lambda check: "other heads" not in check.stage, checks))
+    assert [check.stage for check in early][-1] == "image level: first head"
+    assert [check for check in early if not check.passed] == []
 
 
 @pytest.mark.slow

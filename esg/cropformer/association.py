@@ -15,7 +15,7 @@ class ViewAssociation(DecoderLayer):
 
         Args:
             embeddings: (B, T, Q, C), image-level embeddings E_i, the full view first.
-            positions: (Q, C), positions of the queries, the same in every view.
+            positions: (B, T, Q, C), positions of the queries.
 
         Returns:
             (B, Q, C).
@@ -23,5 +23,5 @@ class ViewAssociation(DecoderLayer):
         values = embeddings.transpose(1, 2).flatten(1, 2)  # (B, Q·T, C), query-major
         keys = (embeddings + positions).transpose(1, 2).flatten(1, 2)
         full = embeddings[:, 0]
-        full = self.cross_norm(full + self.cross_attention(full + positions, keys, values))
+        full = self.cross_norm(full + self.cross_attention(full + positions[:, 0], keys, values))
         return self.refine(full, 0.0)

@@ -24,6 +24,8 @@ class CropFormerConfig:
         backbone: sizes of the backbone; its type says which one it is.
         association: True for CropFormer, False for plain Mask2Former (image level only).
         whereabouts: whether features are told their place in the photo (see `whereabouts`); no published model is.
+        anchors: side of the grid of anchors that image-level queries are chosen from (see `modeling.anchors`); None for
+            learned queries, as every published model has them.
         classes: K; 1 for entity segmentation.
         queries: Q.
         width: channels of pixel decoder, decoder and mask features; a multiple of 32 and of `heads`.
@@ -35,6 +37,7 @@ class CropFormerConfig:
     backbone: BackboneConfig
     association: bool = True
     whereabouts: bool = False
+    anchors: int | None = None
     classes: int = 1
     queries: int = 100
     width: int = 256
@@ -117,8 +120,9 @@ def _class_aware(task: str, backbone: BackboneConfig, queries: int = 100) -> Pre
 PRESETS: dict[str, Preset] = {
     "cropformer-nano": Preset(
         CropFormerConfig(
-            SwinConfig(width=32, depths=(2, 2, 4, 2), heads=(1, 2, 4, 8), window=8, stem=16),
+            SwinConfig(width=32, depths=(2, 2, 4, 2), heads=(1, 2, 4, 8), window=8, stem=16, local=True),
             whereabouts=True,
+            anchors=16,
             queries=64,
             width=128,
             heads=4,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ..modeling.mask_decoder import MaskDecoder, Prediction
+from ..modeling.mask_decoder import MaskDecoder, Prediction, Queries
 from ..modeling.pixel_decoder import PixelDecoder
 from .association import ViewAssociation
 from .config import CropFormerConfig
@@ -24,12 +24,14 @@ class Output:
         features: (B, T, C, h, w), mask features P₂ at stride 4.
         image: predictions U_i of every view by itself, groups of one view: logits (B·T, Q, K + 1).
         batch: predictions U_b over all views together: logits (B, Q, K + 1); empty without an association.
+        anchors: what the anchors of every view predict, logits (B·T, A, K + 1); None for a model without anchors.
     """
 
     levels: list[Tensor]
     features: Tensor
     image: list[Prediction]
     batch: list[Prediction]
+    anchors: Prediction | None = None
 
 
 class CropFormer(nn.Module):
@@ -59,6 +61,7 @@ class CropFormer(nn.Module):
             queries=config.queries,
             classes=config.classes,
             levels=PixelDecoder.levels,
+            anchors=config.anchors,
         )
         self.association = (
             ViewAssociation(config.width, config.heads, config.decoder_ffn) if config.association else None
@@ -92,26 +95,46 @@ class CropFormer(nn.Module):
             chunks.append(self._image_level(flat[start : start + step], flat_frames[start : start + step]))
             if progress is not None:
                 progress(min(start + step, len(flat)), len(flat))
-        levels = [_join(parts).unflatten(0, (batch, views)) for parts in zip(*(chunk[0] for chunk in chunks))]
-        features = _join([chunk[1] for chunk in chunks]).unflatten(0, (batch, views))
-        queries = _join([chunk[2] for chunk in chunks]).unflatten(0, (batch, views))  # (B, T, Q, C)
-        image = [
-            Prediction(_join([head.logits for head in heads]), _join([head.embeddings for head in heads]))
-            for heads in zip(*(chunk[3] for chunk in chunks))
-        ]
+        levels = [_join(parts).unflatten(0, (batch, views)) for parts in zip(*(chunk.levels for chunk in chunks))]
+        features = _join([chunk.features for chunk in chunks]).unflatten(0, (batch, views))
+        image = [_join_predictions(heads) for heads in zip(*(chunk.predictions for chunk in chunks))]
+        anchored = [chunk.anchors for chunk in chunks if chunk.anchors is not None]
+        anchors = _join_predictions(anchored) if anchored else None
         if self.association is None or not batch_level:
-            return Output(levels, features, image, [])
-        associated = self.association.associate(queries, self.decoder.query_positions)
-        return Output(levels, features, image, self.decoder(levels, features, associated)[1])
+            return Output(levels, features, image, [], anchors)
+        content, positions = (
+            _join([getattr(chunk.queries, name) for chunk in chunks]).unflatten(0, (batch, views))  # (B, T, Q, C)
+            for name in ("content", "positions")
+        )
+        associated = Queries(self.association.associate(content, positions), positions[:, 0])
+        return Output(levels, features, image, self.decoder(levels, features, associated, batch_level=True)[1], anchors)
 
-    def _image_level(self, pixels: Tensor, frames: Tensor) -> tuple[list[Tensor], Tensor, Tensor, list[Prediction]]:
-        """(N, 3, H, W) and (N, 4) → context levels, mask features, queries (N, Q, C), predictions."""
+    def _image_level(self, pixels: Tensor, frames: Tensor) -> _ImageLevel:
+        """(N, 3, H, W) and (N, 4) → what the image level makes of N views."""
         maps = self.backbone(pixels)
         if self.whereabouts is not None:
             maps = self.whereabouts(maps, frames)
         levels, features = self.pixel_decoder(maps)
-        queries, predictions = self.decoder([level[:, None] for level in levels], features[:, None])
-        return levels, features, queries, predictions
+        groups, group_features = [level[:, None] for level in levels], features[:, None]
+        queries, anchors = self.decoder.begin(groups, group_features)
+        content, predictions = self.decoder(groups, group_features, queries)
+        return _ImageLevel(levels, features, Queries(content, queries.positions), predictions, anchors)
+
+
+@dataclass(frozen=True)
+class _ImageLevel:
+    levels: list[Tensor]
+    features: Tensor
+    queries: Queries
+    predictions: list[Prediction]
+    anchors: Prediction | None
+
+
+def _join_predictions(predictions: Sequence[Prediction]) -> Prediction:
+    return Prediction(
+        _join([prediction.logits for prediction in predictions]),
+        _join([prediction.embeddings for prediction in predictions]),
+    )
 
 
 def _join(parts: list[Tensor] | tuple[Tensor, ...]) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .anchors import Anchors, choose
 from .attention import MultiheadAttention
 from .position import pixel_positions, view_positions
 
@@ -43,10 +44,8 @@ class DecoderLayer(nn.Module):
         self.linear2 = nn.Linear(ffn, width)
         self.ffn_norm = nn.LayerNorm(width)
 
-    def forward(
-        self, queries: Tensor, positions: Tensor | float, keys: Tensor, values: Tensor, mask: Tensor | None
-    ) -> Tensor:
-        """queries (B, Q, C), positions (Q, C), keys and values (B, N, C), mask (B, 1, Q, N) bool, True = may look."""
+    def forward(self, queries: Tensor, positions: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """queries and positions (B, Q, C), keys and values (B, N, C), mask (B, 1, Q, N) bool, True = may look."""
         queries = self.cross_norm(queries + self.cross_attention(queries + positions, keys, values, mask))
         return self.refine(queries, positions)
 
@@ -62,17 +61,45 @@ def _mlp(width: int) -> nn.Sequential:
     return nn.Sequential(linears[0], nn.ReLU(), linears[1], nn.ReLU(), linears[2])
 
 
+@dataclass(frozen=True)
+class Queries:
+    """Queries on their way through the decoder.
+
+    Attributes:
+        content: (B, Q, C).
+        positions: (B, Q, C), added wherever queries attend.
+    """
+
+    content: Tensor
+    positions: Tensor
+
+
 class MaskDecoder(nn.Module):
     """Turns queries into class logits and mask embeddings by looking, layer after layer, inside their own masks.
 
     Image level and batch level (CropFormer Sec. 4, Φ_i and Φ_b) are the same weights: the image level sees groups of
     one view, the batch level one group of all views, whose keys also carry the index of their view.
+
+    Args:
+        anchors: side of the grid of anchors that image-level queries are chosen from (see `anchors`); None for the
+            published way, where all queries are learned.
     """
 
-    def __init__(self, width: int, heads: int, ffn: int, layers: int, queries: int, classes: int, levels: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        ffn: int,
+        layers: int,
+        queries: int,
+        classes: int,
+        levels: int,
+        anchors: int | None = None,
+    ) -> None:
         super().__init__()
         self.query_features = nn.Parameter(torch.randn(queries, width))
-        self.query_positions = nn.Parameter(torch.randn(queries, width))
+        self.query_positions = nn.Parameter(torch.randn(queries if anchors is None else anchors**2, width))
+        self.anchors = None if anchors is None else Anchors(width, anchors)
         self.level_embed = nn.Parameter(torch.randn(levels, width))
         self.layers = nn.ModuleList(DecoderLayer(width, heads, ffn) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -81,33 +108,56 @@ class MaskDecoder(nn.Module):
         for parameter in self.layers.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
+        if anchors is not None:
+            nn.init.zeros_(self.query_features)
+            with torch.no_grad():
+                self.query_positions.copy_(pixel_positions(anchors, anchors, width, self.query_positions.device))
 
     def head(self, queries: Tensor) -> Prediction:
         """(B, Q, C) → their prediction."""
         queries = self.norm(queries)
         return Prediction(self.class_head(queries), self.mask_head(queries))
 
+    def begin(self, levels: list[Tensor], mask_features: Tensor) -> tuple[Queries, Prediction | None]:
+        """The queries that the image level starts from, for groups of one view; arguments as of `forward`.
+
+        Returns:
+            The queries, and what all anchors predict where there are any.
+        """
+        batch = len(mask_features)
+        learned = self.query_features.expand(batch, -1, -1)
+        if self.anchors is None:
+            return Queries(learned, self.query_positions.expand(batch, -1, -1)), None
+        content = self.anchors(levels[-1][:, 0])  # (B, A, C)
+        prediction = self.head(content)
+        guide = _shrink(mask_features, levels[-1].shape[3:])
+        chosen = choose(prediction.embeddings.detach() @ guide > 0, learned.shape[1])  # (B, Q)
+        chosen = chosen[..., None].expand(-1, -1, content.shape[2])
+        # A learned query stands for a rank in the choice: the first ones are hardly ever somebody else's double.
+        positions = self.query_positions.expand(batch, -1, -1).gather(1, chosen)
+        return Queries(content.gather(1, chosen) + learned, positions), prediction
+
     def forward(
-        self, levels: list[Tensor], mask_features: Tensor, start: Tensor | None = None
+        self, levels: list[Tensor], mask_features: Tensor, queries: Queries, *, batch_level: bool = False
     ) -> tuple[Tensor, list[Prediction]]:
         """Decodes groups of views.
 
         Args:
             levels: context features (B, T, C, h, w), coarsest first.
             mask_features: (B, T, C, H, W).
-            start: (B, Q, C), queries to start from at batch level; None for the learned ones at image level (T = 1).
+            queries: to start from.
+            batch_level: whether groups are all views of a picture, or single views (T = 1).
 
         Returns:
             The queries after the last layer, (B, Q, C), and a prediction before the first and after every layer.
         """
-        queries = self.query_features.expand(len(mask_features), -1, -1) if start is None else start
         # Interpolation is linear: shrinking the mask features instead of Q masks gives the same attention masks.
         guides = [_shrink(mask_features, level.shape[3:]) for level in levels]
 
         def own_mask(level: int, prediction: Prediction) -> Tensor:
             return _attention_mask(prediction.embeddings, guides[level])
 
-        return self._decode(queries, self.query_positions, self._memories(levels, start is not None), own_mask)
+        return self._decode(queries, self._memories(levels, batch_level), own_mask)
 
     def follow(self, levels: list[Tensor], masks: list[Tensor]) -> list[Prediction]:
         """Decodes queries of one view that know nothing but where to look; training pilots the layers so.
@@ -121,21 +171,21 @@ class MaskDecoder(nn.Module):
         """
         blank = levels[0].new_zeros(*masks[0].shape[:2], levels[0].shape[2])
         memories = self._memories(levels, batch_level=False)
-        return self._decode(blank, 0.0, memories, lambda level, _: masks[level][:, None])[1][1:]
+        return self._decode(Queries(blank, blank), memories, lambda level, _: masks[level][:, None])[1][1:]
 
     def _decode(
         self,
-        queries: Tensor,
-        positions: Tensor | float,
+        queries: Queries,
         memories: list[tuple[Tensor, Tensor]],
         mask_of: Callable[[int, Prediction], Tensor],
     ) -> tuple[Tensor, list[Prediction]]:
-        predictions = [self.head(queries)]
+        content = queries.content
+        predictions = [self.head(content)]
         for index, layer in enumerate(self.layers):
             level = index % len(memories)
-            queries = layer(queries, positions, *memories[level], mask_of(level, predictions[-1]))
-            predictions.append(self.head(queries))
-        return queries, predictions
+            content = layer(content, queries.positions, *memories[level], mask_of(level, predictions[-1]))
+            predictions.append(self.head(content))
+        return content, predictions
 
     def _memories(self, levels: list[Tensor], batch_level: bool) -> list[tuple[Tensor, Tensor]]:
         return [self._memory(level, embed, batch_level) for level, embed in zip(levels, self.level_embed)]

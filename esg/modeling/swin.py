@@ -17,6 +17,7 @@ class SwinConfig:
 
     `stem` is None for the published patch embedding, one 4×4 convolution. A number makes it two 3×3 convolutions of
     stride 2 with that many channels between: small models learn edges sooner from it (Xiao et al., NeurIPS 2021).
+    `local` begins every block with a residual 3×3 depthwise convolution (Chu et al., ICLR 2023), for the same reason.
     """
 
     width: int = 96
@@ -24,6 +25,7 @@ class SwinConfig:
     heads: tuple[int, ...] = (3, 6, 12, 24)
     window: int = 7
     stem: int | None = None
+    local: bool = False
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -88,9 +90,10 @@ class WindowAttention(nn.Module):
 class SwinBlock(nn.Module):
     """Window attention (shifted or not), then an MLP, both residual."""
 
-    def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
+    def __init__(self, channels: int, heads: int, window: int, shift: int, *, local: bool = False) -> None:
         super().__init__()
         self.window, self.shift = window, shift
+        self.local = nn.Conv2d(channels, channels, 3, padding=1, groups=channels) if local else None
         self.norm1 = nn.LayerNorm(channels)
         self.attention = WindowAttention(channels, heads, window)
         self.norm2 = nn.LayerNorm(channels)
@@ -99,6 +102,8 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """x (B, H, W, C); mask for shifted blocks, of the size padded to whole windows."""
         height, width = x.shape[1:3]
+        if self.local is not None:
+            x = x + self.local(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         padded = F.pad(self.norm1(x), (0, 0, 0, -width % self.window, 0, -height % self.window))
         if self.shift:
             padded = padded.roll((-self.shift, -self.shift), dims=(1, 2))
@@ -128,11 +133,12 @@ class PatchMerging(nn.Module):
 class SwinStage(nn.Module):
     """Blocks of one resolution, plain and shifted by turns."""
 
-    def __init__(self, channels: int, depth: int, heads: int, window: int) -> None:
+    def __init__(self, channels: int, depth: int, heads: int, window: int, *, local: bool = False) -> None:
         super().__init__()
         self.window = window
         self.blocks = nn.ModuleList(
-            SwinBlock(channels, heads, window, shift=window // 2 if index % 2 else 0) for index in range(depth)
+            SwinBlock(channels, heads, window, shift=window // 2 if index % 2 else 0, local=local)
+            for index in range(depth)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -152,7 +158,7 @@ class Swin(nn.Module):
         self.patch_embed = _patch_embedding(config)
         self.patch_norm = nn.LayerNorm(config.width)
         self.stages = nn.ModuleList(
-            SwinStage(channels, depth, heads, config.window)
+            SwinStage(channels, depth, heads, config.window, local=config.local)
             for channels, depth, heads in zip(config.channels, config.depths, config.heads)
         )
         self.mergings = nn.ModuleList(PatchMerging(channels) for channels in config.channels[:-1])

@@ -17,11 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..modeling.anchors import anchor_points
+from ..modeling.mask_decoder import Prediction
 from .matching import assign, matching_costs
+from .targets import sample, target_ids
 
 if TYPE_CHECKING:
     from ..cropformer.model import Output
-    from ..modeling.mask_decoder import Prediction
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,13 @@ class LossConfig:
         bce: weight of the masks' binary cross-entropy.
         dice: weight of the masks' dice loss.
         no_entity: class weight of "no entity" in the cross-entropy.
+        rank: what the last of the queries costs more than the first in the matching, where queries are ranked.
         points: points a group on which the matching and the mask losses are computed.
+        anchors: anchors a view on which their mask losses are computed, for models that have some.
         oversample: candidates drawn for each point of the mask loss.
         smallest: entities of fewer pixels in the views of a group are no targets of it; at stride 4 they are unseen.
+        balanced: share of the points that are drawn entity by entity, so that small ones get as many as large ones; the
+            others are drawn anywhere.
         uncertain: share of the points taken where the mask is least certain; the others are uniform.
     """
 
@@ -43,9 +49,12 @@ class LossConfig:
     bce: float = 5.0
     dice: float = 5.0
     no_entity: float = 0.1
+    rank: float = 3.0
     points: int = 12544
+    anchors: int = 100
     oversample: float = 3.0
     uncertain: float = 0.75
+    balanced: float = 0.0
     smallest: int = 1
 
 
@@ -58,16 +67,41 @@ def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dic
 
     Returns:
         Scalars `image_ce`, `image_bce`, `image_dice`, `batch_ce`, `batch_bce`, `batch_dice`; those of the batch level
-        only for a model with view association.
+        only for a model with view association. For a model with anchors also `anchor_bce` and `anchor_dice`: every
+        anchor has to give the entity under it, however many anchors share it.
     """
     features = output.features.float()  # (B, T, C, h, w)
-    image = level_losses(features.flatten(0, 1)[:, None], output.image, labels.flatten(0, 1)[:, None], config)
-    batch = level_losses(features, output.batch, labels, config) if output.batch else {}
-    return {f"image_{k}": v for k, v in image.items()} | {f"batch_{k}": v for k, v in batch.items()}
+    views, maps = features.flatten(0, 1)[:, None], labels.flatten(0, 1)[:, None]
+    terms = {}
+    ranked = output.anchors is not None
+    if output.anchors is not None:
+        drawn, under = _drawn_anchors(output.anchors, maps[:, 0], config)
+        anchor = level_losses(views, [drawn], maps, config, answers=under)
+        terms = {"anchor_bce": anchor["bce"], "anchor_dice": anchor["dice"]}
+    terms |= {f"image_{k}": v for k, v in level_losses(views, output.image, maps, config, ranked=ranked).items()}
+    if output.batch:
+        batch = level_losses(features, output.batch, labels, config, ranked=ranked)
+        terms |= {f"batch_{k}": v for k, v in batch.items()}
+    return terms
+
+
+def _drawn_anchors(anchors: Prediction, maps: Tensor, config: LossConfig) -> tuple[Prediction, Tensor]:
+    """Some of the anchors, by lot, and the ids under them in label maps (N, H, W) → prediction, (N, anchors)."""
+    count = anchors.logits.shape[1]
+    points = anchor_points(math.isqrt(count), maps.device)
+    x, y = ((points[:, axis] * maps.shape[2 - axis]).long() for axis in (0, 1))
+    lot = torch.randperm(count, device=maps.device)[: config.anchors]
+    return Prediction(anchors.logits[:, lot], anchors.embeddings[:, lot]), maps[:, y[lot], x[lot]]
 
 
 def level_losses(
-    features: Tensor, heads: Sequence[Prediction], labels: Tensor, config: LossConfig, *, match: bool = True
+    features: Tensor,
+    heads: Sequence[Prediction],
+    labels: Tensor,
+    config: LossConfig,
+    *,
+    answers: Tensor | None = None,
+    ranked: bool = False,
 ) -> dict[str, Tensor]:
     """The loss terms of one level, summed over its D prediction heads.
 
@@ -75,85 +109,71 @@ def level_losses(
         features: (G, T, C, h, w) float32, mask features of G groups.
         heads: D predictions with `logits` (G, Q, 2) and `embeddings` (G, Q, C).
         labels: (G, T, H, W) label maps.
-        match: False where it is known who answers for whom: query i for the i-th of `target_ids`.
+        answers: (G, Q), the entity that each query has to give, where that is known; ids that are no targets ask for
+            nothing. None matches queries and entities one to one.
+        ranked: whether queries are in the order of a choice; of several that fit alike the first is then matched.
 
     Returns:
         Scalars `ce`, `bce`, `dice`.
     """
     logits = torch.stack([head.logits for head in heads]).float()  # (D, G, Q, 2)
-    embeddings = torch.stack([head.embeddings for head in heads]).unbind(1)  # G × (D, Q, C)
+    embeddings = torch.stack([head.embeddings for head in heads])  # (D, G, Q, C)
     candidates = math.ceil(config.points * config.oversample)
     hardest = round(config.points * config.uncertain)
-    points, at = _sample(features, labels, candidates + config.points - hardest)  # (G, C, S), (G, S)
+    sampled, at = sample(features, labels, candidates + config.points - hardest, config.balanced)  # (G, C, S), (G, S)
     # Under autocast the masks are products in half precision, like all others; what is made of them is float32.
-    sampled = points.to(embeddings[0].dtype).unbind()  # G × (C, S)
+    sampled = sampled.to(embeddings.dtype)
+    ids = target_ids(labels, config.smallest)  # (G, N)
+    inside = (at[:, None] == ids[:, :, None]).float()  # (G, N, S)
 
-    classes = torch.ones(logits.shape[:3], dtype=torch.int64, device=logits.device)  # 1 = no entity
-    bce = dice = features.sum() * 0  # without any entity the features still have a gradient, of zero
-    targets = 0
-    for g, group in enumerate(labels):
-        ids = target_ids(group, config)
-        targets += len(ids)
-        if not len(ids):
-            continue
-        inside = (at[g] == ids[:, None]).float()  # (N, S)
-        queries = entities = torch.arange(len(ids), device=ids.device).expand(len(heads), -1)  # (D, M)
-        if match:
-            with torch.no_grad():
-                costs = matching_costs(
-                    logits[:, g].softmax(-1)[..., 0],
-                    (embeddings[g] @ sampled[g][:, : config.points]).float(),
-                    inside[:, : config.points],
-                    ce=config.ce,
-                    bce=config.bce,
-                    dice=config.dice,
-                )
-                queries, entities = assign(costs)
-        classes[:, g].scatter_(1, queries, 0)
-        matched = embeddings[g].gather(1, queries[..., None].expand(-1, -1, embeddings[g].shape[-1]))  # (D, M, C)
-        mask, truth = (matched @ sampled[g]).float(), inside[entities]  # (D, M, S)
-        hard = mask.detach()[..., :candidates].abs().topk(hardest, largest=False, sorted=False).indices
-        mask, truth = (torch.cat([x.gather(2, hard), x[..., candidates:]], 2) for x in (mask, truth))  # (D, M, P)
-        bce = bce + F.binary_cross_entropy_with_logits(mask, truth, reduction="none").mean(-1).sum()
-        dice = dice + dice_loss(mask, truth).sum()
+    # Pairs of a query and what it has to show at the points, of which those with `asked` exist; the same M everywhere.
+    if answers is None:
+        with torch.no_grad():
+            costs = matching_costs(
+                logits.softmax(-1)[..., 0],
+                (embeddings @ sampled[..., : config.points]).float(),
+                inside[..., : config.points],
+                ce=config.ce,
+                bce=config.bce,
+                dice=config.dice,
+            )  # (D, G, Q, N)
+            if ranked:
+                costs = costs + config.rank * torch.linspace(0, 1, costs.shape[2], device=costs.device)[:, None]
+            queries = assign(costs, (ids > 0).sum(1))  # (D, G, N), -1 for entities that got none
+        asked, truth, count = queries >= 0, inside, (ids > 0).sum()
+    else:
+        entities = (answers[:, :, None] == ids[:, None]) & (ids > 0)[:, None]  # (G, Q, N)
+        asked = entities.any(-1).expand(len(heads), -1, -1)  # (D, G, Q)
+        queries = torch.arange(asked.shape[2], device=asked.device).expand(asked.shape)
+        truth = entities.float() @ inside  # (G, Q, S): the row of the entity
+        count = asked[0].sum()
+    count = mean_over_devices(count.float()).clamp(min=1)
 
+    mask = (_at(embeddings, queries) @ sampled).float()  # (D, G, M, S)
+    truth = truth.expand_as(mask)
+    hard = mask.detach()[..., :candidates].abs().topk(hardest, largest=False, sorted=False).indices
+    mask, truth = (torch.cat([x.gather(3, hard), x[..., candidates:]], 3) for x in (mask, truth))  # (D, G, M, P)
+    bce = (F.binary_cross_entropy_with_logits(mask, truth, reduction="none").mean(-1) * asked).sum() / count
+    dice = (dice_loss(mask, truth) * asked).sum() / count
+
+    # 1 = no entity; a column more takes the pairs that do not exist.
+    classes = torch.ones(*logits.shape[:2], logits.shape[2] + 1, dtype=torch.int64, device=logits.device)
+    classes = classes.scatter(2, torch.where(asked, queries, logits.shape[2]), 0)[..., :-1]
     weight = logits.new_tensor([1.0, config.no_entity])
     pairs = zip(logits.flatten(1, 2), classes.flatten(1), strict=True)
     ce = torch.stack([F.cross_entropy(head, target, weight) for head, target in pairs]).sum()
-    count = mean_over_devices(features.new_tensor(float(targets))).clamp(min=1)
-    return {"ce": config.ce * ce, "bce": config.bce * bce / count, "dice": config.dice * dice / count}
+    return {"ce": config.ce * ce, "bce": config.bce * bce, "dice": config.dice * dice}
 
 
-def target_ids(group: Tensor, config: LossConfig) -> Tensor:
-    """The entities that a group has to find: ids (N,) in its label maps (T, H, W), ascending."""
-    ids, areas = group.unique(return_counts=True)
-    return ids[(ids > 0) & (areas >= config.smallest)]
+def _at(embeddings: Tensor, queries: Tensor) -> Tensor:
+    """(D, G, Q, C) at (D, G, M) → (D, G, M, C); anything where the index is -1."""
+    return embeddings.gather(2, queries.clamp(min=0)[..., None].expand(-1, -1, -1, embeddings.shape[3]))
 
 
 def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """1 - (2·overlap + 1) / (areas + 1) over the last dimension: logits and targets (..., P) to (...)."""
     probability = logits.sigmoid()
     return 1 - (2 * (probability * targets).sum(-1) + 1) / (probability.sum(-1) + targets.sum(-1) + 1)
-
-
-def _sample(features: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Features and labels at `count` uniform points of every group, which lie in its views by turns.
-
-    Labels are read at the pixel in which a point lies. The authors sample masks bilinearly, which differs only within a
-    pixel of a border and cannot be done on label maps.
-
-    Returns:
-        (G, C, S) float32 and (G, S).
-    """
-    groups, views, height, width = labels.shape
-    points = torch.rand(groups * views, -(-count // views), 2, device=features.device)  # x, y in [0, 1)
-    sampled = F.grid_sample(
-        features.flatten(0, 1), points[:, None] * 2 - 1, padding_mode="border", align_corners=False
-    )  # (G·T, C, 1, S / T)
-    x, y = (points[..., i].mul(side).long().clamp(max=side - 1) for i, side in ((0, width), (1, height)))
-    at = labels.flatten(0, 1).flatten(1).gather(1, y * width + x)  # (G·T, S / T)
-    sampled, at = (by_view.unflatten(0, (groups, views)) for by_view in (sampled.squeeze(2), at))
-    return sampled.permute(0, 2, 3, 1).flatten(2)[..., :count], at.transpose(1, 2).flatten(1)[:, :count]
 
 
 def mean_over_devices(value: Tensor) -> Tensor:

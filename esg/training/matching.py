@@ -15,33 +15,37 @@ def matching_costs(
     """The cost of giving an entity to a query: a weighted sum of the terms of the loss, on sampled points.
 
     Args:
-        entityness: (D, Q) probability that a query is an entity, for each of D prediction heads.
-        logits: (D, Q, P) mask logits at P points.
-        targets: (N, P) float, 1 where a point lies in the entity.
+        entityness: (…, Q) probability that a query is an entity.
+        logits: (…, Q, P) mask logits at P points.
+        targets: (…, N, P) float, 1 where a point lies in the entity.
 
     Returns:
-        (D, Q, N) costs.
+        (…, Q, N) costs, over all leading dimensions, broadcast.
     """
     # Binary cross-entropy is softplus(x) - x·t, so all pairs cost one matrix product.
-    inside = logits @ targets.T  # (D, Q, N)
+    inside = logits @ targets.mT  # (…, Q, N)
     mask = (F.softplus(logits).sum(-1, keepdim=True) - inside) / logits.shape[-1]
     probability = logits.sigmoid()
-    overlap = 2 * (probability @ targets.T) + 1
-    union = probability.sum(-1, keepdim=True) + targets.sum(-1) + 1
+    overlap = 2 * (probability @ targets.mT) + 1
+    union = probability.sum(-1, keepdim=True) + targets.sum(-1).unsqueeze(-2) + 1
     return bce * mask + dice * (1 - overlap / union) - ce * entityness[..., None]
 
 
-def assign(costs: Tensor) -> tuple[Tensor, Tensor]:
-    """The cheapest one-to-one assignment in each of D cost matrices.
+def assign(costs: Tensor, counts: Tensor) -> Tensor:
+    """The cheapest one-to-one assignment in each of D · G cost matrices.
 
     Args:
-        costs: (D, Q, N).
+        costs: (D, G, Q, N).
+        counts: (G,) how many of the N entities a group really has.
 
     Returns:
-        Indices of queries and of the entities given to them, both (D, min(Q, N)) int64, on the device of `costs`.
+        The query that each entity got, (D, G, N) int64; -1 where there is no entity, or no query was left for it.
     """
     # A diverged head must not end a long run here: the loop skips steps whose gradient is not finite.
     matrices = torch.nan_to_num(costs, nan=1e6, posinf=1e6, neginf=-1e6).cpu().numpy()
-    pairs = np.stack([np.stack(linear_sum_assignment(matrix)) for matrix in matrices])  # (D, 2, min(Q, N))
-    queries, entities = torch.from_numpy(pairs).to(costs.device, torch.int64).unbind(1)
-    return queries, entities
+    found = np.full((*costs.shape[:2], costs.shape[3]), -1, np.int64)
+    for group, count in enumerate(counts.tolist()):
+        for head in range(len(matrices)):
+            queries, entities = linear_sum_assignment(matrices[head, group, :, :count])
+            found[head, group, entities] = queries
+    return torch.from_numpy(found).to(costs.device)

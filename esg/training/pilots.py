@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .losses import LossConfig, level_losses, target_ids
+from .losses import LossConfig, level_losses
+from .targets import target_ids
 
 if TYPE_CHECKING:
     from ..cropformer.model import CropFormer, Output
@@ -36,12 +37,10 @@ def pilot_losses(
     """
     views = labels.flatten(0, 1)[:, None]  # (B·T, 1, H, W)
     levels = [level.flatten(0, 1)[:, None] for level in output.levels]
-    ids = [target_ids(view, config) for view in views]
-    width = max(1, *(len(some) for some in ids))
-    padded = torch.stack([F.pad(some, (0, width - len(some)), value=-1) for some in ids])  # (B·T, P)
-    masks = [_noisy_masks(views[:, 0], padded, level.shape[3:], noise) for level in levels]
+    ids = target_ids(views, config.smallest)  # (B·T, P)
+    masks = [_noisy_masks(views[:, 0], ids, level.shape[3:], noise) for level in levels]
     heads = model.decoder.follow(levels, masks)
-    terms = level_losses(output.features.float().flatten(0, 1)[:, None], heads, views, config, match=False)
+    terms = level_losses(output.features.float().flatten(0, 1)[:, None], heads, views, config, answers=ids)
     return {"pilot_bce": terms["bce"], "pilot_dice": terms["dice"]}
 
 

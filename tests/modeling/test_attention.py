@@ -37,6 +37,18 @@ def test_backends_agree_with_eager(backend: str, kind: str) -> None:
     assert (attend(query, key, value, mask, backend=backend) - expected).abs().max() < 1e-4
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("backend", ["auto", "sdpa", "xformers"])
+@pytest.mark.parametrize("kind", ["none", "bool", "float"])
+def test_backends_agree_with_eager_on_a_gpu(backend: str, kind: str) -> None:
+    query, key, value = (tensor.cuda() for tensor in tensors())
+    visible = torch.rand(2, 1, 5, 9, generator=torch.Generator().manual_seed(1)).cuda() > 0.4
+    visible[..., 0] = True
+    mask = {"none": None, "bool": visible, "float": torch.where(visible, 0.3, -100.0)}[kind]
+    expected = attend(query, key, value, mask, backend="eager")
+    assert (attend(query, key, value, mask, backend=backend) - expected).abs().max() < 1e-4
+
+
 def test_masked_keys_have_no_influence() -> None:
     query, key, value = tensors()
     visible = torch.ones(1, 1, 1, 9, dtype=torch.bool)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,9 +12,11 @@ from esg.modeling.position import pixel_positions, view_positions
 from esg.modeling.resnet import ResNetConfig
 from esg.modeling.swin import SwinConfig, _from_windows, _shift_mask, _to_windows, relative_index
 
+LOCAL = SwinConfig(width=8, depths=(1, 2, 1, 1), heads=(1, 1, 1, 1), window=4, local=True)
 TINY = {
     "swin": SwinConfig(width=8, depths=(2, 1, 1, 1), heads=(2, 2, 2, 2), window=3),
     "swin with a stem": SwinConfig(width=8, depths=(1, 2, 1, 1), heads=(1, 1, 1, 1), window=4, stem=4),
+    "swin with local convolutions": LOCAL,
     "hornet": HorNetConfig(width=16, depths=(1, 1, 1, 1), filters=(None, None, (4, 3), (2, 2))),
     "resnet": ResNetConfig(depths=(1, 1, 1, 1)),
 }
@@ -74,3 +78,16 @@ def test_pixel_positions_put_y_before_x() -> None:
     assert torch.equal(positions[0, 0, :4], positions[0, 2, :4])
     assert torch.equal(positions[0, 1, 4:], positions[1, 1, 4:])
     torch.testing.assert_close(positions[1, 0, 0], torch.tensor(0.0), atol=1e-4, rtol=0)  # sin 2π at the last row
+
+
+def test_local_convolutions_are_an_addition_to_every_block() -> None:
+    """Without their weights the backbone is the published one."""
+    torch.manual_seed(0)
+    local, plain = LOCAL.build().eval(), replace(LOCAL, local=False).build().eval()
+    for name, parameter in local.named_parameters():
+        if ".local." in name:
+            torch.nn.init.zeros_(parameter)
+    plain.load_state_dict({name: value for name, value in local.state_dict().items() if ".local." not in name})
+    pixels = torch.randn(1, 3, 32, 64)
+    for with_local, without in zip(local(pixels), plain(pixels), strict=True):
+        torch.testing.assert_close(with_local, without)

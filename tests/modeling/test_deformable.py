@@ -86,3 +86,18 @@ def test_at_the_start_every_head_looks_its_own_way() -> None:
     torch.testing.assert_close(offsets[:, 0, 1], 2 * offsets[:, 0, 0])
     expected = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
     torch.testing.assert_close(offsets[:, 0, 0], expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gpu_computes_what_the_cpu_computes(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layer = DeformableAttention(32, heads=4, levels=2, points=3)
+    torch.nn.init.normal_(layer.offsets.weight, std=0.2)
+    shapes = [(4, 6), (2, 3)]
+    query, memory, reference = torch.randn(2, 30, 32), torch.randn(2, 30, 32), torch.rand(30, 2)
+    expected = layer(query, memory, reference, shapes)
+    with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
+        found = layer.cuda()(query.cuda(), memory.cuda(), reference.cuda(), shapes)
+    tolerance = 1e-4 if dtype == torch.float32 else 5e-2
+    torch.testing.assert_close(found.float().cpu(), expected, atol=tolerance, rtol=tolerance)

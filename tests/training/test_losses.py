@@ -10,9 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from esg.modeling.mask_decoder import Prediction
 from esg.training.losses import LossConfig, cropformer_losses, dice_loss, level_losses
 
 CONFIG = LossConfig(points=64)
+
+
+@pytest.fixture(autouse=True)
+def points_are_the_same_in_every_run() -> None:
+    """A point so near to a corner of three entities that none makes up half of its features would cost a lot."""
+    torch.manual_seed(0)
 
 
 def labels_of(*rows: str) -> Tensor:
@@ -147,7 +154,7 @@ def test_gradients_reach_features_embeddings_and_classes_of_both_levels() -> Non
         leaves.extend(parts)
         return SimpleNamespace(logits=parts[0], embeddings=parts[1])
 
-    output: Any = SimpleNamespace(features=features, image=[head(4), head(4)], batch=[head(2), head(2)])
+    output: Any = SimpleNamespace(features=features, image=[head(4), head(4)], batch=[head(2), head(2)], anchors=None)
     losses = cropformer_losses(output, labels, CONFIG)
     assert list(losses) == ["image_ce", "image_bce", "image_dice", "batch_ce", "batch_bce", "batch_dice"]
     torch.stack([*losses.values()]).sum().backward()
@@ -176,3 +183,45 @@ def test_dice_loss_of_known_masks() -> None:
     targets = torch.tensor([1.0, 1, 0, 0])
     assert float(dice_loss(40 * targets - 20, targets)) == pytest.approx(0, abs=1e-6)
     assert float(dice_loss(20 - 40 * targets, targets)) == pytest.approx(1 - 1 / 5)
+
+
+def test_queries_that_know_their_entity_may_share_it_and_are_not_matched() -> None:
+    labels = labels_of("1122", "1133")
+    features, head = perfect(labels, 4, [0, 1, 2])
+    head.embeddings[0, 3] = head.embeddings[0, 0]  # a second query for entity 1
+    right, wrong = torch.tensor([[1, 2, 3, 1]]), torch.tensor([[2, 1, 3, 1]])
+    mask_terms = {
+        name: losses["bce"] + losses["dice"]
+        for name, answers in (("right", right), ("wrong", wrong), ("nothing asked", torch.tensor([[0, 0, 0, 9]])))
+        for losses in [level_losses(features, [head], labels, CONFIG, answers=answers)]
+    }
+    assert mask_terms["right"] < 1e-3
+    assert mask_terms["wrong"] > 1
+    assert mask_terms["nothing asked"] == 0
+
+
+def test_every_anchor_answers_for_what_lies_under_it_and_queries_are_matched() -> None:
+    labels = labels_of("1122", "1133")  # anchors of a 2 × 2 grid lie on 1, 2, 1 and 3
+    features, anchors = perfect(labels, 4, [0, 1, 3])
+    anchors.embeddings[0, 2] = anchors.embeddings[0, 0]
+    _, queries = perfect(labels, 4, [3, 1, 0])
+    output: Any = SimpleNamespace(features=features, image=[queries, queries], batch=[], anchors=prediction(anchors))
+    losses = cropformer_losses(output, labels, CONFIG)
+    assert set(losses) == {"anchor_bce", "anchor_dice", "image_ce", "image_bce", "image_dice"}
+    assert total(losses) < 1e-3
+    output.anchors = prediction(queries)  # right for a matching, wrong for the anchors
+    assert cropformer_losses(output, labels, CONFIG)["anchor_dice"] > 1
+
+
+def prediction(head: Any) -> Prediction:
+    return Prediction(head.logits, head.embeddings)
+
+
+def test_of_ranked_queries_that_fit_alike_the_first_is_matched() -> None:
+    labels = labels_of("1122", "1133")
+    features, head = perfect(labels, 6, [3, 1, 2])
+    head.embeddings[0, 5] = head.embeddings[0, 3]  # a double of the query of entity 1, further down the ranks
+    head.logits = torch.zeros(1, 6, 2, requires_grad=True)
+    level_losses(features, [head], labels, CONFIG, ranked=True)["ce"].backward()
+    found = head.logits.grad[0, :, 0] < 0  # the loss pulls matched queries towards "entity"
+    assert found.tolist() == [False, True, True, True, False, False]

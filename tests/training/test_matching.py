@@ -10,11 +10,15 @@ from esg.training.matching import assign, matching_costs
 TARGETS = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 0]])  # two entities at four points
 
 
+def matched(costs: torch.Tensor) -> list[list[int]]:
+    """For D cost matrices (D, Q, N): the query of each entity."""
+    return assign(costs[:, None], torch.tensor([costs.shape[2]]))[:, 0].tolist()
+
+
 def test_each_entity_gets_the_query_that_shows_it() -> None:
     right = 20 * TARGETS - 10
     logits = torch.stack([torch.full((4,), -10.0), right[1], right[0]])[None]  # (1, 3, 4)
-    queries, entities = assign(matching_costs(torch.full((1, 3), 0.5), logits, TARGETS))
-    assert dict(zip(entities[0].tolist(), queries[0].tolist(), strict=True)) == {0: 2, 1: 1}
+    assert matched(matching_costs(torch.full((1, 3), 0.5), logits, TARGETS)) == [[2, 1]]
 
 
 def test_costs_are_the_weighted_terms() -> None:
@@ -30,24 +34,23 @@ def test_costs_are_the_weighted_terms() -> None:
 
 def test_entityness_decides_between_equal_masks() -> None:
     logits = (20 * TARGETS[:1] - 10).expand(3, 4)[None]
-    queries, _ = assign(matching_costs(torch.tensor([[0.2, 0.9, 0.4]]), logits, TARGETS[:1]))
-    assert queries.tolist() == [[1]]
+    assert matched(matching_costs(torch.tensor([[0.2, 0.9, 0.4]]), logits, TARGETS[:1])) == [[1]]
 
 
 def test_heads_are_matched_independently() -> None:
     right = 20 * TARGETS - 10
     logits = torch.stack([right, right.flip(0)])  # (2, 2, 4)
-    queries, entities = assign(matching_costs(torch.full((2, 2), 0.5), logits, TARGETS))
-    pairs = [set(zip(e, q, strict=True)) for e, q in zip(entities.tolist(), queries.tolist(), strict=True)]
-    assert pairs == [{(0, 0), (1, 1)}, {(0, 1), (1, 0)}]
+    assert matched(matching_costs(torch.full((2, 2), 0.5), logits, TARGETS)) == [[0, 1], [1, 0]]
 
 
 def test_more_entities_than_queries_leaves_the_dearest_out() -> None:
-    queries, entities = assign(torch.tensor([[[3.0, 1.0, 2.0]]]))  # one query, three entities
-    assert queries.tolist() == [[0]]
-    assert entities.tolist() == [[1]]
+    assert matched(torch.tensor([[[3.0, 1.0, 2.0]]])) == [[-1, 0, -1]]  # one query, three entities
 
 
 def test_costs_that_are_not_finite_do_not_raise() -> None:
-    queries, entities = assign(torch.tensor([[[float("nan"), 1.0], [2.0, float("inf")]]]))
-    assert dict(zip(entities[0].tolist(), queries[0].tolist(), strict=True)) == {0: 1, 1: 0}
+    assert matched(torch.tensor([[[float("nan"), 1.0], [2.0, float("inf")]]])) == [[1, 0]]
+
+
+def test_groups_have_their_own_numbers_of_entities() -> None:
+    costs = torch.tensor([[1.0, 5.0, 0.0], [5.0, 1.0, 0.0]]).expand(1, 3, 2, 3)
+    assert assign(costs, torch.tensor([2, 1, 0])).tolist() == [[[0, 1, -1], [0, -1, -1], [-1, -1, -1]]]

@@ -1,0 +1,39 @@
+"""A very large photo through the small model: seconds, and the largest memory of the whole process (Linux).
+
+    python -m benchmarks.large_photo --megapixels 100
+
+The photo, 3:2 and made of smooth colour blobs, lies in memory before the clock starts; reading a file comes on top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+
+from esg.segmenter import EntitySegmenter
+
+from .end_to_end import peak, photo
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megapixels", type=float, default=100)
+    parser.add_argument("--model", default="cropformer-nano", help="name or file of the weights")
+    parser.add_argument("--size", type=int, help="short side of the views in pixels (the model's own)")
+    arguments = parser.parse_args()
+    height = round(math.sqrt(arguments.megapixels * 1e6 / 1.5))
+    picture = photo(height, round(height * 1.5))
+    segmenter = EntitySegmenter.from_pretrained(arguments.model, device="cpu")
+    before = peak()
+    start = time.perf_counter()
+    entities = segmenter(picture, size=arguments.size, max_pixels=picture.size)
+    seconds = time.perf_counter() - start
+    print(
+        f"{picture.shape[1]}x{height}: {seconds:.1f} s, {len(entities)} entities, peak {peak():.2f} GiB "
+        f"({before:.2f} GiB before, the photo and what making it took included)"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Queries that are chosen from the picture: an addition of ours to the masked-attention decoder, for small models.
+
+Learned queries have to search for their entities, and to agree on who answers for which; trained from scratch they do
+so only after a very long time. A point of the picture knows what it belongs to much sooner. So every anchor of a grid
+predicts the mask of the entity under it, and as queries go on those whose masks stand for many anchors and differ from
+one another: about one for every entity. (Choosing queries from features is known from two-stage DETRs; choosing them by
+how their masks overlap is ours.)
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Anchors(nn.Module):
+    """A grid of side × side points over a view, and what lies under them as the content of queries."""
+
+    def __init__(self, width: int, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.project = nn.Linear(width, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The finest context features (B, C, h, w) → content (B, side², C), row by row."""
+        grid = anchor_points(self.side, features.device).expand(len(features), -1, -1)[:, None] * 2 - 1
+        under = F.grid_sample(features, grid.to(features.dtype), align_corners=False, padding_mode="border")
+        return self.project(under.squeeze(2).transpose(1, 2))
+
+
+def anchor_points(side: int, device: torch.device) -> Tensor:
+    """Centres of side × side cells, row by row, x before y in 0..1 → (side², 2) float32."""
+    centres = (torch.arange(side, device=device) + 0.5) / side
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    return torch.stack((x, y), dim=-1).flatten(0, 1)
+
+
+def choose(masks: Tensor, count: int) -> Tensor:
+    """Anchors whose masks stand for many and differ from one another.
+
+    One after the other the anchor is taken with the largest √(sum of its IoUs with all anchors) · (1 - its largest IoU
+    with one that was taken before)².
+
+    Args:
+        masks: (B, A, N) bool, for every anchor the places in its mask.
+        count: how many to choose, at most A.
+
+    Returns:
+        Their indices (B, count) int64, the most typical first.
+    """
+    inside = masks.float()
+    areas = inside.sum(-1)
+    overlap = inside @ inside.mT
+    iou = overlap / (areas[:, :, None] + areas[:, None] - overlap).clamp(min=1)  # (B, A, A)
+    popularity = iou.sum(-1).sqrt()
+    distinct = torch.ones_like(popularity)
+    taken = torch.zeros_like(popularity, dtype=torch.bool)
+    chosen = []
+    for _ in range(count):
+        best = (popularity * distinct.square()).masked_fill(taken, -1).argmax(-1, keepdim=True)  # (B, 1)
+        chosen.append(best)
+        taken.scatter_(1, best, True)
+        distinct = torch.minimum(distinct, 1 - iou.gather(1, best[..., None].expand(-1, -1, iou.shape[2]))[:, 0])
+    return torch.cat(chosen, dim=1)
