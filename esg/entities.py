@@ -19,8 +19,8 @@ from scipy import ndimage
 from . import formats, rle
 from .errors import InputError
 from .files import write_atomically
-from .images import MAX_PIXELS
 from .labelmap import count_labels, look_up
+from .limits import MAX_PIXELS
 
 MAX_LABEL = (1 << 24) - 1  # the largest id that a panoptic PNG can hold; keeps tables of all labels small
 

@@ -11,7 +11,8 @@ import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
 from .errors import ImageError, InputError, OutputError
-from .images import MAX_PIXELS, open_picture, write_image
+from .images import open_picture, write_image
+from .limits import MAX_PIXELS
 from .rle import Rle, encode_mask, size_of
 
 SCORES_FIELD = "esg:scores"  # PNG text field with the scores as a JSON list, so that a label PNG is complete

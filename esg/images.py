@@ -18,10 +18,10 @@ from PIL import Image, ImageFile
 from .errors import ImageError, OutputError
 from .files import write_atomically
 from .labelmap import strips
+from .limits import MAX_PIXELS
 
 log = getLogger(__name__)
 
-MAX_PIXELS = 200_000_000
 # What is tried on a file, by its content. Formats that run programs (EPS) or are no pictures are not among them; AVIF
 # and HEIF work where Pillow or a plugin of the user's brings them.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "MPO", "AVIF", "HEIF")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,22 @@ from typing import Any
 import torch
 
 from . import cleanup
+from .catalogue import checkpoint_named
 from .cropformer.checkpoints import convert, is_official, load_strict, preset_of
 from .cropformer.config import PRESETS, CropFormerConfig, Preset
 from .cropformer.fusion import FUSIONS, fuse, fusion_views
-from .cropformer.model import CropFormer
-from .cropformer.views import Views, make_views
+from .cropformer.model import CropFormer, Output
+from .cropformer.views import CROP_COUNTS, Views, make_views
+from .device import choose_device, choose_dtype
 from .entities import EntityMap
 from .errors import InputError
-from .images import MAX_PIXELS, read_image
+from .images import read_image
+from .limits import MAX_PIXELS, MIN_SIDE
 from .modeling.attention import set_attention
-from .weights import checkpoint_named, locate, read_state_dict
+from .statedict import read_state_dict
+from .weights import locate
 
 log = logging.getLogger(__name__)
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Progress = Callable[[int, int, str], None]
 
@@ -53,14 +56,10 @@ class EntitySegmenter:
                 f"{name or 'This model'} predicts {preset.task} classes and gives raw heads only; "
                 "choose a model for entities, such as cropformer-nano."
             )
-        if precision not in PRECISIONS:
-            raise InputError(f"Unknown precision {precision!r}; choose one of {', '.join(PRECISIONS)}.")
         self.device = choose_device(device)
-        if precision == "fp16" and self.device.type == "cpu":
-            raise InputError("fp16 is for GPUs; use fp32 or bf16 on the CPU.")
+        self.precision = choose_dtype(precision, self.device)
         self.model = model.eval().to(self.device)
         self.preset = preset
-        self.precision = PRECISIONS[precision]
         self.name = name
 
     @classmethod
@@ -118,8 +117,8 @@ class EntitySegmenter:
             remove_islands: parts of an entity of fewer pixels than this are dropped, except its largest.
             views_at_once: how many views go through the network together; fewer need less memory, the result is the
                 same. None: as many as the free memory of the device suggests.
-            size, max_size: short and longest side that every view is resized to; None: the preset's, or for the
-                longest side what is in proportion to `size`.
+            size, max_size: short and longest side that every view is resized to, at least 32 pixels; None: the
+                preset's, or for the longest side what is in proportion to `size`.
             max_pixels: larger pictures are refused.
             progress: called as `progress(done, total, what)`; what it raises ends the call.
 
@@ -127,6 +126,11 @@ class EntitySegmenter:
             ImageError: the picture cannot be used.
             InputError: an option is wrong.
         """
+        if crops not in CROP_COUNTS:
+            raise InputError(f"crops is {crops!r}, but there are views only for 0, 4 or 8 crops.")
+        for name, side in (("size", size), ("max_size", max_size)):
+            if side is not None and side < MIN_SIDE:
+                raise InputError(f"{name} is {side!r}, but views need at least {MIN_SIDE} pixels.")
         fusion = fusion or ("boc" if crops and self.model.association is not None else "io")
         if fusion not in FUSIONS:
             raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
@@ -134,13 +138,10 @@ class EntitySegmenter:
         if mode.level == "batch" and self.model.association is None:
             raise InputError(f"{self.name} has no batch level; use the fusion io, or a cropformer model.")
         pixels = read_image(image, max_pixels=max_pixels)
-        short = size or self.preset.size
-        views = make_views(
-            pixels,
-            crops=crops if mode.level == "batch" else 0,
-            short=short,
-            longest=max_size or round(short * self.preset.max_size / self.preset.size),
-        )
+        short = self.preset.size if size is None else size
+        if max_size is None:
+            max_size = round(short * self.preset.max_size / self.preset.size)
+        views = make_views(pixels, crops=crops if mode.level == "batch" else 0, short=short, longest=max_size)
         indices = fusion_views(fusion, len(views.geometry))
         masks, scores = self._predict(views, mode.level == "batch", indices, views_at_once, progress)
         fused = fuse(masks, scores, views.geometry.select(indices), progress=progress)
@@ -168,12 +169,7 @@ class EntitySegmenter:
                 progress(done, total, "views")
 
         with torch.inference_mode():
-            pixels = views.pixels[None].to(self.device)
-            frames = views.geometry.frames[None].to(self.device)
-            with self._autocast():
-                output = self.model(
-                    pixels, frames, batch_level=batch_level, views_at_once=min(at_once, count), progress=report
-                )
+            output = self._forward(views, batch_level, min(at_once, count), report)
             prediction = (output.batch if batch_level else output.image)[-1]
             scores = prediction.logits[0].float().softmax(dim=-1)[:, 0]  # (Q,)
             keep = self.preset.keep
@@ -183,6 +179,25 @@ class EntitySegmenter:
             embeddings = prediction.embeddings[0, best].float()
             features = output.features[0, indices].float()  # (T, C, h, w)
             return torch.einsum("qc,tchw->qthw", embeddings, features), scores[best]
+
+    def _forward(self, views: Views, batch_level: bool, at_once: int, report: Callable[[int, int], None]) -> Output:
+        """The model's output, with fewer views at once than `at_once` where the device has no memory for so many."""
+        pixels, frames = views.pixels[None].to(self.device), views.geometry.frames[None].to(self.device)
+        while True:
+            try:
+                with self._autocast():
+                    return self.model(pixels, frames, batch_level=batch_level, views_at_once=at_once, progress=report)
+            except torch.cuda.OutOfMemoryError:
+                if at_once == 1:
+                    height, width = views.geometry.padded_size
+                    raise InputError(
+                        f"{self.device} has no memory left for a view of {width}x{height} pixels; give a smaller size, "
+                        "precision fp16 or bf16, or the device cpu."
+                    ) from None
+            # Out of the handler, so that nothing of the failed attempt is alive any more.
+            torch.cuda.empty_cache()
+            at_once = math.ceil(at_once / 2)
+            log.warning("Not enough memory for all views together: going on with %d at once.", at_once)
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision == torch.float32:
@@ -223,25 +238,6 @@ def _preset_of(
         return preset, named
     name = preset_of(state, str(path))
     return PRESETS[name], name
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device of that name; "auto" is the best one here.
-
-    Raises:
-        InputError: there is no such device on this machine.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"The device {name!r} cannot be used here ({reason}); use auto or cpu.") from None
-    return device
 
 
 def views_that_fit(views: Views, device: torch.device) -> int:

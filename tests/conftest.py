@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +22,9 @@ os.environ.update(
 )
 for name in ("ESG_WEIGHTS", "HF_HUB_CACHE", "HF_TOKEN", "HF_ENDPOINT"):
     os.environ.pop(name, None)
+
+hypothesis.settings.register_profile("esg", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("esg")
 
 
 class RootIsNoPackage:

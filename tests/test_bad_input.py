@@ -24,7 +24,6 @@ from safetensors.torch import load_file, save_file
 
 from esg import EntityMap, EntitySegmenter, ImageError, InputError, OutputError, read_image
 from esg.cli import main
-from esg.cropformer.config import PRESETS
 
 SMALL = ["--size", "64", "--max-size", "96", "--min-score", "0", "--device", "cpu"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -237,10 +236,11 @@ def test_an_array_that_is_no_picture(segmenter: EntitySegmenter, array: Any, wor
     ("options", "words"),
     [
         ({"crops": 5}, "0, 4 or 8"),
+        ({"crops": 5, "fusion": "io"}, "0, 4 or 8"),
         ({"fusion": "all"}, "boc"),
         ({"fusion": "bc", "crops": 0}, "there are none"),
         ({"views_at_once": 0}, "at least one view"),
-        ({"size": -1}, "at least 1"),
+        ({"size": -1}, "size is -1, .* at least 32"),
     ],
 )
 def test_an_option_that_is_wrong(segmenter: EntitySegmenter, options: dict[str, Any], words: str) -> None:
@@ -326,8 +326,20 @@ def test_a_photo_that_cannot_be_written_does_not_stop_the_others(segment: Run, t
     result = segment(path, other, "--save", "labels")
     assert result.status == 2
     assert "a folder lies in its place" in result.err[0]
-    assert result.err[2:] == [f"esg: 1 of 2 photos could not be segmented: {path}"]
+    assert result.err[2:] == [f"esg: The files of 1 of 2 photos could not be written: {path}"]
     assert left_over(tmp_path / "out") == ["other.labels.png", "photo.labels.png"]
+
+
+def test_what_was_not_segmented_and_what_was_not_written_are_told_apart(
+    segment: Run, tmp_path: Path, path: Path
+) -> None:
+    (tmp_path / "out/photo.labels.png").mkdir(parents=True)
+    result = segment(path, tmp_path / "missing.jpg", "--save", "labels")
+    assert result.status == 2
+    assert result.err[2:] == [
+        f"esg: 1 of 2 photos could not be segmented: {tmp_path / 'missing.jpg'}",
+        f"esg: The files of 1 of 2 photos could not be written: {path}",
+    ]
 
 
 @pytest.mark.parametrize("reason", ["full", "read-only"])
@@ -510,6 +522,7 @@ def test_wrong_weights_for_the_other_commands(
     ("options", "words"),
     [
         (("--device", "tpu9"), "device 'tpu9' cannot be used"),
+        (("--device", "meta"), "device 'meta' cannot be used"),
         (("--precision", "fp16"), "fp16 is for GPUs"),
         (("--fusion", "bc", "--crops", 0), "there are none"),
     ],
@@ -522,16 +535,12 @@ def test_options_that_do_not_go_together(
 
 
 def test_a_full_disk_while_converting(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tiny_model: Path,
+    tiny_preset: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from safetensors import safe_open
-
-    from esg.cropformer.config import CropFormerConfig, Preset
-
-    with safe_open(tiny_model, "pt") as file:
-        config = CropFormerConfig.from_json(file.metadata()["config"])
-    monkeypatch.setitem(PRESETS, "cropformer-test", Preset(config))
-
     def full(self: Path, content: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", str(self))
 

@@ -19,15 +19,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from esg import EntityMap, EntitySegmenter, __version__, read_image
 from esg.cli import main
 from esg.commands.console import Console
 from esg.commands.train import read_config
-from esg.conversion import convert_file
-from esg.cropformer.checkpoints import our_name
-from esg.cropformer.config import PRESETS, CropFormerConfig, Preset
+from esg.cropformer.config import PRESETS
 from esg.errors import InputError
 
 SMALL = ["--size", "64", "--max-size", "96", "--min-score", "0", "--device", "cpu"]
@@ -59,17 +57,6 @@ def segment(esg: Run, tiny_model: Path, tmp_path: Path) -> Run:
     return lambda *arguments: esg("segment", *arguments, "--model", tiny_model, "--out", tmp_path / "out", *SMALL)
 
 
-@pytest.fixture
-def tiny_preset(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> str:
-    """A preset of the size of the tiny model."""
-    from safetensors import safe_open
-
-    with safe_open(tiny_model, "pt") as file:
-        config = CropFormerConfig.from_json(file.metadata()["config"])
-    monkeypatch.setitem(PRESETS, "cropformer-test", Preset(config, size=64, max_size=96))
-    return "cropformer-test"
-
-
 def photo(path: Path, seed: int = 0, size: tuple[int, int] = (40, 60)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
@@ -98,6 +85,18 @@ def test_help_imports_nothing_heavy(root: Path) -> None:
     result = python("-c", code, root=root)
     assert result.returncode == 0, result.stderr
     assert "--crops" in result.stdout
+
+
+def test_help_states_the_limits_that_hold(root: Path) -> None:
+    code = (
+        "import contextlib, esg.limits\nesg.limits.MAX_PIXELS = 1234567\nfrom esg.cli import _parser, main\n"
+        "for command in (['segment', 'a.jpg'], ['demo']): print(_parser().parse_args(command).max_pixels)\n"
+        "for command in ('segment', 'demo'):\n"
+        "    with contextlib.suppress(SystemExit): main([command, '--help'])"
+    )
+    result = python("-c", code, root=root)
+    assert result.stdout.startswith("1234567\n1234567\n"), result.stderr
+    assert result.stdout.count("[1234567]") == 2
 
 
 def test_it_is_also_a_module(root: Path) -> None:
@@ -371,50 +370,14 @@ def test_download_without_network(esg: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_convert_keeps_what_the_file_is(esg: Run, tiny_model: Path, tiny_preset: str, tmp_path: Path) -> None:
-    out = tmp_path / "new/half.safetensors"
+def test_convert(esg: Run, tiny_model: Path, tiny_preset: str, tmp_path: Path) -> None:
+    out = tmp_path / "half.safetensors"
     result = esg("weights", "convert", tiny_model, "--out", out, "--half")
     assert (result.status, result.err) == (0, [])
-    assert tiny_preset in result.out[0]
-    before, after = load_file(tiny_model), load_file(out)
-    assert before.keys() == after.keys()
-    for name, value in before.items():
-        assert torch.equal(value.half(), after[name])
-    segmenter = EntitySegmenter.from_pretrained(out, device="cpu")
-    assert segmenter.name == tiny_preset
-    assert segmenter.preset == PRESETS[tiny_preset]
-
-
-def test_convert_reads_the_authors_names(
-    esg: Run, shared: Path, tiny_model: Path, tiny_preset: str, tmp_path: Path
-) -> None:
-    published = json.loads((shared / "reference/manifests/cropformer_swin_tiny_3x.json").read_text())
-    official = {our_name(key): key for key in published["parameters"]}
-    state = load_file(tiny_model)
-    torch.save({"model": {official[name]: value for name, value in state.items()}}, tmp_path / "theirs.pth")
-    result = esg("weights", "convert", tmp_path / "theirs.pth", "--out", tmp_path / "ours.safetensors")
-    assert result.status == 0
-    converted = load_file(tmp_path / "ours.safetensors")
-    assert converted.keys() == state.keys()
-    assert all(torch.equal(value, converted[name]) for name, value in state.items())
-
-
-def test_convert_does_not_overwrite_its_input(esg: Run, tiny_model: Path, tiny_preset: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.safetensors"
-    path.write_bytes(tiny_model.read_bytes())
-    result = esg("weights", "convert", path, "--out", tmp_path / "." / "a.safetensors")
-    assert result.status == 2
-    assert "give the result another name" in result.err[0]
-    assert path.read_bytes() == tiny_model.read_bytes()
-
-
-def test_convert_refuses_what_fp16_cannot_hold(tiny_model: Path, tiny_preset: str, tmp_path: Path) -> None:
-    state = load_file(tiny_model)
-    state["decoder.norm.weight"][0] = 1e5
-    save_file(state, tmp_path / "large.safetensors")
-    with pytest.raises(Exception, match=r"decoder\.norm\.weight .* fp16"):
-        convert_file(tmp_path / "large.safetensors", tmp_path / "out.safetensors", half=True)
-    assert files(tmp_path) == ["large.safetensors"]
+    (line,) = result.out
+    numbers = sum(tensor.numel() for tensor in load_file(tiny_model).values())
+    assert line.startswith(f"{out}: {tiny_preset}, {numbers:,} parameters, ")
+    assert {tensor.dtype for tensor in load_file(out).values()} == {torch.float16}
 
 
 # ---------------------------------------------------------------------------------------------------------------- train
@@ -458,10 +421,36 @@ def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_training_in_fp16_is_for_gpus(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
-    options = ["--preset", tiny_preset, "--device", "cpu", "--precision", "fp16"]
-    result = esg("train", "cropformer", "--out", tmp_path / "run", *options)
-    assert (result.status, result.err) == (2, ["esg: fp16 is for GPUs; use fp32 or bf16 on the CPU."])
+@pytest.mark.parametrize(
+    ("settings", "options", "words"),
+    [
+        ({}, ("--device", "cpu", "--precision", "fp16"), "fp16 is for GPUs; use fp32 or bf16 on the CPU."),
+        ({}, ("--device", "meta"), "The device 'meta' cannot be used here"),
+        ({"ema": 1.5}, (), "The setting ema is 1.5, but must be at least 0 and below 1."),
+        ({"samples": {"detail": [2, 1]}}, (), "The setting samples.detail is (2, 1)"),
+    ],
+)
+def test_training_that_cannot_be_leaves_no_folder(
+    esg: Run, tiny_preset: str, tmp_path: Path, settings: dict[str, Any], options: tuple[object, ...], words: str
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"preset": tiny_preset, **settings}))
+    export = tmp_path / "weights/nano.safetensors"
+    options = ("--steps", 1, "--sizes", "64x64", "--workers", 0, *options)
+    result = esg("train", "cropformer", "--config", path, "--out", tmp_path / "run", "--export", export, *options)
+    assert result.status == 2
+    (line,) = result.err
+    assert line.startswith(f"esg: {words}")
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_a_run_folder_that_cannot_be_written(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("precious")
+    result = esg("train", "cropformer", "--preset", tiny_preset, "--out", tmp_path / "run", "--device", "cpu")
+    assert result.status == 2
+    (line,) = result.err
+    assert "cannot be written: a file lies where its folder should be" in line
+    assert (tmp_path / "run").read_text() == "precious"
 
 
 def test_interrupted_training(esg: Run, tiny_preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -484,6 +473,7 @@ def test_interrupted_training(esg: Run, tiny_preset: str, tmp_path: Path, monkey
         ('{"samples": {"sizes": 64}}', "samples: sizes is 64"),
         ('{"samples": 64}', "samples must be a JSON object"),
         ('{"init": 3}', "init is 3"),
+        ('{"lr": NaN}', "lr is nan, but must be above 0"),
         ("[]", "must be a JSON object"),
         ("{", "is no JSON file"),
     ],
@@ -498,7 +488,7 @@ def test_settings_are_checked(tmp_path: Path, text: str, message: str) -> None:
 def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
     import dataclasses
 
-    from esg.training.loop import TrainConfig
+    from esg.training.config import TrainConfig
 
     config = TrainConfig(steps=3, init="weights.safetensors", lr=1)
     path = tmp_path / "config.json"

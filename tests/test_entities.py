@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from esg.entities import EntityMap
-from esg.errors import InputError, OutputError
+from esg.errors import InputError
 
 
 @st.composite
@@ -208,132 +207,3 @@ def test_png_round_trip(entities: EntityMap, tmp_path_factory: pytest.TempPathFa
     assert EntityMap.from_labels_png(path) == entities
     with Image.open(path) as picture:
         assert np.array_equal(np.asarray(picture), entities.labels)
-
-
-def test_png_of_another_program(tmp_path: Path) -> None:
-    path = tmp_path / "labels.png"
-    Image.fromarray(np.array([[9, 0, 300]], np.uint16)).save(path)
-    assert EntityMap.from_labels_png(path).labels.tolist() == [[1, 0, 2]]
-    assert EntityMap.from_labels_png(path, np.linspace(0, 1, 300)).labels.tolist() == [[2, 0, 1]]
-    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(path)
-    with pytest.raises(InputError, match="mode RGB"):
-        EntityMap.from_labels_png(path)
-    with pytest.raises(InputError, match="does not exist"):
-        EntityMap.from_labels_png(tmp_path / "none.png")
-
-
-def test_the_limit_of_pixels_of_a_png_can_be_moved(tmp_path: Path) -> None:
-    small().save_labels_png(tmp_path / "labels.png")
-    assert EntityMap.from_labels_png(tmp_path / "labels.png", max_pixels=12) == small()
-    with pytest.raises(InputError, match="limit of 11"):
-        EntityMap.from_labels_png(tmp_path / "labels.png", max_pixels=11)
-
-
-@pytest.mark.parametrize("format_name", ["JPEG", "GIF"])
-def test_labels_in_another_format_are_refused(tmp_path: Path, format_name: str) -> None:
-    path = tmp_path / "labels.png"
-    Image.fromarray(np.eye(8, dtype=np.uint8)).save(path, format_name)
-    with pytest.raises(InputError, match=f"it is a {format_name} picture, not a grey PNG"):
-        EntityMap.from_labels_png(path)
-
-
-def test_more_entities_than_a_png_can_number(tmp_path: Path) -> None:
-    entities = EntityMap.from_labels(np.arange(1, 65537).reshape(256, 256))
-    with pytest.raises(OutputError, match="65535"):
-        entities.save_labels_png(tmp_path / "labels.png")
-    assert list(tmp_path.iterdir()) == []
-    fits = entities.keep(range(1, 65536))
-    fits.save_labels_png(tmp_path / "labels.png")
-    assert EntityMap.from_labels_png(tmp_path / "labels.png") == fits
-
-
-def test_coco_file(tmp_path: Path) -> None:
-    path = tmp_path / "photo.entities.json"
-    small().save_coco(path, file_name="photo.jpg")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["images"] == [{"id": 1, "width": 4, "height": 3, "file_name": "photo.jpg"}]
-    assert content["categories"] == [{"id": 1, "name": "entity"}]
-    first = content["annotations"][0]
-    assert {key: first[key] for key in ("id", "image_id", "category_id", "iscrowd", "area", "bbox", "score")} == {
-        "id": 1,
-        "image_id": 1,
-        "category_id": 1,
-        "iscrowd": 0,
-        "area": 4,
-        "bbox": [1, 0, 3, 2],
-        "score": 0.9,
-    }
-    assert EntityMap.from_coco(path) == small()
-
-
-def coco(segmentation: object, **more: object) -> dict:
-    images = [{"id": 1, "height": 3, "width": 4}]
-    return {"images": images, "annotations": [{"image_id": 1, "segmentation": segmentation, **more}]}
-
-
-def test_coco_with_counts_as_a_list() -> None:
-    entities = EntityMap.from_coco(coco({"size": [3, 4], "counts": [1, 2, 9]}, score=0.5))
-    assert entities.labels.tolist() == [[0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
-
-
-def test_coco_with_polygons() -> None:
-    square_and_triangle = [[1, 0, 3, 0, 3, 2, 1, 2], [0, 3, 0, 1.9, 1.1, 3]]
-    assert EntityMap.from_coco(coco(square_and_triangle)).labels.tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 0]]
-    beyond = [[-50, -50, 90, -50, 90, 90, -50, 90]]
-    assert EntityMap.from_coco(coco(beyond)).areas.tolist() == [12]
-    assert len(EntityMap.from_coco(coco([]))) == 0
-
-
-def test_coco_with_several_pictures() -> None:
-    content = coco({"size": [3, 4], "counts": [0, 12]})
-    content["images"].append({"id": 2, "height": 1, "width": 1})
-    assert EntityMap.from_coco(content, image_id=2).labels.tolist() == [[0]]
-    with pytest.raises(InputError, match="2 pictures"):
-        EntityMap.from_coco(content)
-    with pytest.raises(InputError, match="no picture with id 7"):
-        EntityMap.from_coco(content, image_id=7)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {},
-        {"images": [], "annotations": []},
-        {"images": [{"id": 1, "height": 3, "width": 4}]},
-        {"images": [{"id": 1, "height": "x", "width": 4}], "annotations": []},
-        {"images": [{"id": 1, "height": 0, "width": 4}], "annotations": []},
-        {"images": [{"id": 1, "height": 10**9, "width": 10**9}], "annotations": []},
-        {"images": 3, "annotations": 4},
-        coco(None),
-        coco(5),
-        coco([[1, 2, 3]]),
-        coco([[1, 2, 3, 4]]),
-        coco([["a", 2, 3, 4, 5, 6]]),
-        coco([[float("nan")] * 6]),
-        coco({"size": [3, 4]}),
-        coco({"size": [3], "counts": [12]}),
-        coco({"size": [4, 3], "counts": [12]}),
-        coco({"size": [3, 4], "counts": [11]}),
-        coco({"size": [3, 4], "counts": [-1, 13]}),
-        coco({"size": [3, 4], "counts": [1.5, 10.5]}),
-        coco({"size": [3, 4], "counts": "no RLE"}),
-        coco({"size": [3, 4], "counts": ""}),
-        coco({"size": [3, 4], "counts": [12]}, score="high"),
-        coco({"size": [3, 4], "counts": [12]}, score=float("nan")),
-    ],
-)
-def test_malformed_coco_is_one_sentence(content: dict) -> None:
-    with pytest.raises(InputError) as caught:
-        EntityMap.from_coco(content)
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).endswith(".")
-
-
-@pytest.mark.parametrize("content", [b"", b"[1, 2]", b"{", b"\xff\xfe\x00", b"[" * 100_000])
-def test_a_file_that_is_no_coco(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "file.json"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"file\.json"):
-        EntityMap.from_coco(path)
-    with pytest.raises(InputError, match="cannot be read"):
-        EntityMap.from_coco(tmp_path)

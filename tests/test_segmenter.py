@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from safetensors.torch import save_file
 from esg import EntityMap, EntitySegmenter, ImageError, InputError, WeightsError
 from esg.cropformer.config import PRESETS, Preset
 from esg.cropformer.model import CropFormer
-from esg.segmenter import choose_device, load_model
+from esg.segmenter import load_model
 from esg.statedict import read_state_dict
 
 
@@ -97,21 +99,25 @@ def test_bf16_is_close_to_fp32(tiny_model: Path, segmenter: EntitySegmenter, pho
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crops": 3}, "0, 4 or 8"),
+        ({"crops": 3}, "crops is 3, .* 0, 4 or 8"),
+        ({"crops": 3, "fusion": "io"}, "crops is 3, .* 0, 4 or 8"),
         ({"fusion": "best"}, "no fusion 'best'"),
         ({"fusion": "bc", "crops": 0}, "there are none"),
         ({"views_at_once": 0}, "at least one view"),
-        ({"size": 0, "max_size": 0}, None),
+        ({"size": 0}, "^size is 0, .* at least 32 pixels"),
+        ({"max_size": 0}, "^max_size is 0, .* at least 32 pixels"),
+        ({"size": 31}, "^size is 31, .* at least 32 pixels"),
+        ({"size": 64, "max_size": -1}, "^max_size is -1, .* at least 32 pixels"),
     ],
 )
-def test_wrong_options_are_refused(
-    segmenter: EntitySegmenter, photo: np.ndarray, options: dict, message: str | None
-) -> None:
-    if message is None:  # 0 means the preset's own size
-        assert segmenter(photo, **options) == segmenter(photo)
-        return
+def test_wrong_options_are_refused(segmenter: EntitySegmenter, photo: np.ndarray, options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         segmenter(photo, **options)
+
+
+def test_sizes_not_given_are_the_presets(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
+    assert segmenter(photo) == segmenter(photo, size=64) == segmenter(photo, size=64, max_size=128)
+    assert len(segmenter(photo, size=32, max_size=64)) > 0  # the least
 
 
 def test_arrays_that_are_no_pictures_are_refused(segmenter: EntitySegmenter) -> None:
@@ -143,8 +149,8 @@ def test_unknown_weights_devices_and_precisions(tiny_model: Path) -> None:
     with pytest.raises(WeightsError):
         EntitySegmenter.from_pretrained("no-such-model")
     with pytest.raises(InputError, match="cannot be used here"):
-        choose_device("cuda:77")
-    with pytest.raises(InputError, match="Unknown precision"):
+        EntitySegmenter.from_pretrained(tiny_model, device="meta")
+    with pytest.raises(InputError, match="no precision 'fp8'"):
         EntitySegmenter.from_pretrained(tiny_model, precision="fp8")
     with pytest.raises(InputError, match="fp16 is for GPUs"):
         EntitySegmenter.from_pretrained(tiny_model, device="cpu", precision="fp16")
@@ -155,6 +161,29 @@ def test_our_own_file_carries_its_configuration(tiny_model: Path) -> None:
     assert name == "tiny"
     assert preset.config.queries == 10
     assert all(not parameter.is_meta for parameter in model.parameters())
+
+
+def test_without_memory_for_all_views_fewer_go_together(
+    segmenter: EntitySegmenter, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = segmenter(photo, views_at_once=5)
+    forward, tried = segmenter.model.forward, []
+
+    def short_of_memory(*args: Any, views_at_once: int, **options: Any) -> Any:
+        tried.append(views_at_once)
+        if views_at_once > limit:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return forward(*args, views_at_once=views_at_once, **options)
+
+    monkeypatch.setattr(segmenter.model, "forward", short_of_memory)
+    limit = 2
+    with caplog.at_level(logging.WARNING, logger="esg"):
+        assert np.array_equal(segmenter(photo, views_at_once=5).labels, expected.labels)
+    assert tried == [5, 3, 2]
+    assert "2 at once" in caplog.records[-1].message
+    limit = 0
+    with pytest.raises(InputError, match=r"no memory left for a view of .* smaller size"):
+        segmenter(photo, views_at_once=5)
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from esg import MAX_PIXELS, EsgError, locate
@@ -20,6 +21,7 @@ def launch(
     share: bool = False,
     open_browser: bool = False,
     wait: bool = True,
+    say: Callable[[str], object] = print,
 ) -> gradio.Blocks:
     """Serves the page until it is interrupted.
 
@@ -31,6 +33,7 @@ def launch(
         share: also makes a public address at gradio.live, through Gradio's servers.
         open_browser: shows the page in the browser of this machine.
         wait: False returns at once; the page then lives until the `close()` of what is returned.
+        say: told the address, once the page is there, where it is waited for.
 
     Raises:
         EsgError: gradio is not installed, the weights are not there, or the port is taken.
@@ -49,4 +52,5 @@ def launch(
         share=share,
         open_browser=open_browser,
         wait=wait,
+        say=say,
     )

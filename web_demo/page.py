@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -157,7 +158,16 @@ _NOT_BUSY = """() => {
 }"""
 
 
-def serve(page: gr.Blocks, *, host: str, port: int, share: bool, open_browser: bool, wait: bool) -> gr.Blocks:
+def serve(
+    page: gr.Blocks,
+    *,
+    host: str,
+    port: int,
+    share: bool,
+    open_browser: bool,
+    wait: bool,
+    say: Callable[[str], object],
+) -> gr.Blocks:
     """Launches a page of `build`; arguments as for `launch`."""
     try:
         page.launch(
@@ -165,8 +175,8 @@ def serve(page: gr.Blocks, *, host: str, port: int, share: bool, open_browser: b
             server_port=port,
             share=share,
             inbrowser=open_browser,
-            prevent_thread_lock=not wait,
-            quiet=not wait,
+            prevent_thread_lock=True,
+            quiet=True,  # Gradio's own lines speak to programmers
             theme=_theme(),
             css_paths=HERE / "style.css",
             footer_links=[],
@@ -177,6 +187,13 @@ def serve(page: gr.Blocks, *, host: str, port: int, share: bool, open_browser: b
         if "port" not in str(error):
             raise
         raise InputError(f"Port {port} of {host} is taken; choose another one with --port.") from None
+    if wait:
+        say(f"The page is at {page.local_url} until Ctrl-C ends it.")
+        try:
+            while page.is_running:
+                time.sleep(0.1)  # an endless wait would not hear Ctrl-C on Windows
+        except KeyboardInterrupt:
+            page.close(verbose=False)
     return page
 
 

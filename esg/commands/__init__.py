@@ -1,5 +1,5 @@
 """The subcommands of `esg`, one a file: each adds its arguments with `add` and does its work in `run`.
 
-Only the standard library is imported at the top of these files, and what they need of ESG is where they need it, so
-that `esg --help` is quick.
+At the top of these files only the standard library is imported, and of ESG what needs no more than that itself; the
+rest is imported where it is needed, so that `esg --help` is quick.
 """

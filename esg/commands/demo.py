@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from ..errors import InputError
+from ..limits import MAX_PIXELS
 from .arguments import whole
 from .console import Console
 
@@ -35,7 +36,11 @@ def add(commands: Any) -> None:
         help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest there is]",
     )
     parser.add_argument(
-        "--max-pixels", type=whole(1), default=200_000_000, metavar="N", help="larger photos are refused [200000000]"
+        "--max-pixels",
+        type=whole(1),
+        default=MAX_PIXELS,
+        metavar="N",
+        help=f"larger photos are refused [{MAX_PIXELS}]",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not show the page in a browser of this machine")
 
@@ -55,5 +60,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
         device=args.device,
         max_pixels=args.max_pixels,
         open_browser=not args.no_browser,
+        say=console.line,
     )
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EsgError, ImageError, OutputError
+from ..limits import MAX_PIXELS, MIN_SIDE
 from .arguments import fraction, whole
 from .console import Console
 from .results import KINDS, check_folder, check_size, save
@@ -47,9 +48,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--max-pixels",
         type=whole(1),
-        default=200_000_000,
+        default=MAX_PIXELS,
         metavar="N",
-        help="larger photos are refused, as a guard against malicious files [200000000]",
+        help=f"larger photos are refused, as a guard against malicious files [{MAX_PIXELS}]",
     )
 
     model = parser.add_argument_group("model")
@@ -67,10 +68,10 @@ def add(commands: Any) -> None:
         "only; io: image level, full view [boc, or io without crops or for a Mask2Former]",
     )
     model.add_argument(
-        "--size", type=whole(32), metavar="PIXELS", help="short side that a view is resized to [the model's own]"
+        "--size", type=whole(MIN_SIDE), metavar="PIXELS", help="short side that a view is resized to [the model's own]"
     )
     model.add_argument(
-        "--max-size", type=whole(32), metavar="PIXELS", help="its long side is at most this [the model's own]"
+        "--max-size", type=whole(MIN_SIDE), metavar="PIXELS", help="its long side is at most this [the model's own]"
     )
 
     entities = parser.add_argument_group("entities")
@@ -123,26 +124,31 @@ def run(args: argparse.Namespace, console: Console) -> int:
     check_folder(args.out)
     console.progress(f"Loading {args.model} ...")
     segmenter = _load(args)
-    failed: list[Listed] = []
+    unusable: list[Listed] = []
+    unwritten: list[Listed] = []
     for number, photo in enumerate(photos, start=1):
         place = f"[{number}/{len(photos)}] " if len(photos) > 1 else ""
         try:
             console.line(f"{place}{photo.path}: {_segment(segmenter, photo, args, console, place)}")
         except (ImageError, _NotEnoughMemory) as error:
             console.complain(str(error))
-            failed.append(photo)
+            unusable.append(photo)
         except OutputError as error:
             if _is_disk_full(error):
                 raise
             console.complain(str(error))
-            failed.append(photo)
+            unwritten.append(photo)
             check_folder(args.out)  # if nothing at all can be written there any more, this ends the run
-    if failed and len(photos) > 1:
-        names = ", ".join(str(photo.path) for photo in failed)
-        console.complain(f"{len(failed)} of {len(photos)} photos could not be segmented: {names}")
+    for failed, sentence in (
+        (unusable, "{} of {} photos could not be segmented: {}"),
+        (unwritten, "The files of {} of {} photos could not be written: {}"),
+    ):
+        if failed and len(photos) > 1:
+            names = ", ".join(str(photo.path) for photo in failed)
+            console.complain(sentence.format(len(failed), len(photos), names))
     for folder in empty:
         console.complain(f"The folder {folder} holds no pictures.")
-    return 2 if failed or empty else 0
+    return 2 if unusable or unwritten or empty else 0
 
 
 def _load(args: argparse.Namespace) -> EntitySegmenter:

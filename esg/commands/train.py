@@ -15,7 +15,7 @@ from .console import Console
 from .results import check_folder
 
 if TYPE_CHECKING:
-    from ..training.loop import TrainConfig
+    from ..training.config import TrainConfig
 
 
 def add(commands: Any) -> None:
@@ -58,7 +58,9 @@ def add(commands: Any) -> None:
     command.add_argument("--init", metavar="FILE", help="weights of the same preset to start from [random]")
     command.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 ... [auto: CUDA if there is one]")
     command.add_argument(
-        "--precision", choices=("fp32", "bf16", "fp16"), help="of the network; fp16 needs a GPU [bf16]"
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        help="of the network; fp16 needs a GPU [auto: bf16 on CUDA devices made for it, else fp32]",
     )
     command.add_argument("--workers", type=whole(0), metavar="N", help="processes that draw pictures [1]")
     command.add_argument(
@@ -68,17 +70,16 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Trains; 130 if it was interrupted before the last step."""
-    if args.export:
-        if args.export.suffix.lower() != ".safetensors":
-            raise InputError(f"--export writes a safetensors file, and {args.export} is not called so.")
-        check_folder(args.export.parent)
-    from ..segmenter import choose_device
+    if args.export and args.export.suffix.lower() != ".safetensors":
+        raise InputError(f"--export writes a safetensors file, and {args.export} is not called so.")
     from ..training.checkpoint import export, load_checkpoint
+    from ..training.config import training_device, training_dtype
     from ..training.loop import train
 
     config, run_dir = _configuration(args)
-    choose_device(config.device)  # says in one sentence what is wrong with it
-    check_folder(run_dir)
+    training_dtype(config, training_device(config))  # what is not to be had here is refused before a folder is made
+    if args.export:
+        check_folder(args.export.parent)
     train(config, run_dir, progress=lambda done, total, what: console.progress(f"{what}: step {done}/{total}"))
     if os.environ.get("RANK", "0") != "0":  # of several processes one speaks and writes
         return 0
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _configuration(args: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """The settings of --config or of the run that goes on, with the options laid over them; and the run's folder."""
-    from ..training.loop import TrainConfig
+    from ..training.config import TrainConfig
 
     config = read_config(args.config) if args.config else TrainConfig()
     run_dir = args.out or Path("runs") / _preset(args.preset or config.preset)
@@ -125,9 +126,9 @@ def read_config(path: Path) -> TrainConfig:
     """Reads a `TrainConfig` from JSON; what is not in the file keeps its default.
 
     Raises:
-        InputError: the file cannot be read, or has an unknown name or a value of a wrong kind.
+        InputError: the file cannot be read, or has an unknown name or a value of a wrong kind or out of its range.
     """
-    from ..training.loop import TrainConfig
+    from ..training.config import TrainConfig
 
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -16,9 +16,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,66 +30,18 @@ from ..errors import EsgError, InputError, WeightsError
 from ..files import write_atomically
 from ..statedict import read_state_dict
 from .checkpoint import CHECKPOINT, WeightAverage, load_checkpoint, save_checkpoint
-from .losses import LossConfig, cropformer_losses, mean_over_devices
-from .measure import MeasureConfig, measure
+from .config import TrainConfig, training_device, training_dtype
+from .losses import cropformer_losses, mean_over_devices
+from .measure import measure
 from .pilots import pilot_losses
 from .plot import LOG, plot, read_log
-from .samples import SampleConfig, Samples
+from .samples import Samples
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _MOST_SKIPPED = 20
 _LOG_STEPS = 20
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One training run.
-
-    Attributes:
-        preset: a name in `PRESETS`.
-        steps: length of the run; a finished run goes on when it is called with more.
-        samples: what the model learns from.
-        loss: weights and point sampling; small views need fewer points than the authors take.
-        pilots: whether piloted queries help (see `pilots`).
-        measure: the held-out scenes that the averaged weights are measured on.
-        lr: peak learning rate.
-        backbone_lr: the backbone's learning rate as a multiple of `lr` (the authors' 0.1 is for pretrained ones).
-        weight_decay: for weight matrices; norms, biases, embeddings and position tables have none.
-        warmup: steps of linear warm-up.
-        cooldown: share of the steps, at the end, over which the rate falls to 0 as half a cosine; constant before.
-        clip: largest norm of the gradient.
-        ema: decay of the weight average.
-        precision: of the forward pass; the losses are fp32. bf16 suits recent CPUs and GPUs, fp16 is for GPUs only.
-        device: "auto" (CUDA, else CPU), or a torch device.
-        workers: processes that draw samples.
-        checkpoint_minutes, checkpoint_steps: the checkpoint is written at the first of both.
-        measure_steps: steps between measurements; 0 = never.
-        init: safetensors file or state dict of the same preset to start from.
-    """
-
-    preset: str = "cropformer-nano"
-    steps: int = 20_000
-    samples: SampleConfig = field(default_factory=SampleConfig)
-    loss: LossConfig = field(default_factory=lambda: LossConfig(points=1024))
-    pilots: bool = True
-    measure: MeasureConfig = field(default_factory=MeasureConfig)
-    lr: float = 4e-4
-    backbone_lr: float = 1.0
-    weight_decay: float = 0.05
-    warmup: int = 200
-    cooldown: float = 0.5
-    clip: float = 0.01
-    ema: float = 0.999
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    device: str = "auto"
-    workers: int = 1
-    checkpoint_minutes: float = 10
-    checkpoint_steps: int = 1000
-    measure_steps: int = 1000
-    init: str | None = None
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -128,20 +79,22 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
         `run_dir`; `checkpoint.export` makes a weight file of it.
 
     Raises:
-        InputError: an unknown preset or precision, or one that cannot be trained.
+        InputError: an unknown preset or one that cannot be trained, or device, precision or photos are not to be had.
         WeightsError: `init` or the checkpoint do not fit the preset.
+        OutputError: `run_dir` cannot be written.
         EsgError: the training diverged.
     """
     run_dir = Path(run_dir)
-    model = _model(config, new=not (run_dir / CHECKPOINT).exists())
     accelerator = _accelerator()
-    device = accelerator.device if accelerator else _device(config.device)
-    if config.precision == "fp16" and device.type == "cpu":
-        raise InputError("fp16 is for GPUs; use fp32 or bf16 on the CPU.")
+    device = accelerator.device if accelerator else training_device(config)
+    dtype = training_dtype(config, device)
+    model = _model(config, new=not (run_dir / CHECKPOINT).exists())
     rank = accelerator.process_index if accelerator else 0
+    if model.association is not None:
+        model.association.requires_grad_(config.batch_level)
     model.to(device).train()
     optimizer = torch.optim.AdamW(parameter_groups(model, config), lr=config.lr)
-    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     average = WeightAverage(model, config.ema)
     start = _resume(run_dir, config, model, average, optimizer, scaler)
     parallel = accelerator.prepare_model(model) if accelerator else model
@@ -152,11 +105,11 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
             save_checkpoint(run_dir, {"preset": config.preset, "step": step, "scaler": scaler.state_dict(), **parts})
 
     def predict(pixels: Tensor, frames: Tensor) -> Any:
-        with torch.autocast(device.type, _DTYPES[config.precision], enabled=config.precision != "fp32"):
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             return torch.func.functional_call(model, average.state, (pixels, frames))
 
-    log_file = _open_log(run_dir, config, start) if rank == 0 else None
     batches = Samples(config.samples, rank).batches(start, config.steps, config.workers)
+    log_file = _open_log(run_dir, config, start) if rank == 0 else None  # from here on something is written
     measured = config.measure_steps > 0 and _can_measure()
     saved = began = time.monotonic()
     skipped = 0
@@ -172,8 +125,8 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
             torch.manual_seed(_mixed(config.samples.seed, step, rank))
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, config) * group["scale"]
-            with torch.autocast(device.type, _DTYPES[config.precision], enabled=config.precision != "fp32"):
-                output = parallel(pixels, frames)
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                output = parallel(pixels, frames, batch_level=config.batch_level)
                 pilots = pilot_losses(model, output, labels, config.loss) if config.pilots else {}
             terms = {**cropformer_losses(output, labels, config.loss), **pilots}
             loss = torch.stack([*terms.values()]).sum()
@@ -238,8 +191,6 @@ def _model(config: TrainConfig, *, new: bool) -> CropFormer:
     """A model of the preset; a new run starts from the weights of `config.init`, if there are any."""
     if config.preset not in PRESETS:
         raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
-    if config.precision not in _DTYPES:
-        raise InputError(f"There is no precision {config.precision!r}; use one of {', '.join(_DTYPES)}.")
     if PRESETS[config.preset].config.classes != 1:
         raise InputError(f"{config.preset} has classes, and training knows none; use an entity model.")
     torch.manual_seed(config.samples.seed)
@@ -247,12 +198,6 @@ def _model(config: TrainConfig, *, new: bool) -> CropFormer:
     if new and config.init is not None:
         load_strict(model, read_state_dict(config.init)[0], config.init)
     return model
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 def _accelerator() -> Any:

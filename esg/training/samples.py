@@ -22,7 +22,7 @@ from ..data.augment import augment, copy_paste
 from ..data.bsds import BsdsPhotos
 from ..data.layout import SceneConfig
 from ..data.synth import HELD_OUT, make_scene
-from ..errors import EsgError, InputError
+from ..errors import EsgError
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,8 @@ class Samples(Dataset):
             rank: number of the device that asks; each sees other pictures, of the same size.
 
         Raises:
-            InputError: the sizes are not multiples of 32, or photos are asked for without a folder.
+            InputError: the folder of photos is not there, or holds none that are segmented.
         """
-        if not config.sizes or any(side < 32 or side % PADDING_MULTIPLE for size in config.sizes for side in size):
-            raise InputError(f"The training sizes {config.sizes} must be multiples of {PADDING_MULTIPLE} pixels.")
         self.config = config
         self.rank = rank
         self.photos = BsdsPhotos(Path(config.photos)) if config.photos and config.photo_share > 0 else None

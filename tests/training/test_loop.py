@@ -21,7 +21,8 @@ from esg.cropformer.model import CropFormer
 from esg.errors import EsgError, InputError, WeightsError
 from esg.training import loop
 from esg.training.checkpoint import CHECKPOINT, WeightAverage, export, load_checkpoint
-from esg.training.loop import TrainConfig, learning_rate, parameter_groups, train
+from esg.training.config import TrainConfig
+from esg.training.loop import learning_rate, parameter_groups, train
 from esg.training.losses import LossConfig
 from esg.training.measure import MeasureConfig
 from esg.training.plot import plot, read_log
@@ -70,6 +71,21 @@ def test_interrupted_run_ends_like_an_uninterrupted_one(run: TrainConfig, tmp_pa
     rows = read_log(parts)
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["loss"] for row in rows] == [row["loss"] for row in read_log(whole)]
+
+
+def test_a_run_without_the_batch_level_leaves_the_association_as_it_is(run: TrainConfig, tmp_path: Path) -> None:
+    image_level = dataclasses.replace(run, batch_level=False, steps=2)
+    train(dataclasses.replace(image_level, steps=1), tmp_path)
+    before = weights(tmp_path)
+    train(image_level, tmp_path)
+    after = weights(tmp_path)
+    changed = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
+    assert "association" not in changed
+    assert "backbone" in changed
+    assert "batch_ce" not in read_log(tmp_path)[-1]
+    train(dataclasses.replace(run, steps=3), tmp_path)  # and the batch level may come later
+    assert "batch_ce" in read_log(tmp_path)[-1]
+    assert not torch.equal(weights(tmp_path)["association.linear1.weight"], before["association.linear1.weight"])
 
 
 def test_killed_run_goes_on_from_its_last_checkpoint(run: TrainConfig, tmp_path: Path) -> None:
@@ -135,7 +151,7 @@ def test_export_is_half_precision_and_names_its_preset(run: TrainConfig, tmp_pat
             stored = file.get_tensor(name)
             assert stored.dtype == (torch.float16 if value.is_floating_point() else value.dtype)
             assert torch.allclose(stored.float(), value.float(), atol=1e-2, rtol=1e-2)
-    started = dataclasses.replace(run, steps=1, lr=0.0, init=str(out))
+    started = dataclasses.replace(run, steps=1, lr=1e-9, init=str(out))
     begun = weights(train(started, tmp_path / "next"))
     assert all(torch.allclose(begun[name].float(), average[name].float(), atol=1e-2, rtol=1e-2) for name in average)
 
@@ -204,9 +220,9 @@ def test_diverged_run_keeps_its_weights_and_says_what_to_do(
     healthy = loop.cropformer_losses
     broken = range(2, 1000)
 
-    def losses(*args: Any) -> dict[str, torch.Tensor]:
+    def losses(*args: Any, **options: Any) -> dict[str, torch.Tensor]:
         calls.append(1)
-        return {k: v * float("nan") if len(calls) in broken else v for k, v in healthy(*args).items()}
+        return {k: v * float("nan") if len(calls) in broken else v for k, v in healthy(*args, **options).items()}
 
     calls: list[int] = []
     monkeypatch.setattr(loop, "cropformer_losses", losses)
@@ -277,6 +293,25 @@ def test_large_seeds_and_runs_without_pycocotools(
     assert "No AP will be measured" in caplog.text
 
 
-def test_half_precision_is_refused_on_the_cpu(run: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="fp16 is for GPUs"):
-        train(dataclasses.replace(run, precision="fp16", device="cpu"), tmp_path)
+def test_what_is_refused_leaves_no_folder(run: TrainConfig, tmp_path: Path) -> None:
+    without_photos = dataclasses.replace(run.samples, photos=str(tmp_path / "none"))
+    for changes, words in (
+        ({"precision": "fp16"}, "fp16 is for GPUs"),
+        ({"device": "meta"}, "device 'meta' cannot be used"),
+        ({"samples": without_photos}, "There is no folder"),
+    ):
+        with pytest.raises(InputError, match=words):
+            train(dataclasses.replace(run, **changes), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "auto"])
+def test_a_gpu_trains_and_goes_on(run: TrainConfig, tmp_path: Path, precision: Any) -> None:
+    on_gpu = dataclasses.replace(run, device="cuda", precision=precision, steps=2)
+    train(on_gpu, tmp_path)
+    train(dataclasses.replace(on_gpu, steps=4), tmp_path)
+    rows = read_log(tmp_path)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert all(0 < row["loss"] < 1000 for row in rows)
+    assert all(value.isfinite().all() for value in weights(tmp_path, "ema").values())

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from esg.cropformer.views import PIXEL_MEAN, PIXEL_STD, view_boxes
-from esg.errors import ImageError, InputError
+from esg.errors import ImageError
 from esg.training.samples import SampleConfig, Samples, two_views
 
 SMALL = SampleConfig(batch=2, sizes=((64, 96), (96, 64)), detail=(1.0, 1.5), paste_share=0.5)
@@ -116,12 +116,6 @@ def test_normalised_pixels_have_zero_padding() -> None:
     assert not pixels[0, ..., width:].any()
     value = float(batch.pixels[0, 1, 2, 5, 6])
     assert float(pixels[0, 1, 2, 5, 6]) == pytest.approx((value - PIXEL_MEAN[2]) / PIXEL_STD[2], abs=1e-5)
-
-
-@pytest.mark.parametrize("sizes", [(), ((100, 96),), ((0, 32),)])
-def test_sizes_that_the_backbone_cannot_take_are_refused(sizes: tuple[tuple[int, int], ...]) -> None:
-    with pytest.raises(InputError, match="multiples of 32"):
-        Samples(SampleConfig(sizes=sizes))
 
 
 def test_closing_the_batches_ends_their_processes() -> None:

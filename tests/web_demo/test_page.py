@@ -5,9 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import signal
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from PIL import Image
 
 import web_demo
 from esg import EntityMap, EntitySegmenter, InputError, read_image
+from esg.cli import main
 from web_demo import page as page_module
 from web_demo.picture import picture_value
 from web_demo.saving import save
@@ -124,6 +128,29 @@ def test_any_model_given_can_be_chosen(tmp_path: Path) -> None:
     file.touch()
     assert page_module._choices(str(file))[0] == ("mine", str(file))
     assert "cropformer-hornet-large" in dict(page_module._choices("cropformer-hornet-large"))
+
+
+def test_one_line_says_where_the_page_is_and_ctrl_c_ends_it(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    reached = []
+
+    def visit_and_press_ctrl_c(_seconds: float) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+            reached.append(answer.status)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(page_module, "time", SimpleNamespace(sleep=visit_and_press_ctrl_c))
+    assert main(["demo", "--port", str(port), "--model", str(tiny_model), "--device", "cpu", "--no-browser"]) == 0
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err == f"The page is at http://127.0.0.1:{port}/ until Ctrl-C ends it.\n"
+    assert reached == [200]
+    with socket.socket() as free:  # it is no longer served
+        assert free.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_a_taken_port_is_one_sentence(tiny_model: Path) -> None:

@@ -1,0 +1,36 @@
+"""Devices and precisions by name: what cannot compute is refused in one sentence."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from esg.device import choose_device, choose_dtype
+from esg.errors import InputError
+
+
+@pytest.mark.parametrize("name", ["cuda:77", "tpu9", "meta", "meta:0", ""])
+def test_a_device_that_cannot_compute_here(name: str) -> None:
+    with pytest.raises(InputError, match=rf"^The device '{name}' cannot be used here \(.+\); use auto or cpu\.$"):
+        choose_device(name)
+
+
+def test_auto_is_the_fastest_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("auto").type == "mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+
+
+def test_precisions() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert choose_dtype("fp32", cpu) == torch.float32
+    assert choose_dtype("bf16", cpu) == torch.bfloat16
+    assert choose_dtype("fp16", cuda) == torch.float16
+    with pytest.raises(InputError, match="fp16 is for GPUs"):
+        choose_dtype("fp16", cpu)
+    with pytest.raises(InputError, match="no precision 'fp8'; use one of fp32, bf16, fp16"):
+        choose_dtype("fp8", cuda)

@@ -1,0 +1,116 @@
+"""Settings of a run: nonsense is refused in one sentence, and "auto" is what suits the machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
+
+import pytest
+import torch
+
+from esg.errors import InputError
+from esg.training import config as config_module
+from esg.training.config import TrainConfig, training_device, training_dtype
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 1)
+
+
+def with_setting(config: Any, name: str, value: Any) -> Any:
+    """`config` with one setting changed, which may be one of a dataclass in it, as in `loss.points`."""
+    first, _, rest = name.partition(".")
+    return dataclasses.replace(config, **{first: with_setting(getattr(config, first), rest, value) if rest else value})
+
+
+def numbers(config: Any, prefix: str = "") -> Iterator[str]:
+    """The names of all settings that hold numbers."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from numbers(value, f"{prefix}{field.name}.")
+        elif isinstance(value, (int, float, tuple)) and not isinstance(value, bool):
+            yield prefix + field.name
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "below", "allowed"),
+    [
+        ("steps", 1, 0, "at least 1"),
+        ("samples.batch", 1, 0, "at least 1"),
+        ("samples.seed", 0, -1, "at least 0"),
+        ("samples.scenes.noise", 0, -0.1, "at least 0"),
+        ("loss.ce", 0, -1, "at least 0"),
+        ("loss.points", 1, 0, "at least 1"),
+        ("loss.oversample", 1, 0.9, "at least 1"),
+        ("measure.scenes", 1, 0, "at least 1"),
+        ("measure.short", 32, 31, "at least 32"),
+        ("lr", 1e-9, 0, "above 0"),
+        ("lr", 1e9, float("inf"), "above 0"),
+        ("clip", 1e-9, 0, "above 0"),
+        ("warmup", 0, -1, "at least 0"),
+        ("workers", 0, -1, "at least 0"),
+        ("checkpoint_steps", 1, 0, "at least 1"),
+        ("measure_steps", 0, -1, "at least 0"),
+        ("cooldown", 0, -0.1, "from 0 to 1"),
+        ("cooldown", 1, 1.1, "from 0 to 1"),
+        ("loss.uncertain", 1, 1.1, "from 0 to 1"),
+        ("samples.photo_share", 1, 1.1, "from 0 to 1"),
+        ("samples.scenes.thin", 0, -0.1, "from 0 to 1"),
+        ("ema", 0, -0.1, "at least 0 and below 1"),
+        ("ema", 0.9999, 1, "at least 0 and below 1"),
+        ("samples.crop_ratio", 0.01, 0, "above 0 and below 1"),
+        ("samples.crop_ratio", 0.99, 1, "above 0 and below 1"),
+        ("samples.detail", (0.5, 0.5), (0, 1), "two numbers above 0, the smaller one first"),
+        ("samples.detail", (1, 2), (2, 1), "two numbers above 0, the smaller one first"),
+        ("samples.detail", (1, 2), (1,), "two numbers above 0, the smaller one first"),
+        ("samples.scenes.things", (1, 1), (5, 3), "two numbers above 0, the smaller one first"),
+        ("samples.sizes", ((32, 64),), ((100, 96),), "heights and widths that are multiples of 32"),
+        ("samples.sizes", ((32, 64),), ((0, 32),), "heights and widths that are multiples of 32"),
+        ("samples.sizes", ((32, 64),), ((32,),), "heights and widths that are multiples of 32"),
+        ("samples.sizes", ((32, 64),), (), "heights and widths that are multiples of 32"),
+        ("measure.fusions", ("bo",), ("best",), "one or more of io, bo, bc, boc"),
+        ("measure.fusions", ("bo",), (), "one or more of io, bo, bc, boc"),
+        ("precision", "fp16", "fp8", "one of auto, fp32, bf16, fp16"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_one_sentence(name: str, least: Any, below: Any, allowed: str) -> None:
+    with_setting(TrainConfig(), name, least)  # the last good value
+    with pytest.raises(InputError) as caught:
+        with_setting(TrainConfig(), name, below)
+    assert str(caught.value).startswith(f"The setting {name} is {below!r}, but must be {allowed}")
+
+
+def test_every_number_has_a_range_that_leaves_out_nan() -> None:
+    ranges = config_module._ALLOWED
+    assert set(numbers(TrainConfig())) == ranges.keys() - {"precision"}
+    for name, (fits, _) in ranges.items():
+        if isinstance(attrgetter(name)(TrainConfig()), (int, float)):
+            assert not fits(float("nan")), name
+
+
+def test_auto_is_bf16_where_the_device_is_made_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def capability(device: torch.device) -> tuple[int, int]:
+        asked.append(device)
+        return (9, 0) if len(asked) == 1 else (7, 5)
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", capability)
+    assert TrainConfig().precision == "auto"
+    assert training_dtype(TrainConfig(), CUDA) == torch.bfloat16
+    assert training_dtype(TrainConfig(), CUDA) == torch.float32  # an older one, which only imitates bf16
+    assert asked == [CUDA, CUDA]
+    assert training_dtype(TrainConfig(), CPU) == training_dtype(TrainConfig(), torch.device("mps")) == torch.float32
+    assert training_dtype(TrainConfig(precision="bf16"), CPU) == torch.bfloat16
+    with pytest.raises(InputError, match="fp16 is for GPUs"):
+        training_dtype(TrainConfig(precision="fp16"), CPU)
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert training_device(TrainConfig()) == training_device(TrainConfig(device="cpu")) == CPU
+    with pytest.raises(InputError, match="The device 'meta' cannot be used here"):
+        training_device(TrainConfig(device="meta"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert training_device(TrainConfig()).type == "cuda"
