@@ -316,15 +316,19 @@ def test_a_bad_file_is_one_sentence(tab: Any, tmp_path: Path, name: str, content
     assert tab.locator(".esg").get_attribute("data-state") == "empty"
 
 
-def test_a_dropped_file_goes_the_way_of_the_button(tab: Any) -> None:
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_dropped_or_pasted_file_goes_the_way_of_the_button(tab: Any, way: str) -> None:
     photo = (EXAMPLES / "rocket.jpg").read_bytes()
     tab.locator(".esg").evaluate(
-        """(root, bytes) => {
+        """(root, [bytes, way]) => {
             const files = new DataTransfer();
             files.items.add(new File([new Uint8Array(bytes)], "rocket.jpg", { type: "image/jpeg" }));
-            root.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true }));
+            const options = { bubbles: true, cancelable: true };
+            root.dispatchEvent(way === "drop"
+                ? new DragEvent("drop", { dataTransfer: files, ...options })
+                : new ClipboardEvent("paste", { clipboardData: files, ...options }));
         }""",
-        list(photo),
+        [list(photo), way],
     )
     tab.wait_for_selector(".esg[data-state=ready]")
     assert tab.locator(".esg-photo").evaluate("photo => [photo.naturalWidth, photo.naturalHeight]") == [640, 427]
