@@ -53,7 +53,7 @@ def add(commands: Any) -> None:
         help="sizes of the views in pixels, multiples of 32, one of which is drawn for a step "
         "[192x192,192x288,288x192,256x256]",
     )
-    command.add_argument("--lr", type=positive, metavar="RATE", help="peak learning rate [0.0004]")
+    command.add_argument("--lr", type=positive, metavar="RATE", help="peak learning rate [0.0002]")
     command.add_argument("--seed", type=whole(0), metavar="N", help="of everything that is drawn [0]")
     command.add_argument("--init", metavar="FILE", help="weights of the same preset to start from [random]")
     command.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 ... [auto: CUDA if there is one]")

@@ -23,7 +23,7 @@ class Output:
         levels: context features (B, T, C, h, w) at strides 32, 16 and 8.
         features: (B, T, C, h, w), mask features P₂ at stride 4.
         image: predictions U_i of every view by itself, groups of one view: logits (B·T, Q, K + 1).
-        batch: predictions U_b over all views together: logits (B, Q, K + 1); empty without an association.
+        batch: predictions U_b over all views together: logits (B, Q, K + 1); empty if it was left out.
         anchors: what the anchors of every view predict, logits (B·T, A, K + 1); None for a model without anchors.
     """
 
@@ -84,7 +84,7 @@ class CropFormer(nn.Module):
                 widths and heights of the photo (`ViewGeometry.frames`); read only by models with `whereabouts`.
             batch_level: False leaves out association and batch level.
             views_at_once: how many of the B·T views go through backbone, pixel decoder and image level together;
-                fewer need less memory, the results are the same. None: all.
+                fewer need less memory. The results are the same up to rounding. None: all.
             progress: called with (views done, B·T).
         """
         batch, views = pixels.shape[:2]

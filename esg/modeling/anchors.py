@@ -49,9 +49,10 @@ def choose(masks: Tensor, count: int) -> Tensor:
     Returns:
         Their indices (B, count) int64, the most typical first.
     """
-    inside = masks.float()
+    with torch.autocast(masks.device.type, enabled=False):  # half precision cannot count
+        inside = masks.float()
+        overlap = inside @ inside.mT
     areas = inside.sum(-1)
-    overlap = inside @ inside.mT
     iou = overlap / (areas[:, :, None] + areas[:, None] - overlap).clamp(min=1)  # (B, A, A)
     popularity = iou.sum(-1).sqrt()
     distinct = torch.ones_like(popularity)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .anchors import Anchors, choose
 from .attention import MultiheadAttention
 from .position import pixel_positions, view_positions
@@ -97,6 +98,8 @@ class MaskDecoder(nn.Module):
         anchors: int | None = None,
     ) -> None:
         super().__init__()
+        if anchors is not None and anchors**2 < queries:
+            raise InputError(f"{queries} queries cannot be chosen from {anchors}x{anchors} anchors.")
         self.query_features = nn.Parameter(torch.randn(queries, width))
         self.query_positions = nn.Parameter(torch.randn(queries if anchors is None else anchors**2, width))
         self.anchors = None if anchors is None else Anchors(width, anchors)
@@ -131,7 +134,7 @@ class MaskDecoder(nn.Module):
         content = self.anchors(levels[-1][:, 0])  # (B, A, C)
         prediction = self.head(content)
         guide = _shrink(mask_features, levels[-1].shape[3:])
-        chosen = choose(prediction.embeddings.detach() @ guide > 0, learned.shape[1])  # (B, Q)
+        chosen = choose(prediction.embeddings.detach() @ guide >= 0, learned.shape[1])  # (B, Q)
         chosen = chosen[..., None].expand(-1, -1, content.shape[2])
         # A learned query stands for a rank in the choice: the first ones are hardly ever somebody else's double.
         positions = self.query_positions.expand(batch, -1, -1).gather(1, chosen)

@@ -19,6 +19,8 @@ from .losses import LossConfig
 from .measure import MeasureConfig
 from .samples import SampleConfig
 
+SMALL_MODEL = LossConfig(ce=5, points=512, uncertain=0.5, balanced=0.4, smallest=12)
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -28,7 +30,9 @@ class TrainConfig:
         preset: a name in `PRESETS`.
         steps: length of the run; a finished run goes on when it is called with more.
         samples: what the model learns from.
-        loss: weights and point sampling; small views need fewer points than the authors take.
+        loss: weights and point sampling. The defaults suit a small model that learns from scratch on small views: which
+            query answers for an entity is learned late, so its term weighs more, and points go to small entities too.
+            `LossConfig()` has the authors' values, for models of their size.
         batch_level: whether the batch level and the association are trained too. A new model learns sooner and bears a
             higher rate without; what the image level has learned serves the batch level, which shares its decoder.
         pilots: whether piloted queries help (see `pilots`).
@@ -55,11 +59,11 @@ class TrainConfig:
     preset: str = "cropformer-nano"
     steps: int = 20_000
     samples: SampleConfig = field(default_factory=SampleConfig)
-    loss: LossConfig = field(default_factory=lambda: LossConfig(points=1024))
+    loss: LossConfig = SMALL_MODEL
     batch_level: bool = True
     pilots: bool = True
     measure: MeasureConfig = field(default_factory=MeasureConfig)
-    lr: float = 4e-4
+    lr: float = 2e-4
     backbone_lr: float = 1.0
     weight_decay: float = 0.05
     warmup: int = 200

@@ -53,15 +53,24 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """AdamW's parameter groups: with and without weight decay, the backbone at its own rate (`scale`)."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    """AdamW's parameter groups: with and without weight decay, the backbone at its own rate (`scale`).
+
+    They are the same four whatever the settings, so that a run can go on with others.
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         plain = parameter.ndim < 2 or name.rpartition(".")[2] in {
             "bias_table", "level_embed", "query_features", "query_positions",
         }  # fmt: skip
-        scale = config.backbone_lr if name.startswith("backbone.") else 1.0
-        groups.setdefault((scale, 0.0 if plain else config.weight_decay), []).append(parameter)
-    return [{"params": group, "weight_decay": decay, "scale": scale} for (scale, decay), group in groups.items()]
+        groups.setdefault((name.startswith("backbone."), plain), []).append(parameter)
+    return [
+        {
+            "params": group,
+            "weight_decay": 0.0 if plain else config.weight_decay,
+            "scale": config.backbone_lr if backbone else 1.0,
+        }
+        for (backbone, plain), group in groups.items()
+    ]
 
 
 def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None = None) -> Path:
@@ -106,7 +115,9 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
 
     def predict(pixels: Tensor, frames: Tensor) -> Any:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            return torch.func.functional_call(model, average.state, (pixels, frames))
+            return torch.func.functional_call(
+                model, average.state, (pixels, frames), {"batch_level": config.batch_level}
+            )
 
     batches = Samples(config.samples, rank).batches(start, config.steps, config.workers)
     log_file = _open_log(run_dir, config, start) if rank == 0 else None  # from here on something is written
@@ -234,7 +245,8 @@ def _resume(
         group.update({key: fresh[key] for key in ("weight_decay", "scale")})  # the settings may have changed
     for name, value in state["ema"].items():
         average.state[name].copy_(value)
-    scaler.load_state_dict(state["scaler"])
+    if state["scaler"]:  # empty if that run had another precision
+        scaler.load_state_dict(state["scaler"])
     log.info("Going on after step %d of %s.", state["step"], run_dir)
     return int(state["step"])
 

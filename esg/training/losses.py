@@ -28,34 +28,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights and point sampling; the values are the authors'.
+    """Weights and point sampling; the values are the authors' for what they have, which is all but the last four.
 
     Attributes:
         ce: weight of the entityness cross-entropy, in the loss and in the matching.
         bce: weight of the masks' binary cross-entropy.
         dice: weight of the masks' dice loss.
         no_entity: class weight of "no entity" in the cross-entropy.
-        rank: what the last of the queries costs more than the first in the matching, where queries are ranked.
         points: points a group on which the matching and the mask losses are computed.
-        anchors: anchors a view on which their mask losses are computed, for models that have some.
         oversample: candidates drawn for each point of the mask loss.
+        uncertain: share of the points taken where the mask is least certain; the others are uniform.
         smallest: entities of fewer pixels in the views of a group are no targets of it; at stride 4 they are unseen.
         balanced: share of the points that are drawn entity by entity, so that small ones get as many as large ones; the
             others are drawn anywhere.
-        uncertain: share of the points taken where the mask is least certain; the others are uniform.
+        rank: what the last of the queries costs more than the first in the matching, where queries are ranked.
+        anchors: anchors a view on which their mask losses are computed, for models that have some.
     """
 
     ce: float = 2.0
     bce: float = 5.0
     dice: float = 5.0
     no_entity: float = 0.1
-    rank: float = 3.0
     points: int = 12544
-    anchors: int = 100
     oversample: float = 3.0
     uncertain: float = 0.75
-    balanced: float = 0.0
     smallest: int = 1
+    balanced: float = 0.0
+    rank: float = 1.0
+    anchors: int = 100
 
 
 def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:
@@ -67,7 +67,7 @@ def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dic
 
     Returns:
         Scalars `image_ce`, `image_bce`, `image_dice`, `batch_ce`, `batch_bce`, `batch_dice`; those of the batch level
-        only for a model with view association. For a model with anchors also `anchor_bce` and `anchor_dice`: every
+        only where there is one. For a model with anchors also `anchor_bce` and `anchor_dice`: every
         anchor has to give the entity under it, however many anchors share it.
     """
     features = output.features.float()  # (B, T, C, h, w)
@@ -131,7 +131,7 @@ def level_losses(
         with torch.no_grad():
             costs = matching_costs(
                 logits.softmax(-1)[..., 0],
-                (embeddings @ sampled[..., : config.points]).float(),
+                _masks(embeddings, sampled[..., : config.points]),
                 inside[..., : config.points],
                 ce=config.ce,
                 bce=config.bce,
@@ -145,11 +145,11 @@ def level_losses(
         entities = (answers[:, :, None] == ids[:, None]) & (ids > 0)[:, None]  # (G, Q, N)
         asked = entities.any(-1).expand(len(heads), -1, -1)  # (D, G, Q)
         queries = torch.arange(asked.shape[2], device=asked.device).expand(asked.shape)
-        truth = entities.float() @ inside  # (G, Q, S): the row of the entity
+        truth = torch.einsum("gqn,gns->gqs", entities.float(), inside).float()  # the row of the entity
         count = asked[0].sum()
     count = mean_over_devices(count.float()).clamp(min=1)
 
-    mask = (_at(embeddings, queries) @ sampled).float()  # (D, G, M, S)
+    mask = _masks(_at(embeddings, queries), sampled)  # (D, G, M, S)
     truth = truth.expand_as(mask)
     hard = mask.detach()[..., :candidates].abs().topk(hardest, largest=False, sorted=False).indices
     mask, truth = (torch.cat([x.gather(3, hard), x[..., candidates:]], 3) for x in (mask, truth))  # (D, G, M, P)
@@ -163,6 +163,11 @@ def level_losses(
     pairs = zip(logits.flatten(1, 2), classes.flatten(1), strict=True)
     ce = torch.stack([F.cross_entropy(head, target, weight) for head, target in pairs]).sum()
     return {"ce": config.ce * ce, "bce": config.bce * bce, "dice": config.dice * dice}
+
+
+def _masks(embeddings: Tensor, sampled: Tensor) -> Tensor:
+    """(D, G, M, C) with (G, C, S) → (D, G, M, S) float32; broadcasting would copy the features for every head."""
+    return torch.einsum("dgmc,gcs->dgms", embeddings, sampled).float()
 
 
 def _at(embeddings: Tensor, queries: Tensor) -> Tensor:

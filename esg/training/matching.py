@@ -15,20 +15,25 @@ def matching_costs(
     """The cost of giving an entity to a query: a weighted sum of the terms of the loss, on sampled points.
 
     Args:
-        entityness: (…, Q) probability that a query is an entity.
-        logits: (…, Q, P) mask logits at P points.
-        targets: (…, N, P) float, 1 where a point lies in the entity.
+        entityness: (D, G, Q) probability that a query is an entity, for each of D prediction heads and G groups.
+        logits: (D, G, Q, P) mask logits at P points of each group.
+        targets: (G, N, P) float, 1 where a point lies in the entity.
 
     Returns:
-        (…, Q, N) costs, over all leading dimensions, broadcast.
+        (D, G, Q, N) costs.
     """
     # Binary cross-entropy is softplus(x) - x·t, so all pairs cost one matrix product.
-    inside = logits @ targets.mT  # (…, Q, N)
+    inside = _overlap(logits, targets)  # (D, G, Q, N)
     mask = (F.softplus(logits).sum(-1, keepdim=True) - inside) / logits.shape[-1]
     probability = logits.sigmoid()
-    overlap = 2 * (probability @ targets.mT) + 1
-    union = probability.sum(-1, keepdim=True) + targets.sum(-1).unsqueeze(-2) + 1
+    overlap = 2 * _overlap(probability, targets) + 1
+    union = probability.sum(-1, keepdim=True) + targets.sum(-1)[:, None] + 1
     return bce * mask + dice * (1 - overlap / union) - ce * entityness[..., None]
+
+
+def _overlap(values: Tensor, targets: Tensor) -> Tensor:
+    """(D, G, Q, P) with (G, N, P) → (D, G, Q, N); a broadcast product would copy the targets for every head."""
+    return torch.einsum("dgqp,gnp->dgqn", values, targets)
 
 
 def assign(costs: Tensor, counts: Tensor) -> Tensor:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
+from esg.errors import InputError
 from esg.modeling.mask_decoder import MaskDecoder, Prediction, Queries, _attention_mask, _shrink
 
 
@@ -65,6 +67,11 @@ def test_chosen_queries_start_from_the_features_under_their_anchors() -> None:
         assert equal.sum(0).max() == 1  # no anchor twice
         chosen = equal.float().argmax(1)
         torch.testing.assert_close(queries.positions[picture], decoder.query_positions[chosen])
+
+
+def test_there_are_no_more_queries_than_anchors() -> None:
+    with pytest.raises(InputError, match="17 queries cannot be chosen from 4x4 anchors"):
+        MaskDecoder(32, heads=4, ffn=32, layers=3, queries=17, classes=1, levels=3, anchors=4)
 
 
 def test_learned_queries_are_the_same_for_every_picture() -> None:

@@ -88,6 +88,12 @@ def test_a_run_without_the_batch_level_leaves_the_association_as_it_is(run: Trai
     assert not torch.equal(weights(tmp_path)["association.linear1.weight"], before["association.linear1.weight"])
 
 
+def test_a_run_may_go_on_with_other_rates(run: TrainConfig, tmp_path: Path) -> None:
+    train(dataclasses.replace(run, steps=1), tmp_path)
+    train(dataclasses.replace(run, steps=2, backbone_lr=0.1, weight_decay=0.0), tmp_path)
+    assert [row["step"] for row in read_log(tmp_path)] == [1, 2]
+
+
 def test_killed_run_goes_on_from_its_last_checkpoint(run: TrainConfig, tmp_path: Path) -> None:
     class Killed(Exception):
         pass
