@@ -28,6 +28,7 @@ from ..cropformer.config import PRESETS
 from ..cropformer.model import CropFormer
 from ..errors import EsgError, InputError, WeightsError
 from ..files import write_atomically
+from ..modeling.attention import set_attention
 from ..statedict import read_state_dict
 from .checkpoint import CHECKPOINT, WeightAverage, load_checkpoint, save_checkpoint
 from .config import TrainConfig, training_device, training_dtype
@@ -206,6 +207,7 @@ def _model(config: TrainConfig, *, new: bool) -> CropFormer:
         raise InputError(f"{config.preset} has classes, and training knows none; use an entity model.")
     torch.manual_seed(config.samples.seed)
     model = CropFormer(PRESETS[config.preset].config)
+    set_attention(model, config.attention)
     if new and config.init is not None:
         load_strict(model, read_state_dict(config.init)[0], config.init)
     return model
