@@ -21,9 +21,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        if device.type == "meta":
-            raise RuntimeError("it computes nothing")
-        torch.empty(0, device=device)
+        torch.ones((), device=device).item()  # "meta" computes nothing, and says so here
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"The device {name!r} cannot be used here ({reason}); use auto or cpu.") from None

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 from esg import EntityMap, EntitySegmenter, __version__, read_image
 from esg.cli import main
+from esg.commands import demo
 from esg.commands.console import Console
 from esg.commands.train import read_config
 from esg.cropformer.config import PRESETS
@@ -508,7 +509,7 @@ def test_demo(esg: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_demo_where_the_page_is_not_installed(esg: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "web_demo", None)
+    monkeypatch.setattr(demo, "entry_points", lambda **_: ())
     result = esg("demo")
     assert result.status == 2
     assert 'pip install "esg[demo]"' in result.err[0]

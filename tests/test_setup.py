@@ -72,8 +72,6 @@ def test_unknown_name_is_an_attribute_error() -> None:
 def test_core_knows_no_face_and_imports_itself_relatively(root: Path) -> None:
     for file in sorted((root / "esg").rglob("*.py")):
         absolute = {name for level, name in imported(file) if level == 0}
-        if file == root / "esg" / "commands" / "demo.py":  # `esg demo` starts the page
-            absolute -= {"web_demo"}
         assert not absolute & (FACES | {"esg"}), file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import entry_points
 from typing import Any
 
 from ..errors import InputError
@@ -47,12 +48,11 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Serves the page until it is interrupted."""
-    try:
-        from web_demo import launch
-    except ModuleNotFoundError as error:
-        if error.name != "web_demo":
-            raise
-        raise InputError('The page is not installed; install it with: pip install "esg[demo]"') from None
+    # The core does not know its faces: the package that brings a page says so in its metadata.
+    pages = entry_points(group="esg.faces", name="page")
+    if not pages:
+        raise InputError('The page is not installed; install it with: pip install "esg[demo]"')
+    launch = next(iter(pages)).load()
     launch(
         host=args.host,
         port=args.port,
