@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 Shapes = list[tuple[int, int]]  # (height, width) of every level
 
@@ -91,24 +93,52 @@ def sample_rows(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
     )
     # Row of the table = ((picture · pixels + start of the level + y · width) + x) · heads + head.
     lengths = torch.tensor([h * w for h, w in shapes], dtype=torch.int32)
-    starts = (lengths.cumsum(0, dtype=torch.int32) - lengths)[:, None, None]
-    widths = torch.tensor([w for _, w in shapes], dtype=torch.int32)[:, None, None]
-    pictures = torch.arange(batch, dtype=torch.int32)[:, None, None, None, None, None] * pixels
-    head = torch.arange(heads, dtype=torch.int32)[:, None, None, None]
-    lines = (rows[0] * widths + starts + pictures) * heads + head  # (N, S, heads, levels, points, 2)
-    index = lines[..., :, None] + (columns[0] * heads)[..., None, :]  # (N, S, heads, levels, points, 2, 2)
-    weight = (weights[..., None] * rows[1])[..., :, None] * columns[1][..., None, :]
-    bags = batch * pixels * heads
-    out = F.embedding_bag(
-        index.view(bags, -1), table, per_sample_weights=weight.to(table.dtype).view(bags, -1), mode="sum"
-    )
+    starts = (lengths.cumsum(0, dtype=torch.int32) - lengths)[:, None]
+    widths = torch.tensor([w for _, w in shapes], dtype=torch.int32)[:, None]
+    pictures = torch.arange(batch, dtype=torch.int32)[:, None, None, None, None] * pixels
+    head = torch.arange(heads, dtype=torch.int32)[:, None, None]
+    lines = [((y * widths + starts + pictures) * heads + head, weights * share) for y, share in rows]
+    taps = [(line + x * heads, weight * share) for line, weight in lines for x, share in columns]
+    index, weight = (torch.stack(parts, dim=-1).view(batch * pixels * heads, -1) for parts in zip(*taps))
+    out = _WeightedRows.apply(table, index, weight.to(table.dtype))
     return out.view(value.shape)
 
 
-def _taps(position: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    """Linear interpolation along one axis → indices int32 and weights of two taps, (…, 2); 0 beyond the border."""
+def _taps(position: Tensor, size: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Linear interpolation along one axis → index (int32) and share of each of two taps; 0 beyond the border."""
     low = position.floor()
-    tap = torch.stack((low, low + 1), dim=-1)
-    kept = torch.minimum(tap.clamp(min=0), size[..., None] - 1)
-    weight = 1 - (position[..., None] - tap).abs()
-    return kept.int(), weight * (kept == tap)
+    beyond = position - low
+    taps = []
+    for tap, share in ((low, 1 - beyond), (low + 1, beyond)):
+        kept = torch.minimum(tap.clamp(min=0), size - 1)
+        taps.append((kept.int(), share * (kept == tap)))
+    return taps
+
+
+class _WeightedRows(torch.autograd.Function):
+    """Sums of weighted table rows: table (R, d), index and weights (bags, K) → (bags, d).
+
+    PyTorch's `embedding_bag` with a backward pass that is three times as fast: the gradient of the table is the sum of
+    weighted bags for every row, so it is one more `embedding_bag`, once the entries are sorted by their row.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(table, index, weights)
+        return F.embedding_bag(index, table, per_sample_weights=weights, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor]:
+        table, index, weights = ctx.saved_tensors
+        entries = index.flatten()
+        row, order = entries.sort()
+        ends = torch.searchsorted(row, torch.arange(len(table), dtype=row.dtype))
+        bags = order.div(index.shape[1], rounding_mode="floor")
+        sorted_weights = weights.flatten().index_select(0, order)
+        for_table = F.embedding_bag(bags, gradient, ends, per_sample_weights=sorted_weights, mode="sum")
+        with torch.enable_grad():  # of the weights alone PyTorch's own is fast
+            weights = weights.detach().requires_grad_()
+            bag = F.embedding_bag(index, table.detach(), per_sample_weights=weights, mode="sum")
+        (for_weights,) = torch.autograd.grad(bag, weights, gradient)
+        return for_table, None, for_weights

@@ -43,7 +43,7 @@ def test_samples_of_a_known_picture(sample: Callable[..., torch.Tensor], x: floa
     points=st.integers(1, 3),
     seed=st.integers(0, 1000),
 )
-def test_both_ways_of_sampling_agree(
+def test_both_ways_of_sampling_agree_and_have_the_same_gradients(
     shapes: list[tuple[int, int]], batch: int, heads: int, points: int, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -51,8 +51,12 @@ def test_both_ways_of_sampling_agree(
     value = torch.randn(batch, pixels, heads, 4, generator=generator, dtype=torch.float64)
     places = 4 * torch.randn(batch, pixels, heads, len(shapes), points, 2, generator=generator, dtype=torch.float64) + 2
     weights = torch.rand(batch, pixels, heads, len(shapes), points, generator=generator, dtype=torch.float64)
-    results = [sample(value, places, weights, shapes) for sample in SAMPLERS]
+    leaves = [leaf.requires_grad_() for leaf in (value, places, weights)]
+    results = [sample(*leaves, shapes) for sample in SAMPLERS]
     torch.testing.assert_close(*results)
+    gradients = [torch.autograd.grad(result.square().sum(), leaves) for result in results]
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("sample", SAMPLERS)
@@ -65,19 +69,6 @@ def test_places_keep_their_precision_beside_half_precision_values(sample: Callab
     exact = sample(value.bfloat16().float(), places, weights, shapes)
     error = (sample(value.bfloat16(), places, weights, shapes).float() - exact).square().mean().sqrt()
     assert error < 0.01 * exact.std()
-
-
-def test_both_ways_have_the_same_gradients() -> None:
-    torch.manual_seed(0)
-    shapes = [(3, 4), (2, 2)]
-    leaves = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in ((1, 16, 2, 4), (1, 16, 2, 2, 2))]
-    places = (2 * torch.randn(1, 16, 2, 2, 2, 2, dtype=torch.float64)).requires_grad_()
-    gradients = [
-        torch.autograd.grad(sample(leaves[0], places, leaves[1], shapes).square().sum(), [*leaves, places])
-        for sample in SAMPLERS
-    ]
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs)
 
 
 def test_at_the_start_every_head_looks_its_own_way() -> None:
