@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from .limits import MAX_PIXELS
 from .rle import Rle, encode_mask, size_of
 
 SCORES_FIELD = "esg:scores"  # PNG text field with the scores as a JSON list, so that a label PNG is complete
+_CROSSINGS_AT_ONCE = 1 << 20  # of the edges of a polygon and the rows of a picture
 
 
 def coco_dict(
@@ -52,33 +54,59 @@ def read_coco(
 ) -> tuple[list[Rle], list[float], tuple[int, int]]:
     """The masks as RLE, their scores, and height, width of one picture; see `EntityMap.from_coco`."""
     name = "The COCO dict" if isinstance(source, Mapping) else str(source)
-    content = source if isinstance(source, Mapping) else _load_json(Path(source))
-    try:
+    content = source if isinstance(source, Mapping) else load_json(Path(source))
+    if not isinstance(content, Mapping):
+        raise InputError(f'{name} is not in COCO\'s format: it must be a JSON object with "images" and "annotations".')
+    with one_sentence(name):
         image = _pick_image(content["images"], image_id, name)
         size = int(image["height"]), int(image["width"])
         mine = [one for one in content["annotations"] if one.get("image_id", image["id"]) == image["id"]]
-        masks = [_as_rle(one["segmentation"], *size) for one in mine]
-        scores = [float(one.get("score", 1.0)) for one in mine]
+    return *read_annotations(mine, size, name), size
+
+
+def read_annotations(
+    annotations: Iterable[Mapping[str, Any]], size: tuple[int, int], name: str
+) -> tuple[list[Rle], list[float]]:
+    """The masks of annotations as RLE, and their scores: "score", else SAM's "predicted_iou", else 1.
+
+    Args:
+        annotations: of one picture, as COCO has them: compressed or uncompressed RLE or polygons.
+        size: height, width of the picture.
+        name: what the annotations are from, for the sentence of an error.
+
+    Raises:
+        InputError: an annotation is malformed or its RLE has another size.
+    """
+    masks, scores = [], []
+    with one_sentence(name):
+        for one in annotations:
+            masks.append(_as_rle(one["segmentation"], *size))
+            scores.append(float(one.get("score", one.get("predicted_iou", 1.0))))
+    for mask in masks:
+        if size_of(mask) != size:
+            raise InputError(f"{name}: a mask has height, width {size_of(mask)}, but its picture has {size}.")
+    return masks, scores
+
+
+@contextmanager
+def one_sentence(name: str) -> Iterator[None]:
+    """What goes wrong where malformed COCO data is read becomes an InputError about `name`."""
+    try:
+        yield
     except KeyError as error:
         raise InputError(f'{name} is not in COCO\'s format: "{error.args[0]}" is missing.') from None
     except (AttributeError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} is not in COCO's format: {error}.") from None
-    for mask in masks:
-        if size_of(mask) != size:
-            raise InputError(f"{name}: a mask has height, width {size_of(mask)}, but its picture has {size}.")
-    return masks, scores, size
 
 
-def _load_json(path: Path) -> Mapping[str, Any]:
+def load_json(path: Path) -> Any:
+    """The content of a JSON file; InputError when it cannot be read or is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{path} is no JSON file.") from None
-    if not isinstance(content, dict):
-        raise InputError(f'{path} is not in COCO\'s format: it must be a JSON object with "images" and "annotations".')
-    return content
+        raise InputError(f"{path} is no JSON file, or not a whole one.") from None
 
 
 def _pick_image(images: list[dict[str, Any]], image_id: int | str | None, name: str) -> dict[str, Any]:
@@ -117,11 +145,15 @@ def _fill(points: np.ndarray, height: int, width: int) -> np.ndarray:
     (x0, y0), (x1, y1) = points.T, np.roll(points, -1, axis=0).T
     # Rows whose centre line an edge crosses, half open so that a shared corner counts once.
     first, last = (np.clip(np.ceil(f(y0, y1) - 0.5), 0, height).astype(int) for f in (np.minimum, np.maximum))
-    edge = np.repeat(np.arange(len(points)), last - first)
-    row = np.arange(len(edge)) - np.repeat(np.cumsum(last - first) - last, last - first)
-    x = x0[edge] + (row + 0.5 - y0[edge]) * ((x1 - x0)[edge] / (y1 - y0)[edge])
     crossings = np.zeros((height, width + 1), bool)
-    np.logical_xor.at(crossings, (row, np.clip(np.ceil(x - 0.5), 0, width).astype(int)), True)
+    total = np.cumsum(last - first)
+    groups = np.searchsorted(total, np.arange(_CROSSINGS_AT_ONCE, total[-1], _CROSSINGS_AT_ONCE))
+    for some in np.split(np.arange(len(points)), groups):
+        rows = (last - first)[some]
+        edge = np.repeat(some, rows)
+        row = np.arange(len(edge)) - np.repeat(np.cumsum(rows) - rows - first[some], rows)
+        x = x0[edge] + (row + 0.5 - y0[edge]) * ((x1 - x0)[edge] / (y1 - y0)[edge])
+        np.logical_xor.at(crossings, (row, np.clip(np.ceil(x - 0.5), 0, width).astype(int)), True)
     return np.logical_xor.accumulate(crossings, axis=1)[:, :width]
 
 

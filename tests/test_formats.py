@@ -143,6 +143,14 @@ def test_polygons_cover_the_pixels_whose_centre_is_inside(polygons: list[list[tu
     assert mask == encode_mask(expected)
 
 
+def test_polygons_with_many_crossings_are_filled_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    zigzag = [[value for x in range(12) for value in (x, (x % 2) * 9 + 0.3)] + [11, 12, 0, 12]]
+    image = {"images": [{"id": 1, "height": 12, "width": 12}]}
+    expected = read_coco({**image, "annotations": [{"segmentation": zigzag}]})
+    monkeypatch.setattr("esg.formats._CROSSINGS_AT_ONCE", 5)
+    assert read_coco({**image, "annotations": [{"segmentation": zigzag}]}) == expected
+
+
 def test_coco_file(tmp_path: Path) -> None:
     path = tmp_path / "photo.entities.json"
     small().save_coco(path, file_name="photo.jpg")

@@ -1,0 +1,94 @@
+"""Masks of one picture before they are laid over each other, and what all of them go through.
+
+The numbers of a mask are 0 and 1, 0 and 255, or 0 and 65535 in a 16 bit PNG. What lies between, as at the soft edges of
+an anti-aliased mask, is inside when it is above half.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..limits import MAX_PIXELS
+from ..rle import Rle, encode_mask
+
+MAX_MASKS = 65_535  # of a stack; as many as a label PNG can number
+
+
+class Stack(NamedTuple):
+    """Masks of one picture, which may overlap.
+
+    Attributes:
+        rles: N COCO RLEs of one size.
+        scores: one a mask, or None when the source has none.
+        size: height, width.
+    """
+
+    rles: list[Rle]
+    scores: list[float] | None
+    size: tuple[int, int]
+
+
+class LabelMap(NamedTuple):
+    """One number a pixel.
+
+    Attributes:
+        labels: (H, W) int32, 0 = none.
+        scores: entry k - 1 is that of label k; None when the source has none.
+    """
+
+    labels: np.ndarray
+    scores: list[float] | None
+
+
+def check_size(
+    found: tuple[int, int], wanted: tuple[int, int] | None, name: str | Path, max_pixels: int = MAX_PIXELS
+) -> None:
+    """InputError unless masks of the size `found` fit the photo, whose size is `wanted` if known (height, width)."""
+    height, width = found
+    if height < 1 or width < 1:
+        raise InputError(f"{name} holds masks without pixels ({width}x{height}).")
+    if wanted is not None and found != tuple(wanted):
+        raise InputError(
+            f"{name} holds masks of {width}x{height} pixels, but the photo has {wanted[1]}x{wanted[0]}; "
+            f"make them from this photo at its own size."
+        )
+    if width * height > max_pixels:
+        raise InputError(
+            f"{name} holds masks of {width}x{height} = {width * height:,} pixels, more than the limit of "
+            f"{max_pixels:,}; raise it with --max-pixels (max_pixels=) if you trust the file."
+        )
+
+
+def encode(values: np.ndarray, name: str) -> Rle:
+    """The RLE of what is above half in a mask.
+
+    Args:
+        values: (H, W) bool, whole numbers or floats: 0 to 1, 0 to 255 or 0 to 65535.
+        name: of the mask, for the sentence of an error.
+
+    Raises:
+        InputError: the values are no mask's: negative, not finite, beyond 65535, or up to a number that is not the
+            whole of any of these ranges, as in a label map.
+    """
+    inside = values
+    if values.dtype != bool:
+        low, high = float(values.min()), float(values.max())
+        scale = 1 if high <= 1 else 255 if high <= 255 else 65535
+        if not (low >= 0 and high <= scale):  # which is true of NaN, too
+            raise InputError(f"{name} holds values from {low:g} to {high:g}, but a mask's are 0 and 1 or 0 and 255.")
+        if scale > 1 and high <= scale / 2:
+            raise InputError(
+                f"{name} holds values up to {high:g}, but a mask's are 0 and 1 or 0 and 255; "
+                f"give a label map as a PNG or an array of shape (height, width)."
+            )
+        inside = values > scale / 2
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        return {"size": list(values.shape), "counts": [values.size]}
+    top, left = int(rows[0]), int(columns[0])
+    patch = inside[top : rows[-1] + 1, left : columns[-1] + 1]
+    return encode_mask(patch, corner=(left, top), size=inside.shape)

@@ -1,0 +1,213 @@
+"""numpy files: stacks, label maps, and what is refused before it costs memory."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from esg.errors import InputError
+from esg.masks.arrays import read_arrays
+from esg.masks.stack import LabelMap, Stack
+from esg.rle import decode_mask
+
+MASKS = np.array([[[1, 0, 0], [1, 1, 0]], [[0, 1, 1], [0, 0, 1]]], bool)  # 2 masks of 3 x 2 pixels
+
+
+def stack(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    found = read_arrays(path, size)
+    assert isinstance(found, Stack)
+    assert found.size == (2, 3)
+    return np.stack([decode_mask(mask) for mask in found.rles])
+
+
+def header(shape: tuple[int, ...], descr: str = "|b1", fortran: bool = False) -> bytes:
+    """The beginning of a .npy file."""
+    text = repr({"descr": descr, "fortran_order": fortran, "shape": shape}).encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        MASKS,
+        MASKS[:, None],
+        np.asfortranarray(MASKS),
+        np.asfortranarray(MASKS[:, None]),
+        MASKS.astype(">i2"),
+        MASKS.astype(np.uint8) * np.uint8(255),
+        MASKS.astype(np.float32) * 0.9,
+    ],
+)
+def test_stacks_in_any_layout(tmp_path: Path, array: np.ndarray) -> None:
+    np.save(tmp_path / "masks.npy", array)
+    assert np.array_equal(stack(tmp_path / "masks.npy", (2, 3)), MASKS)
+    np.savez_compressed(tmp_path / "masks.npz", array)
+    assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
+
+
+def test_label_maps(tmp_path: Path) -> None:
+    labels = np.array([[0, 300], [70000, 1]], ">u4")
+    for array in (labels, np.asfortranarray(labels)):
+        np.save(tmp_path / "labels.npy", array)
+        found = read_arrays(tmp_path / "labels.npy")
+        assert isinstance(found, LabelMap)
+        assert found.labels.dtype == np.int32
+        assert found.labels.tolist() == labels.tolist()
+        assert found.scores is None
+    np.save(tmp_path / "labels.npy", labels > 0)
+    assert read_arrays(tmp_path / "labels.npy")[0].tolist() == [[0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"masks": MASKS, "scores": [0.5, 0.9], "boxes": np.ones((2, 4)), "labels": [3, 4]},  # a detector's
+        {"masks": MASKS, "scores": [0.5, 0.9], "labels": np.zeros((2, 3), int), "other": MASKS},
+        {"masks": MASKS, "iou_predictions": [[0.5], [0.9]]},
+        {"sky": MASKS, "score": [0.5, 0.9], "boxes": np.ones((2, 4))},
+    ],
+)
+def test_names_in_a_npz(tmp_path: Path, arrays: dict) -> None:
+    np.savez(tmp_path / "masks.npz", **arrays)
+    assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
+    assert read_arrays(tmp_path / "masks.npz").scores == [0.5, 0.9]
+
+
+def test_labels_of_a_npz(tmp_path: Path) -> None:
+    np.savez(tmp_path / "labels.npz", labels=np.array([[2, 1]]), scores=[0.25, 0.5], image=np.zeros((1, 2, 3)))
+    found = read_arrays(tmp_path / "labels.npz")
+    assert isinstance(found, LabelMap)
+    assert (found.labels.tolist(), found.scores) == ([[2, 1]], [0.25, 0.5])
+
+
+def test_pickles_are_not_opened(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "ran",))
+
+    records = np.array([{"segmentation": MASKS[0]}, Bomb()], object)
+    np.save(tmp_path / "sam.npy", records, allow_pickle=True)
+    np.savez(tmp_path / "sam.npz", masks=records, scores=[1.0, 1.0])
+    for name in ("sam.npy", "sam.npz"):
+        with pytest.raises(InputError, match=r"holds Python objects \(a pickle\), which are not read"):
+            read_arrays(tmp_path / name)
+    np.savez(tmp_path / "sam.npz", masks=MASKS, notes=records)  # nor where nobody asks for them
+    assert np.array_equal(stack(tmp_path / "sam.npz"), MASKS)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros(5), r"has the shape \(5,\); masks have \(number of masks, height, width\)"),
+        (np.zeros((1, 2, 2, 3)), r"has the shape \(1, 2, 2, 3\)"),
+        (np.zeros((2, 3), np.float32), r"float32, but labels are whole numbers; save it with \.astype"),
+        (np.zeros((2, 2, 3), "U1"), "<U1, but masks are bool"),
+        (np.zeros((2, 2, 3), complex), "complex128, but masks are bool"),
+        (np.full((2, 3), -1), "labels from -1 to -1"),
+        (np.full((2, 3), 2**63, np.uint64), "labels from 9223372036854775808"),
+        (np.zeros((2, 0, 3), bool), "without pixels"),
+        (np.stack([MASKS[0], MASKS[0] * np.nan]), r"Mask 2 of .* from nan to nan"),
+    ],
+)
+def test_arrays_that_are_no_masks(tmp_path: Path, array: np.ndarray, words: str) -> None:
+    np.save(tmp_path / "masks.npy", array)
+    with pytest.raises(InputError, match=words):
+        read_arrays(tmp_path / "masks.npy")
+
+
+def test_masks_along_the_last_axis(tmp_path: Path) -> None:
+    np.save(tmp_path / "masks.npy", np.zeros((2, 3, 9), bool))
+    with pytest.raises(InputError, match=r"along the last axis; save it as array\.transpose\(2, 0, 1\)"):
+        read_arrays(tmp_path / "masks.npy", (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"a": MASKS, "b": MASKS}, r'no array called "masks" .* only a, b\.$'),
+        ({"scores": [1.0, 1.0]}, r"only scores\.$"),
+        ({"masks": MASKS, "scores": [1.0]}, "has 2 masks but 1 scores; give one score a mask"),
+        ({"masks": MASKS, "scores": np.ones((2, 2))}, r"The array scores of .* has the shape \(2, 2\)"),
+        ({"masks": MASKS, "scores": ["high", "low"]}, "scores are numbers"),
+    ],
+)
+def test_npz_that_cannot_be_understood(tmp_path: Path, arrays: dict, words: str) -> None:
+    np.savez(tmp_path / "masks.npz", **arrays)
+    with pytest.raises(InputError, match=words):
+        read_arrays(tmp_path / "masks.npz")
+
+
+def test_zip_files_of_other_kinds(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"")
+    with pytest.raises(InputError, match="holds no numpy arrays"):
+        read_arrays(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("masks.npy", b"no array")
+    with pytest.raises(InputError, match=r"is damaged or incomplete \(the header of an array is damaged\)"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("shape", [(2, -1, 3), (2, "x", 3), 7, (2, 3.5, 1)])
+def test_impossible_shapes(tmp_path: Path, shape: object) -> None:
+    (tmp_path / "masks.npy").write_bytes(header(shape) + bytes(100))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="is damaged or incomplete"):
+        read_arrays(tmp_path / "masks.npy")
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((10**9, 10, 10), "1,000,000,000 masks of 10x10 pixels, more than the limit of 65,535 masks"),
+        ((60_000, 10_000, 10_000), "20,000,000,000 pixels in all; save them as COCO JSON"),
+        ((1, 10**6, 10**6), "more than the limit of 200,000,000"),
+        ((10**6, 10**6), "more than the limit of 200,000,000"),
+        ((50, 8_000, 8_000), "it ends before the last of its numbers"),
+    ],
+)
+def test_what_a_header_promises_costs_no_memory(tmp_path: Path, shape: tuple[int, ...], words: str) -> None:
+    (tmp_path / "masks.npy").write_bytes(header(shape) + bytes(1000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=words):
+            read_arrays(tmp_path / "masks.npy")
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000  # one mask of 64 megapixels, not fifty
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_stack_in_fortran_order_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "masks.npy").write_bytes(header((100, 4_000, 4_000), fortran=True))
+    with pytest.raises(InputError, match="in Fortran order and too large"):
+        read_arrays(tmp_path / "masks.npy")
+
+
+def test_the_stack_is_never_in_memory(tmp_path: Path) -> None:
+    one = np.zeros((1000, 1000), bool)
+    one[300:600, 200:700] = True
+    data = io.BytesIO()
+    np.save(data, one)
+    with (
+        zipfile.ZipFile(tmp_path / "masks.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("masks.npy", "w") as file,
+    ):
+        file.write(header((40, 1000, 1000)))
+        for _ in range(40):
+            file.write(one.tobytes())
+    tracemalloc.start()
+    try:
+        found = read_arrays(tmp_path / "masks.npz")
+        assert tracemalloc.get_traced_memory()[1] < 15_000_000  # bytes; the stack has 40 million
+    finally:
+        tracemalloc.stop()
+    assert isinstance(found, Stack)
+    assert len(found.rles) == 40
+    assert np.array_equal(decode_mask(found.rles[39]), one)
