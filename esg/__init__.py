@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .draw import interior_point, overlay, palette
     from .entities import EntityMap
     from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
+    from .grounding import Grounding, Phrase
     from .images import read_image, write_image
     from .limits import MAX_PIXELS
     from .segmenter import EntitySegmenter
@@ -24,9 +25,11 @@ _HOME = {
     "EntityMap": ".entities",
     "EntitySegmenter": ".segmenter",
     "EsgError": ".errors",
+    "Grounding": ".grounding",
     "ImageError": ".errors",
     "InputError": ".errors",
     "OutputError": ".errors",
+    "Phrase": ".grounding",
     "WeightsError": ".errors",
     "interior_point": ".draw",
     "list_checkpoints": ".weights",
@@ -42,9 +45,11 @@ __all__ = [
     "EntityMap",
     "EntitySegmenter",
     "EsgError",
+    "Grounding",
     "ImageError",
     "InputError",
     "OutputError",
+    "Phrase",
     "WeightsError",
     "interior_point",
     "list_checkpoints",

@@ -1,0 +1,308 @@
+"""From a model's answer to nouns, from nouns to their places in the caption; and a rule of thumb for noun phrases.
+
+Nothing here raises, whatever the text: a model may answer in any shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .words import DETERMINERS, NUMBERS, POSTPOSITIONS, Span, Word, find_words, forms, is_plural, vocabulary
+
+# ----------------------------------------------------------------------------------------------------- answer to nouns
+
+_TOKEN = re.compile(r"<[ \t]?SEG[ \t]?>|\[SEG\]", re.IGNORECASE)
+_NONE = re.compile(r"\b(?:no|zero)\s(?:semantic\s)?nouns?\b", re.IGNORECASE)
+_PREAMBLE = re.compile(  # "There are two semantic nouns, including", "Nouns:"; the distance keeps the search linear
+    r"\bnouns?\b.{0,80}?(?:\bincluding\b:?|\bincludes?\b:?|\bsuch as\b|\bare\b:?|\bis\b:?|:(?=\s|$))"
+    r"|\bincluding\b:?|:(?=\s|$)",
+    re.IGNORECASE | re.DOTALL,
+)
+_BULLET = re.compile(r"\s*(?:\d{1,3}[.)]|[-*•·‣–—])\s+")
+_BEFORE = re.compile(
+    r"(?:[\s,;:.!?…、，。；：)\]]|[-*•·‣–—]\s|\d{1,3}[.)]\s)*(?:(?:and|&|as well as)\s+)?", re.IGNORECASE
+)
+_AFTER = " \t\r\n,;:.=-–—→、，。；："
+_QUOTES = ("''", '""', "``", "**", "__", "()", "[]", "{}", "“”", "‘’", "«»", "「」", "『』")
+
+
+def parse_answer(text: str) -> list[str]:
+    """The nouns of an answer in which every `<SEG>` is a token; see `parse_pieces`.
+
+    Where the caption may hold a literal `<SEG>`, which is data, split the answer at the token's id and use that.
+    """
+    return parse_pieces(_TOKEN.split(text))
+
+
+def parse_pieces(pieces: Sequence[str]) -> list[str]:
+    """The nouns of an answer that is given as the pieces of text before, between and after its `<SEG>` tokens.
+
+    Inverse of `prompts.answer_pieces`. The number that the answer names is not trusted; of lines before a token, such
+    as the earlier ones of a list, only the last one counts.
+
+    Returns:
+        One noun for every token, the text before it without what introduces, joins, numbers and quotes; "" where a
+        token has none. If there is no token at all, the things of the list that the text seems to be, maybe none.
+    """
+    if len(pieces) < 2:
+        return _listed("".join(pieces))
+    first = _without_preamble(pieces[0])
+    return [_noun(piece) for piece in (first, *pieces[1:-1])]
+
+
+def _without_preamble(text: str) -> str:
+    return _PREAMBLE.split(text.rstrip(_AFTER), maxsplit=1)[-1]
+
+
+def _noun(piece: str) -> str:
+    lines = piece.strip().splitlines()
+    noun = _BEFORE.sub("", lines[-1], count=1).rstrip(_AFTER) if lines else ""
+    while len(noun) > 2 and noun[0] + noun[-1] in _QUOTES:
+        noun = noun[1:-1].strip()
+    return noun
+
+
+def _listed(text: str) -> list[str]:
+    if _NONE.search(text):
+        return []
+    lines = text.splitlines()
+    things = [line for line in lines if _BULLET.match(line)]
+    if len(things) < 2:
+        body = _without_preamble(text).strip().strip("[]{}").rstrip(_AFTER)
+        things = re.split(r"[,;、，；\n]|\s\d{1,3}[.)]\s", body)
+        if not re.match(r"\s*and\s", things[-1], re.IGNORECASE):
+            things[-1:] = re.split(r"\s(?:and|&)\s", things[-1], flags=re.IGNORECASE)
+    return [noun for noun in map(_noun, things) if noun]
+
+
+# ----------------------------------------------------------------------------------------------------- nouns to places
+
+_NO_START = POSTPOSITIONS | DETERMINERS | vocabulary("of and or s t")  # a shortened noun does not start with these
+_SHORTENED = 4  # the rank from which only a part of the noun is found
+_LONGEST_PART = 8  # words
+
+
+class _Match(NamedTuple):
+    rank: int  # the lower, the better it reads as the noun does
+    words: int
+    start: int
+    end: int
+
+
+def align(nouns: Sequence[str], caption: str) -> list[Span | None]:
+    """Where each noun stands in the caption, in characters; None where nothing fits.
+
+    Only whole words are found, never "art" in "cart"; in scripts without spaces every character counts as a word.
+    Case, space and punctuation between words make no difference. Of what reads differently, the best is taken:
+    other accents or number ("dog", "dogs"), words written apart ("firetruck", "fire truck"), and at last a part of an
+    English noun with its head ("two dogs" or "dogs near the door" for "dogs").
+
+    Each noun takes a place that no other has and that is not part of a longer noun's, the first one after the noun
+    before it if there is one. Equal nouns have their places in ascending order. A noun that has no place of its own
+    left shares one, so spans overlap or are equal only then, and no noun that the caption holds is lost; who wants
+    every character once drops those.
+    """
+    text = _Caption(caption)
+    matches = {noun: text.find(noun) for noun in dict.fromkeys(nouns)}
+    longest = [0] * len(caption)  # how many words the longest noun has that could stand here
+    for found in matches.values():
+        best = min((match.rank for match in found), default=_SHORTENED)
+        for rank, count, start, end in found:
+            if rank == best < _SHORTENED:
+                longest[start:end] = [max(other, count) for other in longest[start:end]]
+    given: dict[str, Counter[Span]] = defaultdict(Counter)
+    taken = bytearray(len(caption))
+    own: Counter[Span] = Counter()  # what the noun in turn has already
+    cursor = 0
+
+    def cost(match: _Match) -> tuple[int, bool, bool, int, bool, int]:
+        rank, count, start, end = match
+        shared = (taken.find(1, start, end) >= 0) + own[start, end]
+        return shared, rank >= _SHORTENED, max(longest[start:end]) > count, rank, start < cursor, start
+
+    for noun in nouns:
+        own = given[noun]
+        if matches[noun]:
+            *_, start, end = min(matches[noun], key=cost)
+            taken[start:end] = b"\1" * (end - start)
+            cursor = end
+            own[start, end] += 1
+    ascending = {noun: iter(sorted(spans.elements())) for noun, spans in given.items()}
+    return [next(ascending[noun], None) for noun in nouns]
+
+
+class _Caption:
+    """A caption with an index of its words."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.words = find_words(text)
+        self.starts: dict[str, list[int]] = defaultdict(list)  # form of a word -> where in `words`
+        self.joined: dict[str, list[tuple[int, int]]] = defaultdict(list)  # words written as one -> the first and after
+        for k, word in enumerate(self.words):
+            for form in forms(word.key):
+                self.starts[form].append(k)
+            for stop in range(k + 1, min(k + 3, len(self.words)) + 1):
+                self.joined["".join(word.key for word in self.words[k:stop])].append((k, stop))
+
+    def find(self, noun: str) -> list[_Match]:
+        """All places that fit a noun."""
+        noun = noun.strip()
+        words = find_words(noun)
+        if not words:
+            return []
+        found = self._sequences(noun, words, 0)
+        for form in forms("".join(word.key for word in words)):
+            places = self.joined.get(form, [])
+            found += [self._match(3, k, stop) for k, stop in places if (stop - k == 1) != (len(words) == 1)]
+        found = [self._with_edges(match, noun[: words[0].start], noun[words[-1].end :]) for match in found]
+        for number, part in enumerate(_parts(words)):
+            found += self._sequences(noun, part, _SHORTENED + 3 * number)
+        return found
+
+    def _sequences(self, noun: str, words: list[Word], rank: int) -> list[_Match]:
+        """Where words like these of the noun follow each other, from `rank` on by what they have in common.
+
+        That is the letters and what stands between the words, the letters, or a form.
+        """
+        found = []
+        for k in sorted({k for form in forms(words[0].key) for k in self.starts.get(form, [])}):
+            here = self.words[k : k + len(words)]
+            pairs = [(a.key, b.key) for a, b in zip(here, words)]
+            if len(here) == len(words) and all(a == b or forms(a) & forms(b) for a, b in pairs):
+                different = any(a != b for a, b in pairs)
+                apart = _between(noun, words) != _between(self.text, here)
+                found.append(self._match(rank + (2 if different else apart), k, k + len(words)))
+        return found
+
+    def _match(self, rank: int, first: int, stop: int) -> _Match:
+        return _Match(rank, stop - first, self.words[first].start, self.words[stop - 1].end)
+
+    def _with_edges(self, match: _Match, before: str, after: str) -> _Match:
+        """A noun such as "<SEG>" or "C++" keeps the signs around its words where the caption has them too."""
+        rank, count, start, end = match
+        if before and self.text.endswith(before, 0, start):
+            start -= len(before)
+        if after and self.text.startswith(after, end):
+            end += len(after)
+        return _Match(rank, count, start, end)
+
+
+def _between(text: str, words: list[Word]) -> list[str]:
+    return [text[a.end : b.start].strip() for a, b in zip(words, words[1:])]
+
+
+def _parts(words: list[Word]) -> list[list[Word]]:
+    """Parts of an English noun that have its head: without what follows it, then with fewer words before it."""
+    if any(word.spaceless for word in words):
+        return []  # a cut would go through a word
+    stop = next((k for k, word in enumerate(words) if k and word.key in POSTPOSITIONS), len(words))
+    starts = range(max(0, stop - _LONGEST_PART), stop)
+    return [words[k:stop] for k in starts if words[k].key not in _NO_START and (k, stop) != (0, len(words))]
+
+
+# ----------------------------------------------------------------------------------------- noun phrases without a model
+
+_FUNCTION = POSTPOSITIONS | vocabulary(
+    "of and or but nor so if because although though also too very quite rather not just only even then there here "
+    "now together apart away back within per via due near close i you he she it we they me him us them himself "
+    "herself itself themselves someone something anyone anything everyone everything nothing nobody what how why "
+    "am be been do does did doing can could will would shall should may might must has having see seen shown made "
+    "held worn taken s t re ve ll d m don doesn didn isn aren wasn weren"
+)
+_STOPS = _FUNCTION | DETERMINERS
+_MODALS = vocabulary("can could will would shall should may might must")
+_ONE = vocabulary("a an this that another each every one")  # these say that a singular follows
+_ADJECTIVES = vocabulary(
+    "red green blue yellow orange purple pink brown black white grey gray golden silver beige light dark bright pale "
+    "deep big small large little tiny huge tall short long wide narrow thick thin high low old young new round square "
+    "flat open closed empty full clean dirty wet dry hot cold warm happy sad visible available able ready busy calm "
+    "beautiful pretty colorful colourful striped shaggy wooden plain left right top bottom upper lower same different "
+    "outdoor indoor sunny cloudy"
+)
+_QUALIFIERS = _ADJECTIVES | NUMBERS
+_PLACES = vocabulary(  # no thing by themselves: "on the left", "in the picture"
+    "left right front back middle center centre side sides top bottom end edge image picture photo photograph scene "
+    "view kind type variety way"
+)
+_VERBS = vocabulary(
+    "sit stand walk run hold wear ride eat look lie lean play jump fly swim sleep rest graze peer gaze stare smile "
+    "pose carry pull push hang grow cover surround contain feature depict show display cross pass enjoy chase "
+    "catch throw drink climb drive wait travel reach touch overlook appear seem suggest stretch rise fill sail"
+)
+_ING_NOUNS = vocabulary(
+    "building ceiling painting clothing railing wing ring string king swing morning evening lighting awning siding "
+    "thing wedding setting covering flooring paving stuffing dressing icing topping frosting crossing drawing"
+)
+_LY_NOUNS = vocabulary("fly butterfly dragonfly family belly lily jelly july italy bully ally")
+_GLUE = re.compile(r"[^\S\n]*|[-'’‐_]")
+
+
+def noun_phrases(caption: str) -> list[Span]:
+    """Where noun phrases might stand in an English caption, in characters, in order and without overlaps.
+
+    This is a rule of thumb without a model: runs of words between function words, punctuation and what looks like a
+    verb, with their adjectives and numbers and without articles ("two light brown cows"). It takes some verbs for
+    nouns and some nouns for verbs. In other languages it finds hardly more than what stands between punctuation.
+    """
+    words = find_words(caption)
+    spans: list[Span] = []
+    run: list[Word] = []
+    determiner = ""
+
+    def end_run() -> None:
+        keys = {word.key for word in run}
+        nothing = keys <= NUMBERS | _PLACES or (not determiner and keys <= _QUALIFIERS)
+        while len(run) > 1 and run[-1].key in ("left", "right"):
+            run.pop()  # the bar left of the ring
+        if run and not nothing:
+            spans.append((run[0].start, run[-1].end))
+        run.clear()
+
+    for k, word in enumerate(words):
+        gap = caption[words[k - 1].end : word.start] if k else ""
+        if run and gap in ("'", "’", "-"):
+            run.append(word)  # woman's, family-friendly
+            continue
+        if not _GLUE.fullmatch(gap):
+            end_run()
+            determiner = ""
+        after = caption[word.end : words[k + 1].start] if k + 1 < len(words) else "."
+        following = words[k + 1].key if _GLUE.fullmatch(after) else "."
+        if word.key in _STOPS:
+            end_run()
+            determiner = "" if word.key in _FUNCTION else word.key
+        elif _is_adverb(word.key) or _is_verb(word.key, run, determiner, following):
+            end_run()
+            determiner = ""
+        elif k and words[k - 1].key in _MODALS:
+            continue  # can interact
+        else:
+            run.append(word)
+    end_run()
+    return spans
+
+
+def _is_adverb(key: str) -> bool:
+    return key.endswith("ly") and len(key) > 4 and key not in _LY_NOUNS
+
+
+def _is_verb(key: str, run: list[Word], determiner: str, following: str) -> bool:
+    """Whether a word that follows this run and this determiner rather is a verb than part of the noun phrase."""
+    qualified = all(one.key in _QUALIFIERS for one in run)
+    if qualified and (determiner or run):
+        return False  # a flying bird, two parked cars
+    last = following == "." or following in _STOPS or _is_adverb(following)
+    if key.endswith("ing") and key not in _ING_NOUNS:
+        return last or bool({key[:-3], key[:-3] + "e", key[:-4]} & _VERBS)
+    if key.endswith("ed") and len(key) > 4 and not key.endswith("eed"):
+        return last
+    if key in _VERBS:
+        return not run or is_plural(run[-1].key)  # dogs play
+    singular = key.endswith("s") and not key.endswith(("ss", "us", "is"))
+    if singular and forms(key) & _VERBS:
+        return last and not (run and is_plural(run[-1].key))  # the baby looks
+    return singular and last and determiner in _ONE  # a cow peers

@@ -1,0 +1,121 @@
+"""The words of a text and where they stand, in any script, and what of English grammar the text side needs."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
+
+Span = tuple[int, int]  # start and end in characters, the end exclusive
+
+# Scripts that put no spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, kana, Han. Hangul does use them.
+_SPACELESS = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff]"
+)
+_JOINERS = "\u00ad\u200c\u200d"  # invisible within a word: soft hyphen, zero width non-joiner and joiner
+_ACCENTS = re.compile("[\u0300-\u036f]")
+
+
+def vocabulary(words: str) -> frozenset[str]:
+    """A set of words, given with spaces between them."""
+    return frozenset(words.split())
+
+
+_PLURALS = {
+    **{"people": "person", "men": "man", "women": "woman", "children": "child", "feet": "foot", "teeth": "tooth"},
+    **{"geese": "goose", "mice": "mouse", "oxen": "ox", "cacti": "cactus", "leaves": "leaf", "loaves": "loaf"},
+    **{"shelves": "shelf", "wolves": "wolf", "calves": "calf", "halves": "half", "scarves": "scarf", "hooves": "hoof"},
+    **{"knives": "knife", "wives": "wife", "lives": "life", "thieves": "thief", "elves": "elf"},
+}
+_NO_PLURALS = vocabulary("gas lens canvas christmas atlas always perhaps this his its s")
+
+DETERMINERS = vocabulary(
+    "a an the this that these those my your his her its our their some any no every each either neither both all "
+    "another other more most many much several few various numerous multiple different such whose which lots plenty"
+)
+NUMBERS = vocabulary(
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand dozen dozens"
+)
+# What follows one of these only describes the noun before it: "the dog near the door".
+POSTPOSITIONS = vocabulary(
+    "in on at by with without near beside besides behind before below beneath under underneath above over across "
+    "against along alongside among amongst amid around between beyond inside outside into onto out off down up upon "
+    "through throughout toward towards to from for as like next during after until than that which who whose while "
+    "where when is are was were has have had being"
+)
+
+
+class Word(NamedTuple):
+    """A word of a text: letters, digits and what combines with them; one character in a script without spaces.
+
+    Attributes:
+        key: the word without regard to case, width and composition of its characters.
+        start, end: where it stands, in characters.
+        spaceless: it is of a script without spaces, so that what stands for a word may have more characters.
+    """
+
+    key: str
+    start: int
+    end: int
+    spaceless: bool
+
+
+def find_words(text: str) -> list[Word]:
+    """The words of any string in their order. An emoji or another pictorial symbol is a word of its own."""
+    found: list[tuple[int, int, str]] = []  # start, end, kind
+    for place, character in enumerate(text):
+        joined = bool(found) and found[-1][1] == place
+        kind = _kind(character)
+        if joined and (kind == "mark" or kind == "letter" == found[-1][2]):
+            found[-1] = found[-1][0], place + 1, found[-1][2]
+        elif kind not in ("mark", "gap"):
+            found.append((place, place + 1, kind))
+    return [Word(_key(text[start:end]), start, end, kind == "spaceless") for start, end, kind in found]
+
+
+@lru_cache(maxsize=20_000)
+def forms(key: str) -> frozenset[str]:
+    """The key of a word without accents, and what it may be the English plural of; some of that are no words.
+
+    Two words that have a form in common are taken to differ in number or accents at most.
+    """
+    plain = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", key)))
+    found = {plain, _PLURALS.get(plain, plain)}
+    if plain.endswith("men") and len(plain) > 4:
+        found.add(plain[:-3] + "man")  # firemen
+    if plain.endswith("children"):
+        found.add(plain[:-3])  # grandchildren
+    if plain.endswith("s") and not plain.endswith("ss") and len(plain) > 2:
+        found.add(plain[:-1])
+        if plain.endswith("ies"):
+            found.add(plain[:-3] + "y")
+        if plain[:-2].endswith(("s", "x", "z", "ch", "sh", "o")) and plain.endswith("es"):
+            found.add(plain[:-2])
+    return frozenset(found)
+
+
+def is_plural(key: str) -> bool:
+    """Whether an English noun looks like a plural."""
+    if key in _NO_PLURALS or key.endswith(("ss", "us", "is")):
+        return False
+    return len(forms(key)) > 1
+
+
+@lru_cache(maxsize=4096)
+def _kind(character: str) -> str:
+    category = unicodedata.category(character)
+    if category.startswith("M") or character in _JOINERS:
+        return "mark"
+    if character.isalnum():
+        return "spaceless" if _SPACELESS.match(character) else "letter"
+    return "symbol" if category == "So" else "gap"
+
+
+def _key(word: str) -> str:
+    for joiner in _JOINERS:
+        word = word.replace(joiner, "")
+    # Folding can decompose a character, so the composition comes last and once before it.
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())
