@@ -1,0 +1,56 @@
+"""Referring expressions: phrases for one entity that take some looking to solve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .facts import Facts
+from .phrases import Stage, salient_first
+from .relations import Relations
+from .words import SAID
+
+
+def refer(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator) -> tuple[str, tuple[int, ...]] | None:
+    """An expression that only one entity can be meant by, and that entity's id.
+
+    Mostly its relation is needed: in "the green disc above the striped bar", there is one striped bar but several green
+    discs. Where there is no such expression, and sometimes where there is, the attributes are needed: in "the large red
+    disc" there are several discs, but no other that could be called large and red.
+
+    Args:
+        facts: Of all entities of a picture.
+        relations: (id, relation, id) triples about them.
+        rng: Source of chance.
+
+    Returns:
+        The expression in lower case and a tuple of one id, or None if the picture has no entities of which this can be
+        said.
+    """
+    stage = Stage(facts, relations)
+    order = salient_first(rng, [fact.area for fact in facts])
+    by_attributes, by_relation = _refer_by_attributes, _refer_by_relation
+    for way in (by_attributes, by_relation) if rng.random() < 0.25 else (by_relation, by_attributes):
+        for k in order:
+            if expression := way(stage, rng, k):
+                return expression, stage.ids(1 << k)
+    return None
+
+
+def _refer_by_relation(stage: Stage, rng: np.random.Generator, k: int) -> str | None:
+    anchors = stage.anchors[k]
+    for pick in rng.permutation(len(anchors)).tolist():
+        relation, b = anchors[pick]
+        for phrase, needed in stage.by_relation(k, relation, b, rng):
+            if needed and not phrase.plural and (anchor := stage.describe(b, rng)):
+                ways = SAID[relation][-1:] if phrase.place else SAID[relation]  # not "on the left left of"
+                return f"the {phrase.text} {ways[int(rng.integers(len(ways)))]} the {anchor.text}"
+    return None
+
+
+def _refer_by_attributes(stage: Stage, rng: np.random.Generator, k: int) -> str | None:
+    if stage.clear[stage.facts[k].noun].bit_count() < 2:
+        return None
+    phrase = stage.describe(k, rng)
+    return f"the {phrase.text}" if phrase else None
