@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,22 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         raise OutputError(f"{target} cannot be written: {_reason(error)}.") from error
 
 
+def check_place(path: str | Path) -> None:
+    """Tells before long work whether `write_atomically` could write `path`, and makes nothing, no folder either.
+
+    Raises:
+        OutputError: it could not.
+    """
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        nearest = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {_reason(error)}.") from error
+
+
 def _reason(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full; free some space or choose another folder"
@@ -41,4 +58,6 @@ def _reason(error: OSError) -> str:
         return "its folder may not be written to; choose another one"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "a file lies where its folder should be; choose another one"
+    if error.errno == errno.EISDIR:
+        return "a folder lies in its place; choose another name"
     return (error.strerror or str(error)).rstrip(".").lower()

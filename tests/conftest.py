@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -128,3 +131,60 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> str:
         config = CropFormerConfig.from_json(file.metadata()["config"])
     monkeypatch.setitem(PRESETS, "cropformer-test", Preset(config, size=64, max_size=96))
     return "cropformer-test"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the command line ended: its exit status, and the lines on stdout and stderr."""
+
+    status: object
+    out: list[str]
+    err: list[str]
+
+    def refused(self, *words: str) -> None:
+        """Nothing on stdout, one line on stderr with these words in this order, and exit status 2."""
+        assert (self.status, self.out) == (2, [])
+        (line,) = self.err
+        place = 0
+        for word in words:
+            assert word in line[place:]
+            place = line.index(word, place)
+
+
+@pytest.fixture
+def esg(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Runs the command line."""
+    from esg.cli import main
+
+    def run(*arguments: object) -> Ended:
+        capsys.readouterr()
+        try:
+            status: object = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            status = end.code
+        out, err = capsys.readouterr()
+        return Ended(status, out.splitlines(), err.splitlines())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def speaker() -> Any:
+    """Configuration and tokenizer of a GELLA that is small enough for tests and can write any text."""
+    from esg.gella import prompts
+    from esg.gella.config import DecoderConfig, GellaConfig, LanguageConfig, VisionConfig
+    from esg.gella.tokenizer import train_tokenizer
+
+    config = GellaConfig(
+        vision=VisionConfig(width=32, ffn=48, layers=2, heads=2, side=16, patch=4),
+        language=LanguageConfig(
+            vocabulary=300, width=32, ffn=40, layers=2, heads=2, context=1500, image_token=3, pad_token=0, seg_token=4
+        ),
+        decoder=DecoderConfig(
+            width=32, heads=2, queries=6, layers=1, ffn=32, encoder_layers=1, encoder_ffn=32, points=1, anchors=4
+        ),
+        encoder_scale=0.1,
+        colormap_side=64,
+        association=16,
+    )
+    return config, train_tokenizer([prompts.DESCRIBE, prompts.extract("A red disc.")], config.language)

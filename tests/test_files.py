@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from esg.errors import InputError, OutputError
-from esg.files import write_atomically
+from esg.files import check_place, write_atomically
 
 
 def test_replaces_the_file_and_makes_folders(tmp_path: Path) -> None:
@@ -75,3 +75,35 @@ def test_a_write_that_really_stops_half_way(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
+
+
+# --------------------------------------------------------------------------------------- asking before anything is made
+
+
+def test_a_place_is_checked_and_nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("file"), tmp_path / "file", tmp_path / "new/folder/file"):
+        check_place(path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("old")
+    check_place(tmp_path / "file")  # it may be replaced
+    assert (tmp_path / "file").read_text() == "old"
+
+
+@pytest.mark.parametrize("place", ["file/result.txt", "file/below/result.txt", "folder"])
+def test_a_place_is_refused_as_the_write_would_be(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match=f"{place} cannot be written: a f.*; choose another") as before:
+        check_place(tmp_path / place)
+    with pytest.raises(OutputError) as then, write_atomically(tmp_path / place) as temporary:
+        temporary.touch()
+    assert str(before.value) == str(then.value)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that not even root can write to: /proc")
+@pytest.mark.parametrize("place", ["/proc/self/result.txt", "/proc/new/folder/result.txt"])
+def test_a_place_in_a_folder_that_may_not_be_written_to(place: str) -> None:
+    with pytest.raises(OutputError, match=f"^{place} cannot be written: "):
+        check_place(place)

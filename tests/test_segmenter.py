@@ -17,6 +17,8 @@ from esg.cropformer.model import CropFormer
 from esg.segmenter import load_model
 from esg.statedict import read_state_dict
 
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+
 
 @pytest.fixture(scope="module")
 def segmenter(tiny_model: Path) -> EntitySegmenter:
@@ -100,10 +102,16 @@ def test_bf16_is_close_to_fp32(tiny_model: Path, segmenter: EntitySegmenter, pho
     ("options", "message"),
     [
         ({"crops": 3}, "crops is 3, .* 0, 4 or 8"),
+        ({"crops": 5}, "crops is 5, .* 0, 4 or 8"),
+        ({"crops": -4}, "crops is -4, .* 0, 4 or 8"),
         ({"crops": 3, "fusion": "io"}, "crops is 3, .* 0, 4 or 8"),
         ({"fusion": "best"}, "no fusion 'best'"),
+        ({"fusion": "all"}, "no fusion 'all'; use one of io, bo, bc, boc"),
+        ({"fusion": "BOC"}, "no fusion 'BOC'"),
         ({"fusion": "bc", "crops": 0}, "there are none"),
         ({"views_at_once": 0}, "at least one view"),
+        ({"views_at_once": -1}, "at least one view"),
+        ({"size": -1}, "^size is -1, .* at least 32 pixels"),
         ({"size": 0}, "^size is 0, .* at least 32 pixels"),
         ({"max_size": 0}, "^max_size is 0, .* at least 32 pixels"),
         ({"size": 31}, "^size is 31, .* at least 32 pixels"),
@@ -120,9 +128,30 @@ def test_sizes_not_given_are_the_presets(segmenter: EntitySegmenter, photo: np.n
     assert len(segmenter(photo, size=32, max_size=64)) > 0  # the least
 
 
-def test_arrays_that_are_no_pictures_are_refused(segmenter: EntitySegmenter) -> None:
-    with pytest.raises(ImageError):
-        segmenter(np.zeros((10, 10, 3), np.float32))
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.full((8, 8, 3), np.nan), "uint8 .*, not float64"),
+        (PIXELS / np.float32(255), r"not float32; convert .* 255"),
+        (PIXELS.astype(np.int64), "not int64"),
+        (PIXELS > 9, "not bool"),
+        (PIXELS.astype(object), "not object"),
+        (PIXELS.transpose(2, 0, 1), r"array\.transpose\(1, 2, 0\)"),
+        (PIXELS[None], r"not \(1, 40, 60, 3\)"),
+        (np.zeros((8, 8, 2), np.uint8), r"not \(8, 8, 2\)"),
+        (np.zeros(8, np.uint8), r"not \(8,\)"),
+        (np.zeros((0, 8, 3), np.uint8), "no pixels"),
+        (np.zeros((10, 10, 3), np.float32), "not float32"),
+        (torch.zeros(3, 8, 8), "not Tensor"),
+        (None, "not NoneType"),
+        (7, "not int"),
+        (b"\x89PNG", "not bytes"),
+    ],
+)
+def test_an_array_that_is_no_picture(segmenter: EntitySegmenter, array: Any, words: str) -> None:
+    with pytest.raises(ImageError, match=words) as caught:
+        segmenter(array)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_mask2former_works_without_a_batch_level(photo: np.ndarray, segmenter: EntitySegmenter) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..files import check_place
 from .arguments import positive, whole
 from .console import Console
-from .results import check_folder
 
 if TYPE_CHECKING:
-    from ..training.config import TrainConfig
+    from ..training.cropformer import TrainConfig
 
 
 def add(commands: Any) -> None:
@@ -73,27 +73,27 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.export and args.export.suffix.lower() != ".safetensors":
         raise InputError(f"--export writes a safetensors file, and {args.export} is not called so.")
     from ..training.checkpoint import export, load_checkpoint
-    from ..training.config import training_device, training_dtype
+    from ..training.cropformer import CropFormerTask
     from ..training.loop import train
 
     config, run_dir = _configuration(args)
-    training_dtype(config, training_device(config))  # what is not to be had here is refused before a folder is made
     if args.export:
-        check_folder(args.export.parent)
-    train(config, run_dir, progress=lambda done, total, what: console.progress(f"{what}: step {done}/{total}"))
+        check_place(args.export)  # its folder is made when the weights are written: a refused run leaves nothing
+    task = CropFormerTask(config)
+    train(task, run_dir, progress=lambda done, total, what: console.progress(f"{what}: step {done}/{total}"))
     if os.environ.get("RANK", "0") != "0":  # of several processes one speaks and writes
         return 0
     state = load_checkpoint(run_dir)
     if state is None or state["step"] < config.steps:
         return 130
     if args.export:
-        console.line(f"Written: {export(run_dir, args.export)}")
+        console.line(f"Written: {export(run_dir, task, args.export)}")
     return 0
 
 
 def _configuration(args: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """The settings of --config or of the run that goes on, with the options laid over them; and the run's folder."""
-    from ..training.config import TrainConfig
+    from ..training.cropformer import TrainConfig
 
     config = read_config(args.config) if args.config else TrainConfig()
     run_dir = args.out or Path("runs") / _preset(args.preset or config.preset)
@@ -128,7 +128,7 @@ def read_config(path: Path) -> TrainConfig:
     Raises:
         InputError: the file cannot be read, or has an unknown name or a value of a wrong kind or out of its range.
     """
-    from ..training.config import TrainConfig
+    from ..training.cropformer import TrainConfig
 
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

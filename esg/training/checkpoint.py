@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from ..conversion import write_weights
 from ..errors import WeightsError
 from ..files import write_atomically
 
+if TYPE_CHECKING:
+    from .loop import Task
+
 CHECKPOINT = "checkpoint.pt"
-_CONTENT = {"preset": str, "step": int, "scaler": dict, "model": dict, "ema": dict, "optimizer": dict}
+_CONTENT = {"preset": str, "step": int, "scaler": dict, "model": dict, "ema": dict, "optimizers": list}
 
 
 class WeightAverage:
@@ -63,11 +65,12 @@ def load_checkpoint(run_dir: Path) -> dict[str, Any] | None:
     return state
 
 
-def export(run_dir: str | Path, out: str | Path) -> Path:
-    """Writes the averaged weights of a run as fp16 safetensors; preset, architecture and steps are its metadata.
+def export(run_dir: str | Path, task: Task, out: str | Path) -> Path:
+    """Writes the averaged weights of a run for users, see `Task.write`.
 
     Args:
         run_dir: folder of the run.
+        task: what was trained there.
         out: the file to write, `*.safetensors`.
 
     Raises:
@@ -77,5 +80,5 @@ def export(run_dir: str | Path, out: str | Path) -> Path:
     state = load_checkpoint(Path(run_dir))
     if state is None:
         raise WeightsError(f"{run_dir} holds no {CHECKPOINT}; train there first.")
-    write_weights(out, state["ema"], state["preset"], half=True, steps=str(state["step"]))
+    task.write(Path(out), state["ema"], state["step"])
     return Path(out)

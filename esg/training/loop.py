@@ -1,4 +1,4 @@
-"""Training of CropFormer: AdamW on the loss of Eq. 7, mixed precision, averaged weights, resumable at any time.
+"""The training loop of every model: AdamW, mixed precision, averaged weights, several devices, resumable at any time.
 
 A run is a folder: `config.json`, `checkpoint.pt`, `log.jsonl` (a row a step and a row an evaluation), `plot.png`.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import json
 import logging
 import math
@@ -15,28 +14,23 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..cropformer.checkpoints import load_strict
-from ..cropformer.config import PRESETS
-from ..cropformer.model import CropFormer
-from ..errors import EsgError, InputError, WeightsError
+from ..errors import EsgError, WeightsError
 from ..files import write_atomically
 from ..modeling.attention import set_attention
-from ..statedict import read_state_dict
 from .checkpoint import CHECKPOINT, WeightAverage, load_checkpoint, save_checkpoint
-from .config import TrainConfig, training_device, training_dtype
-from .losses import cropformer_losses, mean_over_devices
-from .measure import measure
-from .pilots import pilot_losses
+from .config import RunConfig, training_device, training_dtype
+from .devices import mean_over_devices
+from .optimizer import optimizers, parameter_groups
 from .plot import LOG, plot, read_log
-from .samples import Samples
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +39,45 @@ _MOST_SKIPPED = 20
 _LOG_STEPS = 20
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
+class Task(Protocol):
+    """What is trained: the model, what it learns from, and what it has to do.
+
+    Attributes:
+        config: settings of the run, a dataclass that can be written as JSON.
+        preset: name of the architecture.
+        seed: of the run.
+    """
+
+    @property
+    def config(self) -> RunConfig: ...
+
+    preset: str
+    seed: int
+
+    def model(self, *, new: bool) -> nn.Module:
+        """The model as a new run starts with it, or for a checkpoint that will be loaded into it."""
+
+    def batches(self, start: int, stop: int, rank: int) -> Generator[Any, None, None]:
+        """The batches of steps `start` to `stop` - 1 for one of several devices; each is a function of its step."""
+
+    def losses(
+        self, model: nn.Module, batch: Any, device: torch.device, autocast: AbstractContextManager[Any]
+    ) -> dict[str, Tensor]:
+        """The terms of the loss, scalars; forward passes go through `model` within `autocast`."""
+
+    def can_measure(self) -> bool:
+        """Whether there is all that measuring needs; says in the log what is missing."""
+
+    def measure(
+        self, model: nn.Module, state: dict[str, Tensor], device: torch.device, autocast: AbstractContextManager[Any]
+    ) -> dict[str, float]:
+        """Figures of merit (fractions) of the model with other weights."""
+
+    def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
+        """Writes weights after so many steps to a file for users."""
+
+
+def learning_rate(step: int, config: RunConfig) -> float:
     """The learning rate of `step` (from 0): warm-up, constant, cosine to 0."""
     rise = min(1.0, (step + 1) / max(1, config.warmup))
     begin = config.steps * (1 - config.cooldown)
@@ -53,35 +85,14 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     return config.lr * rise * (1 + math.cos(math.pi * min(1.0, passed))) / 2
 
 
-def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """AdamW's parameter groups: with and without weight decay, the backbone at its own rate (`scale`).
-
-    They are the same four whatever the settings, so that a run can go on with others.
-    """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        plain = parameter.ndim < 2 or name.rpartition(".")[2] in {
-            "bias_table", "level_embed", "query_features", "query_positions",
-        }  # fmt: skip
-        groups.setdefault((name.startswith("backbone."), plain), []).append(parameter)
-    return [
-        {
-            "params": group,
-            "weight_decay": 0.0 if plain else config.weight_decay,
-            "scale": config.backbone_lr if backbone else 1.0,
-        }
-        for (backbone, plain), group in groups.items()
-    ]
-
-
-def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None = None) -> Path:
-    """Trains until `config.steps`, going on from the checkpoint in `run_dir` if there is one.
+def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) -> Path:
+    """Trains until `task.config.steps`, going on from the checkpoint in `run_dir` if there is one.
 
     SIGTERM and Ctrl-C end the run after the step in progress, with a checkpoint of that step. Several devices are used
     under `accelerate launch` or `torchrun`; each draws its own pictures.
 
     Args:
-        config: the run.
+        task: what is trained, and the settings of the run.
         run_dir: folder of the run, made if it is missing.
         progress: called with (steps done, all steps, what) after every step.
 
@@ -92,37 +103,33 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
         InputError: an unknown preset or one that cannot be trained, or device, precision or photos are not to be had.
         WeightsError: `init` or the checkpoint do not fit the preset.
         OutputError: `run_dir` cannot be written.
-        EsgError: the training diverged.
+        EsgError: the training diverged, or the log of what is done so far is damaged.
     """
-    run_dir = Path(run_dir)
+    run_dir, config = Path(run_dir), task.config
     accelerator = _accelerator()
     device = accelerator.device if accelerator else training_device(config)
     dtype = training_dtype(config, device)
-    model = _model(config, new=not (run_dir / CHECKPOINT).exists())
+    torch.manual_seed(task.seed)
+    model = task.model(new=not (run_dir / CHECKPOINT).exists())
+    set_attention(model, config.attention)
     rank = accelerator.process_index if accelerator else 0
-    if model.association is not None:
-        model.association.requires_grad_(config.batch_level)
     model.to(device).train()
-    optimizer = torch.optim.AdamW(parameter_groups(model, config), lr=config.lr)
+    parts = optimizers(model, config)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     average = WeightAverage(model, config.ema)
-    start = _resume(run_dir, config, model, average, optimizer, scaler)
+    start = _resume(run_dir, task, model, average, parts, scaler)
     parallel = accelerator.prepare_model(model) if accelerator else model
 
     def save(step: int) -> None:
         if rank == 0:
-            parts = {"model": model.state_dict(), "ema": average.state, "optimizer": optimizer.state_dict()}
-            save_checkpoint(run_dir, {"preset": config.preset, "step": step, "scaler": scaler.state_dict(), **parts})
+            weights = {"model": model.state_dict(), "ema": average.state}
+            states = {"optimizers": [part.state_dict() for part in parts], "scaler": scaler.state_dict()}
+            save_checkpoint(run_dir, {"preset": task.preset, "step": step, **weights, **states})
 
-    def predict(pixels: Tensor, frames: Tensor) -> Any:
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            return torch.func.functional_call(
-                model, average.state, (pixels, frames), {"batch_level": config.batch_level}
-            )
-
-    batches = Samples(config.samples, rank).batches(start, config.steps, config.workers)
+    autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    batches = task.batches(start, config.steps, rank)
     log_file = _open_log(run_dir, config, start) if rank == 0 else None  # from here on something is written
-    measured = config.measure_steps > 0 and _can_measure()
+    measured = config.measure_steps > 0 and task.can_measure()
     saved = began = time.monotonic()
     skipped = 0
     with (
@@ -131,22 +138,21 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
         contextlib.closing(log_file) if log_file else contextlib.nullcontext(),
     ):
         for step in range(start, config.steps):
-            pixels, frames, labels = next(batches).normalised(device)
+            batch = next(batches)
             waited = time.monotonic() - began
-            # Sampled points depend on the step alone, so that a resumed run is the same as an uninterrupted one.
-            torch.manual_seed(_mixed(config.samples.seed, step, rank))
-            for group in optimizer.param_groups:
+            # What is drawn depends on the step alone, so that a resumed run is the same as an uninterrupted one.
+            torch.manual_seed(_mixed(task.seed, step, rank))
+            for group in (group for part in parts for group in part.param_groups):
                 group["lr"] = learning_rate(step, config) * group["scale"]
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                output = parallel(pixels, frames, batch_level=config.batch_level)
-                pilots = pilot_losses(model, output, labels, config.loss) if config.pilots else {}
-            terms = {**cropformer_losses(output, labels, config.loss), **pilots}
+            terms = task.losses(parallel, batch, device, autocast)
             loss = torch.stack([*terms.values()]).sum()
             scaler.scale(loss).backward()
-            scaler.unscale_(optimizer)
+            for part in parts:
+                scaler.unscale_(part)
             norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.clip))
             if math.isfinite(norm):
-                scaler.step(optimizer)
+                for part in parts:
+                    scaler.step(part)
                 average.update(model, step + 1)
                 skipped = 0
             else:
@@ -158,7 +164,7 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
                         "go on with a lower learning rate or in fp32."
                     )
             scaler.update()
-            optimizer.zero_grad(set_to_none=True)
+            model.zero_grad(set_to_none=True)
 
             done = step + 1
             now = time.monotonic()
@@ -181,7 +187,7 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
                 log.info("Interrupted after step %d; the same call goes on from there.", done)
                 break
             if log_file and measured and (done % config.measure_steps == 0 or done == config.steps):
-                _write_row(log_file, {"step": done, **measure(predict, config.measure, device)}, say=True)
+                _write_row(log_file, {"step": done, **task.measure(model, average.state, device, autocast)}, say=True)
                 _plot(run_dir)
                 began = time.monotonic()
     return run_dir
@@ -190,27 +196,6 @@ def train(config: TrainConfig, run_dir: str | Path, *, progress: Progress | None
 def _mixed(*numbers: int) -> int:
     """One seed of several numbers, each of any size."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def _can_measure() -> bool:
-    if importlib.util.find_spec("pycocotools") is not None:
-        return True
-    log.warning("No AP will be measured: that needs pycocotools, which is in the extra `esg[train]`.")
-    return False
-
-
-def _model(config: TrainConfig, *, new: bool) -> CropFormer:
-    """A model of the preset; a new run starts from the weights of `config.init`, if there are any."""
-    if config.preset not in PRESETS:
-        raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
-    if PRESETS[config.preset].config.classes != 1:
-        raise InputError(f"{config.preset} has classes, and training knows none; use an entity model.")
-    torch.manual_seed(config.samples.seed)
-    model = CropFormer(PRESETS[config.preset].config)
-    set_attention(model, config.attention)
-    if new and config.init is not None:
-        load_strict(model, read_state_dict(config.init)[0], config.init)
-    return model
 
 
 def _accelerator() -> Any:
@@ -226,25 +211,28 @@ def _accelerator() -> Any:
 
 def _resume(
     run_dir: Path,
-    config: TrainConfig,
+    task: Task,
     model: nn.Module,
     average: WeightAverage,
-    optimizer: torch.optim.Optimizer,
+    parts: list[torch.optim.Optimizer],
     scaler: torch.amp.GradScaler,
 ) -> int:
     """Fills everything from the run's checkpoint, if there is one; returns the number of steps that are done."""
     state = load_checkpoint(run_dir)
     if state is None:
         return 0
-    if state["preset"] != config.preset:
-        raise WeightsError(f"{run_dir} holds a run of {state['preset']}, not of {config.preset}; use another folder.")
+    if state["preset"] != task.preset:
+        raise WeightsError(f"{run_dir} holds a run of {state['preset']}, not of {task.preset}; use another folder.")
     try:
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for part, saved in zip(parts, state["optimizers"], strict=True):
+            part.load_state_dict(saved)
     except (RuntimeError, ValueError) as error:
-        raise WeightsError(f"The checkpoint in {run_dir} does not fit {config.preset} any more: {error}") from None
-    for group, fresh in zip(optimizer.param_groups, parameter_groups(model, config), strict=True):
-        group.update({key: fresh[key] for key in ("weight_decay", "scale")})  # the settings may have changed
+        raise WeightsError(f"The checkpoint in {run_dir} does not fit {task.preset} any more: {error}") from None
+    groups = [group for part in parts for group in part.param_groups]
+    fresh = sorted(parameter_groups(model, task.config), key=lambda group: group["matrices"])
+    for group, new in zip(groups, fresh, strict=True):
+        group.update({key: new[key] for key in ("weight_decay", "scale")})  # the settings may have changed
     for name, value in state["ema"].items():
         average.state[name].copy_(value)
     if state["scaler"]:  # empty if that run had another precision
@@ -270,7 +258,7 @@ def _interruption() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _open_log(run_dir: Path, config: TrainConfig, start: int) -> Any:
+def _open_log(run_dir: Path, config: RunConfig, start: int) -> Any:
     """The log, without the steps that a kill took back, to be appended to; writes the configuration beside it."""
     rows = [row for row in read_log(run_dir) if row["step"] <= start]
     with write_atomically(run_dir / LOG) as path:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..modeling.anchors import anchor_points
 from ..modeling.mask_decoder import Prediction
+from .devices import mean_over_devices
 from .matching import assign, matching_costs
 from .targets import sample, target_ids
 
@@ -75,14 +76,25 @@ def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dic
     terms = {}
     ranked = output.anchors is not None
     if output.anchors is not None:
-        drawn, under = _drawn_anchors(output.anchors, maps[:, 0], config)
-        anchor = level_losses(views, [drawn], maps, config, answers=under)
-        terms = {"anchor_bce": anchor["bce"], "anchor_dice": anchor["dice"]}
+        terms = anchor_losses(views, output.anchors, maps, config)
     terms |= {f"image_{k}": v for k, v in level_losses(views, output.image, maps, config, ranked=ranked).items()}
     if output.batch:
         batch = level_losses(features, output.batch, labels, config, ranked=ranked)
         terms |= {f"batch_{k}": v for k, v in batch.items()}
     return terms
+
+
+def anchor_losses(features: Tensor, anchors: Prediction, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:
+    """`anchor_bce` and `anchor_dice`: every anchor has to give the entity under it.
+
+    Args:
+        features: (G, 1, C, h, w) float32, mask features of G groups of one view.
+        anchors: logits (G, A, 2).
+        labels: (G, 1, H, W) label maps.
+    """
+    drawn, under = _drawn_anchors(anchors, labels[:, 0], config)
+    terms = level_losses(features, [drawn], labels, config, answers=under)
+    return {"anchor_bce": terms["bce"], "anchor_dice": terms["dice"]}
 
 
 def _drawn_anchors(anchors: Prediction, maps: Tensor, config: LossConfig) -> tuple[Prediction, Tensor]:
@@ -179,11 +191,3 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """1 - (2·overlap + 1) / (areas + 1) over the last dimension: logits and targets (..., P) to (...)."""
     probability = logits.sigmoid()
     return 1 - (2 * (probability * targets).sum(-1) + 1) / (probability.sum(-1) + targets.sum(-1) + 1)
-
-
-def mean_over_devices(value: Tensor) -> Tensor:
-    """The mean of a scalar over the devices of a distributed run; on a single one, the scalar."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(value)
-        value = value / torch.distributed.get_world_size()
-    return value

@@ -13,22 +13,40 @@ LOG = "log.jsonl"
 
 
 def read_log(run_dir: str | Path) -> list[dict[str, Any]]:
-    """The rows of a run's log; a last row that a kill cut short is left out."""
+    """The rows of a run's log, by name their numbers; a last row that a kill cut short is left out.
+
+    Raises:
+        EsgError: another row is damaged, or the log cannot be read.
+    """
     path = Path(run_dir) / LOG
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError as error:
+        raise EsgError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+            row = json.loads(line)
+        except ValueError:  # no JSON, or no text at all
+            if number == len(lines):
+                break
+            row = None
+        if not _is_row(row):
+            raise EsgError(f"{path} is damaged in line {number}; remove that line, or the file to do without its rows.")
+        rows.append(row)
     return rows
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and "step" in row and all(isinstance(value, (int, float)) for value in row.values())
 
 
 def plot(run_dir: str | Path) -> Path:
     """Draws `plot.png` into the run's folder: the loss (smoothed) and its terms, and the measured AP.
 
     Raises:
-        EsgError: matplotlib is not installed.
+        EsgError: matplotlib is not installed, or the log is damaged.
+        OutputError: `plot.png` cannot be written.
     """
     try:
         from matplotlib.figure import Figure

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,12 +114,12 @@ class Samples(Dataset):
             EsgError: a photo cannot be used.
         """
         loader = DataLoader(
-            _ErrorsAsValues(self),
+            ErrorsAsValues(self),
             batch_size=None,
             sampler=range(start, stop),
             num_workers=workers,
             prefetch_factor=4 if workers else None,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
         )
         for drawn in loader:
             if isinstance(drawn, EsgError):
@@ -149,13 +150,13 @@ class Samples(Dataset):
         return augment(image, labels, rng, size=(height, width))
 
 
-class _ErrorsAsValues(Dataset):
+class ErrorsAsValues(Dataset):
     """Samples for a loader, which would make a stack trace the message of an error that a process raises."""
 
-    def __init__(self, samples: Samples) -> None:
+    def __init__(self, samples: Dataset) -> None:
         self.samples = samples
 
-    def __getitem__(self, step: int) -> Batch | EsgError:
+    def __getitem__(self, step: int) -> Any:
         try:
             return self.samples[step]
         except EsgError as error:
@@ -209,7 +210,8 @@ def _cut_to_aspect(
     return image[y : y + h, x : x + w], labels[y : y + h, x : x + w]
 
 
-def _start_worker(_number: int) -> None:
+def start_worker(_number: int) -> None:
+    """What a process that draws samples does first."""
     torch.set_num_threads(1)  # the model has the other cores
     # A signal to the whole process group is for the training loop, which ends its workers once it has saved.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from esg.errors import InputError
-from esg.training import config as config_module
-from esg.training.config import TrainConfig, training_device, training_dtype
+from esg.training.config import training_device, training_dtype
+from esg.training.cropformer import TrainConfig
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 1)
 
@@ -82,8 +82,8 @@ def test_a_setting_out_of_its_range_is_one_sentence(name: str, least: Any, below
 
 
 def test_every_number_has_a_range_that_leaves_out_nan() -> None:
-    ranges = config_module._ALLOWED
-    assert set(numbers(TrainConfig())) == ranges.keys() - {"precision", "attention"}
+    ranges = TrainConfig.allowed
+    assert set(numbers(TrainConfig())) == ranges.keys() - {"precision", "attention", "optimizer"}
     for name, (fits, _) in ranges.items():
         if isinstance(attrgetter(name)(TrainConfig()), (int, float)):
             assert not fits(float("nan")), name

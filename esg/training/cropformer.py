@@ -1,0 +1,183 @@
+"""Training CropFormer: its settings, and what a step of it is (paper Eq. 7)."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import math
+from collections.abc import Generator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..conversion import write_weights
+from ..cropformer.checkpoints import load_strict
+from ..cropformer.config import PRESETS
+from ..cropformer.fusion import FUSIONS
+from ..cropformer.model import CropFormer, Output
+from ..cropformer.views import PADDING_MULTIPLE
+from ..errors import InputError
+from ..limits import MIN_SIDE
+from ..statedict import read_state_dict
+from .config import SHARE, Rule, RunConfig, at_least
+from .losses import LossConfig, cropformer_losses
+from .measure import MeasureConfig, measure
+from .pilots import pilot_losses
+from .samples import Batch, SampleConfig, Samples
+
+log = logging.getLogger(__name__)
+
+SMALL_MODEL = LossConfig(ce=5.0, points=512, uncertain=0.5, balanced=0.4, smallest=12)
+
+
+def _is_range(value: tuple[float, ...]) -> bool:
+    return len(value) == 2 and 0 < value[0] <= value[1] < math.inf
+
+
+def _are_sizes(value: tuple[tuple[int, ...], ...]) -> bool:
+    fits = (len(size) == 2 and all(side > 0 and side % PADDING_MULTIPLE == 0 for side in size) for size in value)
+    return len(value) > 0 and all(fits)
+
+
+_RANGE: Rule = (_is_range, "two numbers above 0, the smaller one first")
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunConfig):
+    """One training run of CropFormer, or of a Mask2Former for entities.
+
+    Attributes:
+        preset: a name in `PRESETS`.
+        samples: what the model learns from.
+        loss: weights and point sampling. The defaults suit a small model that learns from scratch on small views: which
+            query answers for an entity is learned late, so its term weighs more, and points go to small entities too.
+            `LossConfig()` has the authors' values, for models of their size.
+        batch_level: whether the batch level and the association are trained too. A new model learns sooner and bears a
+            higher rate without; what the image level has learned serves the batch level, which shares its decoder.
+        pilots: whether piloted queries help (see `pilots`).
+        measure: the held-out scenes that the averaged weights are measured on.
+    """
+
+    preset: str = "cropformer-nano"
+    samples: SampleConfig = field(default_factory=SampleConfig)
+    loss: LossConfig = SMALL_MODEL
+    batch_level: bool = True
+    pilots: bool = True
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+
+    allowed: ClassVar[dict[str, Rule]] = {
+        **RunConfig.allowed,
+        "samples.batch": at_least(1),
+        "samples.sizes": (
+            _are_sizes,
+            f"heights and widths that are multiples of {PADDING_MULTIPLE}, at least one pair",
+        ),
+        "samples.detail": _RANGE,
+        "samples.scenes.things": _RANGE,
+        "samples.scenes.size": _RANGE,
+        "samples.scenes.thin": SHARE,
+        "samples.scenes.textured": SHARE,
+        "samples.scenes.camouflaged": SHARE,
+        "samples.scenes.nested": SHARE,
+        "samples.scenes.grouped": SHARE,
+        "samples.scenes.blurred": SHARE,
+        "samples.scenes.noise": at_least(0),
+        "samples.scenes.min_share": SHARE,
+        "samples.scenes.min_pixels": at_least(0),
+        "samples.photo_share": SHARE,
+        "samples.paste_share": SHARE,
+        "samples.crop_ratio": (lambda value: 0 < value < 1, "above 0 and below 1"),
+        "samples.seed": at_least(0),
+        "loss.ce": at_least(0),
+        "loss.bce": at_least(0),
+        "loss.dice": at_least(0),
+        "loss.no_entity": at_least(0),
+        "loss.points": at_least(1),
+        "loss.anchors": at_least(1),
+        "loss.rank": at_least(0),
+        "loss.balanced": SHARE,
+        "loss.oversample": at_least(1),
+        "loss.smallest": at_least(0),
+        "loss.uncertain": SHARE,
+        "measure.scenes": at_least(1),
+        "measure.height": at_least(MIN_SIDE),
+        "measure.width": at_least(MIN_SIDE),
+        "measure.short": at_least(MIN_SIDE),
+        "measure.longest": at_least(MIN_SIDE),
+        "measure.fusions": (
+            lambda value: len(value) > 0 and all(fusion in FUSIONS for fusion in value),
+            f"one or more of {', '.join(FUSIONS)}",
+        ),
+    }
+
+
+class CropFormerTask:
+    """A `loop.Task`: views of scenes and photos, the losses of both levels, AP^e on held-out scenes."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.preset = config.preset
+        self.seed = config.samples.seed
+
+    def model(self, *, new: bool) -> CropFormer:
+        """The model of the preset; a new run starts from the weights of `config.init`, if there are any.
+
+        Raises:
+            InputError: an unknown preset, or one that cannot be trained.
+            WeightsError: `init` does not fit.
+        """
+        config = self.config
+        if config.preset not in PRESETS:
+            raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
+        if PRESETS[config.preset].config.classes != 1:
+            raise InputError(f"{config.preset} has classes, and training knows none; use an entity model.")
+        model = CropFormer(PRESETS[config.preset].config)
+        if new and config.init is not None:
+            load_strict(model, read_state_dict(config.init)[0], config.init)
+        if model.association is not None:
+            model.association.requires_grad_(config.batch_level)
+        return model
+
+    def batches(self, start: int, stop: int, rank: int) -> Generator[Batch, None, None]:
+        """The batches of some steps, see `Samples`."""
+        return Samples(self.config.samples, rank).batches(start, stop, self.config.workers)
+
+    def losses(
+        self, model: nn.Module, batch: Batch, device: torch.device, autocast: AbstractContextManager[Any]
+    ) -> dict[str, Tensor]:
+        """The terms of one step."""
+        pixels, frames, labels = batch.normalised(device)
+        config = self.config
+        with autocast:
+            output = model(pixels, frames, batch_level=config.batch_level)
+            plain: Any = getattr(model, "module", model)  # what a wrapper for several devices wraps
+            pilots = pilot_losses(plain, output, labels, config.loss) if config.pilots else {}
+        return {**cropformer_losses(output, labels, config.loss), **pilots}
+
+    def can_measure(self) -> bool:
+        """Whether pycocotools is there."""
+        if importlib.util.find_spec("pycocotools") is not None:
+            return True
+        log.warning("No AP will be measured: that needs pycocotools, which is in the extra `esg[train]`.")
+        return False
+
+    def measure(
+        self, model: nn.Module, state: dict[str, Tensor], device: torch.device, autocast: AbstractContextManager[Any]
+    ) -> dict[str, float]:
+        """AP^e of the averaged weights."""
+
+        def predict(pixels: Tensor, frames: Tensor) -> Output:
+            with autocast:
+                return torch.func.functional_call(
+                    model, state, (pixels, frames), {"batch_level": self.config.batch_level}
+                )
+
+        return measure(predict, self.config.measure, device)
+
+    def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
+        """Writes weights as fp16 safetensors; preset, architecture and steps are the metadata."""
+        write_weights(out, state, self.preset, half=True, steps=str(steps))

@@ -1,0 +1,58 @@
+"""What turns gradients into steps: AdamW, or Muon for the matrices and AdamW for the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import InputError
+from .config import RunConfig
+
+# Of two dimensions, but no matrices.
+_LISTS_OF_VECTORS = {"bias_table", "level_embed", "query_features", "query_positions"}
+
+
+def parameter_groups(model: nn.Module, config: RunConfig) -> list[dict[str, Any]]:
+    """AdamW's parameter groups: with and without weight decay, the backbone at its own rate (`scale`).
+
+    They are the same four whatever the settings, so that a run can go on with others. Muon's are those of them that are
+    marked as `matrices`.
+    """
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        plain = parameter.ndim < 2 or name.rpartition(".")[2] in _LISTS_OF_VECTORS
+        matrix = config.optimizer == "muon" and parameter.ndim == 2 and not plain and not _maps_to_few(parameter)
+        groups.setdefault((name.startswith("backbone."), plain, matrix), []).append(parameter)
+    return [
+        {
+            "params": group,
+            "weight_decay": 0.0 if plain else config.weight_decay,
+            "scale": config.backbone_lr if backbone else 1.0,
+            "matrices": matrix,
+        }
+        for (backbone, plain, matrix), group in groups.items()
+    ]
+
+
+def _maps_to_few(parameter: nn.Parameter) -> bool:
+    """Whether it is the head of a classifier, which Muon is not for."""
+    return len(parameter) <= 2
+
+
+def optimizers(model: nn.Module, config: RunConfig) -> list[torch.optim.Optimizer]:
+    """One or two optimizers, which together have all parameters.
+
+    Raises:
+        InputError: this version of PyTorch has no Muon.
+    """
+    groups = parameter_groups(model, config)
+    rest = [group for group in groups if not group["matrices"]]
+    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr=config.lr)]
+    if matrices := [group for group in groups if group["matrices"]]:
+        if not hasattr(torch.optim, "Muon"):
+            raise InputError("The optimizer muon needs PyTorch 2.9 or newer; update it, or take adamw.")
+        # Steps as long as AdamW's, so that both can have one rate (Liu et al., arXiv 2502.16982).
+        found.append(torch.optim.Muon(matrices, lr=config.lr, adjust_lr_fn="match_rms_adamw"))
+    return found

@@ -1,0 +1,82 @@
+"""What the commands say: lines, messages and progress keep out of each other's way, and no stream is a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esg.commands.console import Console
+
+Run = Callable[..., Any]
+
+
+class Terminal(io.StringIO):
+    """Keeps what a terminal would show."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def screen(self) -> list[str]:
+        lines = []
+        for line in self.getvalue().split("\n"):
+            shown = ""
+            for part in line.split("\r"):
+                shown = part + shown[len(part) :]
+            lines.append(shown.rstrip())
+        return lines
+
+
+def test_a_terminal_shows_the_progress(segment: Run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("esg.commands.console._SECONDS_BETWEEN", 0)
+    assert segment(photo).status == 0
+    assert "photo.png: views 5/5" in terminal.getvalue()
+    *lines, last = terminal.screen()
+    assert last == ""
+    assert [line.startswith(f"{photo}: ") for line in lines] == [True]
+
+
+def test_progress_lines_and_messages_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with contextlib.suppress(ValueError), Console() as console:
+        console.progress("a long line of progress")
+        console.line("done")
+        console.progress("more progress")
+        logging.getLogger("esg.images").info("noted")
+        logging.getLogger("esg.images").warning("odd\nthing")
+        logging.getLogger("another").warning("not ours")
+        console.progress("more progress")
+        raise ValueError
+    assert terminal.screen() == ["done", "noted", "esg: odd thing", ""]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are told differently there")
+def test_a_reader_that_has_gone(root: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "esg", "weights", "list"]
+    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=root, timeout=60)
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_name_that_is_no_text(segment: Run, photo: Path, written: Callable[[], list[str]]) -> None:
+    try:
+        path = photo.rename(photo.with_name("caf\udce9.png"))  # Latin-1 on a disk that is read as UTF-8
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes no such names")
+    result = segment(path)
+    assert result.status == 0
+    assert "caf\\udce9.png" in result.err[0]
+    assert len(written()) == 3

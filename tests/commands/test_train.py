@@ -1,0 +1,164 @@
+"""`esg train`: runs that begin, go on and end in a weight file, and runs refused before anything is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from esg import EntitySegmenter
+from esg.commands.console import Console
+from esg.commands.train import read_config
+from esg.errors import InputError
+from esg.training.checkpoint import CHECKPOINT
+from esg.training.cropformer import TrainConfig
+
+SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")
+
+Run = Callable[..., Any]
+
+
+def test_train_goes_on_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"measure_steps": 0, "precision": "fp32", "loss": {"points": 64}}))
+    run, weights = tmp_path / "run", tmp_path / "new/folder/weights.safetensors"
+    options = ("--out", run, "--config", settings, "--preset", "test", *SMALL)
+    first = esg("train", "cropformer", *options, "--steps", 1, "--export", weights)
+    assert first.status == 0
+    assert first.err[-1] == f"Written: {weights}"
+    no_export = esg("train", "cropformer", "--out", run, "--export", tmp_path / "weights.bin")
+    assert (no_export.status, len(no_export.err)) == (2, 1)
+    again = esg("train", "cropformer", "--out", run, "--steps", 2)
+    assert again.status == 0
+    assert any("after step 1" in line for line in again.err)
+    kept = read_config(run / "config.json")
+    assert (kept.steps, kept.samples.batch, kept.samples.sizes, kept.loss.points) == (2, 1, ((64, 64),), 64)
+    assert EntitySegmenter.from_pretrained(weights, device="cpu").name == tiny_preset
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_a_run_is_called_like_its_preset(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("settings.json").write_text(json.dumps({"measure_steps": 0, "precision": "fp32"}))
+    options = ("--config", "settings.json", "--preset", "test", *SMALL)
+    assert esg("train", "cropformer", *options, "--steps", 1).status == 0
+    assert (tmp_path / "runs/cropformer-test/checkpoint.pt").is_file()
+    assert esg("train", "cropformer", "--preset", "test", "--steps", 2).status == 0
+    lines = (tmp_path / "runs/cropformer-test/log.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 2
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_interrupted_training(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Console, "progress", lambda *_: signal.raise_signal(signal.SIGINT))
+    options = ("--preset", "test", "--steps", 9, *SMALL, "--export", tmp_path / "weights.safetensors")
+    result = esg("train", "cropformer", "--out", tmp_path, *options)
+    assert result.status == 130
+    assert "Interrupted after step 1" in result.err[-1]
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+# ------------------------------------------------------------------------------------------------------ what is refused
+
+
+def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    esg("train", "cropformer", "--preset", "nanoo").refused("no preset 'nanoo'")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "words"),
+    [
+        ({}, ("--device", "cpu", "--precision", "fp16"), "fp16 is for GPUs; use fp32 or bf16 on the CPU."),
+        ({}, ("--device", "meta"), "The device 'meta' cannot be used here"),
+        ({"ema": 1.5}, (), "The setting ema is 1.5, but must be at least 0 and below 1."),
+        ({"samples": {"detail": [2, 1]}}, (), "The setting samples.detail is (2, 1)"),
+        ({"preset": "cropformer-nanoo"}, (), "There is no preset 'cropformer-nanoo'"),
+        ({"preset": "mask2former-instance-r50"}, (), "mask2former-instance-r50 has classes"),
+        ({}, ("--init", "missing.safetensors"), "missing.safetensors cannot be read"),
+        ({}, ("--photos", "missing"), "There is no folder missing"),
+    ],
+)
+def test_training_that_cannot_be_leaves_no_folder(
+    esg: Run, tiny_preset: str, tmp_path: Path, settings: dict[str, Any], options: tuple[object, ...], words: str
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"preset": tiny_preset, **settings}))
+    export = tmp_path / "weights/nano.safetensors"
+    options = ("--steps", 1, "--sizes", "64x64", "--workers", 0, *options)
+    result = esg("train", "cropformer", "--config", path, "--out", tmp_path / "run", "--export", export, *options)
+    result.refused(f"esg: {words}")
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_a_run_of_another_preset_stays_as_it_is(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+    options = ("--preset", tiny_preset, "--precision", "fp32", "--out", tmp_path / "run", *SMALL)
+    (tmp_path / "settings.json").write_text(json.dumps({"measure_steps": 0}))
+    assert esg("train", "cropformer", "--config", tmp_path / "settings.json", *options, "--steps", 1).status == 0
+    state = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)
+    torch.save({**state, "preset": "cropformer-nano"}, tmp_path / "run" / CHECKPOINT)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    result = esg("train", "cropformer", *options, "--steps", 2, "--export", tmp_path / "weights/new.safetensors")
+    result.refused("holds a run of cropformer-nano", "another folder")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "weights").exists()
+
+
+@pytest.mark.parametrize("export", ["taken/weights.safetensors", "folder.safetensors"])
+def test_weights_that_could_not_be_written_are_refused_before_the_training(
+    esg: Run, tiny_preset: str, tmp_path: Path, export: str
+) -> None:
+    (tmp_path / "taken").write_text("precious")
+    (tmp_path / "folder.safetensors").mkdir()
+    options = ("--preset", tiny_preset, "--steps", 1, *SMALL, "--export", tmp_path / export)
+    result = esg("train", "cropformer", "--out", tmp_path / "run", *options)
+    result.refused(f"esg: {tmp_path / export} cannot be written: a f", "choose another")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.safetensors", "taken"]
+    assert (tmp_path / "taken").read_text() == "precious"
+
+
+def test_a_run_folder_that_cannot_be_written(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("precious")
+    result = esg("train", "cropformer", "--preset", tiny_preset, "--out", tmp_path / "run", "--device", "cpu")
+    result.refused("cannot be written: a file lies where its folder should be")
+    assert (tmp_path / "run").read_text() == "precious"
+
+
+# ---------------------------------------------------------------------------------------------------- files of settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"stepz": 3}', "unknown setting 'stepz'; there are .*steps, .*samples, "),
+        ('{"samples": {"size": 3}}', "samples has an unknown setting 'size'; there are batch, sizes"),
+        ('{"steps": "many"}', "steps is 'many', but should be like 20000"),
+        ('{"steps": 2.5}', "steps is 2.5"),
+        ('{"steps": true}', "steps is True"),
+        ('{"samples": {"sizes": 64}}', "samples: sizes is 64"),
+        ('{"samples": 64}', "samples must be a JSON object"),
+        ('{"init": 3}', "init is 3"),
+        ('{"lr": NaN}', "lr is nan, but must be above 0"),
+        ("[]", "must be a JSON object"),
+        ("{", "is no JSON file"),
+    ],
+)
+def test_settings_are_checked(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_config(path)
+
+
+def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
+    config = TrainConfig(steps=3, init="weights.safetensors", lr=1)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(dataclasses.asdict(config)))
+    assert read_config(path) == config

@@ -1,0 +1,72 @@
+"""`esg weights`: listing, getting, converting and checking them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from esg.cropformer.config import PRESETS
+
+Run = Callable[..., Any]
+
+
+def test_weights_list(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESG_WEIGHTS", str(tmp_path))
+    (tmp_path / "cropformer-swin-tiny.safetensors").touch()
+    result = esg("weights", "list")
+    assert (result.status, result.err) == (0, [])
+    table = {line.split()[0]: line for line in result.out}
+    assert set(PRESETS) == set(table) - {"NAME"}
+    assert table["cropformer-swin-tiny"].endswith(str(tmp_path / "cropformer-swin-tiny.safetensors"))
+    assert "esg weights download cropformer-hornet-large" in table["cropformer-hornet-large"]
+    assert "CC BY-NC 4.0" in table["mask2former-swin-tiny"]
+    assert "semantic" in table["mask2former-semantic-r50"]
+
+
+def test_weights_verify(esg: Run, tiny_model: Path) -> None:
+    result = esg("weights", "verify", tiny_model)
+    assert (result.status, result.err) == (0, [])
+    shown = {line.split()[0]: line for line in result.out}
+    assert hashlib.sha256(tiny_model.read_bytes()).hexdigest() in shown["sha256"]
+    assert f"{sum(tensor.numel() for tensor in load_file(tiny_model).values()):,}" in shown["parameters"]
+
+
+def test_what_is_downloaded_is_not_asked_for_again(esg: Run, tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cropformer-swin-tiny.safetensors"
+    path.write_bytes(tiny_model.read_bytes())
+    result = esg("weights", "download", "cropformer-swin-tiny", "--folder", tmp_path)
+    assert (result.status, result.out, result.err) == (0, [str(path)], [])
+
+
+def test_download_without_network(esg: Run, tmp_path: Path) -> None:
+    esg("weights", "download", "cropformer-swin-tiny", "--folder", tmp_path).refused("cannot be reached")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_convert(esg: Run, tiny_model: Path, tiny_preset: str, tmp_path: Path) -> None:
+    out = tmp_path / "half.safetensors"
+    result = esg("weights", "convert", tiny_model, "--out", out, "--half")
+    assert (result.status, result.err) == (0, [])
+    (line,) = result.out
+    numbers = sum(tensor.numel() for tensor in load_file(tiny_model).values())
+    assert line.startswith(f"{out}: {tiny_preset}, {numbers:,} parameters, ")
+    assert {tensor.dtype for tensor in load_file(out).values()} == {torch.float16}
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_a_full_disk_while_converting(
+    esg: Run, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    esg("weights", "convert", tiny_model, "--out", tmp_path / "out.safetensors").refused("the disk is full")
+    assert list(tmp_path.iterdir()) == []
