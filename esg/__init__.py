@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .grounding import Grounding, Phrase
     from .images import read_image, write_image
     from .limits import MAX_PIXELS
+    from .masks import read_masks
     from .segmenter import EntitySegmenter
     from .weights import list_checkpoints, locate
 
@@ -37,6 +38,7 @@ _HOME = {
     "overlay": ".draw",
     "palette": ".draw",
     "read_image": ".images",
+    "read_masks": ".masks",
     "write_image": ".images",
 }
 
@@ -57,6 +59,7 @@ __all__ = [
     "overlay",
     "palette",
     "read_image",
+    "read_masks",
     "write_image",
 ]
 

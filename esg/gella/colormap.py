@@ -1,0 +1,94 @@
+"""Entities as a picture: every entity in a colour of its own (paper Sec. 4.2, "Colormap Encoder", f_Ψ)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import InputError
+
+_LEVELS = 16  # a lattice of 4,096 colours, 17 grey levels apart at least
+_BLACK = 0  # of the lattice: no entity
+
+MOST_ENTITIES = _LEVELS**3 - 1
+"""That a colormap can tell apart."""
+
+Assignment = Callable[[np.ndarray, int, int], np.ndarray]
+
+
+def random_colours(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Colours that are drawn by lot and all different, whatever the entities are.
+
+    Args:
+        labels: not looked at.
+        count: number of entities, at most 4,095.
+        seed: the same seed gives the same colours.
+
+    Returns:
+        (count + 1, 3) uint8 RGB; entry 0, no entity, is black, and nothing else is.
+    """
+    drawn = np.random.default_rng(seed).permutation(np.arange(1, _LEVELS**3))[:count]
+    return _lattice(np.concatenate(([_BLACK], drawn)))
+
+
+def location_colours(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Colours that tell where an entity's centre of gravity is, as in Painter (Table XV b).
+
+    Red grows with x and green with y. Blue is drawn by lot among the values with which the colour is not taken.
+
+    Args:
+        labels: (H, W) integer, 0 = none, 1..count.
+        count: number of entities, at most 4,095.
+        seed: of the lots.
+
+    Returns:
+        (count + 1, 3) uint8 RGB; entry 0, no entity, is black, and nothing else is.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = labels.shape
+    flat = labels.ravel()
+    areas = np.bincount(flat, minlength=count + 1).clip(1)
+    y, x = np.divmod(np.arange(flat.size), width)
+    red, green = (
+        (np.bincount(flat, place, minlength=count + 1) / areas / extent * _LEVELS).astype(np.int64).clip(0, _LEVELS - 1)
+        for place, extent in ((x + 0.5, width), (y + 0.5, height))
+    )
+    taken = {_BLACK}
+    chosen = [_BLACK]
+    for base in (red * _LEVELS**2 + green * _LEVELS)[1:].tolist():
+        # Neighbours on the lattice take over what is crowded.
+        nearest = (base + step for step in (*rng.permutation(_LEVELS), *range(_LEVELS, _LEVELS**3)))
+        colour = next(c % _LEVELS**3 for c in nearest if c % _LEVELS**3 not in taken)
+        taken.add(colour)
+        chosen.append(colour)
+    return _lattice(np.array(chosen))
+
+
+COLOURS: dict[str, Assignment] = {"random": random_colours, "location": location_colours}
+
+
+def colormap(labels: np.ndarray, *, colours: str = "random", seed: int = 0) -> np.ndarray:
+    """The colormap M_c of a label map.
+
+    Args:
+        labels: (H, W) integer, 0 = none.
+        colours: how colours are chosen, a key of `COLOURS`.
+        seed: of the choice.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: there are more than `MOST_ENTITIES`.
+    """
+    count = int(labels.max(initial=0))
+    if count > MOST_ENTITIES:
+        raise InputError(f"A colormap has {MOST_ENTITIES} colours for {count} entities; leave out the smallest ones.")
+    return COLOURS[colours](labels, count, seed)[labels]
+
+
+def _lattice(numbers: np.ndarray) -> np.ndarray:
+    """0..4,095 → (N, 3) uint8 RGB; 0 is black."""
+    digits = np.stack((numbers // _LEVELS**2, numbers // _LEVELS % _LEVELS, numbers % _LEVELS), axis=1)
+    return (digits * (255 // (_LEVELS - 1))).astype(np.uint8)

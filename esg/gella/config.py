@@ -1,0 +1,200 @@
+"""Sizes of GELLA: the paper's, with LLaVA-1.5 of 7 and 13 billion parameters, and a small one that ships."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, WeightsError
+from .colormap import COLOURS
+from .colormap_encoder import ENCODERS
+from .resoblend import BlendConfig
+
+if TYPE_CHECKING:
+    from transformers import LlavaConfig
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """The CLIP vision encoder; the defaults are ViT-L/14 at 336 pixels.
+
+    Attributes:
+        width, ffn, layers, heads: of the transformer.
+        side: of the square that it sees, in pixels.
+        patch: side of a patch in pixels.
+    """
+
+    width: int = 1024
+    ffn: int = 4096
+    layers: int = 24
+    heads: int = 16
+    side: int = 336
+    patch: int = 14
+
+    @property
+    def grid(self) -> int:
+        """Rows, and columns, of features."""
+        return self.side // self.patch
+
+
+@dataclass(frozen=True)
+class LanguageConfig:
+    """The LLaMA language model; the defaults are those of LLaVA-1.5 7B.
+
+    Attributes:
+        vocabulary: number of tokens.
+        width, ffn, layers, heads: of the transformer.
+        context: most tokens, those of the image among them.
+        image_token, pad_token, seg_token: ids. LLaVA's table has free rows, of which <SEG> takes the first.
+        begin_token, end_token: ids of the tokens around a text.
+    """
+
+    vocabulary: int = 32064
+    width: int = 4096
+    ffn: int = 11008
+    layers: int = 32
+    heads: int = 32
+    context: int = 4096
+    image_token: int = 32000
+    pad_token: int = 32001
+    seg_token: int = 32002
+    begin_token: int = 1
+    end_token: int = 2
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The mask decoder: Mask2Former's pixel decoder and masked-attention decoder, whose sizes are the defaults.
+
+    Attributes:
+        width: channels of features, queries and masks; a multiple of 32 and of `heads`.
+        heads: of all attention in it and in ResoBlend.
+        queries: most entities that one pass reconstructs.
+        layers, ffn: of the masked-attention decoder.
+        encoder_layers, encoder_ffn, points: of the deformable encoder.
+        anchors: see `modeling.anchors`; None for the published way.
+    """
+
+    width: int = 256
+    heads: int = 8
+    queries: int = 100
+    layers: int = 9
+    ffn: int = 2048
+    encoder_layers: int = 6
+    encoder_ffn: int = 1024
+    points: int = 4
+    anchors: int | None = None
+
+
+@dataclass(frozen=True)
+class GellaConfig:
+    """Everything that decides the shape of the weights, and how pictures are given to them.
+
+    Attributes:
+        vision, language, decoder, blend: the parts.
+        encoder: of the colormap, one of `colormap_encoder.ENCODERS`.
+        encoder_scale: of its channels.
+        colormap_side: side of the colormap in pixels, a multiple of 32; its resolution is not the image's.
+        colours: how entities get colours, a key of `colormap.COLOURS`.
+        association: width that both sides of the association are projected to.
+
+    Raises:
+        InputError: the encoder or the colours are unknown, or the colormap's side is no multiple of 32.
+    """
+
+    vision: VisionConfig = VisionConfig()
+    language: LanguageConfig = LanguageConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    blend: BlendConfig = field(default_factory=BlendConfig)
+    encoder: str = "mobilenet-v2"
+    encoder_scale: float = 1.0
+    colormap_side: int = 512
+    colours: str = "random"
+    association: int = 256
+
+    def __post_init__(self) -> None:
+        for what, name, known in (("encoder", self.encoder, ENCODERS), ("assignment", self.colours, COLOURS)):
+            if name not in known:
+                raise InputError(f"Unknown colormap {what} {name!r}; choose one of {', '.join(known)}.")
+        if self.colormap_side < 32 or self.colormap_side % 32:
+            raise InputError(f"The side of the colormap must be a multiple of 32, not {self.colormap_side}.")
+
+    def to_json(self) -> str:
+        """For the metadata of weight files."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> GellaConfig:
+        """Inverse of `to_json`.
+
+        Raises:
+            WeightsError: it is not what `to_json` gives.
+        """
+        try:
+            content: dict[str, Any] = json.loads(text)
+            for name, kind in _PARTS.items():
+                content[name] = kind(**content[name])
+            return cls(**content)
+        except (ValueError, KeyError, TypeError, InputError) as error:
+            raise WeightsError(f"The weights describe no GELLA model ({error}).") from None
+
+    def llava(self) -> LlavaConfig:
+        """The same vision and language model in transformers' words."""
+        from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
+
+        seen, said = self.vision, self.language
+        return LlavaConfig(
+            vision_config=CLIPVisionConfig(
+                hidden_size=seen.width,
+                intermediate_size=seen.ffn,
+                num_hidden_layers=seen.layers,
+                num_attention_heads=seen.heads,
+                image_size=seen.side,
+                patch_size=seen.patch,
+            ),
+            text_config=LlamaConfig(
+                vocab_size=said.vocabulary,
+                hidden_size=said.width,
+                intermediate_size=said.ffn,
+                num_hidden_layers=said.layers,
+                num_attention_heads=said.heads,
+                max_position_embeddings=said.context,
+                rms_norm_eps=1e-5,
+                pad_token_id=said.pad_token,
+                bos_token_id=said.begin_token,
+                eos_token_id=said.end_token,
+            ),
+            image_token_index=said.image_token,
+            vision_feature_layer=-2,
+            vision_feature_select_strategy="default",
+        )
+
+
+_PARTS = {"vision": VisionConfig, "language": LanguageConfig, "decoder": DecoderConfig, "blend": BlendConfig}
+
+PRESETS: dict[str, GellaConfig] = {
+    "gella-nano": GellaConfig(
+        vision=VisionConfig(width=192, ffn=576, layers=4, heads=6, side=192, patch=12),
+        language=LanguageConfig(
+            vocabulary=1024,
+            width=192,
+            ffn=512,
+            layers=4,
+            heads=6,
+            context=768,
+            image_token=3,
+            pad_token=0,
+            seg_token=4,
+        ),
+        decoder=DecoderConfig(
+            width=96, heads=4, queries=48, layers=3, ffn=384, encoder_layers=2, encoder_ffn=192, points=2, anchors=16
+        ),
+        encoder_scale=0.5,
+        colormap_side=192,
+        association=128,
+    ),
+    "gella-7b": GellaConfig(),
+    "gella-13b": GellaConfig(language=LanguageConfig(width=5120, ffn=13824, layers=40, heads=40)),
+}

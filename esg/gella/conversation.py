@@ -1,0 +1,92 @@
+"""What is said between user and model, as tokens: LLaVA-1.5's form of the two tasks of Table III."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from . import prompts
+from .config import LanguageConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Text:
+    """A conversation.
+
+    Attributes:
+        ids: (L,) int64 with one image token.
+        start: index of the answer's first token; L where the answer is still to come.
+    """
+
+    ids: Tensor
+    start: int
+
+    def to(self, device: torch.device | str) -> Text:
+        """The same on another device."""
+        return Text(self.ids.to(device), self.start)
+
+
+class Conversation:
+    """Writes conversations as tokens and reads answers back.
+
+    Args:
+        tokenizer: of the language model.
+        config: ids of the tokens that are no text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, config: LanguageConfig) -> None:
+        self._tokenizer, self._config = tokenizer, config
+        special = (config.image_token, config.pad_token, config.seg_token, config.begin_token, config.end_token)
+        names = {tokenizer.id_to_token(number) for number in special} | {prompts.SEG}
+        self._special = sorted((name for name in names if name), key=len, reverse=True)
+
+    def describe(self, caption: str | None = None) -> Text:
+        """Asks for a caption, and gives it where it is known."""
+        return self._text(prompts.DESCRIBE, None if caption is None else [caption])
+
+    def extract(self, caption: str, nouns: Sequence[str] | None = None) -> Text:
+        """Asks for the nouns of a caption, and lists them, each with its <SEG> token, where they are known.
+
+        Raises:
+            InputError: the caption is empty.
+        """
+        return self._text(prompts.extract(caption), None if nouns is None else prompts.answer_pieces(nouns))
+
+    def complete(self, asked: Text, answer: Tensor) -> Text:
+        """A question and the (A,) tokens of its answer."""
+        return Text(torch.cat((asked.ids, answer)), len(asked.ids))
+
+    def pieces(self, answer: Tensor) -> list[str]:
+        """The text before, between and after the <SEG> tokens of an answer, (A,) tokens with or without the end."""
+        found: list[list[int]] = [[]]
+        for token in answer.tolist():
+            if token == self._config.end_token:
+                break
+            if token == self._config.seg_token:
+                found.append([])
+            else:
+                found[-1].append(token)
+        return [self._tokenizer.decode(piece) for piece in found]
+
+    def _text(self, question: str, answer: list[str] | None) -> Text:
+        asked = [self._config.begin_token, *self._encode("USER: "), self._config.image_token]
+        asked += self._encode(f"\n{question} ASSISTANT:")
+        said: list[int] = []
+        if answer is not None:
+            for number, piece in enumerate(answer):
+                said += [self._config.seg_token] * (number > 0) + self._encode(piece if number else f" {piece}")
+            said.append(self._config.end_token)
+        return Text(torch.tensor(asked + said), len(asked))
+
+    def _encode(self, text: str) -> list[int]:
+        # A user may write "<SEG>": with a space in it, it is text and no token.
+        for name in self._special:
+            text = text.replace(name, f"{name[0]} {name[1:]}")
+        return self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -1,0 +1,133 @@
+"""GELLA (ESG, Sec. 4.2): grounds the nouns of a sentence in given masks, which it reads as a colormap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..modeling.mask_decoder import MaskDecoder, Prediction
+from ..modeling.pixel_decoder import PixelDecoder
+from .association import Association
+from .colormap_encoder import ENCODERS
+from .config import GellaConfig
+from .conversation import Text
+from .language import Language, Reading
+from .resoblend import ResoBlend
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The masks as the mask decoder gives them back.
+
+    Attributes:
+        features: (N, C, h, w) at stride 4 of the colormap.
+        heads: predictions before the first and after every decoder layer, the last is final; logits (N, Q, 2).
+        anchors: what all anchors predict, for a decoder with anchors.
+        embeddings: E_vc, (N, Q, C).
+    """
+
+    features: Tensor
+    heads: list[Prediction]
+    anchors: Prediction | None
+    embeddings: Tensor
+
+    def masks(self) -> Tensor:
+        """Mask logits (N, Q, h, w) of the final head."""
+        return torch.einsum("nqc,nchw->nqhw", self.heads[-1].embeddings, self.features)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a model in training says to pictures and finished conversations.
+
+    Attributes:
+        answers: (T, vocabulary) logits for the tokens of all answers, one text after the other.
+        wanted: (T,) int64, those tokens.
+        masks: of the G pictures whose masks were asked for, None if there are none.
+        nouns: their E_vl, G times (v, C_l).
+    """
+
+    answers: Tensor
+    wanted: Tensor
+    masks: Reconstruction | None
+    nouns: list[Tensor]
+
+
+class Gella(nn.Module):
+    """Two encoders (image, colormap), two decoders (masks, language), and the association between them."""
+
+    def __init__(self, config: GellaConfig) -> None:
+        super().__init__()
+        self.config = config
+        sizes = config.decoder
+        self.language = Language(config)
+        self.colormap = ENCODERS[config.encoder](config.encoder_scale)
+        self.blend = ResoBlend(
+            config.vision.width, self.colormap.channels, sizes.width, sizes.heads, sizes.encoder_ffn, config.blend
+        )
+        self.pixel_decoder = PixelDecoder(
+            (sizes.width,) * 4,
+            width=sizes.width,
+            heads=sizes.heads,
+            points=sizes.points,
+            layers=sizes.encoder_layers,
+            ffn=sizes.encoder_ffn,
+        )
+        self.decoder = MaskDecoder(
+            sizes.width,
+            heads=sizes.heads,
+            ffn=sizes.ffn,
+            layers=sizes.layers,
+            queries=sizes.queries,
+            classes=1,
+            levels=PixelDecoder.levels,
+            anchors=sizes.anchors,
+        )
+        self.association = Association(config.language.width, sizes.width, config.association)
+
+    def forward(self, pixels: Tensor, colormaps: Tensor, texts: Sequence[Text], grounded: Sequence[int]) -> Heard:
+        """One step of training: all texts are read, and some of them grounded.
+
+        Args:
+            pixels: (N, 3, side, side) float, normalised as CLIP wants it.
+            colormaps: (G, 3, M, M) float, -1..1, of the pictures `grounded`.
+            texts: N conversations with their answers.
+            grounded: the indices of the G pictures.
+        """
+        sight = self.language.see(pixels)
+        reading = self.language.read(sight.tokens, [text.ids for text in texts])
+        hidden, wanted = [], []
+        for row, ids, text in zip(reading.hidden, reading.ids, texts):
+            extra = sight.tokens.shape[1] - 1  # the picture's tokens, all before the answer, stand in place of one
+            start, end = text.start + extra, len(text.ids) + extra
+            hidden.append(row[start - 1 : end - 1])
+            wanted.append(ids[start:end])
+        answers = self.language.logits(torch.cat(hidden))
+        chosen = list(grounded)
+        masks = self.reconstruct(sight.grid[chosen], colormaps) if chosen else None
+        nouns = self.nouns(Reading(reading.hidden[chosen], reading.ids[chosen])) if chosen else []
+        return Heard(answers, torch.cat(wanted), masks, nouns)
+
+    def reconstruct(self, grid: Tensor, colormaps: Tensor) -> Reconstruction:
+        """Image and masks → entity embeddings, and the masks again.
+
+        Args:
+            grid: Z_v, (N, C_v, g, g), see `language.Sight`.
+            colormaps: M_c, (N, 3, side, side) float, -1..1.
+        """
+        levels, features = self.pixel_decoder(self.blend(grid, self.colormap(colormaps)))
+        groups, group_features = [level[:, None] for level in levels], features[:, None]
+        queries, anchors = self.decoder.begin(groups, group_features)
+        content, heads = self.decoder(groups, group_features, queries)
+        return Reconstruction(features, heads, anchors, self.decoder.norm(content))
+
+    def nouns(self, reading: Reading) -> list[Tensor]:
+        """E_vl: for every text the embeddings of its <SEG> tokens, (v_n, C_l)."""
+        return [hidden[ids == self.config.language.seg_token] for hidden, ids in zip(reading.hidden, reading.ids)]
+
+    def associate(self, nouns: Sequence[Tensor], entities: Tensor) -> list[Tensor]:
+        """E_vl of N texts and E_vc (N, Q, C) → N times logits (v_n, Q)."""
+        return [self.association(own, theirs) for own, theirs in zip(nouns, entities, strict=True)]

@@ -1,0 +1,158 @@
+"""Training GELLA: its settings, and what a step of it is (paper Sec. 4.2, Eq. 12, 13, 16 and 17)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..gella.association import overlaps, tie
+from ..gella.checkpoint import load_gella, write_gella
+from ..gella.config import PRESETS
+from ..gella.model import Gella, Heard
+from ..gella.pixels import centred, normalised
+from .config import Rule, RunConfig, at_least
+from .losses import LossConfig, anchor_losses, level_losses
+from .narratives import GroundingBatch, NarrativeConfig, Narratives
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+SMALL_MODEL = LossConfig(ce=2.0, points=512, uncertain=0.5, balanced=0.4, smallest=12)
+
+
+@dataclass(frozen=True)
+class GellaTrainConfig(RunConfig):
+    """One training run of GELLA.
+
+    Attributes:
+        preset: a name in `gella.config.PRESETS`.
+        samples: what the model learns from.
+        loss: weights and point sampling of the mask losses; the other two have weight 1 (Eq. 17).
+        association: weight of the association loss; the paper's is 1.
+    """
+
+    preset: str = "gella-nano"
+    samples: NarrativeConfig = field(default_factory=NarrativeConfig)
+    loss: LossConfig = SMALL_MODEL
+    association: float = 1.0
+    lr: float = 5e-4
+    clip: float = 1.0
+
+    allowed: ClassVar[dict[str, Rule]] = {
+        **RunConfig.allowed,
+        "samples.batch": at_least(1),
+        "association": at_least(0),
+    }
+
+
+class GellaTask:
+    """A `loop.Task`: pictures, masks and texts; captions, nouns and grounding at once.
+
+    Args:
+        config: the run.
+        tokenizer: of the language model.
+    """
+
+    def __init__(self, config: GellaTrainConfig, tokenizer: Tokenizer) -> None:
+        if config.preset not in PRESETS:
+            raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
+        self.config, self.tokenizer = config, tokenizer
+        self.preset = config.preset
+        self.seed = config.samples.seed
+
+    def model(self, *, new: bool) -> Gella:
+        """The model of the preset; a new run starts from the weights of `config.init`, if there are any."""
+        model = Gella(PRESETS[self.preset])
+        if new and self.config.init is not None:
+            load_gella(model, self.config.init)
+        return model
+
+    def batches(self, start: int, stop: int, rank: int) -> Generator[GroundingBatch, None, None]:
+        """The batches of some steps, see `Narratives`."""
+        samples = Narratives(self.config.samples, PRESETS[self.preset], self.tokenizer, rank)
+        return samples.batches(start, stop, self.config.workers)
+
+    def losses(
+        self, model: nn.Module, batch: GroundingBatch, device: torch.device, autocast: AbstractContextManager[Any]
+    ) -> dict[str, Tensor]:
+        """The terms of one step."""
+        grounded = [index for index, truth in enumerate(batch.truths) if truth is not None]
+        texts = [text.to(device) for text in batch.texts]
+        with autocast:
+            heard: Heard = model(
+                normalised(batch.pixels.to(device)), centred(batch.colormaps[grounded].to(device)), texts, grounded
+            )
+            plain: Any = getattr(model, "module", model)  # what a wrapper for several devices wraps
+            labels = batch.labels[grounded].to(device)
+            truths = [truth.to(device) for truth in batch.truths if truth is not None]
+            scores = association_loss(plain, heard, labels, truths)
+        terms = {"answer": F.cross_entropy(heard.answers.float(), heard.wanted)}
+        terms |= mask_losses(heard, labels, self.config.loss)
+        return terms | {"association": self.config.association * scores}
+
+    def can_measure(self) -> bool:
+        """Figures come from `esg eval` for now."""
+        return False
+
+    def measure(
+        self, model: nn.Module, state: dict[str, Tensor], device: torch.device, autocast: AbstractContextManager[Any]
+    ) -> dict[str, float]:
+        """Nothing yet."""
+        return {}
+
+    def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
+        """Writes weights as fp16 safetensors, with architecture and tokenizer in the metadata."""
+        write_gella(out, state, self.preset, self.tokenizer, steps)
+
+
+def mask_losses(heard: Heard, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:
+    """L_seg of Eq. 13 over all prediction heads: the masks that came in have to come out.
+
+    Args:
+        heard: of the model.
+        labels: (G, M, M) int, the given entities of the pictures that are grounded.
+        config: weights and point sampling.
+    """
+    if heard.masks is None:
+        return {}
+    features, maps = heard.masks.features.float()[:, None], labels.long()[:, None]
+    anchors = heard.masks.anchors
+    terms = {} if anchors is None else anchor_losses(features, anchors, maps, config)
+    level = level_losses(features, heard.masks.heads, maps, config, ranked=anchors is not None)
+    return terms | {f"mask_{name}": value for name, value in level.items()}
+
+
+def association_loss(model: Gella, heard: Heard, labels: Tensor, truths: list[Tensor]) -> Tensor:
+    """L_asso of Eq. 16: the mean over the pairs of a noun and an entity that some query reconstructs.
+
+    Queries that reconstruct nothing are not asked: what they would answer is never used.
+
+    Args:
+        model: whose association is trained.
+        heard: of the model.
+        labels: (G, M, M) int, the given entities.
+        truths: G times (v, N) bool.
+    """
+    if heard.masks is None:
+        return heard.answers.new_zeros(())
+    masks = heard.masks.masks().detach() > 0  # (G, Q, h, w)
+    step = labels.shape[-1] // masks.shape[-1]
+    small = labels[:, step // 2 :: step, step // 2 :: step].flatten(1)  # as the grounder does
+    losses = []
+    logits = model.associate(heard.nouns, heard.masks.embeddings)
+    for own, mask, given, truth in zip(logits, masks.flatten(2), small, truths):
+        ties = tie(overlaps(mask, given, truth.shape[1]))
+        pairs = own[:, ties.queries[ties.matched]].float()  # (v, matched)
+        losses.append(
+            F.binary_cross_entropy_with_logits(pairs, truth[:, ties.matched].float(), reduction="none").flatten()
+        )
+    pairs = torch.cat(losses)
+    return pairs.mean() if len(pairs) else logits[0].sum() * 0

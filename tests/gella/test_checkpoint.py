@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from esg.errors import WeightsError
+from esg.gella import checkpoint
+from esg.gella.checkpoint import load_gella, read_gella, write_gella
+from esg.gella.config import PRESETS
+from esg.gella.model import Gella
+
+
+@pytest.fixture
+def written(speaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Gella, Path]:
+    config, tokenizer = speaker
+    monkeypatch.setitem(PRESETS, "tiny", config)
+    torch.manual_seed(0)
+    model = Gella(config).half().float()  # what fp16 can hold
+    path = tmp_path / "tiny.safetensors"
+    write_gella(path, model.state_dict(), "tiny", tokenizer, steps=7)
+    return model, path
+
+
+def test_a_model_comes_back_with_its_tokenizer(speaker: Any, written: tuple[Gella, Path]) -> None:
+    model, path = written
+    again, tokenizer = read_gella(path)
+    assert tokenizer.to_str() == speaker[1].to_str()
+    assert again.config == model.config
+    assert not again.training
+    theirs = model.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in again.state_dict().items())
+    other = Gella(model.config)
+    load_gella(other, path)
+    assert all(torch.equal(value, theirs[name]) for name, value in other.state_dict().items())
+
+
+def test_names_in_the_file_are_ours(written: tuple[Gella, Path]) -> None:
+    with safe_open(written[1], "pt") as file:
+        names, metadata = set(file.keys()), file.metadata()
+    assert {"language.vision.pre_layrnorm.weight", "language.decoder.norm.weight", "language.head.weight"} <= names
+    assert {"language.projector.linear_1.weight", "association.entity.weight"} <= names
+    assert not any("llava" in name or "language_model" in name for name in names)
+    assert metadata["preset"] == "tiny"
+    assert metadata["steps"] == "7"
+    assert json.loads(metadata["config"])["colormap_side"] == 64
+
+
+@pytest.mark.parametrize("fault", ["missing", "unknown", "shape", "no-config", "bad-config"])
+def test_a_file_that_does_not_fit_is_refused_in_one_sentence(written: tuple[Gella, Path], fault: str) -> None:
+    _model, path = written
+    with safe_open(path, "pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata())  # noqa: SIM118
+    name = "association.entity.bias"
+    if fault == "missing":
+        del tensors[name]
+    elif fault == "unknown":
+        tensors["extra"] = torch.zeros(1)
+    elif fault == "shape":
+        tensors[name] = torch.zeros(3)
+    elif fault == "no-config":
+        metadata = {}
+    else:
+        metadata["config"] = '{"vision": 3}'
+    save_file(tensors, path, metadata)
+    with pytest.raises(WeightsError) as caught:
+        read_gella(path)
+    assert "\n" not in str(caught.value)
+    if fault in ("missing", "unknown"):
+        assert (name if fault == "missing" else "extra") in str(caught.value)
+
+
+def test_every_weight_has_a_name_of_its_own(written: tuple[Gella, Path]) -> None:
+    names = list(written[0].state_dict())
+    assert len({checkpoint._our_name(name) for name in names}) == len(names)

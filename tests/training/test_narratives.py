@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from esg.data.synth import make_scene
+from esg.gella.conversation import Conversation
+from esg.training.narratives import NarrativeConfig, Narratives, encode, tell_scene
+
+CONFIG = NarrativeConfig(batch=3, sides=(64, 96))
+
+
+@pytest.fixture
+def narratives(speaker: Any) -> Narratives:
+    return Narratives(CONFIG, *speaker)
+
+
+def test_a_batch_is_a_function_of_seed_step_and_rank(speaker: Any, narratives: Narratives) -> None:
+    again = Narratives(CONFIG, *speaker)
+    a, b = narratives[5], again[5]
+    assert torch.equal(a.pixels, b.pixels)
+    assert torch.equal(a.colormaps, b.colormaps)
+    assert [text.ids.tolist() for text in a.texts] == [text.ids.tolist() for text in b.texts]
+    assert not torch.equal(a.pixels, Narratives(CONFIG, *speaker, rank=1)[5].pixels)
+    assert a.pixels.shape == (3, 3, 16, 16)
+    assert a.colormaps.shape == (3, 3, 64, 64)
+    assert a.labels.shape == (3, 64, 64)
+
+
+def test_entities_of_a_mention_are_those_of_the_scene_under_other_numbers() -> None:
+    told = tell_scene(11, np.random.default_rng(0), CONFIG)
+    height, width = told.labels.shape
+    scene = make_scene(11, height, width, CONFIG.scenes)
+    assert np.array_equal(told.image, scene.image)
+    pairs = np.unique(np.stack((told.labels.ravel(), scene.labels.ravel())), axis=1)
+    assert pairs.shape[1] == len(np.unique(told.labels)) == len(np.unique(scene.labels))  # one to one
+    for mention in told.narrative.mentions:
+        assert set(mention.entity_ids) <= set(np.unique(told.labels).tolist())
+        assert mention.plural == (len(mention.entity_ids) > 1)
+
+
+@pytest.mark.parametrize("task", ["describe", "extract", "ground"])
+def test_what_is_asked(speaker: Any, task: str) -> None:
+    config, tokenizer = speaker
+    rng = np.random.default_rng(0)
+    told = tell_scene(3, rng, CONFIG)
+    _, colours, labels, text, truth = encode(told, task, Conversation(tokenizer, config.language), config, rng)
+    answer = text.ids[text.start :].tolist()
+    mentions = told.narrative.mentions
+    assert answer.count(config.language.seg_token) == (0 if task == "describe" else len(mentions))
+    assert answer[-1] == config.language.end_token
+    assert (truth is not None) == (task == "ground")
+    if truth is not None:
+        assert truth.shape == (len(mentions), int(told.labels.max()))
+        for row, mention in zip(truth, mentions):
+            assert (row.nonzero()[:, 0] + 1).tolist() == list(mention.entity_ids)
+    colours_of = {tuple(colours[:, y, x].tolist()) for y, x in (labels == 0).nonzero().tolist()}
+    assert colours_of <= {(0, 0, 0)}
+    for number in labels.unique().tolist():
+        assert len({tuple(colour) for colour in colours[:, labels == number].T.tolist()}) == 1
+
+
+def test_shares_of_tasks(speaker: Any) -> None:
+    config = NarrativeConfig(batch=24, tasks=(0.5, 0.0, 0.5), sides=(48, 48))
+    truths = Narratives(config, *speaker)[0].truths
+    assert 4 <= sum(truth is None for truth in truths) <= 20
+    assert all(truth is None for truth in Narratives(NarrativeConfig(2, (0.5, 0.5, 0.0), (48, 48)), *speaker)[0].truths)
