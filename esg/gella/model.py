@@ -47,13 +47,13 @@ class Heard:
         answers: (T, vocabulary) logits for the tokens of all answers, one text after the other.
         wanted: (T,) int64, those tokens.
         masks: of the G pictures whose masks were asked for, None if there are none.
-        nouns: their E_vl, G times (v, C_l).
+        scores: which queries their nouns mean, G times logits (v, Q).
     """
 
     answers: Tensor
     wanted: Tensor
     masks: Reconstruction | None
-    nouns: list[Tensor]
+    scores: list[Tensor]
 
 
 class Gella(nn.Module):
@@ -107,9 +107,11 @@ class Gella(nn.Module):
             wanted.append(ids[start:end])
         answers = self.language.logits(torch.cat(hidden))
         chosen = list(grounded)
-        masks = self.reconstruct(sight.grid[chosen], colormaps) if chosen else None
-        nouns = self.nouns(Reading(reading.hidden[chosen], reading.ids[chosen])) if chosen else []
-        return Heard(answers, torch.cat(wanted), masks, nouns)
+        if not chosen:
+            return Heard(answers, torch.cat(wanted), None, [])
+        masks = self.reconstruct(sight.grid[chosen], colormaps)
+        nouns = self.nouns(Reading(reading.hidden[chosen], reading.ids[chosen]))
+        return Heard(answers, torch.cat(wanted), masks, self.associate(nouns, masks.embeddings))
 
     def reconstruct(self, grid: Tensor, colormaps: Tensor) -> Reconstruction:
         """Image and masks → entity embeddings, and the masks again.

@@ -122,6 +122,7 @@ class CropFormerTask:
         self.config = config
         self.preset = config.preset
         self.seed = config.samples.seed
+        self.partial = False
 
     def model(self, *, new: bool) -> CropFormer:
         """The model of the preset; a new run starts from the weights of `config.init`, if there are any.

@@ -67,6 +67,7 @@ class GellaTask:
         self.config, self.tokenizer = config, tokenizer
         self.preset = config.preset
         self.seed = config.samples.seed
+        self.partial = True  # a step may ask for no masks
 
     def model(self, *, new: bool) -> Gella:
         """The model of the preset; a new run starts from the weights of `config.init`, if there are any."""
@@ -90,13 +91,11 @@ class GellaTask:
             heard: Heard = model(
                 normalised(batch.pixels.to(device)), centred(batch.colormaps[grounded].to(device)), texts, grounded
             )
-            plain: Any = getattr(model, "module", model)  # what a wrapper for several devices wraps
-            labels = batch.labels[grounded].to(device)
-            truths = [truth.to(device) for truth in batch.truths if truth is not None]
-            scores = association_loss(plain, heard, labels, truths)
+        labels = batch.labels[grounded].to(device)
+        truths = [truth.to(device) for truth in batch.truths if truth is not None]
         terms = {"answer": F.cross_entropy(heard.answers.float(), heard.wanted)}
         terms |= mask_losses(heard, labels, self.config.loss)
-        return terms | {"association": self.config.association * scores}
+        return terms | {"association": self.config.association * association_loss(heard, labels, truths)}
 
     def can_measure(self) -> bool:
         """Figures come from `esg eval` for now."""
@@ -130,13 +129,12 @@ def mask_losses(heard: Heard, labels: Tensor, config: LossConfig) -> dict[str, T
     return terms | {f"mask_{name}": value for name, value in level.items()}
 
 
-def association_loss(model: Gella, heard: Heard, labels: Tensor, truths: list[Tensor]) -> Tensor:
+def association_loss(heard: Heard, labels: Tensor, truths: list[Tensor]) -> Tensor:
     """L_asso of Eq. 16: the mean over the pairs of a noun and an entity that some query reconstructs.
 
     Queries that reconstruct nothing are not asked: what they would answer is never used.
 
     Args:
-        model: whose association is trained.
         heard: of the model.
         labels: (G, M, M) int, the given entities.
         truths: G times (v, N) bool.
@@ -147,12 +145,11 @@ def association_loss(model: Gella, heard: Heard, labels: Tensor, truths: list[Te
     step = labels.shape[-1] // masks.shape[-1]
     small = labels[:, step // 2 :: step, step // 2 :: step].flatten(1)  # as the grounder does
     losses = []
-    logits = model.associate(heard.nouns, heard.masks.embeddings)
-    for own, mask, given, truth in zip(logits, masks.flatten(2), small, truths):
+    for own, mask, given, truth in zip(heard.scores, masks.flatten(2), small, truths):
         ties = tie(overlaps(mask, given, truth.shape[1]))
         pairs = own[:, ties.queries[ties.matched]].float()  # (v, matched)
         losses.append(
             F.binary_cross_entropy_with_logits(pairs, truth[:, ties.matched].float(), reduction="none").flatten()
         )
     pairs = torch.cat(losses)
-    return pairs.mean() if len(pairs) else logits[0].sum() * 0
+    return pairs.mean() if len(pairs) else heard.scores[0].sum() * 0

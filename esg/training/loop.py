@@ -46,6 +46,7 @@ class Task(Protocol):
         config: settings of the run, a dataclass that can be written as JSON.
         preset: name of the architecture.
         seed: of the run.
+        partial: whether a step may leave out parts of the model.
     """
 
     @property
@@ -53,6 +54,7 @@ class Task(Protocol):
 
     preset: str
     seed: int
+    partial: bool
 
     def model(self, *, new: bool) -> nn.Module:
         """The model as a new run starts with it, or for a checkpoint that will be loaded into it."""
@@ -106,7 +108,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
         EsgError: the training diverged, or the log of what is done so far is damaged.
     """
     run_dir, config = Path(run_dir), task.config
-    accelerator = _accelerator()
+    accelerator = _accelerator(task.partial)
     device = accelerator.device if accelerator else training_device(config)
     dtype = training_dtype(config, device)
     torch.manual_seed(task.seed)
@@ -198,15 +200,16 @@ def _mixed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _accelerator() -> Any:
+def _accelerator(partial: bool) -> Any:
     """accelerate's `Accelerator` when several processes were launched, else None."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return None
     try:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError:
         raise EsgError("Training on several devices needs accelerate: pip install accelerate.") from None
-    return Accelerator(cpu=not torch.cuda.is_available())
+    options = DistributedDataParallelKwargs(find_unused_parameters=partial)
+    return Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[options])
 
 
 def _resume(

@@ -117,12 +117,12 @@ def test_only_what_is_to_be_grounded_is_reconstructed(gella: Gella) -> None:
     pixels, colormaps = sample(3, 3, 16, 16), sample(2, 3, 64, 64)
     texts = [Text(FEW, 2), Text(MANY, 4), Text(NONE, 3)]
     heard = gella(pixels, colormaps, texts, [2, 1])
-    assert [len(found) for found in heard.nouns] == [0, 3]
+    assert [len(found) for found in heard.scores] == [0, 3]
     expected = gella.reconstruct(gella.language.see(pixels).grid[[2, 1]], colormaps)
     assert heard.masks is not None
     torch.testing.assert_close(heard.masks.embeddings, expected.embeddings, atol=1e-4, rtol=1e-4)
     heard = gella(pixels, colormaps[:0], texts, [])
-    assert (heard.masks, heard.nouns) == (None, [])
+    assert (heard.masks, heard.scores) == (None, [])
 
 
 def test_all_weights_learn_from_a_step_of_all_losses(gella: Gella) -> None:

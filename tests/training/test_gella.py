@@ -74,24 +74,15 @@ def test_language_alone_asks_for_no_masks(tiny_task: GellaTask) -> None:
     assert float(terms["answer"]) > 1
 
 
-class Known:
-    """An association whose answer is known."""
-
-    def associate(self, nouns: Any, entities: Any) -> list[torch.Tensor]:
-        return [torch.tensor([[9.0, -9.0, 123.0]])]
-
-
 def test_association_is_asked_of_the_queries_that_reconstruct_an_entity() -> None:
     labels = torch.ones(1, 8, 8, dtype=torch.int32)
     labels[..., 4:] = 2  # entity 1 on the left, entity 2 on the right
     features = torch.tensor([[1.0, -1.0], [1.0, -1.0]]).expand(1, 1, 2, 2)
     shown = [Prediction(torch.zeros(1, 3, 2), torch.tensor([[[1.0], [-1.0], [0.0]]]))]  # the last one shows nothing
     masks = Reconstruction(features, shown, None, torch.zeros(1, 3, 32))
-    heard = Heard(torch.zeros(1, 300), torch.zeros(1).long(), masks, [torch.zeros(1, 32)])
-    known: Any = Known()
+    heard = Heard(torch.zeros(1, 300), torch.zeros(1).long(), masks, [torch.tensor([[9.0, -9.0, 123.0]])])
     right, wrong = (
-        float(association_loss(known, heard, labels, [torch.tensor([truth])]))
-        for truth in ([True, False], [False, True])
+        float(association_loss(heard, labels, [torch.tensor([truth])])) for truth in ([True, False], [False, True])
     )
     assert right == pytest.approx(0, abs=1e-3)
     assert wrong == pytest.approx(9, abs=1e-3)
