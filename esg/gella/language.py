@@ -70,6 +70,8 @@ class Language(nn.Module):
 
         self.config = config
         self.llava = LlavaForConditionalGeneration(config.llava())
+        for name, parameter in self.llava.named_parameters():
+            parameter.requires_grad_("post_layernorm" not in name)  # it would serve the token of the whole picture
 
     @property
     def _inner(self) -> Any:

@@ -20,7 +20,7 @@ from ..gella.model import Gella, Heard
 from ..gella.pixels import centred, normalised
 from .config import Rule, RunConfig, at_least
 from .losses import LossConfig, anchor_losses, level_losses
-from .narratives import GroundingBatch, NarrativeConfig, Narratives
+from .narratives import TASKS, GroundingBatch, NarrativeConfig, Narratives
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -67,7 +67,7 @@ class GellaTask:
         self.config, self.tokenizer = config, tokenizer
         self.preset = config.preset
         self.seed = config.samples.seed
-        self.partial = True  # a step may ask for no masks
+        self.partial = config.samples.tasks[TASKS.index("ground")] == 0  # language alone
 
     def model(self, *, new: bool) -> Gella:
         """The model of the preset; a new run starts from the weights of `config.init`, if there are any."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TASKS = ("describe", "extract", "ground")
+_GROUND = TASKS.index("ground")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class NarrativeConfig:
 
     Attributes:
         batch: pictures a step (on each device), one text each.
-        tasks: probabilities of image description, noun extraction and grounding (Table XXI).
+        tasks: probabilities of image description, noun extraction and grounding (Table XXI). Where there is grounding,
+            every batch has at least one sample of it.
         sides: range of the longer side of synthetic scenes, in pixels.
         scenes: the mixture that scenes are drawn from.
         photos: folder of segmented photos (`esg.data.bsds`), or None for scenes alone.
@@ -108,7 +110,10 @@ class Narratives(Dataset):
     def __getitem__(self, step: int) -> GroundingBatch:
         """The batch of `step`."""
         rng = np.random.default_rng((self.config.seed, step, self.rank + 1))
-        return assemble([self._sample(rng) for _ in range(self.config.batch)])
+        tasks = rng.choice(len(TASKS), self.config.batch, p=self.config.tasks)
+        if self.config.tasks[_GROUND] > 0 and not (tasks == _GROUND).any():
+            tasks[rng.integers(len(tasks))] = _GROUND  # several devices have to ask for the same parts of the model
+        return assemble([self._sample(rng, TASKS[task]) for task in tasks])
 
     def batches(self, start: int, stop: int, workers: int = 0) -> Generator[GroundingBatch, None, None]:
         """The batches of steps `start` to `stop` - 1; see `Samples.batches`."""
@@ -125,8 +130,7 @@ class Narratives(Dataset):
                 raise drawn
             yield drawn
 
-    def _sample(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Text, Tensor | None]:
-        task = TASKS[rng.choice(len(TASKS), p=self.config.tasks)]
+    def _sample(self, rng: np.random.Generator, task: str) -> tuple[Tensor, Tensor, Tensor, Text, Tensor | None]:
         refers = task == "ground" and rng.random() < self.config.referring
         return encode(self._told(rng, refers), task, self.conversation, self.model, rng)
 

@@ -68,3 +68,9 @@ def test_shares_of_tasks(speaker: Any) -> None:
     truths = Narratives(config, *speaker)[0].truths
     assert 4 <= sum(truth is None for truth in truths) <= 20
     assert all(truth is None for truth in Narratives(NarrativeConfig(2, (0.5, 0.5, 0.0), (48, 48)), *speaker)[0].truths)
+
+
+def test_every_batch_is_grounded_in_part_where_there_is_grounding(speaker: Any) -> None:
+    config = NarrativeConfig(batch=2, tasks=(0.49, 0.49, 0.02), sides=(48, 48))
+    narratives = Narratives(config, *speaker)
+    assert all(any(truth is not None for truth in narratives[step].truths) for step in range(6))
