@@ -71,12 +71,14 @@ def _our_name(name: str) -> str:
 
 
 def _fill(model: Gella, state: Mapping[str, Tensor], path: str | Path) -> None:
-    names = {name: _our_name(name) for name in model.state_dict()}
-    missing, unknown = sorted(set(names.values()) - state.keys()), sorted(state.keys() - set(names.values()))
-    if missing or unknown:
-        what = f"{len(missing)} weights are missing, {len(unknown)} unknown, e.g. {(missing or unknown)[0]}"
-        raise WeightsError(f"{path} does not fit this GELLA: {what}.")
-    try:
-        model.load_state_dict({name: state[ours].to(model.state_dict()[name].dtype) for name, ours in names.items()})
-    except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit this GELLA: {str(error).splitlines()[-1].strip()}") from None
+    """All weights or none: what is missing, unknown or of another shape is told before anything is loaded."""
+    own = model.state_dict()
+    names = {name: _our_name(name) for name in own}
+    wanted = {ours: tuple(own[name].shape) for name, ours in names.items()}
+    given = {ours: tuple(value.shape) for ours, value in state.items()}
+    if wrong := sorted(ours for ours in wanted.keys() | given.keys() if wanted.get(ours) != given.get(ours)):
+        raise WeightsError(
+            f"{path} does not fit this GELLA; weights that are missing, unknown or of another shape: "
+            f"{len(wrong)}, such as {wrong[0]}."
+        )
+    model.load_state_dict({name: state[ours].to(own[name].dtype) for name, ours in names.items()})

@@ -8,7 +8,7 @@ of transformers; the names of our weight files do not (`our_key`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from ..errors import InputError, WeightsError
+from ..errors import InputError
 from .config import GellaConfig
 
 _KEYS = (
@@ -150,22 +150,3 @@ class Language(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, C) → what may come next, (…, vocabulary)."""
         return self.llava.get_output_embeddings()(hidden)
-
-    def our_state(self) -> dict[str, Tensor]:
-        """The state dict under our names."""
-        return {our_key(key): value for key, value in self.llava.state_dict().items()}
-
-    def load_ours(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of `our_state`.
-
-        Raises:
-            WeightsError: a weight is missing, or unknown, or has another shape; then none is loaded.
-        """
-        own = {key: tuple(value.shape) for key, value in self.our_state().items()}
-        given = {key: tuple(value.shape) for key, value in state.items()}
-        if wrong := sorted(key for key in own.keys() | given.keys() if own.get(key) != given.get(key)):
-            raise WeightsError(
-                "The weights do not fit this language model; tensors that are missing, unknown or of another shape: "
-                f"{len(wrong)}, such as {wrong[0]}."
-            )
-        self.llava.load_state_dict({key: state[our_key(key)] for key in self.llava.state_dict()})

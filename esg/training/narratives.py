@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ..data.augment import augment
 from ..data.bsds import BsdsPhotos
@@ -20,12 +20,11 @@ from ..data.layout import SceneConfig
 from ..data.relations import Relations, measured_relations
 from ..data.synth import HELD_OUT, make_scene
 from ..data.teller import Mention, Narrative, refer, tell
-from ..errors import EsgError
 from ..gella.colormap import colormap
 from ..gella.config import GellaConfig
 from ..gella.conversation import Conversation, Text
 from ..gella.letterbox import Letterbox
-from .samples import ErrorsAsValues, start_worker
+from .samples import drawn
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -117,18 +116,7 @@ class Narratives(Dataset):
 
     def batches(self, start: int, stop: int, workers: int = 0) -> Generator[GroundingBatch, None, None]:
         """The batches of steps `start` to `stop` - 1; see `Samples.batches`."""
-        loader = DataLoader(
-            ErrorsAsValues(self),
-            batch_size=None,
-            sampler=range(start, stop),
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            worker_init_fn=start_worker,
-        )
-        for drawn in loader:
-            if isinstance(drawn, EsgError):
-                raise drawn
-            yield drawn
+        return drawn(self, start, stop, workers)
 
     def _sample(self, rng: np.random.Generator, task: str) -> tuple[Tensor, Tensor, Tensor, Text, Tensor | None]:
         refers = task == "ground" and rng.random() < self.config.referring

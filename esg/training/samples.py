@@ -113,18 +113,7 @@ class Samples(Dataset):
         Raises:
             EsgError: a photo cannot be used.
         """
-        loader = DataLoader(
-            ErrorsAsValues(self),
-            batch_size=None,
-            sampler=range(start, stop),
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            worker_init_fn=start_worker,
-        )
-        for drawn in loader:
-            if isinstance(drawn, EsgError):
-                raise drawn
-            yield drawn
+        return drawn(self, start, stop, workers)
 
     def _picture(self, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
         """A picture (H, W, 3) uint8 and its labels (H, W) int32, larger than `size` and of its shape."""
@@ -150,7 +139,23 @@ class Samples(Dataset):
         return augment(image, labels, rng, size=(height, width))
 
 
-class ErrorsAsValues(Dataset):
+def drawn(samples: Dataset, start: int, stop: int, workers: int) -> Generator[Any, None, None]:
+    """What `samples` holds for steps `start` to `stop` - 1, see `Samples.batches`."""
+    loader = DataLoader(
+        _ErrorsAsValues(samples),
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_start_worker,
+    )
+    for batch in loader:
+        if isinstance(batch, EsgError):
+            raise batch
+        yield batch
+
+
+class _ErrorsAsValues(Dataset):
     """Samples for a loader, which would make a stack trace the message of an error that a process raises."""
 
     def __init__(self, samples: Dataset) -> None:
@@ -210,7 +215,7 @@ def _cut_to_aspect(
     return image[y : y + h, x : x + w], labels[y : y + h, x : x + w]
 
 
-def start_worker(_number: int) -> None:
+def _start_worker(_number: int) -> None:
     """What a process that draws samples does first."""
     torch.set_num_threads(1)  # the model has the other cores
     # A signal to the whole process group is for the training loop, which ends its workers once it has saved.

@@ -53,7 +53,7 @@ def test_names_in_the_file_are_ours(written: tuple[Gella, Path]) -> None:
 
 @pytest.mark.parametrize("fault", ["missing", "unknown", "shape", "no-config", "bad-config"])
 def test_a_file_that_does_not_fit_is_refused_in_one_sentence(written: tuple[Gella, Path], fault: str) -> None:
-    _model, path = written
+    model, path = written
     with safe_open(path, "pt") as file:
         tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata())  # noqa: SIM118
     name = "association.entity.bias"
@@ -71,8 +71,13 @@ def test_a_file_that_does_not_fit_is_refused_in_one_sentence(written: tuple[Gell
     with pytest.raises(WeightsError) as caught:
         read_gella(path)
     assert "\n" not in str(caught.value)
-    if fault in ("missing", "unknown"):
-        assert (name if fault == "missing" else "extra") in str(caught.value)
+    if fault in ("missing", "unknown", "shape"):
+        assert f"shape: 1, such as {'extra' if fault == 'unknown' else name}" in str(caught.value)
+        other = Gella(model.config)
+        before = {name: value.clone() for name, value in other.state_dict().items()}
+        with pytest.raises(WeightsError):
+            load_gella(other, path)
+        assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
 
 
 def test_every_weight_has_a_name_of_its_own(written: tuple[Gella, Path]) -> None:
