@@ -16,7 +16,7 @@ from .device import choose_device, choose_dtype
 from .entities import EntityMap
 from .errors import InputError
 from .gella import prompts
-from .gella.association import Ties, overlaps, tie
+from .gella.association import Ties, at_stride, overlaps, tie
 from .gella.checkpoint import read_gella
 from .gella.colormap import colormap
 from .gella.conversation import Conversation, Text
@@ -231,8 +231,7 @@ class Grounder:
         colours = torch.from_numpy(colormap(labels, colours=config.colours)).permute(2, 0, 1)[None].to(self.device)
         masks = self.model.reconstruct(sight.grid, centred(colours))
         shown = masks.masks()[0] > 0  # (Q, h, w)
-        step = config.colormap_side // shown.shape[1]
-        given = torch.from_numpy(labels[step // 2 :: step, step // 2 :: step].copy()).to(self.device)
+        given = at_stride(torch.from_numpy(labels).to(self.device), shown.shape[1])
         height, width = box.covered(shown.shape[1])  # the padding is taken out again
         own, theirs = shown[:, :height, :width].flatten(1), given[:height, :width].flatten()
         return masks.embeddings[0], tie(overlaps(own, theirs, len(ids)))

@@ -43,6 +43,12 @@ class Ties:
     matched: Tensor
 
 
+def at_stride(labels: Tensor, side: int) -> Tensor:
+    """Labels (…, M, M) at the middle of every cell of a grid → (…, side, side); M is a multiple of side."""
+    step = labels.shape[-1] // side
+    return labels[..., step // 2 :: step, step // 2 :: step]
+
+
 def overlaps(masks: Tensor, labels: Tensor, count: int) -> Tensor:
     """IoU of reconstructed masks with the entities of a label map.
 

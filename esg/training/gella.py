@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..gella.association import overlaps, tie
+from ..gella.association import at_stride, overlaps, tie
 from ..gella.checkpoint import load_gella, write_gella
 from ..gella.config import PRESETS
 from ..gella.model import Gella, Heard
@@ -142,8 +142,7 @@ def association_loss(heard: Heard, labels: Tensor, truths: list[Tensor]) -> Tens
     if heard.masks is None:
         return heard.answers.new_zeros(())
     masks = heard.masks.masks().detach() > 0  # (G, Q, h, w)
-    step = labels.shape[-1] // masks.shape[-1]
-    small = labels[:, step // 2 :: step, step // 2 :: step].flatten(1)  # as the grounder does
+    small = at_stride(labels, masks.shape[-1]).flatten(1)
     losses = []
     for own, mask, given, truth in zip(heard.scores, masks.flatten(2), small, truths):
         ties = tie(overlaps(mask, given, truth.shape[1]))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from esg.gella.association import LEAST_IOU, Association, overlaps, tie
+from esg.gella.association import LEAST_IOU, Association, at_stride, overlaps, tie
 
 
 @st.composite
@@ -109,3 +109,9 @@ def test_an_entity_that_no_mask_overlaps_has_no_query() -> None:
     ties = tie(torch.tensor([[0.9, 0.0], [0.2, 0.0]]))
     assert ties.queries.tolist() == [0, -1]
     assert ties.matched.tolist() == [True, False]
+
+
+def test_labels_are_read_at_the_middle_of_cells() -> None:
+    labels = torch.arange(64).view(8, 8)
+    assert at_stride(labels, 2).tolist() == [[18, 22], [50, 54]]
+    assert at_stride(labels[None], 8).tolist() == [labels.tolist()]
