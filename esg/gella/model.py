@@ -46,13 +46,15 @@ class Heard:
     Attributes:
         answers: (T, vocabulary) logits for the tokens of all answers, one text after the other.
         wanted: (T,) int64, those tokens.
-        masks: of the G pictures whose masks were asked for, None if there are none.
-        scores: which queries their nouns mean, G times logits (v, Q).
+        masks: of the G pictures that texts are to be grounded in, None if there are none.
+        places: for every text that is grounded, the place of its picture among these.
+        scores: which queries the nouns of each mean, logits (v, Q).
     """
 
     answers: Tensor
     wanted: Tensor
     masks: Reconstruction | None
+    places: list[int]
     scores: list[Tensor]
 
 
@@ -88,17 +90,25 @@ class Gella(nn.Module):
         )
         self.association = Association(config.language.width, sizes.width, config.association)
 
-    def forward(self, pixels: Tensor, colormaps: Tensor, texts: Sequence[Text], grounded: Sequence[int]) -> Heard:
+    def forward(
+        self,
+        pixels: Tensor,
+        colormaps: Tensor,
+        texts: Sequence[Text],
+        pictures: Sequence[int],
+        grounded: Sequence[int],
+    ) -> Heard:
         """One step of training: all texts are read, and some of them grounded.
 
         Args:
             pixels: (N, 3, side, side) float, normalised as CLIP wants it.
-            colormaps: (G, 3, M, M) float, -1..1, of the pictures `grounded`.
-            texts: N conversations with their answers.
-            grounded: the indices of the G pictures.
+            colormaps: (N, 3, M, M) float, -1..1.
+            texts: conversations with their answers.
+            pictures: the picture that each of them is about.
+            grounded: which of the texts are grounded.
         """
         sight = self.language.see(pixels)
-        reading = self.language.read(sight.tokens, [text.ids for text in texts])
+        reading = self.language.read(sight.tokens[list(pictures)], [text.ids for text in texts])
         hidden, wanted = [], []
         for row, ids, text in zip(reading.hidden, reading.ids, texts):
             extra = sight.tokens.shape[1] - 1  # the picture's tokens, all before the answer, stand in place of one
@@ -108,10 +118,12 @@ class Gella(nn.Module):
         answers = self.language.logits(torch.cat(hidden))
         chosen = list(grounded)
         if not chosen:
-            return Heard(answers, torch.cat(wanted), None, [])
-        masks = self.reconstruct(sight.grid[chosen], colormaps)
+            return Heard(answers, torch.cat(wanted), None, [], [])
+        shown = sorted({pictures[text] for text in chosen})
+        masks = self.reconstruct(sight.grid[shown], colormaps[shown])
         nouns = self.nouns(Reading(reading.hidden[chosen], reading.ids[chosen]))
-        return Heard(answers, torch.cat(wanted), masks, self.associate(nouns, masks.embeddings))
+        places = [shown.index(pictures[text]) for text in chosen]
+        return Heard(answers, torch.cat(wanted), masks, places, self.associate(nouns, masks.embeddings[places]))
 
     def reconstruct(self, grid: Tensor, colormaps: Tensor) -> Reconstruction:
         """Image and masks → entity embeddings, and the masks again.

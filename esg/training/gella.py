@@ -89,9 +89,13 @@ class GellaTask:
         texts = [text.to(device) for text in batch.texts]
         with autocast:
             heard: Heard = model(
-                normalised(batch.pixels.to(device)), centred(batch.colormaps[grounded].to(device)), texts, grounded
+                normalised(batch.pixels.to(device)),
+                centred(batch.colormaps.to(device)),
+                texts,
+                batch.pictures,
+                grounded,
             )
-        labels = batch.labels[grounded].to(device)
+        labels = batch.labels[sorted({batch.pictures[text] for text in grounded})].to(device)
         truths = [truth.to(device) for truth in batch.truths if truth is not None]
         terms = {"answer": F.cross_entropy(heard.answers.float(), heard.wanted)}
         terms |= mask_losses(heard, labels, self.config.loss)
@@ -137,18 +141,17 @@ def association_loss(heard: Heard, labels: Tensor, truths: list[Tensor]) -> Tens
     Args:
         heard: of the model.
         labels: (G, M, M) int, the given entities.
-        truths: G times (v, N) bool.
+        truths: for every text that is grounded (v, N) bool.
     """
     if heard.masks is None:
         return heard.answers.new_zeros(())
     masks = heard.masks.masks().detach() > 0  # (G, Q, h, w)
     small = at_stride(labels, masks.shape[-1]).flatten(1)
+    ties = [tie(overlaps(mask, given, int(given.max()))) for mask, given in zip(masks.flatten(2), small)]
     losses = []
-    for own, mask, given, truth in zip(heard.scores, masks.flatten(2), small, truths):
-        ties = tie(overlaps(mask, given, truth.shape[1]))
-        pairs = own[:, ties.queries[ties.matched]].float()  # (v, matched)
-        losses.append(
-            F.binary_cross_entropy_with_logits(pairs, truth[:, ties.matched].float(), reduction="none").flatten()
-        )
+    for own, place, truth in zip(heard.scores, heard.places, truths):
+        matched = ties[place].matched.nonzero()[:, 0]
+        pairs = own[:, ties[place].queries[matched]].float()  # (v, matched)
+        losses.append(F.binary_cross_entropy_with_logits(pairs, truth[:, matched].float(), reduction="none").flatten())
     pairs = torch.cat(losses)
     return pairs.mean() if len(pairs) else heard.scores[0].sum() * 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,8 @@ class NarrativeConfig:
     """What the model learns from.
 
     Attributes:
-        batch: pictures a step (on each device), one text each.
+        batch: pictures a step (on each device).
+        texts: texts about every picture; a second one costs half of what another picture does.
         tasks: probabilities of image description, noun extraction and grounding (Table XXI). Where there is grounding,
             every batch has at least one sample of it.
         sides: range of the longer side of synthetic scenes, in pixels.
@@ -50,6 +51,7 @@ class NarrativeConfig:
     """
 
     batch: int = 8
+    texts: int = 1
     tasks: tuple[float, float, float] = (0.2, 0.2, 0.6)
     sides: tuple[int, int] = (192, 320)
     scenes: SceneConfig = field(default_factory=SceneConfig)
@@ -66,23 +68,24 @@ class Told:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) int32, 1..N in an order that says nothing, 0 = none.
-        narrative: whose entity ids are labels.
+        narratives: whose entity ids are labels.
     """
 
     image: np.ndarray
     labels: np.ndarray
-    narrative: Narrative
+    narratives: tuple[Narrative, ...]
 
 
 @dataclass(frozen=True)
 class GroundingBatch:
-    """B pictures and texts; M is the side of the colormap.
+    """B pictures and T texts; M is the side of the colormap.
 
     Attributes:
         pixels: (B, 3, side, side) uint8 RGB, letterboxed for the vision encoder.
         colormaps: (B, 3, M, M) uint8.
         labels: (B, M, M) int32, 0 = none.
-        texts: B conversations with their answers.
+        texts: T conversations with their answers.
+        pictures: the picture that each text is about.
         truths: for every text (v, N) bool, which entities a noun means; None if the text is language alone.
     """
 
@@ -90,6 +93,7 @@ class GroundingBatch:
     colormaps: Tensor
     labels: Tensor
     texts: list[Text]
+    pictures: list[int]
     truths: list[Tensor | None]
 
 
@@ -109,43 +113,46 @@ class Narratives(Dataset):
     def __getitem__(self, step: int) -> GroundingBatch:
         """The batch of `step`."""
         rng = np.random.default_rng((self.config.seed, step, self.rank + 1))
-        tasks = rng.choice(len(TASKS), self.config.batch, p=self.config.tasks)
+        tasks = rng.choice(len(TASKS), (self.config.batch, self.config.texts), p=self.config.tasks)
         if self.config.tasks[_GROUND] > 0 and not (tasks == _GROUND).any():
-            tasks[rng.integers(len(tasks))] = _GROUND  # several devices have to ask for the same parts of the model
-        return assemble([self._sample(rng, TASKS[task]) for task in tasks])
+            tasks[0, 0] = _GROUND  # several devices have to ask for the same parts of the model
+        return assemble([self._sample(rng, [TASKS[task] for task in own]) for own in tasks])
 
     def batches(self, start: int, stop: int, workers: int = 0) -> Generator[GroundingBatch, None, None]:
         """The batches of steps `start` to `stop` - 1; see `Samples.batches`."""
         return drawn(self, start, stop, workers)
 
-    def _sample(self, rng: np.random.Generator, task: str) -> tuple[Tensor, Tensor, Tensor, Text, Tensor | None]:
-        refers = task == "ground" and rng.random() < self.config.referring
-        return encode(self._told(rng, refers), task, self.conversation, self.model, rng)
-
-    def _told(self, rng: np.random.Generator, refers: bool) -> Told:
+    def _sample(self, rng: np.random.Generator, tasks: list[str]) -> Sample:
+        refers = [task == "ground" and rng.random() < self.config.referring for task in tasks]
         if self.photos is not None and rng.random() < self.config.photo_share:
-            return tell_photo(self.photos, rng, self.config, refers)
-        return tell_scene(int(rng.integers(HELD_OUT)), rng, self.config, refers)
+            told = tell_photo(self.photos, rng, self.config, refers)
+        else:
+            told = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config, refers)
+        return encode(told, tasks, self.conversation, self.model, rng)
 
 
-def tell_scene(seed: int, rng: np.random.Generator, config: NarrativeConfig, refers: bool = False) -> Told:
-    """A synthetic scene and a narrative, or one referring expression, about it."""
-    longer = int(rng.integers(config.sides[0], config.sides[1] + 1))
-    shorter = round(longer * rng.uniform(0.6, 1.0))
-    height, width = (shorter, longer) if rng.random() < 0.6 else (longer, shorter)
+def tell_scene(seed: int, rng: np.random.Generator, config: NarrativeConfig, refers: Sequence[bool] = (False,)) -> Told:
+    """A synthetic scene and narratives, or referring expressions, about it."""
+    height, width = _size(rng, config, wide=rng.random() < 0.6)
     scene = make_scene(seed, height, width, config.scenes)
     return _told(scene.image, scene.labels, scene_facts(scene), scene.relations, rng, refers)
 
 
-def tell_photo(photos: BsdsPhotos, rng: np.random.Generator, config: NarrativeConfig, refers: bool = False) -> Told:
+def tell_photo(
+    photos: BsdsPhotos, rng: np.random.Generator, config: NarrativeConfig, refers: Sequence[bool] = (False,)
+) -> Told:
     """A segmented photo, augmented, and what can be measured in it."""
     image, annotators = photos.item(int(rng.integers(len(photos))))
-    longer = int(rng.integers(config.sides[0], config.sides[1] + 1))
-    shorter = round(longer * rng.uniform(0.6, 1.0))
-    size = (shorter, longer) if image.shape[1] >= image.shape[0] else (longer, shorter)
+    size = _size(rng, config, wide=image.shape[1] >= image.shape[0])
     image, labels = augment(image, annotators[rng.integers(len(annotators))], rng, size=size)
     facts = photo_facts(image, labels)
     return _told(image, labels, facts, measured_relations(labels, facts), rng, refers)
+
+
+def _size(rng: np.random.Generator, config: NarrativeConfig, wide: bool) -> tuple[int, int]:
+    longer = int(rng.integers(config.sides[0], config.sides[1] + 1))
+    shorter = round(longer * rng.uniform(0.6, 1.0))
+    return (shorter, longer) if wide else (longer, shorter)
 
 
 def _told(
@@ -154,53 +161,72 @@ def _told(
     facts: Sequence[Facts],
     relations: Relations,
     rng: np.random.Generator,
-    refers: bool,
+    refers: Sequence[bool],
 ) -> Told:
-    narrative = None
-    if refers and (found := refer(facts, relations, rng)) is not None:
-        expression, ids = found
-        narrative = Narrative(expression, (Mention((0, len(expression)), ids, None, False),))
-    if narrative is None:
-        narrative = tell(facts, relations, rng)
     # A segmenter numbers entities its own way.
     numbers = np.zeros(labels.max() + 1, np.int32)
     numbers[[fact.id for fact in facts]] = rng.permutation(len(facts)) + 1
-    mentions = tuple(
-        Mention(m.span, tuple(sorted(numbers[list(m.entity_ids)].tolist())), m.kind, m.plural)
-        for m in narrative.mentions
+    narratives = (_narrative(facts, relations, rng, refer_to_one) for refer_to_one in refers)
+    return Told(image, numbers[labels], tuple(_renumbered(narrative, numbers) for narrative in narratives))
+
+
+def _narrative(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator, refers: bool) -> Narrative:
+    if refers and (found := refer(facts, relations, rng)) is not None:
+        expression, ids = found
+        return Narrative(expression, (Mention((0, len(expression)), ids, None, False),))
+    return tell(facts, relations, rng)
+
+
+def _renumbered(narrative: Narrative, numbers: np.ndarray) -> Narrative:
+    mentions = (
+        replace(mention, entity_ids=tuple(sorted(numbers[list(mention.entity_ids)].tolist())))
+        for mention in narrative.mentions
     )
-    return Told(image, numbers[labels], Narrative(narrative.caption, mentions))
+    return Narrative(narrative.caption, tuple(mentions))
+
+
+Sample = tuple[Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]]]
+"""Pixels (3, side, side), colormap (3, M, M) and labels (M, M) of a picture; texts and truths as in `GroundingBatch`."""
 
 
 def encode(
-    told: Told, task: str, conversation: Conversation, model: GellaConfig, rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor, Text, Tensor | None]:
-    """One sample: pixels (3, side, side), colormap (3, M, M), labels (M, M), text and truth as in `GroundingBatch`."""
-    caption, mentions = told.narrative.caption, told.narrative.mentions
+    told: Told, tasks: Sequence[str], conversation: Conversation, model: GellaConfig, rng: np.random.Generator
+) -> Sample:
+    """A picture with its narratives, one for every task, as the model takes it."""
     size = (told.labels.shape[0], told.labels.shape[1])
     pixels = Letterbox(size, model.vision.side).fit_image(told.image)
     labels = Letterbox(size, model.colormap_side).fit_labels(told.labels)
     colours = colormap(labels, colours=model.colours, seed=int(rng.integers(1 << 31)))
-    if task == "describe":
-        text = conversation.describe(caption)
-    else:
-        text = conversation.extract(caption, [caption[slice(*mention.span)] for mention in mentions])
-    truth = None
-    if task == "ground":
-        truth = torch.zeros(len(mentions), int(told.labels.max()), dtype=torch.bool)
-        for row, mention in enumerate(mentions):
-            truth[row, torch.tensor(mention.entity_ids) - 1] = True
     as_tensor = partial(torch.as_tensor, dtype=torch.uint8)
     return (
         as_tensor(pixels.transpose(2, 0, 1).copy()),
         as_tensor(colours.transpose(2, 0, 1).copy()),
         torch.from_numpy(labels),
-        text,
-        truth,
+        [
+            _asked(narrative, task, conversation, int(told.labels.max()))
+            for narrative, task in zip(told.narratives, tasks, strict=True)
+        ],
     )
 
 
-def assemble(samples: list[tuple[Tensor, Tensor, Tensor, Text, Tensor | None]]) -> GroundingBatch:
+def _asked(narrative: Narrative, task: str, conversation: Conversation, entities: int) -> tuple[Text, Tensor | None]:
+    caption, mentions = narrative.caption, narrative.mentions
+    if task == "describe":
+        return conversation.describe(caption), None
+    text = conversation.extract(caption, [caption[slice(*mention.span)] for mention in mentions])
+    if task == "extract":
+        return text, None
+    truth = torch.zeros(len(mentions), entities, dtype=torch.bool)
+    for row, mention in enumerate(mentions):
+        truth[row, torch.tensor(mention.entity_ids) - 1] = True
+    return text, truth
+
+
+def assemble(samples: Sequence[Sample]) -> GroundingBatch:
     """Samples as one batch."""
-    pixels, colours, labels, texts, truths = zip(*samples)
-    return GroundingBatch(torch.stack(pixels), torch.stack(colours), torch.stack(labels), list(texts), list(truths))
+    pixels, colours, labels, asked = zip(*samples)
+    pictures = [number for number, own in enumerate(asked) for _ in own]
+    texts, truths = zip(*(one for own in asked for one in own))
+    return GroundingBatch(
+        torch.stack(pixels), torch.stack(colours), torch.stack(labels), list(texts), pictures, list(truths)
+    )

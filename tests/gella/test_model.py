@@ -101,28 +101,32 @@ def test_every_text_is_associated_with_its_own_entities(gella: Gella) -> None:
 
 @torch.no_grad()
 def test_answers_are_predicted_from_what_is_before_them(gella: Gella) -> None:
-    pixels, colormaps = sample(3, 3, 16, 16), sample(2, 3, 64, 64)
-    texts = [Text(FEW, 2), Text(MANY, 4), Text(NONE, 3)]
-    heard = gella(pixels, colormaps, texts, [2, 1])
+    pixels, colormaps = sample(2, 3, 16, 16), sample(2, 3, 64, 64)
+    texts, pictures = [Text(FEW, 2), Text(MANY, 4), Text(NONE, 3)], [0, 0, 1]
+    heard = gella(pixels, colormaps, texts, pictures, [1, 2])
     assert heard.wanted.tolist() == [7, SEG, 2, 11, 12, SEG, SEG, 14, 2, 2]
     sight, expected = gella.language.see(pixels), []
-    for index, text in enumerate(texts):
-        begun = gella.language.read(sight.tokens[index : index + 1], [text.ids[:-1]])
+    for picture, text in zip(pictures, texts):
+        begun = gella.language.read(sight.tokens[picture : picture + 1], [text.ids[:-1]])
         expected.append(gella.language.logits(begun.hidden[0, text.start + 15 - 1 :]))
     torch.testing.assert_close(heard.answers, torch.cat(expected), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
 def test_only_what_is_to_be_grounded_is_reconstructed(gella: Gella) -> None:
-    pixels, colormaps = sample(3, 3, 16, 16), sample(2, 3, 64, 64)
-    texts = [Text(FEW, 2), Text(MANY, 4), Text(NONE, 3)]
-    heard = gella(pixels, colormaps, texts, [2, 1])
-    assert [len(found) for found in heard.scores] == [0, 3]
-    expected = gella.reconstruct(gella.language.see(pixels).grid[[2, 1]], colormaps)
+    pixels, colormaps = sample(4, 3, 16, 16), sample(4, 3, 64, 64)
+    texts, pictures = [Text(FEW, 2), Text(MANY, 4), Text(NONE, 3), Text(MANY, 4), Text(FEW, 2)], [0, 1, 1, 3, 3]
+    heard = gella(pixels, colormaps, texts, pictures, [1, 3, 4])  # pictures 0 and 2 are only spoken of
+    assert [len(found) for found in heard.scores] == [3, 3, 1]
+    assert heard.places == [0, 1, 1]
+    expected = gella.reconstruct(gella.language.see(pixels).grid[[1, 3]], colormaps[[1, 3]])
     assert heard.masks is not None
     torch.testing.assert_close(heard.masks.embeddings, expected.embeddings, atol=1e-4, rtol=1e-4)
-    heard = gella(pixels, colormaps[:0], texts, [])
-    assert (heard.masks, heard.scores) == (None, [])
+    reading = gella.language.read(gella.language.see(pixels[3:]).tokens, [FEW])
+    own = gella.associate(gella.nouns(reading), expected.embeddings[1:])[0]
+    torch.testing.assert_close(heard.scores[2], own, atol=1e-4, rtol=1e-4)
+    heard = gella(pixels, colormaps, texts, pictures, [])
+    assert (heard.masks, heard.places, heard.scores) == (None, [], [])
 
 
 def test_all_weights_learn_from_a_step_of_all_losses(gella: Gella) -> None:

@@ -24,7 +24,7 @@ from esg.training.plot import read_log
 RUN = GellaTrainConfig(
     preset="tiny",
     steps=3,
-    samples=NarrativeConfig(batch=3, sides=(48, 64)),
+    samples=NarrativeConfig(batch=2, texts=2, sides=(48, 64)),
     loss=LossConfig(points=64),
     warmup=1,
     precision="fp32",
@@ -80,7 +80,7 @@ def test_association_is_asked_of_the_queries_that_reconstruct_an_entity() -> Non
     features = torch.tensor([[1.0, -1.0], [1.0, -1.0]]).expand(1, 1, 2, 2)
     shown = [Prediction(torch.zeros(1, 3, 2), torch.tensor([[[1.0], [-1.0], [0.0]]]))]  # the last one shows nothing
     masks = Reconstruction(features, shown, None, torch.zeros(1, 3, 32))
-    heard = Heard(torch.zeros(1, 300), torch.zeros(1).long(), masks, [torch.tensor([[9.0, -9.0, 123.0]])])
+    heard = Heard(torch.zeros(1, 300), torch.zeros(1).long(), masks, [0], [torch.tensor([[9.0, -9.0, 123.0]])])
     right, wrong = (
         float(association_loss(heard, labels, [torch.tensor([truth])])) for truth in ([True, False], [False, True])
     )

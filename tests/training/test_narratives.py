@@ -10,7 +10,7 @@ from esg.data.synth import make_scene
 from esg.gella.conversation import Conversation
 from esg.training.narratives import NarrativeConfig, Narratives, encode, tell_scene
 
-CONFIG = NarrativeConfig(batch=3, sides=(64, 96))
+CONFIG = NarrativeConfig(batch=3, texts=2, sides=(64, 96))
 
 
 @pytest.fixture
@@ -28,6 +28,9 @@ def test_a_batch_is_a_function_of_seed_step_and_rank(speaker: Any, narratives: N
     assert a.pixels.shape == (3, 3, 16, 16)
     assert a.colormaps.shape == (3, 3, 64, 64)
     assert a.labels.shape == (3, 64, 64)
+    assert a.pictures == [0, 0, 1, 1, 2, 2]
+    assert len(a.texts) == len(a.truths) == 6
+    assert a.texts[0].ids.tolist() != a.texts[1].ids.tolist()  # each says something else
 
 
 def test_entities_of_a_mention_are_those_of_the_scene_under_other_numbers() -> None:
@@ -37,7 +40,7 @@ def test_entities_of_a_mention_are_those_of_the_scene_under_other_numbers() -> N
     assert np.array_equal(told.image, scene.image)
     pairs = np.unique(np.stack((told.labels.ravel(), scene.labels.ravel())), axis=1)
     assert pairs.shape[1] == len(np.unique(told.labels)) == len(np.unique(scene.labels))  # one to one
-    for mention in told.narrative.mentions:
+    for mention in told.narratives[0].mentions:
         assert set(mention.entity_ids) <= set(np.unique(told.labels).tolist())
         assert mention.plural == (len(mention.entity_ids) > 1)
 
@@ -47,9 +50,10 @@ def test_what_is_asked(speaker: Any, task: str) -> None:
     config, tokenizer = speaker
     rng = np.random.default_rng(0)
     told = tell_scene(3, rng, CONFIG)
-    _, colours, labels, text, truth = encode(told, task, Conversation(tokenizer, config.language), config, rng)
+    _, colours, labels, asked = encode(told, [task], Conversation(tokenizer, config.language), config, rng)
+    ((text, truth),) = asked
     answer = text.ids[text.start :].tolist()
-    mentions = told.narrative.mentions
+    mentions = told.narratives[0].mentions
     assert answer.count(config.language.seg_token) == (0 if task == "describe" else len(mentions))
     assert answer[-1] == config.language.end_token
     assert (truth is not None) == (task == "ground")
@@ -63,11 +67,21 @@ def test_what_is_asked(speaker: Any, task: str) -> None:
         assert len({tuple(colour) for colour in colours[:, labels == number].T.tolist()}) == 1
 
 
+def test_referring_expressions_are_one_mention_each() -> None:
+    told = tell_scene(0, np.random.default_rng(0), CONFIG, [True, False, True])
+    one, narrative, other = told.narratives
+    for expression in (one, other):
+        (mention,) = expression.mentions
+        assert mention.span == (0, len(expression.caption))
+        assert len(mention.entity_ids) == 1
+    assert len(narrative.mentions) > 1
+
+
 def test_shares_of_tasks(speaker: Any) -> None:
     config = NarrativeConfig(batch=24, tasks=(0.5, 0.0, 0.5), sides=(48, 48))
     truths = Narratives(config, *speaker)[0].truths
     assert 4 <= sum(truth is None for truth in truths) <= 20
-    assert all(truth is None for truth in Narratives(NarrativeConfig(2, (0.5, 0.5, 0.0), (48, 48)), *speaker)[0].truths)
+    assert all(truth is None for truth in Narratives(NarrativeConfig(2, 1, (0.5, 0.5, 0.0), (48, 48)), *speaker)[0].truths)
 
 
 def test_every_batch_is_grounded_in_part_where_there_is_grounding(speaker: Any) -> None:
