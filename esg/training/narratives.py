@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data.augment import augment
 from ..data.bsds import BsdsPhotos
-from ..data.facts import Facts, photo_facts, scene_facts
 from ..data.layout import SceneConfig
-from ..data.relations import Relations, measured_relations
-from ..data.synth import HELD_OUT, make_scene
-from ..data.teller import Mention, Narrative, refer, tell
+from ..data.synth import HELD_OUT
+from ..data.telling.teller import Narrative
+from ..data.telling.told import NARRATED, Told, tell_photo, tell_scene
 from ..gella.colormap import colormap
 from ..gella.config import GellaConfig
 from ..gella.conversation import Conversation, Text
@@ -54,26 +52,11 @@ class NarrativeConfig:
     texts: int = 1
     tasks: tuple[float, float, float] = (0.2, 0.2, 0.6)
     sides: tuple[int, int] = (192, 320)
-    scenes: SceneConfig = field(default_factory=SceneConfig)
+    scenes: SceneConfig = NARRATED
     photos: str | None = None
     photo_share: float = 0.3
     referring: float = 0.25
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Told:
-    """A picture, its entities, and what is said of them.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        labels: (H, W) int32, 1..N in an order that says nothing, 0 = none.
-        narratives: whose entity ids are labels.
-    """
-
-    image: np.ndarray
-    labels: np.ndarray
-    narratives: tuple[Narrative, ...]
 
 
 @dataclass(frozen=True)
@@ -125,68 +108,14 @@ class Narratives(Dataset):
     def _sample(self, rng: np.random.Generator, tasks: list[str]) -> Sample:
         refers = [task == "ground" and rng.random() < self.config.referring for task in tasks]
         if self.photos is not None and rng.random() < self.config.photo_share:
-            told = tell_photo(self.photos, rng, self.config, refers)
+            told = tell_photo(self.photos, rng, self.config.sides, refers)
         else:
-            told = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config, refers)
+            told = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config.sides, self.config.scenes, refers)
         return encode(told, tasks, self.conversation, self.model, rng)
 
 
-def tell_scene(seed: int, rng: np.random.Generator, config: NarrativeConfig, refers: Sequence[bool] = (False,)) -> Told:
-    """A synthetic scene and narratives, or referring expressions, about it."""
-    height, width = _size(rng, config, wide=rng.random() < 0.6)
-    scene = make_scene(seed, height, width, config.scenes)
-    return _told(scene.image, scene.labels, scene_facts(scene), scene.relations, rng, refers)
-
-
-def tell_photo(
-    photos: BsdsPhotos, rng: np.random.Generator, config: NarrativeConfig, refers: Sequence[bool] = (False,)
-) -> Told:
-    """A segmented photo, augmented, and what can be measured in it."""
-    image, annotators = photos.item(int(rng.integers(len(photos))))
-    size = _size(rng, config, wide=image.shape[1] >= image.shape[0])
-    image, labels = augment(image, annotators[rng.integers(len(annotators))], rng, size=size)
-    facts = photo_facts(image, labels)
-    return _told(image, labels, facts, measured_relations(labels, facts), rng, refers)
-
-
-def _size(rng: np.random.Generator, config: NarrativeConfig, wide: bool) -> tuple[int, int]:
-    longer = int(rng.integers(config.sides[0], config.sides[1] + 1))
-    shorter = round(longer * rng.uniform(0.6, 1.0))
-    return (shorter, longer) if wide else (longer, shorter)
-
-
-def _told(
-    image: np.ndarray,
-    labels: np.ndarray,
-    facts: Sequence[Facts],
-    relations: Relations,
-    rng: np.random.Generator,
-    refers: Sequence[bool],
-) -> Told:
-    # A segmenter numbers entities its own way.
-    numbers = np.zeros(labels.max() + 1, np.int32)
-    numbers[[fact.id for fact in facts]] = rng.permutation(len(facts)) + 1
-    narratives = (_narrative(facts, relations, rng, refer_to_one) for refer_to_one in refers)
-    return Told(image, numbers[labels], tuple(_renumbered(narrative, numbers) for narrative in narratives))
-
-
-def _narrative(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator, refers: bool) -> Narrative:
-    if refers and (found := refer(facts, relations, rng)) is not None:
-        expression, ids = found
-        return Narrative(expression, (Mention((0, len(expression)), ids, None, False),))
-    return tell(facts, relations, rng)
-
-
-def _renumbered(narrative: Narrative, numbers: np.ndarray) -> Narrative:
-    mentions = (
-        replace(mention, entity_ids=tuple(sorted(numbers[list(mention.entity_ids)].tolist())))
-        for mention in narrative.mentions
-    )
-    return Narrative(narrative.caption, tuple(mentions))
-
-
 Sample = tuple[Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]]]
-"""Pixels (3, side, side), colormap (3, M, M) and labels (M, M) of a picture; texts and truths as in `GroundingBatch`."""
+"""Pixels (3, side, side), colormap (3, M, M) and labels (M, M) of a picture; its texts with their truths."""
 
 
 def encode(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from esg.data.synth import make_scene
+from esg.data.telling.told import tell_scene
 from esg.gella.conversation import Conversation
-from esg.training.narratives import NarrativeConfig, Narratives, encode, tell_scene
+from esg.training.narratives import NarrativeConfig, Narratives, encode
 
 CONFIG = NarrativeConfig(batch=3, texts=2, sides=(64, 96))
 
@@ -33,23 +33,11 @@ def test_a_batch_is_a_function_of_seed_step_and_rank(speaker: Any, narratives: N
     assert a.texts[0].ids.tolist() != a.texts[1].ids.tolist()  # each says something else
 
 
-def test_entities_of_a_mention_are_those_of_the_scene_under_other_numbers() -> None:
-    told = tell_scene(11, np.random.default_rng(0), CONFIG)
-    height, width = told.labels.shape
-    scene = make_scene(11, height, width, CONFIG.scenes)
-    assert np.array_equal(told.image, scene.image)
-    pairs = np.unique(np.stack((told.labels.ravel(), scene.labels.ravel())), axis=1)
-    assert pairs.shape[1] == len(np.unique(told.labels)) == len(np.unique(scene.labels))  # one to one
-    for mention in told.narratives[0].mentions:
-        assert set(mention.entity_ids) <= set(np.unique(told.labels).tolist())
-        assert mention.plural == (len(mention.entity_ids) > 1)
-
-
 @pytest.mark.parametrize("task", ["describe", "extract", "ground"])
 def test_what_is_asked(speaker: Any, task: str) -> None:
     config, tokenizer = speaker
     rng = np.random.default_rng(0)
-    told = tell_scene(3, rng, CONFIG)
+    told = tell_scene(3, rng, CONFIG.sides)
     _, colours, labels, asked = encode(told, [task], Conversation(tokenizer, config.language), config, rng)
     ((text, truth),) = asked
     answer = text.ids[text.start :].tolist()
@@ -67,21 +55,12 @@ def test_what_is_asked(speaker: Any, task: str) -> None:
         assert len({tuple(colour) for colour in colours[:, labels == number].T.tolist()}) == 1
 
 
-def test_referring_expressions_are_one_mention_each() -> None:
-    told = tell_scene(0, np.random.default_rng(0), CONFIG, [True, False, True])
-    one, narrative, other = told.narratives
-    for expression in (one, other):
-        (mention,) = expression.mentions
-        assert mention.span == (0, len(expression.caption))
-        assert len(mention.entity_ids) == 1
-    assert len(narrative.mentions) > 1
-
-
 def test_shares_of_tasks(speaker: Any) -> None:
     config = NarrativeConfig(batch=24, tasks=(0.5, 0.0, 0.5), sides=(48, 48))
     truths = Narratives(config, *speaker)[0].truths
     assert 4 <= sum(truth is None for truth in truths) <= 20
-    assert all(truth is None for truth in Narratives(NarrativeConfig(2, 1, (0.5, 0.5, 0.0), (48, 48)), *speaker)[0].truths)
+    language = NarrativeConfig(batch=2, tasks=(0.5, 0.5, 0.0), sides=(48, 48))
+    assert all(truth is None for truth in Narratives(language, *speaker)[0].truths)
 
 
 def test_every_batch_is_grounded_in_part_where_there_is_grounding(speaker: Any) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from esg.data.facts import photo_facts
-from esg.data.relations import Relations, measured_relations
+from esg.data.telling.facts import photo_facts
+from esg.data.telling.relations import Relations, measured_relations
 
 
 def relations(labels: np.ndarray) -> set[tuple[int, str, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from ..errors import InputError
+from ...errors import InputError
 from .facts import Facts
 from .words import KINDS
 

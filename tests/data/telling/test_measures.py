@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from esg.data.measures import compacted, measure
+from esg.data.telling.measures import compacted, measure
 
 
 def test_compacting_keeps_order_and_nothing() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from esg.data.facts import Facts, photo_facts
-from esg.data.relations import Relations, measured_relations
+from esg.data.telling.facts import Facts, photo_facts
+from esg.data.telling.relations import Relations, measured_relations
 
 
 def _thing(

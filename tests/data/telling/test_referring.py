@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from esg.data.facts import Facts, scene_facts
-from esg.data.referring import refer
-from esg.data.relations import Relations
 from esg.data.synth import make_scene
-from esg.data.teller import VOCABULARY
-from esg.data.words import INVERSE, SAID
+from esg.data.telling.facts import Facts, scene_facts
+from esg.data.telling.referring import refer
+from esg.data.telling.relations import Relations
+from esg.data.telling.teller import VOCABULARY
+from esg.data.telling.words import INVERSE, SAID
 
 LITTLE = {"the", "at", "on", "in", "whole", "picture"}
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from esg.data.facts import Facts
-from esg.data.phrases import Phrase, Stage, salient_first
+from esg.data.telling.facts import Facts
+from esg.data.telling.phrases import Phrase, Stage, salient_first
 
 Make = Callable[..., Facts]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import InputError
+from ...errors import InputError
 from .facts import Facts
 from .phrases import Phrase, Stage, salient_first
 from .referring import refer

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esg.data.claims import holds
-from esg.data.facts import Facts, scene_facts
-from esg.data.relations import Relations
 from esg.data.synth import make_scene
-from esg.data.teller import MOST, VOCABULARY, Narrative, refer, tell
-from esg.data.words import MASS, NUMBERS, PLURALS
+from esg.data.telling.claims import holds
+from esg.data.telling.facts import Facts, scene_facts
+from esg.data.telling.relations import Relations
+from esg.data.telling.teller import MOST, VOCABULARY, Narrative, refer, tell
+from esg.data.telling.words import MASS, NUMBERS, PLURALS
 from esg.errors import InputError
 
 Make = Callable[..., Facts]

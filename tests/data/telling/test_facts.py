@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from esg.data.facts import Facts, photo_facts, scene_facts
 from esg.data.outlines import OUTLINES
 from esg.data.synth import Scene, SceneEntity, make_scene
+from esg.data.telling.facts import Facts, photo_facts, scene_facts
+from esg.data.telling.words import KINDS, NOUNS, SHAPES, SHOWN_AS, SIZES
 from esg.data.textures import TEXTURES
-from esg.data.words import KINDS, NOUNS, SHAPES, SHOWN_AS, SIZES
 from esg.errors import InputError
 
 GREY, RED, BLUE = (120, 120, 120), (220, 30, 30), (30, 60, 220)

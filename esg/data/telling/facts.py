@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
+from ...errors import InputError
 from .colours import COLOURS, TONES, colour_shares
 from .measures import Measures, compacted, measure
 from .words import FORMS, KINDS, NOUNS, PLACES, SHOWN_AS, SIZES, TEXTURES, UNPATTERNED
 
 if TYPE_CHECKING:
-    from .synth import Scene
+    from ..synth import Scene
 
 _CLEAR_COLOUR = (0.5, 0.75)  # least shares of pixels whose best name it is, and that it fits
 _TRUE_COLOUR = 0.5  # least share of pixels that a name or tone fits

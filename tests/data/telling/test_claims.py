@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg.data.claims import claims, holds
-from esg.data.facts import Facts, photo_facts
-from esg.data.words import KINDS
+from esg.data.telling.claims import claims, holds
+from esg.data.telling.facts import Facts, photo_facts
+from esg.data.telling.words import KINDS
 from esg.errors import InputError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from esg.data.colours import COLOURS, TONES, best_names, colour_shares, oklab
+from esg.data.telling.colours import COLOURS, TONES, best_names, colour_shares, oklab
 
 EVERYDAY = {
     (0, 0, 0): "black",

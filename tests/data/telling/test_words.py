@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from esg.data.words import INVERSE, KINDS, MASS, NOUNS, PLACES, PLURALS, SAID, SHAPES, article, plural
+from esg.data.telling.words import INVERSE, KINDS, MASS, NOUNS, PLACES, PLURALS, SAID, SHAPES, article, plural
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""Pictures and what is said of them: scenes and photos with captions or referring expressions that are true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..augment import augment
+from ..bsds import BsdsPhotos
+from ..layout import SceneConfig
+from ..synth import make_scene
+from .facts import Facts, photo_facts, scene_facts
+from .referring import refer
+from .relations import Relations, measured_relations
+from .teller import Mention, Narrative, tell
+
+NARRATED = SceneConfig(things=(3, 9), camouflaged=0.0, size=(0.1, 0.75), min_share=0.003)
+"""Scenes to speak of: a few things that are large enough to be named, and none that hides."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A picture, its entities, and what is said of them.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        labels: (H, W) int32, 1..N in an order that says nothing, 0 = none.
+        narratives: whose entity ids are labels.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    narratives: tuple[Narrative, ...]
+
+
+def tell_scene(
+    seed: int,
+    rng: np.random.Generator,
+    sides: tuple[int, int],
+    scenes: SceneConfig = NARRATED,
+    refers: Sequence[bool] = (False,),
+) -> Told:
+    """A synthetic scene and what is said of it.
+
+    Args:
+        seed: of the scene; from `synth.HELD_OUT` on it is for evaluation.
+        rng: source of chance for everything else.
+        sides: range of the longer side in pixels.
+        scenes: the mixture that the scene is drawn from.
+        refers: for every text whether it should be one referring expression; where none can be made it is a caption.
+    """
+    height, width = _size(rng, sides, wide=rng.random() < 0.6)
+    scene = make_scene(seed, height, width, scenes)
+    return _told(scene.image, scene.labels, scene_facts(scene), scene.relations, rng, refers)
+
+
+def tell_photo(
+    photos: BsdsPhotos, rng: np.random.Generator, sides: tuple[int, int], refers: Sequence[bool] = (False,)
+) -> Told:
+    """A segmented photo, any of them, augmented, and what is said of what can be measured in it; see `tell_scene`."""
+    image, annotators = photos.item(int(rng.integers(len(photos))))
+    size = _size(rng, sides, wide=image.shape[1] >= image.shape[0])
+    image, labels = augment(image, annotators[rng.integers(len(annotators))], rng, size=size)
+    facts = photo_facts(image, labels)
+    return _told(image, labels, facts, measured_relations(labels, facts), rng, refers)
+
+
+def _size(rng: np.random.Generator, sides: tuple[int, int], wide: bool) -> tuple[int, int]:
+    longer = int(rng.integers(sides[0], sides[1] + 1))
+    shorter = round(longer * rng.uniform(0.6, 1.0))
+    return (shorter, longer) if wide else (longer, shorter)
+
+
+def _told(
+    image: np.ndarray,
+    labels: np.ndarray,
+    facts: Sequence[Facts],
+    relations: Relations,
+    rng: np.random.Generator,
+    refers: Sequence[bool],
+) -> Told:
+    # A segmenter numbers entities its own way.
+    numbers = np.zeros(labels.max() + 1, np.int32)
+    numbers[[fact.id for fact in facts]] = rng.permutation(len(facts)) + 1
+    narratives = (_narrative(facts, relations, rng, refer_to_one) for refer_to_one in refers)
+    return Told(image, numbers[labels], tuple(_renumbered(narrative, numbers) for narrative in narratives))
+
+
+def _narrative(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator, refers: bool) -> Narrative:
+    if refers and (found := refer(facts, relations, rng)) is not None:
+        expression, ids = found
+        return Narrative(expression, (Mention((0, len(expression)), ids, None, False),))
+    return tell(facts, relations, rng)
+
+
+def _renumbered(narrative: Narrative, numbers: np.ndarray) -> Narrative:
+    mentions = (
+        replace(mention, entity_ids=tuple(sorted(numbers[list(mention.entity_ids)].tolist())))
+        for mention in narrative.mentions
+    )
+    return Narrative(narrative.caption, tuple(mentions))
