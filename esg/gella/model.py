@@ -46,13 +46,15 @@ class Heard:
     Attributes:
         answers: (T, vocabulary) logits for the tokens of all answers, one text after the other.
         wanted: (T,) int64, those tokens.
-        masks: of the G pictures that texts are to be grounded in, None if there are none.
+        grid: Z_v of the G pictures that texts are to be grounded in, (G, C_v, g, g).
+        masks: of these pictures, None if there are none.
         places: for every text that is grounded, the place of its picture among these.
         scores: which queries the nouns of each mean, logits (v, Q).
     """
 
     answers: Tensor
     wanted: Tensor
+    grid: Tensor
     masks: Reconstruction | None
     places: list[int]
     scores: list[Tensor]
@@ -117,13 +119,14 @@ class Gella(nn.Module):
             wanted.append(ids[start:end])
         answers = self.language.logits(torch.cat(hidden))
         chosen = list(grounded)
-        if not chosen:
-            return Heard(answers, torch.cat(wanted), None, [], [])
         shown = sorted({pictures[text] for text in chosen})
-        masks = self.reconstruct(sight.grid[shown], colormaps[shown])
+        grid = sight.grid[shown]
+        if not chosen:
+            return Heard(answers, torch.cat(wanted), grid, None, [], [])
+        masks = self.reconstruct(grid, colormaps[shown])
         nouns = self.nouns(Reading(reading.hidden[chosen], reading.ids[chosen]))
         places = [shown.index(pictures[text]) for text in chosen]
-        return Heard(answers, torch.cat(wanted), masks, places, self.associate(nouns, masks.embeddings[places]))
+        return Heard(answers, torch.cat(wanted), grid, masks, places, self.associate(nouns, masks.embeddings[places]))
 
     def reconstruct(self, grid: Tensor, colormaps: Tensor) -> Reconstruction:
         """Image and masks → entity embeddings, and the masks again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..gella.association import at_stride, overlaps, tie
+from ..gella.association import Ties, at_stride, overlaps, tie
 from ..gella.checkpoint import load_gella, write_gella
 from ..gella.config import PRESETS
-from ..gella.model import Gella, Heard
+from ..gella.model import Gella, Heard, Reconstruction
 from ..gella.pixels import centred, normalised
 from .config import Rule, RunConfig, at_least
+from .lessons import Pupil, lesson_losses
 from .losses import LossConfig, anchor_losses, level_losses
 from .narratives import TASKS, GroundingBatch, NarrativeConfig, Narratives
 
@@ -37,12 +38,14 @@ class GellaTrainConfig(RunConfig):
         samples: what the model learns from.
         loss: weights and point sampling of the mask losses; the other two have weight 1 (Eq. 17).
         association: weight of the association loss; the paper's is 1.
+        lessons: weight of the losses of `lessons`; the paper has none.
     """
 
     preset: str = "gella-nano"
     samples: NarrativeConfig = field(default_factory=NarrativeConfig)
     loss: LossConfig = SMALL_MODEL
     association: float = 1.0
+    lessons: float = 0.5
     lr: float = 5e-4
     clip: float = 1.0
 
@@ -50,6 +53,7 @@ class GellaTrainConfig(RunConfig):
         **RunConfig.allowed,
         "samples.batch": at_least(1),
         "association": at_least(0),
+        "lessons": at_least(0),
     }
 
 
@@ -69,12 +73,12 @@ class GellaTask:
         self.seed = config.samples.seed
         self.partial = config.samples.tasks[TASKS.index("ground")] == 0  # language alone
 
-    def model(self, *, new: bool) -> Gella:
+    def model(self, *, new: bool) -> Pupil:
         """The model of the preset; a new run starts from the weights of `config.init`, if there are any."""
         model = Gella(PRESETS[self.preset])
         if new and self.config.init is not None:
             load_gella(model, self.config.init)
-        return model
+        return Pupil(model)
 
     def batches(self, start: int, stop: int, rank: int) -> Generator[GroundingBatch, None, None]:
         """The batches of some steps, see `Narratives`."""
@@ -88,18 +92,25 @@ class GellaTask:
         grounded = [index for index, truth in enumerate(batch.truths) if truth is not None]
         texts = [text.to(device) for text in batch.texts]
         with autocast:
-            heard: Heard = model(
+            heard, told = model(
                 normalised(batch.pixels.to(device)),
                 centred(batch.colormaps.to(device)),
                 texts,
                 batch.pictures,
                 grounded,
             )
-        labels = batch.labels[sorted({batch.pictures[text] for text in grounded})].to(device)
-        truths = [truth.to(device) for truth in batch.truths if truth is not None]
         terms = {"answer": F.cross_entropy(heard.answers.float(), heard.wanted)}
-        terms |= mask_losses(heard, labels, self.config.loss)
-        return terms | {"association": self.config.association * association_loss(heard, labels, truths)}
+        if heard.masks is None:
+            return terms
+        shown = sorted({batch.pictures[text] for text in grounded})
+        labels = batch.labels[shown].to(device)
+        truths = [truth.to(device) for truth in batch.truths if truth is not None]
+        words = [batch.words[picture].to(device) for picture in shown]
+        ties = tied(heard.masks, labels)
+        terms |= mask_losses(heard.masks, labels, self.config.loss)
+        terms["association"] = self.config.association * association_loss(heard, ties, truths)
+        lessons = lesson_losses(told, ties, labels, words)
+        return terms | {name: self.config.lessons * value for name, value in lessons.items()}
 
     def can_measure(self) -> bool:
         """Figures come from `esg eval` for now."""
@@ -113,41 +124,41 @@ class GellaTask:
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
         """Writes weights as fp16 safetensors, with architecture and tokenizer in the metadata."""
-        write_gella(out, state, self.preset, self.tokenizer, steps)
+        of_gella = {name.removeprefix("gella."): value for name, value in state.items() if name.startswith("gella.")}
+        write_gella(out, of_gella, self.preset, self.tokenizer, steps)
 
 
-def mask_losses(heard: Heard, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:
+def mask_losses(masks: Reconstruction, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:
     """L_seg of Eq. 13 over all prediction heads: the masks that came in have to come out.
 
     Args:
-        heard: of the model.
-        labels: (G, M, M) int, the given entities of the pictures that are grounded.
+        masks: of G pictures.
+        labels: (G, M, M) int, the given entities.
         config: weights and point sampling.
     """
-    if heard.masks is None:
-        return {}
-    features, maps = heard.masks.features.float()[:, None], labels.long()[:, None]
-    anchors = heard.masks.anchors
-    terms = {} if anchors is None else anchor_losses(features, anchors, maps, config)
-    level = level_losses(features, heard.masks.heads, maps, config, ranked=anchors is not None)
+    features, maps = masks.features.float()[:, None], labels.long()[:, None]
+    terms = {} if masks.anchors is None else anchor_losses(features, masks.anchors, maps, config)
+    level = level_losses(features, masks.heads, maps, config, ranked=masks.anchors is not None)
     return terms | {f"mask_{name}": value for name, value in level.items()}
 
 
-def association_loss(heard: Heard, labels: Tensor, truths: list[Tensor]) -> Tensor:
+def tied(masks: Reconstruction, labels: Tensor) -> list[Ties]:
+    """Which queries stand for the given entities (G, M, M) of G pictures."""
+    shown = (masks.masks().detach() > 0).flatten(2)  # (G, Q, h · w)
+    small = at_stride(labels, masks.features.shape[-1]).flatten(1)
+    return [tie(overlaps(own, given, int(full.max()))) for own, given, full in zip(shown, small, labels)]
+
+
+def association_loss(heard: Heard, ties: Sequence[Ties], truths: Sequence[Tensor]) -> Tensor:
     """L_asso of Eq. 16: the mean over the pairs of a noun and an entity that some query reconstructs.
 
     Queries that reconstruct nothing are not asked: what they would answer is never used.
 
     Args:
         heard: of the model.
-        labels: (G, M, M) int, the given entities.
+        ties: of the G pictures, see `tied`.
         truths: for every text that is grounded (v, N) bool.
     """
-    if heard.masks is None:
-        return heard.answers.new_zeros(())
-    masks = heard.masks.masks().detach() > 0  # (G, Q, h, w)
-    small = at_stride(labels, masks.shape[-1]).flatten(1)
-    ties = [tie(overlaps(mask, given, int(given.max()))) for mask, given in zip(masks.flatten(2), small)]
     losses = []
     for own, place, truth in zip(heard.scores, heard.places, truths):
         matched = ties[place].matched.nonzero()[:, 0]

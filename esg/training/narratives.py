@@ -22,6 +22,7 @@ from ..gella.colormap import colormap
 from ..gella.config import GellaConfig
 from ..gella.conversation import Conversation, Text
 from ..gella.letterbox import Letterbox
+from .lessons import words_of
 from .samples import drawn
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class GroundingBatch:
         pixels: (B, 3, side, side) uint8 RGB, letterboxed for the vision encoder.
         colormaps: (B, 3, M, M) uint8.
         labels: (B, M, M) int32, 0 = none.
+        words: for every picture (N, W) int8, which words are true of its entities, see `lessons.words_of`.
         texts: T conversations with their answers.
         pictures: the picture that each text is about.
         truths: for every text (v, N) bool, which entities a noun means; None if the text is language alone.
@@ -75,6 +77,7 @@ class GroundingBatch:
     pixels: Tensor
     colormaps: Tensor
     labels: Tensor
+    words: list[Tensor]
     texts: list[Text]
     pictures: list[int]
     truths: list[Tensor | None]
@@ -114,8 +117,8 @@ class Narratives(Dataset):
         return encode(told, tasks, self.conversation, self.model, rng)
 
 
-Sample = tuple[Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]]]
-"""Pixels (3, side, side), colormap (3, M, M) and labels (M, M) of a picture; its texts with their truths."""
+Sample = tuple[Tensor, Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]]]
+"""Pixels (3, side, side), colormap (3, M, M), labels (M, M) and words (N, W) of a picture; its texts and truths."""
 
 
 def encode(
@@ -131,6 +134,7 @@ def encode(
         as_tensor(pixels.transpose(2, 0, 1).copy()),
         as_tensor(colours.transpose(2, 0, 1).copy()),
         torch.from_numpy(labels),
+        words_of(told.facts),
         [
             _asked(narrative, task, conversation, int(told.labels.max()))
             for narrative, task in zip(told.narratives, tasks, strict=True)
@@ -153,9 +157,9 @@ def _asked(narrative: Narrative, task: str, conversation: Conversation, entities
 
 def assemble(samples: Sequence[Sample]) -> GroundingBatch:
     """Samples as one batch."""
-    pixels, colours, labels, asked = zip(*samples)
+    pixels, colours, labels, words, asked = zip(*samples)
     pictures = [number for number, own in enumerate(asked) for _ in own]
     texts, truths = zip(*(one for own in asked for one in own))
     return GroundingBatch(
-        torch.stack(pixels), torch.stack(colours), torch.stack(labels), list(texts), pictures, list(truths)
+        torch.stack(pixels), torch.stack(colours), torch.stack(labels), list(words), list(texts), pictures, list(truths)
     )

@@ -119,6 +119,7 @@ def test_only_what_is_to_be_grounded_is_reconstructed(gella: Gella) -> None:
     heard = gella(pixels, colormaps, texts, pictures, [1, 3, 4])  # pictures 0 and 2 are only spoken of
     assert [len(found) for found in heard.scores] == [3, 3, 1]
     assert heard.places == [0, 1, 1]
+    torch.testing.assert_close(heard.grid, gella.language.see(pixels).grid[[1, 3]])
     expected = gella.reconstruct(gella.language.see(pixels).grid[[1, 3]], colormaps[[1, 3]])
     assert heard.masks is not None
     torch.testing.assert_close(heard.masks.embeddings, expected.embeddings, atol=1e-4, rtol=1e-4)

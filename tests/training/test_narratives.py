@@ -38,8 +38,9 @@ def test_what_is_asked(speaker: Any, task: str) -> None:
     config, tokenizer = speaker
     rng = np.random.default_rng(0)
     told = tell_scene(3, rng, CONFIG.sides)
-    _, colours, labels, asked = encode(told, [task], Conversation(tokenizer, config.language), config, rng)
+    _, colours, labels, words, asked = encode(told, [task], Conversation(tokenizer, config.language), config, rng)
     ((text, truth),) = asked
+    assert len(words) == labels.max()
     answer = text.ids[text.start :].tolist()
     mentions = told.narratives[0].mentions
     assert answer.count(config.language.seg_token) == (0 if task == "describe" else len(mentions))

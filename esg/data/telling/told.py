@@ -27,11 +27,13 @@ class Told:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) int32, 1..N in an order that says nothing, 0 = none.
+        facts: of all entities, in the order of their labels.
         narratives: whose entity ids are labels.
     """
 
     image: np.ndarray
     labels: np.ndarray
+    facts: tuple[Facts, ...]
     narratives: tuple[Narrative, ...]
 
 
@@ -85,7 +87,12 @@ def _told(
     numbers = np.zeros(labels.max() + 1, np.int32)
     numbers[[fact.id for fact in facts]] = rng.permutation(len(facts)) + 1
     narratives = (_narrative(facts, relations, rng, refer_to_one) for refer_to_one in refers)
-    return Told(image, numbers[labels], tuple(_renumbered(narrative, numbers) for narrative in narratives))
+    return Told(
+        image,
+        numbers[labels],
+        tuple(sorted((replace(fact, id=int(numbers[fact.id])) for fact in facts), key=lambda fact: fact.id)),
+        tuple(_renumbered(narrative, numbers) for narrative in narratives),
+    )
 
 
 def _narrative(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator, refers: bool) -> Narrative:
