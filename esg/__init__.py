@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .draw import interior_point, overlay, palette
     from .entities import EntityMap
     from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
+    from .grounder import Grounder
     from .grounding import Grounding, Phrase
     from .images import read_image, write_image
     from .limits import MAX_PIXELS
@@ -26,6 +27,7 @@ _HOME = {
     "EntityMap": ".entities",
     "EntitySegmenter": ".segmenter",
     "EsgError": ".errors",
+    "Grounder": ".grounder",
     "Grounding": ".grounding",
     "ImageError": ".errors",
     "InputError": ".errors",
@@ -47,6 +49,7 @@ __all__ = [
     "EntityMap",
     "EntitySegmenter",
     "EsgError",
+    "Grounder",
     "Grounding",
     "ImageError",
     "InputError",

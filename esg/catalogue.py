@@ -20,8 +20,8 @@ class Checkpoint:
     """Weights that have a name.
 
     Attributes:
-        name: as in `esg.cropformer.config.PRESETS`.
-        task: "entity", "instance", "semantic" or "panoptic".
+        name: as in the `PRESETS` of `esg.cropformer.config`, or of `esg.gella.config` for grounding.
+        task: "entity", "instance", "semantic", "panoptic" or "grounding".
         pattern: regular expression that the path of the published file matches within its task, in lower case; empty
             for the weights that ship with the package. The file names carry a hash, so they are found and not stated.
         licence: the licence's name.
@@ -68,6 +68,12 @@ CHECKPOINTS: dict[str, Checkpoint] = {
     for checkpoint in (
         Checkpoint(
             "cropformer-nano",
+            licence="Apache-2.0",
+            credit="ships with ESG; trained in part on BSDS500 photos, which are for research (see its model card)",
+        ),
+        Checkpoint(
+            "gella-nano",
+            "grounding",
             licence="Apache-2.0",
             credit="ships with ESG; trained in part on BSDS500 photos, which are for research (see its model card)",
         ),

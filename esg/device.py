@@ -28,6 +28,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def leave(device: torch.device) -> None:
+    """Gives back what is free now on a device from which a model was moved, and else stays reserved for the process."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The dtype of a name in `PRECISIONS`.
 

@@ -83,14 +83,14 @@ def overlay(
         labels = entities.labels[rows]
         out[rows] = (image[rows] * (256 - weights)[labels] + tint[labels]) >> 8
         if contours:
-            edge = _edges(entities.labels, rows, thickness) & (labels > 0)
+            edge = edges(entities.labels, rows, thickness) & (labels > 0)
             out[rows][edge] = edge_colours[labels[edge]]
     if numbers:
         _write_numbers(out, entities)
     return out
 
 
-def _edges(labels: np.ndarray, rows: slice, thickness: int) -> np.ndarray:
+def edges(labels: np.ndarray, rows: slice, thickness: int) -> np.ndarray:
     """Pixels of these rows within `thickness` / 2 of another label, (h, W) bool."""
     reach = thickness // 2
     above = min(rows.start, reach + 1)

@@ -14,7 +14,7 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
     *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif"),
 )
-RESULT_SUFFIXES = (".labels.png", ".overlay.jpg", ".entities.json")  # what `esg segment` adds to a picture's name
+RESULT_SUFFIXES = (".labels.png", ".overlay.jpg", ".grounding.jpg")  # pictures that ESG makes of pictures
 RESULT_FOLDER = ".masks"  # likewise, for a folder
 
 

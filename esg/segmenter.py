@@ -19,9 +19,9 @@ from .cropformer.config import PRESETS, CropFormerConfig, Preset
 from .cropformer.fusion import FUSIONS, fuse, fusion_views
 from .cropformer.model import CropFormer, Output
 from .cropformer.views import CROP_COUNTS, Views, make_views
-from .device import choose_device, choose_dtype
+from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
-from .errors import InputError
+from .errors import InputError, WeightsError
 from .images import read_image
 from .limits import MAX_PIXELS, MIN_SIDE
 from .modeling.attention import set_attention
@@ -86,6 +86,17 @@ class EntitySegmenter:
         model, preset, name = load_model(name_or_path)
         set_attention(model, attention)
         return cls(model, preset, device=device, precision=precision, name=name)
+
+    def to(self, device: str) -> EntitySegmenter:
+        """Moves the model to another device, such as "cpu" to make room on a GPU, and returns this segmenter.
+
+        Raises:
+            InputError: there is no such device here.
+        """
+        before, self.device = self.device, choose_device(device)
+        self.model.to(self.device)
+        leave(before)
+        return self
 
     def __call__(
         self,
@@ -226,6 +237,8 @@ def _preset_of(
     state: dict[str, torch.Tensor], metadata: dict[str, str], asked: str | Path, path: Path
 ) -> tuple[Preset, str]:
     """Named weights have to be what their name says; a file says it in its metadata or by the shape of its tensors."""
+    if "tokenizer" in metadata:  # as the files of GELLA have
+        raise WeightsError(f"{asked} grounds words in entities and finds none; choose a model like cropformer-nano.")
     if not Path(asked).expanduser().exists():
         name = checkpoint_named(str(asked)).name
         return PRESETS[name], name

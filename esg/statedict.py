@@ -50,6 +50,21 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     raise WeightsError(f"{path} is neither a safetensors file nor a PyTorch checkpoint.")
 
 
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing else of it is read.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or no safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read as a safetensors file ({error}).") from error
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .catalogue import CHECKPOINTS, HUB_REPOSITORY, SUFFIXES, Checkpoint, checkpoint_named
@@ -114,12 +114,14 @@ class Verified:
         sha256: digest of its content, hexadecimal.
         recorded: whether the digest was compared with the one kept when the file was downloaded.
         parameters: numbers in all its tensors.
+        metadata: what a safetensors file says of itself.
     """
 
     path: Path
     sha256: str
     recorded: bool
     parameters: int
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 def verify(name_or_path: str | Path) -> Verified:
@@ -138,8 +140,8 @@ def verify(name_or_path: str | Path) -> Verified:
         raise WeightsError(
             f"{path} has changed since it was downloaded (its SHA-256 differs); delete and download it again."
         )
-    tensors, _ = read_state_dict(path)
-    return Verified(path, actual, recorded is not None, sum(tensor.numel() for tensor in tensors.values()))
+    tensors, metadata = read_state_dict(path)
+    return Verified(path, actual, recorded is not None, sum(tensor.numel() for tensor in tensors.values()), metadata)
 
 
 def sha256(path: Path) -> str:

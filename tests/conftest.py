@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,24 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> str:
         config = CropFormerConfig.from_json(file.metadata()["config"])
     monkeypatch.setitem(PRESETS, "cropformer-test", Preset(config, size=64, max_size=96))
     return "cropformer-test"
+
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, in the hands of playwright; skips where one of them is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright")
+    executable = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium")
+    if executable is None:
+        pytest.skip("tests of pages need the browser chromium")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=executable, args=FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @dataclass(frozen=True)

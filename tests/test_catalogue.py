@@ -7,6 +7,7 @@ import pytest
 from esg import WeightsError
 from esg.catalogue import CHECKPOINTS, checkpoint_named
 from esg.cropformer.config import PRESETS
+from esg.gella.config import PRESETS as GELLA_PRESETS
 
 # Paths as the authors name them (the first three are known from the wild), each with the checkpoint that it is.
 PUBLISHED = {
@@ -31,7 +32,9 @@ PUBLISHED = {
 
 
 def test_every_preset_has_weights_and_the_same_task() -> None:
-    assert {name: checkpoint.task for name, checkpoint in CHECKPOINTS.items()} == {
+    grounding = [name for name, checkpoint in CHECKPOINTS.items() if checkpoint.task == "grounding"]
+    assert set(grounding) <= set(GELLA_PRESETS)
+    assert {name: one.task for name, one in CHECKPOINTS.items() if name not in grounding} == {
         name: preset.task for name, preset in PRESETS.items()
     }
 
@@ -40,7 +43,7 @@ def test_every_published_path_is_one_checkpoint() -> None:
     assert {path: [c.name for c in CHECKPOINTS.values() if c.matches(path)] for path in PUBLISHED} == {
         path: [name] for path, name in PUBLISHED.items()
     }
-    assert {*PUBLISHED.values(), "cropformer-nano"} == set(CHECKPOINTS)
+    assert {*PUBLISHED.values(), "cropformer-nano", "gella-nano"} == set(CHECKPOINTS)
 
 
 @pytest.mark.parametrize(

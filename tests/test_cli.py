@@ -22,25 +22,28 @@ def python(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
 def test_help_imports_nothing_heavy(root: Path) -> None:
     code = (
         "import contextlib, sys\nfrom esg.cli import main\n"
-        "with contextlib.suppress(SystemExit): main(['segment', '--help'])\n"
-        "heavy = {'torch', 'numpy', 'scipy', 'PIL', 'huggingface_hub', 'gradio'} & set(sys.modules)\n"
+        "for command in ('segment', 'ground', 'caption'):\n"
+        "    with contextlib.suppress(SystemExit): main([command, '--help'])\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'PIL', 'transformers', 'huggingface_hub', 'gradio'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     result = python("-c", code, root=root)
     assert result.returncode == 0, result.stderr
     assert "--crops" in result.stdout
+    assert "--phrases" in result.stdout
 
 
 def test_help_states_the_limits_that_hold(root: Path) -> None:
     code = (
         "import contextlib, esg.limits\nesg.limits.MAX_PIXELS = 1234567\nfrom esg.cli import _parser, main\n"
-        "for command in (['segment', 'a.jpg'], ['demo']): print(_parser().parse_args(command).max_pixels)\n"
-        "for command in ('segment', 'demo'):\n"
+        "for command in (['segment', 'a.jpg'], ['ground', 'a.jpg'], ['demo']):\n"
+        "    print(_parser().parse_args(command).max_pixels)\n"
+        "for command in ('segment', 'ground', 'demo'):\n"
         "    with contextlib.suppress(SystemExit): main([command, '--help'])"
     )
     result = python("-c", code, root=root)
-    assert result.stdout.startswith("1234567\n1234567\n"), result.stderr
-    assert result.stdout.count("[1234567]") == 2
+    assert result.stdout.startswith("1234567\n1234567\n1234567\n"), result.stderr
+    assert result.stdout.count("[1234567]") == 3
 
 
 def test_it_is_also_a_module(root: Path) -> None:
@@ -59,6 +62,8 @@ def test_without_a_command_it_shows_the_help(esg: Run) -> None:
     [
         (["segmnet"], "segmnet"),
         (["segment"], "PHOTO"),
+        (["caption"], "PHOTO"),
+        (["ground"], "PHOTO"),
         (["weights"], "COMMAND"),
         (["segment", "a.jpg", "--crops", "5"], "0, 4, 8"),
         (["segment", "a.jpg", "--min-score", "nan"], "between 0 and 1"),

@@ -1,8 +1,8 @@
-"""The grounder's way from a photo to a grounding, with random weights of a tiny model of the real classes."""
+"""What the grounder makes of a model's answers, with a model whose answers are known; and loading real ones."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,98 +10,212 @@ import numpy as np
 import pytest
 import torch
 
+import esg
 from esg.entities import EntityMap
 from esg.errors import InputError, WeightsError
 from esg.gella.checkpoint import write_gella
 from esg.gella.config import PRESETS
+from esg.gella.inference import GellaInference
 from esg.gella.model import Gella
+from esg.gella.writing import Writing
 from esg.grounder import Grounder
+from esg.grounding import Phrase
+
+PHOTO = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
 
 
-@pytest.fixture(scope="module")
-def grounder(speaker: Any) -> Grounder:
-    config, tokenizer = speaker
-    torch.manual_seed(3)
-    return Grounder(Gella(config), tokenizer, device="cpu")
+class Knowing:
+    """A grounding model that gives the scores it is told, and takes every long word for a noun."""
 
+    def __init__(self, *scores: Sequence[float], caption: str = " a cat on a mat ") -> None:
+        self.device = torch.device("cpu")
+        self.rows, self.text = scores, caption
+        self.seen: list[tuple[int, ...]] = []
+        self.asked: list[tuple[str, list[str]]] = []
+        self.written: list[Writing] = []
 
-@pytest.fixture
-def photo() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
+    def see(self, pixels: np.ndarray) -> Any:
+        self.seen.append(pixels.shape)
+        return "sight"
+
+    def describe(
+        self, sight: Any, writing: Writing, stop: Callable[[], bool] | None = None
+    ) -> Generator[str, None, None]:
+        self.written.append(writing)
+        for letter in self.text:
+            if stop is not None and stop():
+                return
+            yield letter
+
+    def nouns(self, sight: Any, caption: str) -> list[tuple[int, int]]:
+        words = [word for word in caption.split() if len(word) > 2]
+        return [(caption.index(word), caption.index(word) + len(word)) for word in words]
+
+    def scores(self, sight: Any, entities: EntityMap, caption: str, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+        assert sight == "sight"
+        self.asked.append((caption, [caption[slice(*span)] for span in spans]))
+        return np.array(self.rows, np.float32).reshape(len(spans), len(entities))
+
+    def to(self, device: torch.device) -> None:
+        self.device = device
 
 
 def stripes(count: int, height: int = 30, width: int = 50) -> EntityMap:
     return EntityMap.from_labels(np.tile(np.arange(width) * count // width + 1, (height, 1)))
 
 
-def test_every_phrase_gets_entities_of_the_picture_with_scores(grounder: Grounder, photo: np.ndarray) -> None:
-    entities = stripes(4)
-    before = entities.labels.copy()
-    found = grounder(photo, entities, "A red disc and two bars.", threshold=0.0)
-    assert found.caption == "A red disc and two bars."
-    for phrase in found.phrases:
-        assert sorted(phrase.entity_ids) == [1, 2, 3, 4]  # at threshold 0 everything is meant
-        assert list(phrase.scores) == sorted(phrase.scores, reverse=True)
-        assert found.caption[slice(*phrase.span)] == phrase.text
-    assert np.array_equal(entities.labels, before)
-    nothing = grounder(photo, entities, "A red disc and two bars.", threshold=1.0)
-    assert all(not phrase.entity_ids for phrase in nothing.phrases)
+NOTHING = EntityMap.from_labels(np.zeros((30, 50), int))
 
 
-def test_a_list_of_phrases_is_grounded_as_it_is(grounder: Grounder, photo: np.ndarray) -> None:
-    found = grounder(photo, stripes(3), phrases=["red disc", "犬", "two <SEG> bars"])
+def ids(phrases: Sequence[Phrase]) -> list[tuple[int, ...]]:
+    return [phrase.entity_ids for phrase in phrases]
+
+
+# ------------------------------------------------------------------------------------------------------- the ways in
+
+
+def test_the_nouns_of_a_caption_mean_what_reaches_the_threshold_in_the_order_of_scores() -> None:
+    model = Knowing((0.5, 0.9, 0.49), (0.1, 0.2, 0.3))
+    found = Grounder(model)(PHOTO, stripes(3), "cat on mat")
+    assert found.caption == "cat on mat"
+    assert [(phrase.text, phrase.span) for phrase in found.phrases] == [("cat", (0, 3)), ("mat", (7, 10))]
+    assert ids(found.phrases) == [(2, 1), ()]
+    assert found.phrases[0].scores == pytest.approx((0.9, 0.5))
+    assert ids(Grounder(model)(PHOTO, stripes(3), "cat on mat", threshold=0.25).phrases) == [(2, 1, 3), (3,)]
+
+
+def test_without_a_caption_the_model_writes_one_and_looks_at_the_picture_once() -> None:
+    model = Knowing((0.6,), (0.7,))
+    found = Grounder(model)(PHOTO, stripes(1))
+    assert found.caption == "a cat on a mat"
+    assert [phrase.text for phrase in found.phrases] == ["cat", "mat"]
+    assert model.seen == [(30, 50, 3)]
+
+
+def test_a_model_that_writes_nothing_is_one_sentence() -> None:
+    with pytest.raises(InputError, match="found no words"):
+        Grounder(Knowing(caption=" \n"))(PHOTO, stripes(1))
+
+
+def test_phrases_are_grounded_as_they_are() -> None:
+    model = Knowing((0.9, 0.8), (0.1, 0.8), (0.2, 0.2))
+    found = Grounder(model)(PHOTO, stripes(2), phrases=["red  disc", "犬", "two <SEG> bars"])
     assert [phrase.text for phrase in found.phrases] == ["red disc", "犬", "two <SEG> bars"]
+    assert ids(found.phrases) == [(1, 2), (2,), ()]
+    assert model.asked == [(found.caption, ["red disc", "犬", "two <SEG> bars"])]
 
 
-def test_more_entities_than_queries_are_read_in_groups(
-    grounder: Grounder, photo: np.ndarray, caplog: pytest.LogCaptureFixture
-) -> None:
-    queries = grounder.model.config.decoder.queries
-    with caplog.at_level(logging.INFO):
-        found = grounder(photo, stripes(3 * queries + 1), phrases=["disc"], threshold=0.0)
-    assert len(found.phrases[0].entity_ids) == 3 * queries + 1
-    assert f"of {3 * queries + 1} entities" in caplog.text
+def test_of_several_categories_an_entity_has_the_likeliest_or_none() -> None:
+    model = Knowing((0.9, 0.6, 0.4, 0.5), (0.8, 0.7, 0.3, 0.5))
+    found = Grounder(model)(PHOTO, stripes(4), categories=["cat", "door"])
+    assert found.caption == "There might exist a cat and door."
+    assert ids(found.phrases) == [(1, 4), (2,)]  # 3 is too weak for both, 4 goes to the first of equal ones
+    assert ids(Grounder(model)(PHOTO, stripes(4), categories=["cat", "door"], threshold=0).phrases) == [(1, 4, 3), (2,)]
 
 
-def test_the_model_writes_its_own_caption_if_there_is_none(grounder: Grounder, photo: np.ndarray) -> None:
-    pieces = list(grounder.caption(photo, most=12))
-    assert 0 < len(pieces) <= 12
-    whole = "".join(pieces)
-    assert grounder(photo, stripes(2)).caption.startswith(whole.strip()[:5])
-    assert "".join(grounder.caption(photo, most=12)) == whole
-    assert list(grounder.caption(photo, stop=lambda: True)) == []
+def test_an_expression_means_the_best_entity_or_all_above_a_threshold() -> None:
+    model = Knowing((0.2, 0.4, 0.3))
+    grounder = Grounder(model)
+    found = grounder.refer(PHOTO, stripes(3), " Which one flies? ")
+    assert (found.text, found.span, found.entity_ids) == ("Which one flies?", (0, 16), (2,))
+    assert found.scores == pytest.approx((0.4,))
+    assert grounder.refer(PHOTO, stripes(3), "the bird", threshold=0.25).entity_ids == (2, 3)
+    assert grounder.refer(PHOTO, stripes(3), "the bird", threshold=0.5).entity_ids == ()
+    assert model.asked[0] == ("Which one flies?", ["Which one flies?"])
+    assert Grounder(Knowing((0.0, 0.0))).refer(PHOTO, stripes(2), "the bird").entity_ids == (1,)
 
 
-def test_between_the_pieces_of_a_caption_the_callers_code_is_as_always(grounder: Grounder, photo: np.ndarray) -> None:
-    pieces = grounder.caption(photo, most=3)
-    next(pieces)
-    assert not torch.is_inference_mode_enabled()
-    assert torch.ones(1, requires_grad=True).sum().requires_grad
+def test_captions_come_in_pieces_and_can_be_stopped() -> None:
+    model = Knowing()
+    assert "".join(Grounder(model).caption(PHOTO, most=9, temperature=0.5, seed=4)) == model.text
+    assert model.written == [Writing(9, 0.5, 4)]
+    assert list(Grounder(model).caption(PHOTO, stop=lambda: True)) == []
+    assert Grounder(model).nouns(PHOTO, "cat on mat") == [(0, 3), (7, 10)]
 
 
-def test_spans_of_nouns_lie_in_the_caption(grounder: Grounder, photo: np.ndarray) -> None:
-    caption = "A brown cow looks over a yellow barrier."
-    spans = grounder.nouns(photo, caption)
-    assert spans == sorted(set(spans))
-    assert all(0 <= start < end <= len(caption) for start, end in spans)
+# --------------------------------------------------------------------------------------------------------- bad input
 
 
-def test_an_empty_map_gives_phrases_that_mean_nothing(grounder: Grounder, photo: np.ndarray) -> None:
-    found = grounder(photo, EntityMap.from_labels(np.zeros((30, 50), int)), phrases=["disc"])
-    assert found.phrases[0].entity_ids == ()
+def test_without_entities_phrases_mean_nothing() -> None:
+    assert ids(Grounder(Knowing())(PHOTO, NOTHING, "cat on mat").phrases) == [(), ()]
+    assert ids(Grounder(Knowing())(PHOTO, NOTHING, categories=["cat", "dog"]).phrases) == [(), ()]
+    assert Grounder(Knowing()).refer(PHOTO, NOTHING, "the cat").entity_ids == ()
 
 
-def test_entities_of_other_pictures_and_wrong_calls_are_refused(grounder: Grounder, photo: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"50x31 pixels.*50x30"):
-        grounder(photo, stripes(2, height=31), "a disc")
-    with pytest.raises(InputError, match="not both"):
-        grounder(photo, stripes(2), "a disc", phrases=["disc"])
-    with pytest.raises(InputError, match="from 0 to 1"):
-        grounder(photo, stripes(2), "a disc", threshold=1.5)
+def test_a_caption_without_nouns_has_no_phrases() -> None:
+    found = Grounder(Knowing())(PHOTO, stripes(2), "it is so")
+    assert (found.caption, found.phrases) == ("it is so", ())
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_scores_that_are_no_numbers_are_refused(score: float) -> None:
+    grounder = Grounder(Knowing((score, 0.5)), name="mine")
+    with pytest.raises(InputError, match=r"mine gives scores that are no numbers; use precision fp32"):
+        grounder(PHOTO, stripes(2), "cat")
+    with pytest.raises(InputError, match="no numbers"):
+        grounder.refer(PHOTO, stripes(2), "cat")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"caption": "cat", "phrases": ["cat"]}, "not several of them"),
+        ({"phrases": ["cat"], "categories": ["cat"]}, "not several of them"),
+        ({"caption": "cat", "threshold": 1.5}, "from 0 to 1, not 1.5"),
+        ({"caption": "cat", "threshold": float("nan")}, "from 0 to 1, not nan"),
+        ({"caption": " \n"}, "caption is empty"),
+        ({"caption": "\ud800"}, "half a character"),
+        ({"caption": 3}, "must be a text, not int"),
+        ({"phrases": []}, "at least one phrase"),
+        ({"phrases": "cat"}, "list of texts"),
+        ({"phrases": ["cat", 3]}, "list of texts"),
+        ({"phrases": ["cat", " "]}, "phrase number 2 is empty"),
+        ({"categories": []}, "at least one category"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_model_is_asked(options: dict[str, Any], words: str) -> None:
+    model = Knowing((0.5, 0.5))
+    with pytest.raises(InputError, match=words):
+        Grounder(model)(PHOTO, stripes(2), **options)
+    assert model.seen == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "threshold", "words"),
+    [(" ", None, "expression is empty"), ("\udc00", None, "half a character"), ("cat", 2.0, "from 0 to 1, not 2.0")],
+)
+def test_wrong_expressions(expression: str, threshold: float | None, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Grounder(Knowing()).refer(PHOTO, stripes(2), expression, threshold=threshold)
+
+
+def test_entities_of_another_picture_are_refused() -> None:
+    for ask in (Grounder(Knowing()), Grounder(Knowing()).refer):
+        with pytest.raises(InputError, match=r"50x31 pixels.*50x30"):
+            ask(PHOTO, stripes(2, height=31), "cat")
+
+
+def test_an_empty_caption_has_no_nouns() -> None:
     with pytest.raises(InputError, match="caption is empty"):
-        grounder(photo, stripes(2), "  ")
-    with pytest.raises(InputError, match=r"too long.*1500"):
-        grounder(photo, stripes(2), "a disc and " * 400)
+        Grounder(Knowing()).nouns(PHOTO, " ")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"most": 0}, "at least 1"),
+        ({"temperature": -1.0}, "temperature must be a number from 0 up, not -1.0"),
+        ({"temperature": float("nan")}, "temperature must be a number"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"seed": 1 << 64}, "seed must be a whole number"),
+    ],
+)
+def test_captions_cannot_be_written_so(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        list(Grounder(Knowing()).caption(PHOTO, **options))
+
+
+# ---------------------------------------------------------------------------------------------- loading and moving
 
 
 def test_weights_are_loaded_from_a_file(speaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +223,57 @@ def test_weights_are_loaded_from_a_file(speaker: Any, tmp_path: Path, monkeypatc
     monkeypatch.setitem(PRESETS, "tiny", config)
     path = tmp_path / "tiny.safetensors"
     write_gella(path, Gella(config).state_dict(), "tiny", tokenizer, steps=0)
-    assert Grounder.from_pretrained(path, device="cpu").model.config == config
-    with pytest.raises(WeightsError):
-        Grounder.from_pretrained("no-such-model")
+    grounder = esg.Grounder.from_pretrained(path, device="cpu")
+    assert isinstance(grounder.model, GellaInference)
+    assert grounder.model.model.config == config
+    assert (grounder.device, grounder.name) == (torch.device("cpu"), str(path))
+    assert isinstance(Grounder.from_pretrained(tmp_path, device="cpu").model, GellaInference)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("gella-nanoo", r"no model or file called 'gella-nanoo'; did you mean gella-nano"),
+        ("cropformer-nano", "holds no weights of GELLA; choose gella-nano"),
+        ("no/such.safetensors", "There is no file"),
+    ],
+)
+def test_weights_that_are_none_of_a_grounder(model: str, words: str) -> None:
+    with pytest.raises(WeightsError, match=words):
+        Grounder.from_pretrained(model, device="cpu")
+
+
+def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("esg.weights.ASSETS", tmp_path)
+    with pytest.raises(WeightsError, match=r"weights of gella-nano are missing from .*install ESG again"):
+        Grounder.from_pretrained(device="cpu")
+    with pytest.raises(WeightsError, match="holds no weight file"):
+        Grounder.from_pretrained(tmp_path, device="cpu")
+
+
+def test_the_device_is_checked_before_anything_is_loaded() -> None:
+    with pytest.raises(InputError, match="device 'tpu9' cannot be used"):
+        Grounder.from_pretrained("no/such.safetensors", device="tpu9")
+    with pytest.raises(InputError, match="fp16 is for GPUs"):
+        Grounder.from_pretrained("no/such.safetensors", device="cpu", precision="fp16")
+
+
+def test_a_grounder_can_be_moved() -> None:
+    grounder = Grounder(Knowing())
+    assert grounder.to("cpu") is grounder
+    with pytest.raises(InputError, match="device 'meta' cannot be used"):
+        grounder.to("meta")
+    assert grounder.device == torch.device("cpu")
+
+
+@pytest.mark.gpu
+def test_what_a_model_held_on_a_gpu_is_free_once_it_is_moved_away(speaker: Any) -> None:
+    config, tokenizer = speaker
+    model = Gella(config)
+    grounder = Grounder(GellaInference(model, tokenizer, "cuda"))
+    there = grounder(PHOTO, stripes(3), phrases=["red disc"], threshold=0)
+    held = torch.cuda.memory_allocated()
+    grounder.to("cpu")
+    assert held - torch.cuda.memory_allocated() >= sum(p.numel() * p.element_size() for p in model.parameters())
+    here = grounder(PHOTO, stripes(3), phrases=["red disc"], threshold=0)
+    assert sorted(here.phrases[0].scores) == pytest.approx(sorted(there.phrases[0].scores), abs=1e-3)

@@ -31,7 +31,7 @@ def test_files_lose_their_folder_and_folders_keep_theirs(tmp_path: Path) -> None
 
 def test_folders_give_pictures_only(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "notes.txt", ".hidden.png", ".git/b.png", "._a.png")
-    touch(tmp_path, "a.labels.png", "a.overlay.jpg", "a.entities.json")
+    touch(tmp_path, "a.labels.png", "a.overlay.jpg", "a.grounding.jpg", "a.entities.json", "a.grounding.json")
     assert names(tmp_path) == ["a"]
 
 

@@ -222,6 +222,25 @@ def test_cuda_agrees_with_the_cpu(tiny_model: Path, segmenter: EntitySegmenter, 
     assert (cuda(photo).labels != segmenter(photo).labels).mean() < 0.01
 
 
+def test_a_segmenter_can_be_moved(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
+    before = segmenter(photo, crops=0)
+    assert segmenter.to("cpu") is segmenter
+    with pytest.raises(InputError, match="device 'tpu9' cannot be used"):
+        segmenter.to("tpu9")
+    assert segmenter.device == torch.device("cpu")
+    assert segmenter(photo, crops=0) == before
+
+
+@pytest.mark.gpu
+def test_what_a_segmenter_held_on_a_gpu_is_free_once_it_is_moved_away(tiny_model: Path, photo: np.ndarray) -> None:
+    segmenter = EntitySegmenter.from_pretrained(tiny_model, device="cuda")
+    segmenter(photo, crops=0)
+    held = torch.cuda.memory_allocated()
+    segmenter.to("cpu")
+    size = sum(parameter.numel() * parameter.element_size() for parameter in segmenter.model.parameters())
+    assert held - torch.cuda.memory_allocated() >= size
+
+
 def test_a_file_is_built_by_its_own_configuration(tiny_model: Path, tmp_path: Path) -> None:
     state, metadata = read_state_dict(tiny_model)
     path = tmp_path / "variant.safetensors"

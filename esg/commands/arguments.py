@@ -1,10 +1,15 @@
-"""Kinds of arguments that several commands take, and a parser that complains in one line."""
+"""Arguments and kinds of arguments that several commands take, and a parser that complains in one line."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..limits import MAX_PIXELS
+
+DEFAULT_OUT = "esg-output"
 
 
 class Parser(argparse.ArgumentParser):
@@ -12,6 +17,74 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`.\n")
+
+
+def add_photos(parser: argparse.ArgumentParser) -> None:
+    """PHOTO...: `args.photos`, for `naming.list_images`."""
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="picture, or folder to look through for pictures")
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """--out: `args.out`, the output folder."""
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help=f"output folder [{DEFAULT_OUT}]")
+
+
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """--max-pixels: `args.max_pixels`, for `images.read_image`."""
+    parser.add_argument(
+        "--max-pixels",
+        type=whole(1),
+        default=MAX_PIXELS,
+        metavar="N",
+        help=f"larger photos are refused, as a guard against malicious files [{MAX_PIXELS}]",
+    )
+
+
+def add_grounder(parser: argparse.ArgumentParser) -> Any:
+    """--model of what captions and grounds, in a group that is given back."""
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        default="gella-nano",
+        metavar="NAME|FILE",
+        help="one of `esg weights list`, or a weight file [gella-nano, which comes with ESG]",
+    )
+    return model
+
+
+def add_writing(parser: argparse.ArgumentParser) -> None:
+    """--length, --temperature and --seed of captions."""
+    writing = parser.add_argument_group("writing a caption")
+    writing.add_argument("--length", type=whole(1), default=256, metavar="N", help="tokens of it at most [256]")
+    writing.add_argument(
+        "--temperature",
+        type=not_negative,
+        default=0.0,
+        metavar="T",
+        help="0 takes the likeliest word always, larger values take others too [0]",
+    )
+    writing.add_argument(
+        "--seed",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="of what is drawn by lot above temperature 0 [0]",
+    )
+
+
+def add_machine(parser: argparse.ArgumentParser) -> Any:
+    """--device and --precision, in a group that is given back."""
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--device",
+        default="auto",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest there is]",
+    )
+    machine.add_argument(
+        "--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the network; fp16 needs a GPU [fp32]"
+    )
+    return machine
 
 
 def whole(minimum: int) -> Callable[[str], int]:
@@ -43,6 +116,22 @@ def positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
+
+
+def not_negative(text: str) -> float:
+    """A finite number of at least 0."""
+    value = _number(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 up")
+    return value
+
+
+def names(text: str) -> list[str]:
+    """A list with commas between the names, none of them empty."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list like red ball, two dogs")
+    return found
 
 
 def _number(text: str) -> float:

@@ -37,6 +37,12 @@ class Console(logging.Handler):
         self._put(f"\r{text.ljust(self._shown)}\r{text}")
         self._shown, self._when = len(text), now
 
+    def writing(self, before: str, text: str) -> None:
+        """Progress that is a text as it grows, whose end is shown where it is too long, after `before`."""
+        room = max(1, shutil.get_terminal_size().columns - 1 - len(before))
+        text = " ".join(text.split())
+        self.progress(before + (text if len(text) <= room else f"…{text[len(text) - room + 1 :]}"))
+
     def line(self, text: str) -> None:
         """A line that stays; a line break in `text`, from a file's name or a library, becomes a space."""
         self.wipe()

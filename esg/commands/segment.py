@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EsgError, ImageError, OutputError
-from ..limits import MAX_PIXELS, MIN_SIDE
-from .arguments import fraction, whole
+from ..limits import MIN_SIDE
+from .arguments import add_machine, add_max_pixels, add_out, add_photos, fraction, whole
 from .console import Console
-from .results import KINDS, check_folder, check_size, save
+from .entity_files import KINDS, check_size, save
+from .photos import enough_memory, entity_count, work_through
+from .results import check_folder
 
 if TYPE_CHECKING:
     from ..naming import Listed
     from ..segmenter import EntitySegmenter
-
-DEFAULT_OUT = "esg-output"
-
-
-class _NotEnoughMemory(EsgError):
-    """A photo is too large for this machine with these options; the next one may not be."""
 
 
 def add(commands: Any) -> None:
@@ -36,8 +29,8 @@ def add(commands: Any) -> None:
         "without pictures; the exit status is then 2.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="picture, or folder to look through for pictures")
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help=f"output folder [{DEFAULT_OUT}]")
+    add_photos(parser)
+    add_out(parser)
     parser.add_argument(
         "--save",
         type=_kinds,
@@ -45,13 +38,7 @@ def add(commands: Any) -> None:
         metavar="KINDS",
         help=", ".join(f"{kind} ({what})" for kind, what in KINDS.items()) + " [overlay,labels,coco]",
     )
-    parser.add_argument(
-        "--max-pixels",
-        type=whole(1),
-        default=MAX_PIXELS,
-        metavar="N",
-        help=f"larger photos are refused, as a guard against malicious files [{MAX_PIXELS}]",
-    )
+    add_max_pixels(parser)
 
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -92,16 +79,7 @@ def add(commands: Any) -> None:
         help="leave out separate parts of an entity smaller than this, but never its largest [0]",
     )
 
-    machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--device",
-        default="auto",
-        metavar="DEVICE",
-        help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest there is]",
-    )
-    machine.add_argument(
-        "--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the network; fp16 needs a GPU [fp32]"
-    )
+    machine = add_machine(parser)
     machine.add_argument(
         "--attention",
         choices=("auto", "sdpa", "xformers", "eager"),
@@ -124,31 +102,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     check_folder(args.out)
     console.progress(f"Loading {args.model} ...")
     segmenter = _load(args)
-    unusable: list[Listed] = []
-    unwritten: list[Listed] = []
-    for number, photo in enumerate(photos, start=1):
-        place = f"[{number}/{len(photos)}] " if len(photos) > 1 else ""
-        try:
-            console.line(f"{place}{photo.path}: {_segment(segmenter, photo, args, console, place)}")
-        except (ImageError, _NotEnoughMemory) as error:
-            console.complain(str(error))
-            unusable.append(photo)
-        except OutputError as error:
-            if _is_disk_full(error):
-                raise
-            console.complain(str(error))
-            unwritten.append(photo)
-            check_folder(args.out)  # if nothing at all can be written there any more, this ends the run
-    for failed, sentence in (
-        (unusable, "{} of {} photos could not be segmented: {}"),
-        (unwritten, "The files of {} of {} photos could not be written: {}"),
-    ):
-        if failed and len(photos) > 1:
-            names = ", ".join(str(photo.path) for photo in failed)
-            console.complain(sentence.format(len(failed), len(photos), names))
-    for folder in empty:
-        console.complain(f"The folder {folder} holds no pictures.")
-    return 2 if unusable or unwritten or empty else 0
+
+    def work(photo: Listed, place: str) -> str:
+        with enough_memory(photo, "--views-at-once 1, a smaller --size, or --crops 0"):
+            return _segment(segmenter, photo, args, console, place)
+
+    return work_through(photos, empty, work, console, done="segmented", out=args.out)
 
 
 def _load(args: argparse.Namespace) -> EntitySegmenter:
@@ -165,45 +124,27 @@ def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace
 
     begin = time.monotonic()
     console.progress(f"{place}{photo.path.name} ...")
-    try:
-        pixels = read_image(photo.path, max_pixels=args.max_pixels)
-        check_size(pixels, photo.path, args.save)
-        entities = segmenter(
-            pixels,
-            crops=args.crops,
-            fusion=args.fusion,
-            min_score=args.min_score,
-            min_area=args.min_area,
-            fill_holes=args.fill_holes,
-            remove_islands=args.remove_islands,
-            views_at_once=args.views_at_once,
-            size=args.size,
-            max_size=args.max_size,
-            max_pixels=args.max_pixels,
-            progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
-        )
-        console.progress(f"{place}{photo.path.name}: writing")
-        save(entities, pixels, photo, args.out, args.save)
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        raise _NotEnoughMemory(
-            f"{photo.path} needs more memory than there is; try --views-at-once 1, a smaller --size, or --crops 0."
-        ) from None
-    found = "1 entity" if len(entities) == 1 else f"{len(entities)} entities"
+    pixels = read_image(photo.path, max_pixels=args.max_pixels)
+    check_size(pixels, photo.path, args.save)
+    entities = segmenter(
+        pixels,
+        crops=args.crops,
+        fusion=args.fusion,
+        min_score=args.min_score,
+        min_area=args.min_area,
+        fill_holes=args.fill_holes,
+        remove_islands=args.remove_islands,
+        views_at_once=args.views_at_once,
+        size=args.size,
+        max_size=args.max_size,
+        max_pixels=args.max_pixels,
+        progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
+    )
+    console.progress(f"{place}{photo.path.name}: writing")
+    save(entities, pixels, photo, args.out, args.save)
     hint = "" if len(entities) else "; a lower --min-score may show some"
-    return f"{found} in {time.monotonic() - begin:.1f} s -> {args.out / photo.name}.*{hint}"
-
-
-def _is_disk_full(error: OutputError) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether numpy or torch ran out of memory; torch says so by text alone on the CPU and on Apple's GPUs."""
-    phrases = "out of memory", "can't allocate memory", "not enough memory"
-    return isinstance(error, MemoryError) or any(phrase in str(error).lower() for phrase in phrases)
+    seconds = time.monotonic() - begin
+    return f"{entity_count(len(entities))} in {seconds:.1f} s -> {args.out / photo.name}.*{hint}"
 
 
 def _kinds(text: str) -> list[str]:

@@ -102,13 +102,19 @@ def verify(args: argparse.Namespace, console: Console) -> int:
     """Checks, and prints what the weights are."""
     console.progress(f"Reading {args.name} ...")
     from .. import weights
+    from ..gella.checkpoint import is_gella, read_gella
     from ..segmenter import load_model
 
     verified = weights.verify(args.name)
-    _, preset, name = load_model(args.name)
+    if is_gella(verified.metadata):
+        read_gella(verified.path)
+        name, task = verified.metadata["preset"], "grounding"
+    else:
+        _, preset, name = load_model(args.name)
+        task = preset.task
     noted = "as noted when it was downloaded" if verified.recorded else "nothing noted to compare it with"
     console.answer(f"file        {verified.path}")
     console.answer(f"sha256      {verified.sha256} ({noted})")
-    console.answer(f"model       {name} ({preset.task}), every tensor fits")
+    console.answer(f"model       {name} ({task}), every tensor fits")
     console.answer(f"parameters  {verified.parameters:,}")
     return 0

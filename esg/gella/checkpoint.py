@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ..errors import WeightsError
@@ -14,6 +15,7 @@ from ..statedict import read_state_dict
 from .config import PRESETS, GellaConfig
 from .language import our_key
 from .model import Gella
+from .unfilled import Unfilled
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -39,20 +41,30 @@ def write_gella(out: str | Path, state: Mapping[str, Tensor], preset: str, token
         path.write_bytes(save(tensors, metadata))
 
 
-def read_gella(path: str | Path) -> tuple[Gella, Tokenizer]:
-    """The model of a weight file, in float32 on the CPU, and its tokenizer.
+def is_gella(metadata: Mapping[str, str]) -> bool:
+    """Whether a weight file with this metadata is one of `write_gella`."""
+    return {"config", "tokenizer"} <= metadata.keys()
+
+
+def read_gella(path: str | Path, precision: torch.dtype = torch.float32) -> tuple[Gella, Tokenizer]:
+    """The model of a weight file, on the CPU, and its tokenizer.
+
+    No more memory is taken than the weights need.
+
+    Args:
+        path: of the file.
+        precision: that the weights of the language side are kept in; all others are in float32.
 
     Raises:
         WeightsError: it cannot be read, or is no file of `write_gella`.
     """
-    from tokenizers import Tokenizer
-
     state, metadata = read_state_dict(path)
-    if not {"config", "tokenizer"} <= metadata.keys():
-        raise WeightsError(f"{path} holds no weights of GELLA.")
-    model = Gella(GellaConfig.from_json(metadata["config"]))
-    _fill(model, state, path)
-    return model.eval(), Tokenizer.from_str(metadata["tokenizer"])
+    if not is_gella(metadata):
+        raise WeightsError(f"{path} holds no weights of GELLA; choose gella-nano, or a file that does.")
+    with Unfilled():
+        model = Gella(GellaConfig.from_json(metadata["config"]))
+    _fill(model, state, path, precision)
+    return model.eval(), tokenizer_in(metadata, path)
 
 
 def load_gella(model: Gella, path: str | Path) -> None:
@@ -61,7 +73,21 @@ def load_gella(model: Gella, path: str | Path) -> None:
     Raises:
         WeightsError: it cannot be read, or does not fit.
     """
-    _fill(model, read_state_dict(path)[0], path)
+    _fill(model, read_state_dict(path)[0], path, torch.float32)
+
+
+def tokenizer_in(metadata: Mapping[str, str], path: str | Path) -> Tokenizer:
+    """The tokenizer that a file of `write_gella` has in its metadata.
+
+    Raises:
+        WeightsError: it has none.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(metadata["tokenizer"])
+    except Exception as error:  # of no narrower kind
+        raise WeightsError(f"The tokenizer in {path} is missing or damaged ({error}); get the file again.") from None
 
 
 def _our_name(name: str) -> str:
@@ -70,7 +96,7 @@ def _our_name(name: str) -> str:
     return name
 
 
-def _fill(model: Gella, state: Mapping[str, Tensor], path: str | Path) -> None:
+def _fill(model: Gella, state: dict[str, Tensor], path: str | Path, precision: torch.dtype) -> None:
     """All weights or none: what is missing, unknown or of another shape is told before anything is loaded."""
     own = model.state_dict()
     names = {name: _our_name(name) for name in own}
@@ -81,4 +107,9 @@ def _fill(model: Gella, state: Mapping[str, Tensor], path: str | Path) -> None:
             f"{path} does not fit this GELLA; weights that are missing, unknown or of another shape: "
             f"{len(wrong)}, such as {wrong[0]}."
         )
-    model.load_state_dict({name: state[ours].to(own[name].dtype) for name, ours in names.items()})
+    filled = {}
+    for name, ours in names.items():
+        dtype = precision if name.startswith(_LANGUAGE) else own[name].dtype
+        # A copy, since the file may be mapped; and one after the other, so that never are all there twice.
+        filled[name] = state.pop(ours).to(dtype, copy=True)
+    model.load_state_dict(filled, assign=True)

@@ -61,13 +61,18 @@ class Heard:
 
 
 class Gella(nn.Module):
-    """Two encoders (image, colormap), two decoders (masks, language), and the association between them."""
+    """Two encoders (image, colormap), two decoders (masks, language), and the association between them.
 
-    def __init__(self, config: GellaConfig) -> None:
+    Args:
+        config: sizes of everything.
+        language: image encoder and language decoder, if there are any already; else they are random as all the rest.
+    """
+
+    def __init__(self, config: GellaConfig, language: Language | None = None) -> None:
         super().__init__()
         self.config = config
         sizes = config.decoder
-        self.language = Language(config)
+        self.language = language or Language(config)
         self.colormap = ENCODERS[config.encoder](config.encoder_scale)
         self.blend = ResoBlend(
             config.vision.width, self.colormap.channels, sizes.width, sizes.heads, sizes.encoder_ffn, config.blend
@@ -110,7 +115,7 @@ class Gella(nn.Module):
             grounded: which of the texts are grounded.
         """
         sight = self.language.see(pixels)
-        reading = self.language.read(sight.tokens[list(pictures)], [text.ids for text in texts])
+        reading = self.language.read(sight.tokens, [text.ids for text in texts], pictures)
         hidden, wanted = [], []
         for row, ids, text in zip(reading.hidden, reading.ids, texts):
             extra = sight.tokens.shape[1] - 1  # the picture's tokens, all before the answer, stand in place of one

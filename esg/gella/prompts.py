@@ -105,8 +105,8 @@ def phrase_caption(phrases: Sequence[str]) -> tuple[str, list[Span]]:
 
 
 def _tidy(names: Sequence[str], what: str) -> list[str]:
-    if isinstance(names, str) or not names:
-        raise InputError(f"Give a list of at least one {what}.")
+    if isinstance(names, str) or not len(names) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"Give a list of texts with at least one {what}.")
     tidy = [" ".join(name.split()) for name in names]
     if not all(tidy):
         raise InputError(f"The {what} number {tidy.index('') + 1} is empty; give it a text or leave it out.")

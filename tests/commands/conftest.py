@@ -1,4 +1,4 @@
-"""Photos of noise, and `esg segment` with a tiny model."""
+"""Photos of noise, and `esg segment`, `esg caption` and `esg ground` with tiny models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esg import EntitySegmenter
+from esg import EntitySegmenter, Grounder
 
 
 @pytest.fixture
@@ -24,6 +24,36 @@ def segment(esg: Callable[..., Any], tiny_model: Path, tmp_path: Path) -> Callab
         return result
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_gella(speaker: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weight file of a GELLA that is small enough for tests, with random weights that are always the same."""
+    import torch
+
+    from esg.gella.checkpoint import write_gella
+    from esg.gella.config import PRESETS
+    from esg.gella.model import Gella
+
+    config, tokenizer = speaker
+    path = tmp_path_factory.mktemp("weights") / "tiny-gella.safetensors"
+    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
+        torch.manual_seed(0)
+        patch.setitem(PRESETS, "tiny-gella", config)
+        write_gella(path, Gella(config).state_dict(), "tiny-gella", tokenizer, steps=0)
+    return path
+
+
+@pytest.fixture
+def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes the tiny GELLA write a known caption, in pieces of three letters."""
+    from esg.gella.inference import GellaInference
+
+    def say(text: str) -> None:
+        pieces = [text[start : start + 3] for start in range(0, len(text), 3)]
+        monkeypatch.setattr(GellaInference, "describe", lambda *_: iter(pieces))
+
+    return say
 
 
 @pytest.fixture
@@ -60,4 +90,5 @@ def photo(make_photo: Callable[..., Path], tmp_path: Path) -> Path:
 @pytest.fixture
 def without_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong has to be noticed before the model is loaded."""
-    monkeypatch.setattr(EntitySegmenter, "from_pretrained", lambda *_, **__: pytest.fail("the model was loaded"))
+    for model in (EntitySegmenter, Grounder):
+        monkeypatch.setattr(model, "from_pretrained", lambda *_, **__: pytest.fail("the model was loaded"))

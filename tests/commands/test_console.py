@@ -61,6 +61,20 @@ def test_progress_lines_and_messages_do_not_mix(monkeypatch: pytest.MonkeyPatch)
     assert terminal.screen() == ["done", "noted", "esg: odd thing", ""]
 
 
+def test_of_a_text_that_grows_the_end_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("esg.commands.console._SECONDS_BETWEEN", 0)
+    monkeypatch.setenv("COLUMNS", "24")
+    shown = []
+    with Console() as console:
+        for text in ("", "A red", "A red\n  disc lies on two bars."):
+            console.writing("photo.png: ", text)
+            shown.append(terminal.screen()[-1])
+    assert shown == ["photo.png:", "photo.png: A red", "photo.png: …n two bars."]
+    assert terminal.screen() == [""]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are told differently there")
 def test_a_reader_that_has_gone(root: Path) -> None:
     reading, writing = os.pipe()

@@ -23,7 +23,8 @@ def test_weights_list(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     result = esg("weights", "list")
     assert (result.status, result.err) == (0, [])
     table = {line.split()[0]: line for line in result.out}
-    assert set(PRESETS) == set(table) - {"NAME"}
+    assert {*PRESETS, "gella-nano"} == set(table) - {"NAME"}
+    assert "grounding" in table["gella-nano"]
     assert table["cropformer-swin-tiny"].endswith(str(tmp_path / "cropformer-swin-tiny.safetensors"))
     assert "esg weights download cropformer-hornet-large" in table["cropformer-hornet-large"]
     assert "CC BY-NC 4.0" in table["mask2former-swin-tiny"]
@@ -36,6 +37,12 @@ def test_weights_verify(esg: Run, tiny_model: Path) -> None:
     shown = {line.split()[0]: line for line in result.out}
     assert hashlib.sha256(tiny_model.read_bytes()).hexdigest() in shown["sha256"]
     assert f"{sum(tensor.numel() for tensor in load_file(tiny_model).values()):,}" in shown["parameters"]
+
+
+def test_weights_verify_of_a_gella(esg: Run, tiny_gella: Path) -> None:
+    result = esg("weights", "verify", tiny_gella)
+    assert (result.status, result.err) == (0, [])
+    assert "tiny-gella (grounding), every tensor fits" in "".join(result.out)
 
 
 def test_what_is_downloaded_is_not_asked_for_again(esg: Run, tiny_model: Path, tmp_path: Path) -> None:

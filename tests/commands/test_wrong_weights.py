@@ -106,6 +106,17 @@ def test_a_wrong_checkpoint(
     assert not (tmp_path / "harm").exists()
 
 
+def test_a_model_that_grounds_is_not_one_that_segments(
+    segment: Run, tmp_path: Path, photo: Path, written: Written, tiny_gella: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esg.weights.ASSETS", tmp_path / "assets")
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/gella-nano.safetensors").write_bytes(tiny_gella.read_bytes())
+    segment(photo, "--model", "gella-nano").refused("gella-nano grounds words in entities", "cropformer-nano")
+    segment(photo, "--model", tiny_gella).refused("tiny-gella.safetensors grounds words in entities", "cropformer-nano")
+    assert written() == []
+
+
 @pytest.mark.parametrize("command", ["convert", "verify"])
 @pytest.mark.parametrize("make", [other_architecture, cut_short, another_program, hostile, web_page])
 def test_wrong_weights_for_the_other_commands(

@@ -224,3 +224,17 @@ def test_the_head_is_not_the_table_of_words(language: Language, state: State) ->
     hidden = torch.randn(2, 48)
     torch.testing.assert_close(language.logits(hidden), hidden @ state["head.weight"].T)
     assert not torch.equal(state["head.weight"], state["decoder.embed_tokens.weight"])
+
+
+@torch.no_grad()
+def test_texts_about_one_picture_are_read_together_and_see_nothing_of_each_other(language: Language) -> None:
+    tokens = language.see(pictures(2)).tokens
+    longer = torch.cat((LONG, LONG[-4:]))
+    texts, about = [LONG, longer, LONG.flip(0)[-5:], SHORT, longer, LONG], [1, 0, 0, 0, 1, 1]  # they begin in 3 ways
+    together = language.read(tokens, texts, about)
+    for row, (text, picture) in enumerate(zip(texts, about)):
+        alone = language.read(tokens[picture : picture + 1], [text])
+        length = alone.ids.shape[1]
+        assert torch.equal(together.ids[row, :length], alone.ids[0])
+        assert (together.ids[row, length:] == -1).all()
+        torch.testing.assert_close(together.hidden[row, :length], alone.hidden[0], atol=1e-5, rtol=1e-5)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from esg.errors import InputError
 from esg.gella.conversation import Conversation, Text
 from esg.gella.language import Language
-from esg.gella.writing import Writing, write
+from esg.gella.writing import Writing, look_up, write
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +74,88 @@ def test_writing_ends_with_the_end_token(writer: tuple[Language, torch.Tensor, T
         assert list(write(language, picture, asked, Writing())) == []
     finally:
         head.weight.copy_(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "expected"),
+    [
+        ([1, 2, 3, 4, 9, 2, 3], 2, [4, 9]),  # two tokens in common
+        ([7, 2, 3, 8, 2, 3, 9, 2, 3], 1, [9]),  # the last time counts
+        ([5, 3, 6, 1, 3], 4, [6, 1, 3]),  # one token in common, and no more to copy than there is
+        ([1, 2, 3], 4, []),
+        ([4, 4, 4], 3, [4]),
+        ([1, 2, 1], 0, []),
+        ([6], 2, []),
+    ],
+)
+def test_a_text_is_looked_up_where_it_last_said_the_same(text: list[int], most: int, expected: list[int]) -> None:
+    assert look_up(text, most) == expected
+
+
+@pytest.fixture(scope="module")
+def random_writer(speaker: Any) -> Callable[[int], tuple[Language, torch.Tensor]]:
+    """A model for every seed; many of them soon say the same again and again, so that guesses are right."""
+    config, _ = speaker
+    config = dataclasses.replace(config, language=dataclasses.replace(config.language, context=90))
+
+    @cache
+    def make(seed: int) -> tuple[Language, torch.Tensor]:
+        torch.manual_seed(seed)
+        language = Language(config).eval()
+        with torch.no_grad():
+            for parameter in language.parameters():
+                parameter.normal_(std=0.3)
+        return language, torch.randn(1, config.vision.grid**2, config.language.width)
+
+    return make
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 4),
+    words=st.lists(st.integers(5, 30), min_size=1, max_size=30),
+    most=st.integers(1, 50),
+    guesses=st.integers(1, 9),
+    patience=st.none() | st.integers(0, 12),
+)
+def test_guesses_change_no_token(
+    random_writer: Callable[[int], tuple[Language, torch.Tensor]],
+    seed: int,
+    words: list[int],
+    most: int,
+    guesses: int,
+    patience: int | None,
+) -> None:
+    language, picture = random_writer(seed)
+    asked = Text(torch.tensor([language.config.language.image_token, *words]), len(words) + 1)
+
+    def written(writing: Writing) -> list[int]:
+        asks = iter(range(1000))
+        stop = None if patience is None else lambda: next(asks) >= patience
+        return list(write(language, picture, asked, writing, stop))
+
+    assert written(Writing(most, guesses=guesses)) == written(Writing(most))
+
+
+@torch.no_grad()
+def test_guesses_that_are_right_save_passes(writer: tuple[Language, torch.Tensor, Text]) -> None:
+    """The head says the token after the one it hears, in a circle of three: a text that copies itself for ever."""
+    language, picture, asked = writer
+    passes = []
+
+    def continued(embedded: torch.Tensor, past: Any, last: int = 1) -> tuple[torch.Tensor, Any]:
+        _, past = Language.continued(language, embedded, past, last)
+        passes.append(last)
+        circle = (past.get_seq_length() + torch.arange(1 - last, 1)) % 3 + 10
+        return torch.nn.functional.one_hot(circle, 300)[None].float(), past
+
+    language.continued = continued  # type: ignore[method-assign]
+    try:
+        plain = list(write(language, picture, asked, Writing(most=30)))
+        assert passes == [1] * 30
+        passes.clear()
+        assert list(write(language, picture, asked, Writing(most=30, guesses=4))) == plain
+    finally:
+        del language.continued
+    assert sum(passes) <= 30 + 4 * 3  # few guesses are wrong
+    assert len(passes) < 12

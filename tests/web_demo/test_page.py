@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 import signal
 import socket
 import urllib.request
@@ -25,9 +24,6 @@ from web_demo.picture import picture_value
 from web_demo.saving import save
 
 EXAMPLES = Path(web_demo.__file__).parent / "examples"
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -172,18 +168,6 @@ def address(tiny_model: Path, cache: Path) -> Iterator[str]:
     served = web_demo.launch(port=port, model=str(tiny_model), device="cpu", max_pixels=4_000_000, wait=False)
     yield f"http://127.0.0.1:{port}"
     served.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
-    executable = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium")
-    if executable is None:
-        pytest.skip("the page's tests need the browser chromium")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=executable, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

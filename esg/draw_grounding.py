@@ -1,0 +1,111 @@
+"""A grounding as a picture: every phrase and what it means in one colour, the caption beneath the photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from .draw import edges, palette
+from .entities import EntityMap
+from .errors import InputError
+from .grounding import Grounding
+from .labelmap import strips
+from .typesetting import PAPER, Colour, Mark, typeset
+
+LONGEST = 6000  # pixels; larger photos are drawn smaller
+NARROWEST = 200  # pixels; narrower photos get space beside them, in which the caption has room
+
+
+def phrase_colours(grounding: Grounding) -> list[Colour | None]:
+    """A colour for every phrase, the same for those that mean the same entities; None for one that means nothing."""
+    meanings = [frozenset(phrase.entity_ids) for phrase in grounding.phrases]
+    in_order = sorted(zip(grounding.phrases, meanings), key=lambda pair: pair[0].span)  # as they are read
+    number = {meaning: k for k, meaning in enumerate(dict.fromkeys(own for _, own in in_order if own))}
+    colours = [tuple(colour) for colour in palette(len(number)).tolist()]
+    return [colours[number[meaning]] if meaning else None for meaning in meanings]
+
+
+def entity_colours(grounding: Grounding, count: int) -> list[list[Colour]]:
+    """The different colours of the phrases that mean each of the entities 1..count, in the order of the phrases.
+
+    Raises:
+        InputError: a phrase means an entity that does not exist.
+    """
+    found: list[dict[Colour, None]] = [{} for _ in range(count)]
+    for phrase, colour in zip(grounding.phrases, phrase_colours(grounding)):
+        for number in phrase.entity_ids:
+            if number > count:
+                raise InputError(f"The phrase {phrase.text!r} means entity {number}, but there are only {count}.")
+            if colour:
+                found[number - 1][colour] = None
+    return [list(colours) for colours in found]
+
+
+def shrink(image: np.ndarray, labels: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Picture (H, W, 3) and labels (H, W) with a longest side of at most `longest`; as they are where they fit."""
+    height, width = labels.shape
+    if max(height, width) <= longest:
+        return image, labels
+    scale = longest / max(height, width)
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    small = Image.fromarray(image).resize((columns, rows), Image.Resampling.LANCZOS, reducing_gap=2)
+    y = ((np.arange(rows) + 0.5) * height / rows).astype(int)
+    x = ((np.arange(columns) + 0.5) * width / columns).astype(int)
+    return np.asarray(small), np.ascontiguousarray(labels[y[:, None], x])
+
+
+def draw_grounding(image: np.ndarray, entities: EntityMap, grounding: Grounding) -> np.ndarray:
+    """The photo, with what no phrase means dimmed and everything else in its phrase's colour, and the caption beneath.
+
+    An entity that several phrases mean has stripes of their colours, unless they mean the same entities and so have
+    one colour. Phrases that mean nothing are underlined in grey.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the picture of the map.
+        entities: of it.
+        grounding: whose ids are those of the map.
+
+    Returns:
+        (h, w, 3) uint8 RGB, as large as the photo and the caption, but of a photo of at most `LONGEST` pixels.
+
+    Raises:
+        InputError: the picture does not belong to the map, or a phrase means an entity that does not exist.
+    """
+    entities.check_image(image)
+    image, labels = shrink(image, entities.labels, LONGEST)
+    colours = entity_colours(grounding, len(entities))
+    height, width = labels.shape
+    canvas_width = max(width, NARROWEST)
+    size = min(max(13.0, np.sqrt(height * canvas_width) / 42), canvas_width / 15)
+    marks = [Mark(*phrase.span, colour) for phrase, colour in zip(grounding.phrases, phrase_colours(grounding))]
+    caption = typeset(grounding.caption, marks, canvas_width, size)
+
+    out = np.empty((height + len(caption), canvas_width, 3), np.uint8)
+    out[:height] = PAPER
+    left = (canvas_width - width) // 2
+    _paint(image, labels, colours, out[:height, left : left + width])
+    out[height:] = caption
+    return out
+
+
+def _paint(image: np.ndarray, labels: np.ndarray, colours: Sequence[Sequence[Colour]], out: np.ndarray) -> None:
+    """Writes the coloured and dimmed photo into `out`, (H, W, 3)."""
+    many = np.array([0, *map(len, colours)])
+    table = np.zeros((len(many), max(1, many.max()), 3), np.uint16)
+    for number, several in enumerate(colours, start=1):
+        if several:
+            table[number, : len(several)] = several
+    pale = (0.35 * table[:, 0] + 0.65 * 255).astype(np.uint8)
+    stripe = max(4, round(max(labels.shape) / 60))
+    thickness = max(1, round(max(labels.shape) / 700))
+    x = np.arange(labels.shape[1])
+    for rows in strips(*labels.shape):
+        own, photo = labels[rows], image[rows].astype(np.uint16)
+        which = (np.arange(rows.start, rows.stop)[:, None] + x) // stripe % np.maximum(many, 1)[own]
+        meant = many[own] > 0
+        grey = photo.sum(axis=2, keepdims=True, dtype=np.uint16) // 3
+        out[rows] = np.where(meant[..., None], (photo + table[own, which]) // 2, (photo + 2 * grey) // 8)
+        border = edges(labels, rows, thickness) & meant
+        out[rows][border] = pale[own[border]]

@@ -1,0 +1,60 @@
+"""What a `Grounder` needs of a model; GELLA is one way to do it, the training-free grounder another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ..entities import EntityMap
+from .words import Span
+from .writing import Writing
+
+
+class GroundingModel(Protocol):
+    """Describes a picture, finds the nouns of a sentence, and scores which entities of the picture they mean.
+
+    What it is given has been checked: pictures and entities are of one size, captions are not empty.
+    """
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
+
+    def see(self, pixels: np.ndarray) -> Any:
+        """What the other methods need of a picture, (H, W, 3) uint8 RGB; computed once."""
+        ...
+
+    def describe(
+        self, sight: Any, writing: Writing, stop: Callable[[], bool] | None = None
+    ) -> Generator[str, None, None]:
+        """A caption, in pieces as they come.
+
+        Args:
+            sight: of the picture, from `see`.
+            writing: how it is written.
+            stop: asked before every piece; True ends the caption.
+        """
+        ...
+
+    def nouns(self, sight: Any, caption: str) -> list[Span]:
+        """Where the nouns of a caption are, in their order, none twice; InputError if the caption is too long."""
+        ...
+
+    def scores(self, sight: Any, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
+        """How surely the piece of the caption at each span means each of the N entities.
+
+        Returns:
+            (len(spans), N) float32 in 0..1.
+
+        Raises:
+            InputError: the caption is too long.
+        """
+        ...
+
+    def to(self, device: torch.device) -> None:
+        """Moves the model; what it held on the device before is free for others."""
+        ...

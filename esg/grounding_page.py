@@ -1,0 +1,99 @@
+"""A grounding as one page for a browser: whoever points at a phrase sees what it means, and the other way round.
+
+The page has everything in it and asks for nothing from elsewhere. What a caption holds is data: it goes into the page
+as JSON without the signs that mean something to HTML, and onto the screen as text.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .draw_grounding import phrase_colours, shrink
+from .entities import EntityMap
+from .errors import InputError
+from .grounding import Grounding
+from .typesetting import ink_on
+
+LONGEST = 1600  # pixels of the photo in the page
+_TEMPLATE = Path(__file__).with_suffix(".html")
+
+
+def grounding_page(image: np.ndarray, entities: EntityMap, grounding: Grounding, *, title: str) -> str:
+    """The page.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the picture of the map.
+        entities: of it.
+        grounding: whose ids are those of the map.
+        title: any text.
+
+    Returns:
+        HTML, to be saved as UTF-8.
+
+    Raises:
+        InputError: the picture does not belong to the map, or there are more than 65,535 entities.
+    """
+    entities.check_image(image)
+    if len(entities) > np.iinfo(np.uint16).max:
+        raise InputError(f"A page can show 65,535 entities, and there are {len(entities):,}; leave out the smallest.")
+    values = {
+        "title": html.escape(title),
+        "caption": html.escape(grounding.caption),
+        "data": _json(_data(image, entities, grounding)),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], _TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _data(image: np.ndarray, entities: EntityMap, grounding: Grounding) -> dict[str, Any]:
+    photo, labels = shrink(image, entities.labels, LONGEST)
+    height, width = labels.shape
+    jpeg = io.BytesIO()
+    Image.fromarray(photo).save(jpeg, "JPEG", quality=90)
+    packed = zlib.compress(labels.astype("<u2").tobytes(), 9)  # a PNG would go through the browser's colour management
+    return {
+        "width": width,
+        "height": height,
+        "photo": f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}",
+        "labels": base64.b64encode(packed).decode(),
+        "entities": len(entities),
+        "pieces": _pieces(grounding),
+        "phrases": [
+            {
+                "text": phrase.text,
+                "ids": phrase.entity_ids,
+                "scores": phrase.scores,
+                "colour": colour,
+                "ink": colour and "#{:02x}{:02x}{:02x}".format(*ink_on(colour)),
+            }
+            for phrase, colour in zip(grounding.phrases, phrase_colours(grounding))
+        ],
+    }
+
+
+def _pieces(grounding: Grounding) -> list[dict[str, Any]]:
+    """The caption in pieces, each with the numbers of the phrases that it is part of; these may overlap."""
+    spans = [phrase.span for phrase in grounding.phrases]
+    cuts = sorted({0, len(grounding.caption), *(bound for span in spans for bound in span)})
+    return [
+        {
+            "text": grounding.caption[start:end],
+            "phrases": [number for number, span in enumerate(spans) if span[0] <= start and end <= span[1]],
+        }
+        for start, end in zip(cuts, cuts[1:])
+    ]
+
+
+def _json(content: dict[str, Any]) -> str:
+    """JSON in which no text can end the script element that it stands in."""
+    text = json.dumps(content, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,177 @@
+"""CLIP (Radford et al., 2021): texts, pictures and the patches of a picture in one space of embeddings."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from ..errors import WeightsError
+from ..gella.pixels import normalised
+from ..statedict import read_state_dict
+from .folders import check_files
+
+if TYPE_CHECKING:
+    from transformers import CLIPModel
+
+_AT_ONCE = 16  # crops, which take 150 MB in the widest layer of ViT-L/14-336; or as many texts
+_LONGEST = 2  # a picture's longer side, in sides of the square that CLIP was trained with
+
+
+class Clip:
+    """A CLIP model at work.
+
+    The weights stay in float32, 1.7 GB for ViT-L/14-336: similarities differ in the third decimal, which half precision
+    would round away.
+
+    Attributes:
+        device: where it computes.
+    """
+
+    def __init__(
+        self,
+        model: CLIPModel,
+        tokenizer: Any,
+        device: torch.device | str = "cpu",
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        self.device = torch.device(device)
+        self._precision = precision
+        self._model: Any = model.eval().float().to(self.device)
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def from_folder(cls, folder: Path, device: torch.device, precision: torch.dtype) -> Clip:
+        """Reads a model of the Hugging Face hub; of a PyTorch checkpoint, which some are, only the tensors.
+
+        Raises:
+            WeightsError: files are missing or damaged, or are those of another kind of model.
+        """
+        from transformers import AutoTokenizer, CLIPConfig, CLIPModel
+
+        weights = check_files(folder, pickled=True)
+        try:
+            kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+            if kind != "clip":
+                raise WeightsError(f"{folder} holds a model of the kind {kind}; choose a CLIP model.")
+            model = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        except WeightsError:
+            raise
+        except Exception as error:  # which kinds a damaged file raises depends on the version
+            reason = " ".join(str(error).split())[:160]
+            raise WeightsError(f"The CLIP model in {folder} is damaged ({reason}); get its files again.") from error
+        _fill(model, weights)
+        return cls(model, tokenizer, device, precision)
+
+    @property
+    def side(self) -> int:
+        """Of the square pictures that it takes, in pixels."""
+        return self._model.config.vision_config.image_size
+
+    @property
+    def scale(self) -> float:
+        """Of the cosines in the softmax that it was trained with."""
+        return float(self._model.logit_scale.detach().exp())
+
+    def to(self, device: torch.device) -> None:
+        """Moves it."""
+        self._model.to(device)
+        self.device = device
+
+    def patches(self, pixels: np.ndarray) -> Tensor:
+        """What is where in a picture, by the way of MaskCLIP (Zhou, Loy and Dai, ECCV 2022).
+
+        In the last layer every patch attends to itself alone, so that it goes with its own values into what otherwise
+        becomes the embedding of the whole picture. The picture keeps its aspect ratio: its shorter side is as long as
+        CLIP's square, and position embeddings are interpolated.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB.
+
+        Returns:
+            (rows, columns, D) float32, of length 1.
+        """
+        patch = self._model.config.vision_config.patch_size
+        height, width = _patch_size(pixels.shape[0], pixels.shape[1], self.side, patch)
+        scaled = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+        vision = self._model.vision_model
+        with self._computing():
+            seen = vision(
+                pixel_values=self._normalised([np.asarray(scaled)]),
+                interpolate_pos_encoding=True,
+                output_hidden_states=True,
+            )
+            layer = vision.encoder.layers[-1]
+            x = seen.hidden_states[-2][0, 1:]  # into the last layer, (rows · columns, C); the first is of the whole
+            x = x + layer.self_attn.out_proj(layer.self_attn.v_proj(layer.layer_norm1(x)))
+            x = x + layer.mlp(layer.layer_norm2(x))
+            embeddings = self._model.visual_projection(vision.post_layernorm(x))
+        return F.normalize(embeddings.float(), dim=-1).unflatten(0, (height // patch, width // patch))
+
+    def pictures(self, pictures: Iterable[np.ndarray]) -> Tensor:
+        """(side, side, 3) uint8 RGB each → (N, D) float32 of length 1. Only some are held at once."""
+        waiting = iter(pictures)
+        found = [torch.zeros(0, self._model.config.projection_dim, device=self.device)]
+        while some := list(islice(waiting, _AT_ONCE)):
+            with self._computing():
+                seen = self._model.vision_model(pixel_values=self._normalised(some)).pooler_output
+                embeddings = self._model.visual_projection(seen)
+            found.append(F.normalize(embeddings.float(), dim=-1))
+        return torch.cat(found)
+
+    def texts(self, ensembles: Sequence[Sequence[str]]) -> Tensor:
+        """Texts, each said in several sentences, of which what is too long is cut off → (T, D) float32 of length 1."""
+        sentences = [sentence for ensemble in ensembles for sentence in ensemble]
+        longest = self._model.config.text_config.max_position_embeddings
+        found = []
+        for start in range(0, len(sentences), _AT_ONCE):
+            some = sentences[start : start + _AT_ONCE]
+            tokens = self._tokenizer(some, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+            with self._computing():
+                said = self._model.text_model(
+                    input_ids=tokens.input_ids.to(self.device), attention_mask=tokens.attention_mask.to(self.device)
+                )
+                embeddings = self._model.text_projection(said.pooler_output)
+            found.append(F.normalize(embeddings.float(), dim=-1))
+        means = [part.mean(0) for part in torch.cat(found).split([len(ensemble) for ensemble in ensembles])]
+        return F.normalize(torch.stack(means), dim=-1)
+
+    def _normalised(self, pictures: Sequence[np.ndarray]) -> Tensor:
+        return normalised(torch.from_numpy(np.stack(pictures)).to(self.device).permute(0, 3, 1, 2))
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        half = torch.autocast(self.device.type, self._precision, enabled=self._precision != torch.float32)
+        with torch.inference_mode(), half:
+            yield
+
+
+def _patch_size(height: int, width: int, side: int, patch: int) -> tuple[int, int]:
+    """Height and width in pixels, multiples of the patch, at which a picture is looked at."""
+    scale = side / min(height, width)
+    tall, wide = (round(min(extent * scale, _LONGEST * side) / patch) * patch for extent in (height, width))
+    return tall, wide
+
+
+def _fill(model: CLIPModel, files: Sequence[Path]) -> None:
+    """All weights or none. Older files also hold the numbers of the positions, which are no weights."""
+    given = {name: value for path in files for name, value in read_state_dict(path)[0].items()}
+    state = {name: value for name, value in given.items() if not name.endswith(".position_ids")}
+    own = model.state_dict()
+    wrong = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
+    if wrong := sorted([*wrong, *(state.keys() - own.keys())]):
+        raise WeightsError(
+            f"{files[0]} does not fit the model that its folder describes; weights that are missing, unknown or of "
+            f"another shape: {len(wrong)}, such as {wrong[0]}."
+        )
+    model.load_state_dict(state)

@@ -1,0 +1,76 @@
+"""Where models of the Hugging Face hub lie on this machine, and whether they are whole; nothing uses the network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ..errors import WeightsError
+
+_WEIGHTS = "model.safetensors"
+_INDEX = f"{_WEIGHTS}.index.json"
+_PICKLED = "pytorch_model.bin"
+_TOKENIZERS = (["tokenizer.json"], ["tokenizer.model"], ["vocab.json", "merges.txt"])  # one of these is enough
+_PROCESSORS = (["preprocessor_config.json"], ["processor_config.json"])
+
+
+def model_folder(name_or_path: str | Path) -> Path:
+    """The folder that holds a model's files.
+
+    Args:
+        name_or_path: a folder, or the name of a model whose files `hf download` has put into huggingface_hub's cache.
+
+    Raises:
+        WeightsError: it is not on this machine.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return path
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(str(name_or_path), "config.json", cache_dir=constants.HF_HUB_CACHE)
+    except ValueError:  # no name that a model could have
+        raise WeightsError(f"There is no folder {path}.") from None
+    if not isinstance(found, str):
+        raise WeightsError(
+            f"{name_or_path} is not on this machine (looked in {constants.HF_HUB_CACHE}); get it with "
+            f"`hf download {name_or_path}` (`huggingface-cli download` in older versions), or give the folder that "
+            "holds its files."
+        )
+    return Path(found).parent
+
+
+def check_files(folder: Path, *, processor: bool = False, pickled: bool = False) -> list[Path]:
+    """Whether a model's files are all there.
+
+    Args:
+        folder: of the model.
+        processor: whether it needs the settings of a processor for pictures.
+        pickled: whether its weights may be a PyTorch checkpoint instead of safetensors.
+
+    Returns:
+        The files of its weights.
+
+    Raises:
+        WeightsError: some are missing; the message names them.
+    """
+    weights = _weights(folder, pickled)
+    missing = [name for name in ("config.json", *weights) if not (folder / name).is_file()]
+    for wanted in (_TOKENIZERS, _PROCESSORS) if processor else (_TOKENIZERS,):
+        if not any(all((folder / name).is_file() for name in names) for names in wanted):
+            missing += wanted[0]
+    if missing:
+        raise WeightsError(f"The folder {folder} lacks {', '.join(missing)}; get the files of this model again.")
+    return [folder / name for name in weights]
+
+
+def _weights(folder: Path, pickled: bool) -> list[str]:
+    """The names of what should be there."""
+    if not (folder / _INDEX).is_file():
+        found = not (folder / _WEIGHTS).is_file() and pickled and (folder / _PICKLED).is_file()
+        return [_PICKLED if found else _WEIGHTS]
+    try:
+        return sorted(set(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise WeightsError(f"{folder / _INDEX} is damaged; get the files of this model again.") from None

@@ -1,0 +1,68 @@
+"""Phrases in words for CLIP: each in several sentences, and which phrases exclude one another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..gella.words import DETERMINERS, NUMBERS, Span, find_words, forms
+
+GENERIC = ("object", "things", "stuff", "texture")
+"""What may be said of anything: a phrase means an entity if it fits better than these do (Kerr et al., LERF, 2023)."""
+
+_TEMPLATES = ("a photo of the {}.", "a cropped photo of the {}.", "a photo of the {} in the scene.")
+_CLAUSE_END = re.compile(r"[,.;:!?…、，。；：！？\n]|\s(?:and|or|but|while)\s")
+
+
+def wordings(phrase: str, context: str = "") -> list[str]:
+    """The sentences whose mean embedding stands for a phrase (Radford et al., 2021, "prompt ensembling").
+
+    Args:
+        phrase: as it stands in a caption; articles and the like before it are left out.
+        context: the phrase with what is said of it, see `context_of`; counts as one sentence more.
+    """
+    bare = _bare(phrase)
+    sentences = [template.format(bare) for template in _TEMPLATES]
+    return [*sentences, context] if context not in ("", phrase) else sentences
+
+
+def context_of(caption: str, span: Span) -> str:
+    """A phrase and what the clause goes on to say: "dog near the red door" for "dog" in "A dog near the red door."
+
+    In English this mostly describes the phrase, whereas what comes before is about something else.
+    """
+    end = _CLAUSE_END.search(caption, span[1])
+    return caption[span[0] : end.start() if end else None].strip()
+
+
+def rivals(phrases: Sequence[str]) -> np.ndarray:
+    """Which texts a phrase has to fit an entity better than, to mean it.
+
+    These are the generic ones and the other phrases, except what says the same or only more or less of it, as "dogs",
+    "two dogs" and "brown dogs" do.
+
+    Returns:
+        (v, v + G) bool, the G generic texts at the end.
+    """
+    contents = [_content(text) for text in (*phrases, *GENERIC)]
+    return np.array(
+        [[not _compatible(own, other) for other in contents] for own in contents[: len(phrases)]], bool
+    ).reshape(len(phrases), len(contents)) & ~np.eye(len(phrases), len(contents), dtype=bool)
+
+
+def _bare(phrase: str) -> str:
+    start = next((word.start for word in find_words(phrase) if word.key not in DETERMINERS), 0)
+    return phrase[start:]
+
+
+def _content(phrase: str) -> list[frozenset[str]]:
+    """The forms of the words that say what is meant, not how many."""
+    words = (word.key for word in find_words(phrase))
+    return [forms(key) for key in words if key not in DETERMINERS | NUMBERS and not key.isdigit()]
+
+
+def _compatible(one: list[frozenset[str]], other: list[frozenset[str]]) -> bool:
+    fewer, more = sorted((one, other), key=len)
+    return bool(fewer) and all(any(word & candidate for candidate in more) for word in fewer)

@@ -1,0 +1,71 @@
+"""`esg caption`: photos and folders of photos in, a line of text for each on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esg import Grounder
+
+Run = Callable[..., Any]
+Says = Callable[[str], None]
+MakePhoto = Callable[..., Path]
+
+
+@pytest.fixture
+def caption(esg: Run, tiny_gella: Path) -> Run:
+    """Runs `esg caption` with a tiny model."""
+    return lambda *arguments: esg("caption", "--model", tiny_gella, "--device", "cpu", *arguments)
+
+
+def test_a_photo(caption: Run, tiny_gella: Path, photo: Path) -> None:
+    result = caption(photo, "--length", 9, "--temperature", 1, "--seed", 3)
+    pieces = Grounder.from_pretrained(tiny_gella, device="cpu").caption(photo, most=9, temperature=1, seed=3)
+    assert (result.status, result.out, result.err) == (0, [" ".join("".join(pieces).split())], [])
+
+
+def test_a_caption_is_one_line(caption: Run, photo: Path, says: Says) -> None:
+    says("A red\ndisc and  two bars.\n")
+    assert caption(photo).out == ["A red disc and two bars."]
+
+
+def test_of_several_photos_each_line_has_its_name(
+    caption: Run, tmp_path: Path, make_photo: MakePhoto, says: Says
+) -> None:
+    says("A disc.")
+    for name in ("in/a.png", "in/sub/b.png"):
+        make_photo(tmp_path / name)
+    (tmp_path / "in/no.jpg").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    result = caption(tmp_path / "in", tmp_path / "empty")
+    assert result.status == 2
+    assert result.out == [f"{tmp_path / 'in' / name}: A disc." for name in ("a.png", "sub/b.png")]
+    assert "no.jpg is not a picture" in result.err[0]
+    assert result.err[1:] == [
+        f"esg: 1 of 3 photos could not be described: {tmp_path / 'in/no.jpg'}",
+        f"esg: The folder {tmp_path / 'empty'} holds no pictures.",
+    ]
+
+
+def test_a_model_without_words(caption: Run, photo: Path, says: Says) -> None:
+    says(" \n")
+    caption(photo).refused(str(photo), "found no words")
+
+
+def test_missing_weights(esg: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esg.weights.ASSETS", tmp_path / "nothing")
+    esg("caption", photo).refused("weights of gella-nano are missing", "install ESG again")
+    esg("caption", photo, "--model", tmp_path / "no.safetensors").refused("There is no file")
+
+
+def test_the_text_is_shown_as_it_grows(caption: Run, photo: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    from esg.commands.console import Console
+
+    shown: list[str] = []
+    monkeypatch.setattr(Console, "writing", lambda self, before, text: shown.append(before + text))
+    says("A disc.")
+    caption(photo)
+    assert shown == ["photo.png: A d", "photo.png: A disc", "photo.png: A disc."]

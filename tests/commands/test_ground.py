@@ -1,0 +1,340 @@
+"""`esg ground`: photos and folders of photos in, captions with what their nouns mean out, and files of all that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from esg import EntityMap, EntitySegmenter, Grounder, Grounding, InputError, read_image
+from esg.gella.inference import GellaInference
+
+SUFFIXES = ["grounding.jpg", "grounding.json", "labels.png"]
+
+Run = Callable[..., Any]
+Says = Callable[[str], None]
+Written = Callable[[], list[str]]
+MakePhoto = Callable[..., Path]
+
+
+@pytest.fixture
+def ground(esg: Run, tiny_gella: Path, tmp_path: Path) -> Run:
+    """Runs `esg ground` with a tiny model and the output folder `tmp_path / "out"`."""
+    return lambda *arguments: esg(
+        "ground", "--model", tiny_gella, "--device", "cpu", "--out", tmp_path / "out", *arguments
+    )
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """Four entities in a photo of 60x40 pixels, as a label PNG that says nothing of scores."""
+    path = tmp_path / "masks.png"
+    Image.fromarray((np.arange(60) // 15 + 1).astype(np.uint8)[None].repeat(40, 0)).save(path)
+    return path
+
+
+@pytest.fixture
+def grounder(tiny_gella: Path) -> Grounder:
+    return Grounder.from_pretrained(tiny_gella, device="cpu")
+
+
+def saved(tmp_path: Path, name: str = "photo") -> Grounding:
+    return Grounding.from_json(tmp_path / f"out/{name}.grounding.json")
+
+
+# --------------------------------------------------------------------------------------------------------- the ways in
+
+
+def test_a_photo_with_masks_and_words_of_ones_own(
+    ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path, written: Written
+) -> None:
+    result = ground(photo, "--masks", masks, "--phrases", "red disc, two bars", "--threshold", 0)
+    assert result.status == 0
+    assert written() == [f"photo.{suffix}" for suffix in SUFFIXES]
+    entities = EntityMap.from_labels_png(masks)
+    expected = grounder(photo, entities, phrases=["red disc", "two bars"], threshold=0)
+    assert saved(tmp_path) == expected
+    assert EntityMap.from_labels_png(tmp_path / "out/photo.labels.png") == entities
+    overlay = read_image(tmp_path / "out/photo.grounding.jpg")
+    assert overlay.shape[1] == 200
+    assert len(overlay) > 40 + 13
+
+    assert result.out[0] == "This image depicts a red disc and two bars."
+    ids = ", ".join(
+        f"{number} ({score:.2f})" for number, score in zip(expected.phrases[0].entity_ids, expected.phrases[0].scores)
+    )
+    assert result.out[1] == f"  red disc: {ids}"
+    assert len(result.out) == 3
+    *_, line = result.err
+    assert line.startswith(f"{photo}: 2 phrases, 4 entities in ")
+    assert line.endswith(f" s -> {tmp_path / 'out/photo'}.*")
+
+
+def test_a_caption(ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path) -> None:
+    caption = "A red disc lies on two bars."
+    result = ground(photo, "--masks", masks, "--caption", caption)
+    assert saved(tmp_path) == grounder(photo, EntityMap.from_labels_png(masks), caption)
+    assert result.out[0] == caption
+
+
+def test_categories(ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path) -> None:
+    ground(photo, "--masks", masks, "--categories", "cat,dog", "--threshold", 0)
+    expected = grounder(photo, EntityMap.from_labels_png(masks), categories=["cat", "dog"], threshold=0)
+    assert saved(tmp_path) == expected
+    assert sorted(number for phrase in expected.phrases for number in phrase.entity_ids) == [1, 2, 3, 4]
+
+
+def test_an_expression(ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path) -> None:
+    result = ground(photo, "--masks", masks, "--refer", "the left one")
+    best = grounder.refer(photo, EntityMap.from_labels_png(masks), "the left one")
+    assert saved(tmp_path) == Grounding("the left one", (best,))
+    assert result.out == ["the left one", f"  the left one: {best.entity_ids[0]} ({best.scores[0]:.2f})"]
+    assert ": 1 phrase, 4 entities in" in result.err[-1]
+    ground(photo, "--masks", masks, "--refer", "the left one", "--threshold", 0)
+    assert sorted(saved(tmp_path).phrases[0].entity_ids) == [1, 2, 3, 4]
+
+
+def test_by_itself_it_segments_and_writes_a_caption(
+    ground: Run,
+    grounder: Grounder,
+    tiny_model: Path,
+    tmp_path: Path,
+    photo: Path,
+    says: Says,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entities = EntityMap.from_labels(np.arange(2400).reshape(40, 60) // 800 + 1)
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda self, pixels, **_: entities)
+    says("Two blue bars.")
+    result = ground(photo, "--segmenter", tiny_model)
+    assert result.status == 0
+    assert saved(tmp_path) == grounder(photo, entities, "Two blue bars.")
+    assert EntityMap.from_labels_png(tmp_path / "out/photo.labels.png") == entities
+
+
+def test_the_page(ground: Run, tmp_path: Path, photo: Path, masks: Path, written: Written) -> None:
+    ground(photo, "--masks", masks, "--phrases", "disc", "--html")
+    assert written() == [f"photo.{suffix}" for suffix in sorted([*SUFFIXES, "grounding.html"])]
+    page = (tmp_path / "out/photo.grounding.html").read_text(encoding="utf-8")
+    assert "<title>photo.png</title>" in page
+    assert "This image depicts a disc." in page
+
+
+# --------------------------------------------------------------------------------------------- several photos, and none
+
+
+def test_folders_keep_their_structure_and_results_are_no_photos(
+    ground: Run, tmp_path: Path, make_photo: MakePhoto, masks: Path, written: Written
+) -> None:
+    coco = EntityMap.from_labels_png(masks).to_coco()
+    coco["images"] = [{**coco["images"][0], "id": k, "file_name": name} for k, name in enumerate(("a.png", "b.png"))]
+    coco["annotations"] = [{**one, "image_id": one["id"] % 2} for one in coco["annotations"]]
+    (tmp_path / "both.json").write_text(json.dumps(coco))
+    for name in ("in/a.png", "in/sub/b.png", "in/old.grounding.jpg"):
+        make_photo(tmp_path / name)
+    result = ground(tmp_path / "in", "--masks", tmp_path / "both.json", "--phrases", "disc")
+    assert result.status == 0
+    assert written() == [f"{name}.{suffix}" for name in ("a", "sub/b") for suffix in SUFFIXES]
+    assert [line for line in result.out if not line.startswith("  ")] == [
+        f"{tmp_path / 'in' / name}: This image depicts a disc." for name in ("a.png", "sub/b.png")
+    ]
+    assert len(EntityMap.from_labels_png(tmp_path / "out/a.labels.png")) == 2
+
+
+def test_a_bad_photo_does_not_stop_the_others(
+    ground: Run, tmp_path: Path, make_photo: MakePhoto, masks: Path, written: Written
+) -> None:
+    (tmp_path / "masks.json").write_text(json.dumps(EntityMap.from_labels_png(masks).to_coco()))
+    good, small, bad = make_photo(tmp_path / "a.png"), make_photo(tmp_path / "b.png", (30, 30)), tmp_path / "c.png"
+    bad.write_text("no picture")
+    result = ground(small, bad, good, "--masks", tmp_path / "masks.json", "--phrases", "disc")
+    assert result.status == 2
+    assert written() == [f"a.{suffix}" for suffix in SUFFIXES]
+    assert f"{small}: " in result.err[0]
+    assert "masks of 60x40 pixels, but the photo has 30x30" in result.err[0]
+    assert "c.png is not a picture" in result.err[1]
+    assert result.err[-1] == f"esg: 2 of 3 photos could not be grounded: {small}, {bad}"
+
+
+@pytest.mark.usefixtures("without_model")
+def test_masks_of_one_photo_are_not_for_several(
+    ground: Run, tmp_path: Path, photo: Path, make_photo: MakePhoto, masks: Path
+) -> None:
+    other = make_photo(tmp_path / "other.png")
+    ground(photo, other, "--masks", masks).refused("masks of one photo, but there are 2", "COCO file")
+
+
+def test_a_photo_that_cannot_be_written_does_not_stop_the_others(
+    ground: Run, tmp_path: Path, photo: Path, make_photo: MakePhoto, masks: Path, written: Written
+) -> None:
+    (tmp_path / "masks.json").write_text(json.dumps(EntityMap.from_labels_png(masks).to_coco()))
+    (tmp_path / "out/photo.labels.png").mkdir(parents=True)
+    other = make_photo(tmp_path / "other.png")
+    result = ground(photo, other, "--masks", tmp_path / "masks.json", "--phrases", "disc")
+    assert result.status == 2
+    assert "a folder lies in its place" in "".join(result.err)
+    assert written() == [*(f"other.{suffix}" for suffix in SUFFIXES), "photo.labels.png/"]
+    assert not any(line.startswith(f"{photo}:") for line in result.out)
+
+
+# ----------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"dear diary", "no file of masks"),
+        (b'{"images": []}', "describes no pictures"),
+        (b'[{"segmentation": {"size": [40, 60], "counts": [0, 2400]}, "score": NaN}]', "scores must be finite"),
+        (
+            b'[{"id": 1, "segmentation": {"size": [40, 60], "counts": [0, 2400]}},'
+            b' {"id": 1, "segmentation": {"size": [40, 60], "counts": [0, 2400]}}]',
+            "several masks with the id 1",
+        ),
+        (b'[{"segmentation": {"size": [40, 61], "counts": [0, 2440]}}]', "61x40 pixels, but the photo has 60x40"),
+        (b'[{"segmentation": {"size": [40, 60], "counts": [2400]}}]', "not one pixel belongs"),
+    ],
+)
+def test_masks_that_cannot_be_used(
+    ground: Run, tmp_path: Path, photo: Path, written: Written, content: bytes, words: str
+) -> None:
+    path = tmp_path / "masks.json" if content[:1] in b"[{" and content else tmp_path / "masks.txt"
+    path.write_bytes(content)
+    ground(photo, "--masks", path).refused(str(path), words)
+    assert written() == []
+
+
+def test_missing_masks(ground: Run, tmp_path: Path, photo: Path) -> None:
+    ground(photo, "--masks", tmp_path / "no.png").refused(f"{tmp_path / 'no.png'} does not exist")
+
+
+def test_overlapping_masks_are_taken_and_that_is_said_once(ground: Run, tmp_path: Path, photo: Path) -> None:
+    both = [
+        {"segmentation": {"size": [40, 60], "counts": [start, 1200, 1200 - start]}, "score": score}
+        for start, score in ((0, 0.5), (600, 0.9))
+    ]
+    (tmp_path / "masks.json").write_text(json.dumps(both))
+    result = ground(photo, "--masks", tmp_path / "masks.json", "--phrases", "disc")
+    assert result.status == 0
+    assert sum("masks overlap; there the highest score wins" in line for line in result.err) == 1
+    assert EntityMap.from_labels_png(tmp_path / "out/photo.labels.png").areas.tolist() == [1200, 600]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--caption", " "], "caption is empty"),
+        (["--caption", "a disc and " * 300], "too long: with the picture it has"),
+        (["--refer", ""], "expression is empty"),
+    ],
+)
+def test_words_that_cannot_be_used(
+    ground: Run, photo: Path, masks: Path, written: Written, words: list[str], sentence: str
+) -> None:
+    ground(photo, photo, "--masks", masks, *words).refused(sentence)
+    assert written() == []
+
+
+def test_what_is_wrong_with_a_models_own_caption_is_a_matter_of_that_photo(
+    ground: Run, photo: Path, masks: Path, says: Says
+) -> None:
+    says("a disc and " * 300)
+    ground(photo, "--masks", masks).refused(str(photo), "too long")
+    says("")
+    ground(photo, "--masks", masks).refused(str(photo), "found no words")
+
+
+def test_scores_that_are_no_numbers(
+    ground: Run, photo: Path, masks: Path, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GellaInference, "scores", lambda *_: np.full((1, 4), np.nan, np.float32))
+    ground(photo, "--masks", masks, "--phrases", "disc").refused("no numbers", "precision fp32")
+    assert written() == []
+
+
+def test_a_photo_without_entities_is_a_result(
+    ground: Run, tiny_model: Path, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = EntityMap.from_labels(np.zeros((40, 60), int))
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda self, pixels, **_: nothing)
+    result = ground(photo, "--segmenter", tiny_model, "--phrases", "disc", "--html")
+    assert (result.status, result.out[1]) == (0, "  disc: no entity")
+    assert "0 entities" in result.err[0]
+    assert "nothing that they could mean" in result.err[0]
+    assert saved(tmp_path).phrases[0].entity_ids == ()
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_one_entity_and_three_hundred(ground: Run, tmp_path: Path, photo: Path, count: int) -> None:
+    np.save(tmp_path / "masks.npy", np.arange(2400).reshape(40, 60) * count // 2400 + 1)
+    assert ground(photo, "--masks", tmp_path / "masks.npy", "--phrases", "disc", "--threshold", 0).status == 0
+    assert sorted(saved(tmp_path).phrases[0].entity_ids) == list(range(1, count + 1))
+
+
+def test_missing_weights_are_noticed_before_any_work(
+    ground: Run, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: pytest.fail("it was segmented"))
+    ground(photo, "--model", "gella-nanoo").refused("no model or file called 'gella-nanoo'")
+    ground(photo, "--model", "cropformer-nano").refused("holds no weights of GELLA")
+    ground(photo, "--segmenter", "gella-nano").refused("gella-nano")
+    ground(photo, "--segmenter", tmp_path / "no.pth").refused("There is no file")
+
+
+def test_no_memory_for_one_photo(
+    ground: Run, photo: Path, masks: Path, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(GellaInference, "see", full)
+    ground(photo, "--masks", masks, "--phrases", "disc").refused(
+        "photo.png needs more memory than there is; try --precision bf16"
+    )
+    assert written() == []
+
+
+@pytest.mark.usefixtures("without_model")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--phrases", "a,,b"], "'a,,b' is not a list"),
+        (["--categories", ""], "is not a list"),
+        (["--caption", "a", "--refer", "b"], "not allowed with"),
+        (["--threshold", "1.1"], "not between 0 and 1"),
+        (["--temperature", "-1"], "not a number from 0 up"),
+        (["--temperature", "nan"], "not a number from 0 up"),
+        (["--length", "0"], "less than 1"),
+    ],
+)
+def test_wrong_options(ground: Run, photo: Path, options: list[str], words: str) -> None:
+    ground(photo, *options).refused(words)
+
+
+def test_a_bug_keeps_its_stack_trace(ground: Run, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(GellaInference, "see", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        ground(photo, "--masks", masks, "--phrases", "disc")
+
+
+def test_results_hold_together(
+    ground: Run, photo: Path, masks: Path, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files or none: the page cannot be made, so the others do not come either."""
+
+    def fails(*_: object, **__: object) -> str:
+        raise InputError("The page is too large.")
+
+    monkeypatch.setattr("esg.grounding_page.grounding_page", fails)
+    result = ground(photo, "--masks", masks, "--phrases", "disc", "--html")
+    assert (result.status, result.out, result.err[-1]) == (2, [], "esg: The page is too large.")
+    assert written() == []

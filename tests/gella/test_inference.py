@@ -1,0 +1,148 @@
+"""A GELLA's way from a photo to words and scores, with random weights of a tiny model of the real classes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from esg.entities import EntityMap
+from esg.errors import InputError, WeightsError
+from esg.gella.checkpoint import write_gella
+from esg.gella.config import PRESETS
+from esg.gella.inference import GellaInference
+from esg.gella.model import Gella
+from esg.gella.writing import Writing
+from esg.grounder import Grounder
+
+PHOTO = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
+CAPTION = "A red disc and two bars."
+SPANS = [(2, 10), (15, 23)]
+
+
+@pytest.fixture(scope="module")
+def inference(speaker: Any) -> GellaInference:
+    config, tokenizer = speaker
+    torch.manual_seed(3)
+    return GellaInference(Gella(config), tokenizer)
+
+
+def stripes(count: int) -> EntityMap:
+    return EntityMap.from_labels(np.tile(np.arange(1000) * count // 1000 + 1, (30, 1)))
+
+
+def wide_photo() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 255, (30, 1000, 3), np.uint8)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 300])
+def test_every_phrase_has_a_score_for_every_entity(inference: GellaInference, count: int) -> None:
+    entities = stripes(count) if count else EntityMap.from_labels(np.zeros((30, 1000), int))
+    before = entities.labels.copy()
+    scores = inference.scores(inference.see(wide_photo()), entities, CAPTION, SPANS)
+    assert (scores.shape, scores.dtype) == ((2, count), np.float32)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert np.array_equal(entities.labels, before)
+
+
+def test_more_entities_than_queries_are_read_in_groups(
+    inference: GellaInference, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first group has the scores that it has where there are no others, whose colours it does not see."""
+    queries = inference.model.config.decoder.queries
+    sight = inference.see(wide_photo())
+    with caplog.at_level(logging.INFO):
+        scores = inference.scores(sight, stripes(2 * queries), CAPTION, SPANS)
+    assert f"of {2 * queries} entities" in caplog.text
+    labels = stripes(2 * queries).labels
+    alone = EntityMap.from_labels(np.where(labels <= queries, labels, 0))
+    assert np.allclose(scores[:, :queries], inference.scores(sight, alone, CAPTION, SPANS), atol=1e-6)
+
+
+def test_a_caption_is_written_in_pieces_and_always_the_same(inference: GellaInference) -> None:
+    sight = inference.see(PHOTO)
+    pieces = list(inference.describe(sight, Writing(most=12)))
+    assert 0 < len(pieces) <= 12
+    assert list(inference.describe(sight, Writing(most=12))) == pieces
+    assert list(inference.describe(sight, Writing(), lambda: True)) == []
+    drawn = [list(inference.describe(sight, Writing(12, temperature=2.0, seed=seed))) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_between_the_pieces_of_a_caption_the_callers_code_is_as_always(inference: GellaInference) -> None:
+    pieces = inference.describe(inference.see(PHOTO), Writing(most=3))
+    next(pieces)
+    assert not torch.is_inference_mode_enabled()
+    assert torch.ones(1, requires_grad=True).sum().requires_grad
+
+
+def test_nouns_are_places_in_the_caption_whatever_the_model_answers(inference: GellaInference) -> None:
+    caption = "A brown cow looks over a yellow barrier."
+    spans = inference.nouns(inference.see(PHOTO), caption)
+    assert spans == sorted(set(spans))
+    assert all(0 <= start < end <= len(caption) for start, end in spans)
+
+
+def test_the_list_of_nouns_may_be_as_long_as_the_caption_asks_for(
+    inference: GellaInference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty nouns are four hundred tokens: more than a caption may have."""
+    nouns = [f"disc {number}" for number in range(40)]
+    caption = f"There are {', '.join(nouns)}."
+    answer = inference._conversation.extract(caption, nouns)
+    said = answer.ids[answer.start : -1].tolist()
+    assert len(said) > Writing().most
+
+    def recited(language: Any, picture: Any, asked: Any, writing: Writing, *_: Any) -> Any:
+        yield from said[: writing.most]
+
+    monkeypatch.setattr("esg.gella.inference.write", recited)
+    assert [caption[slice(*span)] for span in inference.nouns(inference.see(PHOTO), caption)] == nouns
+
+
+def test_a_text_beyond_the_context_says_how_long_it_is(inference: GellaInference) -> None:
+    long = "a disc and " * 400
+    sight = inference.see(PHOTO)
+    with pytest.raises(InputError, match=r"too long: with the picture it has \d+ tokens, but the model takes 1500"):
+        inference.nouns(sight, long)
+    with pytest.raises(InputError, match=r"too long.*shorten it"):
+        inference.scores(sight, stripes(2), long, [(2, 6)])
+
+
+def test_half_precision_holds_the_language_side_in_it_and_gives_nearly_the_same(speaker: Any, tmp_path: Path) -> None:
+    path = saved(speaker, tmp_path)
+    whole = GellaInference.from_file(path, torch.device("cpu"), torch.float32)
+    half = GellaInference.from_file(path, torch.device("cpu"), torch.bfloat16)
+    assert {parameter.dtype for parameter in half.model.language.parameters()} == {torch.bfloat16}
+    assert {parameter.dtype for parameter in half.model.decoder.parameters()} == {torch.float32}
+    for name, buffer in half.model.language.named_buffers():  # rotary frequencies, which rounding would spoil
+        assert buffer.dtype == whole.model.language.get_buffer(name).dtype, name
+    scores = [one.scores(one.see(wide_photo()), stripes(3), CAPTION, SPANS) for one in (whole, half)]
+    assert np.allclose(*scores, atol=0.05)
+    assert list(half.describe(half.see(PHOTO), Writing(most=3)))
+
+
+def test_a_tokenizer_that_is_damaged_is_one_sentence(speaker: Any, tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    path = saved(speaker, tmp_path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, metadata | {"tokenizer": "{"})
+    with pytest.raises(WeightsError, match=r"tokenizer in .* damaged"):
+        Grounder.from_pretrained(path, device="cpu")
+
+
+def saved(speaker: Any, folder: Path) -> Path:
+    config, tokenizer = speaker
+    path = folder / "tiny.safetensors"
+    torch.manual_seed(3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "tiny", config)
+        write_gella(path, Gella(config).state_dict(), "tiny", tokenizer, steps=0)
+    return path
