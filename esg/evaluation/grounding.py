@@ -1,0 +1,88 @@
+"""Figures of grounding: average recall of narratives (PNG), and cIoU and gIoU of referring expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Pixels of two masks, one said and one true.
+
+    Attributes:
+        both: in both of them.
+        either: in at least one of them.
+    """
+
+    both: int
+    either: int
+
+    @classmethod
+    def of(cls, said: np.ndarray, true: np.ndarray) -> Overlap:
+        """Of two (H, W) bool masks."""
+        return cls(int((said & true).sum()), int((said | true).sum()))
+
+    @property
+    def iou(self) -> float:
+        """0..1; 1 where both masks are empty, as ReasonSeg counts it."""
+        return self.both / self.either if self.either else 1.0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A noun of a narrative and how it was grounded.
+
+    Attributes:
+        iou: of the union of what it was grounded in with the union of what it means.
+        found: whether it was extracted from the caption, with exactly its span; what was not has an IoU of 0.
+        kind: "thing" or "stuff", None if it means both or nobody knows.
+        plural: whether it means more than one entity.
+    """
+
+    iou: float
+    found: bool
+    kind: str | None
+    plural: bool
+
+
+def average_recall(judged: Sequence[Judged]) -> dict[str, float]:
+    """Average recall over all IoU thresholds, as in Panoptic Narrative Grounding (González et al., ICCV 2021).
+
+    The area under the curve of recall over thresholds from 0 to 1 is the mean IoU, and that is how it is computed.
+
+    Returns:
+        Fractions `AR`, `AR_things`, `AR_stuff`, `AR_singular`, `AR_plural`, `acc50` (share with an IoU of at least 0.5)
+        and `noun_recall` (share that was extracted); nan where there is nothing to judge.
+    """
+    groups = {
+        "AR": judged,
+        "AR_things": [one for one in judged if one.kind == "thing"],
+        "AR_stuff": [one for one in judged if one.kind == "stuff"],
+        "AR_singular": [one for one in judged if not one.plural],
+        "AR_plural": [one for one in judged if one.plural],
+    }
+    figures = {name: _mean(one.iou for one in group) for name, group in groups.items()}
+    figures["acc50"] = _mean(one.iou >= 0.5 for one in judged)
+    figures["noun_recall"] = _mean(one.found for one in judged)
+    return figures
+
+
+def referring_iou(overlaps: Sequence[Overlap]) -> dict[str, float]:
+    """Of one overlap for every expression: `cIoU`, summed intersections over summed unions, and `gIoU`, the mean IoU.
+
+    Returns:
+        Fractions, nan where there are no expressions.
+    """
+    either = sum(one.either for one in overlaps)
+    return {
+        "cIoU": sum(one.both for one in overlaps) / either if either else float("nan"),
+        "gIoU": _mean(one.iou for one in overlaps),
+    }
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return float(np.mean(found)) if found else float("nan")

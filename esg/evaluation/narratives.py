@@ -1,0 +1,182 @@
+"""How well a grounder understands pictures whose truth is known: held-out scenes, and photos segmented by people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.bsds import BsdsPhotos
+from ..data.synth import HELD_OUT
+from ..data.telling.claims import holds
+from ..data.telling.facts import photo_facts
+from ..data.telling.teller import Mention, Narrative
+from ..data.telling.told import Told, tell_scene
+from ..data.telling.words import KINDS, SIZES
+from ..entities import EntityMap
+from ..gella.inference import GellaInference
+from ..grounder import Grounder
+from ..grounding import Phrase
+from .grounding import Judged, Overlap, average_recall, referring_iou
+
+SIDES = (192, 320)
+"""Range of the longer side of the held-out scenes, in pixels."""
+
+JUDGED = ("colour", "size", "position")
+"""What claims about photos are judged by."""
+
+Segment = Callable[[np.ndarray], EntityMap]
+"""(H, W, 3) uint8 → its entities."""
+
+Progress = Callable[[int, int], None]
+
+
+def evaluate_narratives(
+    grounder: Grounder,
+    count: int = 500,
+    *,
+    segment: Segment | None = None,
+    threshold: float = 0.5,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Grounds captions of, and referring expressions about, scenes that no training has seen.
+
+    The caption is given, its nouns are not. As in PNG's own evaluation a noun in the singular is grounded in the entity
+    of the highest score, a plural in all above the threshold (in the best one if there are none).
+
+    Args:
+        grounder: what is judged.
+        count: number of scenes; each has one narrative and, where one can be made, one referring expression.
+        segment: makes the entities to ground in; None for the true ones.
+        threshold: see above.
+        progress: called with (scenes done, all scenes) after each.
+
+    Returns:
+        What `average_recall` and `referring_iou` give, and the numbers of `nouns` and `expressions` they are means of.
+    """
+    judged: list[Judged] = []
+    overlaps: list[Overlap] = []
+    for number in range(count):
+        rng = np.random.default_rng((HELD_OUT, number))
+        told = tell_scene(HELD_OUT + number, rng, SIDES, refers=(False, True))
+        entities = segment(told.image) if segment else EntityMap.from_labels(told.labels)
+        narrative, referring = told.narratives
+        judged += judge(grounder, told, entities, narrative, threshold)
+        if len(referring.mentions) == 1 and referring.mentions[0].span == (0, len(referring.caption)):
+            meant = grounder.refer(told.image, entities, referring.caption)
+            overlaps.append(_overlap(told, entities, meant.entity_ids, referring.mentions[0]))
+        if progress is not None:
+            progress(number + 1, count)
+    counts = {"nouns": float(len(judged)), "expressions": float(len(overlaps))}
+    return average_recall(judged) | referring_iou(overlaps) | counts
+
+
+def judge(grounder: Grounder, told: Told, entities: EntityMap, narrative: Narrative, threshold: float) -> list[Judged]:
+    """Grounds a narrative's caption and judges each of its mentions, see `evaluate_narratives`."""
+    found = {
+        phrase.span: phrase
+        for phrase in grounder(told.image, entities, caption=narrative.caption, threshold=0.0).phrases
+    }
+    judged = []
+    for mention in narrative.mentions:
+        phrase = found.get(mention.span)
+        ids = _meant(phrase, mention.plural, threshold) if phrase else ()
+        iou = _overlap(told, entities, ids, mention).iou if phrase else 0.0
+        judged.append(Judged(iou, phrase is not None, mention.kind, mention.plural))
+    return judged
+
+
+def _meant(phrase: Phrase, plural: bool, threshold: float) -> tuple[int, ...]:
+    above = sum(score >= threshold for score in phrase.scores) if plural else 1
+    return phrase.entity_ids[: max(1, above)]
+
+
+def _overlap(told: Told, entities: EntityMap, ids: Sequence[int], mention: Mention) -> Overlap:
+    return Overlap.of(entities.mask(list(ids)), np.isin(told.labels, mention.entity_ids))
+
+
+def evaluate_reconstruction(
+    model: GellaInference, count: int = 500, *, segment: Segment | None = None, progress: Progress | None = None
+) -> dict[str, float]:
+    """The share of entities in held-out scenes that GELLA's mask decoder gives back (one query each, IoU at least 0.5).
+
+    Returns:
+        Fractions by the entity's share of the picture, for every name in `words.SIZES`, and of "all"; nan where there
+        is no entity of that size.
+    """
+    found: dict[str, list[bool]] = {name: [] for name in ("all", *SIZES)}
+    for number in range(count):
+        told = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), SIDES)
+        entities = segment(told.image) if segment else EntityMap.from_labels(told.labels)
+        back = model.reconstructed(model.see(told.image), entities).tolist()
+        for area, one in zip((entities.areas / entities.labels.size).tolist(), back):
+            size = next(name for name, (least, most) in SIZES.items() if least <= area < most or most == 1)
+            found[size].append(one)
+            found["all"].append(one)
+        if progress is not None:
+            progress(number + 1, count)
+    return {name: float(np.mean(ones)) if ones else float("nan") for name, ones in found.items()}
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What was said of photos.
+
+    Attributes:
+        true: phrases whose claims all hold for every entity that they are grounded in.
+        false: the others that claim something; a phrase that is grounded in nothing is one of them.
+        silent: phrases that claim nothing.
+        examples: (photo, phrase) of the first false ones.
+    """
+
+    true: int
+    false: int
+    silent: int
+    examples: tuple[tuple[str, str], ...]
+
+    @property
+    def share(self) -> float:
+        """Of true ones among those that claim something, nan if there are none."""
+        return self.true / (self.true + self.false) if self.true + self.false else float("nan")
+
+
+def evaluate_claims(
+    grounder: Grounder,
+    photos: BsdsPhotos,
+    count: int | None = None,
+    *,
+    segment: Segment | None = None,
+    progress: Progress | None = None,
+) -> Claims:
+    """Lets the model describe photos, and measures whether its words of colour, size and position are true there.
+
+    Args:
+        grounder: what is judged.
+        photos: with segmentations.
+        count: of the first photos; None for all.
+        segment: makes the entities; None for the segmentation of each photo's first annotator.
+        progress: called with (photos done, all photos) after each.
+    """
+    total = len(photos) if count is None else min(count, len(photos))
+    true = silent = 0
+    false: list[tuple[str, str]] = []
+    for number in range(total):
+        image, annotators = photos.item(number)
+        entities = segment(image) if segment else EntityMap.from_labels(annotators[0])
+        facts = {fact.id: fact for fact in photo_facts(image, entities.labels)} if len(entities) else {}
+        for phrase in grounder(image, entities).phrases if len(entities) else ():
+            verdicts = [
+                verdict
+                for word, verdict in holds(facts, phrase.text, phrase.entity_ids).items()
+                if KINDS[word] in JUDGED
+            ]
+            if not verdicts:
+                silent += 1
+            elif all(verdicts):
+                true += 1
+            else:
+                false.append((photos.ids[number], phrase.text))
+        if progress is not None:
+            progress(number + 1, total)
+    return Claims(true, len(false), silent, tuple(false[:20]))
