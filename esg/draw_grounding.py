@@ -60,7 +60,7 @@ def draw_grounding(image: np.ndarray, entities: EntityMap, grounding: Grounding)
     """The photo, with what no phrase means dimmed and everything else in its phrase's colour, and the caption beneath.
 
     An entity that several phrases mean has stripes of their colours, unless they mean the same entities and so have
-    one colour. Phrases that mean nothing are underlined in grey.
+    one colour. Phrases that mean nothing are underlined in grey; where all do, the photo stays as it is.
 
     Args:
         image: (H, W, 3) uint8 RGB, the picture of the map.
@@ -85,7 +85,10 @@ def draw_grounding(image: np.ndarray, entities: EntityMap, grounding: Grounding)
     out = np.empty((height + len(caption), canvas_width, 3), np.uint8)
     out[:height] = PAPER
     left = (canvas_width - width) // 2
-    _paint(image, labels, colours, out[:height, left : left + width])
+    if any(colours):
+        _paint(image, labels, colours, out[:height, left : left + width])
+    else:
+        out[:height, left : left + width] = image
     out[height:] = caption
     return out
 

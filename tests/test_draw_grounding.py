@@ -58,6 +58,12 @@ def test_what_is_meant_is_coloured_and_the_rest_is_dimmed() -> None:
     assert picture[-1].min() == 255
 
 
+def test_where_nothing_is_meant_the_photo_stays_as_it_is() -> None:
+    photo = np.random.default_rng(0).integers(0, 255, (80, 400, 3), np.uint8)
+    picture = draw_grounding(photo, quarters(80, 400), grounding(cat=(), mat=()))
+    assert np.array_equal(picture[:80], photo)
+
+
 def test_what_several_phrases_mean_has_stripes() -> None:
     photo = np.zeros((80, 400, 3), np.uint8)
     picture = draw_grounding(photo, quarters(80, 400), grounding(cat=(1, 2), dog=(1,)))

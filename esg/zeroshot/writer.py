@@ -109,7 +109,7 @@ class Writer:
         left = threading.Event()  # by who reads the pieces
 
         def ended(ids: Tensor, scores: Any, **_: Any) -> Tensor:
-            return torch.full((len(ids),), left.is_set() or (stop is not None and stop()), device=ids.device)
+            return torch.full((len(ids),), left.is_set() or (stop is not None and bool(stop())), device=ids.device)
 
         failures: list[Exception] = []
 

@@ -68,12 +68,13 @@ class ZeroShot:
         """Loads the models by their names on the hub, if they have been downloaded, or from folders.
 
         Args:
-            clip: any CLIP model that transformers loads as `CLIPModel`.
-            writer: any model that transformers loads as image-text-to-text and that has a chat template, or None.
-                Small ones are HuggingFaceTB/SmolVLM-Instruct (2.2 billion parameters, 5 GB with bf16 as its authors
-                state) and HuggingFaceTB/SmolVLM-500M-Instruct (0.5 billion, weights of 1 GB), both Apache-2.0. The
-                default takes 14 GB with bf16 or fp16, about half of that with 8 bits and a quarter with 4, and has the
-                licence of Llama 2.
+            clip: any model that transformers loads as `CLIPModel`. The default (MIT licence) needs about 350 GFLOP an
+                entity, which takes seconds on a CPU; openai/clip-vit-base-patch16 needs a tenth.
+            writer: any model that transformers loads as image-text-to-text and that has a chat template, or None. The
+                default has weights of 14 GB with bf16 or fp16, twice that with fp32, half with 8 bits and a quarter
+                with 4; its licence is that of Llama 2. Small ones are HuggingFaceTB/SmolVLM-Instruct (2.2 billion
+                parameters; 5 GB with bf16, its authors state) and HuggingFaceTB/SmolVLM-500M-Instruct (0.5 billion;
+                weights of 1 GB), both Apache-2.0.
             device: where they compute.
             precision: of the computation, and of the writer's weights.
             bits: of the writer's weights instead, 8 or 4; needs bitsandbytes and a device that it works on.

@@ -17,6 +17,13 @@ CHAT = (
 )
 
 
+SMOL_CHAT = (
+    "<s>{% for message in messages %}User:{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
 def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
@@ -98,6 +105,55 @@ def llava_folder(tmp_path_factory: pytest.TempPathFactory, speaker: Any) -> Path
         },
     )
     write_json(folder / "chat_template.json", {"chat_template": CHAT})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smolvlm_folder(tmp_path_factory: pytest.TempPathFactory, speaker: Any) -> Path:
+    """As of HuggingFaceTB/SmolVLM-Instruct."""
+    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("smolvlm")
+    names: Any = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<pad>"}
+    names["additional_special_tokens"] = [
+        "<image>",
+        "<fake_token_around_image>",
+        "<global-img>",
+        "<end_of_utterance>",
+    ]
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=speaker[1].from_str(speaker[1].to_str()),  # of its own, since tokens are added to it
+        model_input_names=["input_ids", "attention_mask"],
+        **names,
+    )
+    tokenizer.save_pretrained(folder)
+    sizes = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    language = {"model_type": "llama", "vocab_size": len(tokenizer), "max_position_embeddings": 2000}
+    config = Idefics3Config(
+        image_token_id=3,
+        scale_factor=2,
+        pad_token_id=0,
+        vision_config={**sizes, "image_size": 32, "patch_size": 8},
+        text_config={**sizes, **ids, **language, "num_key_value_heads": 2},
+    )
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        model = Idefics3ForConditionalGeneration(config)
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+    model.save_pretrained(folder)
+    write_json(
+        folder / "preprocessor_config.json",
+        {
+            "image_processor_type": "Idefics3ImageProcessor",
+            "processor_class": "Idefics3Processor",
+            "size": {"longest_edge": 64},
+            "max_image_size": {"longest_edge": 32},
+        },
+    )
+    write_json(folder / "processor_config.json", {"processor_class": "Idefics3Processor", "image_seq_len": 4})
+    write_json(folder / "chat_template.json", {"chat_template": SMOL_CHAT})
     return folder
 
 

@@ -46,6 +46,16 @@ def test_the_answer_is_the_likeliest_that_the_chat_template_leads_to(writer: Wri
     assert len(expected) > 5
 
 
+def test_a_model_of_another_kind_is_asked_in_its_own_way(smolvlm_folder: Path, photo: np.ndarray) -> None:
+    writer = Writer.from_folder(smolvlm_folder, CPU, FP32)
+    inputs = writer._inputs(photo, "What is <image> this?")
+    read = writer._processor.tokenizer.decode(inputs["input_ids"][0])
+    assert read.startswith("<s>User:<fake_token_around_image>")
+    assert read.endswith("What is < image> this?<end_of_utterance>\nAssistant:")
+    texts = ["".join(writer.answer(photo, QUESTION, Writing(12))) for _ in range(2)]
+    assert texts[0] == texts[1] != ""
+
+
 def test_lots_depend_on_the_seed_alone(writer: Writer, photo: np.ndarray) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
