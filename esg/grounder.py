@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from .weights import locate
 from .zeroshot.zero_shot import ZeroShot
 
 THRESHOLD = 0.5  # scores from here on mean an entity
+DRAFT_TEMPERATURE = 0.7  # of the second draft of a caption and those after it
 
 
 class Grounder:
@@ -128,7 +130,7 @@ class Grounder:
         Args:
             image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
             entities: of that picture; they stay as they are.
-            caption: the sentence; None lets the model write one, as `caption` does.
+            caption: the sentence; None lets the model write one, see `best_caption`.
             phrases: instead of a sentence, a list of what is looked for.
             categories: instead of a sentence, the names of all there might be, for panoptic segmentation: of several
                 names that might mean an entity the one with the highest score gets it.
@@ -154,9 +156,7 @@ class Grounder:
         pixels = _read_for(entities, image, max_pixels)
         sight = self.model.see(pixels)
         if caption is None:
-            caption = "".join(self.model.describe(sight, Writing())).strip()
-            if not caption:
-                raise InputError("The model found no words for this picture; give a caption or a list of phrases.")
+            caption = self._best_caption(sight, entities, Writing(), self.model.drafts)
         if spans is None:
             spans = self.model.nouns(sight, caption)
         scores = self._scores(sight, entities, caption, spans)
@@ -164,6 +164,57 @@ class Grounder:
         if categories is not None and len(spans):
             meant &= np.arange(len(spans))[:, None] == scores.argmax(axis=0)
         return Grounding(caption, tuple(_phrase(caption, *of_span) for of_span in zip(spans, scores, meant)))
+
+    def best_caption(
+        self,
+        image: Any,
+        entities: EntityMap,
+        *,
+        drafts: int | None = None,
+        most: int = 256,
+        temperature: float = 0.0,
+        seed: int = 0,
+        max_pixels: int = MAX_PIXELS,
+    ) -> str:
+        """Writes several captions of a photo and takes the one whose nouns are grounded best in its entities.
+
+        The first is written as `caption` does, the others with other words. What counts is the mean, over a caption's
+        nouns, of the highest score, times the share of its nouns that are not said twice.
+
+        Args:
+            image, entities, max_pixels: as for a call.
+            drafts: how many; None: as many as suit the model.
+            most, temperature, seed: as for `caption`, of the first.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InputError: an option is out of its range, the entities are those of a picture of another size, or the model
+                writes no caption.
+        """
+        drafts = self.model.drafts if drafts is None else drafts
+        if drafts < 1:
+            raise InputError(f"The number of drafts is {drafts}, but there must be at least 1.")
+        sight = self.model.see(_read_for(entities, image, max_pixels))
+        return self._best_caption(sight, entities, Writing(most, temperature, seed), drafts)
+
+    def _best_caption(self, sight: Any, entities: EntityMap, writing: Writing, drafts: int) -> str:
+        others = (
+            replace(writing, temperature=max(writing.temperature, DRAFT_TEMPERATURE), seed=writing.seed + number)
+            for number in range(1, drafts if len(entities) else 1)
+        )
+        captions = ("".join(self.model.describe(sight, one)).strip() for one in (writing, *others))
+        found = [caption for caption in dict.fromkeys(captions) if caption]
+        if not found:
+            raise InputError("The model found no words for this picture; give a caption or a list of phrases.")
+        return max(found, key=lambda caption: self._fit(sight, entities, caption)) if len(found) > 1 else found[0]
+
+    def _fit(self, sight: Any, entities: EntityMap, caption: str) -> float:
+        """How well a caption is grounded, 0..1, see `best_caption`."""
+        spans = self.model.nouns(sight, caption)
+        if not spans:
+            return 0.0
+        different = len({caption[slice(*span)] for span in spans}) / len(spans)
+        return float(self._scores(sight, entities, caption, spans).max(axis=1).mean()) * different
 
     def refer(
         self,

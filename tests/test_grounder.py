@@ -29,6 +29,7 @@ class Knowing:
 
     def __init__(self, *scores: Sequence[float], caption: str = " a cat on a mat ") -> None:
         self.device = torch.device("cpu")
+        self.drafts = 1
         self.rows, self.text = scores, caption
         self.seen: list[tuple[int, ...]] = []
         self.asked: list[tuple[str, list[str]]] = []
@@ -277,3 +278,41 @@ def test_what_a_model_held_on_a_gpu_is_free_once_it_is_moved_away(speaker: Any) 
     assert held - torch.cuda.memory_allocated() >= sum(p.numel() * p.element_size() for p in model.parameters())
     here = grounder(PHOTO, stripes(3), phrases=["red disc"], threshold=0)
     assert sorted(here.phrases[0].scores) == pytest.approx(sorted(there.phrases[0].scores), abs=1e-3)
+
+
+# --------------------------------------------------------------------------------------------------- several captions
+
+
+class Drafting(Knowing):
+    """Writes another caption for every seed; a noun fits as well as its first letter comes early in the alphabet."""
+
+    texts = ("every zebra", "azure cat", "azure azure", "aardvark")
+
+    def describe(
+        self, sight: Any, writing: Writing, stop: Callable[[], bool] | None = None
+    ) -> Generator[str, None, None]:
+        self.written.append(writing)
+        yield self.texts[writing.seed % len(self.texts)]
+
+    def nouns(self, sight: Any, caption: str) -> list[tuple[int, int]]:
+        starts = [0, caption.index(" ") + 1] if " " in caption else [0]
+        return [(start, (caption + " ").index(" ", start)) for start in starts]
+
+    def scores(self, sight: Any, entities: EntityMap, caption: str, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+        rows = [1 - (ord(caption[start]) - ord("a")) / 26 for start, _ in spans]
+        return np.repeat(np.array(rows, np.float32)[:, None], len(entities), axis=1)
+
+
+def test_of_several_captions_the_one_is_taken_that_is_grounded_best_and_says_nothing_twice() -> None:
+    model = Drafting()
+    grounder = Grounder(model)
+    assert grounder.best_caption(PHOTO, stripes(2)) == "every zebra"  # the model's own number of drafts is 1
+    assert grounder.best_caption(PHOTO, stripes(2), drafts=2) == "azure cat"
+    assert grounder.best_caption(PHOTO, stripes(2), drafts=3) == "azure cat"  # "azure azure" fits, but is said twice
+    assert grounder.best_caption(PHOTO, stripes(2), drafts=4) == "aardvark"
+    assert [writing.temperature > 0 for writing in model.written[-4:]] == [False, True, True, True]
+    model.drafts = 4
+    assert grounder(PHOTO, stripes(2)).caption == "aardvark"
+    assert grounder(PHOTO, NOTHING).caption == "every zebra"  # there is nothing to tell them apart by
+    with pytest.raises(InputError, match="drafts is 0"):
+        grounder.best_caption(PHOTO, stripes(2), drafts=0)

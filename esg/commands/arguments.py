@@ -52,8 +52,8 @@ def add_grounder(parser: argparse.ArgumentParser) -> Any:
     return model
 
 
-def add_writing(parser: argparse.ArgumentParser) -> None:
-    """--length, --temperature and --seed of captions."""
+def add_writing(parser: argparse.ArgumentParser) -> Any:
+    """--length, --temperature and --seed of captions, in a group that is given back."""
     writing = parser.add_argument_group("writing a caption")
     writing.add_argument("--length", type=whole(1), default=256, metavar="N", help="tokens of it at most [256]")
     writing.add_argument(
@@ -70,6 +70,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of what is drawn by lot above temperature 0 [0]",
     )
+    return writing
 
 
 def add_machine(parser: argparse.ArgumentParser) -> Any:

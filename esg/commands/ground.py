@@ -17,6 +17,7 @@ from .arguments import (
     add_writing,
     fraction,
     names,
+    whole,
 )
 from .caption import ADVICE, load, write_caption
 from .console import Console
@@ -89,7 +90,13 @@ def add(commands: Any) -> None:
         help="take the entities from here: label PNG, COCO or SAM JSON, .npy, .npz, or a folder of PNGs; where masks "
         "overlap, the higher score wins",
     )
-    add_writing(parser)
+    writing = add_writing(parser)
+    writing.add_argument(
+        "--drafts",
+        type=whole(1),
+        metavar="N",
+        help="captions that are written, of which the one is taken whose nouns are grounded best [as suits the model]",
+    )
     add_machine(parser)
 
 
@@ -177,9 +184,32 @@ def _ground(
     if any(value is not None for value in given.values()):
         console.progress(f"{place}{photo.path.name}: grounding")
         return grounder(pixels, entities, **given, **options)
-    caption = write_caption(grounder, pixels, photo, args, console, place)
     with about(photo):  # what is wrong with a caption of its own may be right with that of the next photo
-        return grounder(pixels, entities, caption, **options)
+        return grounder(pixels, entities, _caption(grounder, entities, pixels, photo, args, console, place), **options)
+
+
+def _caption(
+    grounder: Grounder,
+    entities: EntityMap,
+    pixels: np.ndarray,
+    photo: Listed,
+    args: argparse.Namespace,
+    console: Console,
+    place: str,
+) -> str:
+    drafts = grounder.model.drafts if args.drafts is None else args.drafts
+    if drafts == 1:
+        return write_caption(grounder, pixels, photo, args, console, place)
+    console.progress(f"{place}{photo.path.name}: writing {drafts} captions")
+    return grounder.best_caption(
+        pixels,
+        entities,
+        drafts=drafts,
+        most=args.length,
+        temperature=args.temperature,
+        seed=args.seed,
+        max_pixels=args.max_pixels,
+    )
 
 
 def _line(phrase: Phrase) -> str:

@@ -121,7 +121,7 @@ def evaluate_reconstruction(
 
 @dataclass(frozen=True)
 class Claims:
-    """What was said of photos.
+    """What was said of photos; a phrase that is said twice of one photo counts once.
 
     Attributes:
         true: phrases whose claims all hold for every entity that they are grounded in.
@@ -165,7 +165,8 @@ def evaluate_claims(
         image, annotators = photos.item(number)
         entities = segment(image) if segment else EntityMap.from_labels(annotators[0])
         facts = {fact.id: fact for fact in photo_facts(image, entities.labels)} if len(entities) else {}
-        for phrase in grounder(image, entities).phrases if len(entities) else ():
+        phrases = grounder(image, entities).phrases if len(entities) else ()
+        for phrase in {phrase.text: phrase for phrase in phrases}.values():
             verdicts = [
                 verdict
                 for word, verdict in holds(facts, phrase.text, phrase.entity_ids).items()

@@ -99,6 +99,8 @@ class GellaConfig:
         colormap_side: side of the colormap in pixels, a multiple of 32; its resolution is not the image's.
         colours: how entities get colours, a key of `colormap.COLOURS`.
         association: width that both sides of the association are projected to.
+        drafts: captions that are written of a picture, of which the one is taken whose nouns are grounded best. A small
+            model finds words for a picture more easily than it tells true ones from false ones while it writes.
 
     Raises:
         InputError: the encoder or the colours are unknown, or the colormap's side is no multiple of 32.
@@ -113,6 +115,7 @@ class GellaConfig:
     colormap_side: int = 512
     colours: str = "random"
     association: int = 256
+    drafts: int = 1
 
     def __post_init__(self) -> None:
         for what, name, known in (("encoder", self.encoder, ENCODERS), ("assignment", self.colours, COLOURS)):
@@ -194,6 +197,7 @@ PRESETS: dict[str, GellaConfig] = {
         encoder_scale=0.5,
         colormap_side=192,
         association=128,
+        drafts=6,
     ),
     "gella-7b": GellaConfig(),
     "gella-13b": GellaConfig(language=LanguageConfig(width=5120, ffn=13824, layers=40, heads=40)),

@@ -24,6 +24,11 @@ class GroundingModel(Protocol):
         """Where it computes."""
         ...
 
+    @property
+    def drafts(self) -> int:
+        """Captions worth writing of a picture to take the one that is grounded best; 1 for who writes well at once."""
+        ...
+
     def see(self, pixels: np.ndarray) -> Any:
         """What the other methods need of a picture, (H, W, 3) uint8 RGB; computed once."""
         ...

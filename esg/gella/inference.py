@@ -52,6 +52,11 @@ class GellaInference:
         self.model = model.eval().to(self.device)
         self._conversation = Conversation(tokenizer, model.config.language)
 
+    @property
+    def drafts(self) -> int:
+        """See `GroundingModel.drafts`."""
+        return self.model.config.drafts
+
     @classmethod
     def from_file(cls, path: Path, device: torch.device, precision: torch.dtype) -> GellaInference:
         """Reads a file of `checkpoint.write_gella`.

@@ -112,6 +112,11 @@ class ZeroShot:
         """Where it computes."""
         return self.clip.device
 
+    @property
+    def drafts(self) -> int:
+        """See `GroundingModel.drafts`."""
+        return 1
+
     def to(self, device: torch.device) -> None:
         """See `GroundingModel.to`; InputError if the language model has few bits."""
         if self.writer is not None:

@@ -31,6 +31,7 @@ class Oracle:
     """
 
     device = torch.device("cpu")
+    drafts = 1
 
     def __init__(self, truth: float = 1.0, deaf: bool = False, words: str = "") -> None:
         self.truth, self.deaf, self.words = truth, deaf, words
