@@ -15,7 +15,7 @@ from torch import Tensor
 from ..entities import EntityMap
 from .association import Ties, at_stride, overlaps, tie
 from .checkpoint import read_gella
-from .colormap import colormap
+from .colormap import colormap, without_gaps
 from .conversation import Conversation, Text
 from .language import Sight
 from .letterbox import Letterbox
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 log = logging.getLogger(__name__)
+
+
+GAP = 0.04  # of the colormap's side: as wide are the gaps between masks that it does not show
+_Group = tuple[np.ndarray, Tensor, Ties]
+"""Ids (n,), what the queries have learnt (Q, C), and which query stands for which of the ids."""
 
 
 class GellaInference:
@@ -51,6 +56,7 @@ class GellaInference:
         self.precision = precision
         self.model = model.eval().to(self.device)
         self._conversation = Conversation(tokenizer, model.config.language)
+        self._last: tuple[Sight, EntityMap, list[_Group]] | None = None
 
     @property
     def drafts(self) -> int:
@@ -74,6 +80,7 @@ class GellaInference:
         """See `GroundingModel.to`."""
         self.model.to(device)
         self.device = device
+        self._last = None
 
     def see(self, pixels: np.ndarray) -> Sight:
         """See `GroundingModel.see`."""
@@ -112,20 +119,12 @@ class GellaInference:
         if not spans or not count:
             return scores
         text = self._conversation.extract(caption, [caption[slice(*span)] for span in spans]).to(self.device)
-        unmatched = 0
         with self._computing():
             nouns = self.model.nouns(self.model.language.read(sight.tokens, [text.ids]))[0]  # (v, C)
             for ids, embeddings, ties in self._groups(sight, entities):
                 own = self.model.association(nouns, embeddings).float().sigmoid()  # (v, Q)
                 own = torch.where(ties.queries >= 0, own[:, ties.queries], 0)  # what nothing overlaps is not meant
                 scores[:, ids - 1] = own.cpu().numpy()
-                unmatched += int((~ties.matched).sum())
-        if unmatched:
-            log.info(
-                "%d of %d entities were not recognised by themselves and take the scores of what overlaps them best.",
-                unmatched,
-                count,
-            )
         return scores
 
     def reconstructed(self, sight: Sight, entities: EntityMap) -> np.ndarray:
@@ -146,12 +145,27 @@ class GellaInference:
     ) -> Generator[int, None, None]:
         return write(self.model.language, sight.tokens, asked.to(self.device), writing, stop, self._computing)
 
-    def _groups(self, sight: Sight, entities: EntityMap) -> Iterator[tuple[np.ndarray, Tensor, Ties]]:
-        """Ids, embeddings and ties of all entities; if there are more than queries they are read group by group."""
-        most = self.model.config.decoder.queries
-        for start in range(0, len(entities), most):
-            ids = np.arange(start, min(start + most, len(entities))) + 1
-            yield ids, *self._embedded(sight, entities, ids)
+    def _groups(self, sight: Sight, entities: EntityMap) -> list[_Group]:
+        """All entities; if there are more than queries they are read group by group.
+
+        The last ones are remembered: several sentences are often grounded in the same entities.
+        """
+        if self._last is None or self._last[0] is not sight or self._last[1] is not entities:
+            most = self.model.config.decoder.queries
+            groups = []
+            for start in range(0, len(entities), most):
+                ids = np.arange(start, min(start + most, len(entities))) + 1
+                groups.append((ids, *self._embedded(sight, entities, ids)))
+            unmatched = sum(int((~ties.matched).sum()) for _, _, ties in groups)
+            if unmatched and (self._last is None or self._last[1] is not entities):
+                log.info(
+                    "%d of %d entities were not recognised by themselves and take the scores of what overlaps them "
+                    "best.",
+                    unmatched,
+                    len(entities),
+                )
+            self._last = sight, entities, groups
+        return self._last[2]
 
     def _embedded(self, sight: Sight, entities: EntityMap, ids: np.ndarray) -> tuple[Tensor, Ties]:
         """E_vc (Q, C) for some of the entities, and the query of each."""
@@ -160,6 +174,9 @@ class GellaInference:
         numbers[ids] = np.arange(len(ids)) + 1
         box = Letterbox((entities.height, entities.width), config.colormap_side)
         labels = numbers[box.fit_labels(entities.labels)]
+        shown_height, shown_width = box.content
+        picture = labels[:shown_height, :shown_width]
+        picture[:] = without_gaps(picture, GAP * config.colormap_side)
         colours = torch.from_numpy(colormap(labels, colours=config.colours)).permute(2, 0, 1)[None].to(self.device)
         masks = self.model.reconstruct(sight.grid, centred(colours))
         shown = masks.masks()[0] > 0  # (Q, h, w)

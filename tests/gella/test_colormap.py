@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esg.errors import InputError
-from esg.gella.colormap import COLOURS, MOST_ENTITIES, colormap, location_colours, random_colours
+from esg.gella.colormap import COLOURS, MOST_ENTITIES, colormap, location_colours, random_colours, without_gaps
 
 NOWHERE = np.zeros((1, 1), np.int32)
 
@@ -68,6 +68,14 @@ def test_pixels_have_one_colour_where_they_have_one_label(name: str, seed: int) 
     same = (colours[:, None] == colours).all(axis=2)
     assert (same == (flat[:, None] == flat)).all()
     assert (colours[flat == 0] == 0).all()
+
+
+def test_gaps_are_closed_as_far_as_they_reach() -> None:
+    labels = np.array([[1, 0, 0, 0, 2, 0, 0, 0, 0]])
+    assert without_gaps(labels, 1).tolist() == [[1, 1, 0, 2, 2, 2, 0, 0, 0]]
+    assert without_gaps(labels, 2.5)[0, [0, 1, 3, 4, 5, 6, 7, 8]].tolist() == [1, 1, 2, 2, 2, 2, 0, 0]
+    assert without_gaps(labels, 0).tolist() == labels.tolist()
+    assert not without_gaps(np.zeros((2, 3), np.int32), 9).any()
 
 
 def test_a_map_without_entities_is_black() -> None:
