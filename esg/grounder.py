@@ -25,7 +25,7 @@ from .weights import locate
 from .zeroshot.zero_shot import ZeroShot
 
 THRESHOLD = 0.5  # scores from here on mean an entity
-DRAFT_TEMPERATURE = 0.7  # of the second draft of a caption and those after it
+DRAFT_TEMPERATURE = 0.5  # of the second draft of a caption and those after it
 
 
 class Grounder:

@@ -197,7 +197,7 @@ PRESETS: dict[str, GellaConfig] = {
         encoder_scale=0.5,
         colormap_side=192,
         association=128,
-        drafts=6,
+        drafts=12,
     ),
     "gella-7b": GellaConfig(),
     "gella-13b": GellaConfig(language=LanguageConfig(width=5120, ffn=13824, layers=40, heads=40)),
