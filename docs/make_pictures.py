@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from esg import EntitySegmenter, overlay, palette, read_image, write_image
+from esg import EntityMap, EntitySegmenter, Grounder, overlay, palette, read_image, write_image
+from esg.data.synth import HELD_OUT
+from esg.data.telling.told import tell_scene
+from esg.draw_grounding import draw_grounding
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "web_demo" / "examples"
@@ -24,6 +27,21 @@ def main() -> None:
     gap = np.full((GAP, width, 3), 255, np.uint8)
     rows = [row[:, :width] for row in rows]
     write_image(PICTURES / "entities.jpg", np.concatenate([rows[0], gap, rows[1]]), quality=88)
+    grounder = Grounder.from_pretrained("gella-nano")
+    write_image(PICTURES / "grounding.jpg", side_by_side([grounded(grounder, 5), grounded(grounder, 2)]), quality=90)
+
+
+def grounded(grounder: Grounder, number: int) -> np.ndarray:
+    """A held-out scene with its true masks, and its caption as the grounder understands it."""
+    told = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), (400, 400))
+    entities = EntityMap.from_labels(told.labels)
+    return draw_grounding(told.image, entities, grounder(told.image, entities, caption=told.narratives[0].caption))
+
+
+def side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
+    height = max(len(picture) for picture in pictures)
+    padded = [np.pad(one, ((0, height - len(one)), (0, 2 * GAP), (0, 0)), constant_values=255) for one in pictures]
+    return np.concatenate(padded, axis=1)
 
 
 def triptych(segmenter: EntitySegmenter, photo: np.ndarray) -> np.ndarray:
