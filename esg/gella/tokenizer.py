@@ -10,6 +10,9 @@ from .config import LanguageConfig
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+SPECIAL = 5
+"""Tokens that are no text, the first ones of the vocabulary."""
+
 
 def train_tokenizer(texts: Iterable[str], config: LanguageConfig) -> Tokenizer:
     """Byte-level BPE: any text can be written with it, and what the texts often say takes few tokens.

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import WeightsError
 from ..files import write_atomically
+from .devices import share
+from .optimizer import parameter_groups
 
 if TYPE_CHECKING:
     from .loop import Task
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 _CONTENT = {"preset": str, "step": int, "scaler": dict, "model": dict, "ema": dict, "optimizers": list}
@@ -22,22 +28,37 @@ _CONTENT = {"preset": str, "step": int, "scaler": dict, "model": dict, "ema": di
 class WeightAverage:
     """Exponential moving average of a model's weights; early on it is shorter, so that it leaves the start behind.
 
+    What is not trained, or no float, is the model's own, and with a decay of 0 everything is.
+
     Attributes:
-        state: the averaged state dict, on the model's device; what is no float is the model's latest.
+        own: the averaged weights by name, on the model's device.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self._model, self._decay = model, decay
+        fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+        self.own = {
+            name: value.detach().clone()
+            for name, value in model.state_dict().items()
+            if decay > 0 and value.is_floating_point() and name not in fixed
+        }
 
-    def update(self, model: nn.Module, step: int) -> None:
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """The averaged state dict."""
+        return {**self._model.state_dict(), **self.own}
+
+    def update(self, step: int) -> None:
         """Takes in the weights after `step` steps (from 1)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value.detach(), 1 - decay)
-            else:
-                self.state[name].copy_(value)
+        decay = min(self._decay, (1 + step) / (10 + step))
+        latest = self._model.state_dict()
+        for name, value in self.own.items():
+            value.lerp_(latest[name].detach(), 1 - decay)
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on from an averaged state dict."""
+        for name, value in self.own.items():
+            value.copy_(share(state[name], value))
 
 
 def save_checkpoint(run_dir: Path, state: dict[str, Any]) -> None:
@@ -56,13 +77,69 @@ def load_checkpoint(run_dir: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped: several processes of one machine share what they read of it.
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
         # Torch's own message fills a page with how to run the pickle code all the same.
         raise WeightsError(f"{path} is no readable checkpoint; delete it to start the run anew.") from error
     if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in _CONTENT.items()):
         raise WeightsError(f"{path} is no checkpoint of a training run; delete it to start the run anew.")
     return state
+
+
+def resume(
+    run_dir: Path,
+    task: Task,
+    model: nn.Module,
+    average: WeightAverage,
+    parts: list[torch.optim.Optimizer],
+    scaler: torch.amp.GradScaler,
+) -> int:
+    """Fills everything from the run's checkpoint, if there is one; returns the number of steps that are done.
+
+    Raises:
+        WeightsError: the checkpoint is damaged, or does not fit.
+    """
+    state = load_checkpoint(run_dir)
+    if state is None:
+        return 0
+    if state["preset"] != task.preset:
+        raise WeightsError(f"{run_dir} holds a run of {state['preset']}, not of {task.preset}; use another folder.")
+    own = model.state_dict()
+    try:
+        model.load_state_dict(
+            {name: share(value, own[name]) if name in own else value for name, value in state["model"].items()}
+        )
+        for part, saved in zip(parts, state["optimizers"], strict=True):
+            part.load_state_dict(_shared(saved, part))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise WeightsError(f"The checkpoint in {run_dir} does not fit {task.preset} any more: {error}") from None
+    groups = [group for part in parts for group in part.param_groups]
+    fresh = sorted(parameter_groups(model, task.config), key=lambda group: group["matrices"])
+    for group, new in zip(groups, fresh, strict=True):
+        group.update({key: new[key] for key in ("weight_decay", "scale")})  # the settings may have changed
+    average.load(state["ema"])
+    if state["scaler"]:  # empty if that run had another precision
+        scaler.load_state_dict(state["scaler"])
+    log.info("Going on after step %d of %s.", state["step"], run_dir)
+    return int(state["step"])
+
+
+def _shared(saved: dict[str, Any], part: torch.optim.Optimizer) -> dict[str, Any]:
+    """The saved state of an optimizer, as far as it is this device's; IndexError if it has other parameters."""
+    parameters = [parameter for group in part.param_groups for parameter in group["params"]]
+
+    def own(value: Any, parameter: Tensor) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        mine = share(value, parameter) if value.shape == parameter.shape else value
+        return mine.clone()  # an optimizer keeps what it is given, which would be a part of the file
+
+    state = {
+        index: {name: own(value, parameters[index]) for name, value in slots.items()}
+        for index, slots in saved["state"].items()
+    }
+    return {**saved, "state": state}
 
 
 def export(run_dir: str | Path, task: Task, out: str | Path) -> Path:

@@ -25,8 +25,44 @@ def one_of(names: tuple[str, ...]) -> Rule:
     return lambda value: value in names, f"one of {', '.join(names)}"
 
 
+def _is_range(value: tuple[float, ...]) -> bool:
+    return len(value) == 2 and 0 < value[0] <= value[1] < math.inf
+
+
 SHARE: Rule = (lambda value: 0 <= value <= 1, "from 0 to 1")
+SHARES: Rule = (lambda value: all(0 <= share <= 1 for share in value), "numbers from 0 to 1")
 POSITIVE: Rule = (lambda value: 0 < value < math.inf, "above 0")
+RANGE: Rule = (_is_range, "two numbers above 0, the smaller one first")
+
+SCENES: dict[str, Rule] = {
+    "samples.scenes.things": RANGE,
+    "samples.scenes.size": RANGE,
+    "samples.scenes.thin": SHARE,
+    "samples.scenes.textured": SHARE,
+    "samples.scenes.camouflaged": SHARE,
+    "samples.scenes.nested": SHARE,
+    "samples.scenes.grouped": SHARE,
+    "samples.scenes.blurred": SHARE,
+    "samples.scenes.noise": at_least(0),
+    "samples.scenes.min_share": SHARE,
+    "samples.scenes.min_pixels": at_least(0),
+}
+"""Of a `SceneConfig` among the samples."""
+
+LOSS: dict[str, Rule] = {
+    "loss.ce": at_least(0),
+    "loss.bce": at_least(0),
+    "loss.dice": at_least(0),
+    "loss.no_entity": at_least(0),
+    "loss.points": at_least(1),
+    "loss.anchors": at_least(1),
+    "loss.rank": at_least(0),
+    "loss.balanced": SHARE,
+    "loss.oversample": at_least(1),
+    "loss.smallest": at_least(0),
+    "loss.uncertain": SHARE,
+}
+"""Of a `LossConfig`."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +77,7 @@ class RunConfig:
         weight_decay: for weight matrices; norms, biases, embeddings and position tables have none.
         warmup: steps of linear warm-up.
         cooldown: share of the steps, at the end, over which the rate falls to 0 as half a cosine; constant before.
+        milestones: shares of the steps after each of which the rate falls to a tenth, beside the cooldown.
         clip: largest norm of the gradient.
         ema: decay of the weight average.
         precision: of the forward pass; the losses are fp32. "auto" is bf16 on CUDA devices that are made for it, else
@@ -63,6 +100,7 @@ class RunConfig:
     weight_decay: float = 0.05
     warmup: int = 200
     cooldown: float = 0.5
+    milestones: tuple[float, ...] = ()
     clip: float = 0.01
     ema: float = 0.999
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -83,6 +121,7 @@ class RunConfig:
         "weight_decay": at_least(0),
         "warmup": at_least(0),
         "cooldown": SHARE,
+        "milestones": SHARES,
         "clip": POSITIVE,
         "ema": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
         "precision": one_of(("auto", *PRECISIONS)),

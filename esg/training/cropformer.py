@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import math
 from collections.abc import Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from ..cropformer.views import PADDING_MULTIPLE
 from ..errors import InputError
 from ..limits import MIN_SIDE
 from ..statedict import read_state_dict
-from .config import SHARE, Rule, RunConfig, at_least
+from .config import LOSS, RANGE, SCENES, SHARE, Rule, RunConfig, at_least
 from .losses import LossConfig, cropformer_losses
 from .measure import MeasureConfig, measure
 from .pilots import pilot_losses
@@ -34,16 +33,9 @@ log = logging.getLogger(__name__)
 SMALL_MODEL = LossConfig(ce=5.0, points=512, uncertain=0.5, balanced=0.4, smallest=12)
 
 
-def _is_range(value: tuple[float, ...]) -> bool:
-    return len(value) == 2 and 0 < value[0] <= value[1] < math.inf
-
-
 def _are_sizes(value: tuple[tuple[int, ...], ...]) -> bool:
     fits = (len(size) == 2 and all(side > 0 and side % PADDING_MULTIPLE == 0 for side in size) for size in value)
     return len(value) > 0 and all(fits)
-
-
-_RANGE: Rule = (_is_range, "two numbers above 0, the smaller one first")
 
 
 @dataclass(frozen=True)
@@ -71,38 +63,18 @@ class TrainConfig(RunConfig):
 
     allowed: ClassVar[dict[str, Rule]] = {
         **RunConfig.allowed,
+        **SCENES,
+        **LOSS,
         "samples.batch": at_least(1),
         "samples.sizes": (
             _are_sizes,
             f"heights and widths that are multiples of {PADDING_MULTIPLE}, at least one pair",
         ),
-        "samples.detail": _RANGE,
-        "samples.scenes.things": _RANGE,
-        "samples.scenes.size": _RANGE,
-        "samples.scenes.thin": SHARE,
-        "samples.scenes.textured": SHARE,
-        "samples.scenes.camouflaged": SHARE,
-        "samples.scenes.nested": SHARE,
-        "samples.scenes.grouped": SHARE,
-        "samples.scenes.blurred": SHARE,
-        "samples.scenes.noise": at_least(0),
-        "samples.scenes.min_share": SHARE,
-        "samples.scenes.min_pixels": at_least(0),
+        "samples.detail": RANGE,
         "samples.photo_share": SHARE,
         "samples.paste_share": SHARE,
         "samples.crop_ratio": (lambda value: 0 < value < 1, "above 0 and below 1"),
         "samples.seed": at_least(0),
-        "loss.ce": at_least(0),
-        "loss.bce": at_least(0),
-        "loss.dice": at_least(0),
-        "loss.no_entity": at_least(0),
-        "loss.points": at_least(1),
-        "loss.anchors": at_least(1),
-        "loss.rank": at_least(0),
-        "loss.balanced": SHARE,
-        "loss.oversample": at_least(1),
-        "loss.smallest": at_least(0),
-        "loss.uncertain": SHARE,
         "measure.scenes": at_least(1),
         "measure.height": at_least(MIN_SIDE),
         "measure.width": at_least(MIN_SIDE),
@@ -123,6 +95,7 @@ class CropFormerTask:
         self.preset = config.preset
         self.seed = config.samples.seed
         self.partial = False
+        self.files: dict[str, str] = {}
 
     def model(self, *, new: bool) -> CropFormer:
         """The model of the preset; a new run starts from the weights of `config.init`, if there are any.

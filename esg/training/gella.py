@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,18 +16,26 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..gella.association import Ties, at_stride, overlaps, tie
 from ..gella.checkpoint import load_gella, write_gella
+from ..gella.colormap_encoder import MobileNetV2
 from ..gella.config import PRESETS
 from ..gella.model import Gella, Heard, Reconstruction
 from ..gella.pixels import centred, normalised
-from .config import Rule, RunConfig, at_least
+from ..gella.published import load_mobilenet, read_llava
+from .config import LOSS, RANGE, SCENES, SHARE, Rule, RunConfig, at_least
 from .lessons import Pupil, lesson_losses
+from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
 from .narratives import TASKS, GroundingBatch, NarrativeConfig, Narratives
+from .vocabulary import TOKENIZER
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SMALL_MODEL = LossConfig(ce=2.0, points=512, uncertain=0.5, balanced=0.4, smallest=12)
+
+
+def _are_chances(value: tuple[float, ...]) -> bool:
+    return len(value) == len(TASKS) and min(value) >= 0 and math.isclose(sum(value), 1)
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,10 @@ class GellaTrainConfig(RunConfig):
         loss: weights and point sampling of the mask losses; the other two have weight 1 (Eq. 17).
         association: weight of the association loss; the paper's is 1.
         lessons: weight of the losses of `lessons`; the paper has none.
+        lora: rank of what the language model's layers learn beside what they know (see `lora`); 0 trains them in full.
+        gradient_checkpointing: whether the layers of vision and language are computed once more for the backward pass,
+            which costs a third more time and saves most of the memory.
+        encoder_init: folder of a MobileNetV2 for ImageNet that a new colormap encoder starts from; None for random.
     """
 
     preset: str = "gella-nano"
@@ -46,14 +59,27 @@ class GellaTrainConfig(RunConfig):
     loss: LossConfig = SMALL_MODEL
     association: float = 1.0
     lessons: float = 0.5
+    lora: int = 0
+    gradient_checkpointing: bool = False
+    encoder_init: str | None = None
     lr: float = 5e-4
     clip: float = 1.0
 
     allowed: ClassVar[dict[str, Rule]] = {
         **RunConfig.allowed,
+        **SCENES,
+        **LOSS,
         "samples.batch": at_least(1),
+        "samples.texts": at_least(1),
+        "samples.tasks": (_are_chances, f"{len(TASKS)} numbers from 0 to 1 whose sum is 1"),
+        "samples.sides": RANGE,
+        "samples.photo_share": SHARE,
+        "samples.referring": SHARE,
+        "samples.mask_noise": SHARE,
+        "samples.seed": at_least(0),
         "association": at_least(0),
         "lessons": at_least(0),
+        "lora": at_least(0),
     }
 
 
@@ -72,12 +98,35 @@ class GellaTask:
         self.preset = config.preset
         self.seed = config.samples.seed
         self.partial = config.samples.tasks[TASKS.index("ground")] == 0  # language alone
+        self.files = {TOKENIZER: tokenizer.to_str()}
 
     def model(self, *, new: bool) -> Pupil:
-        """The model of the preset; a new run starts from the weights of `config.init`, if there are any."""
-        model = Gella(PRESETS[self.preset])
-        if new and self.config.init is not None:
-            load_gella(model, self.config.init)
+        """The model of the preset; a new run starts from the weights of `config.init`, if there are any.
+
+        Raises:
+            InputError: there are weights for a MobileNetV2, and the model has none.
+            WeightsError: weights do not fit.
+            EsgError: LoRA is asked for, and peft is not installed.
+        """
+        config = self.config
+        init = Path(config.init) if new and config.init is not None else None
+        if init is not None and init.is_dir():
+            model = Gella(PRESETS[self.preset], read_llava(PRESETS[self.preset], init))
+        else:
+            model = Gella(PRESETS[self.preset])
+            if init is not None:
+                load_gella(model, init)
+        if new and config.encoder_init is not None:
+            if not isinstance(model.colormap, MobileNetV2):
+                raise InputError(f"The setting encoder_init is for MobileNetV2, which {self.preset} has not.")
+            load_mobilenet(model.colormap, Path(config.encoder_init))
+        if config.lora:
+            add_lora(model.language, config.lora)
+        if config.gradient_checkpointing:
+            llava = model.language.llava
+            # The first is its name in versions of transformers that warn of the second.
+            enable = getattr(llava, "activation_checkpointing_enable", llava.gradient_checkpointing_enable)
+            enable({"use_reentrant": False})
         return Pupil(model)
 
     def batches(self, start: int, stop: int, rank: int) -> Generator[GroundingBatch, None, None]:
@@ -125,7 +174,7 @@ class GellaTask:
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
         """Writes weights as fp16 safetensors, with architecture and tokenizer in the metadata."""
         of_gella = {name.removeprefix("gella."): value for name, value in state.items() if name.startswith("gella.")}
-        write_gella(out, of_gella, self.preset, self.tokenizer, steps)
+        write_gella(out, merged(of_gella), self.preset, self.tokenizer, steps)
 
 
 def mask_losses(masks: Reconstruction, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:

@@ -54,6 +54,8 @@ class Pupil(nn.Module):
         self.gella = gella
         self.of_entities = nn.Linear(gella.config.decoder.width, len(WORDS))
         self.of_image = nn.Linear(gella.config.vision.width, len(WORDS))
+        for readout in (self.of_entities, self.of_image):
+            nn.init.constant_(readout.bias, -3.0)  # few words are true of an entity
 
     def forward(
         self,

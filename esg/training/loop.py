@@ -10,7 +10,6 @@ import dataclasses
 import json
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -23,13 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import EsgError, WeightsError
+from ..errors import EsgError, InputError
 from ..files import write_atomically
 from ..modeling.attention import set_attention
-from .checkpoint import CHECKPOINT, WeightAverage, load_checkpoint, save_checkpoint
+from .checkpoint import CHECKPOINT, WeightAverage, resume, save_checkpoint
 from .config import RunConfig, training_device, training_dtype
-from .devices import mean_over_devices
-from .optimizer import optimizers, parameter_groups
+from .devices import is_sharded, join, mean_over_devices, shard, whole
+from .optimizer import optimizers
 from .plot import LOG, plot, read_log
 
 log = logging.getLogger(__name__)
@@ -47,6 +46,7 @@ class Task(Protocol):
         preset: name of the architecture.
         seed: of the run.
         partial: whether a step may leave out parts of the model.
+        files: texts that the run keeps in its folder to be able to go on, by the names of their files.
     """
 
     @property
@@ -55,6 +55,7 @@ class Task(Protocol):
     preset: str
     seed: int
     partial: bool
+    files: dict[str, str]
 
     def model(self, *, new: bool) -> nn.Module:
         """The model as a new run starts with it, or for a checkpoint that will be loaded into it."""
@@ -80,11 +81,12 @@ class Task(Protocol):
 
 
 def learning_rate(step: int, config: RunConfig) -> float:
-    """The learning rate of `step` (from 0): warm-up, constant, cosine to 0."""
+    """The learning rate of `step` (from 0): warm-up, constant but for the milestones, cosine to 0."""
     rise = min(1.0, (step + 1) / max(1, config.warmup))
     begin = config.steps * (1 - config.cooldown)
     passed = max(0.0, step - begin) / max(1.0, config.steps - begin)
-    return config.lr * rise * (1 + math.cos(math.pi * min(1.0, passed))) / 2
+    tenths = sum(step >= round(config.steps * milestone) for milestone in config.milestones)
+    return config.lr * rise * 0.1**tenths * (1 + math.cos(math.pi * min(1.0, passed))) / 2
 
 
 def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) -> Path:
@@ -108,30 +110,37 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
         EsgError: the training diverged, or the log of what is done so far is damaged.
     """
     run_dir, config = Path(run_dir), task.config
-    accelerator = _accelerator(task.partial)
+    accelerator = join(task.partial)
+    sharded = is_sharded(accelerator)
     device = accelerator.device if accelerator else training_device(config)
     dtype = training_dtype(config, device)
+    if sharded and (dtype == torch.float16 or config.optimizer != "adamw"):
+        raise InputError("A model that is sharded over devices is trained by adamw in bf16 or fp32; set both so.")
     torch.manual_seed(task.seed)
-    model = task.model(new=not (run_dir / CHECKPOINT).exists())
+    model = task.model(new=not (run_dir / CHECKPOINT).exists()).train()
     set_attention(model, config.attention)
     rank = accelerator.process_index if accelerator else 0
-    model.to(device).train()
+    if not sharded:
+        model.to(device)
     parts = optimizers(model, config)
+    if accelerator and sharded:
+        parts = shard(accelerator, model, parts)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     average = WeightAverage(model, config.ema)
-    start = _resume(run_dir, task, model, average, parts, scaler)
-    parallel = accelerator.prepare_model(model) if accelerator else model
+    start = resume(run_dir, task, model, average, parts, scaler)
+    parallel = accelerator.prepare_model(model) if accelerator and not sharded else model
 
     def save(step: int) -> None:
+        weights = whole(model.state_dict())
+        state = {"model": weights, "ema": weights | whole(average.own), "scaler": scaler.state_dict()}
+        state["optimizers"] = [whole(part.state_dict()) for part in parts]
         if rank == 0:
-            weights = {"model": model.state_dict(), "ema": average.state}
-            states = {"optimizers": [part.state_dict() for part in parts], "scaler": scaler.state_dict()}
-            save_checkpoint(run_dir, {"preset": task.preset, "step": step, **weights, **states})
+            save_checkpoint(run_dir, {"preset": task.preset, "step": step, **state})
 
     autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
     batches = task.batches(start, config.steps, rank)
-    log_file = _open_log(run_dir, config, start) if rank == 0 else None  # from here on something is written
-    measured = config.measure_steps > 0 and task.can_measure()
+    log_file = _open_log(run_dir, task, start) if rank == 0 else None  # from here on something is written
+    measured = config.measure_steps > 0 and not sharded and task.can_measure()
     saved = began = time.monotonic()
     skipped = 0
     with (
@@ -151,11 +160,11 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
             scaler.scale(loss).backward()
             for part in parts:
                 scaler.unscale_(part)
-            norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.clip))
+            norm = float(whole(nn.utils.clip_grad_norm_(model.parameters(), config.clip)))
             if math.isfinite(norm):
                 for part in parts:
                     scaler.step(part)
-                average.update(model, step + 1)
+                average.update(step + 1)
                 skipped = 0
             else:
                 skipped += 1
@@ -180,9 +189,10 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
                     log.info(_line(row, config.steps))
             if progress is not None:
                 progress(done, config.steps, "training")
-            stop = bool(mean_over_devices(torch.tensor(float(interrupted.is_set()), device=device)) > 0)
-            due = done % config.checkpoint_steps == 0 or now - saved > 60 * config.checkpoint_minutes
-            if stop or due or done == config.steps:
+            late = now - saved > 60 * config.checkpoint_minutes
+            flags = torch.tensor([interrupted.is_set(), late], dtype=torch.float32, device=device)
+            stop, due = (mean_over_devices(flags) > 0).tolist()  # what one process wants, all do
+            if stop or due or done % config.checkpoint_steps == 0 or done == config.steps:
                 save(done)
                 saved = time.monotonic()
             if stop:
@@ -198,50 +208,6 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
 def _mixed(*numbers: int) -> int:
     """One seed of several numbers, each of any size."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def _accelerator(partial: bool) -> Any:
-    """accelerate's `Accelerator` when several processes were launched, else None."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return None
-    try:
-        from accelerate import Accelerator, DistributedDataParallelKwargs
-    except ImportError:
-        raise EsgError("Training on several devices needs accelerate: pip install accelerate.") from None
-    options = DistributedDataParallelKwargs(find_unused_parameters=partial)
-    return Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[options])
-
-
-def _resume(
-    run_dir: Path,
-    task: Task,
-    model: nn.Module,
-    average: WeightAverage,
-    parts: list[torch.optim.Optimizer],
-    scaler: torch.amp.GradScaler,
-) -> int:
-    """Fills everything from the run's checkpoint, if there is one; returns the number of steps that are done."""
-    state = load_checkpoint(run_dir)
-    if state is None:
-        return 0
-    if state["preset"] != task.preset:
-        raise WeightsError(f"{run_dir} holds a run of {state['preset']}, not of {task.preset}; use another folder.")
-    try:
-        model.load_state_dict(state["model"])
-        for part, saved in zip(parts, state["optimizers"], strict=True):
-            part.load_state_dict(saved)
-    except (RuntimeError, ValueError) as error:
-        raise WeightsError(f"The checkpoint in {run_dir} does not fit {task.preset} any more: {error}") from None
-    groups = [group for part in parts for group in part.param_groups]
-    fresh = sorted(parameter_groups(model, task.config), key=lambda group: group["matrices"])
-    for group, new in zip(groups, fresh, strict=True):
-        group.update({key: new[key] for key in ("weight_decay", "scale")})  # the settings may have changed
-    for name, value in state["ema"].items():
-        average.state[name].copy_(value)
-    if state["scaler"]:  # empty if that run had another precision
-        scaler.load_state_dict(state["scaler"])
-    log.info("Going on after step %d of %s.", state["step"], run_dir)
-    return int(state["step"])
 
 
 @contextlib.contextmanager
@@ -261,13 +227,14 @@ def _interruption() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _open_log(run_dir: Path, config: RunConfig, start: int) -> Any:
-    """The log, without the steps that a kill took back, to be appended to; writes the configuration beside it."""
+def _open_log(run_dir: Path, task: Task, start: int) -> Any:
+    """The log, without the steps that a kill took back, to be appended to; writes what the run keeps beside it."""
     rows = [row for row in read_log(run_dir) if row["step"] <= start]
-    with write_atomically(run_dir / LOG) as path:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with write_atomically(run_dir / "config.json") as path:
-        path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    config = json.dumps(dataclasses.asdict(task.config), indent=2) + "\n"
+    log_text = "".join(json.dumps(row) + "\n" for row in rows)
+    for name, text in {LOG: log_text, "config.json": config, **task.files}.items():
+        with write_atomically(run_dir / name) as path:
+            path.write_text(text, encoding="utf-8")
     return (run_dir / LOG).open("a")
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..data.bsds import BsdsPhotos
+from ..data.disturbed import Carried, carry, disturbed
 from ..data.layout import SceneConfig
 from ..data.synth import HELD_OUT
 from ..data.telling.teller import Narrative
@@ -22,6 +23,7 @@ from ..gella.colormap import colormap
 from ..gella.config import GellaConfig
 from ..gella.conversation import Conversation, Text
 from ..gella.letterbox import Letterbox
+from ..segmenter import EntitySegmenter
 from .lessons import words_of
 from .samples import drawn
 
@@ -46,6 +48,8 @@ class NarrativeConfig:
         photos: folder of segmented photos (`esg.data.bsds`), or None for scenes alone.
         photo_share: probability of a photo instead of a scene.
         referring: probability that a text that is grounded is one referring expression.
+        mask_noise: share of the pictures whose masks are not the true ones but a segmenter's (Table XVIII a).
+        segmenter: its name or weight file; None disturbs the true masks instead, which costs next to nothing.
         seed: of the whole run.
     """
 
@@ -57,6 +61,8 @@ class NarrativeConfig:
     photos: str | None = None
     photo_share: float = 0.3
     referring: float = 0.25
+    mask_noise: float = 0.0
+    segmenter: str | None = None
     seed: int = 0
 
 
@@ -87,14 +93,18 @@ class Narratives(Dataset):
     """The batches of a run, by step."""
 
     def __init__(self, config: NarrativeConfig, model: GellaConfig, tokenizer: Tokenizer, rank: int = 0) -> None:
-        """Opens the photos.
+        """Opens the photos, and the segmenter if one is used.
 
         Raises:
             InputError: the folder of photos is not there, or holds none that are segmented.
+            WeightsError: the segmenter's weights are not to be had.
         """
         self.config, self.model, self.rank = config, model, rank
         self.conversation = Conversation(tokenizer, model.language)
         self.photos = BsdsPhotos(Path(config.photos)) if config.photos and config.photo_share > 0 else None
+        self.segmenter = None
+        if config.segmenter is not None and config.mask_noise > 0:
+            self.segmenter = EntitySegmenter.from_pretrained(config.segmenter, device="cpu")
 
     def __getitem__(self, step: int) -> GroundingBatch:
         """The batch of `step`."""
@@ -114,7 +124,14 @@ class Narratives(Dataset):
             told = tell_photo(self.photos, rng, self.config.sides, refers)
         else:
             told = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config.sides, self.config.scenes, refers)
-        return encode(told, tasks, self.conversation, self.model, rng)
+        noisy = self.config.mask_noise > 0 and rng.random() < self.config.mask_noise
+        return encode(told, tasks, self.conversation, self.model, rng, self._masks(told, rng) if noisy else None)
+
+    def _masks(self, told: Told, rng: np.random.Generator) -> np.ndarray | None:
+        if self.segmenter is None:
+            return disturbed(told.labels, rng)
+        found = self.segmenter(told.image)
+        return found.labels if len(found) else None
 
 
 Sample = tuple[Tensor, Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]]]
@@ -122,37 +139,58 @@ Sample = tuple[Tensor, Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]
 
 
 def encode(
-    told: Told, tasks: Sequence[str], conversation: Conversation, model: GellaConfig, rng: np.random.Generator
+    told: Told,
+    tasks: Sequence[str],
+    conversation: Conversation,
+    model: GellaConfig,
+    rng: np.random.Generator,
+    masks: np.ndarray | None = None,
 ) -> Sample:
-    """A picture with its narratives, one for every task, as the model takes it."""
+    """A picture with its narratives, one for every task, as the model takes it.
+
+    Args:
+        told: picture, true entities and narratives.
+        tasks: what is asked.
+        conversation, model: of the model.
+        rng: source of chance.
+        masks: (H, W) integer, entities to ground in instead of the true ones, at least one.
+    """
     size = (told.labels.shape[0], told.labels.shape[1])
+    given = told.labels if masks is None else masks
+    carried = carry(given, told.labels)
     pixels = Letterbox(size, model.vision.side).fit_image(told.image)
-    labels = Letterbox(size, model.colormap_side).fit_labels(told.labels)
+    labels = Letterbox(size, model.colormap_side).fit_labels(given)
     colours = colormap(labels, colours=model.colours, seed=int(rng.integers(1 << 31)))
     as_tensor = partial(torch.as_tensor, dtype=torch.uint8)
     return (
         as_tensor(pixels.transpose(2, 0, 1).copy()),
         as_tensor(colours.transpose(2, 0, 1).copy()),
         torch.from_numpy(labels),
-        words_of(told.facts),
+        _words(told, carried),
         [
-            _asked(narrative, task, conversation, int(told.labels.max()))
+            _asked(narrative, task, conversation, carried)
             for narrative, task in zip(told.narratives, tasks, strict=True)
         ],
     )
 
 
-def _asked(narrative: Narrative, task: str, conversation: Conversation, entities: int) -> tuple[Text, Tensor | None]:
+def _words(told: Told, carried: Carried) -> Tensor:
+    """See `words_of`; of a given entity that is none of the true ones nothing is said."""
+    nothing = words_of(told.facts[:1]).fill_(-1)
+    return torch.cat((nothing, words_of(told.facts)))[carried.same]
+
+
+def _asked(narrative: Narrative, task: str, conversation: Conversation, carried: Carried) -> tuple[Text, Tensor | None]:
     caption, mentions = narrative.caption, narrative.mentions
     if task == "describe":
         return conversation.describe(caption), None
     text = conversation.extract(caption, [caption[slice(*mention.span)] for mention in mentions])
     if task == "extract":
         return text, None
-    truth = torch.zeros(len(mentions), entities, dtype=torch.bool)
+    truth = np.zeros((len(mentions), carried.inside.shape[1]), bool)
     for row, mention in enumerate(mentions):
-        truth[row, torch.tensor(mention.entity_ids) - 1] = True
-    return text, truth
+        truth[row, np.array(mention.entity_ids) - 1] = True
+    return text, torch.from_numpy(carried.meant(truth))
 
 
 def assemble(samples: Sequence[Sample]) -> GroundingBatch:

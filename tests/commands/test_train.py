@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from esg import EntitySegmenter
+from esg import EntityMap, EntitySegmenter, Grounder
 from esg.commands.console import Console
-from esg.commands.train import read_config
-from esg.errors import InputError
+from esg.commands.settings import read_config
+from esg.gella.config import PRESETS as gella_presets
+from esg.training import vocabulary
 from esg.training.checkpoint import CHECKPOINT
 from esg.training.cropformer import TrainConfig
+from esg.training.gella import GellaTrainConfig
 
 SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")
 
@@ -37,7 +39,7 @@ def test_train_goes_on_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -
     again = esg("train", "cropformer", "--out", run, "--steps", 2)
     assert again.status == 0
     assert any("after step 1" in line for line in again.err)
-    kept = read_config(run / "config.json")
+    kept = read_config(run / "config.json", TrainConfig())
     assert (kept.steps, kept.samples.batch, kept.samples.sizes, kept.loss.points) == (2, 1, ((64, 64),), 64)
     assert EntitySegmenter.from_pretrained(weights, device="cpu").name == tiny_preset
 
@@ -62,6 +64,87 @@ def test_interrupted_training(esg: Run, tmp_path: Path, monkeypatch: pytest.Monk
     assert result.status == 130
     assert "Interrupted after step 1" in result.err[-1]
     assert not (tmp_path / "weights.safetensors").exists()
+
+
+# ---------------------------------------------------------------------------------------------------------------- gella
+
+
+@pytest.fixture
+def tiny_gella(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a preset, and few scenes for its tokenizer."""
+    monkeypatch.setitem(gella_presets, "gella-test", speaker[0])
+    monkeypatch.setattr(vocabulary, "_SCENES", 3)
+    return "gella-test"
+
+
+GELLA = ("--batch", 1, "--texts", 2, "--workers", 0, "--device", "cpu")
+
+
+@pytest.fixture
+def gella_settings(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.json"
+    samples = {"sides": [48, 64], "mask_noise": 0.5}
+    path.write_text(json.dumps({"measure_steps": 0, "precision": "fp32", "loss": {"points": 64}, "samples": samples}))
+    return path
+
+
+@pytest.mark.usefixtures("tiny_gella")
+def test_train_gella_goes_on_exports_and_grounds(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
+    run, weights = tmp_path / "run", tmp_path / "gella.safetensors"
+    options = ("--out", run, "--config", gella_settings, "--preset", "test", *GELLA)
+    assert esg("train", "gella", *options, "--steps", 1).status == 0
+    names = {path.name for path in run.iterdir()}
+    assert {"config.json", "checkpoint.pt", "log.jsonl", "tokenizer.json"} <= names
+    kept = (run / "tokenizer.json").read_text()
+    again = esg("train", "gella", "--out", run, "--steps", 2, "--export", weights)
+    assert again.status == 0
+    assert any("after step 1" in line for line in again.err)
+    assert again.err[-1] == f"Written: {weights}"
+    assert (run / "tokenizer.json").read_text() == kept
+    config = read_config(run / "config.json", GellaTrainConfig())
+    assert (config.preset, config.steps, config.samples.batch, config.samples.texts) == ("gella-test", 2, 1, 2)
+    assert (config.samples.sides, config.samples.mask_noise) == ((48, 64), 0.5)
+    grounder = Grounder.from_pretrained(weights, device="cpu")
+    entities = EntityMap.from_labels(np.repeat(np.int32([1, 2]), 32)[None].repeat(64, 0))
+    found = grounder(np.zeros((64, 64, 3), np.uint8), entities, caption="a red disc")
+    assert found.caption == "a red disc"
+
+
+@pytest.mark.usefixtures("tiny_gella")
+def test_gella_starts_from_weights_of_its_kind(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "gella.safetensors"
+    options = ("--config", gella_settings, "--preset", "test", "--steps", 1, *GELLA)
+    assert esg("train", "gella", "--out", tmp_path / "first", "--export", weights, *options, "--seed", 5).status == 0
+    started = esg("train", "gella", "--out", tmp_path / "second", "--init", weights, *options)
+    assert started.status == 0
+    one, other = ((tmp_path / name / "tokenizer.json").read_text() for name in ("first", "second"))
+    assert one == other  # and not that of another seed
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--preset", "nanoo"), "There is no preset 'nanoo'; use one of gella-nano, gella-7b, gella-13b"),
+        (("--preset", "7b"), "gella-7b starts from published weights: give the folder of LLaVA-1.5"),
+        (("--preset", "7b", "--init", "llava"), "llava has no tokenizer.json; get the folder llava-hf/llava-1.5-7b-hf"),
+        (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
+        (("--preset", "test", "--photos", "missing"), "There is no folder missing"),
+        (("--preset", "test", "--precision", "fp16"), "fp16 is for GPUs"),
+    ],
+)
+@pytest.mark.usefixtures("tiny_gella")
+def test_gella_that_cannot_be_trained_leaves_no_folder(
+    esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("llava").mkdir()
+    esg("train", "gella", *options, "--device", "cpu", "--steps", 1).refused(f"esg: {words}")
+    assert [path.name for path in tmp_path.iterdir()] == ["llava"]
+
+
+def test_each_model_has_its_own_options(esg: Run) -> None:
+    esg("train", "gella", "--sizes", "64x64").refused("unrecognized arguments: --sizes")
+    esg("train", "cropformer", "--texts", 2).refused("unrecognized arguments: --texts")
 
 
 # ------------------------------------------------------------------------------------------------------ what is refused
@@ -129,36 +212,3 @@ def test_a_run_folder_that_cannot_be_written(esg: Run, tiny_preset: str, tmp_pat
     result = esg("train", "cropformer", "--preset", tiny_preset, "--out", tmp_path / "run", "--device", "cpu")
     result.refused("cannot be written: a file lies where its folder should be")
     assert (tmp_path / "run").read_text() == "precious"
-
-
-# ---------------------------------------------------------------------------------------------------- files of settings
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{"stepz": 3}', "unknown setting 'stepz'; there are .*steps, .*samples, "),
-        ('{"samples": {"size": 3}}', "samples has an unknown setting 'size'; there are batch, sizes"),
-        ('{"steps": "many"}', "steps is 'many', but should be like 20000"),
-        ('{"steps": 2.5}', "steps is 2.5"),
-        ('{"steps": true}', "steps is True"),
-        ('{"samples": {"sizes": 64}}', "samples: sizes is 64"),
-        ('{"samples": 64}', "samples must be a JSON object"),
-        ('{"init": 3}', "init is 3"),
-        ('{"lr": NaN}', "lr is nan, but must be above 0"),
-        ("[]", "must be a JSON object"),
-        ("{", "is no JSON file"),
-    ],
-)
-def test_settings_are_checked(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "settings.json"
-    path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_config(path)
-
-
-def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
-    config = TrainConfig(steps=3, init="weights.safetensors", lr=1)
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(dataclasses.asdict(config)))
-    assert read_config(path) == config

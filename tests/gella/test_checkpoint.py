@@ -13,6 +13,7 @@ from esg.errors import WeightsError
 from esg.gella import checkpoint
 from esg.gella.checkpoint import load_gella, read_gella, write_gella
 from esg.gella.config import PRESETS
+from esg.gella.conversation import Text
 from esg.gella.model import Gella
 
 
@@ -38,6 +39,42 @@ def test_a_model_comes_back_with_its_tokenizer(speaker: Any, written: tuple[Gell
     other = Gella(model.config)
     load_gella(other, path)
     assert all(torch.equal(value, theirs[name]) for name, value in other.state_dict().items())
+
+
+def test_nothing_of_a_model_that_comes_back_is_missing(written: tuple[Gella, Path]) -> None:
+    half, path = written
+    model = Gella(half.config)  # whose tables, which are in no file, are not rounded
+    model.load_state_dict(half.state_dict())
+    again = read_gella(path)[0]
+    assert not any(value.is_meta for value in (*again.parameters(), *again.buffers()))
+    buffers, theirs = dict(again.named_buffers()), dict(model.named_buffers())
+    assert buffers.keys() == theirs.keys()
+    assert all(torch.equal(buffers[name], theirs[name]) for name in buffers)
+    trained = {name for name, value in again.named_parameters() if value.requires_grad}
+    assert trained == {name for name, value in model.named_parameters() if value.requires_grad}
+    inputs = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 64, 64), [Text(torch.tensor([1, 3, 7, 4, 2]), 2)], [0], [0]
+    with torch.no_grad():
+        ours, expected = again(*inputs), model.eval()(*inputs)
+    assert torch.equal(ours.answers, expected.answers)
+    assert torch.equal(ours.scores[0], expected.scores[0])
+    assert torch.equal(ours.masks.masks(), expected.masks.masks())
+
+
+def test_the_language_side_may_be_kept_in_less(written: tuple[Gella, Path]) -> None:
+    model, path = written
+    theirs = model.state_dict()
+    for name, value in read_gella(path, torch.bfloat16)[0].state_dict().items():
+        expected = theirs[name].bfloat16() if name.startswith("language.") else theirs[name]
+        assert value.dtype == expected.dtype
+        assert torch.equal(value, expected)
+
+
+def test_the_file_may_go_once_it_is_read(speaker: Any, written: tuple[Gella, Path]) -> None:
+    model, path = written
+    again = read_gella(path, torch.float16)[0]  # as it is in the file, and yet a copy
+    path.write_bytes(bytes(path.stat().st_size))
+    theirs = model.state_dict()
+    assert all(torch.equal(value.float(), theirs[name].float()) for name, value in again.state_dict().items())
 
 
 def test_names_in_the_file_are_ours(written: tuple[Gella, Path]) -> None:

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from esg.errors import InputError
-from esg.training.config import training_device, training_dtype
+from esg.training.config import RunConfig, training_device, training_dtype
 from esg.training.cropformer import TrainConfig
+from esg.training.gella import GellaTrainConfig
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 1)
 
@@ -54,6 +55,7 @@ def numbers(config: Any, prefix: str = "") -> Iterator[str]:
         ("measure_steps", 0, -1, "at least 0"),
         ("cooldown", 0, -0.1, "from 0 to 1"),
         ("cooldown", 1, 1.1, "from 0 to 1"),
+        ("milestones", (0, 1), (0.5, 1.1), "numbers from 0 to 1"),
         ("loss.uncertain", 1, 1.1, "from 0 to 1"),
         ("samples.photo_share", 1, 1.1, "from 0 to 1"),
         ("samples.scenes.thin", 0, -0.1, "from 0 to 1"),
@@ -81,11 +83,33 @@ def test_a_setting_out_of_its_range_is_one_sentence(name: str, least: Any, below
     assert str(caught.value).startswith(f"The setting {name} is {below!r}, but must be {allowed}")
 
 
-def test_every_number_has_a_range_that_leaves_out_nan() -> None:
-    ranges = TrainConfig.allowed
-    assert set(numbers(TrainConfig())) == ranges.keys() - {"precision", "attention", "optimizer"}
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "allowed"),
+    [
+        ("samples.texts", 1, 0, "at least 1"),
+        ("samples.tasks", (0, 0.5, 0.5), (0.2, 0.2, 0.5), "3 numbers from 0 to 1 whose sum is 1"),
+        ("samples.tasks", (0, 0, 1), (-1, 1, 1), "3 numbers from 0 to 1 whose sum is 1"),
+        ("samples.tasks", (0, 0, 1), (0.5, 0.5), "3 numbers from 0 to 1 whose sum is 1"),
+        ("samples.sides", (96, 96), (128, 96), "two numbers above 0, the smaller one first"),
+        ("samples.mask_noise", 1, 1.1, "from 0 to 1"),
+        ("samples.scenes.thin", 1, 1.1, "from 0 to 1"),
+        ("loss.points", 1, 0, "at least 1"),
+        ("lora", 0, -1, "at least 0"),
+    ],
+)
+def test_settings_of_gella(name: str, good: Any, bad: Any, allowed: str) -> None:
+    with_setting(GellaTrainConfig(), name, good)
+    with pytest.raises(InputError) as caught:
+        with_setting(GellaTrainConfig(), name, bad)
+    assert str(caught.value) == f"The setting {name} is {bad!r}, but must be {allowed}."
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, GellaTrainConfig])
+def test_every_number_has_a_range_that_leaves_out_nan(kind: type[RunConfig]) -> None:
+    ranges = kind.allowed
+    assert set(numbers(kind())) == ranges.keys() - {"precision", "attention", "optimizer"}
     for name, (fits, _) in ranges.items():
-        if isinstance(attrgetter(name)(TrainConfig()), (int, float)):
+        if isinstance(attrgetter(name)(kind()), (int, float)):
             assert not fits(float("nan")), name
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
-from esg.errors import InputError
+from esg.entities import EntityMap
+from esg.errors import InputError, WeightsError
 from esg.gella.checkpoint import read_gella
 from esg.gella.config import PRESETS
+from esg.gella.inference import GellaInference
+from esg.gella.language import Language
 from esg.gella.model import Heard, Reconstruction
+from esg.gella.tokenizer import train_tokenizer
 from esg.modeling.mask_decoder import Prediction
 from esg.training.checkpoint import export, load_checkpoint
 from esg.training.gella import GellaTask, GellaTrainConfig, association_loss, tied
@@ -20,6 +28,7 @@ from esg.training.loop import train
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
 from esg.training.plot import read_log
+from esg.training.vocabulary import run_tokenizer
 
 RUN = GellaTrainConfig(
     preset="tiny",
@@ -63,6 +72,98 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tiny_task: GellaTask,
     assert a is not None
     assert b is not None
     assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
+
+
+def test_lora_is_trained_goes_on_and_is_merged_in_the_file(tiny_task: GellaTask, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    config = dataclasses.replace(RUN, lora=2, gradient_checkpointing=True, cooldown=0.0, lr=1e-2)
+    task = GellaTask(config, tiny_task.tokenizer)
+    before = task.model(new=True).state_dict()
+    train(GellaTask(dataclasses.replace(config, steps=2), tiny_task.tokenizer), tmp_path / "parts")
+    state = load_checkpoint(train(task, tmp_path / "parts"))
+    whole = load_checkpoint(train(task, tmp_path / "whole"))
+    assert state is not None
+    assert whole is not None
+    assert all(torch.equal(state["model"][name], whole["model"][name]) for name in whole["model"])
+    torch.manual_seed(RUN.samples.seed)
+    start = task.model(new=True).state_dict()
+    assert start.keys() == before.keys()
+    kept = [name for name in start if name.endswith("base_layer.weight")]
+    assert kept
+    assert all(torch.equal(state["model"][name], start[name]) for name in kept)
+    model = read_gella(export(tmp_path / "parts", task, tmp_path / "out.safetensors"))[0].language
+    trained = task.model(new=False)
+    trained.load_state_dict(state["ema"])
+    text, pixels = torch.tensor([1, 3, 7, 4, 2]), torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        ours, theirs = (
+            one.read(one.see(pixels).tokens, [text]).hidden for one in (model, trained.eval().gella.language)
+        )
+    torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)  # fp16 in the file
+
+
+def test_gradient_checkpointing_changes_nothing(tiny_task: GellaTask, tmp_path: Path) -> None:
+    task = GellaTask(dataclasses.replace(RUN, steps=2, gradient_checkpointing=True), tiny_task.tokenizer)
+    plain = GellaTask(dataclasses.replace(RUN, steps=2), tiny_task.tokenizer)
+    inner = task.model(new=True).gella.language.llava
+    assert sum(getattr(module, "gradient_checkpointing", False) for module in inner.modules()) >= 2  # both towers
+    one, other = (read_log(train(own, tmp_path / name)) for own, name in ((task, "one"), (plain, "other")))
+    assert [row["loss"] for row in one] == [row["loss"] for row in other]
+
+
+def test_a_new_run_starts_from_published_weights_and_goes_on_without(
+    speaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = speaker[0]
+    llava, mobilenet = tmp_path / "llava", tmp_path / "mobilenet"
+    smaller = train_tokenizer(["There is a red disc."], dataclasses.replace(config.language, vocabulary=280))
+    without_seg = Tokenizer.from_str(smaller.to_str().replace("<SEG>", "<unused>"))
+    free = dataclasses.replace(config.language, seg_token=smaller.get_vocab_size())
+    assert free.seg_token < free.vocabulary
+    published = Language(config)
+    published.llava.save_pretrained(llava, max_shard_size="60KB", safe_serialization=True)
+    without_seg.save(str(llava / "tokenizer.json"))
+    imagenet = MobileNetV2ForImageClassification(MobileNetV2Config(depth_multiplier=config.encoder_scale))
+    imagenet.save_pretrained(mobilenet, safe_serialization=True)
+    monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(config, language=free))
+    run = dataclasses.replace(RUN, steps=1, lr=1e-9, init=str(llava), encoder_init=str(mobilenet), ema=0.0)
+    task = GellaTask(run, run_tokenizer(run, tmp_path / "run"))
+    state = load_checkpoint(train(task, tmp_path / "run"))
+    assert state is not None
+    for prefix, own in (("gella.language.", published), ("gella.colormap.net.", imagenet.mobilenet_v2)):
+        for name, value in own.named_parameters():
+            torch.testing.assert_close(state["model"][prefix + name], value, atol=1e-6, rtol=1e-6)
+    shutil.rmtree(llava)
+    shutil.rmtree(mobilenet)
+    more = dataclasses.replace(run, steps=2)
+    task = GellaTask(more, run_tokenizer(more, tmp_path / "run"))
+    train(task, tmp_path / "run")
+    model, kept = read_gella(export(tmp_path / "run", task, tmp_path / "out.safetensors"))
+    assert model.config.language.seg_token == free.seg_token
+    assert kept.to_str() == without_seg.to_str()
+    grounder = GellaInference(model, kept)
+    entities = EntityMap.from_labels(np.repeat(np.int32([1, 2]), 32)[None].repeat(64, 0))
+    scores = grounder.scores(grounder.see(np.zeros((64, 64, 3), np.uint8)), entities, "a <SEG> of red discs", [(2, 7)])
+    assert scores.shape == (1, 2)
+
+
+def test_weights_that_do_not_fit_are_refused(tiny_task: GellaTask, tmp_path: Path) -> None:
+    for changes, error, words in (
+        ({"init": str(tmp_path)}, WeightsError, "has no config.json"),
+        ({"init": str(tmp_path / "none.safetensors")}, WeightsError, "cannot be read"),
+        ({"encoder_init": str(tmp_path / "none")}, WeightsError, "There is no folder"),
+    ):
+        task = GellaTask(dataclasses.replace(RUN, **changes), tiny_task.tokenizer)  # type: ignore[arg-type]
+        with pytest.raises(error, match=words):
+            train(task, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_swin_does_not_start_from_mobilenet(speaker: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(speaker[0], encoder="swin-tiny", encoder_scale=1 / 3))
+    task = GellaTask(dataclasses.replace(RUN, encoder_init=str(tmp_path)), speaker[1])
+    with pytest.raises(InputError, match="encoder_init is for MobileNetV2, which tiny has not"):
+        task.model(new=True)
 
 
 def test_language_alone_asks_for_no_masks(tiny_task: GellaTask) -> None:

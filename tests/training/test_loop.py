@@ -193,15 +193,31 @@ def test_schedule_warms_up_stays_and_cools_down() -> None:
     assert all(a >= b for a, b in zip(rates[100:], rates[101:], strict=False))
 
 
+def test_milestones_are_tenths() -> None:
+    config = TrainConfig(steps=50, lr=1.0, warmup=0, cooldown=0.0, milestones=(0.92, 0.96))
+    assert [learning_rate(step, config) for step in range(50)] == pytest.approx([1.0] * 46 + [0.1] * 2 + [0.01] * 2)
+
+
 def test_weight_average_forgets_the_start() -> None:
     layer = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(layer.weight, 100.0)
     average = WeightAverage(layer, decay=0.9)
     torch.nn.init.constant_(layer.weight, 1.0)
     for step in range(1, 200):
-        average.update(layer, step)
+        average.update(step)
     assert float(average.state["weight"]) == pytest.approx(1.0, abs=1e-3)
     assert layer.weight.item() == 1.0
+
+
+@pytest.mark.parametrize(("decay", "trained", "own"), [(0.9, True, True), (0.9, False, False), (0.0, True, False)])
+def test_only_weights_that_differ_are_kept_twice(decay: float, trained: bool, own: bool) -> None:
+    layer = torch.nn.Linear(1, 1, bias=False).requires_grad_(trained)
+    average = WeightAverage(layer, decay)
+    assert (average.state["weight"].data_ptr() != layer.weight.data_ptr()) == own
+    average.load({"weight": torch.full((1, 1), 7.0)})
+    assert (average.state["weight"].item() == 7) == own
+    torch.nn.init.constant_(layer.weight, 3.0)
+    assert (average.state["weight"].item() == 3) == (not own)
 
 
 def test_model_without_batch_level_trains_and_is_measured_at_image_level(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,10 @@ import pytest
 import torch
 
 from esg.data.telling.told import tell_scene
+from esg.entities import EntityMap
+from esg.errors import WeightsError
 from esg.gella.conversation import Conversation
+from esg.segmenter import EntitySegmenter
 from esg.training.narratives import NarrativeConfig, Narratives, encode
 
 CONFIG = NarrativeConfig(batch=3, texts=2, sides=(64, 96))
@@ -68,3 +72,83 @@ def test_every_batch_is_grounded_in_part_where_there_is_grounding(speaker: Any) 
     config = NarrativeConfig(batch=2, tasks=(0.49, 0.49, 0.02), sides=(48, 48))
     narratives = Narratives(config, *speaker)
     assert all(any(truth is not None for truth in narratives[step].truths) for step in range(6))
+
+
+# ------------------------------------------------------------------------------------------------- masks of a segmenter
+
+
+def test_what_is_meant_is_carried_over_to_given_masks(speaker: Any) -> None:
+    config, tokenizer = speaker
+    told = tell_scene(3, np.random.default_rng(0), CONFIG.sides)
+    count = int(told.labels.max())
+    given = np.array([0, 2, 1, *range(3, count), 0], np.int32)[told.labels]  # two change places, and the last is lost
+    conversation = Conversation(tokenizer, config.language)
+    ours = encode(told, ["ground"], conversation, config, np.random.default_rng(1), given)
+    plain = encode(told, ["ground"], conversation, config, np.random.default_rng(1))
+    _, _, labels, words, ((text, truth),) = ours
+    _, _, _, true_words, ((true_text, true_truth),) = plain
+    assert torch.equal(text.ids, true_text.ids)
+    assert len(words) == truth.shape[1] == count - 1 >= labels.max()
+    order = [1, 0, *range(2, count - 1)]
+    assert torch.equal(truth, true_truth[:, order])
+    assert torch.equal(words, true_words[order])
+    assert true_truth[:, -1].any()  # what is meant by a noun may be lost
+
+
+def test_of_a_mask_that_is_no_entity_no_word_is_said(speaker: Any) -> None:
+    config, tokenizer = speaker
+    told = tell_scene(3, np.random.default_rng(0), CONFIG.sides)
+    given = np.ones_like(told.labels)
+    given[:, ::2] = 2
+    conversation = Conversation(tokenizer, config.language)
+    _, _, _, words, _ = encode(told, ["ground"], conversation, config, np.random.default_rng(1), given)
+    assert words.shape[0] == 2
+    assert (words == -1).all()
+
+
+@pytest.mark.parametrize(("share", "changed"), [(0.0, 0), (1.0, 8)])
+def test_share_of_pictures_with_other_masks(speaker: Any, share: float, changed: int) -> None:
+    true = Narratives(dataclasses.replace(CONFIG, batch=1), *speaker)
+    noisy = Narratives(dataclasses.replace(CONFIG, batch=1, mask_noise=share), *speaker)
+    batches = [(true[step], noisy[step]) for step in range(8)]
+    assert all(torch.equal(one.pixels, other.pixels) for one, other in batches)
+    assert sum(not torch.equal(one.labels, other.labels) for one, other in batches) == changed
+    for _, batch in batches:
+        for words, labels, truth in zip(batch.words, batch.labels, batch.truths):
+            assert len(words) >= labels.max()
+            assert truth is None or truth.shape[1] == len(words)
+
+
+class Halves:
+    """A segmenter that divides every picture in the middle."""
+
+    def __call__(self, image: np.ndarray) -> EntityMap:
+        height, width = image.shape[:2]
+        return EntityMap.from_labels(
+            np.repeat(np.int32([1, 2]), (width // 2, width - width // 2))[None].repeat(height, 0)
+        )
+
+
+def test_masks_of_a_segmenter(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(EntitySegmenter, "from_pretrained", lambda name, **_: asked.append(name) or Halves())
+    config = dataclasses.replace(CONFIG, batch=1, mask_noise=1.0, segmenter="some")
+    batch = Narratives(config, *speaker)[0]
+    true = Narratives(dataclasses.replace(config, mask_noise=0.0), *speaker)[0]
+    assert asked == ["some"]  # and not where nobody needs it
+    assert torch.equal(true.pixels, batch.pixels)
+    assert batch.labels.unique().tolist() == [0, 1, 2]
+    assert len(batch.words[0]) == 2
+
+
+def test_where_a_segmenter_finds_nothing_the_true_masks_serve(speaker: Any) -> None:
+    narratives = Narratives(dataclasses.replace(CONFIG, mask_noise=1.0), *speaker)
+    narratives.segmenter = lambda image: EntityMap.from_labels(np.zeros(image.shape[:2], np.int32))  # type: ignore
+    true = Narratives(dataclasses.replace(CONFIG, mask_noise=0.0), *speaker)
+    assert torch.equal(narratives[0].labels[0], true[0].labels[0])
+
+
+def test_a_segmenter_that_is_not_there_is_told_at_once(speaker: Any) -> None:
+    config = dataclasses.replace(CONFIG, mask_noise=0.5, segmenter="missing.safetensors")
+    with pytest.raises(WeightsError, match=r"missing\.safetensors"):
+        Narratives(config, *speaker)

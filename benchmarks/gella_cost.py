@@ -1,0 +1,149 @@
+"""Parameters and operations of GELLA, beside Tables XI and XII of the paper.
+
+    python -m benchmarks.gella_cost [--preset gella-7b] [--text 300]
+
+Everything is computed with shapes alone, PyTorch's fake tensors: the 13B model is counted in seconds on any machine. An
+operation is a multiplication or an addition, as `torch.utils.flop_counter` counts them in matrix
+products, convolutions and attention; half of it is the number of multiply-adds, which papers often mean by FLOPS.
+Norms, activations, interpolation and the sampling of deformable attention are not counted.
+
+What is counted as what: the image encoder sees one square picture; the mask encoder one colormap, at the resolution
+that the preset has for it; the language model reads the picture's tokens and as many of text as asked for, in one pass
+and with its head on every token; the mask decoder is pixel decoder, masked-attention decoder and the final masks. The
+paper has no column for ResoBlend, projector and association; the projector's operations are among the image encoder's.
+
+Table XI is met (the paper counts MobileNetV2 with its classifier). Table XII is not in one unit: the language model's
+11,987 is the number of operations for a text of 300 tokens, which the paper does not state; the 204 of both encoders is
+the number of multiply-adds. The mask decoder's 113 cannot be reproduced: it depends on the colormap's resolution, which
+is not stated either, and on how masks for the attention are made; ours are cheaper than Mask2Former's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from esg.gella.config import PRESETS
+from esg.gella.model import Gella
+
+# Millions of parameters (Table XI) and GFLOPS (Table XII a), with LLaMA-7B.
+PARAMETERS = {"image encoder": 300.0, "mask encoder": 3.5, "mask decoder": 21.0}
+OPERATIONS = {"language model": 11987.0, "image + mask encoder": 204.0, "mask decoder": 113.0}
+
+SHAPES = FakeTensorMode()
+
+
+def built(preset: str) -> Gella:
+    """A model without numbers."""
+    with SHAPES:
+        return Gella(PRESETS[preset]).eval().requires_grad_(False)
+
+
+def parameters(model: Gella) -> dict[str, int]:
+    """How many each part has; together all."""
+    vision = next(module for name, module in model.language.named_modules() if name.endswith("vision_tower"))
+    projector = next(module for name, module in model.language.named_modules() if name.endswith("projector"))
+    seen, projected = _size(vision), _size(projector)
+    return {
+        "image encoder": seen,
+        "mask encoder": _size(model.colormap),
+        "mask decoder": _size(model.pixel_decoder) + _size(model.decoder),
+        "language model": _size(model.language) - seen - projected,
+        "projector": projected,
+        "ResoBlend": _size(model.blend),
+        "association": _size(model.association),
+    }
+
+
+def operations(model: Gella, text: int) -> dict[str, int]:
+    """How many a picture with a text of so many tokens costs, part by part.
+
+    Args:
+        model: see `built`.
+        text: tokens of text, beside those of the picture.
+    """
+    config = model.config
+    sizes = config.vision
+    with SHAPES:
+        pixels = torch.zeros(1, 3, sizes.side, sizes.side)
+        colours = torch.zeros(1, 3, config.colormap_side, config.colormap_side)
+        grid = torch.zeros(1, sizes.width, sizes.grid, sizes.grid)
+    colormap = counted(lambda: model.colormap(colours))
+    blend = counted(lambda: model.blend(grid, model.colormap(colours))) - colormap
+    return {
+        "image encoder": counted(lambda: model.language.see(pixels)),  # with the projector, a hundredth of it
+        "mask encoder": colormap,
+        "mask decoder": counted(lambda: model.reconstruct(grid, colours).masks()) - colormap - blend,
+        "language model": reading(model, sizes.grid**2 + text),
+        "ResoBlend": blend,
+    }
+
+
+def reading(model: Gella, tokens: int) -> int:
+    """Operations of the language model for a sequence of so many tokens."""
+    with SHAPES:
+        embedded = torch.zeros(1, tokens, model.config.language.width)
+    return counted(lambda: model.language.continued(embedded, None, last=tokens))
+
+
+def tokens_for(model: Gella, wanted: float) -> int:
+    """The longest sequence that the language model reads with at most so many operations."""
+    low, high = 0, model.config.language.context
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if reading(model, middle) <= wanted else (low, middle - 1)
+    return low
+
+
+@torch.no_grad()
+def counted(run: Callable[[], object]) -> int:
+    """Operations of a call."""
+    # Attention as plain products: how a CPU computes it otherwise is unknown to the counter.
+    with SHAPES, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", action="append", choices=[*PRESETS], help="all by default")
+    parser.add_argument("--text", type=int, default=300, help="tokens of text beside those of the picture")
+    arguments = parser.parse_args()
+    for preset in arguments.preset or [*PRESETS]:
+        model = built(preset)
+        config = model.config
+        paper = preset == "gella-7b"
+        print(
+            f"\n{preset}: picture {config.vision.side}, colormap {config.colormap_side}, {arguments.text} text tokens"
+        )
+        print(f"{'parameters':24}{'millions':>12}" + (f"{'Table XI':>12}" if paper else ""))
+        held = parameters(model)
+        for name, count in [*held.items(), ("all", sum(held.values()))]:
+            beside = f"{PARAMETERS[name]:12.1f}" if paper and name in PARAMETERS else ""
+            print(f"  {name:22}{count / 1e6:12.1f}{beside}")
+        cost = operations(model, arguments.text)
+        joint = {"image + mask encoder": cost["image encoder"] + cost["mask encoder"]}
+        print(f"{'operations':24}{'10^9':>12}{'mult-adds':>12}" + (f"{'Table XII':>12}" if paper else ""))
+        for name, count in [*cost.items(), *joint.items(), ("all", sum(cost.values()))]:
+            beside = f"{OPERATIONS[name]:12.0f}" if paper and name in OPERATIONS else ""
+            print(f"  {name:22}{count / 1e9:12.1f}{count / 2e9:12.1f}{beside}")
+        if paper:
+            wanted = OPERATIONS["language model"] * 1e9
+            print(
+                f"The paper's {wanted / 1e9:.0f} of the language model would be {tokens_for(model, wanted)} tokens as "
+                f"operations, {tokens_for(model, 2 * wanted)} as multiply-adds; it does not say how many there were."
+            )
+
+
+if __name__ == "__main__":
+    main()

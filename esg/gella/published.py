@@ -1,0 +1,183 @@
+"""What others published and GELLA starts from, as folders of the Hugging Face hub: LLaVA-1.5 and MobileNetV2.
+
+A folder holds `model.safetensors`, or several files and `model.safetensors.index.json`. Either all weights of a part
+are in it and fit, or nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..errors import WeightsError
+from ..statedict import read_state_dict
+from .colormap_encoder import MobileNetV2
+from .config import GellaConfig, LanguageConfig
+from .language import Language, our_key
+from .unfilled import Unfilled
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_ONE = "model.safetensors"
+_SEVERAL = "model.safetensors.index.json"
+_COMPUTED = ("position_ids", "inv_freq")  # tables that old versions of transformers kept beside the weights
+_LLAVA = "get the folder llava-hf/llava-1.5-7b-hf or llava-1.5-13b-hf, whichever the preset needs"
+
+
+def read_llava(config: GellaConfig, folder: Path) -> Language:
+    """The language side of a model with the weights of LLaVA-1.5, in float32.
+
+    Args:
+        config: of the model.
+        folder: as `llava-hf` publishes it, whichever version of transformers wrote it.
+
+    Raises:
+        WeightsError: the folder is no LLaVA-1.5, is incomplete, or is of another size.
+    """
+    _check_kind(folder, "llava", _LLAVA)
+    with Unfilled():
+        language = Language(config)
+    names = {our_key(name): name for name in language.llava.state_dict()}
+    weights = _Weights(folder, _named(our_key))
+    filled = weights.fitting({ours: language.llava.state_dict()[name] for ours, name in names.items()}, _LLAVA)
+    language.llava.load_state_dict({names[ours]: value for ours, value in filled.items()}, assign=True)
+    return language
+
+
+def read_llava_tokenizer(config: LanguageConfig, folder: Path) -> Tokenizer:
+    """The tokenizer of LLaVA-1.5, whose ids have to be those of a model.
+
+    Raises:
+        WeightsError: it is missing or damaged, or numbers the tokens that are no text in another way.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise WeightsError(f"{folder} has no tokenizer.json; {_LLAVA}.")
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # of no narrower kind
+        raise WeightsError(f"{path} is damaged ({error}); get the folder again.") from None
+    wanted = {"<s>": config.begin_token, "</s>": config.end_token, "<image>": config.image_token}
+    wrong = [name for name, number in wanted.items() if tokenizer.token_to_id(name) != number]
+    if wrong or tokenizer.id_to_token(config.seg_token) is not None:
+        number = wanted[wrong[0]] if wrong else config.seg_token
+        raise WeightsError(f"{path} has another token than {wrong[0] if wrong else '<SEG>'} as its {number}; {_LLAVA}.")
+    return tokenizer
+
+
+def load_mobilenet(encoder: MobileNetV2, folder: Path) -> None:
+    """Fills the colormap encoder with weights of MobileNetV2 for ImageNet, such as `google/mobilenet_v2_1.0_224`.
+
+    Raises:
+        WeightsError: the folder is no MobileNetV2, is incomplete, or has channels of another scale.
+    """
+    hint = "get the folder google/mobilenet_v2_1.0_224, or another one of its scale"
+    _check_kind(folder, "mobilenet_v2", hint)
+
+    def inner(name: str) -> str | None:
+        return None if name.startswith("classifier.") else name.removeprefix("mobilenet_v2.")
+
+    encoder.net.load_state_dict(_Weights(folder, inner).fitting(encoder.net.state_dict(), hint))
+
+
+class _Weights:
+    """The weights in a folder.
+
+    Args:
+        folder: which.
+        rename: from a name there to ours; None for what is not needed.
+    """
+
+    def __init__(self, folder: Path, rename: Callable[[str], str | None]) -> None:
+        self._folder, self._rename = folder, rename
+
+    def fitting(self, wanted: Mapping[str, Tensor], hint: str) -> dict[str, Tensor]:
+        """Copies of the weights, in the dtypes of those that are wanted; WeightsError unless they are the same ones."""
+        filled: dict[str, Tensor] = {}
+        others: list[str] = []
+        for path in self._files():
+            state, _ = read_state_dict(path)
+            for name in sorted(state):
+                ours, value = self._rename(name), state.pop(name)
+                if ours is None:
+                    continue
+                if ours not in wanted:
+                    others.append(name)
+                elif value.shape != wanted[ours].shape:
+                    raise WeightsError(
+                        f"{name} in {self._folder} is {_size(value)} and not {_size(wanted[ours])}, as the model needs "
+                        f"it; {hint}."
+                    )
+                else:
+                    filled[ours] = value.to(wanted[ours].dtype, copy=True)
+        if missing := sorted(wanted.keys() - filled.keys()):
+            raise WeightsError(f"{self._folder} lacks {_listed(missing)}; {hint}.")
+        if others:
+            raise WeightsError(f"{self._folder} holds more than it should, {_listed(sorted(others))}; {hint}.")
+        return filled
+
+    def _files(self) -> list[Path]:
+        index = self._folder / _SEVERAL
+        if not index.is_file():
+            if not (self._folder / _ONE).is_file():
+                raise WeightsError(f"{self._folder} has neither {_ONE} nor {_SEVERAL}; get those files as well.")
+            return [self._folder / _ONE]
+        places = _json(index).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+            raise WeightsError(f"{index} names no files; get it again.")
+        names = sorted(set(places.values()))
+        # Only files of the folder itself are read, whatever the index may say.
+        if absent := [name for name in names if Path(name).name != name or not (self._folder / name).is_file()]:
+            raise WeightsError(f"{self._folder} lacks {_listed(absent)}; get those files as well.")
+        return [self._folder / name for name in names]
+
+
+def _named(rename: Callable[[str], str]) -> Callable[[str], str | None]:
+    """`rename` for names that it may not know, which stay as they are."""
+
+    def inner(name: str) -> str | None:
+        if name.endswith(_COMPUTED):
+            return None
+        try:
+            return rename(name)
+        except KeyError:
+            return name
+
+    return inner
+
+
+def _check_kind(folder: Path, kind: str, hint: str) -> None:
+    if not folder.is_dir():
+        raise WeightsError(f"There is no folder {folder}; {hint}.")
+    config = folder / "config.json"
+    if not config.is_file():
+        raise WeightsError(f"{folder} has no config.json; {hint}.")
+    found = _json(config).get("model_type")
+    if found != kind:
+        raise WeightsError(f"{folder} holds a model of the kind {found!r} and not {kind!r}; {hint}.")
+
+
+def _json(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); get it again.") from None
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} is no JSON object; get it again.")
+    return content
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _size(value: Tensor) -> str:
+    return " × ".join(map(str, value.shape)) or "one number"

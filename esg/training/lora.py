@@ -1,0 +1,51 @@
+"""LoRA (Hu et al., ICLR 2022): layers of the language model stay as they are and learn a product of two thin matrices.
+
+Everything else of GELLA is trained in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ..errors import EsgError
+from ..gella.language import Language
+
+_SCALE = 2  # of the product, whatever the rank
+_LAYERS = r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj"  # in any version of transformers
+_KEPT, _DOWN, _UP = ".base_layer.weight", ".lora_A.default.weight", ".lora_B.default.weight"
+
+
+def add_lora(language: Language, rank: int) -> None:
+    """Adds a product of this rank to every linear layer of the language model, and freezes these layers.
+
+    Raises:
+        EsgError: peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise EsgError("LoRA needs peft: pip install peft (or the extra esg[train]).") from None
+    trained = [parameter for parameter in language.llava.parameters() if parameter.requires_grad]
+    config = LoraConfig(r=rank, lora_alpha=_SCALE * rank, target_modules=_LAYERS)
+    inject_adapter_in_model(config, language.llava)  # which freezes all the rest as well
+    for parameter in trained:
+        parameter.requires_grad_(True)
+    for name, parameter in language.llava.named_parameters():
+        if name.endswith(_KEPT):
+            parameter.requires_grad_(False)
+
+
+def merged(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict in which the products are part of the weights, under the names that they have without LoRA."""
+    plain = {}
+    for name, value in state.items():
+        if name.endswith((_DOWN, _UP)):
+            continue
+        if name.endswith(_KEPT):
+            name = name.removesuffix(_KEPT)
+            product = state[name + _UP].float() @ state[name + _DOWN].float()
+            name, value = f"{name}.weight", (value.float() + _SCALE * product).to(value.dtype)
+        plain[name] = value
+    return plain

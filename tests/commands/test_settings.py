@@ -1,0 +1,62 @@
+"""Files of settings: they are read as they were written, and what is wrong in them is said in one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esg.commands.settings import read_config
+from esg.errors import InputError
+from esg.training.cropformer import TrainConfig
+from esg.training.gella import GellaTrainConfig
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"stepz": 3}', "unknown setting 'stepz'; there are .*steps, .*samples, "),
+        ('{"samples": {"size": 3}}', "samples has an unknown setting 'size'; there are batch, sizes"),
+        ('{"steps": "many"}', "steps is 'many', but should be like 20000"),
+        ('{"steps": 2.5}', "steps is 2.5"),
+        ('{"steps": true}', "steps is True"),
+        ('{"samples": {"sizes": 64}}', "samples: sizes is 64"),
+        ('{"samples": 64}', "samples must be a JSON object"),
+        ('{"init": 3}', "init is 3"),
+        ('{"lr": NaN}', "lr is nan, but must be above 0"),
+        ('{"milestones": ["late"]}', "milestones is 'late', but should be like 0.0"),
+        ('{"milestones": 0.9}', r"milestones is 0.9, but should be like \[\]"),
+        ("[]", "must be a JSON object"),
+        ("{", "is no JSON file"),
+    ],
+)
+def test_settings_are_checked(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_config(path, TrainConfig())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(steps=3, init="weights.safetensors", lr=1),
+        TrainConfig(milestones=(0.5, 1)),
+        GellaTrainConfig(lora=4, gradient_checkpointing=True, encoder_init="mobilenet"),
+    ],
+)
+def test_settings_are_read_as_they_were_written(tmp_path: Path, config: Any) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(dataclasses.asdict(config)))
+    assert read_config(path, type(config)()) == config
+
+
+def test_what_a_file_does_not_set_stays(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"samples": {"texts": 3}}')
+    default = GellaTrainConfig(steps=7)
+    read = read_config(path, default)
+    assert (read.steps, read.samples.texts, read.samples.batch) == (7, 3, default.samples.batch)

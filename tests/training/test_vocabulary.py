@@ -1,0 +1,101 @@
+"""The tokenizer of a run: made from the seed, kept, taken from what the run starts from, or refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from esg.data.telling.teller import VOCABULARY
+from esg.errors import InputError, WeightsError
+from esg.gella.checkpoint import write_gella
+from esg.gella.config import PRESETS
+from esg.gella.model import Gella
+from esg.training import vocabulary
+from esg.training.checkpoint import CHECKPOINT
+from esg.training.gella import GellaTrainConfig
+from esg.training.narratives import NarrativeConfig
+from esg.training.vocabulary import TOKENIZER, run_tokenizer
+
+NANO = GellaTrainConfig()
+
+
+@pytest.fixture(autouse=True)
+def _few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "_SCENES", 12)
+
+
+@pytest.fixture
+def tiny(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> GellaTrainConfig:
+    monkeypatch.setitem(PRESETS, "tiny", speaker[0])
+    return GellaTrainConfig(preset="tiny")
+
+
+def test_it_is_made_of_the_seed_and_what_is_said_often_is_short(tmp_path: Path) -> None:
+    made = run_tokenizer(NANO, tmp_path)
+    assert run_tokenizer(NANO, tmp_path).to_str() == made.to_str()
+    other = GellaTrainConfig(samples=NarrativeConfig(seed=1))
+    assert run_tokenizer(other, tmp_path).to_str() != made.to_str()
+    assert made.token_to_id("<SEG>") == PRESETS["gella-nano"].language.seg_token
+    assert made.get_vocab_size() <= PRESETS["gella-nano"].language.vocabulary
+    asked = "Please help me extract each semantic noun of the sentence. The sentence is"
+    assert len(made.encode(asked).ids) == len(asked.replace(".", " .").split())
+    assert all(len(made.encode(f" {word}").ids) == 1 for word in VOCABULARY)
+    assert list(tmp_path.iterdir()) == []  # the run writes it once it has begun
+
+
+def test_a_run_that_goes_on_has_its_own(speaker: Any, tiny: GellaTrainConfig, tmp_path: Path) -> None:
+    speaker[1].save(str(tmp_path / TOKENIZER))
+    assert run_tokenizer(tiny, tmp_path).to_str() != speaker[1].to_str()  # there is nothing yet that goes on
+    (tmp_path / CHECKPOINT).touch()
+    gone = dataclasses.replace(tiny, init=str(tmp_path / "gone.safetensors"))
+    assert run_tokenizer(gone, tmp_path).to_str() == speaker[1].to_str()
+    for spoil in ((tmp_path / TOKENIZER).unlink, lambda: (tmp_path / TOKENIZER).write_text("{")):
+        spoil()
+        with pytest.raises(
+            WeightsError, match=r"tokenizer\.json, without which the run cannot go on, is missing or dam"
+        ):
+            run_tokenizer(tiny, tmp_path)
+
+
+def test_weights_bring_theirs(speaker: Any, tiny: GellaTrainConfig, tmp_path: Path) -> None:
+    path = tmp_path / "start.safetensors"
+    write_gella(path, Gella(speaker[0]).state_dict(), "tiny", speaker[1], steps=1)
+    started = dataclasses.replace(tiny, init=str(path))
+    assert run_tokenizer(started, tmp_path / "run").to_str() == speaker[1].to_str()
+    path.write_bytes(b"no weights at all")
+    with pytest.raises(WeightsError, match="cannot be read as a safetensors file"):
+        run_tokenizer(started, tmp_path / "run")
+
+
+def test_weights_of_something_else_have_none(tiny_model: Path, tiny: GellaTrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"tokenizer in .* is missing or damaged"):
+        run_tokenizer(dataclasses.replace(tiny, init=str(tiny_model)), tmp_path)
+
+
+def test_large_models_start_from_llava(tmp_path: Path) -> None:
+    large = GellaTrainConfig(preset="gella-7b")
+    with pytest.raises(InputError, match=r"gella-7b starts from published weights.*\(--init\)"):
+        run_tokenizer(large, tmp_path)
+    numbers = PRESETS["gella-7b"].language
+    tokenizer = Tokenizer.from_str(run_tokenizer(NANO, tmp_path).to_str().replace("<SEG>", "<unused>"))
+    tokenizer.add_special_tokens([f"<{number}>" for number in range(tokenizer.get_vocab_size(), numbers.image_token)])
+    tokenizer.save(str(tmp_path / TOKENIZER))
+    with pytest.raises(WeightsError, match=f"another token than <image> as its {numbers.image_token}"):
+        run_tokenizer(dataclasses.replace(large, init=str(tmp_path)), tmp_path / "run")
+
+
+def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no preset 'gella-1b'.*gella-nano"):
+        run_tokenizer(GellaTrainConfig(preset="gella-1b"), tmp_path)
+
+
+def test_chance_elsewhere_does_not_matter(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    first = run_tokenizer(NANO, tmp_path).to_str()
+    torch.manual_seed(2)
+    assert run_tokenizer(NANO, tmp_path).to_str() == first
