@@ -306,3 +306,21 @@ def _is_verb(key: str, run: list[Word], determiner: str, following: str) -> bool
     if singular and forms(key) & _VERBS:
         return last and not (run and is_plural(run[-1].key))  # the baby looks
     return singular and last and determiner in _ONE  # a cow peers
+
+
+def mended(spans: Sequence[Span | None], caption: str) -> list[Span]:
+    """What `align` found, in the order of the caption, with what a model missed that misread it.
+
+    A small model copies words that it knows. It has misread a caption if a noun of its list stands nowhere there, or if
+    one ends before the head of a noun phrase ("brown" of "brown cat"). Then such fragments become the noun phrases, and
+    the noun phrases where it found nothing are added.
+    """
+    found = {span for span in spans if span is not None}
+    phrases = noun_phrases(caption)
+    whole = {
+        (start, end): (a, b) for start, end in found for a, b in phrases if a <= start and end < b
+    }  # fragments and the phrases they are of
+    if whole or len(found) == 0 or None in spans:
+        found = {whole.get(span, span) for span in found}
+        found |= {(a, b) for a, b in phrases if all(b <= start or end <= a for start, end in found)}
+    return sorted(found)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg.gella.nouns import align, noun_phrases, parse_answer, parse_pieces
+from esg.gella.nouns import align, mended, noun_phrases, parse_answer, parse_pieces
 from esg.gella.prompts import answer, answer_pieces
 from esg.gella.words import find_words
 
@@ -276,3 +276,26 @@ def test_noun_phrases_of_anything_stand_in_order(caption: str) -> None:
     assert places == sorted(places)
     assert all(start < end for start, end in noun_phrases(caption))
     assert all(0 <= place <= len(caption) for place in places)
+
+
+@pytest.mark.parametrize(
+    ("listed", "caption", "expected"),
+    [
+        (["brown"], "A brown cat on a grey area.", ["brown cat", "grey area"]),  # without its head
+        (["red spot", "green"], "A man in a red shirt holds a green ball.", ["man", "red shirt", "green ball"]),
+        ([], "Two dogs near the door.", ["Two dogs", "door"]),
+        (["disc"], "A red disc and a bar.", ["disc"]),  # what it read well stays as it is
+        (["red disc", "bar at the top"], "A red disc and a bar at the top.", ["red disc", "bar at the top"]),
+        (["two small cats on the left", "area"], "An area and two dogs.", ["area", "two dogs"]),
+    ],
+)
+def test_what_a_model_misread_is_mended(listed: list[str], caption: str, expected: list[str]) -> None:
+    spans = mended(align(listed, caption), caption)
+    assert [caption[slice(*span)] for span in spans] == expected
+
+
+@given(st.lists(st.text("ab d", max_size=5), max_size=4), st.text("ab d.,", max_size=20))
+def test_mended_spans_quote_the_caption_in_order(listed: list[str], caption: str) -> None:
+    spans = mended(align(listed, caption), caption)
+    assert spans == sorted(set(spans))
+    assert all(0 <= start < end <= len(caption) for start, end in spans)
