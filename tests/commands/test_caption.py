@@ -55,6 +55,13 @@ def test_a_model_without_words(caption: Run, photo: Path, says: Says) -> None:
     caption(photo).refused(str(photo), "found no words")
 
 
+def test_the_weights_that_ship_say_that_they_are_small(esg: Run, photo: Path) -> None:
+    result = esg("caption", photo, "--device", "cpu")
+    assert result.status == 0
+    assert len(result.out) == 1
+    assert "gella-nano is a small model" in result.err[0]
+
+
 def test_missing_weights(esg: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("esg.weights.ASSETS", tmp_path / "nothing")
     esg("caption", photo).refused("weights of gella-nano are missing", "install ESG again")
