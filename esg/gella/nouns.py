@@ -320,7 +320,7 @@ def mended(spans: Sequence[Span | None], caption: str) -> list[Span]:
     whole = {
         (start, end): (a, b) for start, end in found for a, b in phrases if a <= start and end < b
     }  # fragments and the phrases they are of
-    if whole or len(found) == 0 or None in spans:
+    if whole or not found or None in spans:
         found = {whole.get(span, span) for span in found}
         found |= {(a, b) for a, b in phrases if all(b <= start or end <= a for start, end in found)}
     return sorted(found)

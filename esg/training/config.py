@@ -74,7 +74,7 @@ class RunConfig:
         optimizer: "adamw", or "muon" for matrices and AdamW for the rest (see `optimizer`).
         lr: peak learning rate.
         backbone_lr: the backbone's learning rate as a multiple of `lr` (the authors' 0.1 is for pretrained ones).
-        weight_decay: for weight matrices; norms, biases, embeddings and position tables have none.
+        weight_decay: for weight matrices; norms, biases, queries and position tables have none.
         warmup: steps of linear warm-up.
         cooldown: share of the steps, at the end, over which the rate falls to 0 as half a cosine; constant before.
         milestones: shares of the steps after each of which the rate falls to a tenth, beside the cooldown.

@@ -40,7 +40,7 @@ class NarrativeConfig:
 
     Attributes:
         batch: pictures a step (on each device).
-        texts: texts about every picture; a second one costs half of what another picture does.
+        texts: texts about every picture; they share what is seen of it, so that a second one costs little.
         tasks: probabilities of image description, noun extraction and grounding (Table XXI). Where there is grounding,
             every batch has at least one sample of it.
         sides: range of the longer side of synthetic scenes, in pixels.

@@ -1,37 +1,26 @@
 """A process of several that train a tiny GELLA; `test_devices` starts them.
 
-python several.py RUN_DIR STEPS ddp|fsdp CHANGES.json
+python several.py RUN_DIR STEPS ddp|fsdp CHANGES.json, with the model's architecture in $ESG_TEST_GELLA
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from esg.gella.config import PRESETS, DecoderConfig, GellaConfig, LanguageConfig, VisionConfig
+from esg.gella.config import PRESETS, GellaConfig
 from esg.training import loop
 from esg.training.gella import GellaTask, GellaTrainConfig
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
 from esg.training.vocabulary import run_tokenizer
 
-TINY = GellaConfig(
-    vision=VisionConfig(width=32, ffn=48, layers=2, heads=2, side=16, patch=4),
-    language=LanguageConfig(
-        vocabulary=300, width=32, ffn=40, layers=2, heads=2, context=1500, image_token=3, pad_token=0, seg_token=4
-    ),
-    decoder=DecoderConfig(
-        width=32, heads=2, queries=6, layers=1, ffn=32, encoder_layers=1, encoder_ffn=32, points=1, anchors=4
-    ),
-    encoder_scale=0.1,
-    colormap_side=64,
-    association=16,
-)
 RUN = GellaTrainConfig(
     preset="tiny",
     samples=NarrativeConfig(batch=1, texts=2, sides=(48, 64)),
@@ -63,7 +52,7 @@ join: Any = loop.join
 
 def main() -> None:
     torch.set_num_threads(1)
-    PRESETS["tiny"] = TINY
+    PRESETS["tiny"] = GellaConfig.from_json(os.environ["ESG_TEST_GELLA"])
     folder, steps, kind, changes = sys.argv[1:]
     if kind == "fsdp":
         loop.join = join_on_cpu

@@ -24,6 +24,12 @@ from esg.training.plot import read_log
 SEVERAL = Path(__file__).with_name("several.py")
 
 
+@pytest.fixture(autouse=True)
+def architecture(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the processes that a test starts."""
+    monkeypatch.setenv("ESG_TEST_GELLA", speaker[0].to_json())
+
+
 def launch(run_dir: Path, steps: int, kind: str, **changes: Any) -> list[tuple[int, str]]:
     """Trains in two processes; gives the exit status of each, and what it said."""
     with socket.socket() as free:
