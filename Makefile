@@ -19,6 +19,7 @@ lint: .venv/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	ln -sfn .. .venv/pack && $(BIN)/mypy --no-explicit-package-bases .venv/pack/esg_nodes
 
 bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.parity $(FIXTURES)

@@ -9,12 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .draw import interior_point, overlay, palette
+    from .choice import choose, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
+    from .combining import Combined, assign, follow, intersect, merge, split, subtract, union
+    from .device import choose_device
+    from .download import download
+    from .draw import interior_point, label_colours, overlay, palette
+    from .draw_grounding import draw_grounding, shrink
+    from .edges import soft_alpha
+    from .engines.opencv import remove_with_opencv
     from .entities import EntityMap
     from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
+    from .frames import Clip, Track, track_entities
     from .grounder import Grounder
     from .grounding import Grounding, Phrase
     from .images import read_image, write_image
+    from .inpaint.crop import InpaintCrop, cut_for_inpainting
+    from .inpaint.frame import CropSettings
+    from .inpaint.stitch import Stitch, stitch_back
     from .limits import MAX_PIXELS
     from .masks import read_masks
     from .segmenter import EntitySegmenter
@@ -23,46 +34,104 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "MAX_PIXELS": ".limits",
+    "Clip": ".frames",
+    "Combined": ".combining",
+    "CropSettings": ".inpaint.frame",
     "EntityMap": ".entities",
     "EntitySegmenter": ".segmenter",
     "EsgError": ".errors",
     "Grounder": ".grounder",
     "Grounding": ".grounding",
     "ImageError": ".errors",
+    "InpaintCrop": ".inpaint.crop",
     "InputError": ".errors",
+    "MAX_PIXELS": ".limits",
     "OutputError": ".errors",
     "Phrase": ".grounding",
+    "Stitch": ".inpaint.stitch",
+    "Track": ".frames",
     "WeightsError": ".errors",
+    "assign": ".combining",
+    "choose": ".choice",
+    "choose_device": ".device",
+    "cut_for_inpainting": ".inpaint.crop",
+    "download": ".download",
+    "draw_grounding": ".draw_grounding",
+    "follow": ".combining",
+    "ids_at": ".choice",
+    "ids_in_boxes": ".choice",
+    "ids_of_phrase": ".choice",
     "interior_point": ".draw",
+    "intersect": ".combining",
+    "invert": ".choice",
+    "label_colours": ".draw",
     "list_checkpoints": ".weights",
     "locate": ".weights",
+    "merge": ".combining",
     "overlay": ".draw",
     "palette": ".draw",
     "read_image": ".images",
     "read_masks": ".masks",
+    "remove_with_opencv": ".engines.opencv",
+    "shrink": ".draw_grounding",
+    "soft_alpha": ".edges",
+    "split": ".combining",
+    "stitch_back": ".inpaint.stitch",
+    "subtract": ".combining",
+    "track_entities": ".frames",
+    "union": ".combining",
+    "write_ids": ".choice",
     "write_image": ".images",
 }
 
 __all__ = [
     "MAX_PIXELS",
+    "Clip",
+    "Combined",
+    "CropSettings",
     "EntityMap",
     "EntitySegmenter",
     "EsgError",
     "Grounder",
     "Grounding",
     "ImageError",
+    "InpaintCrop",
     "InputError",
     "OutputError",
     "Phrase",
+    "Stitch",
+    "Track",
     "WeightsError",
+    "assign",
+    "choose",
+    "choose_device",
+    "cut_for_inpainting",
+    "download",
+    "draw_grounding",
+    "follow",
+    "ids_at",
+    "ids_in_boxes",
+    "ids_of_phrase",
     "interior_point",
+    "intersect",
+    "invert",
+    "label_colours",
     "list_checkpoints",
     "locate",
+    "merge",
     "overlay",
     "palette",
     "read_image",
     "read_masks",
+    "remove_with_opencv",
+    "shrink",
+    "soft_alpha",
+    "split",
+    "stitch_back",
+    "subtract",
+    "track_entities",
+    "union",
+    "write_ids",
     "write_image",
 ]
 

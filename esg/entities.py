@@ -209,7 +209,7 @@ class EntityMap:
 
     def mask(self, ids: int | Iterable[int]) -> np.ndarray:
         """The union of one or several entities, (H, W) bool; InputError for an id that does not exist."""
-        wanted = self._checked_ids(ids)
+        wanted = self.checked_ids(ids)
         mask = np.zeros(self.labels.shape, bool)
         if len(wanted):
             box = self._box_of(wanted)
@@ -229,7 +229,7 @@ class EntityMap:
         Raises:
             InputError: an id does not exist, none is given, or the picture has another size.
         """
-        wanted = self._checked_ids(ids)
+        wanted = self.checked_ids(ids)
         if not len(wanted):
             raise InputError("Nothing to cut out: give at least one entity id.")
         self.check_image(image)
@@ -239,7 +239,7 @@ class EntityMap:
 
     def keep(self, ids: int | Iterable[int]) -> EntityMap:
         """The map of these entities alone, numbered anew in the same order; the pixels of the others become 0."""
-        wanted = self._checked_ids(ids)
+        wanted = self.checked_ids(ids)
         new_ids = np.zeros(len(self) + 1, np.int32)
         new_ids[wanted] = np.arange(1, len(wanted) + 1)
         return EntityMap(look_up(new_ids, self.labels), self.scores[wanted - 1])
@@ -281,14 +281,15 @@ class EntityMap:
                 f"this one is {image.shape} {image.dtype}."
             )
 
-    def _checked_ids(self, ids: int | Iterable[int]) -> np.ndarray:
-        """Sorted ids without repetitions."""
+    def checked_ids(self, ids: int | Iterable[int]) -> np.ndarray:
+        """The same ids, (K,) int64, rising and without repetitions; InputError for one that does not exist."""
         given = np.array(list(ids) if isinstance(ids, Iterable) else [ids])
         if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
             raise InputError(f"Entity ids are whole numbers, not {ids!r}.")
         unknown = given[(given < 1) | (given > len(self))]
         if len(unknown):
-            raise InputError(f"There is no entity {unknown[0]}: the ids of this picture go from 1 to {len(self)}.")
+            there_are = f"the ids of this picture go from 1 to {len(self)}" if len(self) else "this picture has none"
+            raise InputError(f"There is no entity {unknown[0]}: {there_are}.")
         return np.unique(given).astype(np.int64)
 
     def _box_of(self, ids: np.ndarray) -> tuple[slice, slice]:

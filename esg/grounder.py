@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
@@ -27,6 +28,8 @@ from .zeroshot.zero_shot import ZeroShot
 THRESHOLD = 0.5  # scores from here on mean an entity
 DRAFT_TEMPERATURE = 0.5  # of the second draft of a caption and those after it
 
+Progress = Callable[[int, int, str], None]
+
 
 class Grounder:
     """A model that is ready to describe photos and to ground words in their entities.
@@ -43,7 +46,12 @@ class Grounder:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path = "gella-nano", *, device: str = "auto", precision: str = "fp32"
+        cls,
+        name_or_path: str | Path = "gella-nano",
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        at_rest: str | None = None,
     ) -> Grounder:
         """Loads weights by name (`esg weights list`), or from a folder or file.
 
@@ -52,13 +60,20 @@ class Grounder:
                 see `zeroshot.zero_shot.ZeroShot.from_name` for which, and with how many bits.
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "fp32", "bf16" or "fp16" of the computation, and of the language side's weights in memory.
+            at_rest: where the weights are put until `to` is called, by a program that makes room first; None: on
+                `device`.
 
         Raises:
             WeightsError: nothing is found, or it does not fit, or is refused.
             InputError: an option is wrong.
         """
-        place = choose_device(device)
-        return cls(_load(name_or_path, place, choose_dtype(precision, place)), name=str(name_or_path))
+        dtype = choose_dtype(precision, choose_device(device))
+        return cls(_load(name_or_path, choose_device(at_rest or device), dtype), name=str(name_or_path))
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """All that has weights and can be moved, for programs that do so themselves; tell the grounder by `to`."""
+        return self.model.networks
 
     def to(self, device: str) -> Grounder:
         """Moves the model to another device, such as "cpu" to make room on a GPU, and returns this grounder.
@@ -124,6 +139,7 @@ class Grounder:
         categories: Sequence[str] | None = None,
         threshold: float = THRESHOLD,
         max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
     ) -> Grounding:
         """Says which entities the nouns of a sentence mean.
 
@@ -136,6 +152,8 @@ class Grounder:
                 names that might mean an entity the one with the highest score gets it.
             threshold: entities of a smaller score (0..1) are not meant.
             max_pixels: larger pictures are refused.
+            progress: called as `progress(done, total, what)` for the captions that are written, again with every word;
+                what it raises ends the call.
 
         Raises:
             ImageError: the picture cannot be used.
@@ -156,7 +174,7 @@ class Grounder:
         pixels = _read_for(entities, image, max_pixels)
         sight = self.model.see(pixels)
         if caption is None:
-            caption = self._best_caption(sight, entities, Writing(), self.model.drafts)
+            caption = self._best_caption(sight, entities, Writing(), self.model.drafts, progress)
         if spans is None:
             spans = self.model.nouns(sight, caption)
         scores = self._scores(sight, entities, caption, spans)
@@ -175,6 +193,7 @@ class Grounder:
         temperature: float = 0.0,
         seed: int = 0,
         max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
     ) -> str:
         """Writes several captions of a photo and takes the one whose nouns are grounded best in its entities.
 
@@ -182,7 +201,7 @@ class Grounder:
         nouns, of the highest score, times the share of its nouns that are not said twice.
 
         Args:
-            image, entities, max_pixels: as for a call.
+            image, entities, max_pixels, progress: as for a call.
             drafts: how many; None: as many as suit the model.
             most, temperature, seed: as for `caption`, of the first.
 
@@ -195,14 +214,24 @@ class Grounder:
         if drafts < 1:
             raise InputError(f"The number of drafts is {drafts}, but there must be at least 1.")
         sight = self.model.see(_read_for(entities, image, max_pixels))
-        return self._best_caption(sight, entities, Writing(most, temperature, seed), drafts)
+        return self._best_caption(sight, entities, Writing(most, temperature, seed), drafts, progress)
 
-    def _best_caption(self, sight: Any, entities: EntityMap, writing: Writing, drafts: int) -> str:
-        others = (
-            replace(writing, temperature=max(writing.temperature, DRAFT_TEMPERATURE), seed=writing.seed + number)
-            for number in range(1, drafts if len(entities) else 1)
-        )
-        captions = ("".join(self.model.describe(sight, one)).strip() for one in (writing, *others))
+    def _best_caption(
+        self, sight: Any, entities: EntityMap, writing: Writing, drafts: int, progress: Progress | None
+    ) -> str:
+        drafts = drafts if len(entities) else 1
+        temperature = max(writing.temperature, DRAFT_TEMPERATURE)
+        captions = []
+        for number in range(drafts):
+
+            def report(done: int = number) -> bool:
+                if progress is not None:
+                    progress(done, drafts, "captions")
+                return False
+
+            one = replace(writing, temperature=temperature, seed=writing.seed + number) if number else writing
+            captions.append("".join(self.model.describe(sight, one, report)).strip())
+            report(number + 1)
         found = [caption for caption in dict.fromkeys(captions) if caption]
         if not found:
             raise InputError("The model found no words for this picture; give a caption or a list of phrases.")

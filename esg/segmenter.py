@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from . import cleanup
 from .catalogue import checkpoint_named
@@ -70,6 +71,7 @@ class EntitySegmenter:
         device: str = "auto",
         precision: str = "fp32",
         attention: str = "auto",
+        at_rest: str | None = None,
     ) -> EntitySegmenter:
         """Loads weights by name (`esg weights list`), or from a folder or file: ours, or a published `.pth`.
 
@@ -78,14 +80,24 @@ class EntitySegmenter:
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "fp32", "bf16" or "fp16" of the network; fusion is always fp32.
             attention: one of `esg.modeling.attention.BACKENDS`.
+            at_rest: where the weights are put until `to` is called, by a program that makes room first; None: on
+                `device`.
 
         Raises:
             WeightsError: nothing is found, or it does not fit, or is refused.
             InputError: an option is wrong.
         """
+        dtype = choose_dtype(precision, choose_device(device))
         model, preset, name = load_model(name_or_path)
         set_attention(model, attention)
-        return cls(model, preset, device=device, precision=precision, name=name)
+        segmenter = cls(model, preset, device=at_rest or device, name=name)
+        segmenter.precision = dtype
+        return segmenter
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """All that has weights, for programs that move them themselves; tell the segmenter by `to`."""
+        return (self.model,)
 
     def to(self, device: str) -> EntitySegmenter:
         """Moves the model to another device, such as "cpu" to make room on a GPU, and returns this segmenter.

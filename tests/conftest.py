@@ -134,6 +134,24 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> str:
     return "cropformer-test"
 
 
+@pytest.fixture(scope="session")
+def tiny_gella(speaker: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weight file of a GELLA that is small enough for tests, with random weights that are always the same."""
+    import torch
+
+    from esg.gella.checkpoint import write_gella
+    from esg.gella.config import PRESETS
+    from esg.gella.model import Gella
+
+    config, tokenizer = speaker
+    path = tmp_path_factory.mktemp("weights") / "tiny-gella.safetensors"
+    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
+        torch.manual_seed(0)
+        patch.setitem(PRESETS, "tiny-gella", config)
+        write_gella(path, Gella(config).state_dict(), "tiny-gella", tokenizer, steps=0)
+    return path
+
+
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]

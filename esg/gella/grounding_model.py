@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..entities import EntityMap
 from .words import Span
@@ -22,6 +23,11 @@ class GroundingModel(Protocol):
     @property
     def device(self) -> torch.device:
         """Where it computes."""
+        ...
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """All that has weights and can be moved."""
         ...
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..entities import EntityMap
 from .association import Ties, at_stride, overlaps, tie
@@ -57,6 +57,11 @@ class GellaInference:
         self.model = model.eval().to(self.device)
         self._conversation = Conversation(tokenizer, model.config.language)
         self._last: tuple[Sight, EntityMap, list[_Group]] | None = None
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """See `GroundingModel.networks`."""
+        return (self.model,)
 
     @property
     def drafts(self) -> int:

@@ -35,6 +35,7 @@ class Clip:
 
     Attributes:
         device: where it computes.
+        network: the model of transformers.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Clip:
     ) -> None:
         self.device = torch.device(device)
         self._precision = precision
-        self._model: Any = model.eval().float().to(self.device)
+        self.network: Any = model.eval().float().to(self.device)
         self._tokenizer = tokenizer
 
     @classmethod
@@ -76,16 +77,16 @@ class Clip:
     @property
     def side(self) -> int:
         """Of the square pictures that it takes, in pixels."""
-        return self._model.config.vision_config.image_size
+        return self.network.config.vision_config.image_size
 
     @property
     def scale(self) -> float:
         """Of the cosines in the softmax that it was trained with."""
-        return float(self._model.logit_scale.detach().exp())
+        return float(self.network.logit_scale.detach().exp())
 
     def to(self, device: torch.device) -> None:
         """Moves it."""
-        self._model.to(device)
+        self.network.to(device)
         self.device = device
 
     def patches(self, pixels: np.ndarray) -> Tensor:
@@ -101,10 +102,10 @@ class Clip:
         Returns:
             (rows, columns, D) float32, of length 1.
         """
-        patch = self._model.config.vision_config.patch_size
+        patch = self.network.config.vision_config.patch_size
         height, width = _patch_size(pixels.shape[0], pixels.shape[1], self.side, patch)
         scaled = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-        vision = self._model.vision_model
+        vision = self.network.vision_model
         with self._computing():
             seen = vision(
                 pixel_values=self._normalised([np.asarray(scaled)]),
@@ -115,33 +116,33 @@ class Clip:
             x = seen.hidden_states[-2][0, 1:]  # into the last layer, (rows · columns, C); the first is of the whole
             x = x + layer.self_attn.out_proj(layer.self_attn.v_proj(layer.layer_norm1(x)))
             x = x + layer.mlp(layer.layer_norm2(x))
-            embeddings = self._model.visual_projection(vision.post_layernorm(x))
+            embeddings = self.network.visual_projection(vision.post_layernorm(x))
         return F.normalize(embeddings.float(), dim=-1).unflatten(0, (height // patch, width // patch))
 
     def pictures(self, pictures: Iterable[np.ndarray]) -> Tensor:
         """(side, side, 3) uint8 RGB each → (N, D) float32 of length 1. Only some are held at once."""
         waiting = iter(pictures)
-        found = [torch.zeros(0, self._model.config.projection_dim, device=self.device)]
+        found = [torch.zeros(0, self.network.config.projection_dim, device=self.device)]
         while some := list(islice(waiting, _AT_ONCE)):
             with self._computing():
-                seen = self._model.vision_model(pixel_values=self._normalised(some)).pooler_output
-                embeddings = self._model.visual_projection(seen)
+                seen = self.network.vision_model(pixel_values=self._normalised(some)).pooler_output
+                embeddings = self.network.visual_projection(seen)
             found.append(F.normalize(embeddings.float(), dim=-1))
         return torch.cat(found)
 
     def texts(self, ensembles: Sequence[Sequence[str]]) -> Tensor:
         """Texts, each said in several sentences, of which what is too long is cut off → (T, D) float32 of length 1."""
         sentences = [sentence for ensemble in ensembles for sentence in ensemble]
-        longest = self._model.config.text_config.max_position_embeddings
+        longest = self.network.config.text_config.max_position_embeddings
         found = []
         for start in range(0, len(sentences), _AT_ONCE):
             some = sentences[start : start + _AT_ONCE]
             tokens = self._tokenizer(some, padding=True, truncation=True, max_length=longest, return_tensors="pt")
             with self._computing():
-                said = self._model.text_model(
+                said = self.network.text_model(
                     input_ids=tokens.input_ids.to(self.device), attention_mask=tokens.attention_mask.to(self.device)
                 )
-                embeddings = self._model.text_projection(said.pooler_output)
+                embeddings = self.network.text_projection(said.pooler_output)
             found.append(F.normalize(embeddings.float(), dim=-1))
         means = [part.mean(0) for part in torch.cat(found).split([len(ensemble) for ensemble in ensembles])]
         return F.normalize(torch.stack(means), dim=-1)

@@ -24,12 +24,13 @@ class Writer:
     Attributes:
         device: where it computes.
         bits: of its weights, if they are fewer than the precision's: 8 or 4.
+        network: the model of transformers.
     """
 
     def __init__(self, model: Any, processor: Any, device: torch.device | str = "cpu", bits: int | None = None) -> None:
         self.device = torch.device(device)
         self.bits = bits
-        self._model = model.eval() if bits else model.eval().to(self.device)  # few bits are put there as they are read
+        self.network = model.eval() if bits else model.eval().to(self.device)  # few bits are put there as they are read
         self._processor = processor
         tokens = [str(token) for token in processor.tokenizer.added_tokens_decoder.values()]
         self._special = sorted((token for token in tokens if len(token) > 1), key=len, reverse=True)
@@ -82,7 +83,7 @@ class Writer:
         """
         if self.bits and device != self.device:
             raise InputError(f"A language model of {self.bits} bits stays on {self.device}; load it anew elsewhere.")
-        self._model.to(device)
+        self.network.to(device)
         self.device = device
 
     def answer(
@@ -115,7 +116,7 @@ class Writer:
 
         def generate() -> None:
             try:
-                self._model.generate(
+                self.network.generate(
                     **inputs,
                     streamer=streamer,
                     max_new_tokens=writing.most,
@@ -151,13 +152,13 @@ class Writer:
         )
         inputs = self._processor(images=[Image.fromarray(pixels)], text=prompt, return_tensors="pt")
         length = inputs["input_ids"].shape[1]
-        most = getattr(self._model.config.get_text_config(), "max_position_embeddings", length + 1)
+        most = getattr(self.network.config.get_text_config(), "max_position_embeddings", length + 1)
         if length >= most:
             raise InputError(
                 f"The text is too long: with the picture it has {length} tokens, but the model takes {most}; "
                 "shorten it."
             )
-        return inputs.to(self.device, self._model.dtype)
+        return inputs.to(self.device, self.network.dtype)
 
 
 class _Lots:

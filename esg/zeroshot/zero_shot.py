@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..entities import EntityMap
 from ..errors import InputError
@@ -111,6 +111,12 @@ class ZeroShot:
     def device(self) -> torch.device:
         """Where it computes."""
         return self.clip.device
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """See `GroundingModel.networks`; without a language model of few bits, which stays where it is."""
+        movable = [self.writer.network] if self.writer is not None and not self.writer.bits else []
+        return (self.clip.network, *movable)
 
     @property
     def drafts(self) -> int:

@@ -113,8 +113,8 @@ def text(clip: Clip, sentence: str) -> Tensor:
     """As transformers' CLIP embeds it by itself."""
     tokens = clip._tokenizer([sentence], return_tensors="pt", truncation=True, max_length=77)
     with torch.no_grad():
-        said = clip._model.text_model(**tokens).pooler_output
-        return F.normalize(clip._model.text_projection(said)[0], dim=0)
+        said = clip.network.text_model(**tokens).pooler_output
+        return F.normalize(clip.network.text_projection(said)[0], dim=0)
 
 
 def test_a_text_is_the_mean_of_its_sentences(clip: Clip) -> None:

@@ -38,7 +38,7 @@ def edit(path: Path, **changes: Any) -> None:
 def test_the_answer_is_the_likeliest_that_the_chat_template_leads_to(writer: Writer, photo: np.ndarray) -> None:
     """As the model's card has it: processor, generate, decode."""
     prompt = f"USER: <image>\n{QUESTION} ASSISTANT:"
-    processor, model = writer._processor, writer._model
+    processor, model = writer._processor, writer.network
     inputs = processor(images=Image.fromarray(photo), text=prompt, return_tensors="pt")
     out = model.generate(**inputs, max_new_tokens=20, do_sample=False)
     expected = processor.tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
@@ -85,7 +85,7 @@ def test_writing_stops_when_it_is_told(writer: Writer, photo: np.ndarray) -> Non
 
 
 def test_who_stops_reading_ends_the_writing(writer: Writer, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer._model.generation_config, "eos_token_id", None)
+    monkeypatch.setattr(writer.network.generation_config, "eos_token_id", None)
     pieces = writer.answer(photo, QUESTION, Writing(100_000, temperature=5.0))
     next(pieces)
     before = threading.active_count()
@@ -122,7 +122,7 @@ def test_a_text_that_is_too_long_is_told_how_long_it_is(writer: Writer, photo: n
 
 def test_half_precision_is_that_of_the_weights(llava_folder: Path, photo: np.ndarray) -> None:
     half = Writer.from_folder(llava_folder, CPU, torch.bfloat16)
-    assert half._model.dtype == torch.bfloat16
+    assert half.network.dtype == torch.bfloat16
     assert half._inputs(photo, QUESTION)["pixel_values"].dtype == torch.bfloat16
     assert list(half.answer(photo, QUESTION, Writing(5)))
 
@@ -180,7 +180,7 @@ def test_few_bits_need_what_makes_them(llava_folder: Path, bits: int, monkeypatc
 
 
 def test_few_bits_stay_where_they_are(writer: Writer) -> None:
-    few = Writer(writer._model, writer._processor, CPU, bits=4)
+    few = Writer(writer.network, writer._processor, CPU, bits=4)
     few.to(CPU)
     with pytest.raises(InputError, match="4 bits stays on cpu"):
         few.to(torch.device("meta"))
@@ -189,5 +189,5 @@ def test_few_bits_stay_where_they_are(writer: Writer) -> None:
 def test_few_bits_are_read_by_bitsandbytes(llava_folder: Path, photo: np.ndarray) -> None:
     pytest.importorskip("bitsandbytes")
     few = Writer.from_folder(llava_folder, CPU, FP32, 8)
-    assert "Linear8bitLt" in {type(part).__name__ for part in few._model.modules()}
+    assert "Linear8bitLt" in {type(part).__name__ for part in few.network.modules()}
     assert list(few.answer(photo, QUESTION, Writing(5)))

@@ -187,7 +187,7 @@ def test_a_language_model_of_ones_own_choice_writes_the_caption(llava_folder: Pa
 @pytest.mark.usefixtures("downloaded")
 def test_precision_goes_to_both_models(llava_folder: Path) -> None:
     model = Grounder.from_pretrained(f"zero-shot:{llava_folder}", device="cpu", precision="bf16").model
-    assert model.writer._model.dtype == model.clip._precision == torch.bfloat16
+    assert model.writer.network.dtype == model.clip._precision == torch.bfloat16
 
 
 @pytest.mark.usefixtures("downloaded")

@@ -1,0 +1,35 @@
+"""The nodes, by the ids under which workflows know them. Each is a plain class that can be called with tensors.
+
+They are reached only through the root of the repository, as ComfyUI does it, so `..esg` is the core beside this folder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .converting import EntitiesToLabelMap, EntitiesToMasks, EntitiesToSegs, MasksToEntities, SaveCoco, SegsToEntities
+from .grounding import DescribeImage, FindNouns, GroundText
+from .loading import LoadGrounder, LoadSegmenter
+from .picking import PickEntities
+from .previewing import PreviewEntities
+from .segmenting import SegmentEntities
+
+NODES: dict[str, tuple[type[Any], str]] = {
+    "ESGLoadSegmenter": (LoadSegmenter, "Load Segmenter (ESG)"),
+    "ESGLoadGrounder": (LoadGrounder, "Load Grounder (ESG)"),
+    "ESGSegmentEntities": (SegmentEntities, "Segment Entities"),
+    "ESGGroundText": (GroundText, "Ground Text"),
+    "ESGDescribeImage": (DescribeImage, "Describe Image (ESG)"),
+    "ESGFindNouns": (FindNouns, "Find Nouns"),
+    "ESGPickEntities": (PickEntities, "Pick Entities"),
+    "ESGPreviewEntities": (PreviewEntities, "Preview Entities"),
+    "ESGEntitiesToMasks": (EntitiesToMasks, "Entities to Masks"),
+    "ESGEntitiesToSegs": (EntitiesToSegs, "Entities to SEGS"),
+    "ESGEntitiesToLabelMap": (EntitiesToLabelMap, "Entities to Label Map"),
+    "ESGSaveCoco": (SaveCoco, "Save Entities as COCO JSON"),
+    "ESGMasksToEntities": (MasksToEntities, "Masks to Entities"),
+    "ESGSegsToEntities": (SegsToEntities, "SEGS to Entities"),
+}
+
+NODE_CLASS_MAPPINGS = {name: node for name, (node, _) in NODES.items()}
+NODE_DISPLAY_NAME_MAPPINGS = {name: title for name, (_, title) in NODES.items()}

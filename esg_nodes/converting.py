@@ -1,0 +1,209 @@
+"""Nodes between entities and what other nodes and programs take: masks, SEGS, label maps, COCO JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from torch import Tensor
+
+from ..esg import EntityMap, Grounding, InputError, Phrase, label_colours
+from .host import host
+from .inputs import choice, number, switch, text, wire
+from .segs import from_segs, to_segs
+from .values import ENTITIES, Entities, entity_masks, fitted, pictures, read_masks, to_image
+
+
+class EntitiesToMasks:
+    CATEGORY = "ESG/convert"
+    DESCRIPTION = "A mask for each entity, in the order of their numbers: as one batch, and as a list of single masks."
+    SEARCH_ALIASES = ("separate masks", "mask batch", "mask list", "split masks")
+    RETURN_TYPES = ("MASK", "MASK")
+    RETURN_NAMES = ("mask_batch", "mask_list")
+    OUTPUT_TOOLTIPS = (
+        "All masks as one batch, those of the first picture first; one empty mask where there are no entities.",
+        "The same one by one: what comes next runs once for each.",
+    )
+    OUTPUT_IS_LIST = (False, True)
+    FUNCTION = "convert"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"entities": wire(ENTITIES, "Of any node.")}}
+
+    def convert(self, entities: Entities) -> tuple[Tensor, list[Tensor]]:
+        batch = entity_masks(entities.maps)
+        return batch, [batch[k : k + 1] for k in range(len(batch))]
+
+
+class EntitiesToSegs:
+    CATEGORY = "ESG/convert"
+    DESCRIPTION = (
+        "Entities for the detailers of the Impact Pack: one SEG for each, even where it lies in pieces, labelled "
+        "with the phrase that means it."
+    )
+    SEARCH_ALIASES = ("segs", "impact pack", "detailer")
+    RETURN_TYPES = ("SEGS",)
+    RETURN_NAMES = ("segs",)
+    OUTPUT_TOOLTIPS = ("For Detailer (SEGS) and other nodes of the Impact Pack.",)
+    FUNCTION = "convert"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "entities": wire(ENTITIES, "Of one picture: SEGS knows no batches."),
+                "crop_factor": number(3, 1, 100, "Side of the region around an entity, in sides of its box.", step=0.1),
+            }
+        }
+
+    def convert(self, entities: Entities, crop_factor: float) -> tuple[Any]:
+        if len(entities) != 1:
+            raise InputError(f"SEGS are of one picture, and these are entities of {len(entities)}; take one of them.")
+        (found,), (grounding,) = entities.maps, entities.groundings
+        labels = []
+        for k in range(1, len(found) + 1):
+            phrases = grounding.entity_phrases(k) if grounding else ()
+            labels.append(phrases[0].text if phrases else f"entity {k}")
+        return (to_segs(found, labels, crop_factor),)
+
+
+class EntitiesToLabelMap:
+    CATEGORY = "ESG/convert"
+    DESCRIPTION = (
+        "Pictures in which every entity has one colour, as ControlNet and other programs take them, or its number."
+    )
+    SEARCH_ALIASES = ("label map", "segmentation map", "id map", "seg controlnet")
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("label_map",)
+    OUTPUT_TOOLTIPS = ("A picture for each map; without entity it is black.",)
+    FUNCTION = "convert"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "entities": wire(ENTITIES, "Of any node."),
+                "pixels": choice(
+                    ["colours", "numbers"],
+                    "colours: a distinct one for each entity. numbers: number / 255 in all channels, for up to 255 "
+                    "entities; saved as PNG the grey value is the number.",
+                ),
+            }
+        }
+
+    def convert(self, entities: Entities, pixels: str) -> tuple[Tensor]:
+        if pixels == "colours":
+            return (to_image([label_colours(found) for found in entities.maps]),)
+        for found in entities.maps:
+            if len(found) > 255:
+                raise InputError(f"{len(found)} numbers do not fit into 255 grey values; take colours, or COCO JSON.")
+        grey = [np.repeat(found.labels[..., None], 3, 2).astype(np.uint8) for found in entities.maps]
+        return (to_image(grey),)
+
+
+class SaveCoco:
+    CATEGORY = "ESG/convert"
+    DESCRIPTION = "Saves entities as COCO JSON in the output folder, a file for each picture, and gives the text on."
+    SEARCH_ALIASES = ("coco", "json", "rle", "annotations", "export masks")
+    RETURN_TYPES = ("STRING",)
+    RETURN_NAMES = ("coco",)
+    OUTPUT_TOOLTIPS = ("The JSON of the first picture: a compressed RLE, box, area and score for each entity.",)
+    FUNCTION = "save"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "entities": wire(ENTITIES, "Of any node."),
+                "filename_prefix": text("entities", "Name of the file in the output folder; may begin with folders."),
+            }
+        }
+
+    def save(self, entities: Entities, filename_prefix: str) -> dict[str, Any]:
+        saved = []
+        for found in entities.maps:
+            path = host().output_path(filename_prefix, ".json")
+            found.save_coco(path)
+            saved.append(str(path))
+        coco = json.dumps(entities.maps[0].to_coco(), separators=(",", ":"))
+        return {"ui": {"text": saved}, "result": (coco,)}
+
+
+class MasksToEntities:
+    CATEGORY = "ESG/convert"
+    DESCRIPTION = (
+        "Makes entities of masks of one picture, from SAM, a detector or a brush, to be picked and grounded. "
+        "Where masks overlap, the smaller one gets the pixel."
+    )
+    SEARCH_ALIASES = ("mask to entities", "sam", "import masks", "ground masks")
+    RETURN_TYPES = (ENTITIES,)
+    RETURN_NAMES = ("entities",)
+    OUTPUT_TOOLTIPS = ("Of one picture, numbered by size, the largest first.",)
+    FUNCTION = "convert"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "masks": wire("MASK", "A batch of masks of one picture; empty ones are left out."),
+                "threshold": number(0.5, 0, 1, "Of soft masks: what is above belongs to the entity."),
+                "pieces": switch(False, "Make an entity of every connected piece of a mask, as for a painted one."),
+            },
+            "optional": {
+                "image": wire("IMAGE", "The picture; masks of another size are resized to it."),
+            },
+        }
+
+    def convert(self, masks: Tensor, threshold: float, pieces: bool, image: Tensor | None = None) -> tuple[Entities]:
+        found = read_masks(masks)
+        size = found[0].shape if image is None else pictures(image[:1])[0].shape[:2]
+        inside = [fitted(mask, size) > threshold for mask in found]
+        if pieces:
+            inside = [piece for mask in inside for piece in _connected(mask)]
+        return (Entities.of([EntityMap.from_masks(inside, size=size)]),)
+
+
+class SegsToEntities:
+    CATEGORY = "ESG/convert"
+    DESCRIPTION = "Makes entities of the SEGS of detectors and of the Impact Pack. Labels become phrases."
+    SEARCH_ALIASES = ("segs", "impact pack", "detector", "ultralytics")
+    RETURN_TYPES = (ENTITIES,)
+    RETURN_NAMES = ("entities",)
+    OUTPUT_TOOLTIPS = ("Of one picture, the surest first.",)
+    FUNCTION = "convert"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "segs": wire("SEGS", "Of one picture."),
+                "threshold": number(0.5, 0, 1, "Of soft masks: what is above belongs to the entity."),
+            }
+        }
+
+    def convert(self, segs: Any, threshold: float) -> tuple[Entities]:
+        found, labels = from_segs(segs, threshold)
+        return (Entities.of([found], [_named(labels, found.scores)]),)
+
+
+def _named(labels: list[str], scores: np.ndarray) -> Grounding | None:
+    """Names of entities as phrases of a list of them; the same name is one phrase."""
+    names = [name for name in dict.fromkeys(labels) if name.strip()]
+    if not names:
+        return None
+    phrases, start = [], 0
+    for name in names:
+        ids = tuple(k for k, label in enumerate(labels, start=1) if label == name)
+        certain = tuple(float(np.clip(scores[k - 1], 0, 1)) for k in ids)
+        phrases.append(Phrase(name, (start, start + len(name)), ids, certain))
+        start += len(name) + 2
+    return Grounding(", ".join(names), tuple(phrases))
+
+
+def _connected(mask: np.ndarray) -> list[np.ndarray]:
+    pieces, count = ndimage.label(mask, np.ones((3, 3)))
+    return [pieces == k for k in range(1, count + 1)]

@@ -1,0 +1,226 @@
+"""Nodes for words: what they mean in a picture, and which words describe it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding
+from .host import host
+from .inputs import choice, number, text, whole, wire
+from .loading import Loaded
+from .values import ENTITIES, GROUNDER, Entities, check_pairs, pictures, to_image, to_mask
+
+SENTENCE, LIST, CATEGORIES, ONE = READINGS = (
+    "a sentence",
+    "a list of phrases",
+    "a list of categories",
+    "one expression or question",
+)
+
+
+class GroundText:
+    CATEGORY = "ESG"
+    DESCRIPTION = (
+        "Says which entities of a picture words mean: the nouns of a sentence, a list of phrases, or one expression. "
+        "Without any words the model describes the picture itself, and its nouns are grounded."
+    )
+    SEARCH_ALIASES = ("text to mask", "text grounding", "referring segmentation", "open vocabulary", "find by text")
+    RETURN_TYPES = (ENTITIES, "MASK", "STRING", "STRING", "IMAGE")
+    RETURN_NAMES = ("entities", "mask", "caption", "phrases", "overlay")
+    OUTPUT_TOOLTIPS = (
+        "The same entities, with what words mean among them.",
+        "All that is meant, one mask for each picture.",
+        "The sentence that was grounded; one line for each picture.",
+        "JSON: for each picture its caption and phrases, with their place in it, entity numbers and scores.",
+        "The pictures with what each phrase means in its colour, and the caption beneath.",
+    )
+    FUNCTION = "ground"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "grounder": wire(GROUNDER, "From Load Grounder."),
+                "image": wire("IMAGE", "The pictures that the entities are of."),
+                "entities": wire(ENTITIES, "From Segment Entities, or from masks of any kind."),
+                "text": text(
+                    "",
+                    "What is looked for. As many lines as there are pictures are one for each of them; other texts "
+                    "hold for all. Empty: the model describes each picture.",
+                    lines=True,
+                ),
+                "read_as": choice(
+                    READINGS,
+                    "How the text is read. A sentence: its nouns are grounded. A list: phrases with commas "
+                    "between them or one a line. Categories: the same, but an entity goes to one of them at most. One "
+                    "expression: its best entity is taken, such as of 'the dog on the left'.",
+                ),
+                "threshold": number(
+                    0.5, 0, 1, "Entities with a lower score are not meant. One expression takes the best in any case."
+                ),
+            }
+        }
+
+    def ground(
+        self, grounder: Loaded, image: Tensor, entities: Entities, text: str, read_as: str, threshold: float
+    ) -> tuple[Entities, Tensor, str, str, Tensor]:
+        photos = pictures(image)
+        check_pairs(photos, entities)
+        show = host().progress()
+        model = grounder.ready()
+        groundings = []
+        for index, (photo, found, words) in enumerate(zip(photos, entities.maps, _texts(text, read_as, len(photos)))):
+
+            def report(done: int, total: int, what: str, before: int = index) -> None:
+                show(round(100 * (before + done / total)), 100 * len(photos), what)
+
+            groundings.append(_ground(model, photo, found, words, read_as, threshold, report))
+            report(1, 1, "texts")
+        meant = [found.mask(_meant(one)) for found, one in zip(entities.maps, groundings)]
+        drawn = [draw_grounding(*each) for each in zip(photos, entities.maps, groundings)]
+        return (
+            Entities.of(entities.maps, groundings),
+            to_mask(meant, photos[0].shape[:2]),
+            "\n".join(_line(one.caption) if len(photos) > 1 else one.caption for one in groundings),
+            json.dumps([one.to_json() for one in groundings], ensure_ascii=False),
+            to_image(_equally_high(drawn)),
+        )
+
+
+class DescribeImage:
+    CATEGORY = "ESG"
+    DESCRIPTION = (
+        "Writes a caption of every picture. With entities several are written and the one is taken whose nouns are "
+        "grounded best."
+    )
+    SEARCH_ALIASES = ("caption", "image to text", "describe", "interrogate")
+    RETURN_TYPES = ("STRING",)
+    RETURN_NAMES = ("caption",)
+    OUTPUT_TOOLTIPS = ("One line for each picture.",)
+    FUNCTION = "describe"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "grounder": wire(GROUNDER, "From Load Grounder."),
+                "image": wire("IMAGE", "The pictures to describe."),
+                "max_tokens": whole(256, 1, 2048, "Longest caption; a word is one or two tokens."),
+                "temperature": number(0, 0, 2, "0: the likeliest words; higher: others, too."),
+                "seed": whole(0, 0, 2**63 - 1, "Of what is drawn by lot.", control_after_generate=True),
+            },
+            "optional": {"entities": wire(ENTITIES, "Of the pictures, to check what is written against.")},
+        }
+
+    def describe(
+        self,
+        grounder: Loaded,
+        image: Tensor,
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+        entities: Entities | None = None,
+    ) -> tuple[str]:
+        photos = pictures(image)
+        if entities is not None:
+            check_pairs(photos, entities)
+        show = host().progress()
+        model = grounder.ready()
+        captions = []
+        for index, photo in enumerate(photos):
+
+            def report(done: int, total: int, what: str, before: int = index) -> None:
+                show(round(100 * (before + done / total)), 100 * len(photos), what)
+
+            def going_on(before: int = index) -> bool:
+                show(100 * before, 100 * len(photos), "captions")  # which raises when the user stops the run
+                return False
+
+            writing: dict[str, Any] = {"most": max_tokens, "temperature": temperature, "seed": seed}
+            if entities is None:
+                captions.append("".join(model.caption(photo, stop=going_on, **writing)).strip())
+            else:
+                captions.append(model.best_caption(photo, entities.maps[index], progress=report, **writing))
+            report(1, 1, "captions")
+        return ("\n".join(map(_line, captions)) if len(captions) > 1 else captions[0],)
+
+
+class FindNouns:
+    CATEGORY = "ESG"
+    DESCRIPTION = "Lists the nouns of a caption, each a text of its own: what comes next runs once for every noun."
+    SEARCH_ALIASES = ("nouns", "noun phrases", "tags", "keywords", "split caption")
+    RETURN_TYPES = ("STRING", "STRING")
+    RETURN_NAMES = ("nouns", "spans")
+    OUTPUT_TOOLTIPS = (
+        "A list of texts, in the order of the caption.",
+        "JSON: text, and the characters from and to which it stands in the caption.",
+    )
+    OUTPUT_IS_LIST = (True, False)
+    FUNCTION = "find"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "grounder": wire(GROUNDER, "From Load Grounder."),
+                "image": wire("IMAGE", "The picture that the caption is of; of several, the first."),
+                "caption": text("", "A sentence or more.", lines=True),
+            }
+        }
+
+    def find(self, grounder: Loaded, image: Tensor, caption: str) -> tuple[list[str], str]:
+        (photo, *_) = pictures(image[:1])
+        spans = grounder.ready().nouns(photo, caption)
+        found = [{"text": caption[start:end], "span": [start, end]} for start, end in spans]
+        return [caption[start:end] for start, end in spans], json.dumps(found, ensure_ascii=False)
+
+
+def _ground(
+    model: Grounder,
+    photo: np.ndarray,
+    entities: EntityMap,
+    words: str,
+    read_as: str,
+    threshold: float,
+    report: Any,
+) -> Grounding:
+    if not words.strip():
+        if read_as != SENTENCE:
+            raise InputError(f"There are no words to read as {read_as}; write some, or choose: {SENTENCE}.")
+        return model(photo, entities, threshold=threshold, progress=report)
+    if read_as == SENTENCE:
+        return model(photo, entities, words, threshold=threshold)
+    if read_as == ONE:
+        found: Phrase = model.refer(photo, entities, words)
+        return Grounding(found.text, (found,))
+    listed = [piece.strip() for piece in words.replace("\n", ",").split(",") if piece.strip()]
+    if read_as == LIST:
+        return model(photo, entities, phrases=listed, threshold=threshold)
+    return model(photo, entities, categories=listed, threshold=threshold)
+
+
+def _texts(text: str, read_as: str, count: int) -> list[str]:
+    """What is said of each of the pictures."""
+    lines = text.strip().splitlines()
+    if count > 1 and len(lines) == count:
+        return lines
+    return [text] * count
+
+
+def _line(caption: str) -> str:
+    return " ".join(caption.split())
+
+
+def _meant(grounding: Grounding) -> list[int]:
+    return sorted({number for phrase in grounding.phrases for number in phrase.entity_ids})
+
+
+def _equally_high(drawn: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Pictures of one width, with white beneath the lower ones: captions differ in length."""
+    height = max(len(one) for one in drawn)
+    return [np.pad(one, ((0, height - len(one)), (0, 0), (0, 0)), constant_values=255) for one in drawn]

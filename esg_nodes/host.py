@@ -1,0 +1,181 @@
+"""What the nodes need of the program that they run in: ComfyUI, or this process alone, where there is no ComfyUI.
+
+It decides where networks compute and when they make room, where files lie, how progress is shown and how a run is
+stopped. Everything that the pack knows of ComfyUI's Python side is in this file.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from ..esg import choose_device
+
+log = logging.getLogger(__name__)
+
+WEIGHTS = "entityseg"  # the folder in ComfyUI's `models`, and the kind in `extra_model_paths.yaml`
+
+Progress = Callable[[int, int, str], None]
+
+
+class Host(Protocol):
+    """The program around the nodes."""
+
+    def device(self, name: str) -> torch.device:
+        """Where a network computes that was asked to be on "auto", "cpu" or another device."""
+        ...
+
+    def own(self, networks: Sequence[nn.Module], device: torch.device) -> Any:
+        """Takes networks into the care of the host; returns what `bring` wants."""
+        ...
+
+    def bring(self, owned: Any) -> None:
+        """Has the networks on their device when it returns, making room there if need be."""
+        ...
+
+    def results(self) -> torch.device:
+        """Where pictures and masks lie between nodes."""
+        ...
+
+    def progress(self) -> Progress:
+        """A new bar, to be called with (done, total, what); it raises when the user stops the run."""
+        ...
+
+    def weight_folders(self) -> list[Path]:
+        """Folders in which the user keeps weights, the first is where downloads go."""
+        ...
+
+    def weight_files(self) -> list[str]:
+        """Names of the files in them, relative to their folder."""
+        ...
+
+    def output_path(self, prefix: str, suffix: str) -> Path:
+        """A new file in the output folder; `prefix` may name a folder in it, but none outside."""
+        ...
+
+    def temp_path(self, suffix: str) -> Path:
+        """A new file in the folder for previews, which is emptied from time to time."""
+        ...
+
+
+class ComfyHost:
+    """ComfyUI, 0.8 and newer."""
+
+    def __init__(self) -> None:
+        import comfy.model_management
+        import comfy.model_patcher
+        import comfy.utils
+        import folder_paths
+
+        self._memory = comfy.model_management
+        self._patcher = comfy.model_patcher.ModelPatcher
+        self._bar = comfy.utils.ProgressBar
+        self._folders = folder_paths
+        folder_paths.add_model_folder_path(WEIGHTS, str(Path(folder_paths.models_dir) / WEIGHTS))
+
+    def device(self, name: str) -> torch.device:
+        return self._memory.get_torch_device() if name == "auto" else choose_device(name)
+
+    def own(self, networks: Sequence[nn.Module], device: torch.device) -> Any:
+        away = torch.device("cpu")
+        for network in networks:
+            # Asked before every layer, so that a run stops within one, whatever it is doing.
+            for module in network.modules():
+                module.register_forward_pre_hook(self._stop_if_asked)
+        return [self._patcher(network.to(away), load_device=device, offload_device=away) for network in networks]
+
+    def bring(self, owned: Any) -> None:
+        self._memory.load_models_gpu(owned, force_full_load=True)
+
+    def _stop_if_asked(self, *_: Any) -> None:
+        self._memory.throw_exception_if_processing_interrupted()
+
+    def results(self) -> torch.device:
+        return self._memory.intermediate_device()
+
+    def progress(self) -> Progress:
+        bar = self._bar(1)
+
+        def report(done: int, total: int, what: str) -> None:
+            self._memory.throw_exception_if_processing_interrupted()
+            bar.update_absolute(done, total)
+
+        return report
+
+    def weight_folders(self) -> list[Path]:
+        return [Path(folder) for folder in self._folders.get_folder_paths(WEIGHTS)]
+
+    def weight_files(self) -> list[str]:
+        return self._folders.get_filename_list(WEIGHTS)
+
+    def output_path(self, prefix: str, suffix: str) -> Path:
+        folder, name, counter, _, _ = self._folders.get_save_image_path(prefix, self._folders.get_output_directory())
+        return _free_path(Path(folder), name, counter, suffix)
+
+    def temp_path(self, suffix: str) -> Path:
+        return _temporary(Path(self._folders.get_temp_directory()), suffix)
+
+
+class PlainHost:
+    """No program around: networks stay on their device, files go to a folder `out` and to the system's own for those
+    that may vanish, and nobody watches."""
+
+    def device(self, name: str) -> torch.device:
+        return choose_device(name)
+
+    def own(self, networks: Sequence[nn.Module], device: torch.device) -> Any:
+        return networks, device
+
+    def bring(self, owned: Any) -> None:
+        networks, device = owned
+        for network in networks:
+            network.to(device)
+
+    def results(self) -> torch.device:
+        return torch.device("cpu")
+
+    def progress(self) -> Progress:
+        return lambda done, total, what: None
+
+    def weight_folders(self) -> list[Path]:
+        return [Path("models") / WEIGHTS]
+
+    def weight_files(self) -> list[str]:
+        (folder,) = self.weight_folders()
+        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+    def output_path(self, prefix: str, suffix: str) -> Path:
+        return _free_path(Path("out"), Path(prefix).name, 1, suffix)
+
+    def temp_path(self, suffix: str) -> Path:
+        return _temporary(Path(tempfile.gettempdir()) / "esg", suffix)
+
+
+def _free_path(folder: Path, name: str, counter: int, suffix: str) -> Path:
+    """The first of folder/name_00001_suffix, … from `counter` on that is not taken."""
+    folder.mkdir(parents=True, exist_ok=True)
+    while (path := folder / f"{name}_{counter:05}_{suffix}").exists():
+        counter += 1
+    return path
+
+
+def _temporary(folder: Path, suffix: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(prefix="esg_", suffix=suffix, dir=folder, delete=False) as file:
+        return Path(file.name)
+
+
+@cache
+def host() -> Host:
+    """The program that this process is."""
+    try:
+        return ComfyHost()
+    except ImportError:
+        return PlainHost()

@@ -1,0 +1,46 @@
+"""The node that shows entities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from ..esg import overlay
+from .host import host
+from .inputs import number, switch, wire
+from .values import ENTITIES, Entities, check_pairs, pictures, to_image
+
+
+class PreviewEntities:
+    CATEGORY = "ESG"
+    DESCRIPTION = "Shows pictures with their entities in colours, numbered."
+    SEARCH_ALIASES = ("show entities", "overlay", "view masks", "preview masks")
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("overlay",)
+    OUTPUT_TOOLTIPS = ("What is shown.",)
+    FUNCTION = "preview"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": wire("IMAGE", "The pictures that the entities are of."),
+                "entities": wire(ENTITIES, "Of any node."),
+                "opacity": number(0.5, 0, 1, "Of the colours: 0 shows the picture alone, 1 the colours."),
+                "numbers": switch(True, "Write the number of every entity that has room for it."),
+            }
+        }
+
+    def preview(self, image: Tensor, entities: Entities, opacity: float, numbers: bool) -> dict[str, Any]:
+        photos = pictures(image)
+        check_pairs(photos, entities)
+        shown = [overlay(*each, alpha=opacity, numbers=numbers) for each in zip(photos, entities.maps)]
+        files = []
+        for pixels in shown:
+            path = host().temp_path(".png")
+            Image.fromarray(pixels).save(path, compress_level=1)
+            files.append({"filename": path.name, "subfolder": "", "type": "temp"})
+        return {"ui": {"images": files}, "result": (to_image(shown),)}

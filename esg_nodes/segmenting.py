@@ -1,0 +1,121 @@
+"""The node that takes pictures apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..esg import overlay
+from .host import host
+from .inputs import MANY, choice, number, switch, whole, wire
+from .loading import Loaded
+from .values import ENTITIES, SEGMENTER, Entities, entity_masks, pictures, to_image
+
+EACH, ALL = MASKS_OF = ("each entity", "all in one")
+
+
+class SegmentEntities:
+    CATEGORY = "ESG"
+    DESCRIPTION = (
+        "Takes every picture of a batch apart into its entities: all that is in it, without classes, without overlap. "
+        "They are numbered from 1, the surest first."
+    )
+    SEARCH_ALIASES = ("segment everything", "entity segmentation", "auto mask", "segment anything", "cropformer")
+    RETURN_TYPES = (ENTITIES, "MASK", "IMAGE")
+    RETURN_NAMES = ("entities", "masks", "overlay")
+    OUTPUT_TOOLTIPS = (
+        "The entities of every picture.",
+        "Masks, those of the first picture first: one for each entity in the order of their numbers, or one for each "
+        "picture. Where nothing is found it is one empty mask.",
+        "The pictures with their entities in colours.",
+    )
+    FUNCTION = "segment"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "segmenter": wire(SEGMENTER, "From Load Segmenter."),
+                "image": wire("IMAGE", "Pictures of any size."),
+                "crops": choice(
+                    ["4", "8", "0"],
+                    "High-resolution crops to look at beside the whole picture. They find smaller things and better "
+                    "outlines; without them it takes a fifth of the time.",
+                ),
+                "min_score": number(
+                    -1, -1, 1, "Entities with a lower score (0 to 0.73) are left out; -1: what suits the model."
+                ),
+                "min_area": whole(0, 0, MANY, "Entities of fewer pixels are left out."),
+                "max_count": whole(0, 0, 1000, "Keep so many of the surest entities of a picture; 0: all."),
+                "masks_of": choice(MASKS_OF, "Whether `masks` has a mask for each entity, or one for each picture."),
+                "numbers": switch(False, "Write the numbers of the entities into the overlay."),
+            },
+            "optional": {
+                "fusion": choice(
+                    ["auto", "boc", "bc", "bo", "io"],
+                    "Which predictions make the result. boc: those of all views together, picture and crops; bc: the "
+                    "crops' only; bo: the picture's only; io: those of the picture by itself.",
+                    advanced=True,
+                ),
+                "fill_holes": whole(
+                    0, 0, MANY, "Holes in an entity of up to so many pixels are given to it.", advanced=True
+                ),
+                "remove_islands": whole(
+                    0,
+                    0,
+                    MANY,
+                    "Parts of an entity of fewer pixels are taken away, but never its largest.",
+                    advanced=True,
+                ),
+                "size": whole(
+                    0,
+                    0,
+                    4096,
+                    "Short side, in pixels, of the views that the model looks at; 0: what suits the model.",
+                    step=32,
+                    advanced=True,
+                ),
+            },
+        }
+
+    def segment(
+        self,
+        segmenter: Loaded,
+        image: Tensor,
+        crops: str,
+        min_score: float,
+        min_area: int,
+        max_count: int,
+        masks_of: str,
+        numbers: bool,
+        fusion: str = "auto",
+        fill_holes: int = 0,
+        remove_islands: int = 0,
+        size: int = 0,
+    ) -> tuple[Entities, Tensor, Tensor]:
+        photos = pictures(image)
+        show = host().progress()
+        model = segmenter.ready()
+        maps = []
+        for index, photo in enumerate(photos):
+
+            def report(done: int, total: int, what: str, before: int = index) -> None:
+                # The views take nearly all of the time.
+                share = done / (total + 1) if what == "views" else 1
+                show(round(100 * (before + share)), 100 * len(photos), what)
+
+            found = model(
+                photo,
+                crops=int(crops),
+                fusion=None if fusion == "auto" else fusion,
+                min_score=None if min_score < 0 else min_score,
+                min_area=min_area,
+                fill_holes=fill_holes,
+                remove_islands=remove_islands,
+                size=size or None,
+                progress=report,
+            )
+            maps.append(found.keep(range(1, max_count + 1)) if 0 < max_count < len(found) else found)
+        coloured = [overlay(photo, found, numbers=numbers) for photo, found in zip(photos, maps)]
+        return Entities.of(maps), entity_masks(maps, each=masks_of == EACH), to_image(coloured)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+Nodes = Callable[[str], Any]
+ImpactSeg = namedtuple(
+    "SEG", "cropped_image cropped_mask confidence crop_region bbox label control_net_wrapper", defaults=[None]
+)
+
+
+@pytest.fixture
+def one(entities: Any) -> Any:
+    """Of one picture."""
+    return type(entities)(entities.maps[:1], (None,))
+
+
+def test_masks_as_a_batch_and_as_a_list(nodes: Nodes, entities: Any) -> None:
+    batch, listed = nodes("EntitiesToMasks").convert(entities)
+    assert batch.shape == (4, 40, 60)
+    assert len(listed) == 4
+    for k, mask in enumerate(listed):
+        assert mask.shape == (1, 40, 60)
+        assert np.array_equal(mask[0].numpy() > 0, entities.maps[0].labels == k + 1)
+
+
+def test_segs_there_and_back(nodes: Nodes, one: Any) -> None:
+    (segs,) = nodes("EntitiesToSegs").convert(one, 1.5)
+    (height, width), items = segs
+    assert (height, width) == (40, 60)
+    assert [seg.bbox for seg in items] == [(0, 0, 30, 20), (30, 0, 60, 20), (0, 20, 30, 40), (30, 20, 60, 40)]
+    assert items[3].crop_region == (22, 15, 60, 40)
+    assert items[3].cropped_mask.shape == (25, 38)
+    assert items[3].cropped_mask.sum() == 600
+    assert [round(seg.confidence, 3) for seg in items] == [0.7, 0.6, 0.5, 0.4]
+    assert items[0]._fields == ImpactSeg._fields
+    (back,) = nodes("SegsToEntities").convert(segs, 0.5)
+    assert back.maps == one.maps
+
+
+def test_labels_of_segs_are_phrases_both_ways(nodes: Nodes, one: Any, core: Any) -> None:
+    masks = [np.zeros((4, 4), np.float32) for _ in range(3)]
+    masks[0][:], masks[1][:2], masks[2][3] = 1, 0.9, 1
+    items = [
+        ImpactSeg(None, mask, confidence, (2, 0, 6, 4), (2, 0, 6, 4), label)
+        for mask, confidence, label in zip(masks, (0.5, np.array([0.9]), 0.7), ("dog", "cat", "dog"))
+    ]
+    (found,) = nodes("SegsToEntities").convert(((4, 8), items), 0.5)
+    assert found.maps[0].labels.tolist() == [[0, 0, 1, 1, 1, 1, 0, 0]] * 2 + [[0, 0, 3, 3, 3, 3, 0, 0]] + [
+        [0, 0, 2, 2, 2, 2, 0, 0]
+    ]
+    phrases = {phrase.text: phrase.entity_ids for phrase in found.groundings[0].phrases}
+    assert phrases == {"cat": (1,), "dog": (2, 3)}
+    (segs,) = nodes("EntitiesToSegs").convert(found, 1)
+    assert [seg.label for seg in segs[1]] == ["cat", "dog", "dog"]
+
+
+def test_no_segs_and_things_that_are_none(nodes: Nodes, core: Any) -> None:
+    (found,) = nodes("SegsToEntities").convert(((3, 5), []), 0.5)
+    assert found.maps[0].labels.tolist() == [[0] * 5] * 3
+    assert found.groundings == (None,)
+    for wrong in (None, 3, [], ((3, 5), [1]), "segs"):
+        with pytest.raises(core.InputError, match="This is no SEGS"):
+            nodes("SegsToEntities").convert(wrong, 0.5)
+
+
+def test_segs_are_of_one_picture(nodes: Nodes, entities: Any, core: Any) -> None:
+    with pytest.raises(core.InputError, match="these are entities of 2"):
+        nodes("EntitiesToSegs").convert(entities, 3)
+
+
+def test_label_maps(nodes: Nodes, entities: Any, core: Any) -> None:
+    (numbers,) = nodes("EntitiesToLabelMap").convert(entities, "numbers")
+    assert np.array_equal((numbers[0, ..., 1] * 255).round().numpy(), entities.maps[0].labels)
+    (colours,) = nodes("EntitiesToLabelMap").convert(entities, "colours")
+    assert len(colours[0].reshape(-1, 3).unique(dim=0)) == 4
+    assert not colours[1].any()
+    many = core.EntityMap.from_labels(np.arange(1, 257, dtype=np.int32).reshape(16, 16))
+    with pytest.raises(core.InputError, match="256 numbers do not fit"):
+        nodes("EntitiesToLabelMap").convert(type(entities).of([many]), "numbers")
+
+
+def test_coco_is_saved_once_a_picture(
+    nodes: Nodes, entities: Any, core: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(2):
+        found = nodes("SaveCoco").save(entities, "../../mine")
+        names = [Path(path).name for path in found["ui"]["text"]]
+        assert names == [f"mine_{2 * number + 1:05}_.json", f"mine_{2 * number + 2:05}_.json"]
+    assert core.EntityMap.from_coco(tmp_path / "out/mine_00001_.json") == entities.maps[0]
+    assert core.EntityMap.from_coco(json.loads(found["result"][0])) == entities.maps[0]
+    assert len([*tmp_path.rglob("*.json")]) == 4
+
+
+def test_masks_become_entities_by_size(nodes: Nodes, core: Any) -> None:
+    masks = torch.zeros(3, 4, 6)
+    masks[0, 0, :2], masks[1, 2:], masks[1, 0] = 1, 0.6, 0.4
+    (found,) = nodes("MasksToEntities").convert(masks, 0.5, False)
+    assert found.maps[0].labels.tolist() == [[2, 2, 0, 0, 0, 0], [0] * 6, [1] * 6, [1] * 6]
+
+
+def test_masks_of_another_size_and_pieces_of_a_painted_one(nodes: Nodes, image: torch.Tensor) -> None:
+    painted = torch.zeros(1, 20, 30)
+    painted[0, :5, :5] = painted[0, 10:, 20:] = 1
+    (whole,) = nodes("MasksToEntities").convert(painted, 0.5, False, image)
+    assert whole.maps[0].labels.shape == (40, 60)
+    assert len(whole.maps[0]) == 1
+    (pieces,) = nodes("MasksToEntities").convert(painted, 0.5, True, image)
+    assert len(pieces.maps[0]) == 2
+    assert np.array_equal(pieces.maps[0].labels > 0, whole.maps[0].labels > 0)
+
+
+def test_an_empty_mask_is_no_entity(nodes: Nodes) -> None:
+    (found,) = nodes("MasksToEntities").convert(torch.zeros(1, 4, 6), 0.5, True)
+    assert len(found.maps[0]) == 0

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+Nodes = Callable[[str], Any]
+WORDS = "a red square, the green one"
+
+
+@pytest.fixture
+def ground(nodes: Nodes, grounder: Any, image: torch.Tensor, entities: Any) -> Callable[..., Any]:
+    def run(text: str, read_as: str = "a list of phrases", threshold: float = 0.0, **other: Any) -> Any:
+        given = {"image": image, "entities": entities, **other}
+        return nodes("GroundText").ground(grounder, given["image"], given["entities"], text, read_as, threshold)
+
+    return run
+
+
+def test_a_list_is_grounded_in_every_picture(ground: Callable[..., Any], entities: Any, grounder: Any) -> None:
+    found, mask, caption, phrases, overlay = ground(WORDS)
+    assert found.maps == entities.maps
+    first, second = found.groundings
+    assert [phrase.text for phrase in first.phrases] == ["a red square", "the green one"]
+    assert {*first.phrases[0].entity_ids} == {1, 2, 3, 4}  # with a threshold of 0 everything is meant
+    assert all(phrase.entity_ids == () for phrase in second.phrases)  # where there is nothing
+    assert mask.shape == (2, 40, 60)
+    assert mask[0].all()
+    assert not mask[1].any()
+    assert caption == f"{first.caption}\n{second.caption}"
+    assert json.loads(phrases) == [first.to_json(), second.to_json()]
+    assert overlay.shape[0] == 2
+    assert overlay.shape[1] > 40  # the caption is beneath
+
+
+def test_it_says_what_the_core_says(
+    ground: Callable[..., Any], grounder: Any, image: torch.Tensor, entities: Any
+) -> None:
+    photo = (image[0].numpy() * 255).astype(np.uint8)
+    expected = grounder.ready()(photo, entities.maps[0], "A dog and a door.", threshold=0.3)
+    assert ground("A dog and a door.", "a sentence", 0.3)[0].groundings[0] == expected
+    best = grounder.ready().refer(photo, entities.maps[0], "the dog")
+    found = ground("the dog", "one expression or question", 0.9)[0].groundings[0]
+    assert found.phrases == (best,)
+
+
+def test_categories_share_no_entity(ground: Callable[..., Any]) -> None:
+    found = ground("dog\n\ncat, tree", "a list of categories")[0].groundings[0]
+    assert [phrase.text for phrase in found.phrases] == ["dog", "cat", "tree"]
+    assert sorted(k for phrase in found.phrases for k in phrase.entity_ids) == [1, 2, 3, 4]
+
+
+def test_as_many_lines_as_pictures_are_one_for_each(ground: Callable[..., Any]) -> None:
+    first, second = ground("a dog\na cat")[0].groundings
+    assert (first.phrases[0].text, second.phrases[0].text) == ("a dog", "a cat")
+    assert len(first.phrases) == len(second.phrases) == 1
+
+
+def test_no_words_let_the_model_write(
+    ground: Callable[..., Any], grounder: Any, image: torch.Tensor, entities: Any
+) -> None:
+    one = {"image": image[:1], "entities": type(entities)(entities.maps[:1], (None,))}
+    caption = ground(" ", "a sentence", **one)[2]
+    photo = (image[0].numpy() * 255).astype(np.uint8)
+    assert caption == grounder.ready()(photo, entities.maps[0]).caption
+
+
+def test_no_words_to_read_as_a_list_is_an_error(ground: Callable[..., Any], core: Any) -> None:
+    with pytest.raises(core.InputError, match="There are no words to read as a list of phrases"):
+        ground("")
+
+
+def test_a_description_is_one_line_a_picture(nodes: Nodes, grounder: Any, image: torch.Tensor, entities: Any) -> None:
+    (one,) = nodes("DescribeImage").describe(grounder, image[:1], 12, 0.0, 0)
+    photo = (image[0].numpy() * 255).astype(np.uint8)
+    assert one == "".join(grounder.ready().caption(photo, most=12)).strip()
+    (both,) = nodes("DescribeImage").describe(grounder, image, 12, 0.0, 0)
+    assert both.splitlines()[0] == " ".join(one.split())
+    assert len(both.splitlines()) == 2
+    (checked,) = nodes("DescribeImage").describe(grounder, image, 12, 0.7, 1, entities)
+    assert len(checked.splitlines()) == 2
+
+
+def test_nouns_are_a_list_of_texts_with_their_places(nodes: Nodes, grounder: Any, image: torch.Tensor) -> None:
+    caption = "Two dogs lie before the door."
+    found, spans = nodes("FindNouns").find(grounder, image, caption)
+    assert found
+    for noun, place in zip(found, json.loads(spans), strict=True):
+        assert place["text"] == noun == caption[slice(*place["span"])]
+
+
+def test_the_progress_of_writing_ends_at_its_end(
+    ground: Callable[..., Any], part: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(part("host").PlainHost, "progress", lambda self: lambda *args: seen.append(args[:2]))
+    ground("", "a sentence")
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (200, 200)

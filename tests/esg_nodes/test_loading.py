@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Nodes = Callable[[str], Any]
+Load = Callable[..., Any]
+
+
+@pytest.fixture
+def load(nodes: Nodes) -> Load:
+    return lambda model, precision="fp32", device="cpu", attention="auto", download=False: nodes("LoadSegmenter").load(
+        model, precision, device, attention, download
+    )[0]
+
+
+def names(nodes: Nodes, loader: str) -> list[str]:
+    return nodes(loader).INPUT_TYPES()["required"]["model"][0]
+
+
+def test_the_lists_offer_what_is_known_and_what_lies_in_the_folder(nodes: Nodes, home: Path) -> None:
+    found = names(nodes, "LoadSegmenter")
+    assert found[0] == "cropformer-nano"
+    assert {"cropformer-hornet-large", "own/tiny.safetensors"} < {*found}
+    assert not any("instance" in name or "gella-nano" in name for name in found)
+    found = names(nodes, "LoadGrounder")
+    assert found[0] == "gella-nano"
+    assert {"words.safetensors", "zero-shot"} < {*found}
+
+
+def test_without_a_folder_there_are_the_known_models(
+    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "cropformer-nano" in names(nodes, "LoadSegmenter")
+
+
+def test_a_known_model_in_the_folder_is_listed_once_and_found(
+    nodes: Nodes, part: Callable[[str], Any], home: Path
+) -> None:
+    path = home / "CropFormer_swin_tiny_3x_5cea5e.pth"
+    path.write_bytes(b"as it is published")
+    (home / "cropformer-hornet-large.pth").write_bytes(b"as it is named here")
+    assert names(nodes, "LoadSegmenter").count("cropformer-hornet-large") == 1
+    assert "cropformer-hornet-large.pth" not in names(nodes, "LoadSegmenter")
+    assert part("loading").find_weights("cropformer-swin-tiny").samefile(path)
+    assert part("loading").find_weights("cropformer-hornet-large").samefile(home / "cropformer-hornet-large.pth")
+
+
+def test_the_same_model_is_loaded_once_and_freed_with_its_last_user(load: Load, part: Any, home: Path) -> None:
+    one, other = load("own/tiny.safetensors"), load("own/tiny.safetensors")
+    assert one is other
+    assert load("own/tiny.safetensors", precision="bf16") is not one
+    before = len(part("loading")._LOADED)
+    del one, other
+    gc.collect()
+    assert len(part("loading")._LOADED) < before
+
+
+def test_a_file_that_was_written_anew_is_read_anew(load: Load, nodes: Nodes, home: Path) -> None:
+    changed = nodes("LoadSegmenter").IS_CHANGED
+    one, before = load("own/tiny.safetensors"), changed("own/tiny.safetensors")
+    assert changed("own/tiny.safetensors") == before
+    os.utime(home / "own/tiny.safetensors", ns=(1, 1))
+    assert changed("own/tiny.safetensors") != before
+    assert load("own/tiny.safetensors") is not one
+
+
+def test_what_is_missing_says_where_it_was_looked_for_and_what_to_do(
+    load: Load, core: Any, nodes: Nodes, home: Path
+) -> None:
+    with pytest.raises(core.WeightsError) as caught:
+        load("cropformer-hornet-large")
+    for words in ("models", "entityseg", "download", "CC BY-NC 4.0", "cropformer-nano"):
+        assert words in str(caught.value)
+    with pytest.raises(core.WeightsError, match=r"There is no model or file 'gone\.safetensors' in"):
+        load("gone.safetensors")
+    missing = nodes("LoadSegmenter").IS_CHANGED("cropformer-hornet-large")
+    assert missing != missing  # so that it is tried again
+
+
+def test_files_outside_the_folder_are_not_reached(load: Load, core: Any, home: Path, tiny_model: Path) -> None:
+    (home.parent / "outside.safetensors").write_bytes(tiny_model.read_bytes())
+    with pytest.raises(core.WeightsError, match="There is no model or file"):
+        load("../outside.safetensors")
+
+
+def test_a_download_goes_to_the_folder_and_only_if_allowed(
+    load: Load, part: Callable[[str], Any], core: Any, monkeypatch: pytest.MonkeyPatch, home: Path, tiny_model: Path
+) -> None:
+    asked = []
+
+    def download(name: str, folder: Path, say: Any) -> Path:
+        asked.append((name, folder.resolve()))
+        path = folder / "cropformer-swin-tiny.safetensors"
+        path.write_bytes(tiny_model.read_bytes())
+        return path
+
+    monkeypatch.setattr(part("loading"), "download", download)
+    with pytest.raises(core.WeightsError):
+        load("cropformer-swin-tiny")
+    assert asked == []
+    load("cropformer-swin-tiny", download=True)
+    assert asked == [("cropformer-swin-tiny", home.resolve())]
+    load("cropformer-swin-tiny", download=True)
+    assert len(asked) == 1
+
+
+def test_a_grounder_in_place_of_a_segmenter_is_refused(load: Load, core: Any, home: Path) -> None:
+    with pytest.raises(core.WeightsError, match="grounds words"):
+        load("words.safetensors")
+
+
+def test_fp16_is_for_gpus(load: Load, core: Any, home: Path) -> None:
+    with pytest.raises(core.InputError, match="fp16 is for GPUs"):
+        load("own/tiny.safetensors", precision="fp16")
