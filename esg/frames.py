@@ -1,0 +1,145 @@
+"""Entities of a clip: ids that stay from frame to frame, by the overlap of the entities of consecutive frames.
+
+This follows what stays roughly in its place. Something that moves farther than its own size between two frames, or that
+the segmenter divides in another way, gets a new id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .combining import Combined, numbered
+from .entities import EntityMap
+from .errors import InputError
+from .labelmap import look_up, strips
+
+
+@dataclass(frozen=True)
+class Track:
+    """One entity of a clip.
+
+    Attributes:
+        id: 1..T in the order of appearance; of those that appear in one frame, the higher score first.
+        frames: the numbers of the frames that it is in, from 0, rising; gaps are no longer than the patience.
+        scores: its score in each of them.
+    """
+
+    id: int
+    frames: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def first(self) -> int:
+        """The frame in which it appears."""
+        return self.frames[0]
+
+    @property
+    def score(self) -> float:
+        """The mean of its scores."""
+        return sum(self.scores) / len(self.scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """The entities of consecutive pictures of one size, under ids that hold for all of them.
+
+    Attributes:
+        labels: one (H, W) map a frame, pixel = id of a track, 0 = none; of the smallest unsigned dtype that holds the
+            ids that were known by then, so usually one byte a pixel.
+        tracks: entry k is that of id k + 1.
+    """
+
+    labels: tuple[np.ndarray, ...]
+    tracks: tuple[Track, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def mask(self, frame: int, ids: int | Iterable[int]) -> np.ndarray:
+        """The union of some tracks in one frame, (H, W) bool; InputError for an id that the clip does not have."""
+        wanted = np.zeros(len(self.tracks) + 1, bool)
+        for number in [*ids] if isinstance(ids, Iterable) else [ids]:
+            if not 1 <= number <= len(self.tracks):
+                raise InputError(f"There is no track {number}: the ids of this clip go from 1 to {len(self.tracks)}.")
+            wanted[number] = True
+        return look_up(wanted, self.labels[frame])
+
+    def entities(self, frame: int) -> Combined:
+        """One frame as an EntityMap of its own, and `new_ids`: entry k is the id that track k has in it, 0 = none."""
+        scores = np.zeros(len(self.tracks), np.float32)
+        for track in self.tracks:
+            if frame in track.frames:
+                scores[track.id - 1] = track.scores[track.frames.index(frame)]
+        return numbered(self.labels[frame], scores)
+
+
+def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patience: int = 2) -> Clip:
+    """Gives the entities of consecutive frames ids that hold for the whole clip.
+
+    Entities are associated one to one, so that the sum of their IoUs is the largest: first with those of the frame
+    before, then what is left with what was last seen two frames before, and so on.
+
+    Args:
+        frames: their maps, from first to last; taken one by one, so that a generator can make them as it goes.
+        min_iou: pairs that overlap less are never associated, 0..1. Trackers of boxes use 0.3 as well.
+        patience: an entity that is missing in up to so many frames in a row gets its id back, if it overlaps with where
+            it was.
+
+    Raises:
+        InputError: there is no frame, frames differ in size, or an option is out of range.
+    """
+    if not 0 <= min_iou <= 1 or patience < 0:
+        raise InputError(f"min_iou lies between 0 and 1 and patience is not negative, unlike {min_iou} and {patience}.")
+    labels: list[np.ndarray] = []
+    seen_in: list[list[int]] = []  # entry k is about track k + 1, here and below
+    scores: list[list[float]] = []
+    for number, entities in enumerate(frames):
+        if labels and labels[0].shape != entities.labels.shape:
+            height, width = labels[0].shape
+            raise InputError(
+                f"The frames of a clip have one size, but the first has {width}x{height} pixels and frame {number} has "
+                f"{entities.width}x{entities.height}."
+            )
+        ids = np.zeros(len(entities) + 1, np.int64)  # the track of every entity of this frame
+        for last in range(number - 1, max(number - 2 - patience, -1), -1):
+            lost = np.array([track for track, seen in enumerate(seen_in, start=1) if seen[-1] == last], np.int64)
+            free = np.flatnonzero(ids[1:] == 0) + 1
+            if len(lost) and len(free):
+                before, now = _associate(labels[last], lost, entities, free, min_iou)
+                ids[now] = before
+        new = np.flatnonzero(ids[1:] == 0) + 1
+        ids[new] = len(seen_in) + np.arange(1, len(new) + 1)
+        seen_in += [[] for _ in new]
+        scores += [[] for _ in new]
+        for track, score in zip(ids[1:], entities.scores):
+            seen_in[track - 1].append(number)
+            scores[track - 1].append(float(score))
+        labels.append(look_up(ids.astype(np.min_scalar_type(len(seen_in))), entities.labels))
+    if not labels:
+        raise InputError("A clip needs at least one frame.")
+    tracks = [Track(k, tuple(seen), tuple(of)) for k, (seen, of) in enumerate(zip(seen_in, scores), start=1)]
+    return Clip(tuple(labels), tuple(tracks))
+
+
+def _associate(
+    before: np.ndarray, tracks: np.ndarray, now: EntityMap, ids: np.ndarray, min_iou: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of the given tracks of an earlier label map and the given ids of a map, two (K,) arrays."""
+    rows = np.zeros(max(int(before.max()), int(tracks.max())) + 1, np.int64)
+    rows[tracks] = np.arange(1, len(tracks) + 1)
+    columns = np.zeros(len(now) + 1, np.int64)
+    columns[ids] = np.arange(1, len(ids) + 1)
+    joint = np.zeros((len(tracks) + 1, len(ids) + 1), np.int64)
+    for strip in strips(now.height, now.width):
+        pairs = rows[before[strip]] * joint.shape[1] + columns[now.labels[strip]]
+        joint += np.bincount(pairs.ravel(), minlength=joint.size).reshape(joint.shape)
+    both = joint[1:, 1:]
+    iou = both / (joint.sum(axis=1)[1:, None] + joint.sum(axis=0)[None, 1:] - both)
+    fits = (both > 0) & (iou >= min_iou)
+    row, column = linear_sum_assignment(np.where(fits, iou, 0), maximize=True)
+    chosen = fits[row, column]
+    return tracks[row[chosen]], ids[column[chosen]]

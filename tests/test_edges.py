@@ -1,0 +1,110 @@
+"""Soft edges on drawn pictures: where the contour goes, what stays, and that tiles do not show."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+
+from esg import edges
+from esg.edges import soft_alpha
+from esg.errors import EsgError, InputError
+
+RED, BLUE = np.array([200, 40, 30]), np.array([20, 60, 220])
+
+
+def two_colours(red: np.ndarray) -> np.ndarray:
+    """A photo of red, weighted 0..1, on blue."""
+    return np.round(red[..., None] * RED + (1 - red[..., None]) * BLUE).astype(np.uint8)
+
+
+def ball(side: int, radius: float) -> np.ndarray:
+    y, x = np.mgrid[:side, :side] - side / 2
+    return np.hypot(y, x) <= radius
+
+
+@pytest.mark.parametrize("width", [8, 16])
+def test_the_contour_goes_to_the_edge_of_the_photo(width: int) -> None:
+    true = ball(96, 30.0)
+    image = two_colours(true.astype(float))
+    for mask in (ball(96, 27.0), ball(96, 33.0), np.roll(true, 3, axis=1)):
+        alpha = soft_alpha(image, mask, width=width)
+        assert (alpha.dtype, alpha.shape) == (np.float32, mask.shape)
+        assert np.array_equal(alpha > 0.5, true)
+        assert np.abs(alpha - true).mean() < 0.1 * np.abs(mask.astype(float) - true).mean()
+
+
+def test_a_soft_edge_of_the_photo_makes_a_soft_edge() -> None:
+    red = np.tile(np.clip((36 - np.arange(64)) / 8, 0, 1), (40, 1))  # from 1 at column 28 to 0 at 36
+    mask = np.tile(np.arange(64) < 32, (40, 1))
+    alpha = soft_alpha(two_colours(red), mask, width=9)
+    assert np.abs(alpha - red).max() < 0.25
+    assert (np.diff(alpha, axis=1) < 1e-3).all()
+
+
+@pytest.mark.parametrize("mask", [np.zeros((9, 7), bool), np.ones((9, 7), bool)])
+def test_a_mask_without_contour_stays(mask: np.ndarray) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    assert np.array_equal(soft_alpha(image, mask), mask)
+
+
+@settings(max_examples=20)
+@given(
+    hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)),
+    st.integers(0, 3) | st.just(17),
+    st.integers(0, 9),
+)
+def test_any_mask_keeps_what_is_not_near_its_contour(mask: np.ndarray, width: int, seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (*mask.shape, 3), np.uint8)
+    alpha = soft_alpha(image, mask, width=width)
+    assert ((alpha >= 0) & (alpha <= 1)).all()
+    both = mask.any() and not mask.all()
+    beyond = ndimage.distance_transform_edt(mask) + ndimage.distance_transform_edt(~mask) > width
+    assert np.array_equal(alpha[beyond], mask[beyond]) if both else np.array_equal(alpha, mask)
+
+
+@pytest.mark.parametrize("width", [3, 16])
+def test_tiles_do_not_show(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (150, 131, 3), np.uint8)
+    mask = ball(150, 50.0)[:, :131]
+    whole = soft_alpha(image, mask, width=width)
+    monkeypatch.setattr(edges, "_TILE", 32)
+    assert np.abs(soft_alpha(image, mask, width=width) - whole).max() < 1e-3
+
+
+def test_progress_and_how_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edges, "_TILE", 32)
+    image, mask = np.zeros((40, 64, 3), np.uint8), ball(64, 9.0)[:40]
+    seen = []
+    soft_alpha(image, mask, progress=lambda *report: seen.append(report))
+    assert seen == [(done, 4, "edges") for done in range(5)]
+
+    def stop(done: int, total: int, what: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        soft_alpha(image, mask, progress=stop)
+
+
+def test_what_cannot_be_refined_is_refused() -> None:
+    image, mask = np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), bool)
+    with pytest.raises(InputError, match="The photo must be"):
+        soft_alpha(image / 255, mask)
+    with pytest.raises(InputError, match="as the photo"):
+        soft_alpha(image, mask[:3])
+    with pytest.raises(InputError, match="as the photo"):
+        soft_alpha(image, mask.astype(np.uint8))
+    for options in ({"width": -1}, {"width": 999}, {"contrast": 0.0}, {"contrast": float("nan")}):
+        with pytest.raises(InputError, match="The width is between"):
+            soft_alpha(image, mask, **options)
+
+
+def test_without_kornia_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kornia.filters", None)
+    with pytest.raises(EsgError, match=r"pip install kornia \(or the extra esg\[edges\]\)"):
+        soft_alpha(np.zeros((4, 5, 3), np.uint8), np.eye(4, 5, dtype=bool))
