@@ -1,0 +1,69 @@
+"""What ComfyUI-Manager runs after it has cloned the pack: installs what is missing, and says what it does.
+
+Never PyTorch, of which ComfyUI has the one that fits the machine; never a second OpenCV beside the one that is there.
+Everything else that is there stays as it is if it is new enough. Run twice, it does nothing the second time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+NEVER = {"torch"}
+OPENCV = "opencv-python-headless"
+
+
+def missing(requirements: str) -> list[str]:
+    """The lines of a requirements file of the form `name>=version` that are not fulfilled here."""
+    found = []
+    for line in requirements.splitlines():
+        name, _, least = (part.strip() for part in line.partition(">="))
+        if name and not name.startswith("#") and not _is_there(name, least):
+            found.append(line.strip())
+    return found
+
+
+def _is_there(name: str, least: str) -> bool:
+    try:
+        return _numbers(metadata.version(name)) >= _numbers(least)
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """2.13.0+cpu → (2, 13)."""
+    numbers = [int(digits) for digits in re.findall(r"\d+", version.split("+")[0])]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def main() -> int:
+    """Installs; returns the exit status."""
+    wanted = missing(REQUIREMENTS.read_text(encoding="utf-8"))
+    for line in [line for line in wanted if line.partition(">=")[0].strip() in NEVER]:
+        print(f"ESG: {line} is not here and is not installed by this script; ComfyUI needs it, too: see its README.")
+        wanted.remove(line)
+    if importlib.util.find_spec("cv2") is None:
+        wanted.append(OPENCV)
+    if not wanted:
+        print("ESG: everything it needs is here.")
+        return 0
+    command = [sys.executable, "-m", "pip", "install", *wanted]
+    if importlib.util.find_spec("pip") is None:
+        print(f"ESG: this Python has no pip; install these in your own way: {' '.join(wanted)}")
+        return 1
+    print(f"ESG: installing {', '.join(wanted)}", flush=True)
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        print(f"ESG: that failed; the nodes work once this does: {' '.join(command)}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
