@@ -56,7 +56,12 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def choose(
-    entities: EntityMap, what: str | Data, *, grounding: Grounding | None = None, min_fraction: float = 0.5
+    entities: EntityMap,
+    what: str | Data,
+    *,
+    grounding: Grounding | None = None,
+    min_fraction: float = 0.5,
+    strict: bool = True,
 ) -> list[int]:
     """The ids, in rising order, that a text in the language above means, or data: ids, points, boxes or lists of them.
 
@@ -65,22 +70,23 @@ def choose(
         what: a text, or what its JSON would hold: an id, a point, a box, or a list of such.
         grounding: of the same map; only `phrase:` needs it.
         min_fraction: the part of its area, 0..1, that an entity must have in a box.
+        strict: False leaves out ids that do not exist, for a choice that was made on another picture.
 
     Raises:
         InputError: the text cannot be read, an id does not exist, or `phrase:` has no grounding.
     """
     if not isinstance(what, str):
-        added, taken = _meant_by(entities, _items(what), min_fraction)
+        added, taken = _meant_by(entities, _items(what), min_fraction, strict)
         return sorted(added - taken)
     chosen: set[int] = set()
     for number, (negated, kind, part) in enumerate(_parts(what)):
         taken = set()
         if kind == "data":
-            added, taken = _meant_by(entities, _items(part), min_fraction)
+            added, taken = _meant_by(entities, _items(part), min_fraction, strict)
         elif kind == "phrase":
             added = _meant_by_phrase(entities, grounding, part)
         else:
-            added = set(_meant_by_words(entities, part))
+            added = set(_meant_by_words(entities, part, strict))
         if negated:
             chosen = (_all(entities) if number == 0 else chosen) - (added - taken)
         else:
@@ -189,15 +195,16 @@ def _json(text: str, place: int) -> tuple[Any, int]:
         ) from None
 
 
-def _meant_by_words(entities: EntityMap, part: str) -> Iterable[int]:
+def _meant_by_words(entities: EntityMap, part: str, strict: bool) -> Iterable[int]:
     if part in ("all", "none"):
         return _all(entities) if part == "all" else ()
     if match := _ID.fullmatch(part):
         first, last = int(match[1]), int(match[2] or match[1])
-        entities.checked_ids([first, last])
+        if strict:
+            entities.checked_ids([first, last])
         if first > last:
             raise InputError(f"The range {first}-{last} runs backwards; write {last}-{first}.")
-        return range(first, last + 1)
+        return range(max(first, 1), min(last, len(entities)) + 1)
     if match := _RANK.fullmatch(part):
         values = {"largest": -entities.areas, "smallest": entities.areas, "best": -entities.scores}[match[1]]
         return (np.argsort(values, kind="stable")[: int(match[2] or 1)] + 1).tolist()
@@ -229,7 +236,9 @@ def _meant_by_phrase(entities: EntityMap, grounding: Grounding | None, text: str
     return set(found)
 
 
-def _meant_by(entities: EntityMap, items: list[Any], min_fraction: float) -> tuple[set[int], set[int]]:
+def _meant_by(
+    entities: EntityMap, items: list[Any], min_fraction: float, strict: bool = True
+) -> tuple[set[int], set[int]]:
     """The ids that a list of ids, points and boxes adds, and those that it takes away."""
     ids = [item for item in items if not isinstance(item, Mapping)]
     boxes = [item for item in items if isinstance(item, Mapping) and ("width" in item or "height" in item)]
@@ -239,6 +248,8 @@ def _meant_by(entities: EntityMap, items: list[Any], min_fraction: float) -> tup
             raise InputError(f"Entities are chosen by ids, points and boxes, not by {short(number)}.")
     added, taken = _under(entities, points)
     added |= _boxed(entities, boxes, min_fraction)
+    if not strict:
+        ids = [number for number in ids if 1 <= number <= len(entities)]
     return added.union(entities.checked_ids(ids).tolist()), taken
 
 

@@ -21,7 +21,8 @@ class PickEntities:
     CATEGORY = "ESG"
     DESCRIPTION = (
         "Choose entities by clicking them in the node, once it has run, or by a text: 3,5-7 / largest 2 / centre / "
-        'score>=0.5 / area>=5% / phrase: dog / not 3 / [{"x": 40, "y": 30}]. It holds for all pictures of a batch.'
+        'score>=0.5 / area>=5% / phrase: dog / not 3 / [{"x": 40, "y": 30}]. It holds for all pictures of a batch; '
+        "numbers that a picture lacks choose nothing in it."
     )
     SEARCH_ALIASES = ("click to select", "select mask", "point selector", "pick mask", "n-th mask")
     RETURN_TYPES = ("MASK", ENTITIES, ENTITIES, "STRING")
@@ -71,8 +72,10 @@ class PickEntities:
         by_picture = _boxes_of(boxes, len(photos))
         chosen = []
         for found, grounding, in_picture in zip(entities.maps, entities.groundings, by_picture):
-            ids = {*choose(found, picks, grounding=grounding)}
-            ids |= {*choose(found, more or "", grounding=grounding)} | {*choose(found, in_picture)}
+            # Numbers that were clicked on another picture may not exist in this one; that must not keep it from being
+            # shown to be clicked anew.
+            ids = {*choose(found, picks, grounding=grounding, strict=False), *choose(found, in_picture)}
+            ids |= {*choose(found, more or "", grounding=grounding, strict=False)}
             chosen.append(others(found, ids) if invert else sorted(ids))
         shown = [_preview(*each) for each in zip(photos, entities.maps, chosen)]
         texts = [write_ids(ids) for ids in chosen]

@@ -38,6 +38,14 @@ GROUNDING = Grounding(
 ids_of_map = st.lists(st.integers(1, len(ENTITIES)), unique=True)
 
 
+def test_ids_that_do_not_exist_can_be_left_out() -> None:
+    entities = EntityMap.from_labels(np.array([[1, 2, 3]]))
+    assert choose(entities, "2-9, 0, 12", strict=False) == [2, 3]
+    assert choose(entities, [3, 4, 0], strict=False) == [3]
+    with pytest.raises(InputError, match="There is no entity 9"):
+        choose(entities, "2-9")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -82,8 +82,13 @@ def test_one_choice_for_all_pictures(pick: Callable[..., Any], image: torch.Tens
     assert [len(found) for found in picked.maps] == [2, 0]
 
 
+def test_numbers_of_another_picture_choose_nothing(pick: Callable[..., Any], image: torch.Tensor) -> None:
+    assert pick("2, 9, 4-70")["result"][3] == "2,4"
+    assert pick("3", image=image)["result"][3] == "3\nnone"
+
+
 def test_what_cannot_be_read_is_one_sentence(pick: Callable[..., Any], core: Any) -> None:
-    for picks in ("9", "larger", "[{", "phrase:"):
+    for picks in ("3-1", "larger", "[{", "phrase:"):
         with pytest.raises(core.InputError) as caught:
             pick(picks)
         assert str(caught.value).endswith(".")
