@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .choice import choose, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
+    from .cleanup import drop_small, drop_weak, fill_holes, remove_islands
     from .combining import Combined, assign, follow, intersect, merge, split, subtract, union
     from .device import choose_device
     from .download import download
@@ -57,6 +58,9 @@ _HOME = {
     "cut_for_inpainting": ".inpaint.crop",
     "download": ".download",
     "draw_grounding": ".draw_grounding",
+    "drop_small": ".cleanup",
+    "drop_weak": ".cleanup",
+    "fill_holes": ".cleanup",
     "follow": ".combining",
     "ids_at": ".choice",
     "ids_in_boxes": ".choice",
@@ -72,6 +76,7 @@ _HOME = {
     "palette": ".draw",
     "read_image": ".images",
     "read_masks": ".masks",
+    "remove_islands": ".cleanup",
     "remove_with_opencv": ".engines.opencv",
     "shrink": ".draw_grounding",
     "soft_alpha": ".edges",
@@ -108,6 +113,9 @@ __all__ = [
     "cut_for_inpainting",
     "download",
     "draw_grounding",
+    "drop_small",
+    "drop_weak",
+    "fill_holes",
     "follow",
     "ids_at",
     "ids_in_boxes",
@@ -123,6 +131,7 @@ __all__ = [
     "palette",
     "read_image",
     "read_masks",
+    "remove_islands",
     "remove_with_opencv",
     "shrink",
     "soft_alpha",

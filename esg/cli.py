@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import caption, demo, evaluate, ground, segment, train, weights
+from .commands import caption, demo, evaluate, ground, inpaint, segment, train, weights
 from .commands.arguments import Parser
 from .commands.console import Console
 from .errors import EsgError
@@ -43,11 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="esg",
-        description="Takes photos apart into their entities, and says which of them words mean.",
+        description="Takes photos apart into their entities, says which of them words mean, and removes them.",
         epilog="`esg COMMAND --help` explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"esg {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for command in (segment, caption, ground, weights, train, evaluate, demo):
+    for command in (segment, caption, ground, inpaint, weights, train, evaluate, demo):
         command.add(commands)
     return parser

@@ -14,7 +14,8 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
     *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif"),
 )
-RESULT_SUFFIXES = (".labels.png", ".overlay.jpg", ".grounding.jpg")  # pictures that ESG makes of pictures
+# pictures that ESG makes of pictures
+RESULT_SUFFIXES = (".labels.png", ".overlay.jpg", ".grounding.jpg", ".inpainted.png")
 RESULT_FOLDER = ".masks"  # likewise, for a folder
 
 

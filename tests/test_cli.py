@@ -22,7 +22,7 @@ def python(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
 def test_help_imports_nothing_heavy(root: Path) -> None:
     code = (
         "import contextlib, sys\nfrom esg.cli import main\n"
-        "for command in ('segment', 'ground', 'caption'):\n"
+        "for command in ('segment', 'ground', 'caption', 'inpaint'):\n"
         "    with contextlib.suppress(SystemExit): main([command, '--help'])\n"
         "heavy = {'torch', 'numpy', 'scipy', 'PIL', 'transformers', 'huggingface_hub', 'gradio'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
@@ -64,6 +64,7 @@ def test_without_a_command_it_shows_the_help(esg: Run) -> None:
         (["segment"], "PHOTO"),
         (["caption"], "PHOTO"),
         (["ground"], "PHOTO"),
+        (["inpaint", "--entity", "1"], "PHOTO"),
         (["weights"], "COMMAND"),
         (["segment", "a.jpg", "--crops", "5"], "0, 4, 8"),
         (["segment", "a.jpg", "--min-score", "nan"], "between 0 and 1"),

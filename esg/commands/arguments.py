@@ -52,6 +52,24 @@ def add_grounder(parser: argparse.ArgumentParser) -> Any:
     return model
 
 
+def add_entities(model: Any) -> None:
+    """--segmenter and --masks, where entities come from, in the group of `add_grounder`."""
+    model.add_argument(
+        "--segmenter",
+        default="cropformer-nano",
+        metavar="NAME|FILE",
+        help="what finds the entities, one of `esg weights list` or a weight file [cropformer-nano, which comes with "
+        "ESG]",
+    )
+    model.add_argument(
+        "--masks",
+        type=Path,
+        metavar="FILE",
+        help="take the entities from here: label PNG, COCO or SAM JSON, .npy, .npz, or a folder of PNGs; where masks "
+        "overlap, the higher score wins",
+    )
+
+
 def add_writing(parser: argparse.ArgumentParser) -> Any:
     """--length, --temperature and --seed of captions, in a group that is given back."""
     writing = parser.add_argument_group("writing a caption")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import (
+    add_entities,
     add_grounder,
     add_machine,
     add_max_pixels,
@@ -75,21 +76,7 @@ def add(commands: Any) -> None:
         help="entities below this score, 0 to 1, are not meant [0.5; with --refer the best entity alone]",
     )
 
-    model = add_grounder(parser)
-    model.add_argument(
-        "--segmenter",
-        default="cropformer-nano",
-        metavar="NAME|FILE",
-        help="what finds the entities, one of `esg weights list` or a weight file [cropformer-nano, which comes with "
-        "ESG]",
-    )
-    model.add_argument(
-        "--masks",
-        type=Path,
-        metavar="FILE",
-        help="take the entities from here: label PNG, COCO or SAM JSON, .npy, .npz, or a folder of PNGs; where masks "
-        "overlap, the higher score wins",
-    )
+    add_entities(add_grounder(parser))
     writing = add_writing(parser)
     writing.add_argument(
         "--drafts",
@@ -105,14 +92,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ..naming import list_images
 
     photos, empty = list_images(args.photos)
-    if args.masks and len(photos) > 1 and args.masks.suffix.lower() != ".json":
-        raise InputError(
-            f"{args.masks} holds the masks of one photo, but there are {len(photos)}; "
-            "ground them one by one, or give a COCO file that describes them all."
-        )
+    check_masks(args.masks, len(photos))
     check_folder(args.out)
     grounder = load(args, console)
-    segmenter = None if args.masks else _load_segmenter(args, console)
+    segmenter = None if args.masks else load_segmenter(args, console)
 
     def work(photo: Listed, place: str) -> str:
         from ..images import read_image
@@ -121,7 +104,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.progress(f"{place}{photo.path.name} ...")
         with enough_memory(photo, ADVICE):
             pixels = read_image(photo.path, max_pixels=args.max_pixels)
-            entities = _entities(segmenter, pixels, photo, args, console, place)
+            entities = find_entities(segmenter, pixels, photo, args, console, place)
             grounding = _ground(grounder, entities, pixels, photo, args, console, place)
             console.progress(f"{place}{photo.path.name}: writing")
             save(grounding, entities, pixels, photo, args.out, page=args.html)
@@ -135,14 +118,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return work_through(photos, empty, work, console, done="grounded", out=args.out)
 
 
-def _load_segmenter(args: argparse.Namespace, console: Console) -> EntitySegmenter:
+def check_masks(masks: Path | None, photos: int) -> None:
+    """InputError if --masks holds those of one photo, and there are several."""
+    if masks and photos > 1 and masks.suffix.lower() != ".json":
+        raise InputError(
+            f"{masks} holds the masks of one photo, but there are {photos}; "
+            "take them one by one, or give a COCO file that describes them all."
+        )
+
+
+def load_segmenter(args: argparse.Namespace, console: Console) -> EntitySegmenter:
+    """The model of --segmenter."""
     console.progress(f"Loading {args.segmenter} ...")
     from ..segmenter import EntitySegmenter
 
     return EntitySegmenter.from_pretrained(args.segmenter, device=args.device, precision=args.precision)
 
 
-def _entities(
+def find_entities(
     segmenter: EntitySegmenter | None,
     pixels: np.ndarray,
     photo: Listed,
@@ -150,6 +143,7 @@ def _entities(
     console: Console,
     place: str,
 ) -> EntityMap:
+    """What the segmenter finds in a photo, or without one what --masks says."""
     if segmenter is not None:
         return segmenter(
             pixels,

@@ -1,0 +1,174 @@
+"""`esg inpaint`: photos and folders of photos in, the same photos without some of their entities out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import (
+    add_entities,
+    add_grounder,
+    add_machine,
+    add_max_pixels,
+    add_out,
+    add_photos,
+    fraction,
+    whole,
+)
+from .caption import ADVICE, load
+from .console import Console
+from .ground import check_masks, find_entities, load_segmenter
+from .photos import UnusablePhoto, about, enough_memory, entity_count, work_through
+from .results import check_folder, save_together
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..entities import EntityMap
+    from ..grounder import Grounder
+    from ..naming import Listed
+
+CONTEXT = 1.5  # OpenCV looks no further than the rim of a hole
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "inpaint",
+        help="remove entities from photos",
+        description="Removes entities from photos: fills their place from what surrounds it, with OpenCV and without a "
+        "diffusion model, which suits small things on plain ground. Prints the ids of these entities, and writes for "
+        "each NAME.jpg a NAME.inpainted.png, which is the same to the bit beside them. What comes from a folder keeps "
+        "its subfolder.",
+        epilog="A photo that cannot be used or has no such entity, or whose file cannot be written, is named and left "
+        "out, as is a folder without pictures; the exit status is then 2.",
+    )
+    parser.set_defaults(run=run)
+    add_photos(parser)
+    add_out(parser)
+    add_max_pixels(parser)
+
+    chosen = parser.add_argument_group("what to remove", "one of these")
+    one = chosen.add_mutually_exclusive_group(required=True)
+    one.add_argument(
+        "--entity",
+        metavar="IDS",
+        help="entities by number, such as 3,5-7, as the overlay of `esg segment` shows them (--masks takes its "
+        "labels), or in words: largest, smallest 3, not 2, area<5%%",
+    )
+    one.add_argument(
+        "--point",
+        type=_point,
+        action="append",
+        metavar="X,Y",
+        help="the entity at this place, in pixels from the upper left corner; may be given several times",
+    )
+    one.add_argument("--text", metavar="TEXT", help="the entity that this means: the dog left of the door")
+    chosen.add_argument(
+        "--threshold",
+        type=fraction,
+        metavar="S",
+        help="with --text, every entity with at least this score, 0 to 1 [the best entity alone]",
+    )
+
+    hole = parser.add_argument_group("how to fill its place")
+    hole.add_argument(
+        "--grow", type=whole(0), default=8, metavar="PIXELS", help="how far beyond the entity's edge is filled [8]"
+    )
+    hole.add_argument(
+        "--feather",
+        type=whole(0),
+        default=4,
+        metavar="PIXELS",
+        help="outermost part of that in which the filling fades into the photo [4]",
+    )
+    hole.add_argument("--method", choices=("telea", "ns"), default="telea", help="OpenCV's way of filling [telea]")
+
+    add_entities(add_grounder(parser))
+    add_machine(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Removes entities from every photo; 2 if some photos could not be used or written, or a folder holds none."""
+    from ..engines.opencv import load_opencv
+    from ..naming import list_images
+
+    photos, empty = list_images(args.photos)
+    check_masks(args.masks, len(photos))
+    check_folder(args.out)
+    load_opencv()
+    grounder = None if args.text is None else load(args, console)
+    segmenter = None if args.masks else load_segmenter(args, console)
+
+    def work(photo: Listed, place: str) -> str:
+        from ..images import read_image
+
+        begin = time.monotonic()
+        console.progress(f"{place}{photo.path.name} ...")
+        with enough_memory(photo, ADVICE):
+            pixels = read_image(photo.path, max_pixels=args.max_pixels)
+            entities = find_entities(segmenter, pixels, photo, args, console, place)
+            console.progress(f"{place}{photo.path.name}: choosing")
+            ids = _chosen(grounder, entities, pixels, photo, args)
+            console.progress(f"{place}{photo.path.name}: filling")
+            with about(photo):
+                filled = _without(entities, ids, pixels, args)
+            _save(filled, photo, args.out)
+        before = f"{photo.path}: " if len(photos) > 1 else ""
+        console.answer(before + ", ".join(map(str, ids)))
+        seconds = time.monotonic() - begin
+        return f"{entity_count(len(ids))} removed in {seconds:.1f} s -> {args.out / photo.name}.inpainted.png"
+
+    return work_through(photos, empty, work, console, done="inpainted", out=args.out)
+
+
+def _chosen(
+    grounder: Grounder | None, entities: EntityMap, pixels: np.ndarray, photo: Listed, args: argparse.Namespace
+) -> list[int]:
+    """The ids of the entities to remove; UnusablePhoto if there are none."""
+    if args.point:
+        found = {place: entities.at(*place) for place in args.point}
+        missed = [f"{x},{y}" for (x, y), number in found.items() if not number]
+        if missed:
+            raise UnusablePhoto(f"{photo.path}: there is no entity at {' and '.join(missed)}; choose another place.")
+        return sorted(set(found.values()))
+    if grounder is not None:
+        phrase = grounder.refer(pixels, entities, args.text, threshold=args.threshold, max_pixels=args.max_pixels)
+        ids = sorted(phrase.entity_ids)
+    else:
+        from ..choice import choose
+
+        with about(photo):
+            ids = choose(entities, args.entity)
+    if not ids:
+        what = args.entity if grounder is None else args.text
+        raise UnusablePhoto(f"{photo.path}: of its {entity_count(len(entities))} there is none that {what!r} means.")
+    return ids
+
+
+def _without(entities: EntityMap, ids: list[int], pixels: np.ndarray, args: argparse.Namespace) -> np.ndarray:
+    from ..engines.opencv import remove_with_opencv
+    from ..inpaint.crop import cut_for_inpainting
+    from ..inpaint.frame import CropSettings
+    from ..inpaint.stitch import stitch_back
+
+    settings = CropSettings(target=0, multiple=1, context=CONTEXT, grow=args.grow, feather=args.feather)
+    crop = cut_for_inpainting(pixels, entities.mask(ids), settings)
+    filled = remove_with_opencv(crop.picture, crop.generation, method=args.method)
+    return stitch_back(pixels, crop.stitch, filled)
+
+
+def _save(pixels: np.ndarray, photo: Listed, folder: Path) -> None:
+    from ..images import write_image
+
+    save_together(folder, photo.name, lambda stem: write_image(f"{stem}.inpainted.png", pixels))
+
+
+def _point(text: str) -> tuple[int, int]:
+    try:
+        x, y = map(int, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no place like 320,200") from None
+    return x, y

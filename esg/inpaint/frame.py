@@ -1,0 +1,116 @@
+"""Where a crop lies in its photo, and at which size an engine gets it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+
+MAX_TARGET = 8192
+MAX_MULTIPLE = 256
+_SLIMMEST = 2  # a crop is no more than twice as long as wide, unless the photo itself ends there
+_CHOICES = 64  # steps of `multiple` to either side among which the sides of a crop are sought
+
+Slices = tuple[slice, slice]  # rows, columns
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """What an engine gets to see of a photo, at which size, and how far it may go beyond the mask.
+
+    Attributes:
+        target: the square root of the crop's area in pixels, for the engine: 512 for Stable Diffusion 1.5, 1024 for
+            SDXL. The crop comes as near to it as its shape allows. 0: the crop keeps the photo's own scale.
+        multiple: the crop's sides are multiples of this many pixels: 8, 16 or 64, as the engine demands.
+        context: the crop's sides as a multiple of those of the generation mask's box, from 1; larger shows the engine
+            more of the surroundings. It ends where the photo ends.
+        grow: pixels of the photo by which the generation mask goes beyond the mask.
+        feather: pixels of the photo over which the blend mask falls from 1 to 0, at the outer edge of the generation
+            mask. They all lie outside of the mask: if this is more than `grow`, the generation mask grows by this.
+        fill_holes: whether holes in the mask belong to it; they are generated and shown, then.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    target: int = 512
+    multiple: int = 8
+    context: float = 1.5
+    grow: int = 8
+    feather: int = 4
+    fill_holes: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.target <= MAX_TARGET:
+            raise InputError(f"The target size of a crop is 0 or up to {MAX_TARGET} pixels, not {self.target}.")
+        if not 1 <= self.multiple <= MAX_MULTIPLE:
+            raise InputError(f"The sides of a crop are multiples of 1 to {MAX_MULTIPLE} pixels, not {self.multiple}.")
+        if not 1 <= self.context < math.inf:
+            raise InputError(f"The context of a crop must be at least 1, the mask's own box, not {self.context}.")
+        if self.grow < 0 or self.feather < 0:
+            raise InputError(f"A mask grows and is feathered by 0 pixels or more, not {self.grow} and {self.feather}.")
+
+
+def frame(needed: Slices, photo_size: tuple[int, int], settings: CropSettings) -> tuple[Slices, tuple[int, int]]:
+    """Places a crop.
+
+    Args:
+        needed: rows and columns of the photo that have to be in it.
+        photo_size: height and width.
+        settings: target, multiple and context count here.
+
+    Returns:
+        Rows and columns of the crop's box, which may reach beyond the photo, and the crop's height and width for the
+        engine, of exactly the same aspect ratio.
+    """
+    height, width = (math.ceil(min((s.stop - s.start) * settings.context, end)) for s, end in zip(needed, photo_size))
+    height = max(height, min(-(-width // _SLIMMEST), photo_size[0]))
+    width = max(width, min(-(-height // _SLIMMEST), photo_size[1]))
+    lengths, size = _sides(height, width, settings)
+    rows, columns = (_placed(s, length, end) for s, length, end in zip(needed, lengths, photo_size))
+    return (rows, columns), size
+
+
+def _placed(needed: slice, length: int, end: int) -> slice:
+    """`length` pixels around what is needed, in the photo if they fit into it."""
+    start = (needed.start + needed.stop - length) // 2
+    start = min(max(start, 0), end - length) if length <= end else (end - length) // 2
+    return slice(start, start + length)
+
+
+def _sides(height: int, width: int, settings: CropSettings) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Sides of a box of at least this size, and of the crop of exactly its aspect ratio: (height, width) of both.
+
+    Whole numbers allow few boxes of the ratio of most crops, so of the crops about as large as wanted the one is taken
+    whose box is hardly larger than needed.
+    """
+    multiple, target = settings.multiple, settings.target
+    if not target:
+        sides = -(-height // multiple) * multiple, -(-width // multiple) * multiple
+        return sides, sides
+    steps = target / multiple
+    down = _around(steps * math.sqrt(height / width))[:, None]
+    across = _around(steps * math.sqrt(width / height))[None]
+    common = np.gcd(down, across)
+    times = np.maximum(-(-height * common // down), -(-width * common // across))  # box = times * ratio in lowest terms
+    waste = np.log(times**2 * (down // common) * (across // common) / (height * width))
+    off_target = np.abs(np.log(down * across / steps**2))
+    row, column = np.unravel_index(np.argmin(waste + off_target / 2), waste.shape)
+    ratio = np.array([down[row, 0], across[0, column]])
+    box = ratio // common[row, column] * times[row, column]
+    return (int(box[0]), int(box[1])), (int(ratio[0]) * multiple, int(ratio[1]) * multiple)
+
+
+def _around(wanted: float) -> np.ndarray:
+    """Whole numbers of about this size, at least 1."""
+    spread = min(wanted / 4, _CHOICES)
+    return np.arange(max(1, math.floor(wanted - spread)), math.ceil(wanted + spread) + 1)
+
+
+def in_photo(box: Slices, photo_size: tuple[int, int]) -> Slices:
+    """The part of a box that lies in the photo."""
+    rows, columns = (slice(max(s.start, 0), min(s.stop, end)) for s, end in zip(box, photo_size))
+    return rows, columns

@@ -1,0 +1,176 @@
+"""Putting an engine's picture of a crop back into the photo, so that nothing else of the photo changes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import InputError
+from ..labelmap import strips
+from ..resample import reach, resize
+from .colour import match_colours
+from .frame import Slices, in_photo
+from .masks import distances
+
+SAME = 0.5 / 255  # an engine that works with 8 bits changes a value it keeps by no more, on the scale of 0..1
+_RING = 1 / 16  # width of the ring around a mask in which colours are compared, as a part of the crop's side
+_LEAST_RING = 8  # pixels of the crop
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stitch:
+    """What is needed to put an edited crop back into its photo; the arrays are read-only.
+
+    Attributes:
+        photo_size: height and width of the photo.
+        box: x0, y0, x1, y1 in pixels of the photo, x1 and y1 exclusive; it has exactly the crop's aspect ratio, and
+            may reach beyond the photo.
+        blend: float32, 0..1, the blend mask of the part of the box that lies in the photo, in the photo's pixels.
+        sent: (h, w, 3) uint8 or float32, the crop as the engine got it.
+        generated: (h, w) bool, the generation mask.
+    """
+
+    photo_size: tuple[int, int]
+    box: tuple[int, int, int, int]
+    blend: np.ndarray
+    sent: np.ndarray
+    generated: np.ndarray
+
+    def __repr__(self) -> str:
+        height, width = self.sent.shape[:2]
+        return f"Stitch(box {self.box} of {self.photo_size[1]}x{self.photo_size[0]}, sent as {width}x{height})"
+
+    @property
+    def inside(self) -> Slices:
+        """Rows and columns of the photo that the box covers, and `blend` describes."""
+        x0, y0, x1, y1 = self.box
+        return in_photo((slice(y0, y1), slice(x0, x1)), self.photo_size)
+
+    @property
+    def full_mask(self) -> np.ndarray:
+        """The blend mask at the photo's size, (H, W) float32, 0..1; a new array each time."""
+        mask = np.zeros(self.photo_size, np.float32)
+        mask[self.inside] = self.blend
+        return mask
+
+
+def stitch_back(photo: np.ndarray, record: Stitch, result: np.ndarray, match_colour: float = 0.0) -> np.ndarray:
+    """Puts an engine's picture of a crop back into the photo.
+
+    A pixel changes only where the blend mask is above 0 and the engine changed the crop by more than rounding to 8
+    bits would: the crop that was sent gives the photo back as it was. Where the crop had another scale, resampling
+    spreads what changed by up to three of its pixels. Of a result of another size than the crop's, all counts as
+    changed.
+
+    Args:
+        photo: (H, W, 3) uint8 or float32, the photo that was cut, which may have been edited since; it stays as it is.
+        record: of `cut_for_inpainting`.
+        result: (h, w, 3) uint8, or float from 0 to 1 (what lies beyond is clipped), of any size.
+        match_colour: 0..1, how far the colours of the result are brought to those of the photo, by mean and spread in a
+            ring around the generation mask, where both should be the same; see `colour.match_colours`. Where the mask
+            leaves no room for a ring, they stay as they are.
+
+    Returns:
+        (H, W, 3) in the photo's dtype, a new array.
+
+    Raises:
+        InputError: the photo has another size than the one that was cut, or an argument a wrong shape, dtype or value.
+    """
+    check_photo(photo)
+    _check_result(photo, record, result, match_colour)
+    edited = photo.copy()
+    changed = _changed(record, result)
+    if changed is not None and not changed.any():
+        return edited
+    if match_colour > 0:
+        result = _matched(record, result, match_colour)
+    rows, columns = record.inside
+    x0, y0, x1, y1 = record.box
+    box = y1 - y0, x1 - x0
+    in_box = slice(rows.start - y0, rows.stop - y0), slice(columns.start - x0, columns.stop - x0)
+    weight = record.blend if changed is None else record.blend * _spread(changed, box)[in_box]
+    for channel in range(3):
+        _blend(edited[rows, columns, channel], resize(_unit(result[..., channel]), box)[in_box], weight)
+    return edited
+
+
+def _check_result(photo: np.ndarray, record: Stitch, result: np.ndarray, match_colour: float) -> None:
+    if photo.shape[:2] != record.photo_size:
+        height, width = record.photo_size
+        raise InputError(
+            f"The crop was cut from a photo of {width}x{height} pixels, and this one has "
+            f"{photo.shape[1]}x{photo.shape[0]}; stitch it into the photo that it comes from."
+        )
+    good = result.ndim == 3 and result.shape[2] == 3 and result.size
+    if not good or (result.dtype != np.uint8 and result.dtype.kind != "f"):
+        raise InputError(
+            "An engine's picture must be (height, width, 3) uint8, or float from 0 to 1, "
+            f"and this one is {result.shape} {result.dtype}."
+        )
+    if result.dtype.kind == "f" and not np.isfinite(result).all():
+        raise InputError("The engine's picture holds values that are no numbers; try it with precision fp32.")
+    if not 0 <= match_colour <= 1:
+        raise InputError(f"The strength of the colour match must be from 0 to 1, not {match_colour}.")
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    """float32 from 0 to 1."""
+    if values.dtype == np.uint8:
+        return values.astype(np.float32) / np.float32(255)
+    return np.clip(values, 0, 1).astype(np.float32)
+
+
+def _changed(record: Stitch, result: np.ndarray) -> np.ndarray | None:
+    """(h, w) bool, the pixels of the crop that the engine changed; None if it cannot be told."""
+    if result.shape != record.sent.shape:
+        return None
+    changed = np.zeros(result.shape[:2], bool)
+    for channel in range(3):
+        changed |= np.abs(_unit(result[..., channel]) - _unit(record.sent[..., channel])) > SAME
+    return changed
+
+
+def _spread(changed: np.ndarray, box: tuple[int, int]) -> np.ndarray:
+    """Which pixels of the box a change of the crop comes to when it is resized, bool."""
+    far = reach(changed.shape, box)
+    wide = ndimage.maximum_filter(changed, 2 * far + 1, mode="constant") if far else changed
+    rows, columns = (
+        np.minimum((np.arange(large) + 0.5) * (small / large), small - 1).astype(np.intp)
+        for small, large in zip(changed.shape, box)
+    )
+    return wide[rows[:, None], columns]
+
+
+def _blend(old: np.ndarray, new: np.ndarray, weight: np.ndarray) -> None:
+    """Mixes one channel, 0..1 float32, into that of the photo, in place; where the weight is 0, no bit changes."""
+    for rows in strips(*old.shape):
+        part, share = old[rows], weight[rows]
+        fresh = new[rows].clip(0, 1)
+        if old.dtype == np.uint8:
+            mixed = np.rint((1 - share) * part + share * (fresh * np.float32(255)))
+        else:
+            mixed = (1 - share) * part + share * fresh
+        np.copyto(part, mixed, where=share > 0, casting="unsafe")
+
+
+def _matched(record: Stitch, result: np.ndarray, strength: float) -> np.ndarray:
+    """The result in the colours of the crop that was sent, float32."""
+    height, width = record.generated.shape
+    far = max(_LEAST_RING, round(math.sqrt(height * width) * _RING))
+    ring = (distances(record.generated, far) <= far) & ~record.generated
+    result = _unit(result)
+    if not ring.any():
+        return result
+    return match_colours(result, resize(result, (height, width))[ring], _unit(record.sent[ring]), strength)
+
+
+def check_photo(photo: np.ndarray) -> None:
+    """InputError unless it is (H, W, 3) uint8 or float32, at least one pixel."""
+    if photo.dtype not in (np.uint8, np.float32) or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+        raise InputError(
+            "A photo to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
+            f"and this one is {photo.shape} {photo.dtype}."
+        )

@@ -1,0 +1,178 @@
+"""`esg inpaint`: photos in, the same photos without some of their entities out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from esg import (
+    CropSettings,
+    EntityMap,
+    EntitySegmenter,
+    Grounder,
+    cut_for_inpainting,
+    read_image,
+    remove_with_opencv,
+    stitch_back,
+)
+
+pytest.importorskip("cv2", reason="`esg inpaint` needs OpenCV", exc_type=ImportError)
+
+Run = Callable[..., Any]
+Written = Callable[[], list[str]]
+MakePhoto = Callable[..., Path]
+
+
+@pytest.fixture
+def inpaint(esg: Run, tmp_path: Path) -> Run:
+    """Runs `esg inpaint` with the output folder `tmp_path / "out"`."""
+    return lambda *arguments: esg("inpaint", "--device", "cpu", "--out", tmp_path / "out", *arguments)
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """Three entities in a photo of 60x40 pixels: 1 is large, 2 and 3 are small, and the upper rows are of none."""
+    labels = np.zeros((40, 60), np.uint8)
+    labels[20:], labels[10:14, 10:15], labels[10:13, 40:45] = 1, 2, 3
+    path = tmp_path / "masks.png"
+    Image.fromarray(labels).save(path)
+    return path
+
+
+def without(photo: Path, masks: Path, ids: list[int], method: str = "telea", **settings: Any) -> np.ndarray:
+    pixels = read_image(photo)
+    mask = EntityMap.from_labels_png(masks).mask(ids)
+    crop = cut_for_inpainting(pixels, mask, CropSettings(**{"target": 0, "multiple": 1, "context": 1.5} | settings))
+    filled = remove_with_opencv(crop.picture, crop.generation, method=method)
+    return stitch_back(pixels, crop.stitch, filled)
+
+
+@pytest.mark.parametrize(
+    ("choice", "ids"),
+    [
+        (["--entity", "2"], [2]),
+        (["--entity", "2-3"], [2, 3]),
+        (["--entity", "smallest"], [3]),
+        (["--point", "44,12"], [3]),
+        (["--point", "10,10", "--point", "14,13", "--point", "40,10"], [2, 3]),
+    ],
+)
+def test_what_is_chosen_goes_and_the_rest_stays_to_the_bit(
+    inpaint: Run, tmp_path: Path, photo: Path, masks: Path, written: Written, choice: list[str], ids: list[int]
+) -> None:
+    result = inpaint(photo, "--masks", masks, *choice, "--grow", 2, "--feather", 1)
+    assert (result.status, result.out) == (0, [", ".join(map(str, ids))])
+    count = "1 entity" if len(ids) == 1 else "2 entities"
+    assert result.err[0].startswith(f"{photo}: {count} removed in ")
+    assert result.err[0].endswith(f" s -> {tmp_path / 'out/photo'}.inpainted.png")
+    assert written() == ["photo.inpainted.png"]
+    pixels = read_image(tmp_path / "out/photo.inpainted.png")
+    assert np.array_equal(pixels, without(photo, masks, ids, grow=2, feather=1))
+    changed = (pixels != read_image(photo)).any(axis=2)
+    assert changed[10:13, 40:45].all() == (3 in ids)
+    assert not changed[:8].any()  # 2 pixels around the entities, and no more
+    assert not changed[16:].any()
+
+
+def test_options(inpaint: Run, tmp_path: Path, photo: Path, masks: Path) -> None:
+    inpaint(photo, "--masks", masks, "--entity", 2, "--method", "ns")
+    expected = without(photo, masks, [2], "ns", grow=8, feather=4)
+    assert np.array_equal(read_image(tmp_path / "out/photo.inpainted.png"), expected)
+    assert not np.array_equal(expected, without(photo, masks, [2], grow=8, feather=4))
+
+
+def test_words(inpaint: Run, tiny_gella: Path, tmp_path: Path, photo: Path, masks: Path) -> None:
+    grounder = Grounder.from_pretrained(tiny_gella, device="cpu")
+    meant = grounder.refer(photo, EntityMap.from_labels_png(masks), "the left one").entity_ids
+    options = ("--model", tiny_gella, "--masks", masks, "--text", "the left one", "--grow", 0, "--feather", 0)
+    assert inpaint(photo, *options).out == [str(meant[0])]
+    expected = without(photo, masks, list(meant), grow=0, feather=0)
+    assert np.array_equal(read_image(tmp_path / "out/photo.inpainted.png"), expected)
+    assert inpaint(photo, *options, "--threshold", 0).out == ["1, 2, 3"]
+
+
+def test_by_itself_it_segments(
+    inpaint: Run, tiny_model: Path, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entities = EntityMap.from_labels_png(masks)
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda self, pixels, **_: entities)
+    assert inpaint(photo, "--segmenter", tiny_model, "--entity", 3).status == 0
+    expected = without(photo, masks, [3])
+    assert np.array_equal(read_image(tmp_path / "out/photo.inpainted.png"), expected)
+
+
+def test_a_folder_and_its_results(
+    inpaint: Run, tiny_model: Path, tmp_path: Path, make_photo: MakePhoto, written: Written, masks: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    entities = EntityMap.from_labels_png(masks)
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda self, pixels, **_: entities)
+    for name in ("in/a.png", "in/sub/b.png", "in/a.inpainted.png"):
+        make_photo(tmp_path / name)
+    result = inpaint(tmp_path / "in", "--segmenter", tiny_model, "--entity", "2,3")
+    assert result.status == 0
+    assert written() == ["a.inpainted.png", "sub/b.inpainted.png"]
+    assert result.out == [f"{tmp_path / 'in' / name}: 2, 3" for name in ("a.png", "sub/b.png")]
+
+
+# ----------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        (["--entity", "4"], "4"),
+        (["--entity", "none"], "of its 3 entities there is none that 'none' means"),
+        (["--entity", "the dog"], "dog"),
+        (["--point", "12,12", "--point", "0,0", "--point", "60,39"], "no entity at 0,0 and 60,39"),
+        (["--entity", "all", "--grow", "40"], "nothing to fill it from"),
+    ],
+)
+def test_choices_that_this_photo_does_not_have(
+    inpaint: Run, photo: Path, masks: Path, written: Written, choice: list[str], words: str
+) -> None:
+    inpaint(photo, "--masks", masks, *choice).refused(str(photo), words)
+    assert written() == []
+
+
+def test_words_about_a_photo_without_entities(
+    inpaint: Run, tiny_gella: Path, tiny_model: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = EntityMap.from_labels(np.zeros((40, 60), int))
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda self, pixels, **_: nothing)
+    options = ("--model", tiny_gella, "--segmenter", tiny_model, "--text", "a dog")
+    inpaint(photo, *options).refused(str(photo), "of its 0 entities there is none that 'a dog' means")
+
+
+@pytest.mark.usefixtures("without_model")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "one of the arguments --entity --point --text is required"),
+        (["--entity", "1", "--text", "a"], "not allowed with"),
+        (["--point", "12"], "'12' is no place like 320,200"),
+        (["--point", "a,b"], "no place"),
+        (["--entity", "1", "--grow", "-1"], "less than 0"),
+        (["--entity", "1", "--method", "lama"], "telea"),
+    ],
+)
+def test_wrong_options(inpaint: Run, photo: Path, options: list[str], words: str) -> None:
+    inpaint(photo, *options).refused(words)
+
+
+@pytest.mark.usefixtures("without_model")
+def test_masks_of_one_photo_are_not_for_several(inpaint: Run, photo: Path, make_photo: MakePhoto, masks: Path) -> None:
+    other = make_photo(photo.with_name("other.png"))
+    inpaint(photo, other, "--masks", masks, "--entity", 1).refused("masks of one photo, but there are 2")
+
+
+@pytest.mark.usefixtures("without_model")
+def test_without_opencv(inpaint: Run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    inpaint(photo, "--entity", 1).refused("needs OpenCV", "opencv-python-headless")
