@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -53,7 +55,13 @@ def label_colours(entities: EntityMap, *, seed: int = 0) -> np.ndarray:
 
 
 def overlay(
-    image: np.ndarray, entities: EntityMap, *, alpha: float = 0.5, contours: bool = True, numbers: bool = False
+    image: np.ndarray,
+    entities: EntityMap,
+    *,
+    alpha: float = 0.5,
+    contours: bool = True,
+    numbers: bool = False,
+    shown_as: Sequence[int] | np.ndarray | None = None,
 ) -> np.ndarray:
     """Lays the entities' colours over their picture; what belongs to no entity stays as it is.
 
@@ -62,6 +70,8 @@ def overlay(
         alpha: weight of the colours, 0 (photo only) to 1 (colours only).
         contours: draws the borders of the entities, thicker on larger pictures.
         numbers: writes every id that fits into its entity.
+        shown_as: (N,) numbers from 1 up that colours and numbers are those of, instead of the ids; with the ids of
+            tracks, an entity looks the same in all frames of a clip.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
@@ -70,7 +80,8 @@ def overlay(
         InputError: the picture does not belong to the map.
     """
     entities.check_image(image)
-    colours = np.concatenate([np.zeros((1, 3), np.uint8), palette(len(entities))])
+    names = np.arange(1, len(entities) + 1) if shown_as is None else np.asarray(shown_as, np.int64)
+    colours = np.concatenate([np.zeros((1, 3), np.uint8), palette(names.max(initial=0))[names - 1]])
     weight = round(256 * min(max(alpha, 0.0), 1.0))
     weights = np.full((len(colours), 1), weight, np.uint16)
     weights[0] = 0
@@ -86,7 +97,7 @@ def overlay(
             edge = edges(entities.labels, rows, thickness) & (labels > 0)
             out[rows][edge] = edge_colours[labels[edge]]
     if numbers:
-        _write_numbers(out, entities)
+        _write_numbers(out, entities, names)
     return out
 
 
@@ -107,13 +118,13 @@ def edges(labels: np.ndarray, rows: slice, thickness: int) -> np.ndarray:
     return edge[above : above + rows.stop - rows.start]
 
 
-def _write_numbers(picture: np.ndarray, entities: EntityMap) -> None:
-    """Writes the ids into the picture in place, each as large as its entity allows; where none would fit, none."""
+def _write_numbers(picture: np.ndarray, entities: EntityMap, names: np.ndarray) -> None:
+    """Writes a number for each entity into the picture, as large as the entity allows; where none would fit, none."""
     longest = max(picture.shape[:2])
     smallest, largest = max(11.0, longest / 64), max(13.0, longest / 32)
     for number in range(len(entities), 0, -1):  # the best entities last, so that nothing covers their numbers
         x, y, radius = interior_point(entities, number)
-        text = str(number)
+        text = str(names[number - 1])
         size = 2 * radius / np.hypot(0.62 * len(text), 0.8)
         if size < 0.7 * smallest:
             continue

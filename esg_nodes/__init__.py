@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .clips import SegmentFrames
 from .converting import EntitiesToLabelMap, EntitiesToMasks, EntitiesToSegs, MasksToEntities, SaveCoco, SegsToEntities
 from .grounding import DescribeImage, FindNouns, GroundText
+from .inpainting import ForEach, InpaintOpenCV, InpaintStitch, MaskToInpaint
 from .loading import LoadGrounder, LoadSegmenter
+from .mending import CombineEntities, FilterEntities, MergeEntities, RefineEdges, SplitEntity
 from .picking import PickEntities
 from .previewing import PreviewEntities
 from .segmenting import SegmentEntities
@@ -18,11 +21,21 @@ NODES: dict[str, tuple[type[Any], str]] = {
     "ESGLoadSegmenter": (LoadSegmenter, "Load Segmenter (ESG)"),
     "ESGLoadGrounder": (LoadGrounder, "Load Grounder (ESG)"),
     "ESGSegmentEntities": (SegmentEntities, "Segment Entities"),
+    "ESGSegmentFrames": (SegmentFrames, "Segment Frames"),
     "ESGGroundText": (GroundText, "Ground Text"),
     "ESGDescribeImage": (DescribeImage, "Describe Image (ESG)"),
     "ESGFindNouns": (FindNouns, "Find Nouns"),
     "ESGPickEntities": (PickEntities, "Pick Entities"),
     "ESGPreviewEntities": (PreviewEntities, "Preview Entities"),
+    "ESGCombineEntities": (CombineEntities, "Combine Entities"),
+    "ESGMergeEntities": (MergeEntities, "Merge Entities"),
+    "ESGSplitEntity": (SplitEntity, "Split Entity"),
+    "ESGFilterEntities": (FilterEntities, "Filter Entities"),
+    "ESGRefineEdges": (RefineEdges, "Refine Edges"),
+    "ESGMaskToInpaint": (MaskToInpaint, "Mask to Inpaint"),
+    "ESGInpaintStitch": (InpaintStitch, "Inpaint Stitch"),
+    "ESGForEach": (ForEach, "For Each Phrase or Entity"),
+    "ESGInpaintOpenCV": (InpaintOpenCV, "Inpaint (OpenCV)"),
     "ESGEntitiesToMasks": (EntitiesToMasks, "Entities to Masks"),
     "ESGEntitiesToSegs": (EntitiesToSegs, "Entities to SEGS"),
     "ESGEntitiesToLabelMap": (EntitiesToLabelMap, "Entities to Label Map"),

@@ -54,7 +54,9 @@ class PickEntities:
                 "more": wire(
                     "STRING", "A text like `picks` from another node, such as points as JSON.", forceInput=True
                 ),
-                "boxes": wire("BOUNDING_BOX", "Entities that lie in these boxes, by at least half of their area."),
+                "boxes": wire(  # forceInput, or newer frontends draw a box of their own and always send it
+                    "BOUNDING_BOX", "Entities that lie in these boxes, by at least half of their area.", forceInput=True
+                ),
             },
         }
 

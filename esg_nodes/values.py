@@ -82,9 +82,9 @@ def read_masks(mask: Tensor) -> list[np.ndarray]:
     return list(mask.detach().float().clamp(0, 1).cpu().numpy())
 
 
-def to_mask(found: Sequence[np.ndarray], size: tuple[int, int]) -> Tensor:
-    """(H, W) masks, bool or float, → MASK; without any, one mask of `size` in which nothing is marked."""
-    stack = _stack(len(found), size)
+def to_mask(found: Sequence[np.ndarray], size: tuple[int, ...] = (1, 1)) -> Tensor:
+    """(H, W) masks of one size, bool or float, → MASK; without any, one mask of `size` in which nothing is marked."""
+    stack = _stack(len(found), found[0].shape if found else size)
     for place, mask in zip(stack, found):
         place.numpy()[...] = mask
     return stack.to(host().results())

@@ -107,3 +107,16 @@ def test_extreme_shapes_and_no_entities(shape: tuple[int, int]) -> None:
 def test_a_picture_of_another_size_is_refused() -> None:
     with pytest.raises(InputError, match="belong to a picture of 4x2"):
         overlay(grey(4, 2), two_halves(2, 4))
+
+
+def test_entities_can_be_shown_as_other_numbers() -> None:
+    entities, image = two_halves(60, 120), grey(60, 120)
+    shown = overlay(image, entities, alpha=1, contours=False, shown_as=[7, 2])
+    assert shown[0, 0].tolist() == palette(7)[6].tolist()
+    assert shown[0, -1].tolist() == palette(2)[1].tolist()
+    seven, one = (overlay(image, entities, numbers=True, shown_as=[name, 2]) for name in (7, 1))
+    left = np.s_[10:50, 10:50]
+    assert not np.array_equal(seven[left] - seven[0, 5], one[left] - one[0, 5])  # another digit, not a colour alone
+    assert np.array_equal(
+        overlay(image, entities, numbers=True, shown_as=[1, 2]), overlay(image, entities, numbers=True)
+    )

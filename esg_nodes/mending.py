@@ -1,0 +1,328 @@
+"""Nodes that mend entities: two results made one, several entities one, one divided, the rest left out, edges softened.
+
+Where the numbers of entities change, phrases follow them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ..esg import (
+    EntityMap,
+    Grounding,
+    InputError,
+    Phrase,
+    assign,
+    choose,
+    drop_small,
+    drop_weak,
+    fill_holes,
+    follow,
+    intersect,
+    merge,
+    remove_islands,
+    soft_alpha,
+    split,
+    subtract,
+    union,
+    write_ids,
+)
+from .host import host
+from .inputs import MANY, choice, number, text, whole, wire
+from .picking import kept
+from .values import ENTITIES, Entities, fitted, pictures, read_masks, to_mask
+
+UNION, SUBTRACT, INTERSECT = COMBINATIONS = ("union", "subtract", "intersect")
+NEW, ADD, TAKE = PAINTINGS = ("new entity", "add to", "take from")
+
+
+class CombineEntities:
+    CATEGORY = "ESG/mend"
+    DESCRIPTION = (
+        "Makes one of two results for the same pictures. union: the entities of both; a pixel goes to the surer one, "
+        "then to the smaller. subtract: those of a, without the pixels of b. intersect: those of a, only where b has "
+        "any."
+    )
+    SEARCH_ALIASES = ("union", "subtract", "intersect", "add masks", "boolean", "combine masks")
+    RETURN_TYPES = (ENTITIES,)
+    RETURN_NAMES = ("entities",)
+    OUTPUT_TOOLTIPS = ("Numbered anew. Phrases of a follow; a union has those of b behind them.",)
+    FUNCTION = "combine"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "a": wire(ENTITIES, "Of any node."),
+                "b": wire(ENTITIES, "Of the same pictures."),
+                "operation": choice(COMBINATIONS, "What becomes of a and b."),
+            }
+        }
+
+    def combine(self, a: Entities, b: Entities, operation: str) -> tuple[Entities]:
+        if len(a) != len(b):
+            raise InputError(f"a is of {len(a)} pictures and b of {len(b)}; connect entities of the same batch.")
+        maps, groundings = [], []
+        for one, other, words, more in zip(a.maps, b.maps, a.groundings, b.groundings):
+            together = {UNION: union, SUBTRACT: subtract, INTERSECT: intersect}[operation]
+            found, new_ids = together(one, other)
+            words = follow(words, new_ids[: len(one) + 1]) if words else None
+            if operation == UNION and more:
+                words = _joined(words, follow(more, new_ids[len(one) :]))
+            maps.append(found)
+            groundings.append(words)
+        return (Entities.of(maps, groundings),)
+
+
+class MergeEntities:
+    CATEGORY = "ESG/mend"
+    DESCRIPTION = (
+        "Makes several entities one, as when a thing was found in pieces. It gets the highest of their scores."
+    )
+    SEARCH_ALIASES = ("join entities", "merge masks", "unite")
+    RETURN_TYPES = (ENTITIES, "STRING")
+    RETURN_NAMES = ("entities", "ids")
+    OUTPUT_TOOLTIPS = (
+        "Numbered anew; phrases follow.",
+        "The number of what was made; one line for each picture.",
+    )
+    FUNCTION = "merge"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "entities": wire(ENTITIES, "Of any node."),
+                "picks": text("", "Which become one, as in Pick Entities: 3,5-7 / phrase: dog / area<2000."),
+            }
+        }
+
+    def merge(self, entities: Entities, picks: str) -> tuple[Entities, str]:
+        maps, groundings, texts = [], [], []
+        for found, grounding in zip(entities.maps, entities.groundings):
+            ids = choose(found, picks, grounding=grounding)
+            merged, new_ids = merge(found, ids)
+            maps.append(merged)
+            groundings.append(follow(grounding, new_ids) if grounding else None)
+            texts.append(write_ids({*new_ids[ids].tolist()}))
+        return Entities.of(maps, groundings), "\n".join(texts)
+
+
+class SplitEntity:
+    CATEGORY = "ESG/mend"
+    DESCRIPTION = (
+        "Mends entities with a painted mask: what is painted becomes an entity of its own, is given to an entity, or "
+        "taken from it."
+    )
+    SEARCH_ALIASES = ("paint mask", "edit entity", "cut entity", "add to mask", "erase", "fix mask")
+    RETURN_TYPES = (ENTITIES, "STRING")
+    RETURN_NAMES = ("entities", "ids")
+    OUTPUT_TOOLTIPS = (
+        "Numbered anew; phrases follow.",
+        "The number of the new or changed entity; one line for each picture.",
+    )
+    FUNCTION = "split"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "entities": wire(ENTITIES, "Of any node."),
+                "mask": wire("MASK", "What is painted (above 0.5): one for each picture, or one for all of them."),
+                "operation": choice(
+                    PAINTINGS,
+                    "new entity: what is painted becomes one. add to: an entity gets it, whoever had it. take from: an "
+                    "entity loses it, and then nobody has it.",
+                ),
+                "entity": whole(
+                    0,
+                    0,
+                    1 << 24,
+                    "The number of the entity that is changed, or that a new one is cut out of. 0: a new one is cut "
+                    "out of all that is painted, and the paint is taken from every entity.",
+                ),
+            }
+        }
+
+    def split(self, entities: Entities, mask: Tensor, operation: str, entity: int) -> tuple[Entities, str]:
+        if operation == ADD and not entity:
+            raise InputError("Say by its number which entity is added to; 0 is none.")
+        masks = _for_each(read_masks(mask), len(entities), "masks", "pictures")
+        maps, groundings, texts = [], [], []
+        for found, grounding, painted in zip(entities.maps, entities.groundings, masks):
+            inside = fitted(painted, found.labels.shape) > 0.5
+            if operation == NEW:
+                mended, new_ids = split(found, entity or None, inside)
+            elif entity:
+                mended, new_ids = assign(found, entity, inside, remove=operation == TAKE)
+            else:
+                mended, new_ids = subtract(found, EntityMap.from_masks([inside]))
+            changed = new_ids[-1] if operation == NEW else new_ids[entity]
+            maps.append(mended)
+            groundings.append(follow(grounding, new_ids) if grounding else None)
+            texts.append(write_ids([int(changed)] if changed else []))
+        return Entities.of(maps, groundings), "\n".join(texts)
+
+
+class FilterEntities:
+    CATEGORY = "ESG/mend"
+    DESCRIPTION = "Keeps some of the entities and tidies them. The steps are taken in the order of the inputs."
+    SEARCH_ALIASES = ("filter masks", "remove small", "fill holes", "clean masks", "min area")
+    RETURN_TYPES = (ENTITIES,)
+    RETURN_NAMES = ("entities",)
+    OUTPUT_TOOLTIPS = ("What is left, numbered anew; phrases follow.",)
+    FUNCTION = "filter"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "entities": wire(ENTITIES, "Of any node."),
+                "picks": text(
+                    "all", "What is kept, as in Pick Entities: 3,5-7 / area>=5% / phrase: dog / not 3 / all."
+                ),
+                "min_score": number(0, 0, 1, "Entities with a lower score are left out."),
+                "remove_islands": whole(
+                    0, 0, MANY, "Parts of an entity of fewer pixels are taken away, but never its largest."
+                ),
+                "fill_holes": whole(0, 0, MANY, "Holes in an entity of up to so many pixels are given to it."),
+                "min_area": whole(0, 0, MANY, "Entities of fewer pixels are left out."),
+                "max_count": whole(0, 0, 1000, "Keep so many of the surest entities of a picture; 0: all."),
+            }
+        }
+
+    def filter(
+        self,
+        entities: Entities,
+        picks: str,
+        min_score: float,
+        remove_islands: int,
+        fill_holes: int,
+        min_area: int,
+        max_count: int,
+    ) -> tuple[Entities]:
+        chosen = [
+            choose(found, picks, grounding=grounding) for found, grounding in zip(entities.maps, entities.groundings)
+        ]
+        left = kept(entities, chosen)
+        maps, groundings = [], []
+        for found, grounding in zip(left.maps, left.groundings):
+            for step in _steps(min_score, remove_islands, fill_holes, min_area, max_count):
+                tidied = step(found)
+                grounding = follow(grounding, _followed(found, tidied)) if grounding else None
+                found = tidied
+            maps.append(found)
+            groundings.append(grounding)
+        return (Entities.of(maps, groundings),)
+
+
+class RefineEdges:
+    CATEGORY = "ESG/mend"
+    DESCRIPTION = (
+        "Lays the edges of masks onto those of the picture and makes them soft where the picture is: hair, fur, blur. "
+        "It is a guided filter, and needs no model."
+    )
+    SEARCH_ALIASES = ("matting", "guided filter", "alpha matte", "feather", "hair", "soft mask", "mask edge detail")
+    RETURN_TYPES = ("MASK",)
+    RETURN_NAMES = ("mask",)
+    OUTPUT_TOOLTIPS = ("Soft masks, as many as came in, of the size of the picture.",)
+    FUNCTION = "refine"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": wire("IMAGE", "The picture of all masks, or one for each mask."),
+                "mask": wire("MASK", "One or more; what is above 0.5 is inside."),
+                "width": whole(
+                    8,
+                    0,
+                    128,
+                    "Pixels on both sides of the edge in which the true one is sought: about three times as much as "
+                    "the mask is off. What is thinner may fade. 0 leaves masks as they are.",
+                ),
+                "contrast": number(
+                    0.03,
+                    0.001,
+                    1,
+                    "Differences in colour well below this make no edge, as a part of the range from black to white. "
+                    "More gives smoother edges.",
+                    step=0.001,
+                ),
+            }
+        }
+
+    def refine(self, image: Tensor, mask: Tensor, width: int, contrast: float) -> tuple[Tensor]:
+        masks = read_masks(mask)
+        photos = _for_each(pictures(image), len(masks), "pictures", "masks")
+        show = host().progress()
+        soft = []
+        for index, (photo, rough) in enumerate(zip(photos, masks)):
+
+            def report(done: int, total: int, what: str, before: int = index) -> None:
+                show(round(100 * (before + done / total)), 100 * len(masks), what)
+
+            inside = fitted(rough, photo.shape[:2]) > 0.5
+            soft.append(soft_alpha(photo, inside, width=width, contrast=contrast, progress=report))
+            report(1, 1, "edges")
+        return (to_mask(soft, photos[0].shape[:2]),)
+
+
+def _joined(one: Grounding | None, other: Grounding) -> Grounding:
+    """Two groundings of one map as one: the second caption comes behind the first, and its phrases with it.
+
+    Of one caption, as with parts of one result that are put together again, the phrases mean what they mean in both.
+    """
+    if one is None or not one.caption:
+        return other
+    if one.caption == other.caption:
+        meant: dict[tuple[str, tuple[int, int]], dict[int, float]] = {}
+        for phrase in (*one.phrases, *other.phrases):
+            scores = meant.setdefault((phrase.text, phrase.span), {})
+            for number, score in zip(phrase.entity_ids, phrase.scores):
+                scores[number] = max(score, scores.get(number, 0.0))
+        phrases = []
+        for (words, span), scores in meant.items():
+            ids = sorted(scores, key=lambda number: (-scores[number], number))
+            phrases.append(Phrase(words, span, tuple(ids), tuple(scores[number] for number in ids)))
+        return Grounding(one.caption, tuple(phrases))
+    between = " " if one.caption.rstrip().endswith((".", "!", "?", ",", ";", ":")) else ", "
+    start = len(one.caption) + len(between)
+    moved = [
+        Phrase(phrase.text, (phrase.span[0] + start, phrase.span[1] + start), phrase.entity_ids, phrase.scores)
+        for phrase in other.phrases
+    ]
+    return Grounding(one.caption + between + other.caption, (*one.phrases, *moved))
+
+
+def _for_each(given: Sequence[np.ndarray], count: int, what: str, of: str) -> list[np.ndarray]:
+    """As many as wanted: one for each, or one for all."""
+    if len(given) not in (1, count):
+        raise InputError(f"There are {len(given)} {what} for {count} {of}; give one for each of them, or a single one.")
+    return [*given] * (count // len(given))
+
+
+def _steps(
+    least_score: float, island: int, hole: int, least_area: int, count: int
+) -> Iterator[Callable[[EntityMap], EntityMap]]:
+    """What is to be done with a map, one after the other."""
+    yield lambda found: drop_weak(found, least_score)
+    if island:
+        yield lambda found: remove_islands(found, island)
+    if hole:
+        yield lambda found: fill_holes(found, hole)
+    yield lambda found: drop_small(found, least_area)
+    if count:
+        yield lambda found: found.keep(range(1, min(count, len(found)) + 1))
+
+
+def _followed(before: EntityMap, after: EntityMap) -> np.ndarray:
+    """The new ids, (N + 1,), of a map whose pixels may have become free or taken, but have not changed hands."""
+    stayed = (before.labels > 0) & (after.labels > 0)
+    new_ids = np.zeros(len(before) + 1, np.int32)
+    new_ids[before.labels[stayed]] = after.labels[stayed]
+    return new_ids

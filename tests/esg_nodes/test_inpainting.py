@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+Nodes = Callable[[str], Any]
+
+
+@pytest.fixture
+def photo() -> torch.Tensor:
+    """IMAGE of one picture, of values that 8 bits do not hold."""
+    return torch.rand(1, 50, 70, 3, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def mask() -> torch.Tensor:
+    mask = torch.zeros(1, 50, 70)
+    mask[0, 10:20, 30:45] = 1
+    return mask
+
+
+@pytest.fixture
+def cut(nodes: Nodes) -> Callable[..., Any]:
+    def run(image: torch.Tensor, mask: torch.Tensor, target: int = 64, grow: int = 2, feather: int = 3) -> Any:
+        return nodes("MaskToInpaint").cut(image, mask, target, "8", 1.5, grow, feather, True)
+
+    return run
+
+
+@pytest.fixture
+def stitch(nodes: Nodes) -> Callable[..., Any]:
+    return lambda image, made, records, match=0.0: nodes("InpaintStitch").stitch([image], made, records, [match])
+
+
+def test_a_crop_repainted_changes_nothing_outside_its_soft_edge(
+    cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor
+) -> None:
+    (crop,), (generation,), (blend,), (full,), records = cut(photo, mask)
+    height, width = crop.shape[1:3]
+    assert height % 8 == width % 8 == 0
+    assert generation.shape == blend.shape == (1, height, width)
+    assert full.shape == (1, 50, 70)
+    assert (full >= mask).all()
+    image, changed = stitch(photo, [torch.zeros_like(crop)], records)
+    assert torch.equal(changed, full)
+    assert torch.equal(image[full == 0], photo[full == 0])
+    assert image[mask > 0].max() < 1e-6
+
+
+def test_an_untouched_crop_gives_the_picture_back(
+    cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor
+) -> None:
+    crops, _, _, _, records = cut(photo, mask, target=128)
+    assert torch.equal(stitch(photo, crops, records)[0], photo)
+
+
+def test_several_masks_are_a_list_and_go_back_into_one_picture(
+    cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor
+) -> None:
+    both = torch.cat([mask, mask.roll((20, -20), (1, 2))])
+    crops, generations, _, full, records = cut(photo, both)
+    assert len(crops) == len(generations) == len(records) == 2
+    made = [torch.zeros_like(crops[0]), torch.ones_like(crops[1])]
+    image, changed = stitch(photo, made, records)
+    assert image.shape == photo.shape
+    assert image[mask > 0].max() < 1e-6
+    assert image[both[1:] > 0].min() > 1 - 1e-6
+    assert torch.equal(changed, torch.maximum(*full))
+    assert torch.equal(image[changed == 0], photo[changed == 0])
+
+
+def test_every_picture_of_a_batch_gets_its_own_back(
+    cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor
+) -> None:
+    batch = torch.cat([photo, 1 - photo])
+    crops, _, _, _, records = cut(batch, mask)
+    image, changed = stitch(batch, [torch.zeros_like(crops[0]), crops[1]], records)
+    assert torch.equal(image[1], batch[1])
+    assert not torch.equal(image[0], batch[0])
+    assert changed.shape == (2, 50, 70)
+
+
+def test_variants_of_a_crop_are_as_many_pictures(
+    cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor
+) -> None:
+    (crop,), _, _, _, records = cut(photo, mask)
+    image, changed = stitch(photo, [torch.cat([crop, torch.zeros_like(crop), torch.ones_like(crop)])], records)
+    assert image.shape == (3, 50, 70, 3)
+    assert changed.shape == (3, 50, 70)
+    assert torch.equal(image[0], photo[0])
+    assert image[1][mask[0] > 0].max() < 1e-6
+    assert image[2][mask[0] > 0].min() > 1 - 1e-6
+
+
+def test_an_empty_mask_changes_nothing(cut: Any, stitch: Any, photo: torch.Tensor) -> None:
+    (crop,), (generation,), _, _, records = cut(photo, torch.zeros(1, 50, 70))
+    assert not generation.any()
+    assert torch.equal(stitch(photo, [1 - crop], records)[0], photo)
+
+
+def test_alpha_stays_and_masks_of_another_size_are_fitted(cut: Any, stitch: Any, photo: torch.Tensor) -> None:
+    clear = torch.cat([photo, photo[..., :1]], dim=-1)
+    small = torch.zeros(1, 25, 35)
+    small[0, 5:10, 15:20] = 1
+    crops, _, _, full, records = cut(clear, small)
+    image, _ = stitch(clear, [torch.zeros_like(crops[0])], records)
+    assert image.shape == clear.shape
+    assert torch.equal(image[..., 3], clear[..., 3])
+    assert full[0].shape == (1, 50, 70)
+
+
+def test_what_does_not_fit_is_one_sentence(
+    cut: Any, stitch: Any, core: Any, photo: torch.Tensor, mask: torch.Tensor, nodes: Nodes
+) -> None:
+    with pytest.raises(core.InputError, match="3 masks do not fit 2 pictures"):
+        cut(torch.cat([photo] * 2), torch.cat([mask] * 3))
+    crops, _, _, _, records = cut(photo, mask)
+    with pytest.raises(core.InputError, match="1 crops to put back, but 2 pictures"):
+        stitch(photo, crops * 2, records)
+    with pytest.raises(core.InputError, match="takes one batch of pictures"):
+        nodes("InpaintStitch").stitch([photo, photo], crops, records, [0.0])
+    with pytest.raises(core.InputError, match="fewer pictures than were cut"):
+        stitch(photo, crops, cut(torch.cat([photo] * 2), mask)[4][1:])
+    with pytest.raises(core.InputError, match="different numbers of variants"):
+        stitch(photo, [crops[0].repeat(2, 1, 1, 1), crops[0].repeat(3, 1, 1, 1)], records * 2)
+
+
+# ------------------------------------------------------------------------------------------------------- for each
+
+
+@pytest.fixture
+def grounded(entities: Any, core: Any) -> Any:
+    """Four entities, of which the sky is 2 and dogs are 1 and 3."""
+    phrases = (core.Phrase("Two dogs", (0, 8), (3, 1), (0.9, 0.8)), core.Phrase("the sky", (10, 17), (2,), (0.7,)))
+    return type(entities).of(entities.maps[:1], [core.Grounding("Two dogs, the sky, ice", phrases)])
+
+
+@pytest.fixture
+def each(nodes: Nodes, grounded: Any) -> Callable[..., Any]:
+    def run(prompts: str, what: str = "phrase", only: str = "", entities: Any = None) -> Any:
+        masks, texts, names = nodes("ForEach").list(entities or grounded, what, prompts, only)
+        labels = grounded.maps[0].labels
+        found = [np.unique(labels[mask[0].numpy() > 0]).tolist() for mask in masks]
+        return [*zip(names, found, texts, strict=True)]
+
+    return run
+
+
+def test_every_phrase_with_its_own_prompt(each: Any) -> None:
+    assert each("a photo of {name}\nTHE  SKY = stars at night") == [
+        ("Two dogs", [1, 3], "a photo of Two dogs"),
+        ("the sky", [2], "stars at night"),
+    ]
+
+
+def test_without_a_general_line_only_what_is_named(each: Any) -> None:
+    assert each("the sky = stars = many") == [("the sky", [2], "stars = many")]
+
+
+def test_every_entity_by_number_or_by_its_phrase(each: Any) -> None:
+    assert each("{name}\n4 = a door\ntwo dogs = cats", "entity") == [
+        ("Two dogs", [1], "cats"),
+        ("the sky", [2], "the sky"),
+        ("Two dogs", [3], "cats"),
+        ("4", [4], "a door"),
+    ]
+
+
+def test_only_some(each: Any) -> None:
+    assert each("{name}", only="1, 2") == [("Two dogs", [1], "Two dogs"), ("the sky", [2], "the sky")]
+    assert each("{name}", "entity", "not phrase: dogs") == [("the sky", [2], "the sky"), ("4", [4], "4")]
+
+
+def test_nothing_is_one_empty_mask(each: Any) -> None:
+    assert each("ice = fire") == [("", [], "")]
+
+
+def test_phrases_need_a_grounding(each: Any, core: Any, entities: Any) -> None:
+    bare = type(entities).of(entities.maps[:1])
+    with pytest.raises(core.InputError, match="There are no phrases yet"):
+        each("{name}", entities=bare)
+    assert len(each("{name}", "entity", entities=bare)) == 4
+    with pytest.raises(core.InputError, match="of one picture"):
+        each("{name}", entities=entities)
+
+
+# --------------------------------------------------------------------------------------------------------- opencv
+
+
+def test_opencv_changes_the_masked_pixels_alone(nodes: Nodes, photo: torch.Tensor, mask: torch.Tensor) -> None:
+    pytest.importorskip("cv2", reason="needs OpenCV")
+    remove = nodes("InpaintOpenCV").remove
+    (image,) = remove(photo, mask, 0, "telea", 3.0)
+    assert torch.equal(image[mask == 0], photo[mask == 0])
+    assert not torch.equal(image, photo)
+    (wider,) = remove(photo, mask, 3, "ns", 3.0)
+    differs = (wider != photo).any(-1)[0]
+    assert differs[:7].sum() == 0
+    assert differs[7:23, 27:48].float().mean() > 0.8
+    assert torch.equal(remove(photo, torch.zeros(1, 5, 5), 3, "telea", 3.0)[0], photo)
