@@ -28,6 +28,7 @@ def main() -> None:
     rows = [row[:, :width] for row in rows]
     write_image(PICTURES / "entities.jpg", np.concatenate([rows[0], gap, rows[1]]), quality=88)
     grounder = Grounder.from_pretrained("gella-nano")
+    write_image(PICTURES / "icon.png", icon(segmenter, read_image(PHOTOS / "coffee.jpg")))
     write_image(PICTURES / "grounding.jpg", side_by_side([grounded(grounder, 5), grounded(grounder, 2)]), quality=90)
 
 
@@ -36,6 +37,17 @@ def grounded(grounder: Grounder, number: int) -> np.ndarray:
     told = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), (400, 400))
     entities = EntityMap.from_labels(told.labels)
     return draw_grounding(told.image, entities, grounder(told.image, entities, caption=told.narratives[0].caption))
+
+
+def icon(segmenter: EntitySegmenter, photo: np.ndarray) -> np.ndarray:
+    """The middle of a photo, half of it as its entities, 200x200 pixels."""
+    coloured = overlay(photo, segmenter(photo), alpha=0.7)
+    side = min(photo.shape[:2])
+    top, left = (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2
+    mixed = photo.copy()
+    mixed[:, : left + side // 2] = coloured[:, : left + side // 2]
+    square = Image.fromarray(mixed[top : top + side, left : left + side])
+    return np.asarray(square.resize((200, 200), Image.Resampling.LANCZOS))
 
 
 def side_by_side(pictures: list[np.ndarray]) -> np.ndarray:

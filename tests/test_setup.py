@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,31 @@ def test_page_knows_the_core_only(root: Path) -> None:
 def test_esg_is_the_package_and_not_the_checkout_folder(root: Path) -> None:
     """In a checkout folder that is itself called `esg`, `import esg` still finds the package inside it."""
     assert Path(esg.__file__).resolve() == root / "esg" / "__init__.py"
+
+
+def test_readme_names_every_node(root: Path) -> None:
+    text = (root / "README.md").read_text(encoding="utf-8")
+    table = text.split("## In ComfyUI")[1].split("\n## ")[0]
+    source = (root / "esg_nodes/__init__.py").read_text(encoding="utf-8")
+    titles = re.findall(r'"ESG\w+": \(\w+, "([^"]+)"\)', source)
+    assert len(titles) > 20
+    for title in titles:
+        words = title.removesuffix(" (ESG)").split()
+        assert all(word in table for word in words), title
+
+
+def test_what_the_registry_of_comfyui_demands(root: Path, project: dict) -> None:
+    tool = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["comfy"]
+    assert re.fullmatch(r"(?!.*comfyui)[a-z][a-z0-9_-]{0,99}", project["name"].lower())
+    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+    assert project["license"]
+    assert project["urls"]["Repository"].startswith("https://")
+    assert tool["DisplayName"]
+    assert re.fullmatch(r">=\d+\.\d+\.\d+", tool["requires-comfyui"])
+    owner = project["urls"]["Repository"].split("/")[3]
+    assert tool["PublisherId"] == owner
+    icon = tool["Icon"].removeprefix(f"https://raw.githubusercontent.com/{owner}/esg/main/")
+    assert (root / icon).is_file()
+    known = {"Environment :: GPU :: NVIDIA CUDA", "Environment :: GPU :: AMD ROCm", "Environment :: GPU :: Intel Arc"}
+    known |= {"Environment :: NPU :: Huawei Ascend", "Environment :: GPU :: Apple Metal"}
+    assert {line for line in project["classifiers"] if line.startswith("Environment ::")} <= known
