@@ -1,6 +1,7 @@
 """Nodes that mend entities: two results made one, several entities one, one divided, the rest left out, edges softened.
 
-Where the numbers of entities change, phrases follow them.
+Where the numbers of entities change, phrases follow them. A choice that names an entity which is not there is an error
+with one picture; of several, it chooses nothing in those that lack it.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class MergeEntities:
     def merge(self, entities: Entities, picks: str) -> tuple[Entities, str]:
         maps, groundings, texts = [], [], []
         for found, grounding in zip(entities.maps, entities.groundings):
-            ids = choose(found, picks, grounding=grounding)
+            ids = choose(found, picks, grounding=grounding, strict=len(entities) == 1)
             merged, new_ids = merge(found, ids)
             maps.append(merged)
             groundings.append(follow(grounding, new_ids) if grounding else None)
@@ -206,7 +207,8 @@ class FilterEntities:
         max_count: int,
     ) -> tuple[Entities]:
         chosen = [
-            choose(found, picks, grounding=grounding) for found, grounding in zip(entities.maps, entities.groundings)
+            choose(found, picks, grounding=grounding, strict=len(entities) == 1)
+            for found, grounding in zip(entities.maps, entities.groundings)
         ]
         left = kept(entities, chosen)
         maps, groundings = [], []

@@ -1,10 +1,9 @@
-"""The pack, imported by its path as ComfyUI imports it, and small models and values for its nodes."""
+"""Parts of the pack, and small models and values for its nodes."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,32 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def pack() -> ModuleType:
-    """The root of the repository as a module whose name is no name of ours, as with ComfyUI, where it is a path."""
-    name = "a pack of nodes"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.fixture(scope="session")
 def part(pack: ModuleType) -> Callable[[str], Any]:
     """A module of the pack by its name: `part("values")`."""
     return lambda name: importlib.import_module(f"{pack.__name__}.esg_nodes.{name}")
-
-
-@pytest.fixture(scope="session")
-def nodes(pack: ModuleType) -> Callable[[str], Any]:
-    """A new node by its id without ESG."""
-    return lambda name: pack.NODE_CLASS_MAPPINGS[f"ESG{name}"]()
 
 
 @pytest.fixture(scope="session")

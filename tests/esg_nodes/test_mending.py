@@ -90,12 +90,20 @@ def test_several_entities_become_one(nodes: Nodes, grounded: Any) -> None:
     assert meant(found) == {"left": (1,), "right": (2,)}
 
 
-def test_merging_nothing_changes_nothing(nodes: Nodes, entities: Any, core: Any) -> None:
+def test_merging_nothing_changes_nothing(nodes: Nodes, entities: Any) -> None:
     found, ids = nodes("MergeEntities").merge(entities, "area>5000")
     assert found == entities
     assert ids == "none\nnone"
-    with pytest.raises(core.InputError, match="There is no entity 9"):
-        nodes("MergeEntities").merge(entities, "9")
+
+
+def test_numbers_that_only_other_pictures_have_are_no_error(
+    nodes: Nodes, sieve: Callable[..., Any], entities: Any, grounded: Any, core: Any
+) -> None:
+    assert nodes("MergeEntities").merge(entities, "1,4")[1] == "1\nnone"
+    assert [len(found) for found in sieve(entities, picks="1,4").maps] == [2, 0]
+    for run in (lambda: nodes("MergeEntities").merge(grounded, "9"), lambda: sieve(grounded, picks="9")):
+        with pytest.raises(core.InputError, match="There is no entity 9"):
+            run()
 
 
 @pytest.fixture
@@ -150,7 +158,7 @@ def test_one_painted_mask_is_for_all_pictures(nodes: Nodes, entities: Any, paint
 
 @pytest.fixture
 def sieve(nodes: Nodes) -> Callable[..., Any]:
-    every = dict(picks="all", min_score=0.0, remove_islands=0, fill_holes=0, min_area=0, max_count=0)
+    every = {"picks": "all", "min_score": 0.0, "remove_islands": 0, "fill_holes": 0, "min_area": 0, "max_count": 0}
     return lambda entities, **options: nodes("FilterEntities").filter(entities, **{**every, **options})[0]
 
 
