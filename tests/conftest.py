@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hypothesis
@@ -78,6 +81,25 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the shared reference material is not at {folder} (ESG_SHARED can name its place)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pack() -> ModuleType:
+    """The root of the repository as a module whose name is no name of ours, as with ComfyUI, where it is a path."""
+    name = "a pack of nodes"
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def nodes(pack: ModuleType) -> Callable[[str], Any]:
+    """A new node by its id without ESG."""
+    return lambda name: pack.NODE_CLASS_MAPPINGS[f"ESG{name}"]()
 
 
 @pytest.fixture
