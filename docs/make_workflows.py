@@ -1,0 +1,339 @@
+"""Makes the graphs in `workflows/`, which ComfyUI offers as templates: `python docs/make_workflows.py`.
+
+Each is described once, below, and written in the form that people open and in the one that runs (`workflows/api/`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from esg import __version__
+from esg.workflow import Definitions, Graph, Node, Output, check, to_ui
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS = ROOT / "workflows"
+NODES = Path(__file__).parent / "workflow_nodes"  # of others, as ComfyUI's /object_info has them, cut down
+VERSIONS = {"comfy-core": "0.8.0", "esg": __version__, "comfyui-impact-pack": "8.28.0"}
+
+GREEN, RED = ("#232", "#353"), ("#322", "#533")  # as the frontend colours prompts
+SD15 = {
+    "name": "v1-5-pruned-emaonly-fp16.safetensors",
+    "url": "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/"
+    "v1-5-pruned-emaonly-fp16.safetensors",
+    "directory": "checkpoints",
+}
+SD15_INPAINTING = {
+    "name": "sd-v1-5-inpainting.safetensors",
+    "url": "https://huggingface.co/webui/stable-diffusion-inpainting/resolve/main/sd-v1-5-inpainting.safetensors",
+    "directory": "checkpoints",
+}
+GRAPHS: dict[str, Callable[[Definitions], Graph]] = {}  # by the name of the file
+
+
+def workflow(make: Callable[[Definitions], Graph]) -> Callable[[Definitions], Graph]:
+    """A function that describes a graph, under the name of its file."""
+    GRAPHS[make.__name__] = make
+    return make
+
+
+@workflow
+def segment_everything(definitions: Definitions) -> Graph:
+    graph = Graph(definitions)
+    image, entities = _segmented(
+        graph,
+        "Takes a photo apart into its entities: all that is in it, without classes.\n\n"
+        "cropformer-nano comes with ESG and is quick; the authors' large models see much more (CC BY-NC 4.0): choose "
+        "one in **Load Segmenter** and switch `download` on.",
+    )
+    graph.group("Look at it")
+    graph.add("ESGPreviewEntities", {"image": image, "entities": entities}, size=(420, 520))
+    graph.group("Give it on")
+    colours = graph.add("ESGEntitiesToLabelMap", {"entities": entities})
+    graph.add("PreviewImage", {"images": colours["label_map"]})
+    graph.add("ESGSaveCoco", {"entities": entities, "filename_prefix": "esg/entities"})
+    return graph
+
+
+@workflow
+def click_and_inpaint(definitions: Definitions) -> Graph:
+    graph = Graph(definitions)
+    image, entities = _segmented(
+        graph,
+        "Click what is to be repainted.\n\n1. Run once: the picture appears in **Pick Entities**.\n2. Click entities "
+        "there, write a prompt, and run again.\n\nOnly the surroundings of the mask go through the model, at its own "
+        "size. Outside the soft edge no pixel of the photo changes.",
+    )
+    graph.group("Click it")
+    picked = _pick(graph, image, entities, "centre")
+    graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
+    cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": picked["mask"]})
+    made = _inpainting_model(graph, cut, "a blue silk dress with golden stars, soft folds")
+    _stitched(graph, image, made, cut, "esg/clicked")
+    return graph
+
+
+@workflow
+def say_and_inpaint(definitions: Definitions) -> Graph:
+    graph = Graph(definitions)
+    image, entities = _segmented(
+        graph,
+        "Say what is to be repainted.\n\ngella-nano comes with ESG; it is small and knows colours, shapes and places: "
+        "`the pink shape`, `the green ground`. For words such as `the dress` take **zero-shot**, or the authors' "
+        "GELLA, in **Load Grounder**.\n\nAny checkpoint will do here: the noise mask and Differential Diffusion keep "
+        "to the mask's soft edge. Less `denoise` keeps more of what was there.",
+    )
+    graph.group("Say it")
+    grounder = graph.add("ESGLoadGrounder")
+    said = {"grounder": grounder["grounder"], "image": image, "entities": entities}
+    said |= {"text": "the pink shape", "read_as": "one expression or question"}
+    grounded = graph.add("ESGGroundText", said, colours=GREEN)
+    graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What it means")
+    graph.group("Repaint it (any checkpoint)", new_row=True)
+    cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": grounded["mask"]})
+    loader, positive, negative = _prompts(graph, SD15, "a red dress with white dots, cotton")
+    model = graph.add("DifferentialDiffusion", {"model": loader["MODEL"]})
+    latent = graph.add("VAEEncode", {"pixels": cut["crop"], "vae": loader["VAE"]})
+    masked = graph.add("SetLatentNoiseMask", {"samples": latent["LATENT"], "mask": cut["blend_mask"]})
+    made = _sampled(
+        graph,
+        loader,
+        {
+            "model": model["MODEL"],
+            "positive": positive["CONDITIONING"],
+            "negative": negative["CONDITIONING"],
+            "latent_image": masked["LATENT"],
+            "denoise": 0.8,
+        },
+    )
+    _stitched(graph, image, made, cut, "esg/said")
+    return graph
+
+
+@workflow
+def repaint_each_phrase(definitions: Definitions) -> Graph:
+    graph = Graph(definitions)
+    image, entities = _segmented(
+        graph,
+        "Describes the picture, finds out what its nouns mean, and repaints every one of them with a prompt of its "
+        "own, in one run: **For Each Phrase or Entity** makes lists, and what comes behind runs once for each.\n\nIts "
+        "prompts: `green ground = a flower meadow` is for that phrase alone, and a line without `=` for all others, "
+        "where `{name}` is the phrase. Without such a line the others stay as they are.",
+    )
+    graph.group("Describe it")
+    grounder = graph.add("ESGLoadGrounder")["grounder"]
+    seen = {"grounder": grounder, "image": image}
+    caption = graph.add("ESGDescribeImage", {**seen, "entities": entities})["caption"]
+    nouns = graph.add("ESGFindNouns", {**seen, "caption": caption})["nouns"]
+    graph.add("PreviewAny", {"source": nouns}, title="Nouns", size=(290, 120))
+    grounded = graph.add("ESGGroundText", {**seen, "entities": entities, "text": caption, "read_as": "a sentence"})
+    graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What they mean")
+    graph.group("Once for each")
+    prompts = "{name}, oil painting, thick brush strokes\ngreen ground = a meadow full of flowers, oil painting"
+    each = graph.add(
+        "ESGForEach", {"entities": grounded["entities"], "each": "phrase", "prompts": prompts}, colours=GREEN
+    )
+    graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
+    cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": each["masks"]})
+    made = _inpainting_model(graph, cut, each["prompts"])
+    _stitched(graph, image, made, cut, "esg/each")
+    return graph
+
+
+@workflow
+def remove_entity(definitions: Definitions) -> Graph:
+    graph = Graph(definitions)
+    image, entities = _segmented(
+        graph,
+        "Removes what you click, without a diffusion model: OpenCV continues what surrounds it. It suits small things "
+        "on plain ground.\n\nRun once, click in **Pick Entities**, and run again.",
+    )
+    graph.group("Click it")
+    picked = _pick(graph, image, entities, '[{"x": 250, "y": 160}]')
+    graph.group("Remove it")
+    removed = graph.add("ESGInpaintOpenCV", {"image": image, "mask": picked["mask"], "grow": 6})
+    graph.add("SaveImage", {"images": removed["image"], "filename_prefix": "esg/removed"}, size=(420, 480))
+    return graph
+
+
+@workflow
+def ground_your_masks(definitions: Definitions) -> Graph:
+    graph = Graph(definitions)
+    graph.group("Masks from elsewhere")
+    graph.note(
+        "Says which of your masks words mean, wherever they come from.\n\nTwo colours of the example picture stand in "
+        "for them here. Put in their place: SAM's masks or a detector's as a batch; **Load Image (as Mask)**; or "
+        "paint: right-click the photo, *Open in MaskEditor*, and link its MASK.\n\n`pieces` makes an entity of every "
+        "connected piece. Switch it off for a batch with a mask for each thing.",
+        "Ground your own masks",
+    )
+    image = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
+    pink = graph.add("ImageColorToMask", {"image": image, "color": 0xFFA6D6}, title="Pink")
+    yellow = graph.add("ImageColorToMask", {"image": image, "color": 0xFAF46B}, title="Yellow")
+    both = graph.add(
+        "MaskComposite",
+        {"destination": pink["MASK"], "source": yellow["MASK"], "x": 0, "y": 0, "operation": "add"},
+        title="All masks",
+    )
+    graph.group("Make entities of them")
+    entities = graph.add("ESGMasksToEntities", {"masks": both["MASK"], "pieces": True, "image": image})["entities"]
+    grounder = graph.add("ESGLoadGrounder")["grounder"]
+    graph.group("Ground words")
+    said = {"grounder": grounder, "image": image, "entities": entities}
+    said |= {"text": "the pink shape, the yellow area", "read_as": "a list of phrases"}
+    grounded = graph.add("ESGGroundText", said, colours=GREEN)
+    graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What they mean", size=(420, 480))
+    graph.add("PreviewAny", {"source": grounded["phrases"]}, title="As JSON", size=(420, 160))
+    return graph
+
+
+@workflow
+def segs_to_detailer(definitions: Definitions) -> Graph:
+    graph = Graph(definitions)
+    image, entities = _segmented(
+        graph,
+        "Gives entities to the detailers of the **Impact Pack**, which has to be installed for this (ComfyUI-Manager "
+        "does it). Each entity is one SEG, whose label is the phrase that means it.\n\nRun once, click in **Pick "
+        "Entities**, and run again: only what is picked is worked on.",
+    )
+    graph.group("Click it")
+    picked = _pick(graph, image, entities, "centre")
+    segs = graph.add("ESGEntitiesToSegs", {"entities": picked["picked"], "crop_factor": 2.0})["segs"]
+    graph.group("Add detail (Impact Pack)", new_row=True)
+    loader, positive, negative = _prompts(graph, SD15, "detailed textile, embroidery, studio light")
+    detailed = graph.add(
+        "DetailerForEach",
+        {
+            "image": image,
+            "segs": segs,
+            "model": loader["MODEL"],
+            "clip": loader["CLIP"],
+            "vae": loader["VAE"],
+            "positive": positive["CONDITIONING"],
+            "negative": negative["CONDITIONING"],
+            "seed": 1,
+            "cfg": 7.0,
+            "denoise": 0.5,
+        },
+    )
+    graph.add("SaveImage", {"images": detailed["IMAGE"], "filename_prefix": "esg/detailed"}, size=(420, 480))
+    return graph
+
+
+def _segmented(graph: Graph, note: str) -> tuple[Output, Output]:
+    """A group that loads a photo and takes it apart; → its IMAGE, and its entities."""
+    graph.group("Take a photo apart")
+    graph.note(note, "What this does")
+    image = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
+    segmenter = graph.add("ESGLoadSegmenter")["segmenter"]
+    found = graph.add("ESGSegmentEntities", {"segmenter": segmenter, "image": image})
+    return image, found["entities"]
+
+
+def _pick(graph: Graph, image: Output, entities: Output, picks: str) -> Node:
+    return graph.add("ESGPickEntities", {"image": image, "entities": entities, "picks": picks}, size=(460, 640))
+
+
+def _prompts(graph: Graph, checkpoint: dict[str, str], prompt: str | Output) -> tuple[Node, Node, Node]:
+    """Checkpoint loader, prompt and negative prompt."""
+    loader = graph.add("CheckpointLoaderSimple", {"ckpt_name": checkpoint["name"]}, models=[checkpoint])
+    texts = (prompt, "Prompt", GREEN), ("blurry, watermark, text", "Negative prompt", RED)
+    positive, negative = (
+        graph.add("CLIPTextEncode", {"text": text, "clip": loader["CLIP"]}, title=title, colours=colours)
+        for text, title, colours in texts
+    )
+    return loader, positive, negative
+
+
+def _sampled(graph: Graph, loader: Node, inputs: dict[str, Any]) -> Output:
+    settings = {"seed": 1, "steps": 25, "cfg": 7.0, "sampler_name": "dpmpp_2m", "scheduler": "karras", **inputs}
+    latent = graph.add("KSampler", settings, after_run="randomize")
+    return graph.add("VAEDecode", {"samples": latent["LATENT"], "vae": loader["VAE"]})["IMAGE"]
+
+
+def _inpainting_model(graph: Graph, cut: Node, prompt: str | Output) -> Output:
+    """Repaints a crop with Stable Diffusion 1.5 for inpainting; → what it made of it."""
+    loader, positive, negative = _prompts(graph, SD15_INPAINTING, prompt)
+    conditioned = graph.add(
+        "InpaintModelConditioning",
+        {
+            "positive": positive["CONDITIONING"],
+            "negative": negative["CONDITIONING"],
+            "vae": loader["VAE"],
+            "pixels": cut["crop"],
+            "mask": cut["generation_mask"],
+        },
+    )
+    given = {"positive": "positive", "negative": "negative", "latent_image": "latent"}
+    return _sampled(graph, loader, {"model": loader["MODEL"], **{to: conditioned[out] for to, out in given.items()}})
+
+
+def _stitched(graph: Graph, image: Output, made: Output, cut: Node, prefix: str) -> None:
+    graph.group("Put it back")
+    whole = graph.add("ESGInpaintStitch", {"image": image, "inpainted": made, "stitch": cut["stitch"]})
+    graph.add("SaveImage", {"images": whole["image"], "filename_prefix": prefix}, size=(420, 480))
+
+
+def read_definitions() -> Definitions:
+    """Of the pack's own nodes, by their classes, and of the others that the graphs are made of."""
+    pack = _pack()
+    own = describe(pack.NODE_CLASS_MAPPINGS, pack.NODE_DISPLAY_NAME_MAPPINGS, "custom_nodes.esg")
+    others = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(NODES.glob("*.json"))]
+    return {name: definition for part in [own, *others] for name, definition in part.items()}
+
+
+def describe(classes: dict[str, Any], titles: dict[str, str], module: str) -> dict[str, dict[str, Any]]:
+    """What ComfyUI's `/object_info` says of node classes, as far as graphs are concerned."""
+    return {
+        name: {
+            "display_name": titles.get(name, name),
+            "python_module": module,
+            "output_node": bool(getattr(node, "OUTPUT_NODE", False)),
+            "output": list(node.RETURN_TYPES),
+            "output_name": list(getattr(node, "RETURN_NAMES", node.RETURN_TYPES)),
+            "input": node.INPUT_TYPES(),
+        }
+        for name, node in classes.items()
+    }
+
+
+def _pack() -> ModuleType:
+    """The root of the repository as a module, imported by its path as ComfyUI does it."""
+    name = "pack_of_the_workflows"
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    assert spec is not None and spec.loader is not None  # noqa: PT018
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def make(definitions: Definitions) -> dict[Path, str]:
+    """The text of every file, by its path in `workflows/`.
+
+    Raises:
+        InputError: a graph does not fit the definitions.
+    """
+    files = {}
+    for name, describe_graph in GRAPHS.items():
+        graph = describe_graph(definitions)
+        api = graph.to_api()
+        check(api, definitions)
+        for path, form in (Path(f"{name}.json"), to_ui(graph, name, VERSIONS)), (Path("api") / f"{name}.json", api):
+            files[path] = json.dumps(form, indent=2, ensure_ascii=False) + "\n"
+    return files
+
+
+def main() -> None:
+    (WORKFLOWS / "api").mkdir(parents=True, exist_ok=True)
+    for path, text in make(read_definitions()).items():
+        (WORKFLOWS / path).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

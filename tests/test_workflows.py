@@ -1,0 +1,117 @@
+"""The graphs that ship: that they are what the script makes, and that both of their forms say the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from esg import InputError
+from esg.workflow import Definitions, check
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS = ROOT / "workflows"
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_workflows", ROOT / "docs" / "make_workflows.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def definitions(script: ModuleType) -> Definitions:
+    return script.read_definitions()
+
+
+def read(path: str) -> dict[str, Any]:
+    return json.loads((WORKFLOWS / path).read_text(encoding="utf-8"))
+
+
+def test_the_files_are_those_that_the_script_makes(script: ModuleType, definitions: Definitions) -> None:
+    made = script.make(definitions)
+    there = {path.relative_to(WORKFLOWS): path.read_text(encoding="utf-8") for path in WORKFLOWS.rglob("*.json")}
+    assert sorted(there) == sorted(made)
+    stale = [str(path) for path, text in made.items() if there[path] != text]
+    assert not stale, "run `python docs/make_workflows.py`"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_form_that_runs_fits_its_nodes(name: str, definitions: Definitions) -> None:
+    graph = read(f"api/{name}.json")
+    check(graph, definitions)
+    graph[max(graph)]["inputs"]["no such input"] = 1
+    with pytest.raises(InputError, match="no such input"):
+        check(graph, definitions)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_forms_have_the_same_nodes_and_links(name: str, definitions: Definitions) -> None:
+    ui, api = read(f"{name}.json"), read(f"api/{name}.json")
+    nodes = {node["id"]: node for node in ui["nodes"] if node["type"] != "MarkdownNote"}
+    assert {str(number): node["type"] for number, node in nodes.items()} == {
+        number: node["class_type"] for number, node in api.items()
+    }
+    links = {
+        (source, slot, target, nodes[target]["inputs"][index]["name"])
+        for _, source, slot, target, index, _ in ui["links"]
+    }
+    assert links == {
+        (int(value[0]), value[1], int(number), name)
+        for number, node in api.items()
+        for name, value in node["inputs"].items()
+        if isinstance(value, list)
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_forms_have_the_same_values(name: str) -> None:
+    ui, api = read(f"{name}.json"), read(f"api/{name}.json")
+    for node in ui["nodes"]:
+        if node["type"] != "MarkdownNote":
+            given = [value for value in api[str(node["id"])]["inputs"].values() if not isinstance(value, list)]
+            rest = iter(node["widgets_values"])
+            assert all(value in rest for value in given)  # in this order, with some in between
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_manager_can_find_packs_and_models(name: str) -> None:
+    packs = set()
+    for node in read(f"{name}.json")["nodes"]:
+        if node["type"] == "MarkdownNote":
+            continue
+        packs.add(node["properties"]["cnr_id"])
+        assert node["properties"]["ver"]
+        assert node["type"].startswith("ESG") == (node["properties"]["cnr_id"] == "esg")
+        if node["type"] == "CheckpointLoaderSimple":
+            (model,) = node["properties"]["models"]
+            assert model["name"] == node["widgets_values"][0]
+            assert model["url"].startswith("https://huggingface.co/")
+            assert model["url"].endswith("/" + model["name"])
+            assert model["directory"] == "checkpoints"
+    assert packs <= {"esg", "comfy-core", "comfyui-impact-pack"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_has_a_small_picture(name: str) -> None:
+    path = WORKFLOWS / f"{name}.jpg"
+    assert path.stat().st_size <= 40 << 10
+    with Image.open(path) as picture:
+        assert picture.format == "JPEG"
+        assert min(picture.size) >= 200
+
+
+def test_they_begin_with_the_picture_that_every_comfyui_has() -> None:
+    for name in NAMES:
+        loaders = [node for node in read(f"api/{name}.json").values() if node["class_type"] == "LoadImage"]
+        assert [node["inputs"]["image"] for node in loaders] == ["example.png"]
