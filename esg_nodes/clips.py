@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ..esg import Clip, EntityMap, Grounding, InputError, Phrase, choose, overlay, track_entities
-from .host import host
+from .host import host, of_one
 from .inputs import MANY, choice, number, switch, text, whole, wire
 from .loading import Loaded
 from .values import ENTITIES, SEGMENTER, Entities, pictures, to_image, to_mask
@@ -96,18 +96,12 @@ class SegmentFrames:
 
         def each() -> Iterator[EntityMap]:
             for index, photo in enumerate(photos):
-
-                def report(done: int, total: int, what: str, before: int = index) -> None:
-                    # The views take nearly all of the time.
-                    share = done / (total + 1) if what == "views" else 1
-                    show(round(100 * (before + share)), 100 * len(photos), what)
-
                 yield model(
                     photo,
                     crops=int(crops),
                     min_score=None if min_score < 0 else min_score,
                     min_area=min_area,
-                    progress=report,
+                    progress=of_one(show, index, len(photos)),
                 )
 
         clip = track_entities(each(), min_iou=min_overlap, patience=patience)

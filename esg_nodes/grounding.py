@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding
-from .host import host
+from .host import Progress, host, of_one
 from .inputs import choice, number, text, whole, wire
 from .loading import Loaded
 from .values import ENTITIES, GROUNDER, Entities, check_pairs, pictures, to_image, to_mask
@@ -74,11 +74,8 @@ class GroundText:
         show = host().progress()
         model = grounder.ready()
         groundings = []
-        for index, (photo, found, words) in enumerate(zip(photos, entities.maps, _texts(text, read_as, len(photos)))):
-
-            def report(done: int, total: int, what: str, before: int = index) -> None:
-                show(round(100 * (before + done / total)), 100 * len(photos), what)
-
+        for index, (photo, found, words) in enumerate(zip(photos, entities.maps, _texts(text, len(photos)))):
+            report = of_one(show, index, len(photos))
             groundings.append(_ground(model, photo, found, words, read_as, threshold, report))
             report(1, 1, "texts")
         meant = [found.mask(_meant(one)) for found, one in zip(entities.maps, groundings)]
@@ -133,12 +130,10 @@ class DescribeImage:
         model = grounder.ready()
         captions = []
         for index, photo in enumerate(photos):
+            report = of_one(show, index, len(photos))
 
-            def report(done: int, total: int, what: str, before: int = index) -> None:
-                show(round(100 * (before + done / total)), 100 * len(photos), what)
-
-            def going_on(before: int = index) -> bool:
-                show(100 * before, 100 * len(photos), "captions")  # which raises when the user stops the run
+            def going_on(report: Progress = report) -> bool:
+                report(0, 1, "captions")  # which raises when the user stops the run
                 return False
 
             writing: dict[str, Any] = {"most": max_tokens, "temperature": temperature, "seed": seed}
@@ -187,7 +182,7 @@ def _ground(
     words: str,
     read_as: str,
     threshold: float,
-    report: Any,
+    report: Progress,
 ) -> Grounding:
     if not words.strip():
         if read_as != SENTENCE:
@@ -204,7 +199,7 @@ def _ground(
     return model(photo, entities, categories=listed, threshold=threshold)
 
 
-def _texts(text: str, read_as: str, count: int) -> list[str]:
+def _texts(text: str, count: int) -> list[str]:
     """What is said of each of the pictures."""
     lines = text.strip().splitlines()
     if count > 1 and len(lines) == count:

@@ -25,6 +25,17 @@ WEIGHTS = "entityseg"  # the folder in ComfyUI's `models`, and the kind in `extr
 Progress = Callable[[int, int, str], None]
 
 
+def of_one(show: Progress, index: int, count: int) -> Progress:
+    """Progress within one of `count` pictures, as percent of all of them."""
+
+    def report(done: int, total: int, what: str) -> None:
+        # After the views comes the fusion, which takes no time worth a part of the bar.
+        share = 1 if what == "fusion" else done / (total + (what == "views"))
+        show(round(100 * (index + share)), 100 * count, what)
+
+    return report
+
+
 class Host(Protocol):
     """The program around the nodes."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..esg import overlay
-from .host import host
+from .host import host, of_one
 from .inputs import MANY, choice, number, switch, whole, wire
 from .loading import Loaded
 from .values import ENTITIES, SEGMENTER, Entities, entity_masks, pictures, to_image
@@ -99,12 +99,6 @@ class SegmentEntities:
         model = segmenter.ready()
         maps = []
         for index, photo in enumerate(photos):
-
-            def report(done: int, total: int, what: str, before: int = index) -> None:
-                # The views take nearly all of the time.
-                share = done / (total + 1) if what == "views" else 1
-                show(round(100 * (before + share)), 100 * len(photos), what)
-
             found = model(
                 photo,
                 crops=int(crops),
@@ -114,7 +108,7 @@ class SegmentEntities:
                 fill_holes=fill_holes,
                 remove_islands=remove_islands,
                 size=size or None,
-                progress=report,
+                progress=of_one(show, index, len(photos)),
             )
             maps.append(found.keep(range(1, max_count + 1)) if 0 < max_count < len(found) else found)
         coloured = [overlay(photo, found, numbers=numbers) for photo, found in zip(photos, maps)]
