@@ -162,9 +162,7 @@ class MasksToEntities:
         found = read_masks(masks)
         size = found[0].shape if image is None else pictures(image[:1])[0].shape[:2]
         inside = [fitted(mask, size) > threshold for mask in found]
-        if pieces:
-            inside = [piece for mask in inside for piece in _connected(mask)]
-        return (Entities.of([EntityMap.from_masks(inside, size=size)]),)
+        return (Entities.of([_pieces(inside) if pieces else EntityMap.from_masks(inside, size=size)]),)
 
 
 class SegsToEntities:
@@ -204,6 +202,16 @@ def _named(labels: list[str], scores: np.ndarray) -> Grounding | None:
     return Grounding(", ".join(names), tuple(phrases))
 
 
-def _connected(mask: np.ndarray) -> list[np.ndarray]:
-    pieces, count = ndimage.label(mask, np.ones((3, 3)))
-    return [pieces == k for k in range(1, count + 1)]
+def _pieces(masks: list[np.ndarray]) -> EntityMap:
+    """As `EntityMap.from_masks` of all connected pieces, of which a noisy mask has more than fit into memory."""
+    labels = np.zeros(masks[0].shape, np.int32)
+    least = np.full(masks[0].shape, np.iinfo(np.int32).max, np.int32)  # area of the piece that has the pixel
+    count = 0
+    for mask in masks:
+        pieces, found = ndimage.label(mask, np.ones((3, 3)))
+        areas = np.bincount(pieces.ravel()).astype(np.int32)[pieces]
+        wins = mask & (areas < least)
+        labels[wins] = pieces[wins] + count
+        least[wins] = areas[wins]
+        count += found
+    return EntityMap.from_labels(labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ SENTENCE, LIST, CATEGORIES, ONE = READINGS = (
     "a list of categories",
     "one expression or question",
 )
+
+
+_COMMA = re.compile(r"[,\n，、]")
 
 
 class GroundText:
@@ -172,7 +176,8 @@ class FindNouns:
         (photo, *_) = pictures(image[:1])
         spans = grounder.ready().nouns(photo, caption)
         found = [{"text": caption[start:end], "span": [start, end]} for start, end in spans]
-        return [caption[start:end] for start, end in spans], json.dumps(found, ensure_ascii=False)
+        # An empty list would make the nodes behind it fail.
+        return [caption[start:end] for start, end in spans] or [""], json.dumps(found, ensure_ascii=False)
 
 
 def _ground(
@@ -193,7 +198,9 @@ def _ground(
     if read_as == ONE:
         found: Phrase = model.refer(photo, entities, words)
         return Grounding(found.text, (found,))
-    listed = [piece.strip() for piece in words.replace("\n", ",").split(",") if piece.strip()]
+    listed = [piece.strip() for piece in _COMMA.split(words) if piece.strip()]
+    if not listed:
+        raise InputError("The list holds only commas; write phrases between them.")
     if read_as == LIST:
         return model(photo, entities, phrases=listed, threshold=threshold)
     return model(photo, entities, categories=listed, threshold=threshold)

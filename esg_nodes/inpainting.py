@@ -27,7 +27,7 @@ from ..esg import (
 )
 from .host import host
 from .inputs import choice, number, switch, text, whole, wire
-from .values import ENTITIES, STITCH, Entities, fitted, pictures, read_masks, to_mask
+from .values import ENTITIES, STITCH, Entities, checked_image, fitted, read_masks, to_mask
 
 PHRASE, ENTITY = EACH = ("phrase", "entity")
 
@@ -172,6 +172,8 @@ class InpaintStitch:
         if stitch and max(record.picture for record in stitch) >= len(photos):
             raise InputError("There are fewer pictures than were cut; connect those that Mask to Inpaint got.")
         variants = max((len(made) for made in inpainted), default=1)
+        if not variants:
+            raise InputError("The inpainted crops are batches without a picture; the node that they come from failed.")
         if any(len(made) not in (1, variants) for made in inpainted):
             raise InputError("The crops come in different numbers of variants; make as many of each.")
         show = host().progress()
@@ -188,10 +190,7 @@ class InpaintStitch:
                 show(variant * len(stitch) + index + 1, variants * len(stitch), "crops")
             done += edited
             masks += changed
-        # What else the pictures hold, such as alpha, stays with them.
-        rest = image[0][..., 3:].to(host().results()).repeat(variants, 1, 1, 1)
-        whole_pictures = torch.cat([_image(done), rest], dim=-1) if rest.shape[-1] else _image(done)
-        return whole_pictures, to_mask(masks)
+        return _with_rest(done, image[0]), to_mask(masks)
 
 
 class ForEach:
@@ -220,8 +219,8 @@ class ForEach:
                 "prompts": text(
                     "{name}",
                     "A line for each: 'sky = stars at night' is for the phrase sky, '3 = a red door' for entity 3. A "
-                    "line without = is for all others; {name} in it stands for the phrase. Without such a line the "
-                    "others are left out.",
+                    "line without =, or after * =, is for all others; {name} in it stands for the phrase. Without "
+                    "such a line the others are left out.",
                     lines=True,
                 ),
             },
@@ -237,7 +236,14 @@ class ForEach:
         wanted = set(choose(found, only, grounding=grounding)) if only.strip() else {*range(1, len(found) + 1)}
         general, special = _read_prompts(prompts)
         masks, chosen, names = [], [], []
-        for name, ids in _named(found, grounding, each):
+        named = _named(found, grounding, each)
+        known = {_key(name) for name, _ in named} | {str(k) for _, ids in named for k in ids if each == ENTITY}
+        if named and special and general is None and not known & {*special}:
+            raise InputError(
+                f"No line of the prompts fits: there are {', '.join(dict.fromkeys(name for name, _ in named))}. A line "
+                "for all others has no = in it, or begins with * =."
+            )
+        for name, ids in named:
             ids = [k for k in ids if k in wanted]
             key = next((key for key in (_key(name), *map(str, ids if each == ENTITY else [])) if key in special), None)
             prompt = general if key is None else special[key]
@@ -283,22 +289,28 @@ class InpaintOpenCV:
         for k, photo in enumerate(photos):
             hole = fitted(found[k % len(found)], photo.shape[:2]) > 0.5
             if grow:
-                hole = cut_for_inpainting(photo, hole, CropSettings(0, 1, 1, grow, 0)).stitch.full_mask > 0
+                hole = cut_for_inpainting(photo, hole, CropSettings(0, 1, 1, grow, 0, False)).stitch.full_mask > 0
             done.append(remove_with_opencv(photo, hole, method=method, radius=radius))
             show(k + 1, len(photos), "pictures")
-        rest = image[..., 3:].to(host().results())
-        return (torch.cat([_image(done), rest], dim=-1) if rest.shape[-1] else _image(done),)
+        return (_with_rest(done, image),)
 
 
 def _photos(image: Tensor) -> list[np.ndarray]:
     """IMAGE → (H, W, 3) float32 pictures as they are, since what is not edited must not change by a bit."""
-    pictures(image[:1])  # is it an IMAGE?
-    pixels = image[..., :3].detach().float().cpu().numpy()
+    pixels = checked_image(image)[..., :3].cpu().numpy()
     return [np.ascontiguousarray(np.broadcast_to(one, (*one.shape[:2], 3))) for one in pixels]
 
 
 def _image(photos: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(photos)).to(host().results())
+
+
+def _with_rest(photos: Sequence[np.ndarray], image: Tensor) -> Tensor:
+    """The pictures, once or several times those of an IMAGE, with what else it holds, such as alpha."""
+    done, rest = _image(photos), image[..., 3:].detach().float()
+    if not rest.shape[-1]:
+        return done
+    return torch.cat([done, rest.to(done.device).repeat(len(photos) // len(rest), 1, 1, 1)], dim=-1)
 
 
 def _named(entities: EntityMap, grounding: Grounding | None, each: str) -> list[tuple[str, list[int]]]:
@@ -316,14 +328,14 @@ def _named(entities: EntityMap, grounding: Grounding | None, each: str) -> list[
 
 def _read_prompts(prompts: str) -> tuple[str | None, dict[str, str]]:
     """The prompt for what has none of its own, and the others by the name that they are for."""
-    general, special = None, {}
-    for line in filter(None, map(str.strip, prompts.splitlines())):
+    general, special = [], {}
+    for line in filter(None, map(str.strip, prompts.replace("＝", "=").splitlines())):
         name, equals, prompt = line.partition("=")
-        if equals:
+        if equals and name.strip() != "*":
             special[_key(name)] = prompt.strip()
         else:
-            general = line
-    return general, special
+            general.append(prompt.strip() if equals else line)
+    return " ".join(general) if general else None, special
 
 
 def _key(name: str) -> str:

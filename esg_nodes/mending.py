@@ -153,10 +153,13 @@ class SplitEntity:
         if operation == ADD and not entity:
             raise InputError("Say by its number which entity is added to; 0 is none.")
         masks = _for_each(read_masks(mask), len(entities), "masks", "pictures")
+        most = max(map(len, entities.maps))
         maps, groundings, texts = [], [], []
         for found, grounding, painted in zip(entities.maps, entities.groundings, masks):
             inside = fitted(painted, found.labels.shape) > 0.5
-            if operation == NEW:
+            if len(found) < entity <= most:  # another picture has it
+                mended, new_ids = found, np.append(np.arange(len(found) + 1), np.zeros(entity - len(found), int))
+            elif operation == NEW:
                 mended, new_ids = split(found, entity or None, inside)
             elif entity:
                 mended, new_ids = assign(found, entity, inside, remove=operation == TAKE)

@@ -118,7 +118,7 @@ def _boxes_of(boxes: Any, count: int) -> list[list[Any]]:
 def _preview(photo: np.ndarray, entities: EntityMap, ids: list[int]) -> dict[str, Any]:
     """What the widget draws: files in the folder of previews, and which entities are chosen."""
     small, labels = shrink(photo, entities.labels, PREVIEW)
-    numbers = np.stack([labels & 255, labels >> 8, np.zeros_like(labels)], axis=-1).astype(np.uint8)
+    numbers = np.stack([labels & 255, labels >> 8 & 255, labels >> 16], axis=-1).astype(np.uint8)
     picture, map_of_numbers = host().temp_path(".jpg"), host().temp_path(".png")
     Image.fromarray(small).save(picture, quality=90)
     Image.fromarray(numbers).save(map_of_numbers, compress_level=1)

@@ -55,7 +55,7 @@ def from_segs(segs: Any, threshold: float) -> tuple[EntityMap, list[str]]:
         (height, width), items = segs
         size = (int(height), int(width))
         scores = [float(np.max(item.confidence)) for item in items]
-        masks = [np.asarray(item.cropped_mask) > threshold for item in items]
+        masks = [_flat(np.asarray(item.cropped_mask)) > threshold for item in items]
         corners = [(int(item.crop_region[0]), int(item.crop_region[1])) for item in items]
         names = [str(item.label or "") for item in items]
         labels = np.zeros(size, np.int32)
@@ -67,6 +67,11 @@ def from_segs(segs: Any, threshold: float) -> tuple[EntityMap, list[str]]:
     entities = EntityMap.from_labels(labels, scores)
     ids, first = np.unique(entities.labels, return_index=True)
     return entities, [names[labels.flat[place] - 1] for number, place in zip(ids, first) if number]
+
+
+def _flat(mask: np.ndarray) -> np.ndarray:
+    """Some nodes make cropped masks of the shape (1, h, w)."""
+    return mask[0] if mask.ndim == 3 and len(mask) == 1 else mask
 
 
 def _grown(start: int, stop: int, factor: float, end: int) -> tuple[int, int]:

@@ -51,15 +51,25 @@ def pictures(image: Tensor) -> list[np.ndarray]:
     Raises:
         InputError: it is no IMAGE.
     """
+    return [_eight_bits(one) for one in checked_image(image)]
+
+
+def checked_image(image: Tensor) -> Tensor:
+    """The same as float32, without gradient; it may share its memory. InputError if it is no IMAGE."""
     if image.ndim != 4 or image.shape[3] not in (1, 3, 4) or not image.numel():
         raise InputError(f"An IMAGE must have the shape [batch, height, width, 3], not {list(image.shape)}.")
     image = image.detach().float()
-    if not torch.isfinite(image).all():
+    if not all(torch.isfinite(one).all() for one in image):
         raise InputError("The IMAGE holds values that are no numbers; the node it comes from has failed.")
-    if image.shape[3] == 4:
-        image = image[..., :3] * image[..., 3:] + 1 - image[..., 3:]
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    return [np.ascontiguousarray(np.broadcast_to(one, (*one.shape[:2], 3))) for one in pixels]
+    return image
+
+
+def _eight_bits(picture: Tensor) -> np.ndarray:
+    """One at a time: what comes up on the way takes several times the memory of a picture, and a clip has hundreds."""
+    if picture.shape[2] == 4:
+        picture = picture[..., :3] * picture[..., 3:] + 1 - picture[..., 3:]
+    pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
 def to_image(photos: Sequence[np.ndarray]) -> Tensor:
@@ -79,6 +89,8 @@ def read_masks(mask: Tensor) -> list[np.ndarray]:
         mask = mask[None]
     if mask.ndim != 3 or not mask.numel():
         raise InputError(f"A MASK must have the shape [batch, height, width], not {list(mask.shape)}.")
+    if not torch.isfinite(mask).all():
+        raise InputError("The MASK holds values that are no numbers; the node it comes from has failed.")
     return list(mask.detach().float().clamp(0, 1).cpu().numpy())
 
 

@@ -4,8 +4,8 @@
 // and can be typed without a mouse. This file only draws what that text means on the photo of the last run, and writes
 // ids such as `3,5-7` into it. It needs no run in between, because the node sends the id of every pixel along:
 //   ui.esg_pick = [{picture, labels, count, width, height, ids}], one for each image of the batch,
-// where `picture` and `labels` are files of one size for /view, a pixel of `labels` is red + 256 green = its entity's
-// id (0: none), and `ids` is what the node chose after all its inputs, in a language that this file need not know.
+// where `picture` and `labels` are files of one size for /view, a pixel of `labels` is red + 256 green + 65536 blue = its
+// entity's id (0: none), and `ids` is what the node chose after all its inputs, in a language that this file need not know.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
@@ -44,7 +44,7 @@ const CSS = `
 function parseIds(text) {
   const ids = new Set();
   for (const part of text.split(/[\s,]+/).filter(Boolean)) {
-    const [, first, last = first] = part.match(/^(\d{1,5})(?:-(\d{1,5}))?$/) ?? [];
+    const [, first, last = first] = part.match(/^(\d{1,6})(?:-(\d{1,6}))?$/) ?? [];
     if (first === undefined) return null;
     for (let id = Math.min(first, last); id <= Math.max(first, last); id++) ids.add(id);
   }
@@ -91,9 +91,9 @@ async function readPicture(report) {
   ]);
   const { width, height } = colours;
   if (photo.width !== width || photo.height !== height) throw new Error("the picture and its labels differ in size");
-  const labels = new Uint16Array(width * height);
+  const labels = new Uint32Array(width * height);
   for (let i = 0; i < labels.length; i++) {
-    const id = colours.data[4 * i] + 256 * colours.data[4 * i + 1];
+    const id = colours.data[4 * i] + 256 * colours.data[4 * i + 1] + 65536 * colours.data[4 * i + 2];
     labels[i] = id <= report.count ? id : 0;
   }
   return { photo, labels, outlines: findOutlines(labels, width, height, report.count), width, height };

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 Nodes = Callable[[str], Any]
 ImpactSeg = namedtuple(
@@ -71,6 +72,12 @@ def test_no_segs_and_things_that_are_none(nodes: Nodes, core: Any) -> None:
             nodes("SegsToEntities").convert(wrong, 0.5)
 
 
+def test_cropped_masks_of_segs_may_have_an_axis_more(nodes: Nodes, one: Any) -> None:
+    (segs,) = nodes("EntitiesToSegs").convert(one, 3.0)
+    more = (segs[0], [seg._replace(cropped_mask=torch.from_numpy(seg.cropped_mask)[None]) for seg in segs[1]])
+    assert nodes("SegsToEntities").convert(more, 0.5)[0].maps == one.maps
+
+
 def test_segs_are_of_one_picture(nodes: Nodes, entities: Any, core: Any) -> None:
     with pytest.raises(core.InputError, match="these are entities of 2"):
         nodes("EntitiesToSegs").convert(entities, 3)
@@ -116,6 +123,17 @@ def test_masks_of_another_size_and_pieces_of_a_painted_one(nodes: Nodes, image: 
     (pieces,) = nodes("MasksToEntities").convert(painted, 0.5, True, image)
     assert len(pieces.maps[0]) == 2
     assert np.array_equal(pieces.maps[0].labels > 0, whole.maps[0].labels > 0)
+
+
+def test_pieces_of_masks_that_overlap_are_laid_as_masks_of_their_own_are(nodes: Nodes, core: Any) -> None:
+    noise = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(0)) > 0.6
+    (found,) = nodes("MasksToEntities").convert(noise.float(), 0.5, True)
+    pieces = []
+    for mask in noise.numpy():
+        labels, count = ndimage.label(mask, np.ones((3, 3)))
+        pieces += [labels == k for k in range(1, count + 1)]
+    assert len(pieces) > 20
+    assert found.maps[0] == core.EntityMap.from_masks(pieces)
 
 
 def test_an_empty_mask_is_no_entity(nodes: Nodes) -> None:

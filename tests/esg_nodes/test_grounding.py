@@ -72,6 +72,8 @@ def test_no_words_let_the_model_write(
 def test_no_words_to_read_as_a_list_is_an_error(ground: Callable[..., Any], core: Any) -> None:
     with pytest.raises(core.InputError, match="There are no words to read as a list of phrases"):
         ground("")
+    with pytest.raises(core.InputError, match="The list holds only commas"):
+        ground(", ,、")
 
 
 def test_a_description_is_one_line_a_picture(nodes: Nodes, grounder: Any, image: torch.Tensor, entities: Any) -> None:
@@ -91,6 +93,13 @@ def test_nouns_are_a_list_of_texts_with_their_places(nodes: Nodes, grounder: Any
     assert found
     for noun, place in zip(found, json.loads(spans), strict=True):
         assert place["text"] == noun == caption[slice(*place["span"])]
+
+
+def test_no_noun_is_one_empty_text(
+    nodes: Nodes, grounder: Any, image: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(grounder.ready()), "nouns", lambda self, photo, caption: [])
+    assert nodes("FindNouns").find(grounder, image, "Hello!") == ([""], "[]")
 
 
 def test_the_progress_of_writing_ends_at_its_end(

@@ -175,8 +175,18 @@ def test_only_some(each: Any) -> None:
     assert each("{name}", "entity", "not phrase: dogs") == [("the sky", [2], "the sky"), ("4", [4], "4")]
 
 
-def test_nothing_is_one_empty_mask(each: Any) -> None:
-    assert each("ice = fire") == [("", [], "")]
+def test_nothing_is_one_empty_mask(each: Any, grounded: Any, core: Any) -> None:
+    phrases = (*grounded.groundings[0].phrases, core.Phrase("ice", (19, 22)))
+    with_ice = type(grounded).of(grounded.maps, [core.Grounding("Two dogs, the sky, ice", phrases)])
+    assert each("ice = fire", entities=with_ice) == [("", [], "")]
+    assert each("{name}", only="none") == [("", [], "")]
+
+
+def test_lines_that_fit_nothing_say_what_there_is(each: Any, core: Any) -> None:
+    with pytest.raises(core.InputError, match=r"there are Two dogs, the sky\. A line for all others"):
+        each("(red hair=1.2), dog")
+    assert each("* = (red hair=1.2)\nof {name}", only="2") == [("the sky", [2], "(red hair=1.2) of the sky")]
+    assert each("the sky＝stars") == [("the sky", [2], "stars")]
 
 
 def test_phrases_need_a_grounding(each: Any, core: Any, entities: Any) -> None:
@@ -202,3 +212,34 @@ def test_opencv_changes_the_masked_pixels_alone(nodes: Nodes, photo: torch.Tenso
     assert differs[:7].sum() == 0
     assert differs[7:23, 27:48].float().mean() > 0.8
     assert torch.equal(remove(photo, torch.zeros(1, 5, 5), 3, "telea", 3.0)[0], photo)
+
+
+def test_opencv_grows_into_no_hole_that_is_wider(nodes: Nodes, photo: torch.Tensor) -> None:
+    pytest.importorskip("cv2", reason="needs OpenCV")
+    ring = torch.zeros(1, 50, 70)
+    ring[0, 10:40, 20:50] = 1
+    ring[0, 15:35, 25:45] = 0
+    (image,) = nodes("InpaintOpenCV").remove(photo, ring, 2, "telea", 3.0)
+    assert torch.equal(image[0, 17:33, 27:43], photo[0, 17:33, 27:43])
+    assert not torch.equal(image[0, 15, 25:45], photo[0, 15, 25:45])
+    assert torch.equal(image[0, :8], photo[0, :8])
+
+
+def test_alpha_of_any_kind_stays_and_images_are_float32_without_gradient(
+    nodes: Nodes, cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor
+) -> None:
+    pytest.importorskip("cv2", reason="needs OpenCV")
+    clear = torch.cat([photo, photo[..., :1]], dim=-1).double().requires_grad_()
+    crops, _, _, _, records = cut(clear, mask)
+    for image in (stitch(clear, crops, records)[0], nodes("InpaintOpenCV").remove(clear, mask, 0, "telea", 3.0)[0]):
+        assert image.dtype == torch.float32
+        assert not image.requires_grad
+        assert torch.equal(image[..., 3], photo[..., 0])
+
+
+def test_crops_that_are_no_picture_at_all_are_one_sentence(
+    cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor, core: Any
+) -> None:
+    records = cut(photo, mask)[4]
+    with pytest.raises(core.InputError, match="batches without a picture"):
+        stitch(photo, [torch.zeros(0, 64, 64, 3)], records)

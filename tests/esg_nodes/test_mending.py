@@ -156,6 +156,21 @@ def test_one_painted_mask_is_for_all_pictures(nodes: Nodes, entities: Any, paint
         nodes("SplitEntity").split(entities, paint, "take from", 9)
 
 
+@pytest.mark.parametrize("operation", ["new entity", "add to", "take from"])
+def test_paint_on_an_entity_that_a_picture_lacks_changes_nothing_there(
+    nodes: Nodes, grounded: Any, entities: Any, paint: torch.Tensor, part: Callable[[str], Any], operation: str
+) -> None:
+    empty = entities.maps[1]
+    words = grounded.groundings[0]
+    two = part("values").Entities.of([grounded.maps[0], empty], [words, type(words)(words.caption)])
+    found, ids = nodes("SplitEntity").split(two, paint, operation, 2)
+    alone, number = nodes("SplitEntity").split(grounded, paint, operation, 2)
+    assert ids == f"{number}\nnone"
+    assert found.maps[0] == alone.maps[0]
+    assert found.maps[1] == empty
+    assert found.groundings == (alone.groundings[0], two.groundings[1])
+
+
 @pytest.fixture
 def sieve(nodes: Nodes) -> Callable[..., Any]:
     every = {"picks": "all", "min_score": 0.0, "remove_islands": 0, "fill_holes": 0, "min_area": 0, "max_count": 0}

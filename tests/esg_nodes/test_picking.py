@@ -103,7 +103,7 @@ def test_the_widget_gets_the_picture_and_the_numbers_of_its_pixels(
     assert (shown["count"], shown["width"], shown["height"], shown["ids"]) == (4, 60, 40, [2, 4])
     folder = part("host").host().temp_path(".x").parent
     numbers = np.asarray(Image.open(folder / shown["labels"]["filename"])).astype(int)
-    assert np.array_equal(numbers[..., 0] + 256 * numbers[..., 1], entities.maps[0].labels)
+    assert np.array_equal(numbers[..., 0] + 256 * numbers[..., 1] + 65536 * numbers[..., 2], entities.maps[0].labels)
     with Image.open(folder / shown["picture"]["filename"]) as picture:
         assert picture.size == (60, 40)
 

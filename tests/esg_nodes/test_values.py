@@ -37,6 +37,8 @@ def test_what_is_no_image_is_refused(values: Any, core: Any, shape: tuple[int, .
 def test_an_image_that_holds_no_numbers_is_refused(values: Any, core: Any) -> None:
     with pytest.raises(core.InputError, match="no numbers"):
         values.pictures(torch.full((1, 2, 2, 3), float("nan")))
+    with pytest.raises(core.InputError, match="no numbers"):
+        values.pictures(torch.stack([torch.zeros(2, 2, 3), torch.full((2, 2, 3), float("inf"))]))
 
 
 def test_pictures_there_and_back(values: Any) -> None:
@@ -49,6 +51,11 @@ def test_masks_there_and_back(values: Any) -> None:
     given = torch.tensor([[[0.0, 0.25], [1.0, 0.5]]])
     assert torch.equal(values.to_mask(values.read_masks(given), (2, 2)), given)
     assert torch.equal(values.to_mask(values.read_masks(given[0]), (2, 2)), given)  # one mask may come without a batch
+
+
+def test_a_mask_that_holds_no_numbers_is_refused(values: Any, core: Any) -> None:
+    with pytest.raises(core.InputError, match="no numbers"):
+        values.read_masks(torch.full((1, 2, 2), float("nan")))
 
 
 def test_no_mask_at_all_is_one_empty_mask(values: Any) -> None:
