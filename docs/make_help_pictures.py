@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from make_node_texts import PAGES, ROOT, load_pack
+from make_node_texts import PAGES
+from node_pack import ROOT, load_pack
 from PIL import Image
 
 PHOTO = ROOT / "web_demo" / "examples" / "rocket.jpg"

@@ -6,31 +6,17 @@ are written by hand, as are the other languages. Nothing is to be changed in wha
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from node_pack import ROOT, load_pack
+
 LOCALES = ROOT / "locales"
 PAGES = ROOT / "esg_nodes" / "web" / "docs"
 
 # ComfyUI's translations are templates, in which these mean something.
 SPECIAL = set("{}@|")
-
-
-def load_pack() -> ModuleType:
-    """The repository as ComfyUI imports it: under its path as a name."""
-    name = str(ROOT)
-    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[name])
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def node_texts(pack: ModuleType) -> dict[str, Any]:

@@ -5,18 +5,16 @@ Each is described once, below, and written in the form that people open and in t
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+from node_pack import ROOT, load_pack
 
 from esg import __version__
 from esg.workflow import Definitions, Graph, Node, Output, check, to_ui
 
-ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = ROOT / "workflows"
 NODES = Path(__file__).parent / "workflow_nodes"  # of others, as ComfyUI's /object_info has them, cut down
 VERSIONS = {"comfy-core": "0.8.0", "esg": __version__, "comfyui-impact-pack": "8.28.0"}
@@ -281,7 +279,7 @@ def _stitched(graph: Graph, image: Output, made: Output, cut: Node, prefix: str)
 
 def read_definitions() -> Definitions:
     """Of the pack's own nodes, by their classes, and of the others that the graphs are made of."""
-    pack = _pack()
+    pack = load_pack()
     own = describe(pack.NODE_CLASS_MAPPINGS, pack.NODE_DISPLAY_NAME_MAPPINGS, "custom_nodes.esg")
     others = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(NODES.glob("*.json"))]
     return {name: definition for part in [own, *others] for name, definition in part.items()}
@@ -300,17 +298,6 @@ def describe(classes: dict[str, Any], titles: dict[str, str], module: str) -> di
         }
         for name, node in classes.items()
     }
-
-
-def _pack() -> ModuleType:
-    """The root of the repository as a module, imported by its path as ComfyUI does it."""
-    name = "pack_of_the_workflows"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    assert spec is not None and spec.loader is not None  # noqa: PT018
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def make(definitions: Definitions) -> dict[Path, str]:

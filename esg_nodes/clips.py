@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ..esg import Clip, EntityMap, Grounding, InputError, Phrase, choose, overlay, track_entities
 from .host import host, of_one
-from .inputs import MANY, choice, number, switch, text, whole, wire
+from .inputs import choice, number, switch, text, whole, wire
 from .loading import Loaded
+from .segmenting import LIMITS
 from .values import ENTITIES, SEGMENTER, Entities, pictures, to_image, to_mask
 
 _NUMBERS = re.compile(r"(?:[0-9]{1,9}(?![0-9])|[\s,–!-]|\b(?:all|none|not)\b)*", re.IGNORECASE)
@@ -51,10 +52,7 @@ class SegmentFrames:
                     "High-resolution crops to look at beside each whole picture: smaller things and better outlines, "
                     "but five times the time.",
                 ),
-                "min_score": number(
-                    -1, -1, 1, "Entities with a lower score (0 to 0.73) are left out; -1: what suits the model."
-                ),
-                "min_area": whole(0, 0, MANY, "Entities of fewer pixels are left out."),
+                **LIMITS,
                 "numbers": switch(True, "Write the numbers of the tracks into the overlay."),
             },
             "optional": {

@@ -12,6 +12,12 @@ from .inputs import MANY, choice, number, switch, whole, wire
 from .loading import Loaded
 from .values import ENTITIES, SEGMENTER, Entities, entity_masks, pictures, to_image
 
+LIMITS = {
+    "min_score": number(-1, -1, 1, "Entities with a lower score (0 to 0.73) are left out; -1: what suits the model."),
+    "min_area": whole(0, 0, MANY, "Entities of fewer pixels are left out."),
+}
+"""Inputs of all nodes that segment."""
+
 EACH, ALL = MASKS_OF = ("each entity", "all in one")
 
 
@@ -43,10 +49,7 @@ class SegmentEntities:
                     "High-resolution crops to look at beside the whole picture. They find smaller things and better "
                     "outlines; without them it takes a fifth of the time.",
                 ),
-                "min_score": number(
-                    -1, -1, 1, "Entities with a lower score (0 to 0.73) are left out; -1: what suits the model."
-                ),
-                "min_area": whole(0, 0, MANY, "Entities of fewer pixels are left out."),
+                **LIMITS,
                 "max_count": whole(0, 0, 1000, "Keep so many of the surest entities of a picture; 0: all."),
                 "masks_of": choice(MASKS_OF, "Whether `masks` has a mask for each entity, or one for each picture."),
                 "numbers": switch(False, "Write the numbers of the entities into the overlay."),

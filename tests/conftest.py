@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,16 +83,17 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def pack() -> ModuleType:
-    """The root of the repository as a module whose name is no name of ours, as with ComfyUI, where it is a path."""
-    name = "a pack of nodes"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def script() -> Iterator[Callable[[str], ModuleType]]:
+    """A script of `docs/` by its name, as a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs"))
+        yield importlib.import_module
+
+
+@pytest.fixture(scope="session")
+def pack(script: Callable[[str], ModuleType]) -> ModuleType:
+    """The root of the repository as a module under its path, as ComfyUI imports it."""
+    return script("node_pack").load_pack()
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,26 +20,22 @@ NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_workflows", ROOT / "docs" / "make_workflows.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def maker(script: Callable[[str], ModuleType]) -> ModuleType:
+    """The script that makes them."""
+    return script("make_workflows")
 
 
 @pytest.fixture(scope="module")
-def definitions(script: ModuleType) -> Definitions:
-    return script.read_definitions()
+def definitions(maker: ModuleType) -> Definitions:
+    return maker.read_definitions()
 
 
 def read(path: str) -> dict[str, Any]:
     return json.loads((WORKFLOWS / path).read_text(encoding="utf-8"))
 
 
-def test_the_files_are_those_that_the_script_makes(script: ModuleType, definitions: Definitions) -> None:
-    made = script.make(definitions)
+def test_the_files_are_those_that_the_script_makes(maker: ModuleType, definitions: Definitions) -> None:
+    made = maker.make(definitions)
     there = {path.relative_to(WORKFLOWS): path.read_text(encoding="utf-8") for path in WORKFLOWS.rglob("*.json")}
     assert sorted(there) == sorted(made)
     stale = [str(path) for path, text in made.items() if there[path] != text]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,14 +17,9 @@ MAKE_ANEW = "run `python docs/make_node_texts.py`"
 
 
 @pytest.fixture(scope="module")
-def maker() -> ModuleType:
+def maker(script: Callable[[str], ModuleType]) -> ModuleType:
     """The script that makes them."""
-    spec = importlib.util.spec_from_file_location("make_node_texts", ROOT / "docs" / "make_node_texts.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("make_node_texts")
 
 
 def read(locale: str, name: str) -> Any:

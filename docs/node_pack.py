@@ -1,0 +1,22 @@
+"""The pack of nodes for the scripts beside this file, which know it as ComfyUI does."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def load_pack() -> ModuleType:
+    """The repository as ComfyUI imports it: under its path as a name."""
+    name = str(ROOT)
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[name])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
