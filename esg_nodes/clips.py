@@ -133,7 +133,8 @@ def _read_tracks(words: str, count: int) -> list[int]:
         raise InputError(f"{words.strip()!r} names no tracks; write numbers such as 3,5-7, or all, none, or not 2.")
     for wanted in map(int, re.findall("[0-9]+", words)):
         if not 1 <= wanted <= count:
-            raise InputError(f"There is no track {wanted}: the numbers of this clip go from 1 to {count}.")
+            there_are = f"the numbers of this clip go from 1 to {count}" if count else "this clip has none"
+            raise InputError(f"There is no track {wanted}: {there_are}.")
     row = np.arange(1, count + 1)[None] if count else np.zeros((1, 1), np.int32)
     return choose(EntityMap.from_labels(row), words)  # all scores and areas are equal, so that numbers stay
 

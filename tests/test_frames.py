@@ -121,3 +121,10 @@ def test_every_frame_keeps_its_entities_and_tracks_say_where_they_are(
         assert clip.entities(number).entities == entities
     for one in clip.tracks:
         assert all(later - earlier <= patience + 1 for earlier, later in zip(one.frames, one.frames[1:]))
+
+
+def test_a_clip_in_which_nothing_is_has_no_tracks() -> None:
+    clip = track_entities([EntityMap.from_labels(np.zeros((2, 3), np.int32))])
+    assert not clip.mask(0, []).any()
+    with pytest.raises(InputError, match=r"There is no track 1: this clip has none\."):
+        clip.mask(0, 1)
