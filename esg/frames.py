@@ -64,7 +64,9 @@ class Clip:
         wanted = np.zeros(len(self.tracks) + 1, bool)
         for number in [*ids] if isinstance(ids, Iterable) else [ids]:
             if not 1 <= number <= len(self.tracks):
-                there_are = f"the ids of this clip go from 1 to {len(self.tracks)}" if self.tracks else "this clip has none"
+                there_are = (
+                    f"the ids of this clip go from 1 to {len(self.tracks)}" if self.tracks else "this clip has none"
+                )
                 raise InputError(f"There is no track {number}: {there_are}.")
             wanted[number] = True
         return look_up(wanted, self.labels[frame])
