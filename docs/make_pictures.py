@@ -10,7 +10,7 @@ from PIL import Image
 from esg import EntityMap, EntitySegmenter, Grounder, overlay, palette, read_image, write_image
 from esg.data.synth import HELD_OUT
 from esg.data.telling.told import tell_scene
-from esg.draw_grounding import draw_grounding
+from esg.grounding_picture import draw_grounding
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "web_demo" / "examples"

@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from .cleanup import drop_small, drop_weak, fill_holes, remove_islands
     from .combining import Combined, assign, follow, intersect, merge, split, subtract, union
     from .device import choose_device
-    from .download import download
+    from .downloading import download
     from .draw import interior_point, label_colours, overlay, palette
-    from .draw_grounding import draw_grounding, shrink
     from .edges import soft_alpha
+    from .engines.diffusion import DiffusionInpainting
     from .engines.opencv import remove_with_opencv
     from .entities import EntityMap
     from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
     from .frames import Clip, Track, track_entities
     from .grounder import Grounder
     from .grounding import Grounding, Phrase
+    from .grounding_html import grounding_page
+    from .grounding_picture import draw_grounding, shrink
     from .images import read_image, write_image
     from .inpaint.crop import InpaintCrop, cut_for_inpainting
     from .inpaint.frame import CropSettings
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from .masks import read_masks
     from .segmenter import EntitySegmenter
     from .weights import list_checkpoints, locate
+    from .workflow.edits import RecordedEdit, Segmentation, Selection, edit_workflow
 
 __version__ = "0.1.0"
 
@@ -38,6 +41,7 @@ _HOME = {
     "Clip": ".frames",
     "Combined": ".combining",
     "CropSettings": ".inpaint.frame",
+    "DiffusionInpainting": ".engines.diffusion",
     "EntityMap": ".entities",
     "EntitySegmenter": ".segmenter",
     "EsgError": ".errors",
@@ -49,6 +53,9 @@ _HOME = {
     "MAX_PIXELS": ".limits",
     "OutputError": ".errors",
     "Phrase": ".grounding",
+    "RecordedEdit": ".workflow.edits",
+    "Segmentation": ".workflow.edits",
+    "Selection": ".workflow.edits",
     "Stitch": ".inpaint.stitch",
     "Track": ".frames",
     "WeightsError": ".errors",
@@ -56,12 +63,14 @@ _HOME = {
     "choose": ".choice",
     "choose_device": ".device",
     "cut_for_inpainting": ".inpaint.crop",
-    "download": ".download",
-    "draw_grounding": ".draw_grounding",
+    "download": ".downloading",
+    "draw_grounding": ".grounding_picture",
     "drop_small": ".cleanup",
     "drop_weak": ".cleanup",
+    "edit_workflow": ".workflow.edits",
     "fill_holes": ".cleanup",
     "follow": ".combining",
+    "grounding_page": ".grounding_html",
     "ids_at": ".choice",
     "ids_in_boxes": ".choice",
     "ids_of_phrase": ".choice",
@@ -78,7 +87,7 @@ _HOME = {
     "read_masks": ".masks",
     "remove_islands": ".cleanup",
     "remove_with_opencv": ".engines.opencv",
-    "shrink": ".draw_grounding",
+    "shrink": ".grounding_picture",
     "soft_alpha": ".edges",
     "split": ".combining",
     "stitch_back": ".inpaint.stitch",
@@ -94,6 +103,7 @@ __all__ = [
     "Clip",
     "Combined",
     "CropSettings",
+    "DiffusionInpainting",
     "EntityMap",
     "EntitySegmenter",
     "EsgError",
@@ -104,6 +114,9 @@ __all__ = [
     "InputError",
     "OutputError",
     "Phrase",
+    "RecordedEdit",
+    "Segmentation",
+    "Selection",
     "Stitch",
     "Track",
     "WeightsError",
@@ -115,8 +128,10 @@ __all__ = [
     "draw_grounding",
     "drop_small",
     "drop_weak",
+    "edit_workflow",
     "fill_holes",
     "follow",
+    "grounding_page",
     "ids_at",
     "ids_in_boxes",
     "ids_of_phrase",

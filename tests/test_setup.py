@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 import subprocess
 import sys
@@ -63,6 +64,12 @@ def test_import_is_light(root: Path) -> None:
 def test_public_names_resolve(name: str) -> None:
     assert getattr(esg, name) is not None
     assert name in dir(esg)
+
+
+def test_no_public_name_is_that_of_a_module() -> None:
+    """Importing the module `esg.overlay` would put it in the place of a function `esg.overlay`."""
+    modules = {module.name for module in pkgutil.iter_modules(esg.__path__)}
+    assert not modules & {*esg.__all__}
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

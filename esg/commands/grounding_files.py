@@ -22,7 +22,7 @@ def save(
     """Writes the files, the page among them if it is wanted, below `folder`; see `results.save_together`."""
 
     def write(stem: Path) -> None:
-        from ..draw_grounding import draw_grounding
+        from ..grounding_picture import draw_grounding
         from ..images import write_image
 
         grounding.save(f"{stem}.grounding.json")
@@ -36,7 +36,7 @@ def save(
 
 def _save_page(grounding: Grounding, entities: EntityMap, pixels: np.ndarray, photo: Listed, path: Path) -> None:
     from ..files import write_atomically
-    from ..grounding_page import grounding_page
+    from ..grounding_html import grounding_page
 
     title = os.fsencode(photo.path.name).decode("utf-8", "replace")  # a file's name need not be text
     text = grounding_page(pixels, entities, grounding, title=title)

@@ -79,7 +79,7 @@ def list_weights(args: argparse.Namespace, console: Console) -> int:
 def download(args: argparse.Namespace, console: Console) -> int:
     """Downloads, and prints the path of the file."""
     console.progress(f"Looking for {args.name} ...")
-    from ..download import download as fetch
+    from ..downloading import download as fetch
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it reports every attempt, we the outcome
     path = fetch(args.name, folder=args.folder, token=args.token, say=console.line)

@@ -20,7 +20,7 @@ from esg.draw import palette
 from esg.entities import EntityMap
 from esg.errors import InputError
 from esg.grounding import Grounding, Phrase
-from esg.grounding_page import LONGEST, grounding_page
+from esg.grounding_html import LONGEST, grounding_page
 
 CAPTION = "Two cats, a <b>dog</b> & a 犬 😀 mat; the dog sleeps."
 HEIGHT, WIDTH = 80, 160

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .draw_grounding import phrase_colours, shrink
 from .entities import EntityMap
 from .errors import InputError
 from .grounding import Grounding
+from .grounding_picture import phrase_colours, shrink
 from .typesetting import ink_on
 
 LONGEST = 1600  # pixels of the photo in the page

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from esg.draw import palette
-from esg.draw_grounding import LONGEST, NARROWEST, draw_grounding, entity_colours, phrase_colours, shrink
 from esg.entities import EntityMap
 from esg.errors import InputError
 from esg.grounding import Grounding, Phrase
+from esg.grounding_picture import LONGEST, NARROWEST, draw_grounding, entity_colours, phrase_colours, shrink
 
 CAPTION = "A cat, the cat and a dog on a mat."
 CAT, THE_CAT, DOG, MAT = (2, 5), (7, 14), (21, 24), (30, 33)

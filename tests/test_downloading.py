@@ -20,7 +20,7 @@ from safetensors.torch import save
 
 from esg import WeightsError
 from esg.catalogue import HUB_FOLDER
-from esg.download import download
+from esg.downloading import download
 from esg.weights import locate, verify
 
 pytestmark = pytest.mark.usefixtures("hf_home")
