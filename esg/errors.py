@@ -15,6 +15,10 @@ class InputError(EsgError):
     """An option, a value or a file other than a picture is wrong."""
 
 
+class OutOfMemory(InputError):
+    """The device has too little memory for what is asked, in the smallest steps, too."""
+
+
 class WeightsError(EsgError):
     """Weights are missing, do not fit, or are refused."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import hashlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from torch import nn
 
 from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
-from .errors import InputError
+from .errors import InputError, OutOfMemory
 from .gella.grounding_model import GroundingModel
 from .gella.inference import GellaInference
 from .gella.prompts import category_caption, phrase_caption
@@ -22,6 +24,7 @@ from .gella.writing import Writing
 from .grounding import Grounding, Phrase
 from .images import read_image
 from .limits import MAX_PIXELS
+from .memory import is_out_of_memory
 from .weights import locate
 from .zeroshot.zero_shot import ZeroShot
 
@@ -34,6 +37,9 @@ Progress = Callable[[int, int, str], None]
 class Grounder:
     """A model that is ready to describe photos and to ground words in their entities.
 
+    What it sees in a photo is kept until it is asked about another one or moved: several questions about the same photo
+    are common. Every method raises an InputError where the device has no memory for what is asked.
+
     Attributes:
         model: what computes.
         name: what it was loaded as.
@@ -43,6 +49,7 @@ class Grounder:
         """Takes a model as it is; `from_pretrained` also loads its weights."""
         self.model = model
         self.name = name
+        self._seen: tuple[bytes, Any] | None = None
 
     @classmethod
     def from_pretrained(
@@ -82,6 +89,7 @@ class Grounder:
             InputError: there is no such device here.
         """
         before = self.device
+        self._seen = None
         self.model.to(choose_device(device))
         leave(before)
         return self
@@ -116,8 +124,9 @@ class Grounder:
             InputError: an option is out of its range.
         """
         writing = Writing(most, temperature, seed)
-        sight = self.model.see(read_image(image, max_pixels=max_pixels))
-        yield from self.model.describe(sight, writing, stop)
+        sight = self._see(read_image(image, max_pixels=max_pixels))
+        with self._enough_memory():
+            yield from self.model.describe(sight, writing, stop)
 
     def nouns(self, image: Any, caption: str, *, max_pixels: int = MAX_PIXELS) -> list[Span]:
         """Where the nouns of a caption are, in their order: start and end in characters, the end exclusive.
@@ -127,7 +136,7 @@ class Grounder:
             InputError: the caption is empty or too long.
         """
         _check_text(caption, "caption")
-        return self.model.nouns(self.model.see(read_image(image, max_pixels=max_pixels)), caption)
+        return self._nouns(self._see(read_image(image, max_pixels=max_pixels)), caption)
 
     def __call__(
         self,
@@ -172,11 +181,11 @@ class Grounder:
             _check_text(caption, "caption")
         _check_threshold(threshold)
         pixels = _read_for(entities, image, max_pixels)
-        sight = self.model.see(pixels)
+        sight = self._see(pixels)
         if caption is None:
             caption = self._best_caption(sight, entities, Writing(), self.model.drafts, progress)
         if spans is None:
-            spans = self.model.nouns(sight, caption)
+            spans = self._nouns(sight, caption)
         scores = self._scores(sight, entities, caption, spans)
         meant = scores >= threshold
         if categories is not None and len(spans):
@@ -213,7 +222,7 @@ class Grounder:
         drafts = self.model.drafts if drafts is None else drafts
         if drafts < 1:
             raise InputError(f"The number of drafts is {drafts}, but there must be at least 1.")
-        sight = self.model.see(_read_for(entities, image, max_pixels))
+        sight = self._see(_read_for(entities, image, max_pixels))
         return self._best_caption(sight, entities, Writing(most, temperature, seed), drafts, progress)
 
     def _best_caption(
@@ -230,7 +239,8 @@ class Grounder:
                 return False
 
             one = replace(writing, temperature=temperature, seed=writing.seed + number) if number else writing
-            captions.append("".join(self.model.describe(sight, one, report)).strip())
+            with self._enough_memory():
+                captions.append("".join(self.model.describe(sight, one, report)).strip())
             report(number + 1)
         found = [caption for caption in dict.fromkeys(captions) if caption]
         if not found:
@@ -239,7 +249,7 @@ class Grounder:
 
     def _fit(self, sight: Any, entities: EntityMap, caption: str) -> float:
         """How well a caption is grounded, 0..1, see `best_caption`."""
-        spans = self.model.nouns(sight, caption)
+        spans = self._nouns(sight, caption)
         if not spans:
             return 0.0
         different = len({caption[slice(*span)] for span in spans}) / len(spans)
@@ -278,19 +288,50 @@ class Grounder:
         pixels = _read_for(entities, image, max_pixels)
         caption = expression.strip()
         span = (0, len(caption))
-        (scores,) = self._scores(self.model.see(pixels), entities, caption, [span])
+        (scores,) = self._scores(self._see(pixels), entities, caption, [span])
         least = scores.max(initial=0) if threshold is None else threshold
         found = _phrase(caption, span, scores, scores >= least)
         return found if threshold is not None else Phrase(caption, span, found.entity_ids[:1], found.scores[:1])
 
+    def _see(self, pixels: np.ndarray) -> Any:
+        """What the model sees in (H, W, 3) uint8 RGB; to know a photo again takes a tenth of what looking takes."""
+        key = hashlib.sha256(pixels.data).digest() + repr(pixels.shape).encode()
+        seen = self._seen
+        if seen is None or seen[0] != key:
+            with self._enough_memory():
+                seen = self._seen = key, self.model.see(pixels)
+        return seen[1]
+
+    def _nouns(self, sight: Any, caption: str) -> list[Span]:
+        with self._enough_memory():
+            return self.model.nouns(sight, caption)
+
     def _scores(self, sight: Any, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """(phrases, N) float32, checked."""
-        scores = self.model.scores(sight, entities, caption, spans)
+        with self._enough_memory():
+            scores = self.model.scores(sight, entities, caption, spans)
         if not np.isfinite(scores).all():
             raise InputError(
                 f"{self.name or 'The model'} gives scores that are no numbers; use precision fp32, or other weights."
             )
         return scores
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        """Makes one sentence of a lack of memory; what can be done in smaller steps has been tried so by the model."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            advice = "the precision bf16, a smaller model, or the device cpu"
+            if self.device.type == "cpu":
+                advice = "the precision bf16 or a smaller model"
+            elif self.name.startswith("zero-shot"):
+                advice = "fewer bits (zero-shot-8bit, zero-shot-4bit), a smaller language model, or the device cpu"
+            raise OutOfMemory(
+                f"{self.device} has no memory left for what {self.name or 'the model'} has to do; choose {advice}."
+            ) from None
 
 
 def _load(name_or_path: str | Path, device: torch.device, precision: torch.dtype) -> GroundingModel:

@@ -22,7 +22,7 @@ from .cropformer.model import CropFormer, Output
 from .cropformer.views import CROP_COUNTS, Views, make_views
 from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
-from .errors import InputError, WeightsError
+from .errors import InputError, OutOfMemory, WeightsError
 from .images import read_image
 from .limits import MAX_PIXELS, MIN_SIDE
 from .modeling.attention import set_attention
@@ -213,7 +213,7 @@ class EntitySegmenter:
             except torch.cuda.OutOfMemoryError:
                 if at_once == 1:
                     height, width = views.geometry.padded_size
-                    raise InputError(
+                    raise OutOfMemory(
                         f"{self.device} has no memory left for a view of {width}x{height} pixels; give a smaller size, "
                         "precision fp16 or bf16, or the device cpu."
                     ) from None

@@ -134,7 +134,67 @@ def test_captions_come_in_pieces_and_can_be_stopped() -> None:
     assert Grounder(model).nouns(PHOTO, "cat on mat") == [(0, 3), (7, 10)]
 
 
+def test_a_picture_is_looked_at_once_however_much_is_asked_about_it() -> None:
+    model = Knowing((0.6,), (0.7,))
+    grounder = Grounder(model)
+    pixels = PHOTO.copy()
+    caption = "".join(grounder.caption(pixels)).strip()
+    assert grounder.best_caption(pixels.copy(), stripes(1), drafts=2) == caption
+    assert len(grounder.nouns(pixels, caption)) == 2
+    assert grounder(pixels, stripes(1), caption).caption == caption
+    model.rows = ((0.5,),)
+    assert grounder.refer(pixels, stripes(1), "the cat").entity_ids == (1,)
+    assert len(model.seen) == 1
+
+    turned = np.rot90(pixels).copy()
+    list(grounder.caption(turned))
+    assert model.seen[1:] == [(50, 30, 3)]
+    list(grounder.caption(turned.reshape(pixels.shape)))  # the same bytes in another shape
+    assert model.seen[2:] == [(30, 50, 3)]
+    pixels[-1, -1, -1] ^= 1
+    for _ in range(2):
+        list(grounder.caption(pixels))
+    assert len(model.seen) == 4
+    list(grounder.to("cpu").caption(pixels))  # what was seen lies where the model was
+    assert len(model.seen) == 5
+
+
 # --------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize("step", ["see", "describe", "nouns", "scores"])
+@pytest.mark.parametrize(
+    ("device", "name", "advice"),
+    [
+        ("cuda", "mine", "cuda has no memory left for what mine has to do; choose the precision bf16.*device cpu"),
+        ("cuda", "zero-shot", r"fewer bits \(zero-shot-8bit, zero-shot-4bit\).*device cpu"),
+        ("cpu", "", "cpu has no memory left for what the model has to do; choose .* or a smaller model.$"),
+    ],
+)
+def test_no_memory_is_one_sentence(
+    step: str, device: str, name: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    model = Knowing((0.6,), (0.7,))
+    model.device = torch.device(device)
+    grounder = Grounder(model, name=name)
+    with monkeypatch.context() as patch:
+        patch.setattr(model, step, full)
+        with pytest.raises(InputError, match=advice):
+            grounder(PHOTO, stripes(1))
+    assert grounder(PHOTO, stripes(1)).caption == "a cat on a mat"  # nothing of the failure stays
+
+
+def test_what_else_goes_wrong_keeps_its_stack_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("shapes do not match")
+
+    model = Knowing((0.6,), (0.7,))
+    monkeypatch.setattr(model, "scores", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        Grounder(model)(PHOTO, stripes(1))
 
 
 def test_without_entities_phrases_mean_nothing() -> None:

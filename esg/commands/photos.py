@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import EsgError, ImageError, InputError, OutputError
+from ..errors import EsgError, ImageError, InputError, OutOfMemory, OutputError
+from ..memory import is_out_of_memory
 from .console import Console
 from .results import check_folder
 
@@ -78,17 +79,19 @@ def enough_memory(photo: Listed, advice: str) -> Iterator[None]:
     """Makes an UnusablePhoto of a lack of memory."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+    except (MemoryError, RuntimeError, OutOfMemory) as error:
+        if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
             raise
         raise UnusablePhoto(f"{photo.path} needs more memory than there is; try {advice}.") from None
 
 
 @contextmanager
 def about(photo: Listed) -> Iterator[None]:
-    """Makes an UnusablePhoto of an InputError that has its reason in the photo or its masks."""
+    """Makes an UnusablePhoto of an InputError that has its reason in the photo or its masks, not in the machine."""
     try:
         yield
+    except OutOfMemory:
+        raise
     except InputError as error:
         raise UnusablePhoto(f"{photo.path}: {error}") from None
 
@@ -101,9 +104,3 @@ def entity_count(number: int) -> str:
 def _is_disk_full(error: OutputError) -> bool:
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether numpy or torch ran out of memory; torch says so by text alone on the CPU and on Apple's GPUs."""
-    phrases = "out of memory", "can't allocate memory", "not enough memory"
-    return isinstance(error, MemoryError) or any(phrase in str(error).lower() for phrase in phrases)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,14 +17,19 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from ..device import leave
 from ..errors import WeightsError
 from ..gella.pixels import normalised
+from ..memory import is_out_of_memory
 from ..statedict import read_state_dict
 from .folders import check_files
 
 if TYPE_CHECKING:
     from transformers import CLIPModel
 
+log = logging.getLogger(__name__)
+
+_One = TypeVar("_One")
 _AT_ONCE = 16  # crops, which take 150 MB in the widest layer of ViT-L/14-336; or as many texts
 _LONGEST = 2  # a picture's longer side, in sides of the square that CLIP was trained with
 
@@ -121,31 +128,50 @@ class Clip:
 
     def pictures(self, pictures: Iterable[np.ndarray]) -> Tensor:
         """(side, side, 3) uint8 RGB each → (N, D) float32 of length 1. Only some are held at once."""
-        waiting = iter(pictures)
-        found = [torch.zeros(0, self.network.config.projection_dim, device=self.device)]
-        while some := list(islice(waiting, _AT_ONCE)):
-            with self._computing():
-                seen = self.network.vision_model(pixel_values=self._normalised(some)).pooler_output
-                embeddings = self.network.visual_projection(seen)
-            found.append(F.normalize(embeddings.float(), dim=-1))
-        return torch.cat(found)
+
+        def embedded(some: Sequence[np.ndarray]) -> Tensor:
+            seen = self.network.vision_model(pixel_values=self._normalised(some)).pooler_output
+            return self.network.visual_projection(seen)
+
+        return self._by_parts(pictures, embedded)
 
     def texts(self, ensembles: Sequence[Sequence[str]]) -> Tensor:
         """Texts, each said in several sentences, of which what is too long is cut off → (T, D) float32 of length 1."""
-        sentences = [sentence for ensemble in ensembles for sentence in ensemble]
         longest = self.network.config.text_config.max_position_embeddings
-        found = []
-        for start in range(0, len(sentences), _AT_ONCE):
-            some = sentences[start : start + _AT_ONCE]
+
+        def embedded(some: Sequence[str]) -> Tensor:
             tokens = self._tokenizer(some, padding=True, truncation=True, max_length=longest, return_tensors="pt")
-            with self._computing():
-                said = self.network.text_model(
-                    input_ids=tokens.input_ids.to(self.device), attention_mask=tokens.attention_mask.to(self.device)
-                )
-                embeddings = self.network.text_projection(said.pooler_output)
-            found.append(F.normalize(embeddings.float(), dim=-1))
-        means = [part.mean(0) for part in torch.cat(found).split([len(ensemble) for ensemble in ensembles])]
+            said = self.network.text_model(
+                input_ids=tokens.input_ids.to(self.device), attention_mask=tokens.attention_mask.to(self.device)
+            )
+            return self.network.text_projection(said.pooler_output)
+
+        found = self._by_parts((sentence for ensemble in ensembles for sentence in ensemble), embedded)
+        means = [part.mean(0) for part in found.split([len(ensemble) for ensemble in ensembles])]
         return F.normalize(torch.stack(means), dim=-1)
+
+    def _by_parts(self, items: Iterable[_One], embedded: Callable[[Sequence[_One]], Tensor]) -> Tensor:
+        """Embeds a few items at a time, and fewer where the device has no memory for so many → (N, D) of length 1."""
+        waiting, at_once = iter(items), _AT_ONCE
+        found = [torch.zeros(0, self.network.config.projection_dim, device=self.device)]
+        some: list[_One] = []
+        while some := some or list(islice(waiting, at_once)):
+            now = some[:at_once]
+            try:
+                with self._computing():
+                    embeddings = embedded(now)
+            except (MemoryError, RuntimeError) as error:
+                if len(now) == 1 or not is_out_of_memory(error):
+                    raise
+            else:
+                found.append(F.normalize(embeddings.float(), dim=-1))
+                some = some[len(now) :]
+                continue
+            # Out of the handler, so that nothing of the failed attempt is alive any more.
+            leave(self.device)
+            at_once = math.ceil(len(now) / 2)
+            log.warning("Not enough memory for %d at once: going on with %d.", len(now), at_once)
+        return torch.cat(found)
 
     def _normalised(self, pictures: Sequence[np.ndarray]) -> Tensor:
         return normalised(torch.from_numpy(np.stack(pictures)).to(self.device).permute(0, 3, 1, 2))

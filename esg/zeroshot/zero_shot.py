@@ -131,7 +131,7 @@ class ZeroShot:
 
     def see(self, pixels: np.ndarray) -> Sight:
         """See `GroundingModel.see`."""
-        return Sight(pixels, self.clip.patches(pixels))
+        return Sight(pixels.copy(), self.clip.patches(pixels))  # whose they are may write to them
 
     def describe(
         self, sight: Sight, writing: Writing, stop: Callable[[], bool] | None = None

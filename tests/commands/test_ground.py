@@ -117,6 +117,25 @@ def test_by_itself_it_segments_and_writes_a_caption(
     assert EntityMap.from_labels_png(tmp_path / "out/photo.labels.png") == entities
 
 
+@pytest.mark.parametrize("drafts", [1, 3])
+def test_a_photo_is_looked_at_once_where_the_model_writes_the_caption(
+    ground: Run, make_photo: MakePhoto, masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drafts: int
+) -> None:
+    (tmp_path / "masks.json").write_text(json.dumps(EntityMap.from_labels_png(masks).to_coco()))
+    see, seen = GellaInference.see, []
+
+    def counted(self: GellaInference, pixels: np.ndarray) -> Any:
+        seen.append(pixels[0, 0].tolist())
+        return see(self, pixels)
+
+    monkeypatch.setattr(GellaInference, "see", counted)
+    photos = [make_photo(tmp_path / name) for name in ("a.png", "b.png")]
+    Image.fromarray(255 - read_image(photos[1])).save(photos[1])
+    result = ground(*photos, "--masks", tmp_path / "masks.json", "--drafts", drafts, "--length", 9)
+    assert result.status == 0
+    assert seen == [read_image(photo)[0, 0].tolist() for photo in photos]
+
+
 def test_the_page(ground: Run, tmp_path: Path, photo: Path, masks: Path, written: Written) -> None:
     ground(photo, "--masks", masks, "--phrases", "disc", "--html")
     assert written() == [f"photo.{suffix}" for suffix in sorted([*SUFFIXES, "grounding.html"])]
@@ -334,7 +353,7 @@ def test_results_hold_together(
     def fails(*_: object, **__: object) -> str:
         raise InputError("The page is too large.")
 
-    monkeypatch.setattr("esg.grounding_page.grounding_page", fails)
+    monkeypatch.setattr("esg.grounding_html.grounding_page", fails)
     result = ground(photo, "--masks", masks, "--phrases", "disc", "--html")
     assert (result.status, result.out, result.err[-1]) == (2, [], "esg: The page is too large.")
     assert written() == []

@@ -69,6 +69,25 @@ def test_no_words_let_the_model_write(
     assert caption == grounder.ready()(photo, entities.maps[0]).caption
 
 
+def test_a_picture_is_looked_at_once_by_one_node_after_the_other(
+    ground: Callable[..., Any],
+    nodes: Nodes,
+    grounder: Any,
+    image: torch.Tensor,
+    entities: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = grounder.ready().model
+    see, seen = model.see, []
+    monkeypatch.setattr(model, "see", lambda pixels: (seen.append(pixels.shape), see(pixels))[1])
+    one, found = 1 - image[:1], type(entities)(entities.maps[:1], (None,))
+    (caption,) = nodes("DescribeImage").describe(grounder, one, 12, 0.0, 0, found)
+    nodes("FindNouns").find(grounder, one, caption)
+    ground(caption, "a sentence", image=one, entities=found)
+    ground("", "a sentence", image=one, entities=found)
+    assert seen == [(40, 60, 3)]
+
+
 def test_no_words_to_read_as_a_list_is_an_error(ground: Callable[..., Any], core: Any) -> None:
     with pytest.raises(core.InputError, match="There are no words to read as a list of phrases"):
         ground("")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import shutil
 from collections.abc import Callable
@@ -107,6 +108,66 @@ def test_only_some_pictures_are_held_at_once(clip: Clip, monkeypatch: pytest.Mon
     monkeypatch.setattr(clip, "_normalised", lambda some: (shown.append(len(some)), real(some))[1])
     clip.pictures(picture for picture in pictures(35))
     assert shown == [16, 16, 3]
+
+
+@pytest.mark.parametrize(
+    ("limit", "tried"),
+    [(16, [16, 16, 3]), (5, [16, 8, 4, 4, 4, 4, 4, 4, 4, 4, 3]), (1, [16, 8, 4, 2, *[1] * 35])],
+)
+def test_without_memory_for_so_many_fewer_go_together(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, limit: int, tried: list[int]
+) -> None:
+    given, sentences = pictures(35), [[f"dog {number}"] for number in range(35)]
+    expected = clip.pictures(given), clip.texts(sentences)
+    sizes = short_of_memory(clip, monkeypatch, limit)
+    with caplog.at_level(logging.WARNING, logger="esg"):
+        found = clip.pictures(iter(given))
+    assert sizes == tried
+    assert ("going on with" in caplog.text) == (limit < 16)
+    assert torch.allclose(found, expected[0], atol=1e-5)
+    sizes.clear()
+    assert torch.allclose(clip.texts(sentences), expected[1], atol=1e-5)
+    assert sizes == tried
+
+
+def test_without_memory_for_one_it_fails_as_torch_does(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = short_of_memory(clip, monkeypatch, 0)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        clip.pictures(pictures(5))
+    assert sizes == [5, 3, 2, 1]
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        clip.texts([["a dog"]])
+
+
+def test_other_failures_are_not_tried_again(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def broken(some: Any) -> Tensor:
+        asked.append(len(some))
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(clip, "_normalised", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        clip.pictures(pictures(5))
+    assert asked == [5]
+
+
+def short_of_memory(clip: Clip, monkeypatch: pytest.MonkeyPatch, limit: int) -> list[int]:
+    """Lets both encoders fail for more than so many at once; returns how many each call has."""
+    sizes: list[int] = []
+
+    def guarded(forward: Callable[..., Any]) -> Callable[..., Any]:
+        def call(**inputs: Tensor) -> Any:
+            sizes.append(len(next(iter(inputs.values()))))
+            if sizes[-1] > limit:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+            return forward(**inputs)
+
+        return call
+
+    for model in (clip.network.vision_model, clip.network.text_model):
+        monkeypatch.setattr(model, "forward", guarded(model.forward))
+    return sizes
 
 
 def text(clip: Clip, sentence: str) -> Tensor:

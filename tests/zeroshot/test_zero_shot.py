@@ -140,6 +140,14 @@ def test_captions_are_the_models_and_without_one_there_are_none() -> None:
         Grounder(ZeroShot(ColourClip()))(pixels, entities)
 
 
+def test_what_was_seen_stays_when_the_picture_is_written_over() -> None:
+    pixels, entities = scene()
+    grounder = Grounder(ZeroShot(ColourClip()))
+    before, copy = grounder(pixels, entities, "A red bar."), pixels.copy()
+    pixels[:] = 0
+    assert grounder(copy, entities, "A red bar.") == before
+
+
 def test_no_phrases_and_no_entities() -> None:
     pixels, entities = scene()
     model = ZeroShot(ColourClip())
