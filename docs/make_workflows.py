@@ -12,23 +12,29 @@ from typing import Any
 
 from node_pack import ROOT, load_pack
 
-from esg import __version__
-from esg.workflow import Definitions, Graph, Node, Output, check, to_ui
+from esg.workflow import Definitions, Graph, Output, check, to_ui
+from esg.workflow.blocks import (
+    GREEN,
+    SD15_INPAINTING,
+    VERSIONS,
+    encode_prompts,
+    inpaint,
+    load_checkpoint,
+    pick,
+    sample,
+    save,
+    segment,
+    stitch,
+)
 
 WORKFLOWS = ROOT / "workflows"
 NODES = Path(__file__).parent / "workflow_nodes"  # of others, as ComfyUI's /object_info has them, cut down
-VERSIONS = {"comfy-core": "0.8.0", "esg": __version__, "comfyui-impact-pack": "8.28.0"}
+PACKS = {**VERSIONS, "comfyui-impact-pack": "8.28.0"}
 
-GREEN, RED = ("#232", "#353"), ("#322", "#533")  # as the frontend colours prompts
 SD15 = {
     "name": "v1-5-pruned-emaonly-fp16.safetensors",
     "url": "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/"
     "v1-5-pruned-emaonly-fp16.safetensors",
-    "directory": "checkpoints",
-}
-SD15_INPAINTING = {
-    "name": "sd-v1-5-inpainting.safetensors",
-    "url": "https://huggingface.co/webui/stable-diffusion-inpainting/resolve/main/sd-v1-5-inpainting.safetensors",
     "directory": "checkpoints",
 }
 GRAPHS: dict[str, Callable[[Definitions], Graph]] = {}  # by the name of the file
@@ -68,11 +74,13 @@ def click_and_inpaint(definitions: Definitions) -> Graph:
         "size. Outside the soft edge no pixel of the photo changes.",
     )
     graph.group("Click it")
-    picked = _pick(graph, image, entities, "centre")
+    picked = pick(graph, image, entities, "centre")
     graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
     cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": picked["mask"]})
-    made = _inpainting_model(graph, cut, "a blue silk dress with golden stars, soft folds")
-    _stitched(graph, image, made, cut, "esg/clicked")
+    made = inpaint(
+        graph, load_checkpoint(graph, SD15_INPAINTING), cut, "a blue silk dress with golden stars, soft folds"
+    )
+    save(graph, stitch(graph, image, made, cut), "esg/clicked")
     return graph
 
 
@@ -94,22 +102,23 @@ def say_and_inpaint(definitions: Definitions) -> Graph:
     graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What it means")
     graph.group("Repaint it (any checkpoint)", new_row=True)
     cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": grounded["mask"]})
-    loader, positive, negative = _prompts(graph, SD15, "a red dress with white dots, cotton")
+    loader = load_checkpoint(graph, SD15)
+    positive, negative = encode_prompts(graph, loader, "a red dress with white dots, cotton")
     model = graph.add("DifferentialDiffusion", {"model": loader["MODEL"]})
     latent = graph.add("VAEEncode", {"pixels": cut["crop"], "vae": loader["VAE"]})
     masked = graph.add("SetLatentNoiseMask", {"samples": latent["LATENT"], "mask": cut["blend_mask"]})
-    made = _sampled(
+    made = sample(
         graph,
         loader,
         {
             "model": model["MODEL"],
-            "positive": positive["CONDITIONING"],
-            "negative": negative["CONDITIONING"],
+            "positive": positive,
+            "negative": negative,
             "latent_image": masked["LATENT"],
             "denoise": 0.8,
         },
     )
-    _stitched(graph, image, made, cut, "esg/said")
+    save(graph, stitch(graph, image, made, cut), "esg/said")
     return graph
 
 
@@ -138,8 +147,8 @@ def repaint_each_phrase(definitions: Definitions) -> Graph:
     )
     graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
     cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": each["masks"]})
-    made = _inpainting_model(graph, cut, each["prompts"])
-    _stitched(graph, image, made, cut, "esg/each")
+    made = inpaint(graph, load_checkpoint(graph, SD15_INPAINTING), cut, each["prompts"])
+    save(graph, stitch(graph, image, made, cut), "esg/each")
     return graph
 
 
@@ -152,10 +161,10 @@ def remove_entity(definitions: Definitions) -> Graph:
         "on plain ground.\n\nRun once, click in **Pick Entities**, and run again.",
     )
     graph.group("Click it")
-    picked = _pick(graph, image, entities, '[{"x": 250, "y": 160}]')
+    picked = pick(graph, image, entities, '[{"x": 250, "y": 160}]')
     graph.group("Remove it")
     removed = graph.add("ESGInpaintOpenCV", {"image": image, "mask": picked["mask"], "grow": 6})
-    graph.add("SaveImage", {"images": removed["image"], "filename_prefix": "esg/removed"}, size=(420, 480))
+    save(graph, removed["image"], "esg/removed")
     return graph
 
 
@@ -200,10 +209,11 @@ def segs_to_detailer(definitions: Definitions) -> Graph:
         "Entities**, and run again: only what is picked is worked on.",
     )
     graph.group("Click it")
-    picked = _pick(graph, image, entities, "centre")
+    picked = pick(graph, image, entities, "centre")
     segs = graph.add("ESGEntitiesToSegs", {"entities": picked["picked"], "crop_factor": 2.0})["segs"]
     graph.group("Add detail (Impact Pack)", new_row=True)
-    loader, positive, negative = _prompts(graph, SD15, "detailed textile, embroidery, studio light")
+    loader = load_checkpoint(graph, SD15)
+    positive, negative = encode_prompts(graph, loader, "detailed textile, embroidery, studio light")
     detailed = graph.add(
         "DetailerForEach",
         {
@@ -212,14 +222,14 @@ def segs_to_detailer(definitions: Definitions) -> Graph:
             "model": loader["MODEL"],
             "clip": loader["CLIP"],
             "vae": loader["VAE"],
-            "positive": positive["CONDITIONING"],
-            "negative": negative["CONDITIONING"],
+            "positive": positive,
+            "negative": negative,
             "seed": 1,
             "cfg": 7.0,
             "denoise": 0.5,
         },
     )
-    graph.add("SaveImage", {"images": detailed["IMAGE"], "filename_prefix": "esg/detailed"}, size=(420, 480))
+    save(graph, detailed["IMAGE"], "esg/detailed")
     return graph
 
 
@@ -228,53 +238,7 @@ def _segmented(graph: Graph, note: str) -> tuple[Output, Output]:
     graph.group("Take a photo apart")
     graph.note(note, "What this does")
     image = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
-    segmenter = graph.add("ESGLoadSegmenter")["segmenter"]
-    found = graph.add("ESGSegmentEntities", {"segmenter": segmenter, "image": image})
-    return image, found["entities"]
-
-
-def _pick(graph: Graph, image: Output, entities: Output, picks: str) -> Node:
-    return graph.add("ESGPickEntities", {"image": image, "entities": entities, "picks": picks}, size=(460, 640))
-
-
-def _prompts(graph: Graph, checkpoint: dict[str, str], prompt: str | Output) -> tuple[Node, Node, Node]:
-    """Checkpoint loader, prompt and negative prompt."""
-    loader = graph.add("CheckpointLoaderSimple", {"ckpt_name": checkpoint["name"]}, models=[checkpoint])
-    texts = (prompt, "Prompt", GREEN), ("blurry, watermark, text", "Negative prompt", RED)
-    positive, negative = (
-        graph.add("CLIPTextEncode", {"text": text, "clip": loader["CLIP"]}, title=title, colours=colours)
-        for text, title, colours in texts
-    )
-    return loader, positive, negative
-
-
-def _sampled(graph: Graph, loader: Node, inputs: dict[str, Any]) -> Output:
-    settings = {"seed": 1, "steps": 25, "cfg": 7.0, "sampler_name": "dpmpp_2m", "scheduler": "karras", **inputs}
-    latent = graph.add("KSampler", settings, after_run="randomize")
-    return graph.add("VAEDecode", {"samples": latent["LATENT"], "vae": loader["VAE"]})["IMAGE"]
-
-
-def _inpainting_model(graph: Graph, cut: Node, prompt: str | Output) -> Output:
-    """Repaints a crop with Stable Diffusion 1.5 for inpainting; → what it made of it."""
-    loader, positive, negative = _prompts(graph, SD15_INPAINTING, prompt)
-    conditioned = graph.add(
-        "InpaintModelConditioning",
-        {
-            "positive": positive["CONDITIONING"],
-            "negative": negative["CONDITIONING"],
-            "vae": loader["VAE"],
-            "pixels": cut["crop"],
-            "mask": cut["generation_mask"],
-        },
-    )
-    given = {"positive": "positive", "negative": "negative", "latent_image": "latent"}
-    return _sampled(graph, loader, {"model": loader["MODEL"], **{to: conditioned[out] for to, out in given.items()}})
-
-
-def _stitched(graph: Graph, image: Output, made: Output, cut: Node, prefix: str) -> None:
-    graph.group("Put it back")
-    whole = graph.add("ESGInpaintStitch", {"image": image, "inpainted": made, "stitch": cut["stitch"]})
-    graph.add("SaveImage", {"images": whole["image"], "filename_prefix": prefix}, size=(420, 480))
+    return image, segment(graph, image)
 
 
 def read_definitions() -> Definitions:
@@ -311,7 +275,7 @@ def make(definitions: Definitions) -> dict[Path, str]:
         graph = describe_graph(definitions)
         api = graph.to_api()
         check(api, definitions)
-        for path, form in (Path(f"{name}.json"), to_ui(graph, name, VERSIONS)), (Path("api") / f"{name}.json", api):
+        for path, form in (Path(f"{name}.json"), to_ui(graph, name, PACKS)), (Path("api") / f"{name}.json", api):
             files[path] = json.dumps(form, indent=2, ensure_ascii=False) + "\n"
     return files
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 Definitions = Mapping[str, Mapping[str, Any]]  # by the node's id; each as in /object_info
@@ -76,3 +79,13 @@ def inputs_of(definition: Mapping[str, Any]) -> list[Input]:
 def outputs_of(definition: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and type of every output of a node, in their order."""
     return list(zip(definition["output_name"], definition["output"]))
+
+
+@cache
+def edit_definitions() -> Definitions:
+    """Of the nodes that workflows of edits are made of, as they come with the package.
+
+    Where a node offers files of the machine it runs on, there are no choices.
+    """
+    found: Definitions = json.loads(Path(__file__).with_name("edit_nodes.json").read_text(encoding="utf-8"))
+    return found

@@ -1,6 +1,8 @@
-"""One real ComfyUI for all tests of this folder, with this pack in it.
+"""One real ComfyUI for all tests of this folder, with this pack in it, and another one with the Impact Pack, too.
 
 `COMFYUI_PATH` names its checkout and `COMFYUI_PYTHON` its Python (this one, if not set); without, they are skipped.
+`IMPACT_PACK_PATH` names the checkout of the Impact Pack, whose requirements that Python must have; without, what needs
+it is skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +30,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 PACK = "esg"  # the folder in custom_nodes: the name that is the hardest, for the core is called the same
+IMPACT_PACK = "comfyui-impact-pack"  # as ComfyUI's registry calls it
 JUNK = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "runs", "out", "tests", "benchmarks")
 PATIENCE = 600  # seconds, for a busy machine
 
@@ -213,15 +217,50 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def comfy(
+def comfy(boot: Callable[..., AbstractContextManager[ComfyUI]]) -> Iterator[ComfyUI]:
+    """ComfyUI with nothing but this pack."""
+    with boot() as comfy:
+        yield comfy
+
+
+@pytest.fixture(scope="session")
+def comfy_with_impact_pack(boot: Callable[..., AbstractContextManager[ComfyUI]]) -> Iterator[ComfyUI]:
+    """ComfyUI with this pack and the Impact Pack."""
+    named = os.environ.get("IMPACT_PACK_PATH")
+    if not named:
+        pytest.skip("needs the Impact Pack: IMPACT_PACK_PATH names its checkout")
+    folder = Path(named).resolve()
+    assert (folder / "modules/impact").is_dir(), f"IMPACT_PACK_PATH is no checkout of the Impact Pack: {folder}"
+    with boot({IMPACT_PACK: folder}) as comfy:
+        yield comfy
+
+
+@pytest.fixture(scope="session")
+def boot(
     checkout: Path, python: str, environment: dict[str, str], root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., AbstractContextManager[ComfyUI]]:
+    """Starts a ComfyUI on the CPU, with copies of this pack and of others, by name.
+
+    It writes into a folder of its own, where photo.png, other.png and its own example.png are, and nowhere else.
+    """
+
+    def boot(others: dict[str, Path] | None = None) -> AbstractContextManager[ComfyUI]:
+        base = tmp_path_factory.mktemp("comfyui")
+        own = {**environment, "YOLO_CONFIG_DIR": str(base / "user")}  # what Impact's subpack loads writes settings
+        return _running(checkout, python, own, {PACK: root, **(others or {})}, base)
+
+    return boot
+
+
+@contextmanager
+def _running(
+    checkout: Path, python: str, environment: dict[str, str], packs: dict[str, Path], base: Path
 ) -> Iterator[ComfyUI]:
-    """ComfyUI on the CPU, with nothing but this pack, and with photo.png, other.png and its own example.png."""
-    base = tmp_path_factory.mktemp("comfyui")
     for name in ("custom_nodes", "input", "output", "temp", "user/default", "models/checkpoints", "models/entityseg"):
         (base / name).mkdir(parents=True)
     (base / "user/default/comfy.settings.json").write_text(json.dumps(SETTINGS))
-    shutil.copytree(root, base / "custom_nodes" / PACK, ignore=JUNK)
+    for name, folder in packs.items():
+        shutil.copytree(folder, base / "custom_nodes" / name, ignore=JUNK)
     shutil.copy(checkout / "input/example.png", base / "input")
     photo(320, 240).save(base / "input/photo.png")
     photo(200, 100).save(base / "input/other.png")
@@ -246,3 +285,24 @@ def comfy(
             process.kill()
             process.wait()
         shutil.rmtree(base / "models")  # for pytest keeps the folders of the last runs, and these are gigabytes
+
+
+@pytest.fixture(scope="session")
+def checkpoint(checkout: Path, python: str, environment: dict[str, str]) -> Callable[..., None]:
+    """Puts a checkpoint of random numbers under a name into a ComfyUI's folder; skips where nothing makes one."""
+    made: dict[str, Path] = {}
+
+    def provide(comfy: Any, name: str, shared: Path) -> None:
+        maker = shared / "tools/random_sd_checkpoint.py"
+        if not maker.is_file():
+            pytest.skip(f"needs weights, and nothing makes random ones: there is no {maker}")
+        kind = "sd15-inpainting" if "inpainting" in name else "sd15"
+        place = comfy.base / "models/checkpoints" / name
+        if kind not in made:
+            command = [python, str(maker), "--comfy", str(checkout), "--out", str(place), "--kind", kind, "--small"]
+            subprocess.run(command, env=environment, check=True, capture_output=True, timeout=600)
+            made[kind] = place
+        elif not place.exists():
+            place.symlink_to(made[kind])
+
+    return provide

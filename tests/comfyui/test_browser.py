@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esg import EntityMap, choose
+from esg import EntityMap, RecordedEdit, Segmentation, Selection, choose, edit_workflow
+from esg.workflow import edit_graph
 
 WIDTH, HEIGHT = 320, 240
 DISC, BOX, SKY = (85, 135), (230, 125), (20, 20)
@@ -108,6 +109,22 @@ class Opened:
         workflow: dict[str, Any] = json.loads(text)
         return workflow
 
+    def opens_as(self, workflow: dict[str, Any], prompt: dict[str, Any]) -> None:
+        """Opens a workflow, which must be the one that is sent as this prompt, and give no cause for complaint."""
+        self.page.evaluate("async workflow => { await app.loadGraphData(workflow); }", workflow)
+        self.page.wait_for_timeout(500)
+        shown = json.loads(self.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"))
+        for node in shown.values():  # the page's own widgets, such as the text in Preview Any, are no inputs
+            defined = self.comfy.nodes[node["class_type"]]["input"]
+            known = {name for inputs in defined.values() for name in inputs}
+            node["inputs"] = {name: value for name, value in node["inputs"].items() if name in known}
+        assert {number: (node["class_type"], node["inputs"]) for number, node in shown.items()} == {
+            number: (node["class_type"], node["inputs"]) for number, node in prompt.items()
+        }
+        told = self.page.inner_text("body").lower()
+        assert "invalid workflow" not in told
+        assert "missing node" not in told
+
 
 @pytest.fixture(params=["canvas", "vue"])
 def tabs(request: pytest.FixtureRequest, comfy: Any, browser: Any) -> Iterator[Any]:
@@ -189,15 +206,17 @@ def test_shipped_workflows_open_as_the_graphs_that_run_by_api(comfy: Any, tabs: 
         prompt = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
         if {node["class_type"] for node in prompt.values()} - comfy.nodes.keys():
             continue  # it needs another pack
-        workflow = json.loads(path.read_text(encoding="utf-8"))
-        tab.page.evaluate("async workflow => { await app.loadGraphData(workflow); }", workflow)
-        tab.page.wait_for_timeout(500)
-        shown = json.loads(tab.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"))
-        for node in shown.values():  # the page's own widgets, such as the text in Preview Any, are no inputs
-            defined = comfy.nodes[node["class_type"]]["input"]
-            known = {name for inputs in defined.values() for name in inputs}
-            node["inputs"] = {name: value for name, value in node["inputs"].items() if name in known}
-        assert {number: (node["class_type"], node["inputs"]) for number, node in shown.items()} == {
-            number: (node["class_type"], node["inputs"]) for number, node in prompt.items()
-        }, path.stem
-        assert "Invalid workflow" not in tab.page.inner_text("body")
+        tab.opens_as(json.loads(path.read_text(encoding="utf-8")), prompt)
+
+
+def test_a_workflow_of_edits_opens_as_the_graph_that_runs_by_api(comfy: Any, tabs: Any) -> None:
+    selection = Selection(points=(DISC,), invert=True, soft=True)
+    removed = RecordedEdit(Selection(mask="other.png"))
+    painted = RecordedEdit(selection, prompt='sand (wet), 100% "dry"\nand stones', seed=2**53 - 1, strength=0.75)
+    known = Segmentation(crops=0, min_score=0.25), [removed, painted]
+    tab = tabs()
+    tab.opens_as(
+        edit_workflow("photo.png", *known, selection=selection),
+        edit_graph("photo.png", *known, selection=selection).to_api(),
+    )
+    tab.opens_as(edit_workflow("photo.png", Segmentation()), edit_graph("photo.png", Segmentation()).to_api())
