@@ -174,6 +174,80 @@ def tiny_gella(speaker: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def tiny_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Makes the folder of a Stable Diffusion that is small enough for tests, with random weights that are always the
+    same: with 9 channels it is one for inpainting, with 4 any other. Its pictures are 64 pixels wide."""
+    pytest.importorskip("diffusers", reason="models that repaint need diffusers")
+    made: dict[int, Path] = {}
+
+    def make(channels: int) -> Path:
+        if channels not in made:
+            made[channels] = tmp_path_factory.mktemp("diffusion") / f"tiny-{channels}"
+            _write_diffusion(made[channels], channels)
+        return made[channels]
+
+    return make
+
+
+def _write_diffusion(folder: Path, channels: int) -> None:
+    import json
+
+    import diffusers
+    import torch
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    words = folder.parent / f"words-{channels}"
+    words.mkdir()
+    letters = [*"abcdefghijklmnopqrstuvwxyz", *(f"{letter}</w>" for letter in "abcdefghijklmnopqrstuvwxyz")]
+    vocabulary = [*letters, "re", "red</w>", "<|startoftext|>", "<|endoftext|>"]
+    (words / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(vocabulary)}))
+    (words / "merges.txt").write_text("#version: 0.2\nr e\nre d</w>\n")
+    text = CLIPTextConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=37,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        bos_token_id=len(vocabulary) - 2,
+        eos_token_id=len(vocabulary) - 1,
+        pad_token_id=len(vocabulary) - 1,
+    )
+    kind = diffusers.StableDiffusionInpaintPipeline if channels == 9 else diffusers.StableDiffusionPipeline
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pipeline = kind(
+            unet=diffusers.UNet2DConditionModel(
+                block_out_channels=(32, 64),
+                layers_per_block=1,
+                sample_size=16,
+                in_channels=channels,
+                down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+                up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+                cross_attention_dim=32,
+                attention_head_dim=8,
+                norm_num_groups=8,
+            ),
+            vae=diffusers.AutoencoderKL(
+                block_out_channels=(16, 16, 16),
+                down_block_types=("DownEncoderBlock2D",) * 3,
+                up_block_types=("UpDecoderBlock2D",) * 3,
+                latent_channels=4,
+                norm_num_groups=8,
+            ),
+            text_encoder=CLIPTextModel(text),
+            tokenizer=CLIPTokenizer.from_pretrained(words, model_max_length=77),
+            scheduler=diffusers.DDIMScheduler(
+                beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
+            ),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+    pipeline.save_pretrained(folder)
+
+
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]

@@ -1,4 +1,4 @@
-"""`esg inpaint`: photos and folders of photos in, the same photos without some of their entities out."""
+"""`esg inpaint`: photos and folders of photos in, the same with some of their entities removed or repainted out."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .arguments import (
     add_out,
     add_photos,
     fraction,
-    whole,
 )
-from .caption import ADVICE, load
+from .caption import load
 from .console import Console
+from .filling import add_filling, advice, load_filling
 from .ground import check_masks, find_entities, load_segmenter
 from .photos import UnusablePhoto, about, enough_memory, entity_count, work_through
 from .results import check_folder, save_together
@@ -30,18 +30,16 @@ if TYPE_CHECKING:
     from ..grounder import Grounder
     from ..naming import Listed
 
-CONTEXT = 1.5  # OpenCV looks no further than the rim of a hole
-
 
 def add(commands: Any) -> None:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "inpaint",
-        help="remove entities from photos",
+        help="remove entities from photos, or repaint them",
         description="Removes entities from photos: fills their place from what surrounds it, with OpenCV and without a "
-        "diffusion model, which suits small things on plain ground. Prints the ids of these entities, and writes for "
-        "each NAME.jpg a NAME.inpainted.png, which is the same to the bit beside them. What comes from a folder keeps "
-        "its subfolder.",
+        "diffusion model, which suits small things on plain ground. With --prompt and --inpainter a diffusion model "
+        "paints something else there. Prints the ids of these entities, and writes for each NAME.jpg a "
+        "NAME.inpainted.png, which is the same to the bit beside them. What comes from a folder keeps its subfolder.",
         epilog="A photo that cannot be used or has no such entity, or whose file cannot be written, is named and left "
         "out, as is a folder without pictures; the exit status is then 2.",
     )
@@ -50,7 +48,7 @@ def add(commands: Any) -> None:
     add_out(parser)
     add_max_pixels(parser)
 
-    chosen = parser.add_argument_group("what to remove", "one of these")
+    chosen = parser.add_argument_group("what to remove or repaint", "one of these")
     one = chosen.add_mutually_exclusive_group(required=True)
     one.add_argument(
         "--entity",
@@ -73,53 +71,45 @@ def add(commands: Any) -> None:
         help="with --text, every entity with at least this score, 0 to 1 [the best entity alone]",
     )
 
-    hole = parser.add_argument_group("how to fill its place")
-    hole.add_argument(
-        "--grow", type=whole(0), default=8, metavar="PIXELS", help="how far beyond the entity's edge is filled [8]"
-    )
-    hole.add_argument(
-        "--feather",
-        type=whole(0),
-        default=4,
-        metavar="PIXELS",
-        help="outermost part of that in which the filling fades into the photo [4]",
-    )
-    hole.add_argument("--method", choices=("telea", "ns"), default="telea", help="OpenCV's way of filling [telea]")
-
+    add_filling(parser)
     add_entities(add_grounder(parser))
     add_machine(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Removes entities from every photo; 2 if some photos could not be used or written, or a folder holds none."""
-    from ..engines.opencv import load_opencv
+    """Changes every photo; 2 if some of them could not be used or written, or a folder holds none."""
     from ..naming import list_images
 
     photos, empty = list_images(args.photos)
     check_masks(args.masks, len(photos))
     check_folder(args.out)
-    load_opencv()
+    fill = load_filling(args, console)
     grounder = None if args.text is None else load(args, console)
     segmenter = None if args.masks else load_segmenter(args, console)
+    done = "removed" if args.prompt is None else "repainted"
 
     def work(photo: Listed, place: str) -> str:
         from ..images import read_image
 
         begin = time.monotonic()
         console.progress(f"{place}{photo.path.name} ...")
-        with enough_memory(photo, ADVICE):
+        with enough_memory(photo, advice(args)):
             pixels = read_image(photo.path, max_pixels=args.max_pixels)
             entities = find_entities(segmenter, pixels, photo, args, console, place)
             console.progress(f"{place}{photo.path.name}: choosing")
             ids = _chosen(grounder, entities, pixels, photo, args)
             console.progress(f"{place}{photo.path.name}: filling")
             with about(photo):
-                filled = _without(entities, ids, pixels, args)
+                filled = fill(
+                    pixels,
+                    entities.mask(ids),
+                    lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
+                )
             _save(filled, photo, args.out)
         before = f"{photo.path}: " if len(photos) > 1 else ""
         console.answer(before + ", ".join(map(str, ids)))
         seconds = time.monotonic() - begin
-        return f"{entity_count(len(ids))} removed in {seconds:.1f} s -> {args.out / photo.name}.inpainted.png"
+        return f"{entity_count(len(ids))} {done} in {seconds:.1f} s -> {args.out / photo.name}.inpainted.png"
 
     return work_through(photos, empty, work, console, done="inpainted", out=args.out)
 
@@ -146,18 +136,6 @@ def _chosen(
         what = args.entity if grounder is None else args.text
         raise UnusablePhoto(f"{photo.path}: of its {entity_count(len(entities))} there is none that {what!r} means.")
     return ids
-
-
-def _without(entities: EntityMap, ids: list[int], pixels: np.ndarray, args: argparse.Namespace) -> np.ndarray:
-    from ..engines.opencv import remove_with_opencv
-    from ..inpaint.crop import cut_for_inpainting
-    from ..inpaint.frame import CropSettings
-    from ..inpaint.stitch import stitch_back
-
-    settings = CropSettings(target=0, multiple=1, context=CONTEXT, grow=args.grow, feather=args.feather)
-    crop = cut_for_inpainting(pixels, entities.mask(ids), settings)
-    filled = remove_with_opencv(crop.picture, crop.generation, method=args.method)
-    return stitch_back(pixels, crop.stitch, filled)
 
 
 def _save(pixels: np.ndarray, photo: Listed, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`esg inpaint`: photos in, the same photos without some of their entities out."""
+"""`esg inpaint`: photos in, the same photos with some of their entities removed or repainted out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 from esg import (
     CropSettings,
+    DiffusionInpainting,
     EntityMap,
     EntitySegmenter,
     Grounder,
@@ -21,12 +22,16 @@ from esg import (
     remove_with_opencv,
     stitch_back,
 )
+from esg.commands.console import Console
+from esg.errors import OutOfMemory
 
 pytest.importorskip("cv2", reason="`esg inpaint` needs OpenCV", exc_type=ImportError)
 
 Run = Callable[..., Any]
 Written = Callable[[], list[str]]
 MakePhoto = Callable[..., Path]
+
+REPAINT = ["--entity", "1", "--prompt", "a hat", "--inpainter", "a/b"]
 
 
 @pytest.fixture
@@ -121,6 +126,90 @@ def test_a_folder_and_its_results(
     assert result.out == [f"{tmp_path / 'in' / name}: 2, 3" for name in ("a.png", "sub/b.png")]
 
 
+# ---------------------------------------------------------------------------------------------------------- repainting
+
+
+@pytest.fixture
+def repaint(inpaint: Run, tiny_diffusion: Callable[[int], Path], photo: Path, masks: Path) -> Run:
+    """Runs `esg inpaint` of entity 2 with a tiny diffusion model, in two steps."""
+    fixed = ("--masks", masks, "--entity", 2, "--inpainter", tiny_diffusion(9), "--steps", 2)
+    return lambda *options: inpaint(photo, *fixed, *options)
+
+
+def repainted(photo: Path, masks: Path, model: Path, match_colour: float = 0.0, **options: Any) -> np.ndarray:
+    pixels = read_image(photo)
+    engine = DiffusionInpainting.from_pretrained(model, device="cpu")
+    settings = CropSettings(target=engine.size, multiple=engine.multiple, grow=3, feather=1)
+    crop = cut_for_inpainting(pixels, EntityMap.from_labels_png(masks).mask([2]), settings)
+    made = engine(crop.picture, crop.generation, **{"prompt": "a red hat", "steps": 2} | options)
+    assert made is not None
+    return stitch_back(pixels, crop.stitch, made, match_colour)
+
+
+def test_repainting(
+    repaint: Run, tiny_diffusion: Callable[[int], Path], tmp_path: Path, photo: Path, masks: Path, written: Written
+) -> None:
+    result = repaint("--prompt", "a red hat", "--grow", 3, "--feather", 1)
+    assert (result.status, result.out) == (0, ["2"])
+    (line,) = result.err
+    assert line.startswith(f"{photo}: 1 entity repainted in ")
+    assert written() == ["photo.inpainted.png"]
+    pixels = read_image(tmp_path / "out/photo.inpainted.png")
+    assert np.array_equal(pixels, repainted(photo, masks, tiny_diffusion(9)))
+    changed = (pixels != read_image(photo)).any(axis=2)
+    assert changed[10:14, 10:15].all()
+    changed[7:17, 7:18] = False
+    assert not changed.any()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "name"),
+    [
+        ("--negative", "a bird", "negative"),
+        ("--strength", 0.5, "strength"),
+        ("--guidance", 2.0, "guidance"),
+        ("--seed", 7, "seed"),
+        ("--match-colour", 1.0, "match_colour"),
+        ("--steps", 3, "steps"),
+    ],
+)
+def test_options_of_repainting(
+    repaint: Run, tiny_diffusion: Callable[[int], Path], tmp_path: Path, photo: Path, masks: Path, option: str,
+    value: object, name: str,
+) -> None:  # fmt: skip
+    repaint("--prompt", "a red hat", "--grow", 3, "--feather", 1, option, value)
+    expected = repainted(photo, masks, tiny_diffusion(9), **{name: value})
+    assert np.array_equal(read_image(tmp_path / "out/photo.inpainted.png"), expected)
+    assert not np.array_equal(expected, repainted(photo, masks, tiny_diffusion(9)))
+
+
+def test_the_steps_are_shown(repaint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(Console, "progress", lambda self, text: shown.append(text))
+    repaint("--prompt", "a red hat")
+    assert [text for text in shown if "steps" in text] == ["photo.png: steps 1/2", "photo.png: steps 2/2"]
+
+
+def test_repainting_does_without_opencv(repaint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert repaint("--prompt", "a red hat").status == 0
+
+
+@pytest.mark.usefixtures("hf_home", "tiny_diffusion")
+def test_a_diffusion_model_that_is_not_here(inpaint: Run, photo: Path, masks: Path, written: Written) -> None:
+    options = ("--masks", masks, "--entity", 2, "--prompt", "a red hat", "--inpainter", "somebody/no-model")
+    inpaint(photo, *options).refused("somebody/no-model is not on this machine", "--download")
+    assert written() == []
+
+
+def test_a_diffusion_model_that_needs_too_much_memory(repaint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OutOfMemory("too much")
+
+    monkeypatch.setattr(DiffusionInpainting, "__call__", fail)
+    repaint("--prompt", "a red hat").refused("photo.png needs more memory than there is", "a smaller --inpainter")
+
+
 # ----------------------------------------------------------------------------------------------------------- bad input
 
 
@@ -160,6 +249,14 @@ def test_words_about_a_photo_without_entities(
         (["--point", "a,b"], "no place"),
         (["--entity", "1", "--grow", "-1"], "less than 0"),
         (["--entity", "1", "--method", "lama"], "telea"),
+        (["--entity", "1", "--prompt", "a hat"], "give --prompt TEXT and --inpainter MODEL"),
+        (["--entity", "1", "--inpainter", "a/b"], "give --prompt TEXT and --inpainter MODEL"),
+        ([*REPAINT, "--steps", "1001"], "from 1 to 1000"),
+        ([*REPAINT, "--strength", "1.5"], "up to 1, not 1.5"),
+        ([*REPAINT, "--strength", "0.01"], "no step is left of 25"),
+        ([*REPAINT, "--guidance", "nan"], "nan"),
+        ([*REPAINT, "--seed", str(2**64)], "The seed must be"),
+        ([*REPAINT, "--match-colour", "2"], "2 is not between 0 and 1"),
     ],
 )
 def test_wrong_options(inpaint: Run, photo: Path, options: list[str], words: str) -> None:

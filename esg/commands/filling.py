@@ -1,0 +1,130 @@
+"""How `esg inpaint` fills the place of entities: from what surrounds it, or with what a diffusion model paints."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .arguments import fraction, not_negative, positive, whole
+from .caption import ADVICE
+from .console import Console
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CONTEXT = 1.5  # OpenCV looks no further than the rim of a hole
+PAINTING_ADVICE = "a smaller --inpainter, --paint-precision fp16 on a GPU, or --device cpu"  # where memory is short
+
+Report = Callable[[int, int, str], None]
+Fill = Callable[["np.ndarray", "np.ndarray", Report], "np.ndarray"]  # photo and mask, (H, W, 3) and (H, W) → photo
+
+
+def add_filling(parser: argparse.ArgumentParser) -> None:
+    """The options of both ways."""
+    hole = parser.add_argument_group("how to fill its place")
+    hole.add_argument(
+        "--grow", type=whole(0), default=8, metavar="PIXELS", help="how far beyond the entity's edge is filled [8]"
+    )
+    hole.add_argument(
+        "--feather",
+        type=whole(0),
+        default=4,
+        metavar="PIXELS",
+        help="outermost part of that in which the filling fades into the photo [4]",
+    )
+    hole.add_argument("--method", choices=("telea", "ns"), default="telea", help="OpenCV's way of filling [telea]")
+
+    paint = parser.add_argument_group("repainting instead", "with a diffusion model, in the library diffusers")
+    paint.add_argument("--prompt", metavar="TEXT", help="what is to be there instead of the entity")
+    paint.add_argument(
+        "--inpainter",
+        metavar="ID|FOLDER|FILE",
+        help="the model: a folder of diffusers, a .safetensors file, or its name on the Hugging Face hub, such as "
+        "stable-diffusion-v1-5/stable-diffusion-inpainting",
+    )
+    paint.add_argument(
+        "--download", action="store_true", help="get from the hub what is missing of the model [nothing is downloaded]"
+    )
+    paint.add_argument("--negative", default="", metavar="TEXT", help="what is not to be there")
+    paint.add_argument("--steps", type=whole(1), default=25, metavar="N", help="of the diffusion, up to 1000 [25]")
+    paint.add_argument(
+        "--strength",
+        type=positive,
+        default=1.0,
+        metavar="S",
+        help="up to 1, which paints from nothing; less keeps more of the entity [1]",
+    )
+    paint.add_argument(
+        "--guidance", type=not_negative, default=7.5, metavar="G", help="how closely the text is followed, to 100 [7.5]"
+    )
+    paint.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the noise [0]")
+    paint.add_argument(
+        "--match-colour",
+        type=fraction,
+        default=0.0,
+        metavar="S",
+        help="how far the colours are brought to those around, 0 to 1 [0]",
+    )
+    paint.add_argument(
+        "--paint-precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="of the inpainter [auto: fp16 with CUDA, else fp32]",
+    )
+
+
+def load_filling(args: argparse.Namespace, console: Console) -> Fill:
+    """What fills, ready to work.
+
+    Raises:
+        EsgError: an option is wrong, or what it needs is not there.
+    """
+    if (args.prompt is None) != (args.inpainter is None):
+        raise InputError("To repaint, give --prompt TEXT and --inpainter MODEL; without both, entities are removed.")
+    return _removing(args) if args.prompt is None else _repainting(args, console)
+
+
+def advice(args: argparse.Namespace) -> str:
+    """What to try where memory is short."""
+    return ADVICE if args.prompt is None else PAINTING_ADVICE
+
+
+def _removing(args: argparse.Namespace) -> Fill:
+    from ..engines.opencv import load_opencv, remove_with_opencv
+    from ..inpaint.crop import cut_for_inpainting
+    from ..inpaint.frame import CropSettings
+    from ..inpaint.stitch import stitch_back
+
+    load_opencv()
+    settings = CropSettings(target=0, multiple=1, context=CONTEXT, grow=args.grow, feather=args.feather)
+
+    def fill(pixels: np.ndarray, mask: np.ndarray, report: Report) -> np.ndarray:
+        crop = cut_for_inpainting(pixels, mask, settings)
+        return stitch_back(pixels, crop.stitch, remove_with_opencv(crop.picture, crop.generation, method=args.method))
+
+    return fill
+
+
+def _repainting(args: argparse.Namespace, console: Console) -> Fill:
+    from ..engines.diffusion import DiffusionInpainting, check_painting
+    from ..inpaint.crop import cut_for_inpainting
+    from ..inpaint.frame import CropSettings
+    from ..inpaint.stitch import stitch_back
+
+    how = {name: getattr(args, name) for name in ("negative", "steps", "strength", "guidance", "seed")}
+    check_painting(args.prompt, **how)
+    console.progress(f"Loading {args.inpainter} ...")
+    engine = DiffusionInpainting.from_pretrained(
+        args.inpainter, device=args.device, precision=args.paint_precision, download=args.download
+    )
+    settings = CropSettings(target=engine.size, multiple=engine.multiple, grow=args.grow, feather=args.feather)
+
+    def fill(pixels: np.ndarray, mask: np.ndarray, report: Report) -> np.ndarray:
+        crop = cut_for_inpainting(pixels, mask, settings)
+        made = engine(crop.picture, crop.generation, args.prompt, progress=report, **how)
+        assert made is not None  # nobody stops it
+        return stitch_back(pixels, crop.stitch, made, args.match_colour)
+
+    return fill

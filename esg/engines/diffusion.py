@@ -1,0 +1,257 @@
+"""Repainting with a diffusion model: any that diffusers' AutoPipelineForInpainting knows."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..device import choose_device, choose_dtype, leave
+from ..errors import EsgError, InputError, OutOfMemory, WeightsError
+from ..memory import is_out_of_memory
+from .pipelines import quiet_libraries, read_pipeline
+
+MAX_STEPS = 1000  # as many as models are trained with
+_NEEDED = {"image", "mask_image", "strength", "generator", "callback_on_step_end"}
+_PIXELS = 8  # pipelines demand sides that are multiples of this, however small the model
+
+Progress = Callable[[int, int, str], None]
+
+
+class DiffusionInpainting:
+    """A diffusion model that is ready to repaint the masked part of a picture as a text says.
+
+    Attributes:
+        pipeline: of diffusers.
+        name: what it was loaded as.
+        size: side in pixels of the pictures that it was trained with; `CropSettings.target` suits it best so.
+        multiple: sides must be multiples of so many pixels, see `CropSettings.multiple`.
+    """
+
+    def __init__(self, pipeline: Any, name: str = "") -> None:
+        """Takes an inpainting pipeline as it is; `from_pretrained` also loads its weights.
+
+        Raises:
+            WeightsError: it does not take what ESG has to give.
+        """
+        self.pipeline = pipeline
+        self.name = name
+        self._options = set(inspect.signature(pipeline.__call__).parameters)
+        if "control_image" in self._options or not self._options >= _NEEDED:
+            raise WeightsError(
+                f"{name or 'The model'} is a {type(pipeline).__name__}, which is not led by a picture, a mask and a "
+                "text alone; choose a model such as Stable Diffusion, SDXL, SD 3 or Flux."
+            )
+        pipeline.set_progress_bar_config(disable=True)
+        unet = getattr(pipeline, "unet", None)
+        cell = pipeline.vae_scale_factor if unet is not None else 2 * pipeline.vae_scale_factor  # transformers: patches
+        side: Any = getattr((unet or pipeline.transformer).config, "sample_size", None)
+        side = side or getattr(pipeline, "default_sample_size", 128)
+        self.size = int(np.max(side)) * pipeline.vae_scale_factor
+        self.multiple = math.lcm(cell, _PIXELS)
+        self._cell = cell
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path, *, device: str = "auto", precision: str = "auto", download: bool = False
+    ) -> DiffusionInpainting:
+        """Loads a model from this machine, from safetensors; no code that comes with it is run.
+
+        A safety checker that belongs to the model stays with it.
+
+        Args:
+            model: a folder of diffusers, a single .safetensors file, or a name on the Hugging Face hub such as
+                "stable-diffusion-v1-5/stable-diffusion-inpainting"; see `pipelines.read_pipeline`.
+            device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
+            precision: "fp32", "bf16", "fp16", or "auto": fp16 with CUDA, else fp32.
+            download: whether to get from the hub what is missing here; else the network is not used.
+
+        Raises:
+            WeightsError: the model is not on this machine, is pickled, damaged, or of a kind that does not suit.
+            InputError: there is no such device or precision here.
+            OutOfMemory: the device has too little memory for the model.
+            EsgError: diffusers is not installed.
+        """
+        where = choose_device(device)
+        if precision == "auto":
+            precision = "fp16" if where.type == "cuda" else "fp32"
+        dtype = choose_dtype(precision, where)
+        with _enough_memory(str(model), torch.device("cpu")):
+            pipeline = read_pipeline(model, dtype, download=download)
+        return cls(pipeline, str(model))._put(where)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self.pipeline.device
+
+    def to(self, device: str) -> DiffusionInpainting:
+        """Moves the model to another device, such as "cpu" to make room on a GPU, and returns this engine.
+
+        Raises:
+            InputError: there is no such device here.
+            OutOfMemory: it has too little memory for the model, which stays where it is.
+        """
+        before = self.device
+        try:
+            self._put(choose_device(device))
+        except OutOfMemory:
+            self._put(before)
+            raise
+        leave(before)
+        return self
+
+    def __call__(
+        self,
+        picture: np.ndarray,
+        generation: np.ndarray,
+        prompt: str,
+        *,
+        negative: str = "",
+        steps: int = 25,
+        strength: float = 1.0,
+        guidance: float = 7.5,
+        seed: int = 0,
+        progress: Progress | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> np.ndarray | None:
+        """Repaints a part of a picture; the same input gives the same result on the same device.
+
+        What is outside of that part comes back nearly as it was, for the model makes the whole picture:
+        `esg.stitch_back` takes the part alone.
+
+        Args:
+            picture: (h, w, 3) uint8, or float32 from 0 to 1, sides multiples of `multiple`; it stays as it is.
+            generation: (h, w) bool, or float from 0 to 1, where from 0.5 on the picture is made anew.
+            prompt: what is to be there.
+            negative: what is not to be there.
+            steps: of the diffusion, 1 to 1000.
+            strength: above 0 and up to 1; 1 begins with noise, less keeps more of the picture and takes as much less
+                of the steps.
+            guidance: how closely the prompt is followed, 0 to 100; up to 1 the negative prompt is not heeded.
+            seed: of the noise, from 0 to 2**64 - 1.
+            progress: called as `progress(done, total, "steps")` after every step.
+            stop: asked after every step; True ends the call.
+
+        Returns:
+            (h, w, 3) in the picture's dtype, or None if it was stopped. Where the mask is empty, a copy of the picture.
+
+        Raises:
+            InputError: an argument has a wrong shape, dtype or value, or the model's result is no picture.
+            OutOfMemory: the device has too little memory.
+            EsgError: the model's own safety checker refuses the result.
+        """
+        hole = self._hole(picture, generation)
+        check_painting(prompt, negative=negative, steps=steps, strength=strength, guidance=guidance, seed=seed)
+        if negative and "negative_prompt" not in self._options:
+            raise InputError(f"{self.name or 'This model'} takes no negative prompt; leave it empty.")
+        if not hole.any():
+            return picture.copy()
+
+        def after_step(pipeline: Any, index: int, _: Any, values: dict[str, Any]) -> dict[str, Any]:
+            if progress is not None:
+                progress(index + 1, pipeline.num_timesteps, "steps")
+            if stop is not None and stop():
+                raise _Stopped  # `pipeline._interrupt` would still decode the picture, which takes seconds on a CPU
+            return values
+
+        options: dict[str, Any] = {"negative_prompt": negative} if negative else {}
+        height, width = hole.shape
+        try:
+            with _enough_memory(self.name, self.device):
+                made = self.pipeline(
+                    prompt=prompt,
+                    image=Image.fromarray(_bytes(picture)),
+                    mask_image=Image.fromarray(hole.astype(np.uint8) * 255),
+                    height=height,
+                    width=width,
+                    num_inference_steps=steps,
+                    strength=float(strength),
+                    guidance_scale=float(guidance),
+                    generator=torch.Generator().manual_seed(seed),  # of the CPU: the same noise for every device
+                    output_type="np",
+                    callback_on_step_end=after_step,
+                    **options,
+                )
+        except _Stopped:
+            return None
+        if any(getattr(made, "nsfw_content_detected", None) or []):
+            raise EsgError("The model's own safety checker refuses what it painted; change the prompt or the seed.")
+        result = np.asarray(made.images[0], np.float32)
+        if not np.isfinite(result).all():
+            raise InputError("The model painted values that are no numbers; try it with precision fp32 or bf16.")
+        return _bytes(result) if picture.dtype == np.uint8 else result
+
+    def _hole(self, picture: np.ndarray, generation: np.ndarray) -> np.ndarray:
+        """What is generated, (h, w) bool: whole cells of the latents, of which models get to see one pixel each."""
+        if picture.dtype not in (np.uint8, np.float32) or picture.ndim != 3 or picture.shape[2] != 3:
+            raise InputError(
+                "A picture to repaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
+                f"and this one is {picture.shape} {picture.dtype}."
+            )
+        height, width = picture.shape[:2]
+        if generation.shape != (height, width) or generation.dtype.kind not in "bf":
+            raise InputError(
+                f"The mask must be bool or float of the picture's height and width, {(height, width)}, "
+                f"and this one is {generation.shape} {generation.dtype}."
+            )
+        if height % self.multiple or width % self.multiple or not picture.size:
+            raise InputError(
+                f"This model paints pictures whose sides are multiples of {self.multiple} pixels, and this one has "
+                f"{width}x{height}; cut it with CropSettings(multiple={self.multiple})."
+            )
+        cell = self._cell
+        cells = (generation >= 0.5).reshape(height // cell, cell, width // cell, cell).any(axis=(1, 3))
+        return cells.repeat(cell, axis=0).repeat(cell, axis=1)
+
+    def _put(self, device: torch.device) -> DiffusionInpainting:
+        with quiet_libraries(), _enough_memory(self.name, device):
+            self.pipeline.to(device)
+        return self
+
+
+def check_painting(prompt: str, *, negative: str, steps: int, strength: float, guidance: float, seed: int) -> None:
+    """InputError unless these options of a call are in their range."""
+    for text in (prompt, negative):
+        if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise InputError(f"The prompt {text!r} holds signs that are no text; write it anew.")
+    if not 1 <= steps <= MAX_STEPS:
+        raise InputError(f"The number of steps must be from 1 to {MAX_STEPS}, not {steps}.")
+    if not 0 < strength <= 1:  # which is true of NaN, too
+        raise InputError(f"The strength must be above 0 and up to 1, not {strength}.")
+    if int(steps * strength) < 1:
+        raise InputError(f"With strength {strength} no step is left of {steps}; raise one of them.")
+    if not 0 <= guidance <= 100:
+        raise InputError(f"The guidance must be from 0 to 100, not {guidance}.")
+    if not 0 <= seed < 2**64:
+        raise InputError(f"The seed must be from 0 to {2**64 - 1}, not {seed}.")
+
+
+@contextmanager
+def _enough_memory(name: str, device: torch.device) -> Iterator[None]:
+    """Makes an OutOfMemory of a lack of memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"{name or 'The diffusion model'} needs more memory than {device} has free; free other models, choose a "
+            "smaller model or a smaller crop, precision fp16 on a GPU, or device cpu."
+        ) from None
+
+
+class _Stopped(Exception):
+    """Ends a pipeline from within a step."""
+
+
+def _bytes(pixels: np.ndarray) -> np.ndarray:
+    """uint8 of uint8, or of float from 0 to 1."""
+    return pixels if pixels.dtype == np.uint8 else np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)

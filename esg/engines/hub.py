@@ -1,0 +1,93 @@
+"""Models of diffusers on the Hugging Face hub: found in its cache on this machine, or downloaded on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from ..errors import WeightsError
+
+INDEX = "model_index.json"  # what a folder of diffusers has
+
+
+def folder_of(name: str | Path, dtype: torch.dtype, download: bool) -> Path:
+    """The folder of the model of that name.
+
+    Args:
+        name: on the hub.
+        dtype: of the weights, of which the hub may have several.
+        download: whether to get what is missing.
+
+    Raises:
+        WeightsError: it is not on this machine, or cannot be downloaded.
+    """
+    cached = cached_folder(name)
+    if download:
+        try:
+            return _download(str(name), dtype)
+        except WeightsError:
+            if cached is None:
+                raise  # else, without the network, what is here has to do
+    if cached is None:
+        raise WeightsError(
+            f"{name} is not on this machine; choose to download it (--download, download=True), get it with "
+            f"`hf download {name}`, or give the folder or the .safetensors file that holds it."
+        )
+    return cached
+
+
+def cached_folder(name: str | Path) -> Path | None:
+    """The folder of a model in huggingface_hub's cache, of which files may be missing; None if there is none.
+
+    Raises:
+        WeightsError: that is no name on the hub.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    missing = WeightsError(f"There is no folder or file {name}, and no model on the hub could be called that.")
+    if isinstance(name, Path):
+        raise missing
+    try:
+        found = try_to_load_from_cache(name, INDEX, cache_dir=constants.HF_HUB_CACHE)
+    except ValueError:
+        raise missing from None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _download(name: str, dtype: torch.dtype) -> Path:
+    """Gets what is missing of a model; the progress bar is huggingface_hub's own."""
+    from diffusers import DiffusionPipeline
+    from huggingface_hub import HfApi
+
+    with explained_download(name):
+        weights = [file for file in HfApi().list_repo_files(name) if file.endswith(".safetensors") and "/" in file]
+        return Path(DiffusionPipeline.download(name, use_safetensors=True, variant=variant_of(weights, dtype)))
+
+
+@contextmanager
+def explained_download(name: str) -> Iterator[None]:
+    """Says in one sentence why a model cannot be downloaded."""
+    try:
+        yield
+    except Exception as error:  # huggingface_hub's, requests', httpx's or diffusers', depending on their versions
+        raise WeightsError(
+            f"{name} cannot be downloaded ({reason_of(error)}); check its name, the network and HF_HUB_OFFLINE, and if "
+            f"it has terms, accept them on https://huggingface.co/{name} and log in with `hf auth login`."
+        ) from error
+
+
+def variant_of(weights: Iterable[str], dtype: torch.dtype) -> str | None:
+    """Which of the files of a model to read: its halves, if these are wanted, or if some parts have nothing else."""
+    half: set[str] = set()
+    whole: set[str] = set()
+    for name in weights:
+        (half if ".fp16" in name else whole).add(name.rpartition("/")[0])
+    return "fp16" if half and (dtype == torch.float16 or not half <= whole) else None
+
+
+def reason_of(error: Exception) -> str:
+    """An error in one line that is not too long."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -1,0 +1,230 @@
+"""Reading models of the diffusers library: whole folders, as on the Hugging Face hub, or one file, as in ComfyUI.
+
+Everything is read from this machine, as safetensors, and no code that comes with a model is run. Only `download=True`
+uses the network.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import EsgError, WeightsError
+from ..memory import is_out_of_memory
+from ..statedict import read_state_dict
+from .hub import INDEX, cached_folder, explained_download, folder_of, reason_of, variant_of
+
+_PICKLED = (".bin", ".ckpt", ".pt", ".pth")
+_DTYPE_SINCE = {"diffusers": (0, 40), "transformers": (4, 56)}
+_CONFIGS = ["*.json", "*/*.json", "*/*.txt", "*/*.model"]  # all but the weights
+
+
+def read_pipeline(model: str | Path, dtype: torch.dtype, *, download: bool = False) -> Any:
+    """The inpainting pipeline of a model, on the CPU.
+
+    Args:
+        model: a folder with a `model_index.json`, a single .safetensors file that holds all parts of a model, or the
+            name of a model on the Hugging Face hub, which is looked up in huggingface_hub's cache.
+        dtype: of the weights.
+        download: whether to get from the hub what is missing here: a model, or the configuration of a single file.
+
+    Raises:
+        WeightsError: the model is not on this machine, is pickled, damaged, or of a kind that inpaints nothing.
+        EsgError: diffusers is not installed.
+    """
+    with quiet_libraries():
+        path = Path(model).expanduser()
+        if path.is_file():
+            return _read_file(path, dtype, download)
+        folder = path if path.is_dir() else folder_of(model, dtype, download)
+        return _read_folder(folder, dtype)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Without their progress bars and their warnings, which speak to programmers; those are set back afterwards."""
+    from transformers.utils import logging as transformers_says
+
+    try:
+        import diffusers  # noqa: F401
+        from diffusers.utils import logging as diffusers_says
+    except ImportError as error:
+        raise EsgError(
+            f"Repainting with a diffusion model needs the library diffusers ({error}); install it with "
+            "`pip install diffusers accelerate`, or ESG with `pip install esg[diffusion]`."
+        ) from None
+    both = transformers_says, diffusers_says
+    before = [(says.get_verbosity(), says.is_progress_bar_enabled()) for says in both]
+    try:
+        for says in both:
+            says.set_verbosity_error()
+            says.disable_progress_bar()
+        yield
+    finally:
+        for says, (verbosity, bars) in zip(both, before):
+            says.set_verbosity(verbosity)
+            if bars:
+                says.enable_progress_bar()
+
+
+# ------------------------------------------------------------------------------------------------------------- folders
+
+
+def _read_folder(folder: Path, dtype: torch.dtype) -> Any:
+    from diffusers import AutoPipelineForInpainting
+
+    parts = _parts(folder)
+    weights = (path.relative_to(folder).as_posix() for path in folder.glob("*/*.safetensors"))
+    variant = variant_of(weights, dtype)
+    with _damage(folder):
+        networks = _networks(folder, parts, dtype, variant)
+        return AutoPipelineForInpainting.from_pretrained(str(folder), local_files_only=True, **networks)
+
+
+def _parts(folder: Path) -> dict[str, tuple[str, str]]:
+    """The parts of a model, each by its library and class, if none of them is to run what lies in the folder."""
+    from diffusers import pipelines
+
+    index = _index_of(folder)
+    if not isinstance(index.get("_class_name"), str):
+        raise _own_code(folder)
+    parts = {}
+    for name, part in index.items():
+        if not isinstance(part, list) or not all(isinstance(word, str) for word in part) or len(part) != 2:
+            continue  # a setting, or a part that this model does without
+        library, kind = part
+        place = folder / name
+        if library not in ("diffusers", "transformers") and not hasattr(pipelines, library):
+            raise _own_code(folder)
+        if (place / f"{library}.py").exists():  # older versions of diffusers prefer it to the library of that name
+            raise _own_code(folder)
+        if not place.is_dir():
+            raise WeightsError(f"The folder {folder} lacks its part {name}; get the files of this model again.")
+        parts[name] = (library, kind)
+    return parts
+
+
+def _networks(
+    folder: Path, parts: dict[str, tuple[str, str]], dtype: torch.dtype, variant: str | None
+) -> dict[str, Any]:
+    """The parts that have weights, each of them whole: by itself diffusers goes on with random ones for any missing.
+
+    Those saved by transformers 5, for example, have names that transformers 4 does not look for.
+    """
+    import diffusers
+    import transformers
+
+    libraries = {"diffusers": diffusers, "transformers": transformers}
+    with_weights: tuple[type, ...] = (diffusers.ModelMixin, transformers.PreTrainedModel)
+    networks = {}
+    for name, (library, kind) in parts.items():
+        made: Any = getattr(libraries.get(library) or getattr(diffusers.pipelines, library), kind, None)
+        is_network = isinstance(made, type) and issubclass(made, with_weights)
+        if not is_network:
+            continue
+        place = folder / name
+        _check_weights(place)
+        options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, **_in_precision(made, dtype)}
+        if variant and any(place.glob(f"*.{variant}*.safetensors")):
+            options["variant"] = variant
+        networks[name], info = made.from_pretrained(str(place), output_loading_info=True, **options)
+        if missing := sorted(info["missing_keys"]):
+            raise WeightsError(
+                f"The weights in {place} lack {len(missing)} that this version of {made.__module__.partition('.')[0]} "
+                f"expects, such as {missing[0]}; get the files again, or another version."
+            )
+    return networks
+
+
+def _check_weights(place: Path) -> None:
+    if any(place.glob("*.safetensors")):
+        return
+    if pickled := sorted(file.name for file in place.iterdir() if file.suffix in _PICKLED):
+        raise WeightsError(
+            f"The weights in {place} are pickled ({pickled[0]}), and pickles are never executed; get the model as "
+            "safetensors, or another one."
+        )
+    raise WeightsError(f"The folder {place} holds no weights; get the files of this model again.")
+
+
+def _index_of(folder: Path) -> dict[str, Any]:
+    """What `model_index.json` says of the parts of a model."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"The folder {folder} holds no model of diffusers, for it has no {INDEX}; give the folder that has."
+        ) from None
+    except (OSError, ValueError):
+        index = None
+    if not isinstance(index, dict):
+        raise WeightsError(f"{folder / INDEX} is damaged; get the files of this model again.")
+    return index
+
+
+def _own_code(folder: Path) -> WeightsError:
+    return WeightsError(f"The model in {folder} needs code of its own, which ESG does not run; choose another one.")
+
+
+def _in_precision(made: type, dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The option of `from_pretrained`, whose name has changed in both libraries."""
+    library = sys.modules[made.__module__.partition(".")[0]]
+    version = tuple(map(int, library.__version__.split(".")[:2]))
+    return {"dtype" if version >= _DTYPE_SINCE[library.__name__] else "torch_dtype": dtype}
+
+
+@contextmanager
+def _damage(place: Path) -> Iterator[None]:
+    """Says what diffusers has to say against a model in one sentence."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:  # of whatever kind, since it comes from any of many models and libraries
+        if is_out_of_memory(error):
+            raise
+        raise WeightsError(f"{place} cannot be loaded as an inpainting model ({reason_of(error)}).") from error
+
+
+# -------------------------------------------------------------------------------------------------------- single files
+
+
+def _read_file(path: Path, dtype: torch.dtype, download: bool) -> Any:
+    """The pipeline of a single file, whose configuration is that of the model on the hub that it descends from."""
+    import diffusers
+    from diffusers.loaders.single_file_utils import fetch_diffusers_config
+
+    if path.suffix.lower() != ".safetensors":
+        raise WeightsError(f"{path} is no .safetensors file, and pickles are never executed; get the model as such.")
+    with _damage(path):
+        parent = fetch_diffusers_config(read_state_dict(path)[0])["pretrained_model_name_or_path"]
+    configs = cached_folder(parent)
+    if configs is None and download:
+        from huggingface_hub import snapshot_download
+
+        with explained_download(parent):
+            configs = Path(snapshot_download(parent, allow_patterns=_CONFIGS))
+    if configs is None:
+        raise WeightsError(
+            f"{path} holds weights alone, and their configuration, that of {parent}, is not on this machine; choose to "
+            "download it (--download, download=True; a few MB), or give a folder of diffusers."
+        )
+    kind = str(_index_of(configs).get("_class_name"))
+    if "Inpaint" not in kind:
+        kind = kind.replace("Pipeline", "InpaintPipeline")
+    reader: Any = getattr(diffusers, kind, None)
+    if not hasattr(reader, "from_single_file"):
+        raise WeightsError(f"{path} is a model like {parent}, which cannot be read from a single file; give a folder.")
+    with _damage(path):
+        options = {"config": str(configs), "local_files_only": True, "torch_dtype": dtype}
+        pipeline = reader.from_single_file(str(path), **options)
+        for name, part in pipeline.components.items():
+            if isinstance(part, torch.nn.Module) and any(tensor.is_meta for tensor in part.state_dict().values()):
+                raise WeightsError(f"{path} lacks weights of its part {name}; get the file again, or another one.")
+        return pipeline
