@@ -23,9 +23,9 @@ import torch
 OFFICIAL_SECONDS, OFFICIAL_GIB = 196, 14.6  # the authors' code on this photo size, ../shared/reference/README.md
 
 
-def photo(height: int, width: int) -> np.ndarray:
-    """Smooth colour blobs, (height, width, 3) uint8, always the same."""
-    small = torch.rand(1, 3, 9, 13, generator=torch.Generator().manual_seed(0))
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth colour blobs, (height, width, 3) uint8, the same for the same seed."""
+    small = torch.rand(1, 3, 9, 13, generator=torch.Generator().manual_seed(seed))
     large = torch.nn.functional.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
     return (large[0].permute(1, 2, 0) * 255).byte().numpy()
 

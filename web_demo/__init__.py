@@ -1,4 +1,4 @@
-"""The ESG page: drop a photo, and see, select and take away its entities. It needs the extra `demo`."""
+"""The ESG page: drop a photo, and see, select, ground, edit and take away its entities. It needs the extra `demo`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ if TYPE_CHECKING:
     import gradio
 
 
+ZERO_SHOT = "zero-shot"  # public models, which are looked for when they are needed
+
+
 def launch(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
     model: str = "cropformer-nano",
+    grounder: str = "gella-nano",
     device: str = "auto",
     max_pixels: int = MAX_PIXELS,
     share: bool = False,
+    auth: tuple[str, str] | None = None,
+    max_size_mb: int | None = None,
     open_browser: bool = False,
     wait: bool = True,
     say: Callable[[str], object] = print,
@@ -28,9 +34,12 @@ def launch(
     Args:
         host, port: where it listens; with 127.0.0.1 only this machine can see it.
         model: the weights chosen at first, a name or a path as for `EntitySegmenter.from_pretrained`.
+        grounder: what grounds words at first, as for `Grounder.from_pretrained`.
         device: "auto", "cpu", "cuda" …
         max_pixels: larger photos are refused.
         share: also makes a public address at gradio.live, through Gradio's servers.
+        auth: user and password that visitors have to give.
+        max_size_mb: larger files are refused, in megabytes of 1024 x 1024 bytes; None: of any size.
         open_browser: shows the page in the browser of this machine.
         wait: False returns at once; the page then lives until the `close()` of what is returned.
         say: told the address, once the page is there, where it is waited for.
@@ -39,6 +48,8 @@ def launch(
         EsgError: gradio is not installed, the weights are not there, or the port is taken.
     """
     locate(model)
+    if grounder != ZERO_SHOT:
+        locate(grounder)
     try:
         from . import page
     except ModuleNotFoundError as error:
@@ -46,10 +57,12 @@ def launch(
             raise
         raise EsgError("The page needs gradio; install it with: pip install 'esg[demo]'") from None
     return page.serve(
-        page.build(model=model, device=device, max_pixels=max_pixels),
+        page.build(model=model, grounder=grounder, device=device, max_pixels=max_pixels),
         host=host,
         port=port,
         share=share,
+        auth=auth,
+        max_size_mb=max_size_mb,
         open_browser=open_browser,
         wait=wait,
         say=say,

@@ -1,12 +1,14 @@
-"""The picture in the page: a component that gets photo and label map once, and does the rest in the browser.
+"""The views of the page that are drawn in the browser, and what they need from the server.
 
-Hovering, selecting, opacity, the score threshold, the table and the cut-out never ask the server; see picture.js.
+The photo and its label map go to the browser once. Hovering, selecting, zooming, opacity, the score threshold, the
+table and the cut-out never ask the server; see `browser/`.
 """
 
 from __future__ import annotations
 
 import gzip
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +18,39 @@ from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from esg import EntityMap, interior_point, palette
+from esg import EntityMap, InputError, interior_point, palette
 
-HERE = Path(__file__).parent
+BROWSER = Path(__file__).parent / "browser"
 LONGEST_SHOWN = 1600  # pixels of the longest side in the browser; areas and files are of the photo's own size
 
 
-def entity_picture() -> gr.HTML:
-    """The component; its value is made by `picture_value`, its event `save` brings what `saving.save` takes."""
+def scripts() -> str:
+    """What stands in the head of the page, before its views: what they share."""
+    texts = [(BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("selection", "painting")]
+    return "".join(f"<script>\n{text}</script>" for text in texts)
+
+
+def view(name: str) -> gr.HTML:
+    """One of the views in `browser/`: picture, entities, words or saving."""
     return gr.HTML(
-        html_template=(HERE / "picture.html").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "picture.js").read_text(encoding="utf-8"),
+        html_template=(BROWSER / f"{name}.html").read_text(encoding="utf-8"),
+        js_on_load=(BROWSER / f"{name}.js").read_text(encoding="utf-8"),
         apply_default_css=False,
-        elem_id="picture",
+        elem_id=name,
+    )
+
+
+def channel(name: str) -> gr.HTML:
+    """Something unseen; what is made its value goes to `receive` of browser/selection.js under this name.
+
+    Its event `wanted` says that the browser would like to have news.
+    """
+    script = """watch("value", () => esg.receive("NAME", props.value)); esg.wants("NAME", () => trigger("wanted"));"""
+    return gr.HTML(
+        html_template="",
+        js_on_load=script.replace("NAME", name),
+        visible="hidden",
+        elem_id=f"channel-{name}",
     )
 
 
@@ -41,27 +63,92 @@ def picture_value(pixels: np.ndarray, entities: EntityMap | None = None, *, min_
         min_score: where the score slider stands at first.
 
     Returns:
-        "photo" and "labels" are files of the same size in pixels, "size" width and height of it; labels are gzipped
-        16 bit little-endian numbers, row by row: a PNG would go through the browser's colour management. "entities"
-        has one entry an id with score, area in pixels of the photo and in percent, colour, and the point x, y
-        (fractions of width and height) farthest from its border with that distance (a fraction of the width).
+        "photo" and "labels" are files of the same size in pixels, "size" width and height of it, "full" those of the
+        photo; labels are gzipped 16 bit little-endian numbers, row by row: a PNG would go through the browser's colour
+        management. "entities" has one entry an id with score, area in pixels of the photo and in percent, colour, and
+        the point x, y (fractions of width and height) farthest from its border with that distance (a fraction of the
+        width).
     """
     height, width = pixels.shape[:2]
-    scale = min(1.0, LONGEST_SHOWN / max(height, width))
-    shown = max(1, round(width * scale)), max(1, round(height * scale))
+    value = _part(pixels, entities, slice(0, height), slice(0, width))
+    value |= {"full": (width, height), "min_score": min_score}
+    return value if entities is None else {**value, "entities": _entries(entities)}
+
+
+def edited_value(pixels: np.ndarray) -> dict[str, Any]:
+    """What the browser needs to show the same photo after an edit."""
+    height, width = pixels.shape[:2]
+    return _part(pixels, None, slice(0, height), slice(0, width))
+
+
+def detail_value(pixels: np.ndarray, entities: EntityMap | None, box: Sequence[float]) -> dict[str, Any]:
+    """A part of a photo in its own pixels, or as many of them as the browser gets of a photo.
+
+    Args:
+        pixels, entities: as for `picture_value`.
+        box: left, top, right, bottom as fractions of width and height; it is widened to whole pixels.
+
+    Returns:
+        As of `picture_value`, without "full" and "entities", and with the "box" that it is of.
+
+    Raises:
+        InputError: the box is none.
+    """
+    height, width = pixels.shape[:2]
+    try:
+        x0, y0, x1, y1 = (float(part) for part in box)
+        if not (x0 + 1e-6 >= 0 and x0 < x1 <= 1 + 1e-6 and y0 + 1e-6 >= 0 and y0 < y1 <= 1 + 1e-6):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise InputError("The page asked for a part of the photo that there is not; reload it.") from None
+    left, top = max(int(x0 * width), 0), max(int(y0 * height), 0)
+    right, bottom = min(int(np.ceil(x1 * width)), width), min(int(np.ceil(y1 * height)), height)
+    value = _part(pixels, entities, slice(top, bottom), slice(left, right))
+    return {**value, "box": (left / width, top / height, right / width, bottom / height)}
+
+
+def image_value(pixels: np.ndarray) -> dict[str, Any]:
+    """A picture with alpha for a channel, (h, w, 4) uint8; "photo" is its file."""
+    path = new_folder() / "mask.png"
+    Image.fromarray(pixels).save(path, compress_level=1)
+    return {"photo": _file(path)}
+
+
+def shown_file(pixels: np.ndarray) -> str:
+    """The path of a JPEG of a photo in the size of the browser."""
     folder = new_folder()
-    photo = Image.fromarray(pixels)
-    if shown != photo.size:
-        photo = photo.resize(shown, Image.Resampling.LANCZOS, reducing_gap=2)
+    _shown(pixels).save(folder / "photo.jpg", quality=92)
+    return str(folder / "photo.jpg")
+
+
+def new_folder() -> Path:
+    """An empty folder among the files that Gradio serves and clears away; its name cannot be guessed."""
+    folder = Path(get_upload_folder()) / secrets.token_hex(20)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _part(pixels: np.ndarray, entities: EntityMap | None, rows: slice, columns: slice) -> dict[str, Any]:
+    photo = _shown(pixels[rows, columns])
+    folder = new_folder()
     photo.save(folder / "photo.jpg", quality=92)
-    value = {"photo": _file(folder / "photo.jpg"), "size": shown, "min_score": min_score}
+    value = {"photo": _file(folder / "photo.jpg"), "size": photo.size}
     if entities is None:
         return value
-    rows = ((np.arange(shown[1]) + 0.5) * height / shown[1]).astype(int)
-    columns = ((np.arange(shown[0]) + 0.5) * width / shown[0]).astype(int)
-    small = np.ascontiguousarray(entities.labels[rows[:, None], columns], dtype="<u2")
+    labels = entities.labels[rows, columns]
+    y = ((np.arange(photo.height) + 0.5) * labels.shape[0] / photo.height).astype(int)
+    x = ((np.arange(photo.width) + 0.5) * labels.shape[1] / photo.width).astype(int)
+    small = np.ascontiguousarray(labels[y[:, None], x], dtype="<u2")
     (folder / "labels.bin").write_bytes(gzip.compress(small.tobytes(), compresslevel=1))
-    return {**value, "labels": _file(folder / "labels.bin"), "entities": _entries(entities)}
+    return {**value, "labels": _file(folder / "labels.bin")}
+
+
+def _shown(pixels: np.ndarray) -> Image.Image:
+    height, width = pixels.shape[:2]
+    scale = min(1.0, LONGEST_SHOWN / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    photo = Image.fromarray(pixels)
+    return photo if size == photo.size else photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=2)
 
 
 def _entries(entities: EntityMap) -> list[dict[str, Any]]:
@@ -82,13 +169,6 @@ def _entries(entities: EntityMap) -> list[dict[str, Any]]:
             }
         )
     return entries
-
-
-def new_folder() -> Path:
-    """An empty folder among the files that Gradio serves and clears away; its name cannot be guessed."""
-    folder = Path(get_upload_folder()) / secrets.token_hex(20)
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _file(path: Path) -> dict[str, Any]:

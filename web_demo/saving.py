@@ -2,52 +2,131 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+from PIL import Image
 
-from esg import EntityMap, InputError, overlay, write_image
+from esg import InputError, grounding_page, overlay, write_image
 
+from .export import write_workflow
 from .picture import new_folder
+from .visit import Visit
 
 
-def save(pixels: np.ndarray, entities: EntityMap, name: str, wish: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class Wish:
+    """What the browser asks for.
+
+    Attributes:
+        what: a key of `FILES`.
+        shown: how many entities the page shows, the best ones.
+        selected: their ids.
+        opacity: 0..1, of the overlay.
+        numbers: whether it has numbers.
+    """
+
+    what: str
+    shown: int
+    selected: tuple[int, ...]
+    opacity: float = 0.45
+    numbers: bool = True
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Wish:
+        """From what came over the network; InputError if it makes no sense."""
+        try:
+            selected = tuple(int(number) for number in data["selected"])
+            return cls(str(data["what"]), int(data["shown"]), selected, float(data["opacity"]), bool(data["numbers"]))
+        except (KeyError, TypeError, ValueError):
+            raise InputError("The page sent something that cannot be understood; reload it.") from None
+
+
+def save(visit: Visit, data: Mapping[str, Any]) -> str:
     """Writes one file.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB, the photo.
-        entities: all its entities.
-        name: stem of the file's name.
-        wish: from the browser: "what" is "labels", "coco", "overlay" or "cutout"; "shown" how many entities the page
-            shows, the best ones; "selected" their ids for the cut-out; "opacity" 0..1 and "numbers" for the overlay.
+        visit: whose photo, entities and words.
+        data: see `Wish`.
 
     Returns:
         The path of the file.
 
     Raises:
-        EsgError: the wish makes no sense, or the file cannot be written.
+        EsgError: the wish makes no sense, what it needs is not there, or the file cannot be written.
     """
-    try:
-        what, shown = str(wish["what"]), int(wish["shown"])
-        selected = [int(number) for number in wish["selected"]]
-        opacity, numbers = float(wish["opacity"]), bool(wish["numbers"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError("The page sent something that cannot be understood; reload it.") from None
-    path = new_folder() / name
-    if what == "cutout":
-        path = path.with_name(f"{name}.cutout.png")
-        write_image(path, entities.cutout(pixels, selected))
-        return str(path)
-    entities = entities.keep(range(1, shown + 1))
-    if what == "labels":
-        path = path.with_name(f"{name}.labels.png")
-        entities.save_labels_png(path)
-    elif what == "coco":
-        path = path.with_name(f"{name}.entities.json")
-        entities.save_coco(path, file_name=name)
-    elif what == "overlay":
-        path = path.with_name(f"{name}.overlay.jpg")
-        write_image(path, overlay(pixels, entities, alpha=opacity, numbers=numbers), quality=92)
-    else:
-        raise InputError(f"There is no file called {what!r}.")
+    wish = Wish.read(data)
+    if wish.what not in FILES:
+        raise InputError(f"There is no file called {wish.what!r}.")
+    ending, write = FILES[wish.what]
+    visit.need_photo()
+    if wish.what == "workflow" and not visit.model:
+        ending = "comfyui.zip"  # with the visitor's own masks
+    path = new_folder() / f"{visit.name}.{ending}"
+    write(path, visit, wish)
     return str(path)
+
+
+def _labels(path: Path, visit: Visit, wish: Wish) -> None:
+    visit.need_entities(wish.shown).save_labels_png(path)
+
+
+def _coco(path: Path, visit: Visit, wish: Wish) -> None:
+    visit.need_entities(wish.shown).save_coco(path, file_name=visit.name)
+
+
+def _masks(path: Path, visit: Visit, wish: Wish) -> None:
+    entities = visit.need_entities(wish.shown)
+    digits = len(str(len(entities)))
+    with zipfile.ZipFile(path, "w") as archive:  # PNGs are compressed already
+        for number in wish.selected or range(1, len(entities) + 1):
+            content = io.BytesIO()
+            Image.fromarray(entities.mask(number)).save(content, "png")
+            archive.writestr(f"{visit.name}.{number:0{digits}}.png", content.getvalue())
+
+
+def _overlay(path: Path, visit: Visit, wish: Wish) -> None:
+    entities = visit.need_entities(wish.shown)
+    write_image(path, overlay(visit.need_photo(), entities, alpha=wish.opacity, numbers=wish.numbers), quality=92)
+
+
+def _cutout(path: Path, visit: Visit, wish: Wish) -> None:
+    write_image(path, visit.need_entities(wish.shown).cutout(visit.need_photo(), wish.selected))
+
+
+def _workflow(path: Path, visit: Visit, wish: Wish) -> None:
+    write_workflow(path, visit, wish.shown, wish.selected)
+
+
+def _grounding(path: Path, visit: Visit, wish: Wish) -> None:
+    if visit.grounding is None:
+        raise InputError("Ground words first.")
+    visit.grounding.save(path)
+
+
+def _page(path: Path, visit: Visit, wish: Wish) -> None:
+    if visit.grounding is None:
+        raise InputError("Ground words first.")
+    text = grounding_page(visit.need_photo(), visit.need_entities(), visit.grounding, title=visit.name)
+    path.write_text(text, encoding="utf-8")
+
+
+def _result(path: Path, visit: Visit, wish: Wish) -> None:
+    write_image(path, visit.need_photo())
+
+
+FILES = {  # how the name ends, and what writes it
+    "labels": ("labels.png", _labels),
+    "coco": ("entities.json", _coco),
+    "masks": ("masks.zip", _masks),
+    "overlay": ("overlay.jpg", _overlay),
+    "cutout": ("cutout.png", _cutout),
+    "workflow": ("comfyui.json", _workflow),
+    "grounding": ("grounding.json", _grounding),
+    "page": ("grounding.html", _page),
+    "result": ("edited.png", _result),
+}

@@ -31,6 +31,12 @@ def add(commands: Any) -> None:
         "--model", default="cropformer-nano", metavar="NAME|FILE", help="the model chosen at first [cropformer-nano]"
     )
     parser.add_argument(
+        "--grounder",
+        default="gella-nano",
+        metavar="NAME|FILE",
+        help="what grounds words at first: gella-nano, zero-shot ... [gella-nano]",
+    )
+    parser.add_argument(
         "--device",
         default="auto",
         metavar="DEVICE",
@@ -42,6 +48,17 @@ def add(commands: Any) -> None:
         default=MAX_PIXELS,
         metavar="N",
         help=f"larger photos are refused [{MAX_PIXELS}]",
+    )
+    parser.add_argument(
+        "--max-size-mb", type=whole(1), metavar="N", help="larger files are refused, in megabytes [of any size]"
+    )
+    parser.add_argument(
+        "--auth", type=_auth, metavar="USER:PASSWORD", help="what visitors have to give before they see the page"
+    )
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        help="also make a public address through Gradio's servers: everyone who has it can see the page",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not show the page in a browser of this machine")
 
@@ -57,9 +74,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
         host=args.host,
         port=args.port,
         model=args.model,
+        grounder=args.grounder,
         device=args.device,
         max_pixels=args.max_pixels,
+        max_size_mb=args.max_size_mb,
+        auth=args.auth,
+        share=args.share,
         open_browser=not args.no_browser,
         say=console.line,
     )
     return 0
+
+
+def _auth(text: str) -> tuple[str, str]:
+    user, colon, password = text.partition(":")
+    if not (user and colon and password):
+        raise argparse.ArgumentTypeError("it is to be USER:PASSWORD")
+    return user, password

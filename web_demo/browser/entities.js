@@ -1,0 +1,60 @@
+// The table of entities and the cut-out of those that are selected.
+
+const { state, painting } = window.esg;
+const rows = element.querySelector("tbody"), board = element.querySelector(".esg-board");
+const clear = element.querySelector(".esg-clear");
+const photo = new Image();
+
+const share = (percent) => `${percent < 0.1 ? "< 0.1" : percent.toFixed(1)} %`;
+
+function fill() {
+  rows.replaceChildren(...state.entities.map(({ score, area, percent, colour }, index) => {
+    const id = index + 1;
+    const row = document.createElement("tr");
+    row.dataset.id = id;
+    row.innerHTML = `<th scope="row"><label><input type="checkbox" aria-label="Entity ${id}"><i></i>${id}</label></th>
+      <td>${score.toFixed(2)}</td><td>${share(percent)}</td><td>${area.toLocaleString("en")}</td>`;
+    row.querySelector("i").style.background = `rgb(${colour})`;
+    return row;
+  }));
+}
+
+async function cutOut() {
+  board.dataset.filled = Boolean(state.selected.size && state.map);
+  if (!state.selected.size || !state.map) return;
+  if (photo.src !== state.photo) photo.src = state.photo;
+  await photo.decode();
+  if (state.map && state.selected.size) painting.cutOut(board.querySelector("canvas"), photo, state.map, state.selected);
+}
+
+esg.subscribe((news) => {
+  if (news.has("picture")) fill();
+  if (news.has("picture") || news.has("shown")) {
+    element.querySelector(".esg-count").textContent = state.map ? state.shown : "";
+    for (const row of rows.children) row.hidden = row.dataset.id > state.shown;
+  }
+  if (news.has("selected") || news.has("edited") || news.has("picture")) cutOut();
+  clear.disabled = !state.selected.size;
+  for (const row of rows.children) {
+    const id = Number(row.dataset.id);
+    row.classList.toggle("esg-hover", state.pointed.has(id));
+    row.classList.toggle("esg-chosen", state.selected.has(id));
+    row.querySelector("input").checked = state.selected.has(id);
+  }
+  // The row that the arrow keys point at comes into sight, within the table alone.
+  if (news.has("pointed") && state.pointed.size === 1 && !element.matches(":hover")) {
+    const [id] = state.pointed, row = rows.children[id - 1], box = element.querySelector(".esg-scroll");
+    const [above, below] = [row.offsetTop - 34, row.offsetTop + row.offsetHeight - box.clientHeight];
+    if (box.scrollTop > above) box.scrollTop = above;
+    else if (box.scrollTop < below) box.scrollTop = below;
+  }
+});
+
+const idOf = (event) => Number(event.target.closest("tr").dataset.id);
+rows.addEventListener("pointerover", (event) => esg.point([idOf(event)]));
+rows.addEventListener("pointerleave", () => esg.point([]));
+rows.addEventListener("focusin", (event) => esg.point([idOf(event)]));
+rows.addEventListener("focusout", () => esg.point([]));
+rows.addEventListener("change", (event) => esg.toggle(idOf(event)));
+rows.addEventListener("click", (event) => { if (!event.target.closest("label")) esg.toggle(idOf(event)); });
+clear.addEventListener("click", () => esg.select([]));

@@ -1,0 +1,85 @@
+// Label maps in the browser: reading them, their contours, and painting them on a canvas.
+
+window.esg.painting = (() => {
+  // → {ids: Uint16Array, an id a pixel, row by row, 0 = none; edges: Uint8Array, 1 on the contours; width; height}
+  async function readMap(address, [width, height]) {
+    const answer = await fetch(address);
+    if (!answer.ok) throw new Error(`The label map did not arrive (${answer.status}).`);
+    const plain = answer.body.pipeThrough(new DecompressionStream("gzip"));
+    const ids = new Uint16Array(await new Response(plain).arrayBuffer());
+    const reach = Math.max(1, Math.round(Math.max(width, height) / 700));
+    return { ids, edges: contours(ids, width, height, reach), width, height };
+  }
+
+  // Marks the pixels of an entity that lie within `reach` of another label, to the right or below, and their opposites.
+  function contours(ids, width, height, reach) {
+    const found = new Uint8Array(ids.length);
+    for (let y = 0, i = 0; y < height; y++) {
+      for (let x = 0; x < width; x++, i++) {
+        if (x + reach < width && ids[i] !== ids[i + reach]) found[i] = found[i + reach] = 1;
+        if (y + reach < height && ids[i] !== ids[i + reach * width]) found[i] = found[i + reach * width] = 1;
+      }
+    }
+    return found;
+  }
+
+  const rgba = ([red, green, blue], alpha) =>
+    ((Math.round(alpha * 255) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+
+  // One colour an id for its inside and one for its contour (RGBA in one little-endian number).
+  function paints({ entities, shown, selected, pointed }, opacity) {
+    const inside = new Uint32Array(entities.length + 1), border = new Uint32Array(entities.length + 1);
+    entities.slice(0, shown).forEach(({ colour }, index) => {
+      const id = index + 1, chosen = selected.has(id), under = pointed.has(id);
+      const dimmed = selected.size && !chosen;
+      const alpha = under ? Math.min(1, opacity + 0.25) : dimmed ? opacity * 0.4 : opacity;
+      const pale = colour.map((part) => Math.round(0.4 * part + 0.6 * 255));
+      inside[id] = rgba(colour, alpha);
+      border[id] = chosen || under ? rgba([255, 255, 255], 1) : rgba(pale, opacity && (dimmed ? 0.35 : 0.85));
+    });
+    return { inside, border };
+  }
+
+  function paint(canvas, map, { inside, border }) {
+    canvas.width = map.width;
+    canvas.height = map.height;
+    const image = new ImageData(map.width, map.height);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = (map.edges[i] ? border : inside)[map.ids[i]];
+    canvas.getContext("2d").putImageData(image, 0, 0);
+  }
+
+  // The smallest box around some entities as [left, top, right, bottom], ends included; null where there is no pixel.
+  function boxOf(map, ids) {
+    let [left, top, right, bottom] = [map.width, map.height, -1, -1];
+    for (let y = 0, i = 0; y < map.height; y++) {
+      for (let x = 0; x < map.width; x++, i++) {
+        if (!ids.has(map.ids[i])) continue;
+        if (x < left) left = x;
+        if (x > right) right = x;
+        if (y < top) top = y;
+        bottom = y;
+      }
+    }
+    return right < 0 ? null : [left, top, right, bottom];
+  }
+
+  // Draws what some entities show of a photo of the map's size, on nothing.
+  function cutOut(canvas, photo, map, ids) {
+    const box = boxOf(map, ids);
+    canvas.width = box ? box[2] - box[0] + 1 : 1;
+    canvas.height = box ? box[3] - box[1] + 1 : 1;
+    if (!box) return;
+    const [left, top] = box, { width, height } = canvas, context = canvas.getContext("2d");
+    context.drawImage(photo, left, top, width, height, 0, 0, width, height);
+    const image = context.getImageData(0, 0, width, height);
+    for (let y = 0, i = 3; y < height; y++) {
+      for (let x = 0; x < width; x++, i += 4) {
+        if (!ids.has(map.ids[(top + y) * map.width + left + x])) image.data[i] = 0;
+      }
+    }
+    context.putImageData(image, 0, 0);
+  }
+
+  return { readMap, paints, paint, cutOut };
+})();

@@ -1,0 +1,260 @@
+// The picture: hovering, selecting, zooming, opacity and the score threshold, all from the label map and without the
+// server. Runs once, as the body of a function of gr.HTML: `element` and `trigger` are its parameters.
+
+const { state, painting } = window.esg;
+const find = (name) => element.querySelector(`.esg-${name}`);
+const root = element.querySelector(".esg");
+const stage = find("stage"), world = find("world"), photo = find("photo"), overlay = find("overlay");
+const detail = find("detail"), mask = find("mask"), numbers = find("numbers"), busy = find("busy");
+const opacity = find("opacity"), score = find("score"), numbered = find("numbered");
+
+// ------------------------------------------------------------------------------------------------ drawing
+
+let drawing = 0;
+const draw = () => { drawing ||= requestAnimationFrame(() => { drawing = 0; paint(); }); };
+
+function paint() {
+  if (!state.map) { overlay.getContext("2d").clearRect(0, 0, overlay.width, overlay.height); return; }
+  const strength = Number(opacity.value) * (state.editing ? 0.4 : 1);  // the photo itself is what is worked on
+  const paints = painting.paints(state, strength);
+  painting.paint(overlay, state.map, paints);
+  if (state.detail?.map) painting.paint(detail.querySelector("canvas"), state.detail.map, paints);
+  numbers.querySelectorAll("span").forEach((span, index) => {
+    span.classList.toggle("esg-on", state.selected.has(index + 1) || state.pointed.has(index + 1));
+  });
+}
+
+const maskShown = () => state.editing && Boolean(state.mask);
+
+// Numbers are text above the canvas, so that they stay sharp and of one size; where there is no room, there is none.
+function writeNumbers() {
+  const scale = stage.clientWidth * view.zoom;
+  numbers.replaceChildren(...state.entities.slice(0, state.shown).map(({ x, y, radius }, index) => {
+    const span = document.createElement("span");
+    span.textContent = index + 1;
+    span.style.left = `${100 * x}%`;
+    span.style.top = `${100 * y}%`;
+    span.hidden = !numbered.checked || radius * scale < 9;
+    return span;
+  }));
+  draw();
+}
+
+// ------------------------------------------------------------------------------------------------ words about it
+
+const share = (percent) => `${percent < 0.1 ? "< 0.1" : percent.toFixed(1)} %`;
+
+function describe() {
+  if (!state.map) return "";
+  if (!state.shown) return state.entities.length ? "No entity reaches this score; lower it." : "No entity was found in this photo.";
+  if (state.pointed.size === 1) {
+    const [id] = state.pointed;
+    const { score, percent } = state.entities[id - 1];
+    const names = state.phrases.filter(({ ids }) => ids.includes(id)).map(({ text }) => `“${text}”`);
+    return `Entity ${id}${names.length ? `, ${[...new Set(names)].join(", ")}` : ""}: score ${score.toFixed(2)}, ${share(percent)} of the picture`;
+  }
+  const chosen = state.selected.size;
+  if (!chosen) return "Point at an entity to see it, click to select it.";
+  return chosen === 1 ? "1 entity selected" : `${chosen} entities selected`;
+}
+
+// ------------------------------------------------------------------------------------------------ zoom
+// The world lies on the stage with its left upper corner at x, y (pixels of the stage), `zoom` times as large.
+
+const view = { zoom: 1, x: 0, y: 0 };
+let looking = 0;
+
+const mostZoom = () => Math.max(4, 8 * state.full[0] / Math.max(1, stage.clientWidth));
+
+function zoomTo(zoom, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
+  const next = Math.min(Math.max(zoom, 1), mostZoom());
+  const factor = next / view.zoom;
+  Object.assign(view, { zoom: next, x: x - (x - view.x) * factor, y: y - (y - view.y) * factor });
+  place();
+  writeNumbers();
+}
+
+function place() {
+  const within = (value, size) => Math.min(0, Math.max(value, size * (1 - view.zoom)));
+  view.x = within(view.x, stage.clientWidth);
+  view.y = within(view.y, stage.clientHeight);
+  world.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
+  world.style.setProperty("--zoom", view.zoom);
+  stage.classList.toggle("esg-zoomed", view.zoom > 1);
+  clearTimeout(looking);
+  looking = setTimeout(look, 250);
+}
+
+// Asks for the photo's own pixels where those that are here have become too coarse.
+function look() {
+  if (!state.map && !state.photo) return;
+  const coarse = view.zoom * stage.clientWidth * devicePixelRatio > 1.2 * state.size[0] && state.full[0] > state.size[0];
+  if (!coarse || view.zoom === 1) { detail.hidden = true; return; }
+  const left = -view.x / view.zoom / stage.clientWidth, top = -view.y / view.zoom / stage.clientHeight;
+  trigger("look", { box: [left, top, left + 1 / view.zoom, top + 1 / view.zoom] });
+}
+
+stage.addEventListener("wheel", (event) => {
+  if (!event.ctrlKey && !event.metaKey) return;  // the page keeps the wheel; a pinch on a touchpad is wheel and Ctrl
+  event.preventDefault();
+  const box = stage.getBoundingClientRect();
+  zoomTo(view.zoom * Math.exp(-event.deltaY / 240), event.clientX - box.left, event.clientY - box.top);
+}, { passive: false });
+
+find("zoom").addEventListener("click", (event) => {
+  event.stopPropagation();
+  const to = { in: view.zoom * 1.6, out: view.zoom / 1.6, fit: 1 }[event.target.dataset.zoom];
+  if (to) zoomTo(to);
+});
+
+// ------------------------------------------------------------------------------------------------ pointers and keys
+
+const touches = new Map();   // pointers that are down: where they are
+let moved = 0;               // how far, since the first of them came: a drag is no click
+let spread = 0;              // distance of two fingers
+
+stage.addEventListener("pointerdown", (event) => {
+  if (event.target.closest(".esg-zoom, .esg-busy")) return;
+  if (!touches.size) moved = 0;
+  touches.set(event.pointerId, [event.clientX, event.clientY]);
+  if (view.zoom > 1) stage.setPointerCapture(event.pointerId);
+});
+
+stage.addEventListener("pointermove", (event) => {
+  const before = touches.get(event.pointerId);
+  if (before) {
+    const [dx, dy] = [event.clientX - before[0], event.clientY - before[1]];
+    moved += Math.abs(dx) + Math.abs(dy);
+    touches.set(event.pointerId, [event.clientX, event.clientY]);
+    if (touches.size === 2) pinch();
+    else if (view.zoom > 1) { view.x += dx; view.y += dy; place(); }
+  }
+  if (event.pointerType === "mouse" && !(before && moved > 6)) esg.point(idsAt(event));
+});
+
+function pinch() {
+  const [[ax, ay], [bx, by]] = touches.values();
+  const box = stage.getBoundingClientRect(), now = Math.hypot(ax - bx, ay - by);
+  if (spread) zoomTo(view.zoom * now / spread, (ax + bx) / 2 - box.left, (ay + by) / 2 - box.top);
+  spread = now;
+  moved += 10;
+}
+
+for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
+  stage.addEventListener(end, (event) => { touches.delete(event.pointerId); spread = 0; });
+}
+stage.addEventListener("pointerleave", () => esg.point([]));
+stage.addEventListener("click", (event) => { if (moved <= 6) idsAt(event).forEach(esg.toggle); });
+
+// None, or one.
+function idsAt(event) {
+  if (!state.map || event.target.closest(".esg-zoom, .esg-busy")) return [];
+  const box = overlay.getBoundingClientRect();
+  let [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  let map = state.map;
+  if (state.detail?.map && !detail.hidden) {
+    const [left, top, right, bottom] = state.detail.box;
+    if (x >= left && x < right && y >= top && y < bottom) {
+      [x, y, map] = [(x - left) / (right - left), (y - top) / (bottom - top), state.detail.map];
+    }
+  }
+  const [column, row] = [Math.floor(x * map.width), Math.floor(y * map.height)];
+  const id = column >= 0 && column < map.width && row >= 0 && row < map.height ? map.ids[row * map.width + column] : 0;
+  return id && id <= state.shown ? [id] : [];
+}
+
+stage.addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const zoom = { "+": view.zoom * 1.6, "=": view.zoom * 1.6, "-": view.zoom / 1.6, 0: 1 }[event.key];
+  const [at] = state.pointed, { shown } = state;
+  if (event.target !== stage || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (step && shown) esg.point([at ? (at - 1 + step + shown) % shown + 1 : step > 0 ? 1 : shown]);
+  else if (zoom) zoomTo(zoom);
+  else if (event.key === "Enter" || event.key === " ") state.pointed.forEach(esg.toggle);
+  else if (event.key === "Escape") esg.select([]);
+  else return;
+  event.preventDefault();
+});
+stage.addEventListener("blur", () => esg.point([]));
+
+opacity.addEventListener("input", draw);
+score.addEventListener("input", () => esg.threshold(Number(score.value)));
+numbered.addEventListener("change", writeNumbers);
+new ResizeObserver(() => { place(); writeNumbers(); }).observe(stage);
+
+find("cancel").addEventListener("click", () => { esg.receive("busy", { text: "" }); trigger("cancel"); });
+
+// ------------------------------------------------------------------------------------------------ what is new
+
+esg.subscribe((news) => {
+  if (news.has("picture") && state.photo) {
+    const [width, height] = state.size;
+    stage.style.setProperty("--ratio", width / height);
+    stage.style.aspectRatio = `${width} / ${height}`;
+    root.dataset.state = state.map ? "ready" : "waiting";
+    score.value = state.least;
+    zoomTo(1);
+    if (!state.map) stage.scrollIntoView({ block: "nearest" });  // on a phone it lies below the examples
+  }
+  if (news.has("picture") || news.has("edited")) photo.src = state.photo || photo.src;
+  if (news.has("edited")) {
+    place();
+    setTimeout(() => document.querySelector("#slider")?.scrollIntoView({ block: "nearest", behavior: "smooth" }), 400);
+  }
+  if (news.has("picture") || news.has("edited") || news.has("detail")) showDetail();
+  if (news.has("mask") || news.has("selected")) {
+    mask.hidden = !maskShown();
+    if (maskShown()) mask.src = state.mask;
+  }
+  if (news.has("busy")) showBusy();
+  if (news.has("shown")) {
+    find("score-value").textContent = state.least.toFixed(2);
+    writeNumbers();
+  }
+  find("status").textContent = describe();
+  draw();
+});
+
+function showDetail() {
+  detail.hidden = !state.detail;
+  if (!state.detail) return;
+  const [left, top, right, bottom] = state.detail.box.map((part) => 100 * part);
+  Object.assign(detail.style, {
+    left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%`,
+  });
+  detail.querySelector("img").src = state.detail.photo;
+}
+
+function showBusy() {
+  busy.hidden = !state.busy;
+  if (!state.busy) return;
+  busy.querySelector("span").textContent = state.busy.text;
+  const bar = busy.querySelector("progress");
+  if (state.busy.part == null) bar.removeAttribute("value");
+  else bar.value = state.busy.part;
+}
+
+// ------------------------------------------------------------------------------------------------ a new photo
+// A dropped or pasted file goes the way of the upload button, so that Gradio takes it in and checks it.
+
+const uploadInput = () => document.querySelector("#upload input[type=file], #start input[type=file]");
+
+function give(file) {
+  const input = uploadInput();
+  const files = new DataTransfer();
+  files.items.add(file);
+  input.files = files.files;
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+find("drop").addEventListener("click", () => uploadInput().click());
+root.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("esg-dragged"); });
+root.addEventListener("dragleave", (event) => root.contains(event.relatedTarget) || root.classList.remove("esg-dragged"));
+root.addEventListener("drop", (event) => {
+  event.preventDefault();
+  root.classList.remove("esg-dragged");
+  if (event.dataTransfer.files.length) give(event.dataTransfer.files[0]);
+});
+document.addEventListener("paste", (event) => {
+  if (event.clipboardData?.files.length) give(event.clipboardData.files[0]);
+});

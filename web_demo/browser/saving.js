@@ -1,0 +1,28 @@
+// The buttons for files: each tells the server what is wanted, and what of the picture is shown and selected.
+
+const { state } = window.esg;
+const buttons = [...element.querySelectorAll("button")];
+
+esg.subscribe(() => {
+  const has = {
+    photo: Boolean(state.photo),
+    map: Boolean(state.map),
+    selection: Boolean(state.map) && state.selected.size > 0,
+    phrases: state.phrases.length > 0,
+  };
+  for (const button of buttons) button.disabled = !has[button.dataset.needs];
+  const missing = [["photo", "Choose a photo first."], ["map", "Wait for its entities."],
+    ["selection", "Select entities for a cut-out."], ["phrases", "Ground words to take them away."]];
+  element.querySelector(".esg-hint").textContent = (missing.find(([what]) => !has[what]) || ["", ""])[1];
+});
+
+buttons.forEach((button) => button.addEventListener("click", () => {
+  button.setAttribute("aria-busy", "true");
+  const tools = document.querySelector("#picture");
+  trigger("save", {
+    what: button.dataset.what,
+    opacity: Number(tools.querySelector(".esg-opacity").value),
+    numbers: tools.querySelector(".esg-numbered").checked,
+    ...esg.chosen(),
+  });
+}));

@@ -1,0 +1,67 @@
+// A text in which every phrase has the colours of the entities that it means: clicking it selects them, and what is
+// pointed at or selected in the picture marks its phrases. `props.value` has the caption and its phrases.
+
+const { state } = window.esg;
+const root = element.querySelector(".esg-words"), text = element.querySelector(".esg-caption");
+const hint = element.querySelector(".esg-hint");
+let phrases = [];
+
+function fill() {
+  const value = props.value;
+  phrases = value?.phrases || [];
+  root.dataset.filled = Boolean(value?.caption);
+  const letters = [...(value?.caption || "")];  // spans count code points, as Python does
+  const pieces = [];
+  let end = 0;
+  phrases.map((phrase, index) => ({ ...phrase, index })).sort((a, b) => a.span[0] - b.span[0]).forEach((phrase) => {
+    const [from, to] = phrase.span;
+    if (from < end) return;  // within another one
+    pieces.push(letters.slice(end, from).join(""), button(phrase, letters.slice(from, to).join("")));
+    end = to;
+  });
+  text.replaceChildren(...pieces, letters.slice(end).join(""));
+  hint.textContent = value?.hint || "";
+  esg.say(value?.grounded ? phrases : []);
+  mark();
+}
+
+function button({ ids, scores, index }, words) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = words;
+  made.dataset.index = index;
+  made.dataset.grounded = ids.length > 0;
+  const colours = ids.slice(0, 4).map((id) => state.entities[id - 1]?.colour).filter(Boolean);
+  const stops = colours.map((colour, k) => `rgba(${colour}, 0.45) ${100 * k / colours.length}% ${100 * (k + 1) / colours.length}%`);
+  made.style.backgroundImage = colours.length ? `linear-gradient(90deg, ${stops})` : "";
+  made.title = ids.length
+    ? ids.slice(0, 8).map((id, k) => `entity ${id} (${scores[k].toFixed(2)})`).join(", ")
+    : phrases.some((one) => one.ids.length) ? "no entity is meant" : "a noun";
+  return made;
+}
+
+function mark() {
+  for (const made of text.querySelectorAll("button")) {
+    const { ids } = phrases[made.dataset.index];
+    made.classList.toggle("esg-on", ids.some((id) => state.pointed.has(id)));
+    made.setAttribute("aria-pressed", ids.length > 0 && ids.every((id) => state.selected.has(id)));
+  }
+}
+
+const idsOf = (event) => phrases[event.target.closest("button")?.dataset.index]?.ids || [];
+text.addEventListener("click", (event) => {
+  const ids = idsOf(event);
+  if (!ids.length) return;
+  const all = ids.every((id) => state.selected.has(id)) && state.selected.size === ids.length;
+  esg.select(all ? [] : event.shiftKey ? [...state.selected, ...ids] : ids);
+});
+text.addEventListener("pointerover", (event) => esg.point(idsOf(event)));
+text.addEventListener("pointerleave", () => esg.point([]));
+text.addEventListener("focusin", (event) => esg.point(idsOf(event)));
+text.addEventListener("focusout", () => esg.point([]));
+
+esg.subscribe((news) => {
+  if (news.has("pointed") || news.has("selected")) mark();
+});
+watch("value", fill);
+fill();

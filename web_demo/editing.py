@@ -1,0 +1,191 @@
+"""From a selection to a mask, and from a mask to an edited photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from esg import (
+    CropSettings,
+    DiffusionInpainting,
+    EntityMap,
+    InputError,
+    choose,
+    cut_for_inpainting,
+    remove_with_opencv,
+    soft_alpha,
+    stitch_back,
+)
+
+Report = Callable[[int, int, str], None]
+
+OPENCV_CONTEXT = 1.5  # OpenCV looks no further than the rim of a hole
+MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """How a selection becomes a mask: `grow`, `feather` (pixels of the photo) and `fill` as in `CropSettings`;
+    `invert`: all but the selection; `soft`: its edge follows the photo's own, see `esg.soft_alpha`."""
+
+    grow: int = 8
+    feather: int = 4
+    fill: bool = True
+    invert: bool = False
+    soft: bool = False
+
+
+@dataclass(frozen=True)
+class Painting:
+    """How a diffusion model paints: see `esg.DiffusionInpainting`; `match_colour` as in `esg.stitch_back`."""
+
+    model: str
+    negative: str = ""
+    steps: int = 25
+    strength: float = 1.0
+    guidance: float = 7.5
+    seed: int = 0
+    match_colour: float = 0.5
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit: `ids` are removed where `prompt` is empty, else painted anew."""
+
+    ids: tuple[int, ...]
+    prompt: str
+    mask: MaskSettings
+    painting: Painting
+
+
+def mask_of(
+    pixels: np.ndarray, entities: EntityMap, ids: tuple[int, ...], how: MaskSettings, report: Report | None = None
+) -> np.ndarray:
+    """The mask of a selection, not yet grown, (H, W) bool, or float32 from 0 to 1 with a soft edge.
+
+    Raises:
+        InputError: nothing is selected.
+        EsgError: a soft edge needs kornia.
+    """
+    if not ids:
+        raise InputError("Select at least one entity first: click it on the picture.")
+    mask = entities.mask(ids)
+    if how.invert:
+        mask = ~mask
+    if not mask.any():
+        raise InputError("The mask is empty: the selection is the whole picture, and inverted.")
+    return soft_alpha(pixels, mask, progress=report) if how.soft else mask
+
+
+def mask_picture(
+    pixels: np.ndarray, entities: EntityMap, ids: tuple[int, ...], how: MaskSettings, longest: int
+) -> np.ndarray:
+    """What an edit would show of its result, (h, w, 4) uint8 RGBA to be laid over the photo.
+
+    Photo and map are looked at in the browser's size, `longest` pixels at most, so that it takes no time.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    rows = ((np.arange(max(1, round(height * scale))) + 0.5) / scale).astype(int).clip(max=height - 1)
+    columns = ((np.arange(max(1, round(width * scale))) + 0.5) / scale).astype(int).clip(max=width - 1)
+    pixels, labels = pixels[rows[:, None], columns], entities.labels[rows[:, None], columns]
+    inside = np.zeros(len(entities) + 1, bool)
+    inside[list(ids)] = True
+    mask = inside[labels] ^ how.invert
+    small = np.zeros((*labels.shape, 4), np.uint8)
+    if not ids or not mask.any():
+        return small
+    if how.soft:
+        mask = soft_alpha(np.ascontiguousarray(pixels), mask)
+    settings = crop_settings(how, target=0, multiple=1, context=1.0, scale=scale)
+    blend = cut_for_inpainting(np.ascontiguousarray(pixels), mask, settings).stitch.full_mask
+    small[..., :3] = MASK_COLOUR
+    small[..., 3] = np.rint(255 * MASK_STRENGTH * blend)
+    return small
+
+
+def edited(
+    pixels: np.ndarray,
+    entities: EntityMap,
+    edit: Edit,
+    engine: DiffusionInpainting | None,
+    report: Report | None = None,
+) -> tuple[np.ndarray, CropSettings]:
+    """The photo with one edit, (H, W, 3) uint8, and what of it the engine got to see.
+
+    Where the mask has faded out, no bit of the photo differs.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB, with the edits before it.
+        entities: of the photo.
+        edit: what to do.
+        engine: None where it has no prompt.
+        report: told how far it is; what it raises ends the work.
+    """
+    mask = mask_of(pixels, entities, edit.ids, edit.mask, report)
+    if engine is None:
+        settings = crop_settings(edit.mask, target=0, multiple=1, context=OPENCV_CONTEXT)
+        crop = cut_for_inpainting(pixels, mask, settings)
+        return stitch_back(pixels, crop.stitch, remove_with_opencv(crop.picture, crop.generation)), settings
+    settings = crop_settings(edit.mask, target=engine.size, multiple=engine.multiple)
+    crop = cut_for_inpainting(pixels, mask, settings)
+    how = edit.painting
+    made = engine(
+        crop.picture,
+        crop.generation,
+        edit.prompt,
+        negative=how.negative,
+        steps=how.steps,
+        strength=how.strength,
+        guidance=how.guidance,
+        seed=how.seed,
+        progress=report,
+    )
+    assert made is not None  # nobody asked it to stop
+    return stitch_back(pixels, crop.stitch, made, how.match_colour), settings
+
+
+def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tuple[int, ...], str]]:
+    """The steps of a list, one a line: `3, 5 = a blue dress`, or `largest 2 =` to remove; → ids and prompt of each.
+
+    What stands before the first `=` is a choice, see `esg.choose`, to which `more` goes.
+
+    Raises:
+        InputError: a line is no such step; the message has its number.
+    """
+    steps = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        what, equals, prompt = line.partition("=")
+        if what.rstrip().endswith((">", "<")):  # the = of a comparison: area>=5% = moss
+            rest, equals, prompt = prompt.partition("=")
+            what = f"{what}={rest}"
+        try:
+            if not equals:
+                raise InputError("write entities = prompt, as in: 3, 5 = a blue dress.")
+            ids = tuple(choose(entities, what.strip(), **more))  # type: ignore[arg-type]
+            if not ids:
+                raise InputError(f"no entity is meant by {what.strip()!r}.")
+        except InputError as error:
+            raise InputError(f"Step {number}: {error}") from None
+        steps.append((ids, prompt.strip()))
+    if not steps:
+        raise InputError("The list is empty; write a line such as: 3, 5 = a blue dress.")
+    return steps
+
+
+def crop_settings(
+    how: MaskSettings, *, target: int, multiple: int, context: float = CropSettings().context, scale: float = 1.0
+) -> CropSettings:
+    """What an engine gets to see, with the grown and feathered mask; `scale`: of a photo that was made smaller."""
+    return CropSettings(
+        target=target,
+        multiple=multiple,
+        context=context,
+        grow=round(how.grow * scale),
+        feather=round(how.feather * scale),
+        fill_holes=how.fill,
+    )

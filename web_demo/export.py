@@ -1,0 +1,69 @@
+"""What a visitor did, as a ComfyUI workflow."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from esg import RecordedEdit, Segmentation, Selection, edit_workflow, interior_point
+
+from .editing import MaskSettings
+from .visit import Visit
+
+
+def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ...]) -> None:
+    """Writes the edits, and what is selected now, as a workflow.
+
+    Where the masks are the visitor's own, ComfyUI cannot make them: the file is a ZIP then, with them beside the
+    workflow.
+
+    Args:
+        path: of the file; ends in .json, or in .zip where `visit.model` is empty.
+        visit: whose photo has entities.
+        shown: how many of them the page shows.
+        selected: ids.
+    """
+    entities = visit.need_entities()
+    masks: dict[str, np.ndarray] = {}
+
+    def selection(ids: tuple[int, ...], how: MaskSettings) -> Selection:
+        if visit.model:
+            points = tuple(interior_point(entities, number)[:2] for number in ids)
+            return Selection(tuple((int(x), int(y)) for x, y in points), None, how.invert, how.soft)
+        name = f"{visit.name}.mask-{len(masks) + 1}.png"
+        masks[name] = entities.mask(ids)
+        return Selection((), name, how.invert, how.soft)
+
+    edits = [
+        RecordedEdit(
+            selection(change.edit.ids, change.edit.mask),
+            change.edit.prompt or None,
+            change.edit.painting.negative,
+            change.edit.painting.steps,
+            change.edit.painting.strength,
+            change.edit.painting.guidance,
+            change.edit.painting.seed,
+            change.crop,
+            change.edit.painting.match_colour if change.edit.prompt else 0.0,
+            change.edit.painting.model if change.edit.prompt else None,
+        )
+        for change in visit.changes
+    ]
+    now = selection(selected, MaskSettings()) if selected else None
+    least = float(entities.scores[shown - 1]) if 0 < shown < len(entities) else None
+    taken_apart = Segmentation(visit.model, visit.crops, least) if visit.model else None
+    text = json.dumps(edit_workflow(visit.file, taken_apart, edits, selection=now))
+    if visit.model:
+        path.write_text(text, encoding="utf-8")
+        return
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{visit.name}.comfyui.json", text)
+        for name, mask in masks.items():
+            content = io.BytesIO()
+            Image.fromarray(mask).save(content, "png")
+            archive.writestr(name, content.getvalue())

@@ -1,0 +1,192 @@
+"""Editing: from the selection to a mask, and from the mask to another photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, write_ids
+
+from ..editing import Edit, MaskSettings, Painting, edited, mask_picture, read_steps
+from ..picture import LONGEST_SHOWN, edited_value, image_value, shown_file
+from ..shared import AT_ONCE, Chosen, Shared, Steps
+from ..visit import Visit
+from ..working import Report
+
+Painted = tuple[np.ndarray, CropSettings]
+
+REMOVE, REPLACE = WAYS = ("Remove", "Replace")
+MODELS = ["stable-diffusion-v1-5/stable-diffusion-inpainting", "diffusers/stable-diffusion-xl-1.0-inpainting-0.1"]
+
+REMOVE_HELP = """OpenCV continues what surrounds the selection into it: good for small things on plain ground, works
+everywhere. *Replace* asks a diffusion model instead."""
+
+STEPS_HELP = """One step a line, done one after another: `3, 5 = a blue dress`. Nothing after `=` removes. Instead of
+numbers also `largest`, `phrase: dog`, `area<1%`."""
+
+
+class EditPart:
+    """The tab of edits."""
+
+    def __init__(self) -> None:
+        mask, painting = MaskSettings(), Painting("")
+        self.what = gr.Radio(WAYS, value=REMOVE, label="What to do with the selection", elem_id="what")
+        with gr.Group(visible=False, elem_id="painting") as self.painting:
+            self.prompt = gr.Textbox(
+                label="What comes in its place", placeholder="a blue silk dress with golden stars", elem_id="prompt"
+            )
+            self.model = gr.Dropdown(
+                MODELS,
+                value=MODELS[0],
+                allow_custom_value=True,
+                label="Diffusion model",
+                info="Any inpainting model of diffusers: its id, or a folder on this machine",
+                elem_id="diffusion",
+            )
+            self.download = gr.Checkbox(label="Download it if it is not here (gigabytes)", elem_id="download")
+            with gr.Accordion("Steps, strength, guidance, seed, colours", open=False):
+                self.negative = gr.Textbox(label="What it should avoid", placeholder="blurry, text")
+                self.steps = gr.Slider(1, 100, value=painting.steps, step=1, label="Steps", elem_id="steps")
+                self.strength = gr.Slider(
+                    0, 1, value=painting.strength, step=0.05, label="Strength (less keeps more of what was there)"
+                )
+                self.guidance = gr.Slider(0, 20, value=painting.guidance, step=0.5, label="Guidance by the words")
+                self.seed = gr.Number(value=painting.seed, precision=0, minimum=0, label="Seed")
+                self.match = gr.Slider(
+                    0, 1, value=painting.match_colour, step=0.05, label="Match colours of the surroundings"
+                )
+        self.help = gr.Markdown(REMOVE_HELP, elem_classes="esg-help")
+        with gr.Accordion("Mask", open=True):
+            self.grow = gr.Slider(0, 128, value=mask.grow, step=1, label="Grow (pixels of the photo)", elem_id="grow")
+            self.feather = gr.Slider(0, 128, value=mask.feather, step=1, label="Feather (pixels)", elem_id="feather")
+            with gr.Row():
+                self.fill = gr.Checkbox(mask.fill, label="Fill holes", min_width=80, elem_id="fill")
+                self.soft = gr.Checkbox(mask.soft, label="Soft edge", min_width=80, elem_id="soft")
+                self.invert = gr.Checkbox(mask.invert, label="Invert", min_width=80, elem_id="invert")
+        with gr.Row():
+            self.apply = gr.Button(REMOVE, variant="primary", elem_id="apply", min_width=120)
+            self.undo = gr.Button("Undo", interactive=False, elem_id="undo", min_width=80)
+            self.anew = gr.Button("Take apart anew", interactive=False, elem_id="anew", min_width=130)
+        with gr.Accordion("Several, one after another", open=False, elem_id="several"):
+            gr.Markdown(STEPS_HELP, elem_classes="esg-help")
+            self.list = gr.Textbox(show_label=False, lines=3, max_lines=10, elem_id="list", placeholder="3, 5 =")
+            with gr.Row():
+                self.add = gr.Button("Add the selection", elem_id="add", min_width=130)
+                self.run = gr.Button("Do all", elem_id="run", min_width=90)
+
+    @property
+    def _mask(self) -> list[Any]:
+        return [self.grow, self.feather, self.fill, self.invert, self.soft]
+
+    @property
+    def _painting(self) -> list[Any]:
+        return [self.model, self.negative, self.steps, self.strength, self.guidance, self.seed, self.match]
+
+    def connect(self, shared: Shared, segment: Any, segment_inputs: Sequence[Any]) -> None:
+        """Says what happens when; `segment` and its inputs take the result apart anew."""
+        settings = [*self._mask, *self._painting, self.download]
+        count = len(self._mask)
+        results = [shared.channels["edited"], shared.slider, self.undo, self.anew]
+
+        def show(visit: Visit) -> tuple[Any, ...]:
+            changed = bool(visit.changes)
+            return (
+                edited_value(visit.need_photo()),
+                before_and_after(visit),
+                gr.Button(interactive=changed),
+                gr.Button(interactive=changed),
+            )
+
+        def do(visit: Visit, steps: Sequence[tuple[tuple[int, ...], str]], given: Sequence[Any]) -> Steps:
+            *given, download = given
+            mask, painting = MaskSettings(*given[:count]), Painting(*given[count:])
+            edits = [Edit(ids, prompt, mask, painting) for ids, prompt in steps]
+            pixels, entities = visit.need_photo(), visit.need_entities()
+            for number, edit in enumerate(edits, start=1):
+                before = f"Edit {number} of {len(edits)}. " if len(edits) > 1 else ""
+                job = partial(work, edit, pixels, entities, download)
+                painted = shared.worker.work(job, "Painting" if edit.prompt else "Filling")
+                for news in painted:
+                    yield {**news, "text": before + news["text"]} if isinstance(news, dict) else news
+                if visit.pixels is not pixels or visit.entities is not entities:
+                    raise InputError("The photo has changed meanwhile, so this edit was left out; do it again.")
+                pixels, crop = painted.result
+                visit.change(edit, crop, pixels)
+                if number < len(edits):
+                    yield show(visit)
+            return show(visit)
+
+        def work(edit: Edit, pixels: np.ndarray, entities: EntityMap, download: bool, report: Report) -> Painted:
+            engine = None
+            if edit.prompt:
+                if not shared.models.has(DiffusionInpainting, edit.painting.model):
+                    report(0, 1, "Getting the diffusion model ready")
+                engine = shared.models.diffusion(edit.painting.model, download=download)
+            return edited(pixels, entities, edit, engine, report)
+
+        def apply(visit: Visit, what: str, prompt: str, *given: Any) -> Steps:
+            *values, chosen = given
+            visit.need_entities()
+            if what == REPLACE and not prompt.strip():
+                raise InputError("Write what comes in place of the selection.")
+            if not chosen.ids:
+                raise InputError("Select at least one entity first: click it on the picture.")
+            return (yield from do(visit, [(chosen.ids, prompt.strip() if what == REPLACE else "")], values))
+
+        def run_list(visit: Visit, text: str, *given: Any) -> Steps:
+            *values, _ = given
+            return (yield from do(visit, read_steps(text, visit.need_entities(), grounding=visit.grounding), values))
+
+        def undo(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
+            visit.undo()
+            return visit, *show(visit)
+
+        def anew(visit: Visit, name: str, crops: int, chosen: Chosen) -> Steps:
+            visit.take_result()
+            found = yield from segment(visit, name, crops, chosen)
+            return *found, *show(visit)[1:]
+
+        def preview(visit: Visit, *given: Any) -> Any:
+            *values, chosen = given
+            if visit.pixels is None or visit.entities is None:
+                return gr.skip()
+            how = MaskSettings(*values)
+            return image_value(mask_picture(visit.pixels, visit.entities, chosen.ids, how, LONGEST_SHOWN))
+
+        def add(visit: Visit, text: str, what: str, prompt: str, chosen: Chosen) -> str:
+            if not chosen.ids:
+                raise InputError("Select at least one entity first: click it on the picture.")
+            line = f"{write_ids(chosen.ids)} = {prompt.strip() if what == REPLACE else ''}".rstrip()
+            return f"{text.rstrip()}\n{line}".strip()
+
+        def switch(what: str) -> tuple[Any, ...]:
+            replace = what == REPLACE
+            return gr.Group(visible=replace), gr.Markdown(visible=not replace), gr.Button(what)
+
+        shared.job(self.apply.click, apply, [self.what, self.prompt, *settings], results)
+        shared.job(self.run.click, run_list, [self.list, *settings], results)
+        shared.job(self.anew.click, anew, segment_inputs, [shared.channels["picture"], shared.words, *results[1:]])
+        shared.quick(self.undo.click, undo, [], [shared.visit, *results])
+        shared.quick(self.add.click, add, [self.list, self.what, self.prompt], [self.list])
+        shared.quick(
+            shared.channels["mask"].wanted, preview, self._mask, [shared.channels["mask"]], trigger_mode="always_last"
+        )
+        for setting in self._mask:
+            shared.quick(setting.change, preview, self._mask, [shared.channels["mask"]], trigger_mode="always_last")
+        self.what.input(
+            switch,
+            self.what,
+            [self.painting, self.help, self.apply],
+            **AT_ONCE,
+        )
+
+
+def before_and_after(visit: Visit) -> gr.ImageSlider:
+    """The photo as it came beside what it is now; hidden where they are the same."""
+    if not visit.changes or visit.photo is None:
+        return gr.ImageSlider(visible=False)
+    return gr.ImageSlider(value=(shown_file(visit.photo), shown_file(visit.need_photo())), visible=True)

@@ -1,0 +1,51 @@
+"""Taking away: every file that the page can make."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from esg import EsgError
+
+from ..picture import view
+from ..saving import save
+from ..shared import Shared
+from ..visit import Visit
+
+# The link is the browser's own way to a file; Gradio's download button would need a second click.
+_DOWNLOAD = """(file) => {
+    const link = document.createElement("a");
+    link.href = file.url;
+    link.download = file.orig_name;
+    link.click();
+}"""
+_NOT_BUSY = """() => {
+    document.querySelectorAll("#saving [aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
+}"""
+
+
+class FilesPart:
+    """The tab of files."""
+
+    def __init__(self) -> None:
+        self.buttons = view("saving")
+        self.file = gr.File(visible=False)
+
+    def connect(self, shared: Shared) -> None:
+        """Says what happens when."""
+
+        def take_away(visit: Visit, event: gr.EventData) -> str:
+            try:
+                return save(visit, event._data)
+            except EsgError as error:
+                raise gr.Error(str(error), print_exception=False) from None
+
+        saving = self.buttons.save(
+            take_away,
+            shared.visit,
+            self.file,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=4,
+        )
+        saving.success(None, self.file, None, js=_DOWNLOAD)
+        saving.then(None, None, None, js=_NOT_BUSY)

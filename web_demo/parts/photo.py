@@ -1,0 +1,173 @@
+"""Where a photo comes from, and how it is taken apart."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from esg import EntityMap, EntitySegmenter, EsgError, InputError, list_checkpoints, read_image, read_masks
+
+from ..picture import new_folder, picture_value
+from ..shared import AT_ONCE, Chosen, Shared, Steps
+from ..visit import Visit
+from ..working import Report
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+CAPTIONS = {"astronaut": "Astronaut", "chelsea": "Cat", "coffee": "Coffee", "rocket": "Rocket"}
+CROPS = [("none", 0), ("4", 4), ("8", 8)]
+MASK_FILES = [".png", ".json", ".npy", ".npz"]
+
+SMALL_WEIGHTS = """**Small weights:** quick on any computer, but coarse. The authors' full model is far better: run
+`esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page again, and
+choose it under *Model*."""
+
+
+class PhotoPart:
+    """The row above the picture.
+
+    Args:
+        model: the segmenter chosen at first.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.banner = gr.Markdown(SMALL_WEIGHTS, visible=is_small(model), elem_id="banner")
+        with gr.Row(elem_id="start"):
+            self.upload = gr.UploadButton("Choose a photo", variant="primary", elem_id="upload", scale=0, min_width=150)
+            self.shoot = gr.Button("Camera", elem_id="shoot", scale=0, min_width=90)
+            self.examples = gr.Gallery(
+                [(str(path), CAPTIONS[path.stem]) for path in example_photos()],
+                label="Example photos",
+                show_label=False,
+                columns=len(CAPTIONS),
+                allow_preview=False,
+                interactive=False,
+                object_fit="cover",
+                buttons=[],
+                container=False,
+                min_width=240,
+                elem_id="examples",
+            )
+            self.model = gr.Dropdown(
+                segmenter_choices(model), value=model, label="Model", scale=0, min_width=210, elem_id="model"
+            )
+            self.crops = gr.Radio(
+                CROPS, value=4, label="High-resolution crops", scale=0, min_width=180, elem_id="crops"
+            )
+            self.masks = gr.UploadButton(
+                "Your own masks",
+                file_count="multiple",
+                file_types=MASK_FILES,
+                elem_id="masks",
+                scale=0,
+                min_width=140,
+            )
+        self.camera = gr.Image(
+            sources=["webcam"], type="filepath", label="Camera", visible=False, elem_id="camera", height=320
+        )
+
+    def connect(self, shared: Shared) -> None:
+        """Says what happens when."""
+        fresh = [shared.visit, shared.channels["picture"], shared.text, shared.words, shared.slider]
+
+        def show(visit: Visit, path: Path) -> tuple[Any, ...]:
+            visit.begin(path.name, _read(path, shared.max_pixels))
+            return visit, picture_value(visit.need_photo()), "", None, gr.ImageSlider(visible=False)
+
+        def show_upload(visit: Visit, path: str, chosen: Chosen) -> tuple[Any, ...]:
+            return show(visit, Path(path))
+
+        def show_shot(visit: Visit, path: str | None, chosen: Chosen) -> tuple[Any, ...]:
+            if path is None:
+                raise InputError("The camera gave no picture; allow the page to use it, and try again.")
+            return *show(visit, Path(path)), gr.Image(value=None, visible=False)
+
+        def show_example(visit: Visit, event: gr.SelectData) -> tuple[Any, ...]:
+            return show(visit, example_photos()[event.index])
+
+        def segment(visit: Visit, name: str, crops: int, chosen: Chosen) -> Steps:
+            if visit.pixels is None:
+                return (gr.skip(), gr.skip())
+            pixels = visit.pixels
+
+            def work(report: Report) -> tuple[EntityMap, float]:
+                segmenter = shared.models.segmenter(name)
+                entities = segmenter(pixels, crops=crops, min_score=0, max_pixels=shared.max_pixels, progress=report)
+                return entities, segmenter.preset.min_score
+
+            looking = shared.worker.work(
+                work, "Getting the model ready" if not shared.models.has(EntitySegmenter, name) else "Looking"
+            )
+            yield from looking
+            if visit.pixels is not pixels:  # another photo has come meanwhile, and its own turn
+                return (gr.skip(), gr.skip())
+            entities, least = looking.result
+            visit.know(entities, model=name, crops=crops)
+            return picture_value(pixels, entities, min_score=least), None
+
+        def own_masks(visit: Visit, paths: list[str], chosen: Chosen) -> tuple[Any, ...]:
+            pixels = visit.need_photo()
+            visit.know(_read_masks([Path(path) for path in paths], visit, shared.max_pixels))
+            return visit, picture_value(pixels, visit.need_entities()), None
+
+        def run(trigger: Any) -> None:
+            shared.job(trigger, segment, [self.model, self.crops], [shared.channels["picture"], shared.words])
+
+        run(shared.quick(self.upload.upload, show_upload, [self.upload], fresh).success)
+        run(shared.quick(self.camera.input, show_shot, [self.camera], [*fresh, self.camera]).success)
+        chosen_example = self.examples.select(show_example, shared.visit, fresh, **AT_ONCE)
+        run(chosen_example.success)
+        self.shoot.click(lambda: gr.Image(visible=True), None, self.camera, **AT_ONCE)
+        shared.quick(
+            self.masks.upload, own_masks, [self.masks], [shared.visit, shared.channels["picture"], shared.words]
+        )
+        self.model.input(
+            lambda name: gr.Markdown(visible=is_small(name)),
+            self.model,
+            self.banner,
+            **AT_ONCE,
+        )
+        run(self.model.input)
+        run(self.crops.input)
+        self.segment = segment
+
+
+def example_photos() -> list[Path]:
+    return [EXAMPLES / f"{name}.jpg" for name in CAPTIONS]
+
+
+def segmenter_choices(model: str) -> list[tuple[str, str]]:
+    """Label and value of every entity model with weights on this machine, and of `model`, wherever it is from."""
+    names = [checkpoint.name for checkpoint, path in list_checkpoints() if path and checkpoint.task == "entity"]
+    found = [(name, name) for name in names]
+    return found if model in names else [(Path(model).stem if Path(model).exists() else model, model), *found]
+
+
+def is_small(model: str) -> bool:
+    """Whether these are the weights that ship."""
+    return any(checkpoint.name == model and checkpoint.shipped for checkpoint, _ in list_checkpoints())
+
+
+def _read(path: Path, max_pixels: int) -> Any:
+    try:
+        return read_image(path, max_pixels=max_pixels)
+    except EsgError as error:
+        raise type(error)(str(error).replace(str(path), path.name)) from None  # the server's folders are its own affair
+
+
+def _read_masks(paths: list[Path], visit: Visit, max_pixels: int) -> EntityMap:
+    """From one file, or several black and white PNGs, one a mask, which are read as a folder of them."""
+    place = paths[0]
+    if len(paths) > 1:
+        place = new_folder() / "masks"
+        place.mkdir()
+        for number, path in enumerate(paths):
+            shutil.copyfile(path, place / (path.name if not (place / path.name).exists() else f"{number}-{path.name}"))
+    height, width = visit.need_photo().shape[:2]
+    try:
+        return read_masks(place, (height, width), photo=visit.name, max_pixels=max_pixels)
+    except EsgError as error:
+        sentence = str(error).replace(str(place), "The folder of masks" if len(paths) > 1 else place.name)
+        raise type(error)(sentence) from None

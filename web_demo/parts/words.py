@@ -1,0 +1,152 @@
+"""Words about the photo: describing it, finding the nouns, and what they mean among its entities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from esg import Grounder, Grounding, InputError, list_checkpoints
+
+from ..picture import view
+from ..shared import Chosen, Shared, Steps
+from ..visit import Visit
+from ..working import Report
+
+SENTENCE, LIST, EXPRESSION = WAYS = ("a sentence", "a list of phrases", "an expression or a question")
+LIVELY = 0.7  # temperature of a photo's second description and those after it
+
+PLACEHOLDER = """Describe writes here. Or write yourself: a sentence, a list of phrases, or what you look for."""
+
+HELP = """*Describe* writes about the photo, *Find nouns* marks what could be grounded, *Ground* says which entities
+that means. The small weights know colours, shapes and places (`the red disc at the left`); `zero-shot` and full models
+know the words of everyday life."""
+
+
+class WordsPart:
+    """The tab of words.
+
+    Args:
+        model: the grounder chosen at first.
+    """
+
+    def __init__(self, model: str) -> None:
+        with gr.Row():
+            self.describe = gr.Button("Describe", elem_id="describe", min_width=90)
+            self.find = gr.Button("Find nouns", elem_id="find-nouns", min_width=90)
+            self.ground = gr.Button("Ground", variant="primary", elem_id="ground", min_width=90)
+        self.text = gr.Textbox(label="Text", placeholder=PLACEHOLDER, lines=3, max_lines=8, elem_id="text")
+        self.way = gr.Radio(WAYS, value=SENTENCE, label="Read it as", elem_id="way")
+        self.words = view("words")
+        with gr.Accordion("Model and threshold", open=False):
+            self.model = gr.Dropdown(grounder_choices(model), value=model, label="Model", elem_id="grounder")
+            self.threshold = gr.Slider(
+                0, 1, value=0.5, step=0.01, label="Least score of an entity that a phrase means", elem_id="threshold"
+            )
+        gr.Markdown(HELP, elem_classes="esg-help")
+
+    def connect(self, shared: Shared) -> None:
+        """Says what happens when."""
+
+        def begin(name: str, otherwise: str) -> str:
+            return otherwise if shared.models.has(Grounder, name) else "Getting the model ready"
+
+        def describe(visit: Visit, name: str, chosen: Chosen) -> Steps:
+            pixels = visit.need_photo()
+            entities = None if visit.entities is None else visit.need_entities(chosen.shown)
+            drafts, visit.drafts = visit.drafts, visit.drafts + 1
+
+            def write(report: Report) -> str:
+                grounder = shared.models.grounder(name)
+                report(0, 1, "Looking at the picture")
+                text = ""
+                for piece in grounder.caption(
+                    pixels, temperature=LIVELY if drafts else 0, seed=drafts, max_pixels=shared.max_pixels
+                ):
+                    text += piece
+                    report.show(text.strip(), None)
+                if not text.strip():
+                    raise InputError("The model found no words for this picture; write some yourself.")
+                if drafts or entities is None or grounder.model.drafts == 1:
+                    return text.strip()
+                # A model that is unsure of its words does better when it writes several texts and takes the one that
+                # its own grounding believes in most.
+                return grounder.best_caption(pixels, entities, max_pixels=shared.max_pixels, progress=report)
+
+            writing = shared.worker.work(write, begin(name, "Looking at the picture"))
+            yield from writing
+            return writing.result, None
+
+        def find(visit: Visit, name: str, text: str, chosen: Chosen) -> Steps:
+            pixels = visit.need_photo()
+            finding = shared.worker.work(
+                lambda report: shared.models.grounder(name).nouns(pixels, text, max_pixels=shared.max_pixels),
+                begin(name, "Finding nouns"),
+            )
+            yield from finding
+            return (noun_words(text, finding.result),)
+
+        def ground(visit: Visit, name: str, text: str, way: str, threshold: float, chosen: Chosen) -> Steps:
+            pixels, entities = visit.need_photo(), visit.need_entities()
+            best = visit.need_entities(chosen.shown)
+            grounding = shared.worker.work(
+                lambda report: read(
+                    shared.models.grounder(name), pixels, best, text, way, threshold, shared.max_pixels
+                ),
+                begin(name, "Grounding"),
+            )
+            yield from grounding
+            if visit.entities is entities:
+                visit.grounding = grounding.result
+            return (grounded_words(grounding.result),)
+
+        shared.job(self.describe.click, describe, [self.model], [self.text, self.words])
+        shared.job(self.find.click, find, [self.model, self.text], [self.words])
+        shared.job(self.ground.click, ground, [self.model, self.text, self.way, self.threshold], [self.words])
+
+
+def grounder_choices(model: str) -> list[tuple[str, str]]:
+    """Label and value of every grounder with weights on this machine, of the one that takes public models, and of
+    `model`, wherever it is from."""
+    names = [checkpoint.name for checkpoint, path in list_checkpoints() if path and checkpoint.task == "grounding"]
+    found = [(name, name) for name in [*names, "zero-shot"]]
+    return found if (model, model) in found else [(Path(model).stem if Path(model).exists() else model, model), *found]
+
+
+def read(
+    grounder: Grounder, pixels: Any, entities: Any, text: str, way: str, threshold: float, max_pixels: int
+) -> Grounding:
+    """What a text means, read in one of `WAYS`; errors as of `Grounder`."""
+    if way == EXPRESSION:
+        phrase = grounder.refer(pixels, entities, text, max_pixels=max_pixels)
+        return Grounding(phrase.text, (phrase,))
+    if way == LIST:
+        phrases = [part.strip() for line in text.splitlines() for part in line.split(",")]
+        given: dict[str, Any] = {"phrases": [part for part in phrases if part]}
+    else:
+        given = {"caption": text}
+    return grounder(pixels, entities, **given, threshold=threshold, max_pixels=max_pixels)
+
+
+def noun_words(caption: str, spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """For the view of phrases: a text with its nouns, of which it is not yet known what they mean."""
+    phrases = [{"text": caption[slice(*span)], "span": [*span], "ids": [], "scores": []} for span in spans]
+    hint = "Ground finds out which entities they mean." if phrases else "There are no nouns in this text."
+    return {"caption": caption, "phrases": phrases, "grounded": False, "hint": hint}
+
+
+def grounded_words(grounding: Grounding) -> dict[str, Any]:
+    """For the view of phrases: a text with its phrases and the entities that they mean."""
+    phrases = [
+        {"text": one.text, "span": [*one.span], "ids": [*one.entity_ids], "scores": [*one.scores]}
+        for one in grounding.phrases
+    ]
+    if not phrases:
+        hint = "There are no nouns in this text."
+    elif not any(one["ids"] for one in phrases):
+        hint = "None of these phrases reaches the least score for an entity: lower it below, or try other words."
+    else:
+        hint = "Click a phrase to select its entities, with Shift to add them."
+    return {"caption": grounding.caption, "phrases": phrases, "grounded": True, "hint": hint}

@@ -1,0 +1,167 @@
+"""What the parts of the page share: the visitor, the models, the ways to the browser, and how events are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import gradio as gr
+
+from esg import EsgError, InputError
+
+from .models import Models
+from .visit import Visit
+from .working import News, Worker
+
+HOUR = 3600  # seconds after which what belongs to a visitor goes
+
+Busy = dict[str, Any]  # for the channel `busy`
+Steps = Generator[News, None, tuple[Any, ...]]  # how far it is, outputs meanwhile, outputs at the end
+
+
+# The selection lives in the browser: what is sent along with an event is taken from there at that moment.
+_WITH_SELECTION = "(...given) => [...given.slice(0, -1), esg.chosen()]"
+_AND_WAIT = """(...given) => {
+    esg.receive("busy", { text: "Waiting for its turn", part: null });
+    return [...given.slice(0, -1), esg.chosen()];
+}"""
+# Past the queue altogether, with `queue=False`, an error would be one of HTTP, too, and stand in the browser's console.
+AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+
+_numbers = count()
+_NO_LONGER_BUSY = '() => { esg.receive("busy", { text: "" }); }'
+
+
+def idle() -> Busy:
+    """That nothing is being done any more; a new value each time, since the browser passes over one that it has."""
+    return {"text": "", "number": next(_numbers)}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is selected in the browser: `ids` in rising order, and how many entities are `shown`, the best ones."""
+
+    ids: tuple[int, ...]
+    shown: int
+
+    @classmethod
+    def read(cls, data: Any) -> Chosen:
+        """From what came over the network; InputError if it makes no sense."""
+        try:
+            return cls(tuple(int(number) for number in data["selected"]), int(data["shown"]))
+        except (KeyError, TypeError, ValueError):
+            raise InputError("The page sent something that cannot be understood; reload it.") from None
+
+
+@dataclass(eq=False)
+class Shared:
+    """Everything that more than one part needs.
+
+    Attributes:
+        models: of all visitors.
+        worker: who computes for all of them.
+        max_pixels: larger photos are refused.
+        visit: the visitor's own.
+        chosen: what is selected in the browser; comes last with every event.
+        channels: to the browser, by name: picture, edited, mask, detail, busy.
+        words: the view of phrases.
+        text: what the visitor or a model wrote about the photo.
+        slider: before and after.
+        jobs: all heavy work, to be cancelled.
+    """
+
+    models: Models
+    worker: Worker
+    max_pixels: int
+    visit: gr.State
+    chosen: gr.JSON
+    channels: dict[str, gr.HTML]
+    words: gr.HTML
+    text: gr.Textbox
+    slider: gr.ImageSlider
+    jobs: list[Any] = field(default_factory=list)
+
+    def job(
+        self, trigger: Callable[..., Any], work: Callable[..., Steps], inputs: Sequence[Any], outputs: Sequence[Any]
+    ) -> Any:
+        """Lets an event do heavy work: one at a time in the whole page, in turn, with its state in the picture.
+
+        Args:
+            trigger: such as `button.click`.
+            work: `work(visit, *inputs, chosen)` yields how far it is, or outputs meanwhile, and returns the outputs.
+            inputs, outputs: components.
+
+        Returns:
+            The event, for `then` and `success`.
+        """
+        nothing = (gr.skip(),) * len(outputs)
+
+        def run(visit: Visit, *given: Any) -> Any:
+            *values, chosen = given
+            try:
+                steps = work(visit, *values, Chosen.read(chosen))
+                try:
+                    while True:
+                        step = next(steps)
+                        yield (step, gr.skip(), *nothing) if isinstance(step, dict) else (gr.skip(), gr.skip(), *step)
+                except StopIteration as end:
+                    result = end.value
+                finally:
+                    steps.close()
+            except EsgError as error:
+                yield (idle(), gr.skip(), *nothing)
+                raise gr.Error(str(error), print_exception=False) from None
+            yield (idle(), visit, *result)
+
+        event = trigger(
+            run,
+            [self.visit, *inputs, self.chosen],
+            [self.channels["busy"], self.visit, *outputs],
+            js=_AND_WAIT,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_id="model",
+            concurrency_limit=1,
+            trigger_mode="always_last",
+        )
+        event.then(None, None, None, js=_NO_LONGER_BUSY)
+        self.jobs.append(event)
+        return event
+
+    def quick(
+        self,
+        trigger: Callable[..., Any],
+        answer: Callable[..., Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        **more: Any,
+    ) -> Any:
+        """Lets an event do what takes no time: in a queue of its own without end, so that no model keeps it waiting.
+
+        Args:
+            trigger: such as `button.click`.
+            answer: `answer(visit, *inputs, chosen)` returns the outputs.
+            inputs, outputs: components.
+            more: options of the event.
+
+        Returns:
+            The event, for `then` and `success`.
+        """
+
+        def run(visit: Visit, *given: Any) -> Any:
+            *values, chosen = given
+            try:
+                return answer(visit, *values, Chosen.read(chosen))
+            except EsgError as error:
+                raise gr.Error(str(error), print_exception=False) from None
+
+        return trigger(
+            run,
+            [self.visit, *inputs, self.chosen],
+            outputs,
+            js=_WITH_SELECTION,
+            **AT_ONCE,
+            **more,
+        )

@@ -1,0 +1,120 @@
+"""What belongs to one visitor of the page, and to nobody else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from esg import CropSettings, EntityMap, Grounding, InputError
+
+from .editing import Edit
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What an edit was, and what was there before it.
+
+    Attributes:
+        edit: what was asked for.
+        crop: what of the photo the engine got to see.
+        rows, columns: where it changed the photo.
+        before: (h, w, 3) uint8, the pixels that were there.
+    """
+
+    edit: Edit
+    crop: CropSettings
+    rows: slice
+    columns: slice
+    before: np.ndarray
+
+
+@dataclass(eq=False)
+class Visit:
+    """A photo and all that has been made of it.
+
+    Attributes:
+        name: stem of the photo's file name.
+        file: that name.
+        photo: (H, W, 3) uint8 RGB as it came, read-only; None before the first one.
+        pixels: the same with all edits.
+        entities: all of them, also the weak ones, which the browser hides by the score that is chosen there.
+        model: the segmenter's name or path; empty where the masks are the visitor's own.
+        crops: high-resolution crops it looked at.
+        grounding: of the entities, if there is one.
+        changes: the edits, the first one first.
+        drafts: captions that were written of the photo.
+    """
+
+    name: str = ""
+    file: str = ""
+    photo: np.ndarray | None = None
+    pixels: np.ndarray | None = None
+    entities: EntityMap | None = None
+    model: str = ""
+    crops: int = 0
+    grounding: Grounding | None = None
+    changes: list[Change] = field(default_factory=list)
+    drafts: int = 0
+
+    def begin(self, file: str, photo: np.ndarray) -> None:
+        """Another photo, of which nothing is known yet."""
+        photo.setflags(write=False)
+        self.file, self.name, self.photo, self.pixels = file, file.rpartition(".")[0] or file, photo, photo
+        self.entities = self.grounding = None
+        self.changes = []
+        self.drafts = 0
+
+    def forget(self) -> None:
+        """Nothing is left, as after the visitor has gone."""
+        self.__dict__.update(Visit().__dict__)
+
+    def take_result(self) -> None:
+        """The photo with its edits becomes the photo; they cannot be undone any more."""
+        if self.changes:
+            name = self.name if self.name.endswith(".edited") else f"{self.name}.edited"
+            self.begin(f"{name}.png", self.need_photo())
+
+    def know(self, entities: EntityMap, *, model: str = "", crops: int = 0) -> None:
+        """The entities of the photo as it is now; what was said of others is forgotten."""
+        self.take_result()
+        self.entities, self.model, self.crops, self.grounding = entities, model, crops, None
+
+    def need_photo(self) -> np.ndarray:
+        """The pixels with all edits; InputError before the first photo."""
+        if self.pixels is None:
+            raise InputError("Give the page a photo first.")
+        return self.pixels
+
+    def need_entities(self, shown: int | None = None) -> EntityMap:
+        """The entities, or of them only the best `shown`; InputError before they are known."""
+        self.need_photo()
+        if self.entities is None:
+            raise InputError("Wait until the entities of the photo are there.")
+        return self.entities if shown is None else self.entities.keep(range(1, shown + 1))
+
+    def change(self, edit: Edit, crop: CropSettings, pixels: np.ndarray) -> None:
+        """Takes over what an edit made of `pixels`; only the box that differs is kept for `undo`."""
+        before = self.need_photo()
+        different = (pixels != before).any(axis=2)
+        rows, columns = (_extent(different.any(axis=axis)) for axis in (1, 0))
+        self.changes.append(Change(edit, crop, rows, columns, before[rows, columns].copy()))
+        pixels.setflags(write=False)
+        self.pixels = pixels
+
+    def undo(self) -> bool:
+        """Takes the last edit back; False where there is none."""
+        if not self.changes:
+            return False
+        change = self.changes.pop()
+        pixels = self.need_photo().copy()
+        pixels[change.rows, change.columns] = change.before
+        pixels.setflags(write=False)
+        self.pixels = pixels
+        return True
+
+
+def _extent(used: np.ndarray) -> slice:
+    """From the first to the last place that is True; an empty slice where there is none."""
+    places = np.flatnonzero(used)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)

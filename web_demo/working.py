@@ -1,0 +1,97 @@
+"""Work that takes a while: it runs beside the page's event, which passes on how far it is and can be stopped.
+
+Gradio's own progress bar is not used: its messages and a result travel separately, and on a busy machine a late one
+stood over the finished picture. Here both come out of one generator, in order.
+
+All work of a page is done by one thread, one piece after another. Models would gain nothing from more, and every thread
+that computes keeps some memory to itself for good.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+Result = TypeVar("Result")
+News = dict[str, Any] | tuple[Any, ...]
+
+SENTENCES = {
+    "views": "Looked at {} of {} views",
+    "fusion": "Putting the views together: {} of {}",
+    "captions": "Writing: caption {} of {}",
+    "steps": "Painting: step {} of {}",
+    "edges": "Following the edges: {} of {}",
+}
+
+
+class _Stopped(Exception):
+    """Raised inside the work, at its next report, when nobody waits for it any more."""
+
+
+class Report:
+    """How work tells what comes of it. Both raise when nobody waits for it any more, which ends the work."""
+
+    def __init__(self) -> None:
+        self.news: queue.SimpleQueue[News | None] = queue.SimpleQueue()
+        self.left = threading.Event()
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """How far it is, as the core reports it: so much of so many views, steps …"""
+        self._tell({"text": SENTENCES.get(what, what).format(done, total), "part": done / max(total, 1)})
+
+    def show(self, *outputs: Any) -> None:
+        """Outputs of the event before its end."""
+        self._tell(outputs)
+
+    def _tell(self, news: News) -> None:
+        if self.left.is_set():
+            raise _Stopped
+        self.news.put(news)
+
+
+class Work(Generic[Result]):
+    """Runs `function(report)` in a worker's thread; iterate over it to let it run, and then read `result`.
+
+    Iteration yields what the `busy` channel takes, a dict of "text" and "part" (0..1, or None), once at the start and
+    then at every report, and the tuples that are shown. What the function raises comes out of the iteration. When the
+    iteration is closed before its end, as Gradio does with a cancelled event, the function's next report ends it.
+    """
+
+    def __init__(self, worker: Worker, function: Callable[[Report], Result], begin: str) -> None:
+        self._worker = worker
+        self._function = function
+        self._begin = begin
+        self.result: Result
+
+    def __iter__(self) -> Iterator[News]:
+        yield {"text": self._begin, "part": None}
+        report = Report()
+
+        def run() -> Result:
+            try:
+                return self._function(report)
+            finally:
+                report.news.put(None)
+
+        job = self._worker.submit(run)
+        try:
+            while (news := report.news.get()) is not None:
+                yield news
+        finally:
+            report.left.set()
+            job.cancel()  # if it has not begun
+        self.result = job.result()
+
+
+class Worker(ThreadPoolExecutor):
+    """The thread that does a page's work."""
+
+    def __init__(self) -> None:
+        super().__init__(max_workers=1, thread_name_prefix="esg-work")
+
+    def work(self, function: Callable[[Report], Result], begin: str) -> Work[Result]:
+        """See `Work`."""
+        return Work(self, function, begin)
