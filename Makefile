@@ -28,6 +28,7 @@ bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.large_photo --megapixels 100
 	$(BIN)/python -m benchmarks.accuracy --scenes 200
 	$(BIN)/python -m benchmarks.gella_cost
+	$(BIN)/python -m benchmarks.page_visitors
 
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pytest $(ARGS)

@@ -22,6 +22,7 @@ from esg import (
 Report = Callable[[int, int, str], None]
 
 OPENCV_CONTEXT = 1.5  # OpenCV looks no further than the rim of a hole
+SOFT_WIDTH = 8  # pixels of the photo in which a soft edge is sought
 MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
 
 
@@ -76,7 +77,7 @@ def mask_of(
         mask = ~mask
     if not mask.any():
         raise InputError("The mask is empty: the selection is the whole picture, and inverted.")
-    return soft_alpha(pixels, mask, progress=report) if how.soft else mask
+    return soft_alpha(pixels, mask, width=SOFT_WIDTH, progress=report) if how.soft else mask
 
 
 def mask_picture(
@@ -85,6 +86,10 @@ def mask_picture(
     """What an edit would show of its result, (h, w, 4) uint8 RGBA to be laid over the photo.
 
     Photo and map are looked at in the browser's size, `longest` pixels at most, so that it takes no time.
+
+    Raises:
+        InputError: an id does not exist.
+        EsgError: a soft edge needs kornia.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, longest / max(height, width))
@@ -92,13 +97,13 @@ def mask_picture(
     columns = ((np.arange(max(1, round(width * scale))) + 0.5) / scale).astype(int).clip(max=width - 1)
     pixels, labels = pixels[rows[:, None], columns], entities.labels[rows[:, None], columns]
     inside = np.zeros(len(entities) + 1, bool)
-    inside[list(ids)] = True
+    inside[entities.checked_ids(ids)] = True
     mask = inside[labels] ^ how.invert
     small = np.zeros((*labels.shape, 4), np.uint8)
     if not ids or not mask.any():
         return small
     if how.soft:
-        mask = soft_alpha(np.ascontiguousarray(pixels), mask)
+        mask = soft_alpha(np.ascontiguousarray(pixels), mask, width=max(1, round(SOFT_WIDTH * scale)))
     settings = crop_settings(how, target=0, multiple=1, context=1.0, scale=scale)
     blend = cut_for_inpainting(np.ascontiguousarray(pixels), mask, settings).stitch.full_mask
     small[..., :3] = MASK_COLOUR

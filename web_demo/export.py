@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from pathlib import Path
 
@@ -27,6 +28,9 @@ def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ..
         visit: whose photo has entities.
         shown: how many of them the page shows.
         selected: ids.
+
+    Raises:
+        InputError: an id does not exist, or ComfyUI has no such value.
     """
     entities = visit.need_entities()
     masks: dict[str, np.ndarray] = {}
@@ -54,8 +58,10 @@ def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ..
         )
         for change in visit.changes
     ]
-    now = selection(selected, MaskSettings()) if selected else None
-    least = float(entities.scores[shown - 1]) if 0 < shown < len(entities) else None
+    now = selection(tuple(entities.checked_ids(selected).tolist()), MaskSettings()) if selected else None
+    # All that was shown or edited has to be there in ComfyUI, too, whatever the model's own least score is.
+    last = max([shown, *selected, *(number for change in visit.changes for number in change.edit.ids)])
+    least = math.floor(100 * entities.scores[last - 1]) / 100 if last > 0 else None
     taken_apart = Segmentation(visit.model, visit.crops, least) if visit.model else None
     text = json.dumps(edit_workflow(visit.file, taken_apart, edits, selection=now))
     if visit.model:

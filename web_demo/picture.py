@@ -101,7 +101,7 @@ def detail_value(pixels: np.ndarray, entities: EntityMap | None, box: Sequence[f
             raise ValueError
     except (TypeError, ValueError):
         raise InputError("The page asked for a part of the photo that there is not; reload it.") from None
-    left, top = max(int(x0 * width), 0), max(int(y0 * height), 0)
+    left, top = np.clip([int(x0 * width), int(y0 * height)], 0, [width - 1, height - 1]).tolist()
     right, bottom = min(int(np.ceil(x1 * width)), width), min(int(np.ceil(y1 * height)), height)
     value = _part(pixels, entities, slice(top, bottom), slice(left, right))
     return {**value, "box": (left / width, top / height, right / width, bottom / height)}

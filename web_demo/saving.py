@@ -41,8 +41,11 @@ class Wish:
         """From what came over the network; InputError if it makes no sense."""
         try:
             selected = tuple(int(number) for number in data["selected"])
-            return cls(str(data["what"]), int(data["shown"]), selected, float(data["opacity"]), bool(data["numbers"]))
-        except (KeyError, TypeError, ValueError):
+            opacity = float(data["opacity"])
+            if not 0 <= opacity <= 1:
+                raise ValueError
+            return cls(str(data["what"]), int(data["shown"]), selected, opacity, bool(data["numbers"]))
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None
 
 

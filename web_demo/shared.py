@@ -51,7 +51,7 @@ class Chosen:
         """From what came over the network; InputError if it makes no sense."""
         try:
             return cls(tuple(int(number) for number in data["selected"]), int(data["shown"]))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None
 
 
