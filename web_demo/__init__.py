@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 ZERO_SHOT = "zero-shot"  # public models, which are looked for when they are needed
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # what only this machine can see
+
+
 def launch(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
     model: str = "cropformer-nano",
     grounder: str = "gella-nano",
+    inpainter: str = "",
     device: str = "auto",
     max_pixels: int = MAX_PIXELS,
     share: bool = False,
@@ -35,6 +39,8 @@ def launch(
         host, port: where it listens; with 127.0.0.1 only this machine can see it.
         model: the weights chosen at first, a name or a path as for `EntitySegmenter.from_pretrained`.
         grounder: what grounds words at first, as for `Grounder.from_pretrained`.
+        inpainter: the diffusion model that is offered first: its id on the Hugging Face hub, or a folder. Where others
+            than this machine can see the page, visitors cannot name another one or have one downloaded.
         device: "auto", "cpu", "cuda" …
         max_pixels: larger photos are refused.
         share: also makes a public address at gradio.live, through Gradio's servers.
@@ -57,7 +63,14 @@ def launch(
             raise
         raise EsgError("The page needs gradio; install it with: pip install 'esg[demo]'") from None
     return page.serve(
-        page.build(model=model, grounder=grounder, device=device, max_pixels=max_pixels),
+        page.build(
+            model=model,
+            grounder=grounder,
+            inpainter=inpainter,
+            device=device,
+            max_pixels=max_pixels,
+            private=host in LOOPBACK and not share,
+        ),
         host=host,
         port=port,
         share=share,

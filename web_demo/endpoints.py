@@ -19,24 +19,17 @@ import numpy as np
 from esg import EntityMap, EsgError, choose, read_image, read_masks, write_image
 
 from .editing import Edit, MaskSettings, Painting, edited
-from .models import Models
 from .parts.words import SENTENCE, WAYS, read
 from .picture import new_folder
-from .working import Report, Worker
+from .shared import Shared
+from .working import Report
 
-DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-inpainting"
 
+def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdown, inpainters: gr.Dropdown) -> None:
+    """Adds them to the page that is being built; callers may name the models that its menus offer."""
+    models, worker, max_pixels = shared.models, shared.worker, shared.max_pixels
 
-def add_endpoints(models: Models, worker: Worker, model: str, grounder: str, max_pixels: int) -> None:
-    """Adds them to the page that is being built.
-
-    Args:
-        models, worker: of all visitors.
-        model, grounder: where a call names none.
-        max_pixels: larger photos are refused.
-    """
-
-    def segment(image: str, model: str, crops: float, min_score: float | None) -> tuple[str, dict[str, Any]]:
+    def segment(image: str, model: str, crops: float, min_score: float | None = None) -> tuple[str, dict[str, Any]]:
         """Takes a photo apart: a 16-bit label PNG, whose pixels are the ids, and the entities as COCO JSON."""
         with _sentences(image):
             pixels = read_image(image, max_pixels=max_pixels)
@@ -66,7 +59,13 @@ def add_endpoints(models: Models, worker: Worker, model: str, grounder: str, max
             return [{"text": caption[slice(*span)], "span": [*span]} for span in spans]
 
     def ground(
-        image: str, masks: str | None, text: str, read_as: str, threshold: float, model: str, segmenter: str
+        image: str,
+        text: str,
+        read_as: str,
+        threshold: float,
+        model: str,
+        segmenter: str,
+        masks: str | None = None,
     ) -> dict[str, Any]:
         """Says which entities a text means: caption and phrases with ids and scores."""
         with _sentences(image, masks):
@@ -75,7 +74,6 @@ def add_endpoints(models: Models, worker: Worker, model: str, grounder: str, max
 
     def edit(
         image: str,
-        masks: str | None,
         entities: str,
         prompt: str,
         grow: float,
@@ -87,6 +85,7 @@ def add_endpoints(models: Models, worker: Worker, model: str, grounder: str, max
         seed: float,
         model: str,
         segmenter: str,
+        masks: str | None = None,
     ) -> str:
         """Removes entities, or with a prompt paints them anew; a PNG of the photo's size."""
         with _sentences(image, masks):
@@ -115,19 +114,18 @@ def add_endpoints(models: Models, worker: Worker, model: str, grounder: str, max
         answer = function if isgeneratorfunction(function) else run
         trigger(answer, inputs, outputs, api_name=name, concurrency_id="model", concurrency_limit=1)
 
-    mask, painting = MaskSettings(), Painting(DIFFUSION)
-    seen = _file("image"), _text("segmenter", model), _text("grounder", grounder), _file("masks")
-    image, segmenter, words_model, masks = seen
+    mask, painting = MaskSettings(), Painting("")
+    image, masks = _file("image"), _file("masks")
+    segmenter, grounder, inpainter = (_same(menu) for menu in (segmenters, grounders, inpainters))
     crops = _number("crops", 4)
     add("segment", segment, [image, segmenter, crops, _number("min_score", None)], [_file("labels"), _json("coco")])
-    add("describe", describe, [image, words_model], [_text("caption")])
-    add("find_nouns", find_nouns, [image, _text("caption"), words_model], [_json("nouns")])
+    add("describe", describe, [image, grounder], [_text("caption")])
+    add("find_nouns", find_nouns, [image, _text("caption"), grounder], [_json("nouns")])
     way = gr.Radio(WAYS, value=SENTENCE, visible=False, label="read_as")
-    words = [image, masks, _text("text"), way, _number("threshold", 0.5), words_model, segmenter]
+    words = [image, _text("text"), way, _number("threshold", 0.5), grounder, segmenter, masks]
     add("ground", ground, words, [_json("grounding")])
     wishes = [
         image,
-        masks,
         _text("entities"),
         _text("prompt", ""),
         _number("grow", mask.grow),
@@ -137,8 +135,9 @@ def add_endpoints(models: Models, worker: Worker, model: str, grounder: str, max
         _number("strength", painting.strength),
         _number("guidance", painting.guidance),
         _number("seed", painting.seed),
-        _text("model", DIFFUSION),
+        inpainter,
         segmenter,
+        masks,
     ]
     add("edit", edit, wishes, [_file("edited")])
 
@@ -149,6 +148,13 @@ def _file(label: str) -> gr.File:
 
 def _text(label: str, value: str | None = None) -> gr.Textbox:
     return gr.Textbox(value, visible=False, label=label)
+
+
+def _same(menu: gr.Dropdown) -> gr.Dropdown:
+    choices = [(str(label), str(value)) for label, value in menu.choices]
+    return gr.Dropdown(
+        choices, value=menu.value, allow_custom_value=menu.allow_custom_value, visible=False, label=menu.label
+    )
 
 
 def _number(label: str, value: float | None) -> gr.Number:

@@ -35,8 +35,8 @@ _SHOWS_NO_MASK = "() => { esg.edit(false); }"
 _SHOWS_MASK = "() => { esg.edit(true); }"
 
 
-def build(*, model: str, grounder: str, device: str, max_pixels: int) -> gr.Blocks:
-    """The page, not served yet; arguments as for `launch`."""
+def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels: int, private: bool) -> gr.Blocks:
+    """The page, not served yet; arguments as for `launch`; `private`: whether only this machine can see it."""
     models, worker = Models(device), Worker()
     # What belongs to a visitor goes after an hour: files, and photos in memory that long unused.
     with gr.Blocks(title="ESG", analytics_enabled=False, delete_cache=(600, HOUR)) as page:
@@ -57,7 +57,7 @@ def build(*, model: str, grounder: str, device: str, max_pixels: int) -> gr.Bloc
                 with gr.Tab("Words") as words_tab:
                     words = WordsPart(grounder)
                 with gr.Tab("Edit") as edit_tab:
-                    edit = EditPart()
+                    edit = EditPart(inpainter, private)
                 with gr.Tab("Take away") as files_tab:
                     files = FilesPart()
         with gr.Row(elem_id="foot"):
@@ -108,7 +108,7 @@ def build(*, model: str, grounder: str, device: str, max_pixels: int) -> gr.Bloc
         for tab in (entities_tab, words_tab, files_tab):
             tab.select(None, None, None, js=_SHOWS_NO_MASK)
         edit_tab.select(None, None, None, js=_SHOWS_MASK)
-        add_endpoints(models, worker, model, grounder, max_pixels)
+        add_endpoints(shared, photo.model, words.model, edit.model)
     return page
 
 

@@ -37,6 +37,12 @@ def add(commands: Any) -> None:
         help="what grounds words at first: gella-nano, zero-shot ... [gella-nano]",
     )
     parser.add_argument(
+        "--inpainter",
+        default="",
+        metavar="ID|FOLDER",
+        help="the diffusion model that is offered first; where others can see the page, the only new one",
+    )
+    parser.add_argument(
         "--device",
         default="auto",
         metavar="DEVICE",
@@ -75,6 +81,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         port=args.port,
         model=args.model,
         grounder=args.grounder,
+        inpainter=args.inpainter,
         device=args.device,
         max_pixels=args.max_pixels,
         max_size_mb=args.max_size_mb,

@@ -30,9 +30,15 @@ numbers also `largest`, `phrase: dog`, `area<1%`."""
 
 
 class EditPart:
-    """The tab of edits."""
+    """The tab of edits.
 
-    def __init__(self) -> None:
+    Args:
+        inpainter: the diffusion model that is offered first; empty: none but the usual ones.
+        private: whether only this machine can see the page, and a visitor may name any model and have it downloaded.
+    """
+
+    def __init__(self, inpainter: str, private: bool) -> None:
+        self.private = private
         mask, painting = MaskSettings(), Painting("")
         self.what = gr.Radio(WAYS, value=REMOVE, label="What to do with the selection", elem_id="what")
         with gr.Group(visible=False, elem_id="painting") as self.painting:
@@ -40,14 +46,16 @@ class EditPart:
                 label="What comes in its place", placeholder="a blue silk dress with golden stars", elem_id="prompt"
             )
             self.model = gr.Dropdown(
-                MODELS,
-                value=MODELS[0],
-                allow_custom_value=True,
+                [inpainter, *MODELS] if inpainter else MODELS,
+                value=inpainter or MODELS[0],
+                allow_custom_value=private,
                 label="Diffusion model",
-                info="Any inpainting model of diffusers: its id, or a folder on this machine",
+                info="Any inpainting model of diffusers: its id, or a folder on this machine" if private else None,
                 elem_id="diffusion",
             )
-            self.download = gr.Checkbox(label="Download it if it is not here (gigabytes)", elem_id="download")
+            self.download = gr.Checkbox(
+                label="Download it if it is not here (gigabytes)", visible=private, elem_id="download"
+            )
             with gr.Accordion("Steps, strength, guidance, seed, colours", open=False):
                 self.negative = gr.Textbox(label="What it should avoid", placeholder="blurry, text")
                 self.steps = gr.Slider(1, 100, value=painting.steps, step=1, label="Steps", elem_id="steps")
@@ -125,7 +133,7 @@ class EditPart:
             if edit.prompt:
                 if not shared.models.has(DiffusionInpainting, edit.painting.model):
                     report(0, 1, "Getting the diffusion model ready")
-                engine = shared.models.diffusion(edit.painting.model, download=download)
+                engine = shared.models.diffusion(edit.painting.model, download=download and self.private)
             return edited(pixels, entities, edit, engine, report)
 
         def apply(visit: Visit, what: str, prompt: str, *given: Any) -> Steps:
