@@ -75,7 +75,7 @@ def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels:
             slider=slider,
             channels=channels,
         )
-        photo.connect(shared)
+        photo.connect(shared, picture)
         words.connect(shared)
         edit.connect(shared, photo.segment, [photo.model, photo.crops])
         files.connect(shared)

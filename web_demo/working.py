@@ -13,7 +13,8 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, TypeVar, cast
 
 Result = TypeVar("Result")
 News = dict[str, Any] | tuple[Any, ...]
@@ -25,6 +26,9 @@ SENTENCES = {
     "steps": "Painting: step {} of {}",
     "edges": "Following the edges: {} of {}",
 }
+
+
+PULSE = 0.2  # seconds in which a waiting event gives a sign of life
 
 
 class _Stopped(Exception):
@@ -56,8 +60,9 @@ class Work(Generic[Result]):
     """Runs `function(report)` in a worker's thread; iterate over it to let it run, and then read `result`.
 
     Iteration yields what the `busy` channel takes, a dict of "text" and "part" (0..1, or None), once at the start and
-    then at every report, and the tuples that are shown. What the function raises comes out of the iteration. When the
-    iteration is closed before its end, as Gradio does with a cancelled event, the function's next report ends it.
+    then at every report, and the tuples that are shown; while nothing new comes, the last one again. What the function
+    raises comes out of the iteration. When the iteration is closed before its end, as Gradio does with a cancelled
+    event, the function's next report ends it.
     """
 
     def __init__(self, worker: Worker, function: Callable[[Report], Result], begin: str) -> None:
@@ -67,8 +72,9 @@ class Work(Generic[Result]):
         self.result: Result
 
     def __iter__(self) -> Iterator[News]:
-        yield {"text": self._begin, "part": None}
-        report = Report()
+        begin = {"text": self._begin, "part": None}
+        yield begin
+        report, news = Report(), cast("News | None", begin)
 
         def run() -> Result:
             try:
@@ -78,8 +84,11 @@ class Work(Generic[Result]):
 
         job = self._worker.submit(run)
         try:
-            while (news := report.news.get()) is not None:
-                yield news
+            while news is not None:
+                with suppress(queue.Empty):  # then the last one again: Gradio cancels an event only when it answers
+                    news = report.news.get(timeout=PULSE)
+                if news is not None:
+                    yield news
         finally:
             report.left.set()
             job.cancel()  # if it has not begun

@@ -62,7 +62,7 @@ function describe() {
 // The world lies on the stage with its left upper corner at x, y (pixels of the stage), `zoom` times as large.
 
 const view = { zoom: 1, x: 0, y: 0 };
-let looking = 0;
+let looking = 0, waiting = 0;
 
 const mostZoom = () => Math.max(4, 8 * state.full[0] / Math.max(1, stage.clientWidth));
 
@@ -114,7 +114,7 @@ let moved = 0;               // how far, since the first of them came: a drag is
 let spread = 0;              // distance of two fingers
 
 stage.addEventListener("pointerdown", (event) => {
-  if (event.target.closest(".esg-zoom, .esg-busy")) return;
+  if (event.target.closest(".esg-zoom, .esg-busy, .esg-again")) return;
   if (!touches.size) moved = 0;
   touches.set(event.pointerId, [event.clientX, event.clientY]);
   if (view.zoom > 1) stage.setPointerCapture(event.pointerId);
@@ -148,7 +148,7 @@ stage.addEventListener("click", (event) => { if (moved <= 6) idsAt(event).forEac
 
 // None, or one.
 function idsAt(event) {
-  if (!state.map || event.target.closest(".esg-zoom, .esg-busy")) return [];
+  if (!state.map || event.target.closest(".esg-zoom, .esg-busy, .esg-again")) return [];
   const box = overlay.getBoundingClientRect();
   let [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   let map = state.map;
@@ -207,6 +207,7 @@ esg.subscribe((news) => {
     if (maskShown()) mask.src = state.mask;
   }
   if (news.has("busy")) showBusy();
+  if (news.has("busy") || news.has("picture")) showAgain();
   if (news.has("shown")) {
     find("score-value").textContent = state.least.toFixed(2);
     writeNumbers();
@@ -224,6 +225,15 @@ function showDetail() {
   });
   detail.querySelector("img").src = state.detail.photo;
 }
+
+// After a stop, or an error, there is a way to go on; not in the moment before the work begins.
+function showAgain() {
+  clearTimeout(waiting);
+  find("again").hidden = true;
+  if (state.photo && !state.map && !state.busy) waiting = setTimeout(() => { find("again").hidden = false; }, 700);
+}
+
+find("again").addEventListener("click", (event) => { event.stopPropagation(); trigger("again"); });
 
 function showBusy() {
   busy.hidden = !state.busy;

@@ -68,8 +68,8 @@ class PhotoPart:
             sources=["webcam"], type="filepath", label="Camera", visible=False, elem_id="camera", height=320
         )
 
-    def connect(self, shared: Shared) -> None:
-        """Says what happens when."""
+    def connect(self, shared: Shared, picture: gr.HTML) -> None:
+        """Says what happens when; `picture` is the view that asks for a photo to be taken apart after all."""
         fresh = [shared.visit, shared.channels["picture"], shared.text, shared.words, shared.slider]
 
         def show(visit: Visit, path: Path) -> tuple[Any, ...]:
@@ -129,6 +129,7 @@ class PhotoPart:
             self.banner,
             **AT_ONCE,
         )
+        run(picture.again)
         run(self.model.input)
         run(self.crops.input)
         self.segment = segment

@@ -65,6 +65,8 @@ class WordsPart:
                 for piece in grounder.caption(
                     pixels, temperature=LIVELY if drafts else 0, seed=drafts, max_pixels=shared.max_pixels
                 ):
+                    if not text:
+                        report(0, 1, "Writing")
                     text += piece
                     report.show(text.strip(), None)
                 if not text.strip():
