@@ -12,7 +12,7 @@ import numpy as np
 from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, write_ids
 
 from ..editing import Edit, MaskSettings, Painting, edited, mask_picture, read_steps
-from ..picture import LONGEST_SHOWN, edited_value, image_value, shown_file
+from ..picture import LONGEST_SHOWN, edited_value, image_value, picture_value, shown_file
 from ..shared import AT_ONCE, Chosen, Shared, Steps
 from ..visit import Visit
 from ..working import Report
@@ -98,16 +98,13 @@ class EditPart:
         """Says what happens when; `segment` and its inputs take the result apart anew."""
         settings = [*self._mask, *self._painting, self.download]
         count = len(self._mask)
-        results = [shared.channels["edited"], shared.slider, self.undo, self.anew]
 
         def show(visit: Visit) -> tuple[Any, ...]:
+            return (edited_value(visit.need_photo()),)
+
+        def follow(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
             changed = bool(visit.changes)
-            return (
-                edited_value(visit.need_photo()),
-                before_and_after(visit),
-                gr.Button(interactive=changed),
-                gr.Button(interactive=changed),
-            )
+            return before_and_after(visit), gr.Button(interactive=changed), gr.Button(interactive=changed)
 
         def do(visit: Visit, steps: Sequence[tuple[tuple[int, ...], str]], given: Sequence[Any]) -> Steps:
             *given, download = given
@@ -155,8 +152,8 @@ class EditPart:
 
         def anew(visit: Visit, name: str, crops: int, chosen: Chosen) -> Steps:
             visit.take_result()
-            found = yield from segment(visit, name, crops, chosen)
-            return *found, *show(visit)[1:]
+            yield picture_value(visit.need_photo()), None
+            return (yield from segment(visit, name, crops, chosen))
 
         def preview(visit: Visit, *given: Any) -> Any:
             *values, chosen = given
@@ -175,10 +172,13 @@ class EditPart:
             replace = what == REPLACE
             return gr.Group(visible=replace), gr.Markdown(visible=not replace), gr.Button(what)
 
-        shared.job(self.apply.click, apply, [self.what, self.prompt, *settings], results)
-        shared.job(self.run.click, run_list, [self.list, *settings], results)
-        shared.job(self.anew.click, anew, segment_inputs, [shared.channels["picture"], shared.words, *results[1:]])
-        shared.quick(self.undo.click, undo, [], [shared.visit, *results])
+        picture, photo = shared.channels["picture"], shared.channels["edited"]
+        shared.job(self.apply.click, apply, [self.what, self.prompt, *settings], [photo])
+        shared.job(self.run.click, run_list, [self.list, *settings], [photo])
+        shared.job(self.anew.click, anew, segment_inputs, [picture, shared.words])
+        shared.quick(self.undo.click, undo, [], [shared.visit, photo])
+        for channel in (picture, photo):
+            shared.quick(channel.change, follow, [], [shared.slider, self.undo, self.anew])
         shared.quick(self.add.click, add, [self.list, self.what, self.prompt], [self.list])
         shared.quick(
             shared.channels["mask"].wanted, preview, self._mask, [shared.channels["mask"]], trigger_mode="always_last"

@@ -70,11 +70,11 @@ class PhotoPart:
 
     def connect(self, shared: Shared, picture: gr.HTML) -> None:
         """Says what happens when; `picture` is the view that asks for a photo to be taken apart after all."""
-        fresh = [shared.visit, shared.channels["picture"], shared.text, shared.words, shared.slider]
+        fresh = [shared.visit, shared.channels["picture"], shared.text, shared.words]
 
         def show(visit: Visit, path: Path) -> tuple[Any, ...]:
             visit.begin(path.name, _read(path, shared.max_pixels))
-            return visit, picture_value(visit.need_photo()), "", None, gr.ImageSlider(visible=False)
+            return visit, picture_value(visit.need_photo()), "", None
 
         def show_upload(visit: Visit, path: str, chosen: Chosen) -> tuple[Any, ...]:
             return show(visit, Path(path))
