@@ -12,8 +12,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 Result = TypeVar("Result")
@@ -95,12 +96,30 @@ class Work(Generic[Result]):
         self.result = job.result()
 
 
-class Worker(ThreadPoolExecutor):
-    """The thread that does a page's work."""
+class Worker:
+    """The thread that does a page's work. Nobody waits for it when the program ends."""
 
     def __init__(self) -> None:
-        super().__init__(max_workers=1, thread_name_prefix="esg-work")
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="esg-work", daemon=True).start()
+
+    def submit(self, function: Callable[..., Result], *given: Any) -> Future[Result]:
+        """Has a function done after all that came before it."""
+        job: Future[Result] = Future()
+        self._jobs.put((job, partial(function, *given)))
+        return job
 
     def work(self, function: Callable[[Report], Result], begin: str) -> Work[Result]:
         """See `Work`."""
         return Work(self, function, begin)
+
+    def _run(self) -> None:
+        while True:
+            job, function = self._jobs.get()
+            if not job.set_running_or_notify_cancel():
+                continue
+            try:
+                job.set_result(function())
+            except BaseException as error:
+                job.set_exception(error)
+            del job, function  # what they hold is not kept until the next one comes

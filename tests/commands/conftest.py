@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esg import EntitySegmenter, Grounder
+from esg import DiffusionInpainting, EntitySegmenter, Grounder
 
 
 @pytest.fixture
@@ -72,5 +72,5 @@ def photo(make_photo: Callable[..., Path], tmp_path: Path) -> Path:
 @pytest.fixture
 def without_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong has to be noticed before the model is loaded."""
-    for model in (EntitySegmenter, Grounder):
+    for model in (EntitySegmenter, Grounder, DiffusionInpainting):
         monkeypatch.setattr(model, "from_pretrained", lambda *_, **__: pytest.fail("the model was loaded"))

@@ -1,0 +1,207 @@
+"""Removing and replacing in a real browser, with the mask shown at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from esg import DiffusionInpainting, EntityMap, read_image
+
+expect = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright").expect
+
+
+@pytest.fixture
+def editing(visitor: Any, files: Any) -> Any:
+    """A visitor with the quarters before them, the first one selected, who is about to edit."""
+    visitor.bring(files)
+    visitor.select(1)
+    visitor.open("Edit")
+    return visitor
+
+
+def mask_alpha(visitor: Any) -> np.ndarray:
+    """The mask that lies over the picture, 0..255."""
+    visitor.tab.wait_for_function("!document.querySelector('.esg-mask').hidden")
+    size, values = visitor.tab.evaluate("""async () => {
+        const image = document.querySelector(".esg-mask");
+        await image.decode();
+        const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+        [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+        context.drawImage(image, 0, 0);
+        const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+        return [[canvas.height, canvas.width], [...data].filter((_, index) => index % 4 === 3)];
+    }""")
+    return np.array(values).reshape(size)
+
+
+def after(visitor: Any, change: Callable[[], object]) -> np.ndarray:
+    """The mask that comes after a change."""
+    before = visitor.find(".esg-mask").get_attribute("src")
+    change()
+    visitor.tab.wait_for_function("before => esg.state.mask && esg.state.mask !== before", arg=before)
+    visitor.tab.wait_for_function("document.querySelector('.esg-mask').src === esg.state.mask")
+    return mask_alpha(visitor)
+
+
+def test_the_mask_is_shown_at_once_and_follows_the_settings(editing: Any, quarters: EntityMap) -> None:
+    one = quarters.mask(1)
+    first = mask_alpha(editing)
+    assert first.shape == (80, 120)
+    assert (first[one] == first.max()).all()
+    assert 0 < (first[~one] > 0).mean() < 0.5  # grown by 8 pixels
+    exact = after(editing, lambda: editing.slide("#grow", 0))
+    exact = after(editing, lambda: editing.slide("#feather", 0))
+    assert np.array_equal(exact > 0, one)
+    both = after(editing, lambda: editing.select(1, 2))
+    assert np.array_equal(both > 0, quarters.mask([1, 2]))
+    others = after(editing, lambda: editing.find("#invert input").check())
+    assert np.array_equal(others > 0, ~quarters.mask([1, 2]))
+    editing.open("Entities")
+    expect(editing.find(".esg-mask")).to_be_hidden()
+    editing.open("Edit")
+    mask_alpha(editing)
+    editing.select()
+    expect(editing.find(".esg-mask")).to_be_hidden()
+
+
+def test_nothing_selected_is_a_sentence(editing: Any) -> None:
+    editing.select()
+    editing.tab.click("#apply")
+    editing.sentence("Select at least one entity first")
+    editing.wait_until_done()
+    expect(editing.find("#undo")).to_be_disabled()
+
+
+def test_steps_one_after_another_and_back(editing: Any, pixels: np.ndarray, quarters: EntityMap) -> None:
+    editing.slide("#grow", 2)
+    editing.slide("#feather", 0)
+    editing.tab.click("#several > button")
+    editing.tab.click("#add")
+    text = editing.find("#list textarea")
+    expect(text).to_have_value("1 =")
+    text.fill("1 =\narea<20% =")
+    editing.tab.click("#run")
+    editing.sentence("Step 2: no entity is meant by 'area<20%'.")
+    text.fill("1 =\n3 =")
+    editing.press("#run")  # after the first one
+    expect(editing.find("#slider")).to_be_visible()
+    editing.wait_until_done()
+    changed = (read_image(editing.download("result")) != pixels).any(axis=2)
+    assert changed[quarters.mask([1, 3])].mean() > 0.9
+    assert not changed[:38, 62:].any()
+    editing.open("Edit")
+    editing.press("#undo")
+    changed = (read_image(editing.download("result")) != pixels).any(axis=2)
+    assert changed[:38, :58].any()
+    assert not changed[42:].any()
+    editing.open("Edit")
+    editing.press("#undo")
+    expect(editing.find("#undo")).to_be_disabled()
+    assert np.array_equal(read_image(editing.download("result")), pixels)
+
+
+def test_the_result_is_taken_apart_anew(editing: Any) -> None:
+    editing.press("#apply")
+    editing.wait_until_done()
+    editing.tab.evaluate("esg.state.map = null")
+    editing.tab.click("#anew")
+    editing.tab.wait_for_function("esg.state.map")
+    editing.wait_until_done()
+    expect(editing.find("#anew")).to_be_disabled()
+    expect(editing.find("#undo")).to_be_disabled()
+    expect(editing.find("#slider")).to_be_hidden()
+    assert editing.download("result").name == "photo.edited.edited.png"
+
+
+class Painter:
+    """Lets a diffusion model paint one step at a time."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.may = threading.Semaphore(0)
+        self.steps: list[int] = []
+        self.ended = threading.Event()
+        paint, painter = DiffusionInpainting.__call__, self
+
+        def slowly(engine: Any, *given: Any, progress: Any, **options: Any) -> Any:
+            def report(done: int, total: int, what: str) -> None:
+                painter.steps.append(done)
+                progress(done, total, what)
+                assert painter.may.acquire(timeout=60)
+
+            try:
+                return paint(engine, *given, progress=report, **options)
+            finally:
+                painter.ended.set()
+
+        patch.setattr(DiffusionInpainting, "__call__", slowly)
+
+    def paint(self, steps: int) -> None:
+        for _ in range(steps):
+            self.may.release()
+
+
+@pytest.fixture
+def painter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Painter]:
+    painter = Painter(monkeypatch)
+    yield painter
+    painter.paint(1000)  # where a test failed, the next one does not wait for it
+
+
+def replace(visitor: Any, model: Path, prompt: str, steps: int) -> None:
+    visitor.tab.get_by_label("Replace", exact=True).check()
+    visitor.tab.fill("#diffusion input", str(model))
+    visitor.tab.keyboard.press("Enter")
+    visitor.tab.fill("#prompt :is(input, textarea)", prompt)
+    visitor.tab.get_by_text("Steps, strength, guidance").click()
+    visitor.tab.fill("#steps input[type=number]", str(steps))
+    visitor.tab.keyboard.press("Tab")
+    visitor.tab.click("#apply")
+
+
+def test_a_diffusion_model_paints_step_by_step(
+    editing: Any, painter: Painter, tiny_diffusion: Callable[[int], Path], pixels: np.ndarray, quarters: EntityMap
+) -> None:
+    editing.slide("#feather", 0)
+    replace(editing, tiny_diffusion(9), "a red hat", steps=3)
+    busy = editing.find(".esg-busy")
+    for step in (1, 2, 3):
+        expect(busy).to_contain_text(f"Painting: step {step} of 3")
+        assert editing.find(".esg-busy progress").evaluate("bar => bar.value") == pytest.approx(step / 3)
+        painter.paint(1)
+    expect(editing.find("#slider")).to_be_visible()
+    editing.wait_until_done()
+    edited = read_image(editing.download("result"))
+    changed = (edited != pixels).any(axis=2)
+    assert changed[quarters.mask(1)].mean() > 0.9
+    assert not changed[:, 70:].any()
+    assert not changed[50:].any()
+
+
+def test_painting_can_be_stopped(editing: Any, painter: Painter, tiny_diffusion: Callable[[int], Path]) -> None:
+    replace(editing, tiny_diffusion(9), "a red hat", steps=100)
+    expect(editing.find(".esg-busy")).to_contain_text("Painting: step 1 of 100")
+    editing.open("Entities")  # nothing else of the page waits for it
+    editing.find(".esg-stage").click(position=editing.spot(0.75, 0.25))
+    assert editing.selected == [1, 2]
+    editing.stop()
+    painter.paint(100)
+    assert painter.ended.wait(60)
+    assert painter.steps == [1, 2]
+    editing.open("Edit")
+    expect(editing.find("#undo")).to_be_disabled()
+    editing.tab.get_by_label("Remove", exact=True).check()
+    editing.tab.click("#apply")  # the next one is done
+    expect(editing.find("#undo")).to_be_enabled()
+
+
+def test_a_model_that_is_not_here_is_a_sentence(editing: Any) -> None:
+    pytest.importorskip("diffusers", reason="repainting needs diffusers")
+    replace(editing, Path("nobody/has-this"), "a red hat", steps=1)
+    editing.sentence("nobody/has-this is not on this machine")
+    editing.wait_until_done()
+    expect(editing.find("#undo")).to_be_disabled()

@@ -1,0 +1,233 @@
+"""The picture in a real browser: where photos come from, looking at them, and small screens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import web_demo
+from esg import EntitySegmenter, read_image
+from web_demo.visit import Visit
+
+expect = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright").expect
+
+EXAMPLES = Path(web_demo.__file__).parent / "examples"
+
+
+def test_examples_crops_and_keyboard(visitor: Any) -> None:
+    tab = visitor.tab
+    visitor.find("#examples button").nth(2).click()
+    tab.wait_for_selector(".esg[data-state=ready]")
+    assert visitor.find(".esg-status").inner_text() == "No entity reaches this score; lower it."
+    with_crops = visitor.find(".esg tbody").inner_html()
+    visitor.find("#crops label").first.click()
+    tab.wait_for_function("before => document.querySelector('.esg tbody').innerHTML !== before", arg=with_crops)
+    visitor.wait_for_entities()
+    tab.focus(".esg-stage")
+    for key in ("ArrowRight", "Enter", "ArrowRight", "Space", "ArrowLeft"):
+        tab.keyboard.press(key)
+    assert visitor.find(".esg-status").inner_text().startswith("Entity 1:")
+    assert visitor.selected == [1, 2]
+    tab.keyboard.press("+")
+    expect(visitor.find(".esg-stage")).to_have_class("esg-stage esg-zoomed")
+    tab.keyboard.press("0")
+    expect(visitor.find(".esg-stage")).to_have_class("esg-stage")
+    tab.keyboard.press("Escape")
+    assert visitor.selected == []
+
+
+def test_what_is_shown_follows_score_numbers_and_opacity(visitor: Any, files: Any) -> None:
+    visitor.bring(files)  # with scores 0.7, 0.6 and 0.4
+    numbers = visitor.find(".esg-numbers span:visible")
+    expect(numbers).to_have_text(["1", "2", "3"])
+    visitor.select(1, 3)
+    visitor.slide(".esg-score", 0.5)
+    expect(numbers).to_have_text(["1", "2"])
+    expect(visitor.find(".esg tbody tr:visible")).to_have_count(2)
+    assert visitor.selected == [1]
+    visitor.find(".esg-numbered").uncheck()
+    expect(numbers).to_have_count(0)
+    visitor.select()
+    visitor.slide(".esg-opacity", 0)
+    alpha = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data[3]"
+    visitor.tab.wait_for_function(f"({alpha})(document.querySelector('.esg-overlay')) === 0")
+    visitor.slide(".esg-opacity", 1)
+    visitor.tab.wait_for_function(f"({alpha})(document.querySelector('.esg-overlay')) === 255")
+
+
+def test_a_bad_file_is_one_sentence(visitor: Any, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"this is text")
+    (tmp_path / "empty.jpg").touch()
+    Image.new("L", (2001, 2000)).save(tmp_path / "large.png")
+    for name, sentence in {
+        "photo.png": "photo.png is not a picture",
+        "empty.jpg": "empty.jpg is empty.",
+        "large.png": "large.png has 2001x2000 = 4,002,000 pixels, more than the limit of 4,000,000",
+    }.items():
+        visitor.upload(tmp_path / name)
+        visitor.sentence(sentence)
+        expect(visitor.find("#picture .esg")).to_have_attribute("data-state", "empty")
+
+
+def test_taking_apart_can_be_stopped_and_begun_again(visitor: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, segment = threading.Event(), EntitySegmenter.__call__
+
+    def slowly(segmenter: Any, *given: Any, progress: Any, **options: Any) -> Any:
+        progress(0, 5, "views")
+        assert go.wait(60)
+        return segment(segmenter, *given, progress=progress, **options)
+
+    monkeypatch.setattr(EntitySegmenter, "__call__", slowly)
+    visitor.upload(files.photo)
+    expect(visitor.find(".esg-busy")).to_contain_text("Looked at 0 of 5 views")
+    visitor.stop()
+    go.set()
+    visitor.tab.get_by_role("button", name="Take it apart").click()
+    visitor.wait_for_entities()
+
+
+def test_masks_of_ones_own(visitor: Any, files: Any, quarters: Any, tmp_path: Path) -> None:
+    """A file, or several black and white pictures; one that does not fit the photo is a sentence."""
+    visitor.bring(files)
+    assert [row.split() for row in visitor.find(".esg tbody tr").all_inner_texts()] == [
+        ["1", "0.70", "25.0", "%", "2,400"],
+        ["2", "0.60", "25.0", "%", "2,400"],
+        ["3", "0.40", "25.0", "%", "2,400"],
+    ]
+    for number in (3, 2):
+        Image.fromarray(quarters.mask(number)).save(tmp_path / f"mask{number}.png")
+    visitor.bring_masks(tmp_path / "mask3.png", tmp_path / "mask2.png")
+    expect(visitor.find(".esg tbody tr")).to_have_count(2)
+    spots = [visitor.spot(x, y) for x, y in ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75))]
+    selected = []
+    for spot in spots:
+        visitor.find(".esg-stage").click(position=spot)
+        selected.append(len(visitor.selected))
+    assert selected == [0, 1, 2]
+    small = tmp_path / "small.png"
+    Image.new("L", (7, 5)).save(small)
+    visitor.tab.set_input_files("#start :nth-match(input[type=file], 2)", small)
+    visitor.sentence("small.png")
+    expect(visitor.find(".esg tbody tr")).to_have_count(2)
+
+
+def test_a_dropped_or_pasted_file_goes_the_way_of_the_button(visitor: Any) -> None:
+    for way, name, size in (("drop", "rocket.jpg", [640, 427]), ("paste", "chelsea.jpg", [451, 300])):
+        visitor.find("#picture .esg").evaluate(
+            """(root, [bytes, way, name]) => {
+                const files = new DataTransfer();
+                files.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));
+                const options = { bubbles: true, cancelable: true };
+                root.dispatchEvent(way === "drop"
+                    ? new DragEvent("drop", { dataTransfer: files, ...options })
+                    : new ClipboardEvent("paste", { clipboardData: files, ...options }));
+            }""",
+            [list((EXAMPLES / name).read_bytes()), way, name],
+        )
+        visitor.tab.wait_for_function("size => `${esg.state.full}` === `${size}`", arg=size)
+
+
+def test_the_camera(visit: Callable[..., Any]) -> None:
+    """The browser of the tests has one that shows moving colours."""
+    visitor = visit(permissions=["camera"])
+    visitor.tab.click("#shoot")
+    visitor.find("#camera [title='grant webcam access'] button").click()
+    visitor.tab.wait_for_function("document.querySelector('#camera video')?.videoWidth > 0")
+    visitor.tab.get_by_label("capture photo").click()
+    visitor.tab.wait_for_selector(".esg[data-state=ready]")
+    width, height = visitor.tab.evaluate("esg.state.full")
+    assert width > height > 0
+    expect(visitor.find("#camera")).to_be_hidden()
+
+
+def test_a_large_photo_shows_its_own_pixels_where_it_is_looked_at_closely(visitor: Any, tmp_path: Path) -> None:
+    """Stripes one pixel wide are grey in the browser's size, and black and white in their own."""
+    photo = np.zeros((100, 3200, 3), np.uint8)
+    photo[:, ::2] = 255
+    Image.fromarray(photo).save(tmp_path / "stripes.png")
+    visitor.upload(tmp_path / "stripes.png")
+    visitor.wait_for_entities()
+    assert visitor.tab.evaluate("[esg.state.size, esg.state.full]") == [[1600, 50], [3200, 100]]
+    expect(visitor.find(".esg-detail")).to_be_hidden()
+    visitor.tab.focus(".esg-stage")
+    for _ in range(4):
+        visitor.tab.keyboard.press("+")
+    visitor.tab.wait_for_function("esg.state.detail && !document.querySelector('.esg-detail').hidden")
+    contrast = visitor.tab.evaluate("""async () => {
+        const image = new Image();
+        image.src = esg.state.detail.photo;
+        await image.decode();
+        const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+        context.drawImage(image, 0, 0);
+        const { data } = context.getImageData(8, 8, 2, 1);
+        return Math.abs(data[0] - data[4]);
+    }""")
+    assert contrast > 150
+    left, _, right, _ = visitor.tab.evaluate("esg.state.detail.box")
+    assert 0 < left < 0.5 < right < 1
+    at = visitor.tab.evaluate("esg.state.detail.map.ids.length")
+    assert at == visitor.tab.evaluate("esg.state.detail.map.width * esg.state.detail.map.height") > 0
+    visitor.tab.keyboard.press("0")
+    expect(visitor.find(".esg-detail")).to_be_hidden()
+
+
+def test_visitors_keep_their_own_photos(visit: Callable[..., Any]) -> None:
+    one, other = visit(), visit()
+    one.upload(EXAMPLES / "rocket.jpg")
+    other.upload(EXAMPLES / "chelsea.jpg")
+    for visitor in (one, other):
+        visitor.wait_for_entities()
+    assert read_image(one.download("overlay")).shape == (427, 640, 3)
+    assert read_image(other.download("overlay")).shape == (300, 451, 3)
+
+
+def test_a_photo_goes_with_its_visitor(visitor: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, forget = threading.Event(), Visit.forget
+
+    def forget_and_tell(visit: Visit) -> None:
+        was = visit.file
+        forget(visit)
+        if was == "going.png" and visit.pixels is None:
+            gone.set()
+
+    monkeypatch.setattr(Visit, "forget", forget_and_tell)
+    visitor.upload(files.photo.rename(files.photo.with_name("going.png")))
+    visitor.tab.wait_for_selector(".esg[data-state=ready]")
+    visitor.tab.close()
+    assert gone.wait(60)
+
+
+def test_a_phone_does_not_scroll_sideways(visit: Callable[..., Any], files: Any) -> None:
+    visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    visitor.bring(files)
+    visitor.find(".esg-stage").tap(position=visitor.spot(0.25, 0.25))
+    assert visitor.selected == [1]
+    for name, something in {
+        "Entities": ".esg-board canvas",
+        "Words": "#ground",
+        "Edit": "#apply",
+        "Take away": ".esg-save [data-what=result]",
+    }.items():
+        visitor.open(name)
+        box = visitor.find(something).bounding_box()
+        assert 0 <= box["x"] < box["x"] + box["width"] <= 390
+        assert visitor.tab.evaluate("document.documentElement.scrollWidth") <= 390
+    box = visitor.find(".esg-stage").bounding_box()
+    assert 0 <= box["x"] < box["x"] + box["width"] <= 390
+    visitor.open("Edit")
+    visitor.press("#apply")
+    assert visitor.tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_memory_of_the_models_can_be_freed(visitor: Any, files: Any) -> None:
+    visitor.bring(files)
+    visitor.tab.click("#free")
+    visitor.sentence("small")
+    visitor.tab.click("#free")
+    visitor.sentence("No model is in memory.")

@@ -1,0 +1,94 @@
+"""Texts, their nouns and phrases, as the page shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from esg import EntityMap, Grounding, InputError, Phrase
+from web_demo.parts.words import EXPRESSION, LIST, SENTENCE, grounded_words, grounder_choices, noun_words, read
+
+DOG = Phrase("dog", (2, 5), (2, 1), (0.9, 0.6))
+MAT = Phrase("mat", (11, 14))
+
+
+def test_nouns_are_not_grounded_yet() -> None:
+    words = noun_words("a dog and a mat", [(2, 5), (12, 15)])
+    assert words["caption"] == "a dog and a mat"
+    assert not words["grounded"]
+    assert words["phrases"] == [
+        {"text": "dog", "span": [2, 5], "ids": [], "scores": []},
+        {"text": "mat", "span": [12, 15], "ids": [], "scores": []},
+    ]
+    assert noun_words("over there", [])["hint"] == "There are no nouns in this text."
+
+
+def test_spans_count_code_points() -> None:
+    (noun,) = noun_words("😀 dog", [(2, 5)])["phrases"]
+    assert noun["text"] == "dog"
+
+
+def test_phrases_have_their_entities() -> None:
+    words = grounded_words(Grounding("a dog on a mat", (DOG, MAT)))
+    assert words["grounded"]
+    assert words["phrases"] == [
+        {"text": "dog", "span": [2, 5], "ids": [2, 1], "scores": [0.9, 0.6]},
+        {"text": "mat", "span": [11, 14], "ids": [], "scores": []},
+    ]
+    assert words["hint"].startswith("Click a phrase")
+    assert grounded_words(Grounding("a dog on a mat", (MAT,)))["hint"].startswith("None of these phrases")
+    assert grounded_words(Grounding("over there", ()))["hint"] == "There are no nouns in this text."
+
+
+class Asked:
+    """A grounder that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.questions: list[Any] = []
+
+    def refer(self, pixels: Any, entities: Any, text: str, *, max_pixels: int) -> Phrase:
+        self.questions.append(("refer", text, max_pixels))
+        return Phrase(text, (0, len(text)), (1,), (0.4,))
+
+    def __call__(self, pixels: Any, entities: Any, **given: Any) -> Grounding:
+        self.questions.append(given)
+        return Grounding("a dog on a mat", (DOG,))
+
+
+def ask(text: str, way: str) -> tuple[Any, Grounding]:
+    grounder: Any = Asked()
+    entities = EntityMap.from_labels(np.ones((4, 6), int))
+    grounding = read(grounder, np.zeros((4, 6, 3), np.uint8), entities, text, way, 0.3, 99)
+    (question,) = grounder.questions
+    return question, grounding
+
+
+def test_the_ways_to_read_a_text() -> None:
+    assert ask("a dog, a mat", SENTENCE)[0] == {"caption": "a dog, a mat", "threshold": 0.3, "max_pixels": 99}
+    question, _ = ask(" a dog,, a mat \n\n the sky,", LIST)
+    assert question == {"phrases": ["a dog", "a mat", "the sky"], "threshold": 0.3, "max_pixels": 99}
+    question, grounding = ask("who is it?", EXPRESSION)
+    assert question == ("refer", "who is it?", 99)
+    assert grounding == Grounding("who is it?", (Phrase("who is it?", (0, 10), (1,), (0.4,)),))
+
+
+@pytest.mark.parametrize("way", [SENTENCE, LIST, EXPRESSION])
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_no_words_are_one_sentence(way: str, text: str, tiny_gella: Path) -> None:
+    from esg import Grounder
+
+    grounder = Grounder.from_pretrained(tiny_gella, device="cpu")
+    entities = EntityMap.from_labels(np.ones((4, 6), int))
+    with pytest.raises(InputError, match=r"^[^\n]+$"):
+        read(grounder, np.zeros((4, 6, 3), np.uint8), entities, text, way, 0.5, 99)
+
+
+def test_any_grounder_given_can_be_chosen(tmp_path: Path) -> None:
+    file = tmp_path / "mine.safetensors"
+    file.touch()
+    assert grounder_choices(str(file))[0] == ("mine", str(file))
+    names = [value for _, value in grounder_choices("gella-nano")]
+    assert names.count("gella-nano") == names.count("zero-shot") == 1

@@ -1,0 +1,113 @@
+"""Models are loaded when they are needed, once, and given up on request."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esg import DiffusionInpainting, EntitySegmenter, EsgError, Grounder
+from web_demo.models import Models
+
+
+class Fake(EntitySegmenter):
+    """A model that remembers where it was put."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.places: list[str] = []
+
+    def to(self, device: str) -> EntitySegmenter:
+        self.places.append(device)
+        return self
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was loaded: name and device."""
+    calls: list[Any] = []
+
+    def load(name: str, *, device: str) -> Fake:
+        calls.append((name, device))
+        if name == "broken":
+            raise EsgError("It is broken.")
+        return Fake(name)
+
+    monkeypatch.setattr(EntitySegmenter, "from_pretrained", load)
+    return calls
+
+
+def test_a_model_is_loaded_once(loaded: list[Any]) -> None:
+    models = Models("cpu")
+    assert not models.has(EntitySegmenter, "one")
+    model = models.segmenter("one")
+    assert models.segmenter("one") is model
+    assert models.has(EntitySegmenter, "one")
+    assert not models.has(Grounder, "one")
+    assert loaded == [("one", "cpu")]
+    assert models.names == ["one"]
+
+
+def test_another_one_of_its_kind_takes_its_place(loaded: list[Any]) -> None:
+    models = Models("cuda:1")
+    first: Any = models.segmenter("one")
+    models.segmenter("two")
+    assert first.places == ["cpu"]
+    assert models.names == ["two"]
+    models.segmenter("one")
+    assert loaded == [("one", "cuda:1"), ("two", "cuda:1"), ("one", "cuda:1")]
+
+
+def test_a_model_that_cannot_be_loaded_leaves_no_trace(loaded: list[Any]) -> None:
+    models = Models("cpu")
+    for _ in range(2):
+        with pytest.raises(EsgError, match="broken"):
+            models.segmenter("broken")
+        assert models.names == []
+
+
+def test_freeing_gives_all_of_them_up(loaded: list[Any]) -> None:
+    models = Models("cpu")
+    assert models.free() == []
+    model: Any = models.segmenter("one")
+    assert models.free() == ["one"]
+    assert (model.places, models.names) == (["cpu"], [])
+    assert models.segmenter("one") is not model
+
+
+def test_two_visitors_at_once_load_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+    calls, got = [], []
+
+    def load(name: str, *, device: str) -> Fake:
+        calls.append(name)
+        begun.set()
+        assert go.wait(30)
+        return Fake(name)
+
+    monkeypatch.setattr(EntitySegmenter, "from_pretrained", load)
+    models = Models("cpu")
+    visitors = [threading.Thread(target=lambda: got.append(models.segmenter("one"))) for _ in range(2)]
+    for visitor in visitors:
+        visitor.start()
+    assert begun.wait(30)
+    assert not models.has(EntitySegmenter, "one")  # which does not wait
+    go.set()
+    for visitor in visitors:
+        visitor.join(30)
+    assert calls == ["one"]
+    assert got[0] is got[1]
+
+
+def test_one_of_each_kind_of_the_real_classes(
+    small_model: Path, tiny_gella: Path, tiny_diffusion: Callable[[int], Path]
+) -> None:
+    models, painter = Models("cpu"), tiny_diffusion(9)
+    assert isinstance(models.segmenter(str(small_model)), EntitySegmenter)
+    assert isinstance(models.grounder(str(tiny_gella)), Grounder)
+    assert isinstance(models.diffusion(str(painter), download=False), DiffusionInpainting)
+    assert models.free() == [str(small_model), str(tiny_gella), str(painter)]
+    assert models.names == []

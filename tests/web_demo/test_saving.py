@@ -1,0 +1,163 @@
+"""The files that a visitor takes away."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from esg import CropSettings, EntityMap, Grounding, InputError, OutputError, Phrase, read_image
+from web_demo.editing import Edit, MaskSettings, Painting
+from web_demo.saving import FILES, Wish, save
+from web_demo.visit import Visit
+
+GROUNDING = Grounding("a red <b>square</b>", (Phrase("red <b>square</b>", (2, 19), (1,), (0.9,)),))
+
+
+@pytest.fixture
+def visit(pixels: np.ndarray, quarters: EntityMap) -> Visit:
+    """Of `my cat.jpg`, which was taken apart and grounded."""
+    visit = Visit()
+    visit.begin("my cat.jpg", pixels.copy())
+    visit.know(quarters, model="cropformer-nano", crops=4)
+    visit.grounding = GROUNDING
+    return visit
+
+
+def wish(what: str, **other: Any) -> dict[str, Any]:
+    return {"what": what, "shown": 3, "selected": [], "opacity": 0.5, "numbers": False, **other}
+
+
+def saved(visit: Visit, what: str, name: str, **other: Any) -> Path:
+    """The file that is written, which has to have this name."""
+    path = Path(save(visit, wish(what, **other)))
+    assert path.name == name
+    return path
+
+
+def test_entities_come_back_as_they_are_shown(visit: Visit, quarters: EntityMap) -> None:
+    assert EntityMap.from_labels_png(saved(visit, "labels", "my cat.labels.png")) == quarters
+    assert EntityMap.from_coco(saved(visit, "coco", "my cat.entities.json", shown=1)) == quarters.keep([1])
+
+
+def masks_in(path: Path) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return {name: np.asarray(Image.open(archive.open(name))) for name in archive.namelist()}
+
+
+def test_masks_of_all_entities_or_of_those_that_are_selected(visit: Visit, quarters: EntityMap) -> None:
+    masks = masks_in(saved(visit, "masks", "my cat.masks.zip"))
+    assert list(masks) == ["my cat.1.png", "my cat.2.png", "my cat.3.png"]
+    for number, mask in enumerate(masks.values(), start=1):
+        assert np.array_equal(mask, quarters.mask(number))
+    assert list(masks_in(saved(visit, "masks", "my cat.masks.zip", selected=[3]))) == ["my cat.3.png"]
+    assert list(masks_in(saved(visit, "masks", "my cat.masks.zip", shown=2))) == ["my cat.1.png", "my cat.2.png"]
+
+
+def test_masks_of_many_entities_stay_in_their_order(visit: Visit) -> None:
+    visit.know(EntityMap.from_labels(np.tile(np.arange(120) // 10 + 1, (80, 1))))
+    names = list(masks_in(saved(visit, "masks", "my cat.masks.zip", shown=12)))
+    assert names == sorted(names)
+    assert (names[0], names[-1]) == ("my cat.01.png", "my cat.12.png")
+
+
+def test_the_overlay_colours_what_is_shown(visit: Visit, pixels: np.ndarray) -> None:
+    shown = read_image(saved(visit, "overlay", "my cat.overlay.jpg", shown=2, opacity=1.0)).astype(int)
+    assert np.abs(shown - pixels).mean(axis=2)[50:70, 70:110].mean() < 15  # nothing lies there
+    assert np.abs(shown - pixels).mean(axis=2)[50:70, 10:50].mean() < 15  # entity 3 is hidden
+    assert shown[10:30, 10:50].std(axis=(0, 1)).max() < 5  # one colour
+
+
+def test_the_cut_out_is_clear_around_the_selection(visit: Visit, pixels: np.ndarray) -> None:
+    cutout = np.asarray(Image.open(saved(visit, "cutout", "my cat.cutout.png", selected=[2, 3])))
+    assert cutout.shape == (80, 120, 4)
+    alpha = np.zeros((80, 120), bool)
+    alpha[:40, 60:] = alpha[40:, :60] = True
+    assert np.array_equal(cutout[..., 3], np.where(alpha, 255, 0))
+    assert np.array_equal(cutout[alpha, :3], pixels[alpha])
+
+
+def test_words_are_taken_away_as_data_and_as_a_page(visit: Visit) -> None:
+    assert Grounding.from_json(saved(visit, "grounding", "my cat.grounding.json")) == GROUNDING
+    page = saved(visit, "page", "my cat.grounding.html").read_text(encoding="utf-8")
+    assert "my cat" in page
+    assert "<b>square</b>" not in page  # the words of others are no markup
+    visit.grounding = None
+    for what in ("grounding", "page"):
+        with pytest.raises(InputError, match=r"^Ground words first\.$"):
+            save(visit, wish(what))
+
+
+def edit(visit: Visit) -> np.ndarray:
+    """Paints the first entity white."""
+    edited = visit.need_photo().copy()
+    edited[:40, :60] = 255
+    visit.change(Edit((1,), "", MaskSettings(), Painting("")), CropSettings(target=0), edited)
+    return edited
+
+
+def test_the_photo_with_its_edits(visit: Visit, pixels: np.ndarray) -> None:
+    assert np.array_equal(read_image(saved(visit, "result", "my cat.edited.png")), pixels)
+    edited = edit(visit)
+    assert np.array_equal(read_image(saved(visit, "result", "my cat.edited.png")), edited)
+    cutout = np.asarray(Image.open(saved(visit, "cutout", "my cat.cutout.png", selected=[1])))
+    assert (cutout[..., :3][cutout[..., 3] == 255] == 255).all()
+
+
+def test_a_workflow_of_ones_own_masks_is_a_zip_with_them(visit: Visit, quarters: EntityMap) -> None:
+    workflow = json.loads(saved(visit, "workflow", "my cat.comfyui.json", selected=[1]).read_text())
+    assert workflow["nodes"]
+    visit.know(quarters)
+    assert zipfile.is_zipfile(saved(visit, "workflow", "my cat.comfyui.zip", selected=[1]))
+
+
+@pytest.mark.parametrize("what", sorted(FILES))
+def test_before_the_first_photo_there_is_nothing_to_take_away(what: str) -> None:
+    with pytest.raises(InputError, match=r"^Give the page a photo first\.$"):
+        save(Visit(), wish(what))
+
+
+@pytest.mark.parametrize("what", sorted({*FILES} - {"result", "grounding", "page"}))
+def test_before_the_entities_are_known_only_the_photo_can_be_taken(what: str, pixels: np.ndarray) -> None:
+    visit = Visit()
+    visit.begin("cat.jpg", pixels.copy())
+    with pytest.raises(InputError, match=r"^Wait until the entities"):
+        save(visit, wish(what, selected=[1]))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        wish("passwd"),
+        wish("../labels"),
+        wish("cutout"),
+        wish("cutout", selected=[4]),
+        wish("cutout", shown=1, selected=[2]),
+        wish("masks", selected=[0]),
+        wish("workflow", selected=[4]),
+        wish("labels", shown=4),
+        wish("labels", shown="all"),
+        wish("labels", selected=None),
+        wish("labels", selected=[float("inf")]),
+        wish("overlay", opacity=2),
+        wish("overlay", opacity=float("nan")),
+        wish("overlay", opacity="much"),
+        {},
+        [],
+        None,
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_one_sentence(visit: Visit, bad: Any) -> None:
+    with pytest.raises((InputError, OutputError), match=r"^[^\n]+$"):
+        save(visit, bad)
+
+
+def test_numbers_come_as_the_browser_writes_them() -> None:
+    read = Wish.read({"what": "overlay", "shown": 2.0, "selected": [1.0], "opacity": 1, "numbers": 1, "more": 0})
+    assert read == Wish("overlay", 2, (1,), 1.0, True)
