@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from esg import EntityMap, EsgError, choose, read_image, read_masks, write_image
+from esg import EntityMap, EsgError, InputError, choose, read_image, read_masks, write_image
 
 from .editing import Edit, MaskSettings, Painting, edited
 from .parts.words import SENTENCE, WAYS, read
@@ -32,7 +32,7 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
     def segment(image: str, model: str, crops: float, min_score: float | None = None) -> tuple[str, dict[str, Any]]:
         """Takes a photo apart: a 16-bit label PNG, whose pixels are the ids, and the entities as COCO JSON."""
         with _sentences(image):
-            pixels = read_image(image, max_pixels=max_pixels)
+            pixels = read_image(_given(image), max_pixels=max_pixels)
             entities = models.segmenter(model)(pixels, crops=int(crops), min_score=min_score, max_pixels=max_pixels)
             path = new_folder() / f"{Path(image).stem}.labels.png"
             entities.save_labels_png(path)
@@ -43,7 +43,7 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
 
         def write(report: Report) -> None:
             text = ""
-            for piece in models.grounder(model).caption(image, max_pixels=max_pixels):
+            for piece in models.grounder(model).caption(_given(image), max_pixels=max_pixels):
                 text += piece
                 report.show(text.strip())
 
@@ -55,7 +55,7 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
     def find_nouns(image: str, caption: str, model: str) -> list[dict[str, Any]]:
         """The nouns of a caption: text and span of each."""
         with _sentences(image):
-            spans = models.grounder(model).nouns(image, caption, max_pixels=max_pixels)
+            spans = models.grounder(model).nouns(_given(image), caption, max_pixels=max_pixels)
             return [{"text": caption[slice(*span)], "span": [*span]} for span in spans]
 
     def ground(
@@ -92,14 +92,17 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
             pixels, known = look(image, masks, segmenter)
             painting = Painting(model, steps=int(steps), strength=strength, guidance=guidance, seed=int(seed))
             mask = MaskSettings(int(grow), int(feather), soft=soft)
-            wanted = Edit(tuple(choose(known, entities)), prompt.strip(), mask, painting)
+            ids = tuple(choose(known, entities))
+            if not ids:
+                raise InputError(f"Of {len(known)} entities there is none that {entities!r} means.")
+            wanted = Edit(ids, prompt.strip(), mask, painting)
             engine = models.diffusion(model, download=False) if wanted.prompt else None
             path = new_folder() / f"{Path(image).stem}.edited.png"
             write_image(path, edited(pixels, known, wanted, engine)[0])
             return str(path)
 
     def look(image: str, masks: str | None, segmenter: str) -> tuple[np.ndarray, EntityMap]:
-        pixels = read_image(image, max_pixels=max_pixels)
+        pixels = read_image(_given(image), max_pixels=max_pixels)
         if masks:
             return pixels, read_masks(masks, (pixels.shape[0], pixels.shape[1]), photo=image, max_pixels=max_pixels)
         return pixels, models.segmenter(segmenter)(pixels, max_pixels=max_pixels)
@@ -107,7 +110,9 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
     def add(name: str, function: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> None:
         @wraps(function)
         def run(*given: Any) -> Any:
-            return worker.submit(function, *given).result()
+            # A caller's null stands for what the page itself would begin with.
+            values = [menu.value if one is None else one for menu, one in zip(inputs, given)]
+            return worker.submit(function, *values).result()
 
         # An event needs a trigger; nobody can press this one.
         trigger = gr.Button(visible=False).click
@@ -140,6 +145,12 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
         masks,
     ]
     add("edit", edit, wishes, [_file("edited")])
+
+
+def _given(image: str | None) -> str:
+    if not image:
+        raise InputError("Give an image: a file that you have uploaded.")
+    return image
 
 
 def _file(label: str) -> gr.File:

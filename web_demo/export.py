@@ -17,14 +17,17 @@ from .editing import MaskSettings
 from .visit import Visit
 
 
+def needs_files(visit: Visit) -> bool:
+    """Whether the workflow is about pictures that only the page has: masks of the visitor's own, or a photo that is
+    itself the result of edits. They travel with it in a ZIP."""
+    return not visit.model or visit.made
+
+
 def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ...]) -> None:
     """Writes the edits, and what is selected now, as a workflow.
 
-    Where the masks are the visitor's own, ComfyUI cannot make them: the file is a ZIP then, with them beside the
-    workflow.
-
     Args:
-        path: of the file; ends in .json, or in .zip where `visit.model` is empty.
+        path: of the file; ends in .json, or in .zip where it `needs_files`.
         visit: whose photo has entities.
         shown: how many of them the page shows.
         selected: ids.
@@ -34,6 +37,7 @@ def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ..
     """
     entities = visit.need_entities()
     masks: dict[str, np.ndarray] = {}
+    photo = {visit.file: visit.photo} if visit.made and visit.photo is not None else {}
 
     def selection(ids: tuple[int, ...], how: MaskSettings) -> Selection:
         if visit.model:
@@ -64,12 +68,12 @@ def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ..
     least = math.floor(100 * entities.scores[last - 1]) / 100 if last > 0 else None
     taken_apart = Segmentation(visit.model, visit.crops, least) if visit.model else None
     text = json.dumps(edit_workflow(visit.file, taken_apart, edits, selection=now))
-    if visit.model:
+    if not needs_files(visit):
         path.write_text(text, encoding="utf-8")
         return
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{visit.name}.comfyui.json", text)
-        for name, mask in masks.items():
+        for name, picture in (photo | masks).items():
             content = io.BytesIO()
-            Image.fromarray(mask).save(content, "png")
+            Image.fromarray(picture).save(content, "png")
             archive.writestr(name, content.getvalue())

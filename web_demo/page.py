@@ -49,7 +49,14 @@ def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels:
             with gr.Column(elem_id="left", min_width=0):
                 picture = view("picture")
                 slider = gr.ImageSlider(
-                    label="Before and after", type="filepath", visible=False, interactive=False, elem_id="slider"
+                    label="Before and after",
+                    show_label=False,
+                    type="filepath",
+                    visible=False,
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    max_height=1200,
+                    elem_id="slider",
                 )
             with gr.Column(elem_id="right", min_width=0), gr.Tabs():
                 with gr.Tab("Entities") as entities_tab:
@@ -62,7 +69,9 @@ def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels:
                     files = FilesPart()
         with gr.Row(elem_id="foot"):
             gr.Markdown(FOOTNOTE, elem_id="footnote")
-            free = gr.Button("Free the models' memory", size="sm", scale=0, min_width=190, elem_id="free")
+            free = gr.Button(
+                "Free the models' memory", size="sm", scale=0, min_width=190, visible=private, elem_id="free"
+            )
 
         shared = Shared(
             models=models,

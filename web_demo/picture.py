@@ -75,10 +75,11 @@ def picture_value(pixels: np.ndarray, entities: EntityMap | None = None, *, min_
     return value if entities is None else {**value, "entities": _entries(entities)}
 
 
-def edited_value(pixels: np.ndarray) -> dict[str, Any]:
-    """What the browser needs to show the same photo after an edit."""
+def edited_value(pixels: np.ndarray, before: np.ndarray | None) -> dict[str, Any]:
+    """What the browser needs to show the same photo after an edit; "before" is a file of how it came, if it differs."""
     height, width = pixels.shape[:2]
-    return _part(pixels, None, slice(0, height), slice(0, width))
+    value = _part(pixels, None, slice(0, height), slice(0, width))
+    return {**value, "before": None if before is None else _file(Path(shown_file(before)))}
 
 
 def detail_value(pixels: np.ndarray, entities: EntityMap | None, box: Sequence[float]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from esg import InputError, grounding_page, overlay, write_image
 
-from .export import write_workflow
+from .export import needs_files, write_workflow
 from .picture import new_folder
 from .visit import Visit
 
@@ -67,8 +67,8 @@ def save(visit: Visit, data: Mapping[str, Any]) -> str:
         raise InputError(f"There is no file called {wish.what!r}.")
     ending, write = FILES[wish.what]
     visit.need_photo()
-    if wish.what == "workflow" and not visit.model:
-        ending = "comfyui.zip"  # with the visitor's own masks
+    if wish.what == "workflow" and needs_files(visit):
+        ending = "comfyui.zip"
     path = new_folder() / f"{visit.name}.{ending}"
     write(path, visit, wish)
     return str(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -55,6 +55,21 @@ class Chosen:
             raise InputError("The page sent something that cannot be understood; reload it.") from None
 
 
+class Outdated(Exception):
+    """What a job is about is not there any more; nothing of it is shown."""
+
+
+def while_photo_stays(visit: Visit, work: Iterable[News]) -> Generator[News, None, None]:
+    """Passes on how far a work is; Outdated once the visitor has another photo."""
+    photo = visit.photo
+    for news in work:
+        if visit.photo is not photo:
+            raise Outdated
+        yield news
+    if visit.photo is not photo:
+        raise Outdated
+
+
 @dataclass(eq=False)
 class Shared:
     """Everything that more than one part needs.
@@ -84,14 +99,22 @@ class Shared:
     jobs: list[Any] = field(default_factory=list)
 
     def job(
-        self, trigger: Callable[..., Any], work: Callable[..., Steps], inputs: Sequence[Any], outputs: Sequence[Any]
+        self,
+        trigger: Callable[..., Any],
+        work: Callable[..., Steps],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        *,
+        anew: bool = False,
     ) -> Any:
         """Lets an event do heavy work: one at a time in the whole page, in turn, with its state in the picture.
 
         Args:
             trigger: such as `button.click`.
-            work: `work(visit, *inputs, chosen)` yields how far it is, or outputs meanwhile, and returns the outputs.
+            work: `work(visit, *inputs, chosen)` yields how far it is, or outputs meanwhile, and returns the outputs; it
+                may raise Outdated.
             inputs, outputs: components.
+            anew: whether a trigger while it runs begins it once more afterwards, rather than counting for nothing.
 
         Returns:
             The event, for `then` and `success`.
@@ -110,6 +133,8 @@ class Shared:
                     result = end.value
                 finally:
                     steps.close()
+            except Outdated:
+                result = nothing
             except EsgError as error:
                 yield (idle(), gr.skip(), *nothing)
                 raise gr.Error(str(error), print_exception=False) from None
@@ -124,7 +149,7 @@ class Shared:
             api_visibility="private",
             concurrency_id="model",
             concurrency_limit=1,
-            trigger_mode="always_last",
+            trigger_mode="always_last" if anew else "once",
         )
         event.then(None, None, None, js=_NO_LONGER_BUSY)
         self.jobs.append(event)

@@ -36,6 +36,7 @@ class Visit:
     Attributes:
         name: stem of the photo's file name.
         file: that name.
+        made: whether that photo is the result of edits, and the visitor may have no file of it.
         photo: (H, W, 3) uint8 RGB as it came, read-only; None before the first one.
         pixels: the same with all edits.
         entities: all of them, also the weak ones, which the browser hides by the score that is chosen there.
@@ -48,6 +49,7 @@ class Visit:
 
     name: str = ""
     file: str = ""
+    made: bool = False
     photo: np.ndarray | None = None
     pixels: np.ndarray | None = None
     entities: EntityMap | None = None
@@ -64,6 +66,7 @@ class Visit:
         self.entities = self.grounding = None
         self.changes = []
         self.drafts = 0
+        self.made = False
 
     def forget(self) -> None:
         """Nothing is left, as after the visitor has gone."""
@@ -74,6 +77,7 @@ class Visit:
         if self.changes:
             name = self.name if self.name.endswith(".edited") else f"{self.name}.edited"
             self.begin(f"{name}.png", self.need_photo())
+            self.made = True
 
     def know(self, entities: EntityMap, *, model: str = "", crops: int = 0) -> None:
         """The entities of the photo as it is now; what was said of others is forgotten."""
@@ -90,7 +94,7 @@ class Visit:
         """The entities, or of them only the best `shown`; InputError before they are known."""
         self.need_photo()
         if self.entities is None:
-            raise InputError("Wait until the entities of the photo are there.")
+            raise InputError("Take the photo apart first, or wait until that is done.")
         return self.entities if shown is None else self.entities.keep(range(1, shown + 1))
 
     def change(self, edit: Edit, crop: CropSettings, pixels: np.ndarray) -> None:

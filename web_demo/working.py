@@ -23,7 +23,7 @@ News = dict[str, Any] | tuple[Any, ...]
 SENTENCES = {
     "views": "Looked at {} of {} views",
     "fusion": "Putting the views together: {} of {}",
-    "captions": "Writing: caption {} of {}",
+    "captions": "Looking for better words: {} of {}",
     "steps": "Painting: step {} of {}",
     "edges": "Following the edges: {} of {}",
 }

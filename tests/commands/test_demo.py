@@ -22,6 +22,23 @@ def test_demo(esg: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (options["host"], options["port"], options["open_browser"]) == ("127.0.0.1", 8000, False)
 
 
+def test_what_the_page_is_told(esg: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setitem(sys.modules, "web_demo", SimpleNamespace(launch=lambda **options: calls.append(options)))
+    models = ["--model", "a", "--grounder", "b", "--inpainter", "c"]
+    limits = ["--max-pixels", 9, "--max-size-mb", 8, "--auth", "anna:my:secret", "--share"]
+    assert esg("demo", *models, *limits).status == 0
+    (options,) = calls
+    told = {name: options[name] for name in ("model", "grounder", "inpainter", "max_pixels", "max_size_mb", "share")}
+    assert told == {"model": "a", "grounder": "b", "inpainter": "c", "max_pixels": 9, "max_size_mb": 8, "share": True}
+    assert options["auth"] == ("anna", "my:secret")
+
+
+@pytest.mark.parametrize("wrong", ["anna", "anna:", ":secret", ""])
+def test_a_password_that_is_none_is_refused(esg: Run, wrong: str) -> None:
+    esg("demo", "--auth", wrong).refused("--auth", "USER:PASSWORD")
+
+
 def test_demo_where_the_page_is_not_installed(esg: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "entry_points", lambda **_: ())
     esg("demo").refused('pip install "esg[demo]"')

@@ -162,7 +162,7 @@ class Visitor:
 
     def bring_masks(self, *paths: Path) -> None:
         self.tab.evaluate("esg.state.map = null")  # so that another one is waited for
-        self.tab.set_input_files("#start :nth-match(input[type=file], 2)", paths)
+        self.tab.set_input_files("#settings input[type=file]", paths)
         self.tab.wait_for_function("esg.state.map")
 
     def open(self, name: str) -> None:

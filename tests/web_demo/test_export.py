@@ -119,7 +119,8 @@ def test_masks_of_ones_own_lie_beside_the_workflow(
     assert picked(api) == []
     names = [inputs["image"] for inputs in inputs_of(api, "LoadImageMask")]
     with zipfile.ZipFile(tmp_path / "workflow.zip") as archive:
-        assert archive.namelist() == ["my cat.edited.comfyui.json", *names]
+        assert archive.namelist() == ["my cat.edited.comfyui.json", "my cat.edited.png", *names]
+        assert np.array_equal(np.asarray(Image.open(archive.open("my cat.edited.png"))), visit.photo)
         assert json.loads(archive.read(archive.namelist()[0]))["nodes"]
         for name, ids in zip(names, [(1, 2), (3,), (2,)]):
             mask = np.asarray(Image.open(archive.open(name)).convert("RGB"))

@@ -127,7 +127,7 @@ def test_before_the_first_photo_there_is_nothing_to_take_away(what: str) -> None
 def test_before_the_entities_are_known_only_the_photo_can_be_taken(what: str, pixels: np.ndarray) -> None:
     visit = Visit()
     visit.begin("cat.jpg", pixels.copy())
-    with pytest.raises(InputError, match=r"^Wait until the entities"):
+    with pytest.raises(InputError, match=r"^Take the photo apart first"):
         save(visit, wish(what, selected=[1]))
 
 

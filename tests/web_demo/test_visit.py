@@ -144,5 +144,5 @@ def test_what_is_not_there_yet_is_one_sentence() -> None:
     with pytest.raises(InputError, match=r"^Give the page a photo first\.$"):
         visit.need_entities()
     visit.begin("cat.jpg", photo())
-    with pytest.raises(InputError, match=r"^Wait until the entities"):
+    with pytest.raises(InputError, match=r"^Take the photo apart first"):
         visit.need_entities()

@@ -30,6 +30,9 @@ async function cutOut() {
 esg.subscribe((news) => {
   if (news.has("picture")) fill();
   if (news.has("picture") || news.has("shown")) {
+    board.querySelector("p").textContent = state.map
+      ? "Click entities on the picture or in the table to cut them out."
+      : "The entities will stand here.";
     element.querySelector(".esg-count").textContent = state.map ? state.shown : "";
     for (const row of rows.children) row.hidden = row.dataset.id > state.shown;
   }

@@ -70,7 +70,7 @@ window.esg.painting = (() => {
     canvas.width = box ? box[2] - box[0] + 1 : 1;
     canvas.height = box ? box[3] - box[1] + 1 : 1;
     if (!box) return;
-    const [left, top] = box, { width, height } = canvas, context = canvas.getContext("2d");
+    const [left, top] = box, { width, height } = canvas, context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(photo, left, top, width, height, 0, 0, width, height);
     const image = context.getImageData(0, 0, width, height);
     for (let y = 0, i = 3; y < height; y++) {

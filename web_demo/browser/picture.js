@@ -6,7 +6,7 @@ const find = (name) => element.querySelector(`.esg-${name}`);
 const root = element.querySelector(".esg");
 const stage = find("stage"), world = find("world"), photo = find("photo"), overlay = find("overlay");
 const detail = find("detail"), mask = find("mask"), numbers = find("numbers"), busy = find("busy");
-const opacity = find("opacity"), score = find("score"), numbered = find("numbered");
+const compare = find("compare"), opacity = find("opacity"), score = find("score"), numbered = find("numbered");
 
 // ------------------------------------------------------------------------------------------------ drawing
 
@@ -102,7 +102,6 @@ stage.addEventListener("wheel", (event) => {
 }, { passive: false });
 
 find("zoom").addEventListener("click", (event) => {
-  event.stopPropagation();
   const to = { in: view.zoom * 1.6, out: view.zoom / 1.6, fit: 1 }[event.target.dataset.zoom];
   if (to) zoomTo(to);
 });
@@ -114,7 +113,6 @@ let moved = 0;               // how far, since the first of them came: a drag is
 let spread = 0;              // distance of two fingers
 
 stage.addEventListener("pointerdown", (event) => {
-  if (event.target.closest(".esg-zoom, .esg-busy, .esg-again")) return;
   if (!touches.size) moved = 0;
   touches.set(event.pointerId, [event.clientX, event.clientY]);
   if (view.zoom > 1) stage.setPointerCapture(event.pointerId);
@@ -148,7 +146,7 @@ stage.addEventListener("click", (event) => { if (moved <= 6) idsAt(event).forEac
 
 // None, or one.
 function idsAt(event) {
-  if (!state.map || event.target.closest(".esg-zoom, .esg-busy, .esg-again")) return [];
+  if (!state.map) return [];
   const box = overlay.getBoundingClientRect();
   let [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   let map = state.map;
@@ -180,7 +178,29 @@ stage.addEventListener("blur", () => esg.point([]));
 opacity.addEventListener("input", draw);
 score.addEventListener("input", () => esg.threshold(Number(score.value)));
 numbered.addEventListener("change", writeNumbers);
-new ResizeObserver(() => { place(); writeNumbers(); }).observe(stage);
+let [stageWidth, stageHeight] = [0, 0];
+new ResizeObserver(() => {
+  // The same part of the photo stays in sight.
+  if (stageWidth && stageHeight) {
+    view.x *= stage.clientWidth / stageWidth;
+    view.y *= stage.clientHeight / stageHeight;
+  }
+  [stageWidth, stageHeight] = [stage.clientWidth, stage.clientHeight];
+  place();
+  writeNumbers();
+}).observe(stage);
+
+// As long as it is held, by pointer or key, the photo is shown as it came.
+function before(shown) {
+  root.classList.toggle("esg-before", shown);
+  photo.src = shown ? state.before : state.photo;
+}
+compare.addEventListener("pointerdown", () => before(true));
+for (const end of ["pointerup", "pointerleave", "pointercancel", "blur", "keyup"]) {
+  compare.addEventListener(end, () => root.classList.contains("esg-before") && before(false));
+}
+compare.addEventListener("keydown", (event) => { if (event.key === " " || event.key === "Enter") before(true); });
+compare.addEventListener("contextmenu", (event) => event.preventDefault());  // of a long press
 
 find("cancel").addEventListener("click", () => { esg.receive("busy", { text: "" }); trigger("cancel"); });
 
@@ -197,12 +217,10 @@ esg.subscribe((news) => {
     if (!state.map) stage.scrollIntoView({ block: "nearest" });  // on a phone it lies below the examples
   }
   if (news.has("picture") || news.has("edited")) photo.src = state.photo || photo.src;
-  if (news.has("edited")) {
-    place();
-    setTimeout(() => document.querySelector("#slider")?.scrollIntoView({ block: "nearest", behavior: "smooth" }), 400);
-  }
+  if (news.has("picture") || news.has("edited")) compare.hidden = !state.before;
+  if (news.has("edited")) place();
   if (news.has("picture") || news.has("edited") || news.has("detail")) showDetail();
-  if (news.has("mask") || news.has("selected")) {
+  if (["mask", "selected", "edited", "picture"].some((one) => news.has(one))) {
     mask.hidden = !maskShown();
     if (maskShown()) mask.src = state.mask;
   }
@@ -233,7 +251,7 @@ function showAgain() {
   if (state.photo && !state.map && !state.busy) waiting = setTimeout(() => { find("again").hidden = false; }, 700);
 }
 
-find("again").addEventListener("click", (event) => { event.stopPropagation(); trigger("again"); });
+find("again").addEventListener("click", () => trigger("again"));
 
 function showBusy() {
   busy.hidden = !state.busy;
@@ -247,7 +265,7 @@ function showBusy() {
 // ------------------------------------------------------------------------------------------------ a new photo
 // A dropped or pasted file goes the way of the upload button, so that Gradio takes it in and checks it.
 
-const uploadInput = () => document.querySelector("#upload input[type=file], #start input[type=file]");
+const uploadInput = () => document.querySelector("#start input[type=file]");  // it may come later than this view
 
 function give(file) {
   const input = uploadInput();
@@ -258,11 +276,13 @@ function give(file) {
 }
 
 find("drop").addEventListener("click", () => uploadInput().click());
-root.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("esg-dragged"); });
-root.addEventListener("dragleave", (event) => root.contains(event.relatedTarget) || root.classList.remove("esg-dragged"));
-root.addEventListener("drop", (event) => {
-  event.preventDefault();
+// Anywhere on the page: a browser would otherwise leave it and open the file.
+document.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("esg-dragged"); });
+document.addEventListener("dragleave", (event) => event.relatedTarget || root.classList.remove("esg-dragged"));
+document.addEventListener("drop", (event) => {
   root.classList.remove("esg-dragged");
+  if (event.defaultPrevented) return;  // by an upload of its own
+  event.preventDefault();
   if (event.dataTransfer.files.length) give(event.dataTransfer.files[0]);
 });
 document.addEventListener("paste", (event) => {

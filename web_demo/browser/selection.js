@@ -4,6 +4,7 @@
 window.esg = (() => {
   const state = {
     photo: "",               // URL of the picture as it is shown
+    before: "",              // and of how it came, if edits have changed it
     size: [0, 0],            // width and height of what is shown
     full: [0, 0],            // and of the photo itself
     entities: [],            // entities[id - 1]: score, area, percent, colour, x, y, radius
@@ -27,7 +28,7 @@ window.esg = (() => {
   function tell(...what) {
     if (!state.selected.size) state.mask = "";
     listeners.forEach((listener) => listener(new Set(what)));
-    if (["selected", "shown", "edited", "editing"].some((one) => what.includes(one))) askForMask();
+    if (["selected", "shown", "editing"].some((one) => what.includes(one))) askForMask();
   }
 
   function askForMask() {
@@ -55,7 +56,7 @@ window.esg = (() => {
       ]);
       if (!current()) return;
       const { size, full, min_score: least } = value;
-      Object.assign(state, { photo, map, size, full, entities: value.entities || [], mask: "", detail: null });
+      Object.assign(state, { photo, map, size, full, entities: value.entities || [], before: "", mask: "", detail: null });
       state.selected.clear();
       state.pointed.clear();
       state.phrases = [];
@@ -67,7 +68,7 @@ window.esg = (() => {
     async edited(value, current) {
       const photo = await arrived(url(value.photo));
       if (!current()) return;
-      Object.assign(state, { photo, detail: null, mask: "" });
+      Object.assign(state, { photo, before: url(value.before), detail: null, mask: "" });
       tell("edited");
     },
 

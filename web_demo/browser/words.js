@@ -52,6 +52,7 @@ const idsOf = (event) => phrases[event.target.closest("button")?.dataset.index]?
 text.addEventListener("click", (event) => {
   const ids = idsOf(event);
   if (!ids.length) return;
+  if (ids.every((id) => id > state.shown)) hint.textContent = "Its entities are hidden by the minimum score.";
   const all = ids.every((id) => state.selected.has(id)) && state.selected.size === ids.length;
   esg.select(all ? [] : event.shiftKey ? [...state.selected, ...ids] : ids);
 });

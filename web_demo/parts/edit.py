@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, write_ids
+from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, WeightsError, write_ids
 
 from ..editing import Edit, MaskSettings, Painting, edited, mask_picture, read_steps
 from ..picture import LONGEST_SHOWN, edited_value, image_value, picture_value, shown_file
@@ -76,7 +76,7 @@ class EditPart:
                 self.soft = gr.Checkbox(mask.soft, label="Soft edge", min_width=80, elem_id="soft")
                 self.invert = gr.Checkbox(mask.invert, label="Invert", min_width=80, elem_id="invert")
         with gr.Row():
-            self.apply = gr.Button(REMOVE, variant="primary", elem_id="apply", min_width=120)
+            self.apply = gr.Button(REMOVE, variant="primary", elem_id="apply", min_width=90)
             self.undo = gr.Button("Undo", interactive=False, elem_id="undo", min_width=80)
             self.anew = gr.Button("Take apart anew", interactive=False, elem_id="anew", min_width=130)
         with gr.Accordion("Several, one after another", open=False, elem_id="several"):
@@ -100,7 +100,7 @@ class EditPart:
         count = len(self._mask)
 
         def show(visit: Visit) -> tuple[Any, ...]:
-            return (edited_value(visit.need_photo()),)
+            return (edited_value(visit.need_photo(), visit.photo if visit.changes else None),)
 
         def follow(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
             changed = bool(visit.changes)
@@ -130,7 +130,10 @@ class EditPart:
             if edit.prompt:
                 if not shared.models.has(DiffusionInpainting, edit.painting.model):
                     report(0, 1, "Getting the diffusion model ready")
-                engine = shared.models.diffusion(edit.painting.model, download=download and self.private)
+                try:
+                    engine = shared.models.diffusion(edit.painting.model, download=download and self.private)
+                except WeightsError as error:  # which also speaks to people at a command line
+                    raise WeightsError(str(error).replace(" (--download, download=True)", "")) from None
             return edited(pixels, entities, edit, engine, report)
 
         def apply(visit: Visit, what: str, prompt: str, *given: Any) -> Steps:

@@ -11,7 +11,7 @@ import gradio as gr
 from esg import EntityMap, EntitySegmenter, EsgError, InputError, list_checkpoints, read_image, read_masks
 
 from ..picture import new_folder, picture_value
-from ..shared import AT_ONCE, Chosen, Shared, Steps
+from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps
 from ..visit import Visit
 from ..working import Report
 
@@ -34,36 +34,41 @@ class PhotoPart:
 
     def __init__(self, model: str) -> None:
         self.banner = gr.Markdown(SMALL_WEIGHTS, visible=is_small(model), elem_id="banner")
-        with gr.Row(elem_id="start"):
-            self.upload = gr.UploadButton("Choose a photo", variant="primary", elem_id="upload", scale=0, min_width=150)
-            self.shoot = gr.Button("Camera", elem_id="shoot", scale=0, min_width=90)
-            self.examples = gr.Gallery(
-                [(str(path), CAPTIONS[path.stem]) for path in example_photos()],
-                label="Example photos",
-                show_label=False,
-                columns=len(CAPTIONS),
-                allow_preview=False,
-                interactive=False,
-                object_fit="cover",
-                buttons=[],
-                container=False,
-                min_width=240,
-                elem_id="examples",
-            )
-            self.model = gr.Dropdown(
-                segmenter_choices(model), value=model, label="Model", scale=0, min_width=210, elem_id="model"
-            )
-            self.crops = gr.Radio(
-                CROPS, value=4, label="High-resolution crops", scale=0, min_width=180, elem_id="crops"
-            )
-            self.masks = gr.UploadButton(
-                "Your own masks",
-                file_count="multiple",
-                file_types=MASK_FILES,
-                elem_id="masks",
-                scale=0,
-                min_width=140,
-            )
+        with gr.Row(elem_id="top"):
+            with gr.Row(elem_id="start"):
+                self.upload = gr.UploadButton(
+                    "Choose a photo", variant="primary", elem_id="upload", scale=0, min_width=150
+                )
+                self.shoot = gr.Button("Camera", elem_id="shoot", scale=0, min_width=90)
+                self.examples = gr.Gallery(
+                    [(str(path), CAPTIONS[path.stem]) for path in example_photos()],
+                    label="Example photos",
+                    show_label=False,
+                    columns=len(CAPTIONS),
+                    allow_preview=False,
+                    interactive=False,
+                    object_fit="cover",
+                    buttons=[],
+                    container=False,
+                    min_width=240,
+                    elem_id="examples",
+                )
+            with gr.Row(elem_id="settings"):
+                self.model = gr.Dropdown(
+                    segmenter_choices(model), value=model, label="Model", scale=0, min_width=210, elem_id="model"
+                )
+                self.crops = gr.Radio(
+                    CROPS, value=4, label="High-resolution crops", scale=0, min_width=180, elem_id="crops"
+                )
+                self.masks = gr.UploadButton(
+                    "Your own masks",
+                    file_count="multiple",
+                    file_types=MASK_FILES,
+                    elem_id="masks",
+                    scale=0,
+                    min_width=140,
+                )
+        self.open = gr.State(False)  # whether the camera is
         self.camera = gr.Image(
             sources=["webcam"], type="filepath", label="Camera", visible=False, elem_id="camera", height=320
         )
@@ -82,15 +87,15 @@ class PhotoPart:
         def show_shot(visit: Visit, path: str | None, chosen: Chosen) -> tuple[Any, ...]:
             if path is None:
                 raise InputError("The camera gave no picture; allow the page to use it, and try again.")
-            return *show(visit, Path(path)), gr.Image(value=None, visible=False)
+            return *show(visit, Path(path)), gr.Image(value=None, visible=False), False
 
         def show_example(visit: Visit, event: gr.SelectData) -> tuple[Any, ...]:
             return show(visit, example_photos()[event.index])
 
         def segment(visit: Visit, name: str, crops: int, chosen: Chosen) -> Steps:
             if visit.pixels is None:
-                return (gr.skip(), gr.skip())
-            pixels = visit.pixels
+                raise Outdated
+            pixels, known = visit.pixels, visit.entities
 
             def work(report: Report) -> tuple[EntityMap, float]:
                 segmenter = shared.models.segmenter(name)
@@ -101,25 +106,31 @@ class PhotoPart:
                 work, "Getting the model ready" if not shared.models.has(EntitySegmenter, name) else "Looking"
             )
             yield from looking
-            if visit.pixels is not pixels:  # another photo has come meanwhile, and its own turn
-                return (gr.skip(), gr.skip())
+            if visit.pixels is not pixels or visit.entities is not known:  # another photo has come, or own masks
+                raise Outdated
+            _say_what_becomes_of_edits(visit)
             entities, least = looking.result
             visit.know(entities, model=name, crops=crops)
             return picture_value(pixels, entities, min_score=least), None
 
         def own_masks(visit: Visit, paths: list[str], chosen: Chosen) -> tuple[Any, ...]:
             pixels = visit.need_photo()
-            visit.know(_read_masks([Path(path) for path in paths], visit, shared.max_pixels))
+            found = _read_masks([Path(path) for path in paths], visit, shared.max_pixels)
+            _say_what_becomes_of_edits(visit)
+            visit.know(found)
             return visit, picture_value(pixels, visit.need_entities()), None
 
         def run(trigger: Any) -> None:
-            shared.job(trigger, segment, [self.model, self.crops], [shared.channels["picture"], shared.words])
+            outputs = [shared.channels["picture"], shared.words]
+            shared.job(trigger, segment, [self.model, self.crops], outputs, anew=True)
 
         run(shared.quick(self.upload.upload, show_upload, [self.upload], fresh).success)
-        run(shared.quick(self.camera.input, show_shot, [self.camera], [*fresh, self.camera]).success)
+        run(shared.quick(self.camera.input, show_shot, [self.camera], [*fresh, self.camera, self.open]).success)
         chosen_example = self.examples.select(show_example, shared.visit, fresh, **AT_ONCE)
         run(chosen_example.success)
-        self.shoot.click(lambda: gr.Image(visible=True), None, self.camera, **AT_ONCE)
+        self.shoot.click(
+            lambda open: (not open, gr.Image(visible=not open)), self.open, [self.open, self.camera], **AT_ONCE
+        )
         shared.quick(
             self.masks.upload, own_masks, [self.masks], [shared.visit, shared.channels["picture"], shared.words]
         )
@@ -151,6 +162,11 @@ def is_small(model: str) -> bool:
     return any(checkpoint.name == model and checkpoint.shipped for checkpoint, _ in list_checkpoints())
 
 
+def _say_what_becomes_of_edits(visit: Visit) -> None:
+    if visit.changes:
+        gr.Info("The edits are part of the photo now and cannot be undone.", duration=6)
+
+
 def _read(path: Path, max_pixels: int) -> Any:
     try:
         return read_image(path, max_pixels=max_pixels)
@@ -162,6 +178,8 @@ def _read_masks(paths: list[Path], visit: Visit, max_pixels: int) -> EntityMap:
     """From one file, or several black and white PNGs, one a mask, which are read as a folder of them."""
     place = paths[0]
     if len(paths) > 1:
+        if any(path.suffix.lower() != ".png" for path in paths):
+            raise InputError("Several files of masks must all be PNGs, black and white, one a mask; give others alone.")
         place = new_folder() / "masks"
         place.mkdir()
         for number, path in enumerate(paths):

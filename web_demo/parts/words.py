@@ -11,7 +11,7 @@ import gradio as gr
 from esg import Grounder, Grounding, InputError, list_checkpoints
 
 from ..picture import view
-from ..shared import Chosen, Shared, Steps
+from ..shared import Chosen, Outdated, Shared, Steps, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
@@ -78,35 +78,43 @@ class WordsPart:
                 return grounder.best_caption(pixels, entities, max_pixels=shared.max_pixels, progress=report)
 
             writing = shared.worker.work(write, begin(name, "Looking at the picture"))
-            yield from writing
+            yield from while_photo_stays(visit, writing)
             return writing.result, None
 
         def find(visit: Visit, name: str, text: str, chosen: Chosen) -> Steps:
             pixels = visit.need_photo()
+            _check(text)
             finding = shared.worker.work(
                 lambda report: shared.models.grounder(name).nouns(pixels, text, max_pixels=shared.max_pixels),
                 begin(name, "Finding nouns"),
             )
-            yield from finding
+            yield from while_photo_stays(visit, finding)
             return (noun_words(text, finding.result),)
 
         def ground(visit: Visit, name: str, text: str, way: str, threshold: float, chosen: Chosen) -> Steps:
             pixels, entities = visit.need_photo(), visit.need_entities()
             best = visit.need_entities(chosen.shown)
+            _check(text)
             grounding = shared.worker.work(
                 lambda report: read(
                     shared.models.grounder(name), pixels, best, text, way, threshold, shared.max_pixels
                 ),
                 begin(name, "Grounding"),
             )
-            yield from grounding
-            if visit.entities is entities:
-                visit.grounding = grounding.result
+            yield from while_photo_stays(visit, grounding)
+            if visit.entities is not entities:
+                raise Outdated
+            visit.grounding = grounding.result
             return (grounded_words(grounding.result),)
 
         shared.job(self.describe.click, describe, [self.model], [self.text, self.words])
         shared.job(self.find.click, find, [self.model, self.text], [self.words])
         shared.job(self.ground.click, ground, [self.model, self.text, self.way, self.threshold], [self.words])
+
+
+def _check(text: str) -> None:
+    if not text.strip(" ,\n\t"):
+        raise InputError("Write a text first, or let Describe write one.")
 
 
 def grounder_choices(model: str) -> list[tuple[str, str]]:

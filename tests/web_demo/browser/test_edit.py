@@ -118,6 +118,36 @@ def test_the_result_is_taken_apart_anew(editing: Any) -> None:
     assert editing.download("result").name == "photo.edited.edited.png"
 
 
+def test_what_an_edit_made_can_be_seen_and_what_was_there_before(editing: Any) -> None:
+    came = editing.tab.evaluate("esg.state.photo")
+    expect(editing.find(".esg-compare")).to_be_hidden()
+    editing.press("#apply")
+    editing.wait_until_done()
+    expect(editing.find(".esg-mask")).to_be_hidden()  # until another one is wanted
+    photo, compare = editing.find(".esg-photo"), editing.find(".esg-compare")
+    made = photo.get_attribute("src")
+    compare.hover()
+    editing.tab.mouse.down()
+    assert photo.get_attribute("src") not in (came, made)  # the same as `came`, in another file
+    expect(editing.find(".esg-overlay")).to_have_css("visibility", "hidden")
+    editing.tab.mouse.up()
+    assert photo.get_attribute("src") == made
+    editing.press("#undo")
+    expect(compare).to_be_hidden()
+    editing.select(2)
+    mask_alpha(editing)
+
+
+def test_two_clicks_are_one_edit(editing: Any, pixels: np.ndarray) -> None:
+    before = editing.tab.evaluate("esg.state.photo")
+    editing.tab.dblclick("#apply")
+    editing.tab.wait_for_function("before => esg.state.photo !== before", arg=before)
+    editing.wait_until_done()
+    editing.press("#undo")
+    expect(editing.find("#undo")).to_be_disabled()
+    assert np.array_equal(read_image(editing.download("result")), pixels)
+
+
 class Painter:
     """Lets a diffusion model paint one step at a time."""
 

@@ -112,14 +112,19 @@ def test_masks_of_ones_own(visitor: Any, files: Any, quarters: Any, tmp_path: Pa
     assert selected == [0, 1, 2]
     small = tmp_path / "small.png"
     Image.new("L", (7, 5)).save(small)
-    visitor.tab.set_input_files("#start :nth-match(input[type=file], 2)", small)
+    visitor.tab.set_input_files("#settings input[type=file]", small)
     visitor.sentence("small.png")
     expect(visitor.find(".esg tbody tr")).to_have_count(2)
 
 
 def test_a_dropped_or_pasted_file_goes_the_way_of_the_button(visitor: Any) -> None:
-    for way, name, size in (("drop", "rocket.jpg", [640, 427]), ("paste", "chelsea.jpg", [451, 300])):
-        visitor.find("#picture .esg").evaluate(
+    ways = [
+        ("#picture .esg", "drop", "rocket.jpg", [640, 427]),
+        ("#picture .esg", "paste", "chelsea.jpg", [451, 300]),
+        ("#intro", "drop", "coffee.jpg", [600, 400]),
+    ]
+    for place, way, name, size in ways:
+        visitor.find(place).evaluate(
             """(root, [bytes, way, name]) => {
                 const files = new DataTransfer();
                 files.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));

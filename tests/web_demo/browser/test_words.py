@@ -142,6 +142,6 @@ def test_what_is_missing_is_said_in_a_sentence(visitor: Any, files: Any) -> None
     visitor.bring(files)
     visitor.open("Words")
     visitor.tab.click("#ground")
-    visitor.sentence("caption")
+    visitor.sentence("Write a text first")
     visitor.wait_until_done()
     expect(visitor.find(".esg-words")).to_have_attribute("data-filled", "false")
