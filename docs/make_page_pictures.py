@@ -19,7 +19,9 @@ from playwright.sync_api import sync_playwright
 import web_demo
 
 PICTURES = Path(__file__).parent / "pictures"
-WINDOW = {"width": 1360, "height": 1000}
+WINDOW = {"width": 1360, "height": 900}
+ON_THE_ROCKET = [[0.5, 0.7], [0.5, 0.36]]  # fractions of width and height; it may have been taken apart
+ID_AT = "((x, y, map = esg.state.map) => map.ids[Math.floor(y * map.height) * map.width + Math.floor(x * map.width)])"
 PATIENCE = 300_000  # milliseconds
 
 
@@ -57,15 +59,13 @@ def edit(tab: Any) -> None:
     """Something removed, with what was there before."""
     take_example(tab, 3)
     tab.get_by_role("tab", name="Edit").click()
-    box = tab.locator(".esg-overlay").bounding_box()
-    tab.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.55 * box["height"])
+    tab.evaluate("points => esg.select(points.map(([x, y]) => idAt(x, y)))".replace("idAt", ID_AT), ON_THE_ROCKET)
     tab.wait_for_selector(".esg-mask:visible")
     tab.click("#apply")
     tab.wait_for_selector("#slider img")
     tab.wait_for_selector(".esg-busy", state="hidden")
-    tab.wait_for_timeout(1500)  # until it has scrolled there
     tab.mouse.move(5, 5)
-    save(tab, "page-edit")
+    save(tab, "page-edit", whole=True)
 
 
 def take_example(tab: Any, number: int) -> None:
@@ -74,8 +74,8 @@ def take_example(tab: Any, number: int) -> None:
     tab.wait_for_selector(".esg[data-state=ready]")
 
 
-def save(tab: Any, name: str) -> None:
-    Image.open(io.BytesIO(tab.screenshot())).convert("RGB").save(PICTURES / f"{name}.jpg", quality=85)
+def save(tab: Any, name: str, *, whole: bool = False) -> None:
+    Image.open(io.BytesIO(tab.screenshot(full_page=whole))).convert("RGB").save(PICTURES / f"{name}.jpg", quality=85)
 
 
 if __name__ == "__main__":
