@@ -9,7 +9,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,10 +21,19 @@ from esg.cli import main
 from web_demo import page as page_module
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Presses Ctrl-C, which programs started in the background may otherwise not hear."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
 def test_one_line_says_where_the_page_is_and_ctrl_c_ends_it(
     small_model: Path,
     tiny_gella: Path,
     free_port: Callable[[], int],
+    ctrl_c: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -34,7 +43,7 @@ def test_one_line_says_where_the_page_is_and_ctrl_c_ends_it(
     def visit_and_press_ctrl_c(_seconds: float) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
             reached.append(answer.status)
-        signal.raise_signal(signal.SIGINT)
+        ctrl_c()
 
     monkeypatch.setattr(page_module, "time", SimpleNamespace(sleep=visit_and_press_ctrl_c))
     options = ["--port", str(port), "--model", str(small_model), "--grounder", str(tiny_gella), "--device", "cpu"]
