@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import gradio as gr
 
-from esg import EsgError, InputError
+from esg import InputError
 
 from .endpoints import add_endpoints
 from .models import Models
@@ -19,7 +19,7 @@ from .parts.files import FilesPart
 from .parts.photo import EXAMPLES, PhotoPart
 from .parts.words import WordsPart
 from .picture import BROWSER, channel, detail_value, scripts, view
-from .shared import AT_ONCE, HOUR, Shared
+from .shared import AT_ONCE, HOUR, Shared, sentences
 from .theme import theme
 from .visit import Visit
 from .working import Worker
@@ -90,10 +90,8 @@ def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels:
         files.connect(shared)
 
         def look(visit: Visit, event: gr.EventData) -> dict[str, Any]:
-            try:
+            with sentences():
                 return detail_value(visit.need_photo(), visit.entities, event._data.get("box"))
-            except EsgError as error:
-                raise gr.Error(str(error), print_exception=False) from None
 
         # Gradio keeps the state of a closed tab for an hour, but nobody can come back to it: a reload is a new visit.
         visits: WeakValueDictionary[str, Visit] = WeakValueDictionary()

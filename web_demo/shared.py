@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -37,6 +38,15 @@ _NO_LONGER_BUSY = '() => { esg.receive("busy", { text: "" }); }'
 def idle() -> Busy:
     """That nothing is being done any more; a new value each time, since the browser passes over one that it has."""
     return {"text": "", "number": next(_numbers)}
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Errors that are meant for users become Gradio's, which shows them in the page."""
+    try:
+        yield
+    except EsgError as error:
+        raise gr.Error(str(error), print_exception=False) from None
 
 
 @dataclass(frozen=True)
@@ -177,10 +187,8 @@ class Shared:
 
         def run(visit: Visit, *given: Any) -> Any:
             *values, chosen = given
-            try:
+            with sentences():
                 return answer(visit, *values, Chosen.read(chosen))
-            except EsgError as error:
-                raise gr.Error(str(error), print_exception=False) from None
 
         return trigger(
             run,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
-from esg import EsgError
-
 from ..picture import view
 from ..saving import save
-from ..shared import Shared
+from ..shared import Shared, sentences
 from ..visit import Visit
 
 # The link is the browser's own way to a file; Gradio's download button would need a second click.
@@ -34,10 +32,8 @@ class FilesPart:
         """Says what happens when."""
 
         def take_away(visit: Visit, event: gr.EventData) -> str:
-            try:
+            with sentences():
                 return save(visit, event._data)
-            except EsgError as error:
-                raise gr.Error(str(error), print_exception=False) from None
 
         saving = self.buttons.save(
             take_away,
