@@ -1,0 +1,171 @@
+"""The paper's ablations of GELLA at the size of gella-nano (Tables XV b, XVII, XX), each variant trained from nothing.
+
+    python -m benchmarks.grounding_ablations --photos ../shared/data/bsds500/train --steps 800 --scenes 200
+
+All variants see the same pictures, masks and texts, have the settings of `docs/recipes/gella-nano.json` and are
+measured with averaged weights on the same held-out scenes with true masks, as `esg eval narratives` does it. So short a
+training shows what is learned sooner, not where it ends. A run that was stopped goes on; several processes may train a
+variant each (`--variants`), and a last call, which finds all of them trained, prints the table.
+
+The variant `regions` has no colormap encoder, no ResoBlend and no mask decoder: what stands for an entity is the mean
+of the image features under its mask, through two layers. (Table XX takes features by boxes.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from esg.commands.settings import read_config
+from esg.device import choose_device
+from esg.evaluation.narratives import evaluate_narratives, evaluate_reconstruction
+from esg.gella.config import PRESETS, GellaConfig
+from esg.gella.inference import GellaInference
+from esg.gella.model import Gella, Reconstruction
+from esg.gella.resoblend import BlendConfig
+from esg.grounder import Grounder
+from esg.modeling.mask_decoder import Prediction
+from esg.training.checkpoint import load_checkpoint
+from esg.training.gella import GellaTask, GellaTrainConfig
+from esg.training.lessons import Pupil
+from esg.training.loop import train
+from esg.training.vocabulary import run_tokenizer
+
+NANO = PRESETS["gella-nano"]
+RECIPE = Path(__file__).parent.parent / "docs" / "recipes" / "gella-nano.json"
+CERTAIN = 10.0  # logit of a mask that is known
+
+
+class RegionGella(Gella):
+    """Grounds nouns in mean image features under the given masks, which it finds in the colormap by their colours."""
+
+    def __init__(self, config: GellaConfig) -> None:
+        super().__init__(config)
+        del self.colormap, self.blend, self.pixel_decoder, self.decoder
+        width = config.decoder.width
+        self.region = nn.Sequential(
+            nn.Linear(config.vision.width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.LayerNorm(width)
+        )
+
+    def reconstruct(self, grid: Tensor, colormaps: Tensor) -> Reconstruction:
+        """As `Gella.reconstruct`; a "query" is the region of one colour, and gives back exactly that."""
+        regions = coloured(colormaps, self.config.decoder.queries)  # (N, Q, M, M)
+        shares = F.adaptive_avg_pool2d(regions, grid.shape[-1]).flatten(2)  # (N, Q, g²)
+        mean = shares @ grid.float().flatten(2).mT / shares.sum(-1, keepdim=True).clamp(min=1e-6)
+        count, queries = regions.shape[:2]
+        features = (regions[..., 2::4, 2::4] * 2 - 1) * CERTAIN  # a channel for every region
+        own = torch.eye(queries, device=grid.device).expand(count, -1, -1)
+        known = Prediction(features.new_zeros(count, queries, 2), own)
+        return Reconstruction(features, [known], None, self.region(mean))
+
+
+def coloured(colormaps: Tensor, most: int) -> Tensor:
+    """Regions of one colour, without black: colormaps (N, 3, M, M) in -1..1 → (N, most, M, M) float32, 0 or 1.
+
+    The first ones of each by colour; where there are fewer, the last are empty.
+    """
+    levels = ((colormaps.float() + 1) * 127.5).round().long()
+    codes = (levels[:, 0] * 256 + levels[:, 1]) * 256 + levels[:, 2]
+    regions = torch.zeros(len(codes), most, *codes.shape[1:], device=codes.device)
+    for own, code in zip(regions, codes):
+        colours = code.unique()
+        for region, colour in zip(own, colours[colours > 0]):
+            region.copy_(code == colour)
+    return regions
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is trained under one name.
+
+    Attributes:
+        config: architecture.
+        model: its class.
+    """
+
+    config: GellaConfig
+    model: type[Gella] = Gella
+
+
+VARIANTS = {
+    "as it ships": Variant(NANO),
+    "location colours": Variant(replace(NANO, colours="location")),
+    "no skip": Variant(replace(NANO, blend=BlendConfig(skip=False))),
+    "regions": Variant(NANO, RegionGella),
+}
+
+
+class VariantTask(GellaTask):
+    """The training of a variant."""
+
+    def model(self, *, new: bool) -> Pupil:
+        """A model with random weights."""
+        variant = VARIANTS[self.preset]
+        return Pupil(variant.model(variant.config))
+
+
+def trained(name: str, config: GellaTrainConfig, run_dir: Path) -> GellaInference:
+    """Trains a variant, unless that has been done, and gives its averaged weights."""
+    tokenizer = run_tokenizer(config, run_dir)
+    task = VariantTask(config, tokenizer)
+    train(task, run_dir)
+    state = load_checkpoint(run_dir)
+    if state is None or state["step"] < config.steps:
+        raise SystemExit(f"{name} was stopped; call again to go on.")
+    pupil = task.model(new=False)
+    pupil.load_state_dict(state["ema"])
+    return GellaInference(pupil.gella, tokenizer, choose_device("auto" if config.device == "auto" else config.device))
+
+
+def measured(model: GellaInference, scenes: int) -> dict[str, float]:
+    """Percents of `esg eval narratives`, and the share of masks that are given back."""
+    found = evaluate_narratives(Grounder(model), scenes)
+    given_back = evaluate_reconstruction(model, scenes)["all"]
+    return {name: 100 * value for name, value in (found | {"given back": given_back}).items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", help="folder of segmented photos to learn from, too")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--batch", type=int, default=4, help="pictures a step")
+    parser.add_argument("--scenes", type=int, default=200, help="held-out scenes that are measured")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--out", type=Path, default=Path("runs/grounding-ablations"), help="folder of the runs")
+    arguments = parser.parse_args()
+    recipe: Any = read_config(RECIPE, GellaTrainConfig())
+    share = recipe.samples.photo_share if arguments.photos else 0.0
+    samples = replace(recipe.samples, batch=arguments.batch, photos=arguments.photos, photo_share=share)
+    PRESETS.update({name: VARIANTS[name].config for name in arguments.variants})
+    columns = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "given back": "given back"}
+    rows = []
+    for name in arguments.variants:
+        config = dataclasses.replace(
+            recipe,
+            preset=name,
+            steps=arguments.steps,
+            samples=samples,
+            device=arguments.device,
+            workers=arguments.workers,
+        )
+        model = trained(name, config, arguments.out / name.replace(" ", "-"))
+        size = sum(parameter.numel() for parameter in model.model.parameters()) / 1e6
+        found = measured(model, arguments.scenes)
+        rows.append(f"| {name} | {size:.1f} M | " + " | ".join(f"{found[column]:.1f}" for column in columns) + " |")
+        print(rows[-1], flush=True)
+    print(f"\n| {arguments.steps} steps of {arguments.batch} pictures | parameters | {' | '.join(columns.values())} |")
+    print("|---|---|" + "---|" * len(columns))
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()

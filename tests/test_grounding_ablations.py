@@ -1,0 +1,53 @@
+"""The variant of GELLA that stands for region features: what it takes from a colormap, and what it says of a region."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.grounding_ablations import NANO, VARIANTS, RegionGella, coloured
+from esg.gella.association import at_stride, overlaps, tie
+from esg.gella.colormap import colormap
+from esg.gella.pixels import centred
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    found = np.zeros((192, 192), np.int32)
+    found[:96, :96], found[:96, 96:], found[120:, 40:150] = 1, 2, 3
+    return found
+
+
+def _colours(labels: np.ndarray) -> torch.Tensor:
+    return centred(torch.from_numpy(colormap(labels)).permute(2, 0, 1)[None])
+
+
+def test_regions_of_one_colour(labels: np.ndarray) -> None:
+    regions = coloured(_colours(labels), 5)[0]
+    found = {tuple(region.flatten().tolist()) for region in regions}
+    wanted = [torch.from_numpy(labels == entity).float().flatten() for entity in (1, 2, 3)]
+    assert found == {tuple(one.tolist()) for one in (*wanted, torch.zeros(192 * 192))}
+
+
+def test_more_regions_than_places_are_left_out(labels: np.ndarray) -> None:
+    assert coloured(_colours(labels), 2).flatten(2).any(-1).tolist() == [[True, True]]
+
+
+def test_a_region_gives_back_its_mask_and_knows_what_lies_under_it_alone(labels: np.ndarray) -> None:
+    model = RegionGella(NANO).eval()
+    grid = torch.randn(1, NANO.vision.width, 16, 16)
+    with torch.no_grad():
+        before = model.reconstruct(grid, _colours(labels))
+        grid[:, :, 10:] += 1  # only the third entity is there
+        after = model.reconstruct(grid, _colours(labels))
+    shown = before.masks()[0] > 0
+    given = at_stride(torch.from_numpy(labels), shown.shape[-1])
+    ties = tie(overlaps(shown.flatten(1), given.flatten(), 3))
+    assert ties.matched.all()
+    same = torch.isclose(before.embeddings, after.embeddings).all(-1)[0, ties.queries]
+    assert same.tolist() == [True, True, False]
+
+
+def test_every_variant_is_another_model() -> None:
+    assert len({(variant.config.to_json(), variant.model) for variant in VARIANTS.values()}) == len(VARIANTS)
