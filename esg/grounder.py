@@ -158,7 +158,7 @@ class Grounder:
             caption: the sentence; None lets the model write one, see `best_caption`.
             phrases: instead of a sentence, a list of what is looked for.
             categories: instead of a sentence, the names of all there might be, for panoptic segmentation: of several
-                names that might mean an entity the one with the highest score gets it.
+                names that might mean an entity the one with the highest score gets it. A name given twice is one.
             threshold: entities of a smaller score (0..1) are not meant.
             max_pixels: larger pictures are refused.
             progress: called as `progress(done, total, what)` for the captions that are written, again with every word;
@@ -207,7 +207,8 @@ class Grounder:
         """Writes several captions of a photo and takes the one whose nouns are grounded best in its entities.
 
         The first is written as `caption` does, the others with other words. What counts is the mean, over a caption's
-        nouns, of the highest score, times the share of its nouns that are not said twice.
+        nouns, of the lowest score among the entities that a noun means (0 if it means none), times the share of its
+        nouns that are not said twice.
 
         Args:
             image, entities, max_pixels, progress: as for a call.
@@ -229,31 +230,25 @@ class Grounder:
         self, sight: Any, entities: EntityMap, writing: Writing, drafts: int, progress: Progress | None
     ) -> str:
         drafts = drafts if len(entities) else 1
-        temperature = max(writing.temperature, DRAFT_TEMPERATURE)
-        captions = []
-        for number in range(drafts):
+        others = replace(writing, temperature=max(writing.temperature, DRAFT_TEMPERATURE))
+        writings = [replace(others, seed=writing.seed + number) if number else writing for number in range(drafts)]
 
-            def report(done: int = number) -> bool:
-                if progress is not None:
-                    progress(done, drafts, "captions")
-                return False
+        def watch(done: int) -> None:
+            if progress is not None:
+                progress(done, drafts, "captions")
 
-            one = replace(writing, temperature=temperature, seed=writing.seed + number) if number else writing
-            with self._enough_memory():
-                captions.append("".join(self.model.describe(sight, one, report)).strip())
-            report(number + 1)
+        with self._enough_memory():
+            captions = [caption.strip() for caption in self.model.captions(sight, writings, watch)]
+        watch(drafts)
         found = [caption for caption in dict.fromkeys(captions) if caption]
         if not found:
             raise InputError("The model found no words for this picture; give a caption or a list of phrases.")
-        return max(found, key=lambda caption: self._fit(sight, entities, caption)) if len(found) > 1 else found[0]
-
-    def _fit(self, sight: Any, entities: EntityMap, caption: str) -> float:
-        """How well a caption is grounded, 0..1, see `best_caption`."""
-        spans = self._nouns(sight, caption)
-        if not spans:
-            return 0.0
-        different = len({caption[slice(*span)] for span in spans}) / len(spans)
-        return float(self._scores(sight, entities, caption, spans).max(axis=1).mean()) * different
+        if len(found) == 1:
+            return found[0]
+        with self._enough_memory():
+            grounded = self.model.grounded(sight, entities, found)
+        fits = [_fit(caption, spans, self._checked(scores)) for caption, (spans, scores) in zip(found, grounded)]
+        return found[int(np.argmax(fits))]
 
     def refer(
         self,
@@ -310,6 +305,9 @@ class Grounder:
         """(phrases, N) float32, checked."""
         with self._enough_memory():
             scores = self.model.scores(sight, entities, caption, spans)
+        return self._checked(scores)
+
+    def _checked(self, scores: np.ndarray) -> np.ndarray:
         if not np.isfinite(scores).all():
             raise InputError(
                 f"{self.name or 'The model'} gives scores that are no numbers; use precision fp32, or other weights."
@@ -332,6 +330,15 @@ class Grounder:
             raise OutOfMemory(
                 f"{self.device} has no memory left for what {self.name or 'the model'} has to do; choose {advice}."
             ) from None
+
+
+def _fit(caption: str, spans: Sequence[Span], scores: np.ndarray) -> float:
+    """How well a caption is grounded, 0..1, see `Grounder.best_caption`; scores (len(spans), N)."""
+    if not spans:
+        return 0.0
+    surely = np.where(scores >= THRESHOLD, scores, np.inf).min(axis=1)  # inf where nothing is meant
+    different = len({caption[slice(*span)] for span in spans}) / len(spans)
+    return float(np.where(np.isinf(surely), 0, surely).mean()) * different
 
 
 def _load(name_or_path: str | Path, device: torch.device, precision: torch.dtype) -> GroundingModel:

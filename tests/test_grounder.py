@@ -14,7 +14,6 @@ import esg
 from esg.entities import EntityMap
 from esg.errors import InputError, WeightsError
 from esg.gella.checkpoint import write_gella
-from esg.gella.config import PRESETS
 from esg.gella.inference import GellaInference
 from esg.gella.model import Gella
 from esg.gella.writing import Writing
@@ -48,6 +47,10 @@ class Knowing:
                 return
             yield letter
 
+    def captions(self, sight: Any, writings: Sequence[Writing], watch: Callable[[int], None]) -> list[str]:
+        watch(0)
+        return ["".join(self.describe(sight, writing)) for writing in writings]
+
     def nouns(self, sight: Any, caption: str) -> list[tuple[int, int]]:
         words = [word for word in caption.split() if len(word) > 2]
         return [(caption.index(word), caption.index(word) + len(word)) for word in words]
@@ -56,6 +59,12 @@ class Knowing:
         assert sight == "sight"
         self.asked.append((caption, [caption[slice(*span)] for span in spans]))
         return np.array(self.rows, np.float32).reshape(len(spans), len(entities))
+
+    def grounded(
+        self, sight: Any, entities: EntityMap, captions: Sequence[str]
+    ) -> list[tuple[list[tuple[int, int]], np.ndarray]]:
+        spans = [self.nouns(sight, caption) for caption in captions]
+        return [(own, self.scores(sight, entities, caption, own)) for caption, own in zip(captions, spans)]
 
     def to(self, device: torch.device) -> None:
         self.device = device
@@ -279,11 +288,10 @@ def test_captions_cannot_be_written_so(options: dict[str, Any], words: str) -> N
 # ---------------------------------------------------------------------------------------------- loading and moving
 
 
-def test_weights_are_loaded_from_a_file(speaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_loaded_from_a_file(speaker: Any, tmp_path: Path) -> None:
     config, tokenizer = speaker
-    monkeypatch.setitem(PRESETS, "tiny", config)
     path = tmp_path / "tiny.safetensors"
-    write_gella(path, Gella(config).state_dict(), "tiny", tokenizer, steps=0)
+    write_gella(path, Gella(config).state_dict(), config, tokenizer, preset="tiny", steps=0)
     grounder = esg.Grounder.from_pretrained(path, device="cpu")
     assert isinstance(grounder.model, GellaInference)
     assert grounder.model.model.config == config

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import WeightsError
 from ..files import write_atomically
 from ..statedict import read_state_dict
-from .config import PRESETS, GellaConfig
+from .config import GellaConfig
 from .language import our_key
 from .model import Gella
 from .unfilled import Unfilled
@@ -23,8 +23,18 @@ if TYPE_CHECKING:
 _LANGUAGE = "language.llava."
 
 
-def write_gella(out: str | Path, state: Mapping[str, Tensor], preset: str, tokenizer: Tokenizer, steps: int) -> None:
+def write_gella(
+    out: str | Path, state: Mapping[str, Tensor], config: GellaConfig, tokenizer: Tokenizer, *, preset: str, steps: int
+) -> None:
     """Writes a state dict of `Gella` as fp16 safetensors, under names that no version of transformers changes.
+
+    Args:
+        out: the file.
+        state: of the model.
+        config: its architecture.
+        tokenizer: of its language model.
+        preset: the name of the architecture, or of that which it differs from.
+        steps: that it was trained for.
 
     Raises:
         OutputError: `out` cannot be written.
@@ -35,7 +45,7 @@ def write_gella(out: str | Path, state: Mapping[str, Tensor], preset: str, token
         _our_name(name): value.half().contiguous() if value.is_floating_point() else value.contiguous()
         for name, value in state.items()
     }
-    metadata = {"format": "pt", "preset": preset, "config": PRESETS[preset].to_json()}
+    metadata = {"format": "pt", "preset": preset, "config": config.to_json()}
     metadata |= {"tokenizer": tokenizer.to_str(), "steps": str(steps)}
     with write_atomically(out) as path:
         path.write_bytes(save(tensors, metadata))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from transformers import LlavaConfig
 
 
+def _check_sizes(part: str, sizes: Any) -> None:
+    """InputError unless numbers are 1 or more, ids of tokens 0 or more, and the heads have equal parts of the width."""
+    for name, value in vars(sizes).items():
+        least = 0 if name.endswith("_token") else 1
+        if value is not None and not isinstance(value, bool) and value < least:
+            raise InputError(f"The {name} of {part} is {value}, but must be at least {least}.")
+    if sizes.width % sizes.heads:
+        raise InputError(f"The width of {part}, {sizes.width}, must be a multiple of its {sizes.heads} heads.")
+
+
 @dataclass(frozen=True)
 class VisionConfig:
     """The CLIP vision encoder; the defaults are ViT-L/14 at 336 pixels.
@@ -24,6 +35,9 @@ class VisionConfig:
         width, ffn, layers, heads: of the transformer.
         side: of the square that it sees, in pixels.
         patch: side of a patch in pixels.
+
+    Raises:
+        InputError: see `GellaConfig`.
     """
 
     width: int = 1024
@@ -32,6 +46,11 @@ class VisionConfig:
     heads: int = 16
     side: int = 336
     patch: int = 14
+
+    def __post_init__(self) -> None:
+        _check_sizes("vision", self)
+        if self.side < self.patch:
+            raise InputError(f"The side of vision is {self.side}, but must be at least its patch, {self.patch}.")
 
     @property
     def grid(self) -> int:
@@ -49,6 +68,11 @@ class LanguageConfig:
         context: most tokens, those of the image among them.
         image_token, pad_token, seg_token: ids. LLaVA's table has free rows, of which <SEG> takes the first.
         begin_token, end_token: ids of the tokens around a text.
+        cased: whether it knows words in capitals; a small model, which has learnt each as one token, does not, and is
+            told every text in the letters that it has learnt (see `conversation.uncased`).
+
+    Raises:
+        InputError: see `GellaConfig`.
     """
 
     vocabulary: int = 32064
@@ -62,6 +86,14 @@ class LanguageConfig:
     seg_token: int = 32002
     begin_token: int = 1
     end_token: int = 2
+    cased: bool = True
+
+    def __post_init__(self) -> None:
+        _check_sizes("language", self)
+        if self.width // self.heads % 2:
+            raise InputError(f"The width of language, {self.width}, must be an even number for each of its heads.")
+        if max(value for name, value in vars(self).items() if name.endswith("_token")) >= self.vocabulary:
+            raise InputError(f"The tokens of language must be below the size of its vocabulary, {self.vocabulary}.")
 
 
 @dataclass(frozen=True)
@@ -75,6 +107,9 @@ class DecoderConfig:
         layers, ffn: of the masked-attention decoder.
         encoder_layers, encoder_ffn, points: of the deformable encoder.
         anchors: see `modeling.anchors`; None for the published way.
+
+    Raises:
+        InputError: see `GellaConfig`.
     """
 
     width: int = 256
@@ -86,6 +121,11 @@ class DecoderConfig:
     encoder_ffn: int = 1024
     points: int = 4
     anchors: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_sizes("decoder", self)
+        if self.width % 32:
+            raise InputError(f"The width of decoder must be a multiple of 32, not {self.width}.")
 
 
 @dataclass(frozen=True)
@@ -103,7 +143,8 @@ class GellaConfig:
             model finds words for a picture more easily than it tells true ones from false ones while it writes.
 
     Raises:
-        InputError: the encoder or the colours are unknown, or the colormap's side is no multiple of 32.
+        InputError: the encoder or the colours are unknown, the colormap's side is no multiple of 32, or some number,
+            also of the parts, is not above 0 or does not fit another.
     """
 
     vision: VisionConfig = VisionConfig()
@@ -123,6 +164,12 @@ class GellaConfig:
                 raise InputError(f"Unknown colormap {what} {name!r}; choose one of {', '.join(known)}.")
         if self.colormap_side < 32 or self.colormap_side % 32:
             raise InputError(f"The side of the colormap must be a multiple of 32, not {self.colormap_side}.")
+        seen, context = self.vision.grid**2, self.language.context
+        if seen >= context:
+            raise InputError(f"A picture takes {seen} tokens, but the context of language has {context}.")
+        for name in ("encoder_scale", "association", "drafts"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"The setting {name} of the model is {getattr(self, name)}, but must be above 0.")
 
     def to_json(self) -> str:
         """For the metadata of weight files."""
@@ -190,6 +237,7 @@ PRESETS: dict[str, GellaConfig] = {
             image_token=3,
             pad_token=0,
             seg_token=4,
+            cased=False,
         ),
         decoder=DecoderConfig(
             width=96, heads=4, queries=48, layers=3, ffn=384, encoder_layers=2, encoder_ffn=192, points=2, anchors=16
@@ -197,7 +245,7 @@ PRESETS: dict[str, GellaConfig] = {
         encoder_scale=0.5,
         colormap_side=192,
         association=128,
-        drafts=12,
+        drafts=24,
     ),
     "gella-7b": GellaConfig(),
     "gella-13b": GellaConfig(language=LanguageConfig(width=5120, ffn=13824, layers=40, heads=40)),

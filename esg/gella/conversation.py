@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,9 +12,32 @@ from torch import Tensor
 
 from . import prompts
 from .config import LanguageConfig
+from .words import Span
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+
+_SENTENCE_END = re.compile(r"[.!?…](?:\s|$)")
+_SENTENCE_START = re.compile(r"(?:^|(?<=[.!?…])(?=\s))\s*[\"'“‘(]*(\w)")
+
+
+def uncased(text: str) -> str:
+    """A text of the same length in the letters of the training data, in whichever it was written.
+
+    A caption, which has full stops, begins its sentences with capitals; an expression has none at all. A letter whose
+    other case has another length stays as it is.
+    """
+    letters = [_one(letter, letter.lower()) for letter in text]
+    if _SENTENCE_END.search(text):
+        for found in _SENTENCE_START.finditer(text):
+            place = found.start(1)
+            letters[place] = _one(letters[place], letters[place].upper())
+    return "".join(letters)
+
+
+def _one(letter: str, other: str) -> str:
+    return other if len(other) == 1 else letter
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,7 @@ class Conversation:
 
     Args:
         tokenizer: of the language model.
-        config: ids of the tokens that are no text.
+        config: ids of the tokens that are no text, and whether capitals are told.
     """
 
     def __init__(self, tokenizer: Tokenizer, config: LanguageConfig) -> None:
@@ -49,15 +73,17 @@ class Conversation:
 
     def describe(self, caption: str | None = None) -> Text:
         """Asks for a caption, and gives it where it is known."""
-        return self._text(prompts.DESCRIBE, None if caption is None else [caption])
+        return self._text(prompts.DESCRIBE, None if caption is None else [self._told(caption)])
 
-    def extract(self, caption: str, nouns: Sequence[str] | None = None) -> Text:
-        """Asks for the nouns of a caption, and lists them, each with its <SEG> token, where they are known.
+    def extract(self, caption: str, spans: Sequence[Span] | None = None) -> Text:
+        """Asks for the nouns of a caption, and lists them, each with its <SEG> token, where their places are known.
 
         Raises:
             InputError: the caption is empty.
         """
-        return self._text(prompts.extract(caption), None if nouns is None else prompts.answer_pieces(nouns))
+        told = self._told(caption)
+        answer = None if spans is None else prompts.answer_pieces([told[slice(*span)] for span in spans])
+        return self._text(prompts.extract(told), answer)
 
     def complete(self, asked: Text, answer: Tensor) -> Text:
         """A question and the (A,) tokens of its answer."""
@@ -74,6 +100,9 @@ class Conversation:
             else:
                 found[-1].append(token)
         return [self._tokenizer.decode(piece) for piece in found]
+
+    def _told(self, text: str) -> str:
+        return text if self._config.cased else uncased(text)
 
     def _text(self, question: str, answer: list[str] | None) -> Text:
         asked = [self._config.begin_token, *self._encode("USER: "), self._config.image_token]

@@ -51,6 +51,16 @@ class GroundingModel(Protocol):
         """
         ...
 
+    def captions(self, sight: Any, writings: Sequence[Writing], watch: Callable[[int], None]) -> list[str]:
+        """Several captions of one picture, as `describe` writes them one by one.
+
+        Args:
+            sight: of the picture, from `see`.
+            writings: how each is written.
+            watch: called again and again with the number of captions that are done; what it raises ends the writing.
+        """
+        ...
+
     def nouns(self, sight: Any, caption: str) -> list[Span]:
         """Where the nouns of a caption are, in their order, none twice; InputError if the caption is too long."""
         ...
@@ -64,6 +74,10 @@ class GroundingModel(Protocol):
         Raises:
             InputError: the caption is too long.
         """
+        ...
+
+    def grounded(self, sight: Any, entities: EntityMap, captions: Sequence[str]) -> list[tuple[list[Span], np.ndarray]]:
+        """`nouns` and their `scores` for several captions of one picture."""
         ...
 
     def to(self, device: torch.device) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +22,11 @@ from .conversation import Conversation, Text
 from .language import Sight
 from .letterbox import Letterbox
 from .model import Gella
-from .nouns import align, mended, parse_pieces
+from .nouns import align, mended, noun_phrases, parse_pieces
+from .parts import parted, sentences
 from .pixels import centred, normalised
-from .words import Span
-from .writing import Writing, write
+from .words import Span, find_words
+from .writing import Writing, write, write_together
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+PASTS = 1 << 30  # bytes that the pasts of all answers that are written together may take
+_HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # of one that takes several tokens
+_READ = 8  # captions that are read in one pass; what it costs grows with the square of their number
+_LISTED = 4  # tokens, at most, for each of a caption in the list of its nouns: a short noun, its comma and its <SEG>
 GAP = 0.04  # of the colormap's side: as wide are the gaps between masks that it does not show
 _Group = tuple[np.ndarray, Tensor, Ties]
 """Ids (n,), what the queries have learnt (Q, C), and which query stands for which of the ids."""
@@ -103,33 +110,108 @@ class GellaInference:
         for token in self._tokens(sight, self._conversation.describe(), writing, stop):
             tokens.append(token)
             text = " ".join(self._conversation.pieces(torch.tensor(tokens))).lstrip()
-            if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # a letter of several tokens is not whole yet
+            if not text.endswith(_HALF_A_LETTER):
                 yield text[len(said) :]
                 said = text
 
+    def captions(self, sight: Sight, writings: Sequence[Writing], watch: Callable[[int], None]) -> list[str]:
+        """See `GroundingModel.captions`."""
+        answers = self._answers(sight, [self._conversation.describe()] * len(writings), writings, watch)
+        texts = [" ".join(self._conversation.pieces(torch.tensor(answer))) for answer in answers]
+        return [text.rstrip(_HALF_A_LETTER).strip() for text in texts]
+
     def nouns(self, sight: Sight, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; a rule of thumb helps where the model misread the caption."""
-        asked = self._conversation.extract(caption)
-        # No list of its nouns is longer than this: a noun of one token takes four, with its <SEG> and the comma.
-        # It copies the caption: six guesses let a pass write 1.8 tokens, and gella-nano 1.3 times as fast on a CPU.
-        writing = Writing(most=4 * len(asked.ids), guesses=6)
-        answer = torch.tensor(list(self._tokens(sight, asked, writing)), dtype=torch.int64)
-        return mended(align(parse_pieces(self._conversation.pieces(answer)), caption), caption)
+        found: list[Span] = []
+        place = 0
+        for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, sight)):
+            asked = self._conversation.extract(part)
+            # It copies the caption: six guesses let a pass write 1.8 tokens, and gella-nano 1.3 times as fast on a CPU.
+            writing = Writing(most=_LISTED * len(asked.ids), guesses=6)
+            spans = self._listed(list(self._tokens(sight, asked, writing)), part)
+            found += [(place + start, place + end) for start, end in spans]
+            place += len(part)
+        return found
 
     def scores(self, sight: Sight, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
-        """See `GroundingModel.scores`."""
-        count = len(entities)
-        scores = np.zeros((len(spans), count), np.float32)
-        if not spans or not count:
-            return scores
-        text = self._conversation.extract(caption, [caption[slice(*span)] for span in spans]).to(self.device)
+        """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is read in parts."""
+        parts = parted(caption, spans, partial(self._excess, sight))
+        return np.concatenate([self._scores(sight, entities, [part])[0] for part in parts])
+
+    def grounded(
+        self, sight: Sight, entities: EntityMap, captions: Sequence[str]
+    ) -> list[tuple[list[Span], np.ndarray]]:
+        """See `GroundingModel.grounded`; all are read together, and what is too long for that passes for wordless."""
+        short = [caption for caption in captions if not self._excess(sight, caption, noun_phrases(caption))]
+        asked = [self._conversation.extract(caption) for caption in short]
+        answers = self._answers(sight, asked, [Writing(most=_LISTED * len(one.ids)) for one in asked])
+        told = [(caption, self._listed(answer, caption)) for caption, answer in zip(short, answers)]
+        told = [(caption, spans) for caption, spans in told if not self._excess(sight, caption, spans)]
+        read = {
+            caption: (spans, scores)
+            for start in range(0, len(told), _READ)
+            for (caption, spans), scores in zip(
+                told[start : start + _READ], self._scores(sight, entities, told[start : start + _READ])
+            )
+        }
+        return [read.get(caption, ([], np.zeros((0, len(entities)), np.float32))) for caption in captions]
+
+    def _answers(
+        self,
+        sight: Sight,
+        asked: Sequence[Text],
+        writings: Sequence[Writing],
+        watch: Callable[[int], None] | None = None,
+    ) -> list[list[int]]:
+        """The tokens of several answers, of which as many are written together as memory shall hold."""
+        sizes = self.model.config.language
+        tokens = min(
+            sizes.context,
+            sight.tokens.shape[1] + max((len(one.ids) + how.most for one, how in zip(asked, writings)), default=0),
+        )
+        together = max(1, PASTS // (2 * tokens * sizes.layers * sizes.width * self.precision.itemsize))
+        answers: list[list[int]] = []
+        while len(answers) < len(asked):
+            some = slice(len(answers), len(answers) + together)
+
+            def watch_some(done: int, before: int = len(answers)) -> None:
+                if watch is not None:
+                    watch(before + done)
+
+            texts = [one.to(self.device) for one in asked[some]]
+            answers += write_together(
+                self.model.language, sight.tokens, texts, writings[some], watch_some, self._computing
+            )
+        return answers
+
+    def _excess(self, sight: Sight, caption: str, spans: Sequence[Span]) -> int:
+        """See `parts.Excess`."""
+        tokens = len(self._conversation.extract(caption, spans).ids)
+        over = sight.tokens.shape[1] - 1 + tokens - self.model.config.language.context
+        of_words = tokens - len(self._conversation.extract(".", []).ids)
+        return max(1, math.ceil(over / max(1, of_words) * len(find_words(caption)))) if over > 0 else 0
+
+    def _listed(self, answer: list[int], caption: str) -> list[Span]:
+        """Where the nouns that an answer lists are in the caption."""
+        pieces = self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))
+        return mended(align(parse_pieces(pieces), caption), caption)
+
+    def _scores(
+        self, sight: Sight, entities: EntityMap, told: Sequence[tuple[str, Sequence[Span]]]
+    ) -> list[np.ndarray]:
+        """(len(spans), N) float32 for every caption and its spans."""
+        found = [np.zeros((len(spans), len(entities)), np.float32) for _, spans in told]
+        if not len(entities) or not any(len(spans) for _, spans in told):
+            return found
+        texts = [self._conversation.extract(caption, spans).to(self.device).ids for caption, spans in told]
         with self._computing():
-            nouns = self.model.nouns(self.model.language.read(sight.tokens, [text.ids]))[0]  # (v, C)
+            nouns = self.model.nouns(self.model.language.read(sight.tokens, texts, [0] * len(texts)))  # (v, C) each
             for ids, embeddings, ties in self._groups(sight, entities):
-                own = self.model.association(nouns, embeddings).float().sigmoid()  # (v, Q)
-                own = torch.where(ties.queries >= 0, own[:, ties.queries], 0)  # what nothing overlaps is not meant
-                scores[:, ids - 1] = own.cpu().numpy()
-        return scores
+                for scores, own in zip(found, self.model.associate(nouns, embeddings.expand(len(nouns), -1, -1))):
+                    queries = own.float().sigmoid()  # (v, Q)
+                    # What nothing overlaps is not meant.
+                    scores[:, ids - 1] = torch.where(ties.queries >= 0, queries[:, ties.queries], 0).cpu().numpy()
+        return found
 
     def reconstructed(self, sight: Sight, entities: EntityMap) -> np.ndarray:
         """Which of the N entities have a query of their own that shows them at an IoU of at least 0.5, (N,) bool."""
@@ -163,8 +245,8 @@ class GellaInference:
             unmatched = sum(int((~ties.matched).sum()) for _, _, ties in groups)
             if unmatched and (self._last is None or self._last[1] is not entities):
                 log.info(
-                    "%d of %d entities were not recognised by themselves and take the scores of what overlaps them "
-                    "best.",
+                    "%d of %d entities are too small or too much alike for this model to know them apart: whether they "
+                    "are meant is a guess by what overlaps them.",
                     unmatched,
                     len(entities),
                 )

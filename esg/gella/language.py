@@ -172,19 +172,26 @@ class Language(nn.Module):
         hidden = [out[row, place.to(out.device)] for row, place in (places[number] for number in range(len(texts)))]
         return Reading(pad_sequence(hidden, True), ids)
 
-    def continued(self, embedded: Tensor, past: Any, last: int = 1) -> tuple[Tensor, Any]:
+    def continued(
+        self, embedded: Tensor, past: Any, last: int = 1, *, there: Tensor | None = None, places: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
         """What may come after a text.
 
         Args:
             embedded: (N, L, C), the text, or what has been added since `past`.
             past: what the last call returned, None at the beginning.
             last: how many tokens at the end it is asked of.
+            there: (N, all so far) bool, False for padding, which nothing sees; None if there is none.
+            places: (N, L) int64, where in its text each token stands; None if there is no padding.
 
         Returns:
             Logits of what comes after each of the last tokens (N, last, vocabulary), and the new past, a cache of
             transformers.
         """
-        out = self._decoder(inputs_embeds=embedded, past_key_values=past, use_cache=True)
+        mask = None if there is None else there.long()
+        out = self._decoder(
+            inputs_embeds=embedded, past_key_values=past, attention_mask=mask, position_ids=places, use_cache=True
+        )
         return self.logits(out.last_hidden_state[:, -last:]), out.past_key_values
 
     def embedded(self, ids: Tensor) -> Tensor:

@@ -208,12 +208,15 @@ def _parts(words: list[Word]) -> list[list[Word]]:
 
 _FUNCTION = POSTPOSITIONS | vocabulary(
     "of and or but nor so if because although though also too very quite rather not just only even then there here "
-    "now together apart away back within per via due near close i you he she it we they me him us them himself "
-    "herself itself themselves someone something anyone anything everyone everything nothing nobody what how why "
-    "am be been do does did doing can could will would shall should may might must has having see seen shown made "
-    "held worn taken s t re ve ll d m don doesn didn isn aren wasn weren"
+    "now together apart away back past within per via due near close tied used i you he she it we they me him us them "
+    "himself herself itself themselves someone something anyone anything everyone everything nothing nobody what how "
+    "why am be been do does did doing can could will would shall should may might must has having see seen shown "
+    "made held worn taken sat stood wore rode ran ate drove flew threw s t re ve ll d m don doesn "
+    "didn isn aren wasn weren"
 )
 _STOPS = _FUNCTION | DETERMINERS
+_PREPOSITIONS = POSTPOSITIONS - vocabulary("that which who while where when is are was were has have had") | {"of"}
+_ARTICLES = vocabulary("a an the my your his her its our their some another")  # these say that a noun phrase begins
 _MODALS = vocabulary("can could will would shall should may might must")
 _ONE = vocabulary("a an this that another each every one")  # these say that a singular follows
 _ADJECTIVES = vocabulary(
@@ -225,13 +228,15 @@ _ADJECTIVES = vocabulary(
 )
 _QUALIFIERS = _ADJECTIVES | NUMBERS
 _PLACES = vocabulary(  # no thing by themselves: "on the left", "in the picture"
-    "left right front back middle center centre side sides top bottom end edge image picture photo photograph scene "
-    "view kind type variety way"
+    "left right front back middle center centre side sides top bottom end edge leftmost rightmost foreground "
+    "background image picture photo photograph scene view kind type variety way"
 )
 _VERBS = vocabulary(
     "sit stand walk run hold wear ride eat look lie lean play jump fly swim sleep rest graze peer gaze stare smile "
     "pose carry pull push hang grow cover surround contain feature depict show display cross pass enjoy chase "
-    "catch throw drink climb drive wait travel reach touch overlook appear seem suggest stretch rise fill sail"
+    "catch throw drink climb drive wait travel reach touch overlook appear seem suggest stretch rise fill sail kick "
+    "hit cut shake feed lick bite read talk speak sing dance cook prepare make take use give put bring move turn enter "
+    "kiss hug float shine set bark follow pour write crash"
 )
 _ING_NOUNS = vocabulary(
     "building ceiling painting clothing railing wing ring string king swing morning evening lighting awning siding "
@@ -252,9 +257,10 @@ def noun_phrases(caption: str) -> list[Span]:
     spans: list[Span] = []
     run: list[Word] = []
     determiner = ""
+    added = False  # by "and" to the phrase before
 
     def end_run() -> None:
-        keys = {word.key for word in run}
+        keys = {word.key for word in run if word.key != "and"}
         nothing = keys <= NUMBERS | _PLACES or (not determiner and keys <= _QUALIFIERS)
         while len(run) > 1 and run[-1].key in ("left", "right"):
             run.pop()  # the bar left of the ring
@@ -263,22 +269,31 @@ def noun_phrases(caption: str) -> list[Span]:
         run.clear()
 
     for k, word in enumerate(words):
+        before = words[k - 1].key if k else ""
         gap = caption[words[k - 1].end : word.start] if k else ""
         if run and gap in ("'", "’", "-"):
             run.append(word)  # woman's, family-friendly
+            continue
+        adjectives = bool(run) and all(one.key in _ADJECTIVES or one.key == "and" for one in run)
+        if adjectives and word.key in _ADJECTIVES and gap.strip() == ",":
+            run.append(word)  # a big, brown dog
             continue
         if not _GLUE.fullmatch(gap):
             end_run()
             determiner = ""
         after = caption[word.end : words[k + 1].start] if k + 1 < len(words) else "."
         following = words[k + 1].key if _GLUE.fullmatch(after) else "."
-        if word.key in _STOPS:
+        if word.key == "and" and adjectives and run and following in _ADJECTIVES:
+            run.append(word)  # a black and white cow
+        elif word.key in _STOPS:
             end_run()
             determiner = "" if word.key in _FUNCTION else word.key
-        elif _is_adverb(word.key) or _is_verb(word.key, run, determiner, following):
+            added = word.key == "and" or (added and bool(determiner))
+        elif _is_adverb(word.key) or _is_verb(word.key, run, determiner, added, before, following):
             end_run()
             determiner = ""
-        elif k and words[k - 1].key in _MODALS:
+            added = False
+        elif before in _MODALS:
             continue  # can interact
         else:
             run.append(word)
@@ -290,8 +305,17 @@ def _is_adverb(key: str) -> bool:
     return key.endswith("ly") and len(key) > 4 and key not in _LY_NOUNS
 
 
-def _is_verb(key: str, run: list[Word], determiner: str, following: str) -> bool:
-    """Whether a word that follows this run and this determiner rather is a verb than part of the noun phrase."""
+def _is_verb(key: str, run: list[Word], determiner: str, added: bool, before: str, following: str) -> bool:
+    """Whether a word that follows this run and this determiner rather is a verb than part of the noun phrase.
+
+    Args:
+        key: the word.
+        run: the noun phrase so far, without its determiner.
+        determiner: of the noun phrase, or "".
+        added: whether "and" comes before both.
+        before: the word before.
+        following: the word after, "." where punctuation comes first.
+    """
     qualified = all(one.key in _QUALIFIERS for one in run)
     if qualified and (determiner or run):
         return False  # a flying bird, two parked cars
@@ -300,27 +324,69 @@ def _is_verb(key: str, run: list[Word], determiner: str, following: str) -> bool
         return last or bool({key[:-3], key[:-3] + "e", key[:-4]} & _VERBS)
     if key.endswith("ed") and len(key) > 4 and not key.endswith("eed"):
         return last
+    if not run and before in _PREPOSITIONS:
+        return before == "to" and key in _VERBS  # a table with drinks, a hand to hold
+    plural = bool(run) and is_plural(run[-1].key)
     if key in _VERBS:
-        return not run or is_plural(run[-1].key)  # dogs play
-    singular = key.endswith("s") and not key.endswith(("ss", "us", "is"))
-    if singular and forms(key) & _VERBS:
-        return last and not (run and is_plural(run[-1].key))  # the baby looks
-    return singular and last and determiner in _ONE  # a cow peers
+        return plural or added or not run  # dogs play, a dog and a cat play
+    if not key.endswith("s") or key.endswith(("ss", "us", "is")):
+        return bool(run) and (plural or added) and following in _ARTICLES  # dogs chew a bone
+    if plural:
+        return False
+    if forms(key) & _VERBS:
+        return last or bool(run)  # the baby looks, an elephant drinks water
+    return bool(run) and (following in _ARTICLES or (last and determiner in _ONE))  # the boy peels a nut, a cow peers
+
+
+# -------------------------------------------------------------------------------------------- what a model has misread
+
+_EDGES = DETERMINERS | vocabulary("and or but nor of there here")  # a noun neither begins nor ends with these
+_LISTING = re.compile(  # between two nouns that a sentence only lists
+    rf"(?=.*(?:[,;&\n]|\band\b))(?:[\s,;&]|\b(?:and|{'|'.join(sorted(DETERMINERS))})\b)*", re.IGNORECASE | re.DOTALL
+)
 
 
 def mended(spans: Sequence[Span | None], caption: str) -> list[Span]:
-    """What `align` found, in the order of the caption, with what a model missed that misread it.
+    """What `align` found, in the order of the caption and without articles, with what a model missed.
 
-    A small model copies words that it knows. It has misread a caption if a noun of its list stands nowhere there, or if
-    one ends before the head of a noun phrase ("brown" of "brown cat"). Then such fragments become the noun phrases, and
-    the noun phrases where it found nothing are added.
+    A small model copies words that it knows. It has misread a caption if a noun of its list stands nowhere there, if
+    one is no noun ("the", "and"), or if one ends before the head of a noun phrase ("brown" of "brown cat"). Then such
+    fragments become the noun phrases, and the noun phrases where it found nothing are added.
+
+    Otherwise it knew what it left out, as a large model does with what cannot be seen: that stays out, unless it is
+    listed beside a noun that was found ("tree" of "tree, house and car"), since a list is of things of one kind.
     """
-    found = {span for span in spans if span is not None}
+    trimmed = {None if span is None else _trimmed(span, caption) for span in spans}
+    found = {span for span in trimmed if span is not None}
     phrases = noun_phrases(caption)
     whole = {
         (start, end): (a, b) for start, end in found for a, b in phrases if a <= start and end < b
     }  # fragments and the phrases they are of
-    if whole or not found or None in spans:
-        found = {whole.get(span, span) for span in found}
-        found |= {(a, b) for a, b in phrases if all(b <= start or end <= a for start, end in found)}
-    return sorted(found)
+    parts = {(start, end) for start, end in found for a, b in whole.values() if a <= start and end <= b}
+    missed = {(a, b) for a, b in phrases if all(b <= start or end <= a for start, end in found)}
+    found = found - parts | set(whole.values())
+    if whole or not found or None in trimmed:
+        return sorted(found | missed)
+    lists: list[list[Span]] = []
+    for span in sorted(found | missed):
+        if lists and _LISTING.fullmatch(caption, lists[-1][-1][1], span[0]):
+            lists[-1].append(span)
+        else:
+            lists.append([span])
+    return [span for spans in lists for span in spans if span in found or not found.isdisjoint(spans)]
+
+
+def _trimmed(span: Span, caption: str) -> Span | None:
+    """A span without articles and conjunctions at its ends; None if it holds no noun."""
+    words = find_words(caption[slice(*span)])
+    kept = [k for k, word in enumerate(words) if word.key not in _EDGES]
+    if all(words[k].key in POSTPOSITIONS for k in kept):
+        return None
+    start, end = span
+    first, last = kept[0], kept[-1]
+    if first:
+        start += words[first - 1].end
+    if last < len(words) - 1:
+        end = span[0] + words[last + 1].start
+    noun = caption[start:end].rstrip(" \t\r\n,;")
+    return start + len(noun) - len(noun.lstrip(" \t\r\n,;")), start + len(noun)

@@ -82,7 +82,8 @@ def category_caption(names: Sequence[str]) -> tuple[str, list[Span]]:
     As in the paper only the first name gets an article.
 
     Args:
-        names: at least one; space around and runs of space inside them are tidied.
+        names: at least one; space around and runs of space inside them are tidied, and a name that comes again, in
+            whichever case, is left out: it is one category.
 
     Returns:
         The caption and where each name stands in it, the article not included.
@@ -90,7 +91,10 @@ def category_caption(names: Sequence[str]) -> tuple[str, list[Span]]:
     Raises:
         InputError: there are no names, or one is empty.
     """
-    tidy = _tidy(names, "category")
+    once: dict[str, str] = {}
+    for name in _tidy(names, "category"):
+        once.setdefault(name.casefold(), name)
+    tidy = list(once.values())
     articles = [_article(tidy[0])] + [""] * (len(tidy) - 1)
     return _enumeration("There might exist ", tidy, articles)
 

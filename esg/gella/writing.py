@@ -84,7 +84,7 @@ def write(
         with torch.inference_mode(), context():
             logits, past = language.continued(embedded, past, 1 + len(guessed))
             if writing.temperature > 0:
-                tokens = [_drawn(logits[0, -1], writing.temperature, generator)]
+                tokens = [_next(logits[0, -1], writing, generator)]
             else:
                 tokens = _confirmed(guessed, logits[0].argmax(-1).tolist())
             if wrong := 1 + len(guessed) - len(tokens):
@@ -97,6 +97,73 @@ def write(
             if token == config.end_token or (number and stop is not None and stop()):
                 return
             yield token
+
+
+def write_together(
+    language: Language,
+    picture: Tensor,
+    asked: Sequence[Text],
+    writings: Sequence[Writing],
+    watch: Callable[[int], None] | None = None,
+    context: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> list[list[int]]:
+    """The tokens of several answers about one picture, without end tokens: as one by one, for a fraction of the time.
+
+    What the conversations have in common, the picture above all, is read once. They are the same answers as those of
+    `write`, up to how sums of floating point numbers are rounded.
+
+    Args:
+        language: the model.
+        picture: (1, g², C), see `language.Sight`.
+        asked: conversations without their answers.
+        writings: how each of them is answered; guesses are not made.
+        watch: called before every token with the number of answers that are whole; what it raises ends the writing.
+        context: as for `write`.
+
+    Raises:
+        InputError: a conversation is longer than the context.
+    """
+    config = language.config.language
+    generators = [torch.Generator().manual_seed(writing.seed) for writing in writings]
+    answers: list[list[int]] = [[] for _ in asked]
+    with torch.inference_mode(), context():
+        whole, real, ids = language.words(picture.expand(len(asked), -1, -1), [text.ids for text in asked])
+        lengths = real.sum(1)
+        common = _in_common(ids, int(lengths.min()) - 1)
+        _, past = language.continued(whole[:1, :common], None)
+        past.batch_repeat_interleave(len(asked))
+        # The rest of each stands at the end, and the padding between it and what they have in common.
+        rest = int(lengths.max()) - common
+        places = common + torch.arange(rest, device=ids.device) - (lengths.max() - lengths)[:, None]  # (N, rest)
+        embedded = whole.gather(1, places.clamp(min=common)[..., None].expand(-1, -1, whole.shape[2]))
+        there = torch.cat((real[:, :common], places >= common), 1)
+    most = [min(writing.most, config.context - int(length)) for writing, length in zip(writings, lengths)]
+    rows = list(range(len(asked)))
+    while True:
+        if watch is not None:
+            watch(len(asked) - len(rows))
+        with torch.inference_mode(), context():
+            logits, past = language.continued(embedded, past, there=there, places=places.clamp(min=0))
+            tokens = [_next(logits[k, -1], writings[row], generators[row]) for k, row in enumerate(rows)]
+            going_on = []
+            for k, row in enumerate(rows):
+                if tokens[k] != config.end_token and len(answers[row]) < most[row]:
+                    answers[row].append(tokens[k])
+                    if len(answers[row]) < most[row]:
+                        going_on.append(k)
+            if not going_on:
+                return answers
+            if len(going_on) < len(rows):
+                past.batch_select_indices(torch.tensor(going_on, device=ids.device))
+            rows = [rows[k] for k in going_on]
+            embedded = language.embedded(ids.new_tensor([[tokens[k]] for k in going_on]))
+            there = torch.cat((there[going_on], there.new_ones(len(rows), 1)), 1)
+            places = places[going_on, -1:] + 1
+
+
+def _in_common(ids: Tensor, most: int) -> int:
+    """How many tokens (N, L) have in common at the beginning, at most so many."""
+    return int((ids[:, :most] == ids[:1, :most]).all(0).cumprod(0).sum())
 
 
 def look_up(text: Sequence[int], most: int) -> list[int]:
@@ -117,6 +184,8 @@ def _confirmed(guessed: list[int], likeliest: list[int]) -> list[int]:
     return likeliest[: right + 1]
 
 
-def _drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
-    chances = (logits.float() / temperature).softmax(-1).cpu()
+def _next(logits: Tensor, writing: Writing, generator: torch.Generator) -> int:
+    if writing.temperature == 0:
+        return int(logits.argmax())
+    chances = (logits.float() / writing.temperature).softmax(-1).cpu()
     return int(torch.multinomial(chances, 1, generator=generator))

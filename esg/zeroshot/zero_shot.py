@@ -18,7 +18,7 @@ from ..gella.nouns import align, noun_phrases, parse_pieces
 from ..gella.words import Span
 from ..gella.writing import Writing
 from .clip import Clip
-from .folders import model_folder
+from .folders import model_folders
 from .regions import masked_crops, patch_shares
 from .relevance import relevance
 from .wordings import GENERIC, context_of, rivals, wordings
@@ -26,6 +26,7 @@ from .writer import Writer
 
 CLIP = "openai/clip-vit-large-patch14-336"
 WRITER = "llava-hf/llava-1.5-7b-hf"
+LICENCES = "MIT, Llama 2"  # of these two
 NO_WRITER = "none"
 
 _NAME = re.compile(r"zero-shot(?:-([48])bit)?(?::(.+))?", re.DOTALL)
@@ -83,7 +84,7 @@ class ZeroShot:
             WeightsError: a model is not on this machine, or its files are not those that are needed.
         """
         place = torch.device(device)
-        folders = [model_folder(name) for name in (clip, writer) if name is not None]  # before anything large is read
+        folders = model_folders([clip] if writer is None else [clip, writer])  # before anything large is read
         seeing = Clip.from_folder(folders[0], place, precision)
         writing = Writer.from_folder(folders[1], place, precision, bits) if writer is not None else None
         return cls(seeing, writing)
@@ -148,6 +149,18 @@ class ZeroShot:
             )
         yield from self.writer.answer(sight.pixels, prompts.DESCRIBE, writing, stop)
 
+    def captions(self, sight: Sight, writings: Sequence[Writing], watch: Callable[[int], None]) -> list[str]:
+        """See `GroundingModel.captions`; written one after the other, since one alone may fill the memory."""
+        captions: list[str] = []
+
+        def going_on() -> bool:
+            watch(len(captions))
+            return False
+
+        for writing in writings:
+            captions.append("".join(self.describe(sight, writing, going_on)))
+        return captions
+
     def nouns(self, sight: Sight, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; where no answer lists any that the caption has, a rule of thumb finds them."""
         if self.writer is None:
@@ -166,6 +179,13 @@ class ZeroShot:
         texts = self.clip.texts([*said, *(wordings(text) for text in GENERIC)])  # (v + G, D)
         similarities = texts @ self._embedded(sight, entities).T
         return relevance(similarities.cpu().numpy(), rivals(phrases), self.clip.scale)
+
+    def grounded(
+        self, sight: Sight, entities: EntityMap, captions: Sequence[str]
+    ) -> list[tuple[list[Span], np.ndarray]]:
+        """See `GroundingModel.grounded`."""
+        spans = [self.nouns(sight, caption) for caption in captions]
+        return [(own, self.scores(sight, entities, caption, own)) for caption, own in zip(captions, spans)]
 
     def _embedded(self, sight: Sight, entities: EntityMap) -> Tensor:
         """(N, D): the mean of what an entity is in its surroundings and of what it is by itself.

@@ -47,6 +47,9 @@ class Oracle:
     def describe(self, sight: None, writing: Any, stop: Callable[[], bool] | None = None) -> Generator[str, None, None]:
         yield self.words
 
+    def captions(self, sight: None, writings: Any, watch: Callable[[int], None]) -> list[str]:
+        return [self.words for _ in writings]
+
     def nouns(self, sight: None, caption: str) -> list[Span]:
         if caption == self.words:
             return [(0, len(caption))]

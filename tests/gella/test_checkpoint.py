@@ -12,19 +12,17 @@ from safetensors.torch import save_file
 from esg.errors import WeightsError
 from esg.gella import checkpoint
 from esg.gella.checkpoint import load_gella, read_gella, write_gella
-from esg.gella.config import PRESETS
 from esg.gella.conversation import Text
 from esg.gella.model import Gella
 
 
 @pytest.fixture
-def written(speaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Gella, Path]:
+def written(speaker: Any, tmp_path: Path) -> tuple[Gella, Path]:
     config, tokenizer = speaker
-    monkeypatch.setitem(PRESETS, "tiny", config)
     torch.manual_seed(0)
     model = Gella(config).half().float()  # what fp16 can hold
     path = tmp_path / "tiny.safetensors"
-    write_gella(path, model.state_dict(), "tiny", tokenizer, steps=7)
+    write_gella(path, model.state_dict(), config, tokenizer, preset="tiny", steps=7)
     return model, path
 
 

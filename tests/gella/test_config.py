@@ -11,7 +11,7 @@ import pytest
 from esg.errors import InputError, WeightsError
 from esg.gella.colormap import COLOURS
 from esg.gella.colormap_encoder import ENCODERS
-from esg.gella.config import PRESETS, GellaConfig
+from esg.gella.config import PRESETS, DecoderConfig, GellaConfig, LanguageConfig, VisionConfig
 from esg.gella.resoblend import BlendConfig
 
 
@@ -24,6 +24,13 @@ from esg.gella.resoblend import BlendConfig
 )
 def test_json_and_back(config: GellaConfig) -> None:
     assert GellaConfig.from_json(config.to_json()) == config
+
+
+def test_a_file_that_says_nothing_of_capitals_is_of_a_model_that_knows_them() -> None:
+    content = json.loads(PRESETS["gella-7b"].to_json())
+    del content["language"]["cased"]
+    assert GellaConfig.from_json(json.dumps(content)) == PRESETS["gella-7b"]
+    assert not PRESETS["gella-nano"].language.cased
 
 
 def changed(**fields: Any) -> str:
@@ -63,6 +70,29 @@ def test_settings_that_nobody_knows_are_refused() -> None:
 def test_the_colormap_has_whole_features(side: int) -> None:
     with pytest.raises(InputError, match=f"multiple of 32, not {side}"):
         GellaConfig(colormap_side=side)
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers", "words"),
+    [
+        (VisionConfig, {"layers": 0}, "layers of vision is 0, but must be at least 1"),
+        (VisionConfig, {"width": 100}, "width of vision, 100, must be a multiple of its 16 heads"),
+        (VisionConfig, {"side": 13}, "side of vision is 13, but must be at least its patch, 14"),
+        (LanguageConfig, {"pad_token": -1}, "pad_token of language is -1, but must be at least 0"),
+        (LanguageConfig, {"seg_token": 32064}, "tokens of language must be below the size of its vocabulary, 32064"),
+        (LanguageConfig, {"width": 96}, "width of language, 96, must be an even number for each of its heads"),
+        (DecoderConfig, {"anchors": 0}, "anchors of decoder is 0, but must be at least 1"),
+        (DecoderConfig, {"width": 80}, "width of decoder must be a multiple of 32, not 80"),
+        (GellaConfig, {"vision": VisionConfig(side=896)}, "takes 4096 tokens, but the context of language has 4096"),
+        (GellaConfig, {"association": 0}, "association of the model is 0, but must be above 0"),
+        (GellaConfig, {"drafts": 0}, "drafts of the model is 0"),
+        (GellaConfig, {"encoder_scale": float("nan")}, "encoder_scale of the model is nan"),
+        (GellaConfig, {"encoder_scale": float("inf")}, "encoder_scale of the model is inf"),
+    ],
+)
+def test_sizes_that_cannot_be_are_one_sentence(kind: Any, numbers: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        kind(**numbers)
 
 
 def test_grids_are_those_of_clip() -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esg.data.telling.told import tell_scene
 from esg.errors import InputError
-from esg.gella.conversation import Conversation
+from esg.gella.conversation import Conversation, uncased
 from esg.gella.nouns import parse_pieces
 
 
@@ -20,7 +24,7 @@ def conversation(speaker: Any) -> Conversation:
 
 def test_the_form_is_that_of_llava(speaker: Any, conversation: Conversation) -> None:
     _config, tokenizer = speaker
-    text = conversation.extract("A red disc.", ["red disc"])
+    text = conversation.extract("A red disc.", [(2, 10)])
     said = tokenizer.decode(text.ids.tolist(), skip_special_tokens=False)
     assert said == (
         "<s>USER: <image>\nPlease help me extract each semantic noun of the sentence. The sentence is A red disc. "
@@ -40,11 +44,54 @@ def test_a_question_is_the_beginning_of_its_conversation(conversation: Conversat
 
 @given(nouns=st.lists(st.text("abc é犬", min_size=1, max_size=8).map(str.strip).filter(bool), min_size=1, max_size=5))
 def test_nouns_come_back(conversation: Conversation, nouns: list[str]) -> None:
-    text = conversation.extract("a caption", nouns)
+    caption = " ".join(nouns)
+    ends = list(accumulate(len(noun) + 1 for noun in nouns))
+    spans = [(end - 1 - len(noun), end - 1) for end, noun in zip(ends, nouns)]
+    text = conversation.extract(caption, spans)
     pieces = conversation.pieces(text.ids[text.start :])
     assert len(pieces) == len(nouns) + 1
     found = [" ".join(noun.split()) for noun in parse_pieces(pieces)]
     assert found == [" ".join(noun.split()) for noun in nouns]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("A RED Disc", "a red disc"),  # an expression
+        ('a red disc. THE DISC ("IT") IS 3.5 M', 'A red disc. The disc ("it") is 3.5 m'),
+        ('Discs! "IT IS"?', 'Discs! "It is"?'),
+        ("", ""),
+        ("İ ﬁsh ß. ßa", "İ ﬁsh ß. ßa"),  # their other case is longer
+        ("СОБАКА. 狗", "Собака. 狗"),
+    ],
+)
+def test_texts_in_the_letters_of_the_training_data(text: str, told: str) -> None:
+    assert uncased(text) == told
+
+
+@given(text=st.text(), ascii_text=st.text(st.characters(max_codepoint=127)))
+def test_a_told_text_is_as_long_and_the_same_in_any_case(text: str, ascii_text: str) -> None:
+    assert len(uncased(text)) == len(text)
+    assert uncased(ascii_text.upper()) == uncased(ascii_text.lower()) == uncased(ascii_text)
+
+
+def test_only_a_model_that_knows_no_capitals_is_told_none(speaker: Any) -> None:
+    config, tokenizer = speaker
+    cased, plain = (
+        Conversation(tokenizer, replace(config.language, cased=cased)).extract("The RED Disc", [(4, 12)])
+        for cased in (True, False)
+    )
+    read = [tokenizer.decode(text.ids.tolist()) for text in (cased, plain)]
+    assert [text.count("RED Disc") for text in read] == [2, 0]
+    assert read[1].count("red disc") == 2
+    assert read[1].startswith("USER")
+
+
+@pytest.mark.parametrize("refers", [False, True])
+def test_what_the_teller_says_is_told_as_it_is(refers: bool) -> None:
+    for seed in range(4):
+        for narrative in tell_scene(seed, np.random.default_rng(seed), (64, 64), refers=(refers,) * 5).narratives:
+            assert uncased(narrative.caption) == narrative.caption
 
 
 @pytest.mark.parametrize("name", ["<SEG>", "<image>", "<s>", "</s>", "<pad>"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import torch
 from esg.entities import EntityMap
 from esg.errors import InputError, WeightsError
 from esg.gella.checkpoint import write_gella
-from esg.gella.config import PRESETS
 from esg.gella.inference import GellaInference
 from esg.gella.model import Gella
+from esg.gella.prompts import category_caption, phrase_caption
 from esg.gella.writing import Writing
 from esg.grounder import Grounder
 
@@ -92,8 +93,8 @@ def test_the_list_of_nouns_may_be_as_long_as_the_caption_asks_for(
 ) -> None:
     """Forty nouns are four hundred tokens: more than a caption may have."""
     nouns = [f"disc {number}" for number in range(40)]
-    caption = f"There are {', '.join(nouns)}."
-    answer = inference._conversation.extract(caption, nouns)
+    caption, spans = phrase_caption(nouns)
+    answer = inference._conversation.extract(caption, spans)
     said = answer.ids[answer.start : -1].tolist()
     assert len(said) > Writing().most
 
@@ -101,16 +102,40 @@ def test_the_list_of_nouns_may_be_as_long_as_the_caption_asks_for(
         yield from said[: writing.most]
 
     monkeypatch.setattr("esg.gella.inference.write", recited)
-    assert [caption[slice(*span)] for span in inference.nouns(inference.see(PHOTO), caption)] == nouns
+    assert inference.nouns(inference.see(PHOTO), caption) == spans
 
 
-def test_a_text_beyond_the_context_says_how_long_it_is(inference: GellaInference) -> None:
+def test_a_sentence_beyond_the_context_says_how_long_it_is(inference: GellaInference) -> None:
     long = "a disc and " * 400
     sight = inference.see(PHOTO)
-    with pytest.raises(InputError, match=r"too long: with the picture it has \d+ tokens, but the model takes 1500"):
+    with pytest.raises(InputError, match=r'"a disc and a disc and …" is about \d{3,4} words too long.*shorten it'):
         inference.nouns(sight, long)
-    with pytest.raises(InputError, match=r"too long.*shorten it"):
+    with pytest.raises(InputError, match=r"is about \d{3} words too long.*shorten it") as raised:
         inference.scores(sight, stripes(2), long, [(2, 6)])
+    words = int(re.findall(r"about (\d+)", str(raised.value))[0])
+    shorter = " ".join(long.split()[: -words - 10])
+    assert inference.scores(sight, stripes(2), shorter, [(2, 6)]).shape == (1, 2)
+
+
+def test_a_list_beyond_the_context_is_scored_in_parts(inference: GellaInference) -> None:
+    names = [f"disc {number}" for number in range(200)]
+    sight, entities = inference.see(wide_photo()), stripes(3)
+    scores = inference.scores(sight, entities, *category_caption(names))
+    assert scores.shape == (200, 3)
+    first, last = (inference.scores(sight, entities, *category_caption(some)) for some in (names[:25], names[-25:]))
+    assert np.allclose(scores[:25], first, atol=1e-6)
+    assert np.allclose(scores[-25:], last, atol=1e-6)
+
+
+def test_many_sentences_are_read_in_parts(inference: GellaInference) -> None:
+    caption = "A red disc lies near two bars. " * 80
+    spans = [(31 * k + 2, 31 * k + 10) for k in range(80)]
+    assert [caption[slice(*span)] for span in spans] == ["red disc"] * 80
+    sight = inference.see(PHOTO)
+    assert inference.scores(sight, stripes(2), caption, spans).shape == (80, 2)
+    nouns = inference.nouns(sight, caption)
+    assert nouns == sorted(set(nouns))
+    assert set(spans) <= set(nouns)  # the model speaks at random, and the rule mends that
 
 
 def test_half_precision_holds_the_language_side_in_it_and_gives_nearly_the_same(speaker: Any, tmp_path: Path) -> None:
@@ -142,7 +167,31 @@ def saved(speaker: Any, folder: Path) -> Path:
     config, tokenizer = speaker
     path = folder / "tiny.safetensors"
     torch.manual_seed(3)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, "tiny", config)
-        write_gella(path, Gella(config).state_dict(), "tiny", tokenizer, steps=0)
+    write_gella(path, Gella(config).state_dict(), config, tokenizer, preset="tiny", steps=0)
     return path
+
+
+def test_several_captions_are_written_and_grounded_together_as_one_by_one(inference: GellaInference) -> None:
+    sight = inference.see(wide_photo())
+    writings = [Writing(6), Writing(6, 1.5, seed=1), Writing(3, 1.5, seed=2)]
+    seen: list[int] = []
+    captions = inference.captions(sight, writings, seen.append)
+    assert captions == ["".join(inference.describe(sight, writing)).strip() for writing in writings]
+    assert seen[0] == 0
+    told = [CAPTION, "a disc", f"{CAPTION} " * 40]  # the last is far too long
+    grounded = inference.grounded(sight, stripes(3), told)
+    for caption, (spans, scores) in zip(told[:2], grounded):
+        assert spans == inference.nouns(sight, caption)
+        assert np.allclose(scores, inference.scores(sight, stripes(3), caption, spans), atol=1e-6)
+    assert grounded[2][0] == []
+    assert grounded[2][1].shape == (0, 3)
+
+
+def test_captions_take_turns_where_memory_is_small(inference: GellaInference, monkeypatch: pytest.MonkeyPatch) -> None:
+    sight = inference.see(wide_photo())
+    writings = [Writing(5, 1.5, seed=seed) for seed in range(3)]
+    at_once = inference.captions(sight, writings, lambda done: None)
+    monkeypatch.setattr("esg.gella.inference.PASTS", 1)
+    seen: list[int] = []
+    assert inference.captions(sight, writings, seen.append) == at_once
+    assert sorted(set(seen)) == [0, 1, 2]

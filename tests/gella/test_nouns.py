@@ -262,6 +262,13 @@ def test_all_nouns_that_are_cut_from_a_caption_are_found_apart(parts: list[tuple
         ("The sky is blue and it isn't cloudy", ["sky"]),
         ("In the picture we can see people", ["people"]),
         ("visitors can interact with an orange", ["visitors", "orange"]),
+        ("The boy kicks the ball; an elephant drinks water.", ["boy", "ball", "elephant", "water"]),
+        ("The chef peels the nuts and the sun sets behind a hill", ["chef", "nuts", "sun", "hill"]),
+        ("Boats float on a lake, dogs chew a bone", ["Boats", "lake", "dogs", "bone"]),
+        ("A dog and its puppy lie on a bed to play", ["dog", "puppy", "bed"]),
+        ("The tennis players on a shelf with drinks", ["tennis players", "shelf", "drinks"]),
+        ("A black and white cow; a big, brown dog", ["black and white cow", "big, brown dog"]),
+        ("The cow is black and white. In the foreground it eats", ["cow"]),
         ("一只狗。一只猫", ["一只狗", "一只猫"]),
         ("", []),
     ],
@@ -284,7 +291,16 @@ def test_noun_phrases_of_anything_stand_in_order(caption: str) -> None:
         (["brown"], "A brown cat on a grey area.", ["brown cat", "grey area"]),  # without its head
         (["red spot", "green"], "A man in a red shirt holds a green ball.", ["man", "red shirt", "green ball"]),
         ([], "Two dogs near the door.", ["Two dogs", "door"]),
-        (["disc"], "A red disc and a bar.", ["disc"]),  # what it read well stays as it is
+        (["disc"], "A red disc on a bar.", ["disc"]),  # what it read well stays as it is
+        (["disc"], "A red disc and a bar on a wall", ["disc", "bar"]),  # but a list is of things of one kind
+        (["house"], "tree, house\nand the car. A cup", ["tree", "house", "car"]),
+        (["the"], "The cat sits on the mat.", ["cat", "mat"]),
+        (["There", "cat"], "There is a cat on the mat.", ["cat", "mat"]),
+        (["on the"], "The cat sits on the mat.", ["cat", "mat"]),
+        (["dog", "and", "cat"], "A dog and a cat near food", ["dog", "cat", "food"]),
+        (["the dog and", "cat"], "The dog and the cat near food", ["dog", "cat"]),
+        (["black", "white cow"], "A black and white cow", ["black and white cow"]),
+        (["C++", "the <SEG>"], "C++ on the <SEG>", ["C++", "<SEG>"]),
         (["red disc", "bar at the top"], "A red disc and a bar at the top.", ["red disc", "bar at the top"]),
         (["two small cats on the left", "area"], "An area and two dogs.", ["area", "two dogs"]),
     ],

@@ -154,11 +154,19 @@ def test_the_caption_of_phrases() -> None:
     assert [caption[start:end] for start, end in spans] == ["red ball", "two dogs", "the sky."]
 
 
+def test_a_category_comes_once() -> None:
+    assert category_caption(["red disc", "Red  disc", "bar", "red disc"])[0] == "There might exist a red disc and bar."
+
+
 @given(names=names)
 def test_any_name_is_quoted_with_its_space_tidied(names: list[str]) -> None:
     for write in (category_caption, phrase_caption):
         caption, spans = write(names)
-        assert [caption[start:end] for start, end in spans] == [" ".join(name.split()) for name in names]
+        tidy = [" ".join(name.split()) for name in names]
+        if write is category_caption:
+            keys = [name.casefold() for name in tidy]
+            tidy = [name for k, name in enumerate(tidy) if keys[k] not in keys[:k]]
+        assert [caption[start:end] for start, end in spans] == tidy
         assert all(earlier[1] < later[0] for earlier, later in zip(spans, spans[1:]))
 
 

@@ -170,7 +170,8 @@ def test_another_size_is_told_by_its_shape(folder: Path, tiny_config: GellaConfi
 def test_the_tokenizer_is_that_of_the_folder(speaker: Any, tmp_path: Path) -> None:
     config, tokenizer = speaker
     without_seg = Tokenizer.from_str(tokenizer.to_str().replace("<SEG>", "<unused>"))
-    free = dataclasses.replace(config.language, seg_token=tokenizer.get_vocab_size())
+    size = tokenizer.get_vocab_size()
+    free = dataclasses.replace(config.language, seg_token=size, vocabulary=size + 1)
     without_seg.save(str(tmp_path / "tokenizer.json"))
     read = read_llava_tokenizer(free, tmp_path)
     assert read.encode("a red disc").ids == tokenizer.encode("a red disc").ids

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from esg.errors import InputError
 from esg.gella.conversation import Conversation, Text
 from esg.gella.language import Language
-from esg.gella.writing import Writing, look_up, write
+from esg.gella.writing import Writing, look_up, write, write_together
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +159,39 @@ def test_guesses_that_are_right_save_passes(writer: tuple[Language, torch.Tensor
         del language.continued
     assert sum(passes) <= 30 + 4 * 3  # few guesses are wrong
     assert len(passes) < 12
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 4),
+    words=st.lists(st.lists(st.integers(5, 30), max_size=12), min_size=1, max_size=5),
+    most=st.integers(1, 30),
+    temperature=st.sampled_from((0.0, 0.7)),
+)
+def test_several_answers_at_once_are_those_of_one_by_one(
+    random_writer: Callable[[int], tuple[Language, torch.Tensor]],
+    seed: int,
+    words: list[list[int]],
+    most: int,
+    temperature: float,
+) -> None:
+    language, picture = random_writer(seed)
+    image = language.config.language.image_token
+    asked = [Text(torch.tensor([1, 7, image, 8, *own]), 4 + len(own)) for own in words]
+    writings = [Writing(most + number, temperature, seed=number) for number in range(len(asked))]
+    seen: list[int] = []
+    together = write_together(language, picture, asked, writings, seen.append)
+    assert together == [list(write(language, picture, *one)) for one in zip(asked, writings)]
+    assert seen == sorted(seen)
+    assert seen[0] == 0
+    assert len(seen) >= max(map(len, together))
+
+
+def test_what_watches_several_answers_can_end_them(writer: tuple[Language, torch.Tensor, Text]) -> None:
+    language, picture, asked = writer
+
+    def watch(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_together(language, picture, [asked] * 2, [Writing(), Writing(seed=1)], watch)
