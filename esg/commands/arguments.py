@@ -47,7 +47,10 @@ def add_grounder(parser: argparse.ArgumentParser) -> Any:
         "--model",
         default="gella-nano",
         metavar="NAME|FILE",
-        help="one of `esg weights list`, or a weight file [gella-nano, which comes with ESG]",
+        help="one of `esg weights list`, or a weight file [gella-nano, which comes with ESG]; zero-shot: public "
+        "models, CLIP and LLaVA-1.5 7B; zero-shot:WRITER: CLIP and another writer, small ones are "
+        "HuggingFaceTB/SmolVLM-Instruct and HuggingFaceTB/SmolVLM-500M-Instruct; zero-shot:none: CLIP alone, for your "
+        "own captions. Get these models with `hf download`, and use them with --precision bf16",
     )
     return model
 
@@ -70,8 +73,8 @@ def add_entities(model: Any) -> None:
     )
 
 
-def add_writing(parser: argparse.ArgumentParser) -> Any:
-    """--length, --temperature and --seed of captions, in a group that is given back."""
+def add_writing(parser: argparse.ArgumentParser) -> None:
+    """--length, --temperature, --seed and --drafts of captions."""
     writing = parser.add_argument_group("writing a caption")
     writing.add_argument("--length", type=whole(1), default=256, metavar="N", help="tokens of it at most [256]")
     writing.add_argument(
@@ -88,7 +91,13 @@ def add_writing(parser: argparse.ArgumentParser) -> Any:
         metavar="N",
         help="of what is drawn by lot above temperature 0 [0]",
     )
-    return writing
+    writing.add_argument(
+        "--drafts",
+        type=whole(1),
+        metavar="N",
+        help="captions that are written, of which the one is taken whose nouns are grounded best in the entities of "
+        "the photo [as suits the model: 24 of gella-nano, 1 of large ones]",
+    )
 
 
 def add_machine(parser: argparse.ArgumentParser) -> Any:

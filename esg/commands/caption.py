@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_grounder, add_machine, add_max_pixels, add_photos, add_writing
+from .arguments import add_entities, add_grounder, add_machine, add_max_pixels, add_photos, add_writing
 from .console import Console
-from .photos import UnusablePhoto, enough_memory, work_through
+from .finding import check_masks, find_entities, load_segmenter
+from .photos import UnusablePhoto, about, enough_memory, work_through
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..entities import EntityMap
     from ..grounder import Grounder
     from ..naming import Listed
 
@@ -23,14 +25,16 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "caption",
         help="describe photos in words",
-        description="Describes photos in words, a line for each; of several photos the line begins with the name.",
+        description="Describes photos in words, a line for each; of several photos the line begins with the name. A "
+        "small model writes several captions, and the one is taken whose nouns are grounded best in the entities of "
+        "the photo.",
         epilog="A photo that cannot be used is named and left out, as is a folder without pictures; the exit status "
         "is then 2.",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
     add_max_pixels(parser)
-    add_grounder(parser)
+    add_entities(add_grounder(parser))
     add_writing(parser)
     add_machine(parser)
 
@@ -41,14 +45,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ..naming import list_images
 
     photos, empty = list_images(args.photos)
+    check_masks(args.masks, len(photos))
     grounder = load(args, console)
+    alone = drafts(grounder, args) == 1
+    segmenter = None if alone or args.masks else load_segmenter(args, console)
 
     def work(photo: Listed, place: str) -> None:
         with enough_memory(photo, ADVICE):
             console.progress(f"{place}{photo.path.name} ...")
             pixels = read_image(photo.path, max_pixels=args.max_pixels)
-            caption = write_caption(grounder, pixels, photo, args, console, place)
-        console.answer(f"{photo.path}: {caption}" if len(photos) > 1 else caption)
+            entities = None if alone else find_entities(segmenter, pixels, photo, args, console, place)
+            with about(photo):
+                text = caption(grounder, entities, pixels, photo, args, console, place)
+        console.answer(f"{photo.path}: {text}" if len(photos) > 1 else text)
 
     return work_through(photos, empty, work, console, done="described")
 
@@ -67,17 +76,40 @@ def load(args: argparse.Namespace, console: Console) -> Grounder:
     return grounder
 
 
-def write_caption(
-    grounder: Grounder, pixels: np.ndarray, photo: Listed, args: argparse.Namespace, console: Console, place: str
+def drafts(grounder: Grounder, args: argparse.Namespace) -> int:
+    """How many captions of a photo are written, to take the best."""
+    return grounder.model.drafts if args.drafts is None else int(args.drafts)
+
+
+def caption(
+    grounder: Grounder,
+    entities: EntityMap | None,
+    pixels: np.ndarray,
+    photo: Listed,
+    args: argparse.Namespace,
+    console: Console,
+    place: str,
 ) -> str:
-    """A caption in one line, shown as it grows; UnusablePhoto if the model has nothing to say."""
-    caption = ""
-    for piece in grounder.caption(
-        pixels, most=args.length, temperature=args.temperature, seed=args.seed, max_pixels=args.max_pixels
-    ):
-        caption += piece
-        console.writing(f"{place}{photo.path.name}: ", caption)
-    caption = " ".join(caption.split())
-    if not caption:
+    """A caption in one line; UnusablePhoto if the model has nothing to say.
+
+    It is the best of several if entities are there to choose by; one alone is shown as it grows.
+    """
+    writing = {"most": args.length, "temperature": args.temperature, "seed": args.seed, "max_pixels": args.max_pixels}
+    number = drafts(grounder, args)
+    if number > 1 and entities is not None:
+        text = grounder.best_caption(
+            pixels,
+            entities,
+            drafts=number,
+            progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
+            **writing,
+        )
+        return " ".join(text.split())
+    text = ""
+    for piece in grounder.caption(pixels, **writing):
+        text += piece
+        console.writing(f"{place}{photo.path.name}: ", text)
+    text = " ".join(text.split())
+    if not text:
         raise UnusablePhoto(f"{photo.path}: the model found no words for this picture.")
-    return caption
+    return text

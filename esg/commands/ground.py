@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
 from .arguments import (
     add_entities,
     add_grounder,
@@ -18,10 +16,10 @@ from .arguments import (
     add_writing,
     fraction,
     names,
-    whole,
 )
-from .caption import ADVICE, load, write_caption
+from .caption import ADVICE, caption, load
 from .console import Console
+from .finding import check_masks, find_entities, load_segmenter
 from .grounding_files import save
 from .photos import about, enough_memory, entity_count, work_through
 from .results import check_folder
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from ..grounder import Grounder
     from ..grounding import Grounding, Phrase
     from ..naming import Listed
-    from ..segmenter import EntitySegmenter
 
 
 def add(commands: Any) -> None:
@@ -77,13 +74,7 @@ def add(commands: Any) -> None:
     )
 
     add_entities(add_grounder(parser))
-    writing = add_writing(parser)
-    writing.add_argument(
-        "--drafts",
-        type=whole(1),
-        metavar="N",
-        help="captions that are written, of which the one is taken whose nouns are grounded best [as suits the model]",
-    )
+    add_writing(parser)
     add_machine(parser)
 
 
@@ -118,45 +109,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return work_through(photos, empty, work, console, done="grounded", out=args.out)
 
 
-def check_masks(masks: Path | None, photos: int) -> None:
-    """InputError if --masks holds those of one photo, and there are several."""
-    if masks and photos > 1 and masks.suffix.lower() != ".json":
-        raise InputError(
-            f"{masks} holds the masks of one photo, but there are {photos}; "
-            "take them one by one, or give a COCO file that describes them all."
-        )
-
-
-def load_segmenter(args: argparse.Namespace, console: Console) -> EntitySegmenter:
-    """The model of --segmenter."""
-    console.progress(f"Loading {args.segmenter} ...")
-    from ..segmenter import EntitySegmenter
-
-    return EntitySegmenter.from_pretrained(args.segmenter, device=args.device, precision=args.precision)
-
-
-def find_entities(
-    segmenter: EntitySegmenter | None,
-    pixels: np.ndarray,
-    photo: Listed,
-    args: argparse.Namespace,
-    console: Console,
-    place: str,
-) -> EntityMap:
-    """What the segmenter finds in a photo, or without one what --masks says."""
-    if segmenter is not None:
-        return segmenter(
-            pixels,
-            max_pixels=args.max_pixels,
-            progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
-        )
-    from ..masks import read_masks
-
-    size = (pixels.shape[0], pixels.shape[1])
-    with about(photo):
-        return read_masks(args.masks, size, photo=photo.path, max_pixels=args.max_pixels)
-
-
 def _ground(
     grounder: Grounder,
     entities: EntityMap,
@@ -179,31 +131,7 @@ def _ground(
         console.progress(f"{place}{photo.path.name}: grounding")
         return grounder(pixels, entities, **given, **options)
     with about(photo):  # what is wrong with a caption of its own may be right with that of the next photo
-        return grounder(pixels, entities, _caption(grounder, entities, pixels, photo, args, console, place), **options)
-
-
-def _caption(
-    grounder: Grounder,
-    entities: EntityMap,
-    pixels: np.ndarray,
-    photo: Listed,
-    args: argparse.Namespace,
-    console: Console,
-    place: str,
-) -> str:
-    drafts = grounder.model.drafts if args.drafts is None else args.drafts
-    if drafts == 1:
-        return write_caption(grounder, pixels, photo, args, console, place)
-    console.progress(f"{place}{photo.path.name}: writing {drafts} captions")
-    return grounder.best_caption(
-        pixels,
-        entities,
-        drafts=drafts,
-        most=args.length,
-        temperature=args.temperature,
-        seed=args.seed,
-        max_pixels=args.max_pixels,
-    )
+        return grounder(pixels, entities, caption(grounder, entities, pixels, photo, args, console, place), **options)
 
 
 def _line(phrase: Phrase) -> str:

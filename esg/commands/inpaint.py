@@ -19,7 +19,7 @@ from .arguments import (
 from .caption import load
 from .console import Console
 from .filling import add_filling, advice, load_filling
-from .ground import check_masks, find_entities, load_segmenter
+from .finding import check_masks, find_entities, load_segmenter
 from .photos import UnusablePhoto, about, enough_memory, entity_count, work_through
 from .results import check_folder, save_together
 

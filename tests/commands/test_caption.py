@@ -27,6 +27,12 @@ def test_a_photo(caption: Run, tiny_gella: Path, photo: Path) -> None:
     assert (result.status, result.out, result.err) == (0, [" ".join("".join(pieces).split())], [])
 
 
+def test_the_best_of_several_is_the_one_that_is_grounded(esg: Run, photo: Path, tmp_path: Path) -> None:
+    result = esg("caption", photo, "--device", "cpu", "--drafts", 3, "--length", 40)
+    grounded = esg("ground", photo, "--device", "cpu", "--drafts", 3, "--length", 40, "--out", tmp_path)
+    assert result.out[0] == grounded.out[0]
+
+
 def test_a_caption_is_one_line(caption: Run, photo: Path, says: Says) -> None:
     says("A red\ndisc and  two bars.\n")
     assert caption(photo).out == ["A red disc and two bars."]

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from esg import EntityMap, EntitySegmenter, Grounder, Grounding, InputError, read_image
+from esg.commands.console import Console
 from esg.gella.inference import GellaInference
 
 SUFFIXES = ["grounding.jpg", "grounding.json", "labels.png"]
@@ -136,6 +137,15 @@ def test_a_photo_is_looked_at_once_where_the_model_writes_the_caption(
     assert seen == [read_image(photo)[0, 0].tolist() for photo in photos]
 
 
+def test_the_drafts_are_shown(ground: Run, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(Console, "progress", lambda self, text: shown.append(text))
+    assert ground(photo, "--masks", masks, "--drafts", 3, "--length", 9).status == 0
+    states = [text for text in shown if "captions" in text]
+    assert (states[0], states[-1]) == ("photo.png: captions 0/3", "photo.png: captions 3/3")
+    assert states == sorted(states)
+
+
 def test_the_page(ground: Run, tmp_path: Path, photo: Path, masks: Path, written: Written) -> None:
     ground(photo, "--masks", masks, "--phrases", "disc", "--html")
     assert written() == [f"photo.{suffix}" for suffix in sorted([*SUFFIXES, "grounding.html"])]
@@ -217,7 +227,6 @@ def test_a_photo_that_cannot_be_written_does_not_stop_the_others(
             "several masks with the id 1",
         ),
         (b'[{"segmentation": {"size": [40, 61], "counts": [0, 2440]}}]', "61x40 pixels, but the photo has 60x40"),
-        (b'[{"segmentation": {"size": [40, 60], "counts": [2400]}}]', "not one pixel belongs"),
     ],
 )
 def test_masks_that_cannot_be_used(
@@ -249,7 +258,7 @@ def test_overlapping_masks_are_taken_and_that_is_said_once(ground: Run, tmp_path
     ("words", "sentence"),
     [
         (["--caption", " "], "caption is empty"),
-        (["--caption", "a disc and " * 300], "too long: with the picture it has"),
+        (["--caption", "a disc and " * 300], "words too long for this model"),
         (["--refer", ""], "expression is empty"),
     ],
 )
@@ -289,6 +298,24 @@ def test_a_photo_without_entities_is_a_result(
     assert saved(tmp_path).phrases[0].entity_ids == ()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        [{"segmentation": {"size": [40, 60], "counts": [2400]}}],
+        {"images": [{"id": 1, "height": 40, "width": 60}], "annotations": []},
+    ],
+)
+def test_masks_without_entities_are_a_result_too(ground: Run, tmp_path: Path, photo: Path, content: Any) -> None:
+    path = tmp_path / "masks.json"
+    path.write_text(json.dumps(content))
+    result = ground(photo, "--masks", path, "--phrases", "disc")
+    assert (result.status, result.out[1]) == (0, "  disc: no entity")
+    assert result.err[0] == f"{path} holds no masks of {photo.name}: not one pixel belongs to an entity."
+    assert "nothing that they could mean" in result.err[1]
+    assert not EntityMap.from_labels_png(tmp_path / "out/photo.labels.png").labels.any()
+
+
 @pytest.mark.parametrize("count", [1, 300])
 def test_one_entity_and_three_hundred(ground: Run, tmp_path: Path, photo: Path, count: int) -> None:
     np.save(tmp_path / "masks.npy", np.arange(2400).reshape(40, 60) * count // 2400 + 1)
@@ -301,6 +328,7 @@ def test_missing_weights_are_noticed_before_any_work(
 ) -> None:
     monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: pytest.fail("it was segmented"))
     ground(photo, "--model", "gella-nanoo").refused("no model or file called 'gella-nanoo'")
+    ground(photo, "--model", "gella-7b").refused("train them with `esg train gella --preset 7b`")
     ground(photo, "--model", "cropformer-nano").refused("holds no weights of GELLA")
     ground(photo, "--segmenter", "gella-nano").refused("gella-nano")
     ground(photo, "--segmenter", tmp_path / "no.pth").refused("There is no file")

@@ -1,0 +1,57 @@
+"""Where the entities of a photo come from: a segmenter, or masks that the user has."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .console import Console
+from .photos import about
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..entities import EntityMap
+    from ..naming import Listed
+    from ..segmenter import EntitySegmenter
+
+
+def check_masks(masks: Path | None, photos: int) -> None:
+    """InputError if --masks holds those of one photo, and there are several."""
+    if masks and photos > 1 and masks.suffix.lower() != ".json":
+        raise InputError(
+            f"{masks} holds the masks of one photo, but there are {photos}; "
+            "take them one by one, or give a COCO file that describes them all."
+        )
+
+
+def load_segmenter(args: argparse.Namespace, console: Console) -> EntitySegmenter:
+    """The model of --segmenter."""
+    console.progress(f"Loading {args.segmenter} ...")
+    from ..segmenter import EntitySegmenter
+
+    return EntitySegmenter.from_pretrained(args.segmenter, device=args.device, precision=args.precision)
+
+
+def find_entities(
+    segmenter: EntitySegmenter | None,
+    pixels: np.ndarray,
+    photo: Listed,
+    args: argparse.Namespace,
+    console: Console,
+    place: str,
+) -> EntityMap:
+    """What the segmenter finds in a photo, or without one what --masks says."""
+    if segmenter is not None:
+        return segmenter(
+            pixels,
+            max_pixels=args.max_pixels,
+            progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
+        )
+    from ..masks import read_masks
+
+    size = (pixels.shape[0], pixels.shape[1])
+    with about(photo):
+        return read_masks(args.masks, size, photo=photo.path, max_pixels=args.max_pixels, may_be_empty=True)
