@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esg.commands.settings import read_config
 from esg.device import choose_device
 from esg.evaluation.narratives import evaluate_narratives, evaluate_reconstruction
-from esg.gella.config import PRESETS, GellaConfig
+from esg.gella.config import GellaConfig
 from esg.gella.inference import GellaInference
 from esg.gella.model import Gella, Reconstruction
-from esg.gella.resoblend import BlendConfig
 from esg.grounder import Grounder
 from esg.modeling.mask_decoder import Prediction
 from esg.training.checkpoint import load_checkpoint
 from esg.training.gella import GellaTask, GellaTrainConfig
 from esg.training.lessons import Pupil
 from esg.training.loop import train
+from esg.training.settings import read_config
 from esg.training.vocabulary import run_tokenizer
 
-NANO = PRESETS["gella-nano"]
 RECIPE = Path(__file__).parent.parent / "docs" / "recipes" / "gella-nano.json"
 CERTAIN = 10.0  # logit of a mask that is known
 
@@ -81,40 +79,39 @@ def coloured(colormaps: Tensor, most: int) -> Tensor:
     return regions
 
 
+class RegionTask(GellaTask):
+    """The training of region features."""
+
+    def model(self, *, new: bool) -> Pupil:
+        """A model with random weights."""
+        return Pupil(RegionGella(self.architecture))
+
+
 @dataclass(frozen=True)
 class Variant:
     """What is trained under one name.
 
     Attributes:
-        config: architecture.
-        model: its class.
+        model: what differs from gella-nano, see `GellaTrainConfig`.
+        task: its training.
     """
 
-    config: GellaConfig
-    model: type[Gella] = Gella
+    model: dict[str, Any] = field(default_factory=dict)
+    task: type[GellaTask] = GellaTask
 
 
 VARIANTS = {
-    "as it ships": Variant(NANO),
-    "location colours": Variant(replace(NANO, colours="location")),
-    "no skip": Variant(replace(NANO, blend=BlendConfig(skip=False))),
-    "regions": Variant(NANO, RegionGella),
+    "as it ships": Variant(),
+    "location colours": Variant({"colours": "location"}),
+    "no skip": Variant({"blend": {"skip": False}}),
+    "regions": Variant(task=RegionTask),
 }
-
-
-class VariantTask(GellaTask):
-    """The training of a variant."""
-
-    def model(self, *, new: bool) -> Pupil:
-        """A model with random weights."""
-        variant = VARIANTS[self.preset]
-        return Pupil(variant.model(variant.config))
 
 
 def trained(name: str, config: GellaTrainConfig, run_dir: Path) -> GellaInference:
     """Trains a variant, unless that has been done, and gives its averaged weights."""
     tokenizer = run_tokenizer(config, run_dir)
-    task = VariantTask(config, tokenizer)
+    task = VARIANTS[name].task(config, tokenizer)
     train(task, run_dir)
     state = load_checkpoint(run_dir)
     if state is None or state["step"] < config.steps:
@@ -145,13 +142,12 @@ def main() -> None:
     recipe: Any = read_config(RECIPE, GellaTrainConfig())
     share = recipe.samples.photo_share if arguments.photos else 0.0
     samples = replace(recipe.samples, batch=arguments.batch, photos=arguments.photos, photo_share=share)
-    PRESETS.update({name: VARIANTS[name].config for name in arguments.variants})
     columns = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "given back": "given back"}
     rows = []
     for name in arguments.variants:
         config = dataclasses.replace(
             recipe,
-            preset=name,
+            model=VARIANTS[name].model,
             steps=arguments.steps,
             samples=samples,
             device=arguments.device,

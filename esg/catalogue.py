@@ -98,11 +98,11 @@ CHECKPOINTS: dict[str, Checkpoint] = {
 }
 
 
-def checkpoint_named(name: str) -> Checkpoint:
-    """The checkpoint of that name; "cropformer-hornet-l", "Mask2Former_swin_T" and the like are understood.
+def checkpoint_named(name: str, task: str | None = None) -> Checkpoint:
+    """The checkpoint of that name, whatever it is for; "cropformer-hornet-l", "Mask2Former_swin_T" are understood, too.
 
     Raises:
-        WeightsError: there is none; the message suggests the nearest names.
+        WeightsError: there is none; the message suggests the nearest names, only those for `task` if that is given.
     """
     canonical = name.lower().replace("_", "-")
     canonical = re.sub(r"(swin|hornet)-l(?=-|$)", r"\1-large", canonical)
@@ -110,8 +110,25 @@ def checkpoint_named(name: str) -> Checkpoint:
     canonical = re.sub(r"(resnet|r)-?50", "r50", canonical)
     if canonical in CHECKPOINTS:
         return CHECKPOINTS[canonical]
-    near = difflib.get_close_matches(canonical, CHECKPOINTS) or list(CHECKPOINTS)[:4]
+    _check_elsewhere(canonical)
+    names = [checkpoint.name for checkpoint in CHECKPOINTS.values() if task in (None, checkpoint.task)]
+    near = difflib.get_close_matches(canonical, names) or names[:4]
     raise WeightsError(
         f"There is no model or file called {name!r}; did you mean {', '.join(near)}? "
         "`esg weights list` names all models."
     )
+
+
+def _check_elsewhere(name: str) -> None:
+    """WeightsError if it is the name of something that has no weight file to get: it says what to do instead."""
+    if name.startswith("zero-shot"):
+        raise WeightsError(f"{name} has no weight file; `esg weights list` says which public models it is made of.")
+    if not name.startswith("gella-"):
+        return
+    from .gella.config import PRESETS  # which is large
+
+    if name in PRESETS:
+        raise WeightsError(
+            f"Nobody has published weights of {name}; train them with `esg train gella --preset "
+            f"{name.removeprefix('gella-')}` and give the path of the file, or choose gella-nano or zero-shot."
+        )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files import check_place
+from ..training.settings import read_config
 from .arguments import positive, whole
 from .console import Console
-from .settings import read_config
 
 if TYPE_CHECKING:
     from ..training.loop import Task
@@ -152,7 +152,7 @@ def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]
     preset = _preset(args.preset or config.preset, args.family, family.presets)
     run_dir = args.out or Path("runs") / preset
     earlier = run_dir / "config.json"
-    if not args.config and earlier.is_file():
+    if not args.config and os.path.isfile(earlier):
         config = read_config(earlier, family.default)
     samples = dataclasses.replace(config.samples, **_given(args, _SAMPLES))
     own = _given(args, _RUN) | ({"preset": preset} if args.preset else {})

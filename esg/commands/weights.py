@@ -65,11 +65,17 @@ def add(commands: Any) -> None:
 def list_weights(args: argparse.Namespace, console: Console) -> int:
     """Prints a table."""
     from ..weights import list_checkpoints
+    from ..zeroshot.folders import download_commands, find_model
+    from ..zeroshot.zero_shot import CLIP, LICENCES, WRITER
 
     rows = [("NAME", "TASK", "LICENCE", "WEIGHTS")]
     for checkpoint, path in list_checkpoints():
         missing = "missing; install ESG again" if checkpoint.shipped else f"esg weights download {checkpoint.name}"
         rows.append((checkpoint.name, checkpoint.task, checkpoint.licence, str(path or missing)))
+    places = {name: find_model(name) for name in (CLIP, WRITER)}
+    absent = [name for name, place in places.items() if place is None]
+    weights = download_commands(absent) if absent else " and ".join(map(str, places.values()))
+    rows.append(("zero-shot", "grounding", LICENCES, f"made of public models: {weights}"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     console.answer("\n".join(lines))

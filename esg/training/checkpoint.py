@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +18,6 @@ from .optimizer import parameter_groups
 
 if TYPE_CHECKING:
     from .loop import Task
-
-log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 _CONTENT = {"preset": str, "step": int, "scaler": dict, "model": dict, "ema": dict, "optimizers": list}
@@ -74,7 +72,7 @@ def load_checkpoint(run_dir: Path) -> dict[str, Any] | None:
         WeightsError: the file is damaged or something else.
     """
     path = run_dir / CHECKPOINT
-    if not path.exists():
+    if not os.path.exists(path):
         return None
     try:
         # Mapped: several processes of one machine share what they read of it.
@@ -105,6 +103,12 @@ def resume(
         return 0
     if state["preset"] != task.preset:
         raise WeightsError(f"{run_dir} holds a run of {state['preset']}, not of {task.preset}; use another folder.")
+    changes = state.get("changes", {})  # the checkpoints of earlier versions have none
+    if others := [name for name in sorted(changes | task.changes) if changes.get(name) != task.changes.get(name)]:
+        raise WeightsError(
+            f"{run_dir} holds a run of {task.preset} with other settings of its model ({', '.join(others)}); use "
+            "another folder."
+        )
     own = model.state_dict()
     try:
         model.load_state_dict(
@@ -121,7 +125,6 @@ def resume(
     average.load(state["ema"])
     if state["scaler"]:  # empty if that run had another precision
         scaler.load_state_dict(state["scaler"])
-    log.info("Going on after step %d of %s.", state["step"], run_dir)
     return int(state["step"])
 
 

@@ -93,6 +93,7 @@ class CropFormerTask:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.preset = config.preset
+        self.changes: dict[str, Any] = {}
         self.seed = config.samples.seed
         self.partial = False
         self.files: dict[str, str] = {}

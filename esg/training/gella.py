@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
@@ -17,7 +18,7 @@ from ..errors import InputError
 from ..gella.association import Ties, at_stride, overlaps, tie
 from ..gella.checkpoint import load_gella, write_gella
 from ..gella.colormap_encoder import MobileNetV2
-from ..gella.config import PRESETS
+from ..gella.config import PRESETS, GellaConfig
 from ..gella.model import Gella, Heard, Reconstruction
 from ..gella.pixels import centred, normalised
 from ..gella.published import load_mobilenet, read_llava
@@ -26,6 +27,7 @@ from .lessons import Pupil, lesson_losses
 from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
 from .narratives import TASKS, GroundingBatch, NarrativeConfig, Narratives
+from .settings import filled
 from .vocabulary import TOKENIZER
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class GellaTrainConfig(RunConfig):
 
     Attributes:
         preset: a name in `gella.config.PRESETS`.
+        model: what the architecture has in place of the preset's, as names and values of `GellaConfig` and of the
+            dataclasses in it: {"colours": "location", "blend": {"skip": False}}.
         samples: what the model learns from.
         loss: weights and point sampling of the mask losses; the other two have weight 1 (Eq. 17).
         association: weight of the association loss; the paper's is 1.
@@ -55,6 +59,7 @@ class GellaTrainConfig(RunConfig):
     """
 
     preset: str = "gella-nano"
+    model: dict[str, Any] = field(default_factory=dict)
     samples: NarrativeConfig = field(default_factory=NarrativeConfig)
     loss: LossConfig = SMALL_MODEL
     association: float = 1.0
@@ -82,6 +87,17 @@ class GellaTrainConfig(RunConfig):
         "lora": at_least(0),
     }
 
+    @property
+    def architecture(self) -> GellaConfig:
+        """The preset with what `model` replaces.
+
+        Raises:
+            InputError: there is no such preset, or `model` has an unknown name or a value that cannot be.
+        """
+        if self.preset not in PRESETS:
+            raise InputError(f"There is no preset {self.preset!r}; use one of {', '.join(PRESETS)}.")
+        return filled(PRESETS[self.preset], self.model, "The setting model")
+
 
 class GellaTask:
     """A `loop.Task`: pictures, masks and texts; captions, nouns and grounding at once.
@@ -89,19 +105,23 @@ class GellaTask:
     Args:
         config: the run.
         tokenizer: of the language model.
+
+    Raises:
+        InputError: there is no such architecture.
     """
 
     def __init__(self, config: GellaTrainConfig, tokenizer: Tokenizer) -> None:
-        if config.preset not in PRESETS:
-            raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
         self.config, self.tokenizer = config, tokenizer
-        self.preset = config.preset
+        self.preset, self.architecture = config.preset, config.architecture
+        known = dataclasses.asdict(PRESETS[self.preset])
+        own = dataclasses.asdict(self.architecture)
+        self.changes = {name: value for name, value in own.items() if value != known[name]}
         self.seed = config.samples.seed
         self.partial = config.samples.tasks[TASKS.index("ground")] == 0  # language alone
         self.files = {TOKENIZER: tokenizer.to_str()}
 
     def model(self, *, new: bool) -> Pupil:
-        """The model of the preset; a new run starts from the weights of `config.init`, if there are any.
+        """The model; a new run starts from the weights of `config.init`, if there are any.
 
         Raises:
             InputError: there are weights for a MobileNetV2, and the model has none.
@@ -111,14 +131,14 @@ class GellaTask:
         config = self.config
         init = Path(config.init) if new and config.init is not None else None
         if init is not None and init.is_dir():
-            model = Gella(PRESETS[self.preset], read_llava(PRESETS[self.preset], init))
+            model = Gella(self.architecture, read_llava(self.architecture, init))
         else:
-            model = Gella(PRESETS[self.preset])
+            model = Gella(self.architecture)
             if init is not None:
                 load_gella(model, init)
         if new and config.encoder_init is not None:
             if not isinstance(model.colormap, MobileNetV2):
-                raise InputError(f"The setting encoder_init is for MobileNetV2, which {self.preset} has not.")
+                raise InputError(f"The setting encoder_init is for MobileNetV2, not for {self.architecture.encoder}.")
             load_mobilenet(model.colormap, Path(config.encoder_init))
         if config.lora:
             add_lora(model.language, config.lora)
@@ -131,7 +151,7 @@ class GellaTask:
 
     def batches(self, start: int, stop: int, rank: int) -> Generator[GroundingBatch, None, None]:
         """The batches of some steps, see `Narratives`."""
-        samples = Narratives(self.config.samples, PRESETS[self.preset], self.tokenizer, rank)
+        samples = Narratives(self.config.samples, self.architecture, self.tokenizer, rank)
         return samples.batches(start, stop, self.config.workers)
 
     def losses(
@@ -174,7 +194,7 @@ class GellaTask:
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
         """Writes weights as fp16 safetensors, with architecture and tokenizer in the metadata."""
         of_gella = {name.removeprefix("gella."): value for name, value in state.items() if name.startswith("gella.")}
-        write_gella(out, merged(of_gella), self.preset, self.tokenizer, steps)
+        write_gella(out, merged(of_gella), self.architecture, self.tokenizer, preset=self.preset, steps=steps)
 
 
 def mask_losses(masks: Reconstruction, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import logging
 import math
+import os
 import signal
 import threading
 import time
@@ -44,6 +45,7 @@ class Task(Protocol):
     Attributes:
         config: settings of the run, a dataclass that can be written as JSON.
         preset: name of the architecture.
+        changes: what of it is not as in the preset, names and values.
         seed: of the run.
         partial: whether a step may leave out parts of the model.
         files: texts that the run keeps in its folder to be able to go on, by the names of their files.
@@ -53,6 +55,7 @@ class Task(Protocol):
     def config(self) -> RunConfig: ...
 
     preset: str
+    changes: dict[str, Any]
     seed: int
     partial: bool
     files: dict[str, str]
@@ -117,7 +120,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
     if sharded and (dtype == torch.float16 or config.optimizer != "adamw"):
         raise InputError("A model that is sharded over devices is trained by adamw in bf16 or fp32; set both so.")
     torch.manual_seed(task.seed)
-    model = task.model(new=not (run_dir / CHECKPOINT).exists()).train()
+    model = task.model(new=not os.path.exists(run_dir / CHECKPOINT)).train()
     set_attention(model, config.attention)
     rank = accelerator.process_index if accelerator else 0
     if not sharded:
@@ -128,6 +131,11 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     average = WeightAverage(model, config.ema)
     start = resume(run_dir, task, model, average, parts, scaler)
+    if start >= config.steps:
+        log.info("%s already has %d steps; ask for more (--steps) to go on.", run_dir, start)
+        return run_dir
+    if start:
+        log.info("Going on after step %d of %s.", start, run_dir)
     parallel = accelerator.prepare_model(model) if accelerator and not sharded else model
 
     def save(step: int) -> None:
@@ -135,7 +143,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
         state = {"model": weights, "ema": weights | whole(average.own), "scaler": scaler.state_dict()}
         state["optimizers"] = [whole(part.state_dict()) for part in parts]
         if rank == 0:
-            save_checkpoint(run_dir, {"preset": task.preset, "step": step, **state})
+            save_checkpoint(run_dir, {"preset": task.preset, "changes": task.changes, "step": step, **state})
 
     autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
     batches = task.batches(start, config.steps, rank)

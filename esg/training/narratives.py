@@ -184,7 +184,7 @@ def _asked(narrative: Narrative, task: str, conversation: Conversation, carried:
     caption, mentions = narrative.caption, narrative.mentions
     if task == "describe":
         return conversation.describe(caption), None
-    text = conversation.extract(caption, [caption[slice(*mention.span)] for mention in mentions])
+    text = conversation.extract(caption, [mention.span for mention in mentions])
     if task == "extract":
         return text, None
     truth = np.zeros((len(mentions), carried.inside.shape[1]), bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from ..data.telling.told import tell_scene
 from ..errors import InputError, WeightsError
 from ..gella import prompts
 from ..gella.checkpoint import tokenizer_in
-from ..gella.config import PRESETS, LanguageConfig
+from ..gella.config import LanguageConfig
 from ..gella.published import read_llava_tokenizer
 from ..gella.tokenizer import SPECIAL, train_tokenizer
 from ..statedict import read_metadata
@@ -39,7 +40,7 @@ def run_tokenizer(config: GellaTrainConfig, run_dir: Path) -> Tokenizer:
     learns it from what is told of synthetic scenes; the run keeps it once it has begun.
 
     Raises:
-        InputError: the preset does not exist, or has the tokenizer of LLaVA and starts from nothing.
+        InputError: the architecture does not exist, or has the tokenizer of LLaVA and starts from nothing.
         WeightsError: a file with a tokenizer is missing or damaged.
     """
     from tokenizers import Tokenizer
@@ -50,10 +51,8 @@ def run_tokenizer(config: GellaTrainConfig, run_dir: Path) -> Tokenizer:
 def _tokenizer(config: GellaTrainConfig, run_dir: Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
-    if config.preset not in PRESETS:
-        raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
-    language = PRESETS[config.preset].language
-    if (run_dir / CHECKPOINT).exists():
+    language = config.architecture.language
+    if os.path.exists(run_dir / CHECKPOINT):
         kept = run_dir / TOKENIZER
         try:
             return Tokenizer.from_file(str(kept))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import WeightsError
@@ -14,17 +16,38 @@ _TOKENIZERS = (["tokenizer.json"], ["tokenizer.model"], ["vocab.json", "merges.t
 _PROCESSORS = (["preprocessor_config.json"], ["processor_config.json"])
 
 
-def model_folder(name_or_path: str | Path) -> Path:
-    """The folder that holds a model's files.
+def model_folders(names_or_paths: Sequence[str | Path]) -> list[Path]:
+    """The folders that hold the files of some models.
 
     Args:
-        name_or_path: a folder, or the name of a model whose files `hf download` has put into huggingface_hub's cache.
+        names_or_paths: of each a folder, or the name of a model whose files `hf download` has put into
+            huggingface_hub's cache.
 
     Raises:
-        WeightsError: it is not on this machine.
+        WeightsError: some are not on this machine; the message has the commands that get them all.
+    """
+    folders = [find_model(name) for name in names_or_paths]
+    missing = list(dict.fromkeys(str(name) for name, folder in zip(names_or_paths, folders) if folder is None))
+    if missing:
+        from huggingface_hub import constants
+
+        are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        raise WeightsError(
+            f"{' and '.join(missing)} {are} not on this machine (looked in {constants.HF_HUB_CACHE}); get {them} with "
+            f"{download_commands(missing)} (`huggingface-cli download` in older versions), or give a folder that holds "
+            "the model's files."
+        )
+    return [folder for folder in folders if folder is not None]
+
+
+def find_model(name_or_path: str | Path) -> Path | None:
+    """The folder that holds a model's files, see `model_folders`, or None if there is no model of this name here.
+
+    Raises:
+        WeightsError: it is a folder that does not exist.
     """
     path = Path(name_or_path).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):  # which does not raise, as Path.is_dir may
         return path
     from huggingface_hub import constants, try_to_load_from_cache
 
@@ -32,13 +55,12 @@ def model_folder(name_or_path: str | Path) -> Path:
         found = try_to_load_from_cache(str(name_or_path), "config.json", cache_dir=constants.HF_HUB_CACHE)
     except ValueError:  # no name that a model could have
         raise WeightsError(f"There is no folder {path}.") from None
-    if not isinstance(found, str):
-        raise WeightsError(
-            f"{name_or_path} is not on this machine (looked in {constants.HF_HUB_CACHE}); get it with "
-            f"`hf download {name_or_path}` (`huggingface-cli download` in older versions), or give the folder that "
-            "holds its files."
-        )
-    return Path(found).parent
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def download_commands(names: Iterable[str]) -> str:
+    """What gets models of the hub onto this machine: "`hf download a/b` and `hf download c/d`"."""
+    return " and ".join(f"`hf download {name}`" for name in names)
 
 
 def check_files(folder: Path, *, processor: bool = False, pickled: bool = False) -> list[Path]:

@@ -14,12 +14,13 @@ import torch
 
 from esg import EntityMap, EntitySegmenter, Grounder
 from esg.commands.console import Console
-from esg.commands.settings import read_config
+from esg.gella.checkpoint import read_gella
 from esg.gella.config import PRESETS as gella_presets
 from esg.training import vocabulary
 from esg.training.checkpoint import CHECKPOINT
 from esg.training.cropformer import TrainConfig
 from esg.training.gella import GellaTrainConfig
+from esg.training.settings import read_config
 
 SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")
 
@@ -121,6 +122,27 @@ def test_gella_starts_from_weights_of_its_kind(esg: Run, gella_settings: Path, t
     assert one == other  # and not that of another seed
 
 
+@pytest.mark.usefixtures("tiny_gella")
+def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
+    def settings(**model: Any) -> Path:
+        gella_settings.write_text(json.dumps({**kept, "model": model}))
+        return gella_settings
+
+    kept = json.loads(gella_settings.read_text())
+    run, weights = tmp_path / "run", tmp_path / "gella.safetensors"
+    options = ("--preset", "test", *GELLA, "--config")
+    for wrong, words in (({"encoder": "vgg"}, "encoder 'vgg'; choose one of"), ({"hue": 1}, "unknown setting 'hue'")):
+        esg("train", "gella", "--out", run, *options, settings(**wrong)).refused(words)
+    assert not run.exists()
+    location = settings(colours="location")
+    assert esg("train", "gella", "--out", run, *options, location, "--steps", 1).status == 0
+    again = esg("train", "gella", "--out", run, "--steps", 2, "--export", weights)  # as the run was
+    assert (again.status, again.err[-1]) == (0, f"Written: {weights}")
+    assert read_gella(weights)[0].config.colours == "location"
+    other = settings(colormap_side=32)
+    esg("train", "gella", "--out", run, *options, other).refused("other settings of its model (colormap_side, colours)")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -212,3 +234,5 @@ def test_a_run_folder_that_cannot_be_written(esg: Run, tiny_preset: str, tmp_pat
     result = esg("train", "cropformer", "--preset", tiny_preset, "--out", tmp_path / "run", "--device", "cpu")
     result.refused("cannot be written: a file lies where its folder should be")
     assert (tmp_path / "run").read_text() == "precious"
+    result = esg("train", "cropformer", "--preset", tiny_preset, "--out", tmp_path / ("x" * 300), "--device", "cpu")
+    result.refused("cannot be ", "file name too long")

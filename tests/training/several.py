@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from esg.gella.config import PRESETS, GellaConfig
 from esg.training import loop
 from esg.training.gella import GellaTask, GellaTrainConfig
 from esg.training.losses import LossConfig
@@ -22,7 +21,7 @@ from esg.training.narratives import NarrativeConfig
 from esg.training.vocabulary import run_tokenizer
 
 RUN = GellaTrainConfig(
-    preset="tiny",
+    model=json.loads(os.environ["ESG_TEST_GELLA"]),
     samples=NarrativeConfig(batch=1, texts=2, sides=(48, 64)),
     loss=LossConfig(points=64),
     warmup=1,
@@ -52,7 +51,6 @@ join: Any = loop.join
 
 def main() -> None:
     torch.set_num_threads(1)
-    PRESETS["tiny"] = GellaConfig.from_json(os.environ["ESG_TEST_GELLA"])
     folder, steps, kind, changes = sys.argv[1:]
     if kind == "fsdp":
         loop.join = join_on_cpu

@@ -22,12 +22,14 @@ from esg.gella.language import Language
 from esg.gella.model import Heard, Reconstruction
 from esg.gella.tokenizer import train_tokenizer
 from esg.modeling.mask_decoder import Prediction
-from esg.training.checkpoint import export, load_checkpoint
+from esg.modeling.swin import Swin
+from esg.training.checkpoint import CHECKPOINT, export, load_checkpoint
 from esg.training.gella import GellaTask, GellaTrainConfig, association_loss, tied
 from esg.training.loop import train
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
 from esg.training.plot import read_log
+from esg.training.settings import read_config
 from esg.training.vocabulary import run_tokenizer
 
 RUN = GellaTrainConfig(
@@ -111,10 +113,8 @@ def test_gradient_checkpointing_changes_nothing(tiny_task: GellaTask, tmp_path: 
     assert [row["loss"] for row in one] == [row["loss"] for row in other]
 
 
-def test_a_new_run_starts_from_published_weights_and_goes_on_without(
-    speaker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = speaker[0]
+def test_a_new_run_starts_from_published_weights_and_goes_on_without(tiny_task: GellaTask, tmp_path: Path) -> None:
+    config = tiny_task.architecture
     llava, mobilenet = tmp_path / "llava", tmp_path / "mobilenet"
     smaller = train_tokenizer(["There is a red disc."], dataclasses.replace(config.language, vocabulary=280))
     without_seg = Tokenizer.from_str(smaller.to_str().replace("<SEG>", "<unused>"))
@@ -125,8 +125,8 @@ def test_a_new_run_starts_from_published_weights_and_goes_on_without(
     without_seg.save(str(llava / "tokenizer.json"))
     imagenet = MobileNetV2ForImageClassification(MobileNetV2Config(depth_multiplier=config.encoder_scale))
     imagenet.save_pretrained(mobilenet, safe_serialization=True)
-    monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(config, language=free))
     run = dataclasses.replace(RUN, steps=1, lr=1e-9, init=str(llava), encoder_init=str(mobilenet), ema=0.0)
+    run = dataclasses.replace(run, model={"language": {"seg_token": free.seg_token}})
     task = GellaTask(run, run_tokenizer(run, tmp_path / "run"))
     state = load_checkpoint(train(task, tmp_path / "run"))
     assert state is not None
@@ -159,10 +159,72 @@ def test_weights_that_do_not_fit_are_refused(tiny_task: GellaTask, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_swin_does_not_start_from_mobilenet(speaker: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(speaker[0], encoder="swin-tiny", encoder_scale=1 / 3))
-    task = GellaTask(dataclasses.replace(RUN, encoder_init=str(tmp_path)), speaker[1])
-    with pytest.raises(InputError, match="encoder_init is for MobileNetV2, which tiny has not"):
+OTHER = {  # options of the paper: Tables XV a and b, XVI and XVII
+    "colours": "location",
+    "encoder": "swin-tiny",
+    "encoder_scale": 1 / 16,
+    "colormap_side": 96,
+    "blend": {"skip": False},
+    "vision": {"side": 24},
+}
+
+
+def test_another_architecture_is_trained_kept_and_written(tiny_task: GellaTask, tmp_path: Path) -> None:
+    config = dataclasses.replace(RUN, steps=1, model=OTHER)
+    task = GellaTask(config, tiny_task.tokenizer)
+    train(task, tmp_path / "run")
+    model, _ = read_gella(export(tmp_path / "run", task, tmp_path / "out.safetensors"))
+    tiny, blend = tiny_task.architecture, dataclasses.replace(tiny_task.architecture.blend, skip=False)
+    vision = dataclasses.replace(tiny.vision, side=24)
+    assert model.config == dataclasses.replace(tiny, **{**OTHER, "blend": blend, "vision": vision})
+    assert isinstance(model.colormap, Swin)
+    assert read_config(tmp_path / "run" / "config.json", GellaTrainConfig()) == config
+
+
+def test_a_run_goes_on_with_its_own_architecture_alone(tiny_task: GellaTask, tmp_path: Path) -> None:
+    def run(steps: int, **model: Any) -> None:
+        train(GellaTask(dataclasses.replace(RUN, steps=steps, model=model), tiny_task.tokenizer), tmp_path)
+
+    run(1, colours="location")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for other in ({}, {"colours": "random"}):  # weights would fit
+        with pytest.raises(
+            WeightsError, match=r"of tiny with other settings of its model \(colours\); use another fol"
+        ):
+            run(2, **other)
+    with pytest.raises(WeightsError, match=r"\(blend, colormap_side\)"):
+        run(2, colours="location", colormap_side=96, blend={"residual": False})
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    run(2, colours="location", blend={"skip": True})  # as in the preset
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert state["step"] == 2
+    del state["changes"]  # a run of an earlier version, which had none
+    torch.save(state, tmp_path / CHECKPOINT)
+    with pytest.raises(WeightsError, match="colours"):
+        run(3, colours="location")
+    run(3)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"colour": "location"}, "The setting model has an unknown setting 'colour'; there are vision, language"),
+        ({"blend": {"skip": 0}}, "The setting model: blend: skip is 0, but should be like true"),
+        ({"encoder": "vgg"}, "encoder 'vgg'; choose one of mobilenet-v2, swin-tiny"),
+        ({"encoder": "swin-tiny", "encoder_scale": 0.1}, "A Swin cannot be 10 wide, but a multiple of 3"),
+        ({"colormap_side": 100}, "multiple of 32, not 100"),
+        ({"vision": {"side": 3}}, "side of vision is 3, but must be at least its patch, 4"),
+        ({"vision": {"side": 400}}, "A picture takes 10000 tokens, but the context of language has 1500"),
+    ],
+)
+def test_an_architecture_that_cannot_be_is_one_sentence(tiny_task: GellaTask, model: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        GellaTask(dataclasses.replace(RUN, model=model), tiny_task.tokenizer).model(new=True)
+
+
+def test_swin_does_not_start_from_mobilenet(tiny_task: GellaTask, tmp_path: Path) -> None:
+    task = GellaTask(dataclasses.replace(RUN, encoder_init=str(tmp_path), model=OTHER), tiny_task.tokenizer)
+    with pytest.raises(InputError, match="encoder_init is for MobileNetV2, not for swin-tiny"):
         task.model(new=True)
 
 

@@ -174,11 +174,16 @@ def test_export_is_half_precision_and_names_its_preset(run: TrainConfig, tmp_pat
     assert all(torch.allclose(begun[name].float(), average[name].float(), atol=1e-2, rtol=1e-2) for name in average)
 
 
-def test_a_finished_run_is_left_alone_and_goes_on_with_more_steps(run: TrainConfig, tmp_path: Path) -> None:
+def test_a_finished_run_is_left_alone_and_goes_on_with_more_steps(
+    run: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     train(dataclasses.replace(run, steps=2), tmp_path)
-    before = (tmp_path / CHECKPOINT).stat().st_mtime_ns
-    train(dataclasses.replace(run, steps=2), tmp_path)
-    assert (tmp_path / CHECKPOINT).stat().st_mtime_ns == before
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()}
+    caplog.set_level(logging.INFO, "esg.training")
+    for steps in (2, 1):
+        train(dataclasses.replace(run, steps=steps), tmp_path)
+        assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()} == before
+    assert caplog.messages == [f"{tmp_path} already has 2 steps; ask for more (--steps) to go on."] * 2
     train(dataclasses.replace(run, steps=3), tmp_path)
     assert load_checkpoint(tmp_path)["step"] == 3  # type: ignore[index]
 

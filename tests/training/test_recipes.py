@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from esg.commands.settings import read_config
 from esg.training.cropformer import TrainConfig
 from esg.training.gella import GellaTrainConfig
 from esg.training.loop import learning_rate
+from esg.training.settings import read_config
 
 RECIPES = sorted((Path(__file__).parents[2] / "docs" / "recipes").glob("*.json"))
 

@@ -64,7 +64,7 @@ def test_a_run_that_goes_on_has_its_own(speaker: Any, tiny: GellaTrainConfig, tm
 
 def test_weights_bring_theirs(speaker: Any, tiny: GellaTrainConfig, tmp_path: Path) -> None:
     path = tmp_path / "start.safetensors"
-    write_gella(path, Gella(speaker[0]).state_dict(), "tiny", speaker[1], steps=1)
+    write_gella(path, Gella(speaker[0]).state_dict(), speaker[0], speaker[1], preset="tiny", steps=1)
     started = dataclasses.replace(tiny, init=str(path))
     assert run_tokenizer(started, tmp_path / "run").to_str() == speaker[1].to_str()
     path.write_bytes(b"no weights at all")

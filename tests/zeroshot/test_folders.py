@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from esg.errors import WeightsError
-from esg.zeroshot.folders import check_files, model_folder
+from esg.zeroshot.folders import check_files, find_model, model_folders
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -25,22 +25,35 @@ def cached(hf_home: Path, name: str, revision: str, *names: str) -> Path:
 
 
 def test_a_model_is_found_in_its_folder_and_in_the_cache_of_the_hub(hf_home: Path, tmp_path: Path) -> None:
-    assert model_folder(tmp_path) == model_folder(str(tmp_path)) == tmp_path
+    assert model_folders([tmp_path, str(tmp_path / ".")]) == [tmp_path, tmp_path]
     cached(hf_home, "someone/model", "a" * 40, "config.json")
     newer = cached(hf_home, "someone/model", "b" * 40, "config.json")
-    assert model_folder("someone/model") == newer
+    assert model_folders(["someone/model", tmp_path, "someone/model"]) == [newer, tmp_path, newer]
+    assert find_model("someone/model") == newer
+    assert find_model("someone/other") is None
 
 
 def test_what_is_not_there_is_said_with_the_command_that_gets_it(hf_home: Path, tmp_path: Path) -> None:
     cached(hf_home, "someone/model", "a" * 40, "README.md")
     for name in ("someone/model", "someone/other"):
         with pytest.raises(WeightsError) as caught:
-            model_folder(name)
-        assert f"hf download {name}" in str(caught.value)
-        assert str(hf_home / "hub") in str(caught.value)
-    for path in (tmp_path / "nothing", "much/too/deep"):
+            model_folders([name, tmp_path])
+        assert str(caught.value).startswith(
+            f"{name} is not on this machine (looked in {hf_home / 'hub'}); get it with "
+        )
+        assert f"with `hf download {name}` (" in str(caught.value)
+    for path in (tmp_path / "nothing", "much/too/deep", tmp_path / ("x" * 300)):
         with pytest.raises(WeightsError, match="There is no folder"):
-            model_folder(path)
+            model_folders([path])
+
+
+@pytest.mark.usefixtures("hf_home")
+def test_all_models_that_are_missing_are_named_at_once() -> None:
+    with pytest.raises(WeightsError) as caught:
+        model_folders(["someone/model", "someone/other"])
+    sentence = str(caught.value)
+    assert sentence.startswith("someone/model and someone/other are not on this machine")
+    assert "get them with `hf download someone/model` and `hf download someone/other` (" in sentence
 
 
 WHOLE = ("config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json")

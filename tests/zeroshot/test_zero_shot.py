@@ -15,7 +15,7 @@ from esg.entities import EntityMap
 from esg.errors import InputError, WeightsError
 from esg.gella.writing import Writing
 from esg.grounder import Grounder
-from esg.zeroshot.zero_shot import CLIP, ZeroShot
+from esg.zeroshot.zero_shot import CLIP, WRITER, ZeroShot
 
 CPU = torch.device("cpu")
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0)}
@@ -205,6 +205,13 @@ def test_what_is_missing_is_said_before_anything_is_read(monkeypatch: pytest.Mon
         Grounder.from_pretrained("zero-shot", device="cpu")
     with pytest.raises(WeightsError, match="hf download someone/model"):
         Grounder.from_pretrained("zero-shot-4bit:someone/model", device="cpu")
+
+
+@pytest.mark.usefixtures("hf_home")
+def test_clip_and_the_language_model_are_missed_at_once() -> None:
+    for name, writer in (("zero-shot", WRITER), ("zero-shot:someone/model", "someone/model")):
+        with pytest.raises(WeightsError, match=f"with `hf download {CLIP}` and `hf download {writer}` "):
+            Grounder.from_pretrained(name, device="cpu")
 
 
 @pytest.mark.usefixtures("hf_home")

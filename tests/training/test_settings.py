@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from esg.commands.settings import read_config
 from esg.errors import InputError
+from esg.gella.config import DecoderConfig
 from esg.training.cropformer import TrainConfig
 from esg.training.gella import GellaTrainConfig
+from esg.training.settings import filled, read_config
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ from esg.training.gella import GellaTrainConfig
         ('{"milestones": ["late"]}', "milestones is 'late', but should be like 0.0"),
         ('{"milestones": 0.9}', r"milestones is 0.9, but should be like \[\]"),
         ("[]", "must be a JSON object"),
+        ('{"measure": {"scenes": null}}', "measure: scenes is None"),
         ("{", "is no JSON file"),
     ],
 )
@@ -46,12 +48,26 @@ def test_settings_are_checked(tmp_path: Path, text: str, message: str) -> None:
         TrainConfig(steps=3, init="weights.safetensors", lr=1),
         TrainConfig(milestones=(0.5, 1)),
         GellaTrainConfig(lora=4, gradient_checkpointing=True, encoder_init="mobilenet"),
+        GellaTrainConfig(model={"colours": "location", "blend": {"skip": False}}),
     ],
 )
 def test_settings_are_read_as_they_were_written(tmp_path: Path, config: Any) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(dataclasses.asdict(config)))
     assert read_config(path, type(config)()) == config
+
+
+def test_none_and_its_other_kind_replace_each_other() -> None:
+    decoder = DecoderConfig()
+    assert decoder.anchors is None
+    anchored = filled(decoder, {"anchors": 16}, "decoder")
+    assert anchored == DecoderConfig(anchors=16)
+    assert filled(anchored, {"anchors": None}, "decoder") == decoder
+    for wrong in ("16", 1.5, True):
+        with pytest.raises(InputError, match=f"decoder: anchors is {wrong!r}, but should be like 0"):
+            filled(decoder, {"anchors": wrong}, "decoder")
+    with pytest.raises(InputError, match="decoder: width is None"):
+        filled(decoder, {"width": None}, "decoder")
 
 
 def test_what_a_file_does_not_set_stays(tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""Settings of a training run as JSON: what is not in it keeps its default, what is wrong in it is said."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from ..errors import InputError
+
+Config = TypeVar("Config")
+
+
+def read_config(path: Path, default: Config) -> Config:
+    """The dataclass `default` with the values of a JSON object, and the same for the dataclasses in it.
+
+    Raises:
+        InputError: the file cannot be read, or has an unknown name or a value of a wrong kind or out of its range.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON file ({error}).") from None
+    return filled(default, values, str(path))
+
+
+def filled(default: Config, values: Any, where: str) -> Config:
+    """The dataclass `default` with the values of a JSON object, and the same for the dataclasses in it.
+
+    Args:
+        default: a dataclass.
+        values: names and values; what is not among them stays.
+        where: what holds the values, for the sentence of an error.
+
+    Raises:
+        InputError: a name is unknown, or a value is of a wrong kind or out of its range.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{where} must be a JSON object, not {values!r}.")
+    kinds = get_type_hints(type(default))
+    names = [field.name for field in dataclasses.fields(default)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in names:
+            raise InputError(f"{where} has an unknown setting {name!r}; there are {', '.join(names)}.")
+    checked = {
+        name: _checked(getattr(default, name), value, kinds[name], f"{where}: {name}") for name, value in values.items()
+    }
+    return dataclasses.replace(default, **checked)  # type: ignore[type-var]
+
+
+def _checked(default: Any, value: Any, kind: Any, where: str) -> Any:
+    """A value of JSON as the kind that the default has, or else the annotation; () stands for a list of numbers."""
+    if dataclasses.is_dataclass(default):
+        return filled(default, value, where)
+    if type(None) in get_args(kind):  # as in str | None
+        if value is None:
+            return None
+        default = get_args(kind)[0]() if default is None else default
+    if isinstance(default, tuple) and isinstance(value, list) and (value or not default):
+        return tuple(_checked(default[0] if default else 0.0, item, None, where) for item in value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        fits = isinstance(default, bool) and isinstance(value, bool)
+    else:
+        fits = isinstance(value, (int, float) if isinstance(default, float) else type(default))
+    if not fits:
+        raise InputError(f"{where} is {value!r}, but should be like {json.dumps(default)}.")
+    return value
