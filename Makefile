@@ -34,12 +34,12 @@ test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pytest $(ARGS)
 
 .venv/.installed-%: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/pip install $(TORCH)
 	$(BIN)/pip install -e ".[$*]"
 	touch $@
 
 .venv-oldest/.installed: pyproject.toml tests/oldest.txt
-	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	test -x .venv-oldest/bin/pip || $(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/pip install -c tests/oldest.txt -e ".[test]"
 	touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +49,11 @@ def convert_file(source: str | Path, out: str | Path, *, half: bool = False) -> 
     source, out = Path(source), Path(out)
     if out.suffix.lower() != ".safetensors":
         raise InputError(f"The result is a safetensors file, so {out} has to be called *.safetensors.")
-    if out.exists() and source.exists() and out.samefile(source):
+    if os.path.exists(out) and os.path.exists(source) and out.samefile(source):
         raise InputError(f"{out} is the file to convert; give the result another name.")
     state, _ = read_state_dict(source)
     if is_official(state):
-        state = convert(state)
+        state = convert(state, str(source))
     preset = preset_of(state, str(source))
     write_weights(out, state, preset, half=half)
     return Converted(out, preset, sum(value.numel() for value in state.values()))
@@ -67,7 +68,11 @@ def write_weights(
         WeightsError: a number does not fit into fp16, where `half` asks for it.
         OutputError: `out` cannot be written.
     """
-    tensors = {name: (_halved(name, value) if half else value).contiguous() for name, value in state.items()}
+    # A copy of each: where two names share one tensor, safetensors would refuse to write both.
+    tensors = {
+        name: (_halved(name, value) if half else value).clone(memory_format=torch.contiguous_format)
+        for name, value in state.items()
+    }
     metadata |= {"format": "pt", "preset": preset, "config": PRESETS[preset].config.to_json()}
     with write_atomically(out) as path:
         # Not `save_file`: it reports a full disk by an error of its own, and its files are for their owner alone.

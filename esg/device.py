@@ -21,6 +21,11 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except RuntimeError:  # whose text is a page of names
+        raise InputError(
+            f"The device {name!r} cannot be used here (there is none of that name); use auto or cpu."
+        ) from None
+    try:
         torch.ones((), device=device).item()  # "meta" computes nothing, and says so here
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         reason = str(error).splitlines()[0]

@@ -7,6 +7,7 @@ Its file formats are in `formats.py`, the tidying of its regions is in `cleanup.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -104,17 +105,28 @@ class EntityMap:
         sizes: set[tuple[int, ...]] = set()
         if isinstance(masks, np.ndarray) and masks.ndim == 3:
             sizes.add(masks.shape[1:])  # an array has a size even without a mask
-        masks = list(masks)
+        try:
+            masks = list(masks)
+        except TypeError:
+            raise InputError(
+                "Masks must be a list of arrays (height, width) or one array (masks, height, width), not of type "
+                f"{type(masks).__name__}."
+            ) from None
         given = _checked_scores(np.ones(len(masks)) if scores is None else scores)
         if len(given) != len(masks):
             raise InputError(f"There are {len(masks)} masks but {len(given)} scores; give one score a mask.")
         sizes |= {rle.size_of(mask) if isinstance(mask, Mapping) else np.shape(mask) for mask in masks}
         sizes |= {tuple(size)} if size else set()
+        if not sizes:
+            raise InputError("There are no masks to tell the size of the picture; give size=(height, width).")
         if len(sizes) != 1:
             raise InputError(f"The masks must have one size (height, width), and these were given: {sorted(sizes)}.")
         (shape,) = sizes
         if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] >= 1 << 31:
-            raise InputError(f"Masks must be of shape (height, width), from 1 x 1 to 2**31 pixels, not {shape}.")
+            raise InputError(
+                "Masks must be a list of arrays (height, width) or one array (masks, height, width), from 1 x 1 to "
+                f"2**31 pixels; here each has the shape {shape}."
+            )
         areas = np.array([_mask_area(mask) for mask in masks], np.int64)
         height, width = shape
         columns = np.zeros(width * height, np.int32)
@@ -129,18 +141,25 @@ class EntityMap:
         return cls.from_labels(labels, given)
 
     @classmethod
-    def from_coco(cls, source: Mapping[str, Any] | str | Path, *, image_id: int | str | None = None) -> EntityMap:
+    def from_coco(
+        cls,
+        source: Mapping[str, Any] | str | Path,
+        *,
+        image_id: int | str | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> EntityMap:
         """Reads the annotations of one picture in COCO's format; overlaps are settled as in `from_masks`.
 
         Args:
             source: the dict with "images" and "annotations", or the path of a JSON file with it. Annotations may be
                 compressed or uncompressed RLE or polygons; the score is 1 where there is none.
             image_id: which picture, when there are several.
+            max_pixels: larger pictures are refused before their masks are made.
 
         Raises:
-            InputError: the file cannot be read, is malformed, or lacks the picture.
+            InputError: the file cannot be read, is malformed or too large, or lacks the picture.
         """
-        masks, scores, size = formats.read_coco(source, image_id)
+        masks, scores, size = formats.read_coco(source, image_id, max_pixels=max_pixels)
         return cls.from_masks(masks, scores, size=size)
 
     @classmethod
@@ -196,14 +215,17 @@ class EntityMap:
         """The id under the pixel that contains point x, y; 0 where there is no entity and outside the picture."""
         return int(self.labels[int(y), int(x)]) if 0 <= x < self.width and 0 <= y < self.height else 0
 
-    def in_box(self, x0: int, y0: int, x1: int, y1: int, *, min_fraction: float = 0.0) -> list[int]:
+    def in_box(self, x0: float, y0: float, x1: float, y1: float, *, min_fraction: float = 0.0) -> list[int]:
         """The ids in a box, in rising order.
 
         Args:
-            x0, y0, x1, y1: the box in pixels, x1 and y1 exclusive; what lies outside the picture is ignored.
+            x0, y0, x1, y1: the box in pixels, x1 and y1 exclusive; pixels of which it has a part count, and what lies
+                outside the picture is ignored.
             min_fraction: the part of its area, 0..1, that an entity must have in the box; it needs one pixel anyway.
         """
-        inside = self.labels[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+        x0, x1 = np.clip((x0, x1), 0, self.width)
+        y0, y1 = np.clip((y0, y1), 0, self.height)
+        inside = self.labels[math.floor(y0) : math.ceil(y1), math.floor(x0) : math.ceil(x1)]
         areas = count_labels(inside, len(self))[1:]
         return (np.flatnonzero((areas > 0) & (areas >= min_fraction * self.areas)) + 1).tolist()
 
@@ -275,10 +297,12 @@ class EntityMap:
 
     def check_image(self, image: np.ndarray) -> None:
         """InputError unless `image` is an (H, W, 3) uint8 picture of this map's size."""
-        if image.dtype != np.uint8 or image.shape != (self.height, self.width, 3):
+        is_array = isinstance(image, np.ndarray)
+        if not is_array or image.dtype != np.uint8 or image.shape != (self.height, self.width, 3):
+            given = f"{image.shape} {image.dtype}" if is_array else f"of type {type(image).__name__}"
             raise InputError(
-                f"The entities belong to a picture of {self.width}x{self.height} pixels, (height, width, 3) uint8; "
-                f"this one is {image.shape} {image.dtype}."
+                f"The entities belong to a picture of {self.width}x{self.height} pixels, an array (height, width, 3) "
+                f"of uint8; this one is {given}."
             )
 
     def checked_ids(self, ids: int | Iterable[int]) -> np.ndarray:

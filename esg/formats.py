@@ -12,7 +12,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
 from .errors import ImageError, InputError, OutputError
-from .images import open_picture, write_image
+from .images import check_size, open_picture, write_image
 from .limits import MAX_PIXELS
 from .rle import Rle, encode_mask, size_of
 
@@ -50,7 +50,7 @@ def coco_dict(
 
 
 def read_coco(
-    source: Mapping[str, Any] | str | Path, image_id: int | str | None = None
+    source: Mapping[str, Any] | str | Path, image_id: int | str | None = None, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[list[Rle], list[float], tuple[int, int]]:
     """The masks as RLE, their scores, and height, width of one picture; see `EntityMap.from_coco`."""
     name = "The COCO dict" if isinstance(source, Mapping) else str(source)
@@ -61,6 +61,10 @@ def read_coco(
         image = _pick_image(content["images"], image_id, name)
         size = int(image["height"]), int(image["width"])
         mine = [one for one in content["annotations"] if one.get("image_id", image["id"]) == image["id"]]
+    try:
+        check_size(size[::-1], name, max_pixels)
+    except ImageError as error:
+        raise InputError(str(error)) from None
     return *read_annotations(mine, size, name), size
 
 
@@ -75,13 +79,13 @@ def read_annotations(
         name: what the annotations are from, for the sentence of an error.
 
     Raises:
-        InputError: an annotation is malformed or its RLE has another size.
+        InputError: an annotation is malformed, its score is no number, or its RLE has another size.
     """
     masks, scores = [], []
     with one_sentence(name):
-        for one in annotations:
+        for number, one in enumerate(annotations, start=1):
             masks.append(_as_rle(one["segmentation"], *size))
-            scores.append(float(one.get("score", one.get("predicted_iou", 1.0))))
+            scores.append(_score(one.get("score", one.get("predicted_iou", 1.0)), f"{name}: mask {number}"))
     for mask in masks:
         if size_of(mask) != size:
             raise InputError(f"{name}: a mask has height, width {size_of(mask)}, but its picture has {size}.")
@@ -116,6 +120,13 @@ def _pick_image(images: list[dict[str, Any]], image_id: int | str | None, name: 
     if not matching:
         raise InputError(f"{name} has no picture with id {image_id!r}.")
     return matching[0]
+
+
+def _score(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} has no number as its score; write one, or leave the score out.") from None
 
 
 def _as_rle(segmentation: Any, height: int, width: int) -> Rle:

@@ -345,7 +345,7 @@ def _load(name_or_path: str | Path, device: torch.device, precision: torch.dtype
     """The one place that knows which model a name means."""
     if isinstance(name_or_path, str) and name_or_path.startswith("zero-shot"):
         return ZeroShot.from_name(name_or_path, device, precision)
-    return GellaInference.from_file(locate(name_or_path), device, precision)
+    return GellaInference.from_file(locate(name_or_path, task="grounding"), device, precision)
 
 
 def _check_text(text: str, what: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -56,7 +56,7 @@ def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or "The picture"
-        _check_size(source.size, name, max_pixels)
+        check_size(source.size, name, max_pixels)
         return _from_picture(source, name)
     if isinstance(source, (str, Path)):
         with open_picture(source, max_pixels=max_pixels) as picture:
@@ -71,29 +71,38 @@ def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[
     Pillow's own limit is a global of the process that belongs to whoever imported Pillow, so the file is opened
     through Pillow's table of formats, beside that limit.
     """
+    file = _open(path)
     try:
-        with open(path, "rb") as file:
+        with file:
             picture = _identify(file, str(path))
             if picture is None:
                 raise ImageError(_not_a_picture(Path(path)))
             with picture:
-                _check_size(picture.size, str(path), max_pixels)
+                check_size(picture.size, str(path), max_pixels)
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
                     log.info("%s has several frames; the first one is taken.", path)
                 picture.load()
                 yield picture
-    except FileNotFoundError:
-        raise ImageError(f"{path} does not exist.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder, not a picture.") from None
-    except PermissionError:
-        raise ImageError(f"{path} may not be read{' (it is a folder)' if Path(path).is_dir() else ''}.") from None
     except _READ_ERRORS as error:
         raise ImageError(
             f"{path} is damaged or incomplete ({str(error).rstrip('.') or type(error).__name__})."
         ) from None
     except MemoryError:
         raise ImageError(f"{path} is too large for the memory of this machine.") from None
+
+
+def _open(path: str | Path) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not a picture.") from None
+    except PermissionError:
+        raise ImageError(f"{path} may not be read{' (it is a folder)' if os.path.isdir(path) else ''}.") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(f"{str(path)!r} cannot be opened: {reason.lower()}.") from None
 
 
 def _identify(file: Any, name: str) -> ImageFile.ImageFile | None:
@@ -123,7 +132,8 @@ def _not_a_picture(path: Path) -> str:
     return f"{path} is not a picture that can be read ({_KNOWN}) or its beginning is damaged."
 
 
-def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    """ImageError unless a picture of this width, height has pixels, and not more than `max_pixels`."""
     width, height = size
     if width < 1 or height < 1:
         raise ImageError(f"{name} has no pixels ({width}x{height}).")
@@ -136,14 +146,11 @@ def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
 
 def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
     if array.dtype != np.uint8:
-        raise ImageError(
-            f"An array must be uint8 with values 0 to 255, not {array.dtype}; convert values between 0 and 1 with "
-            f"(array * 255).round().astype('uint8')."
-        )
+        raise ImageError(f"An array must be uint8 with values 0 to 255, not {array.dtype}{_way_to_uint8(array)}.")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         hint = "; move the channels to the end with array.transpose(1, 2, 0)" if _channels_first(array.shape) else ""
         raise ImageError(f"An array must have shape (height, width, 3), not {array.shape}{hint}.")
-    _check_size((array.shape[1], array.shape[0]), "The array", max_pixels)
+    check_size((array.shape[1], array.shape[0]), "The array", max_pixels)
     if array.ndim == 3 and array.shape[2] == 3:
         return np.ascontiguousarray(array)
     out = np.empty((*array.shape[:2], 3), np.uint8)
@@ -153,8 +160,23 @@ def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
     return out
 
 
+def _way_to_uint8(array: np.ndarray) -> str:
+    """What to do with an array of another dtype, as the end of a sentence; nothing where its values do not tell."""
+    kind = array.dtype.kind
+    if kind not in "bfiu" or not array.size:
+        return ""
+    if kind == "f" and np.isnan(array).any():
+        return " that holds NaN"
+    low, high = array.min(), array.max()
+    if kind in "bf" and low >= 0 and high <= 1:
+        return "; convert values between 0 and 1 with (array * 255).round().astype('uint8')"
+    if low >= 0 and high <= 255:
+        return f"; convert it with array{'.round()' if kind == 'f' else ''}.astype('uint8')"
+    return f" from {low} to {high}"
+
+
 def _channels_first(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 3 and shape[0] in (1, 3, 4)
+    return len(shape) == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4  # else it may be a side
 
 
 def _from_picture(picture: Image.Image, name: str) -> np.ndarray:
@@ -166,20 +188,23 @@ def _from_picture(picture: Image.Image, name: str) -> np.ndarray:
         out = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
         as_stored = _undo_orientation(out, orientation)
         for rows in strips(height, width):
-            as_stored[rows] = _rgb(picture.crop((0, rows.start, width, rows.stop)))
+            as_stored[rows] = _rgb(picture.crop((0, rows.start, width, rows.stop)), name)
     except _READ_ERRORS as error:
         raise ImageError(f"{name} is damaged or of an unknown kind ({str(error).rstrip('.')}).") from None
     return out
 
 
-def _rgb(part: Image.Image) -> np.ndarray:
+def _rgb(part: Image.Image, name: str) -> np.ndarray:
     if part.mode.startswith("I"):
         values = np.asarray(part)
         if values.min() < 0 or values.max() > 65535:
-            raise ValueError("its whole numbers go beyond 16 bit; save it with 8 or 16 bit")
-        return (values >> 8).astype(np.uint8)[..., None]
+            raise ImageError(f"{name} holds whole numbers beyond 16 bit; save it with 8 or 16 bit.")
+        grey = (values >> 8).astype(np.uint8)
+        if "transparency" in part.info:  # the one value that is; Pillow's own conversion knows it in 8 bit only
+            grey[values == part.info["transparency"]] = 255
+        return grey[..., None]
     if part.mode == "F":
-        raise ValueError("it holds floating point numbers; save it with 8 or 16 bit")
+        raise ImageError(f"{name} holds floating point numbers; save it with 8 or 16 bit.")
     if part.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in part.info:
         return _over_white(np.asarray(part.convert("RGBA")))
     return np.asarray(part.convert("RGB"))

@@ -46,11 +46,11 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
     places: dict[Path, tuple[Path, Path]] = {}  # resolved file -> the file as named, its place in the output
     empty = []
     for path in map(Path, paths):
-        found = _in_folder(path) if path.is_dir() else [(path, Path(path.name))]
+        found = _in_folder(path) if os.path.isdir(path) else [(path, Path(path.name))]  # Path.is_dir may raise
         if not found:
             empty.append(path)
         for file, place in found:
-            places.setdefault(file.resolve(), (file, place))
+            places.setdefault(Path(os.path.realpath(file)), (file, place))
     if empty and not places:
         raise InputError(f"There are no pictures ({', '.join(SUFFIXES)}) in {', '.join(map(str, empty))}.")
     listed = list(places.values())

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,7 @@ class EntitySegmenter:
         Raises:
             ImageError: the picture cannot be used.
             InputError: an option is wrong.
+            WeightsError: the model does not compute with these weights, or not in this precision.
         """
         if crops not in CROP_COUNTS:
             raise InputError(f"crops is {crops!r}, but there are views only for 0, 4 or 8 crops.")
@@ -195,6 +197,11 @@ class EntitySegmenter:
             output = self._forward(views, batch_level, min(at_once, count), report)
             prediction = (output.batch if batch_level else output.image)[-1]
             scores = prediction.logits[0].float().softmax(dim=-1)[:, 0]  # (Q,)
+            if not scores.isfinite().all():
+                raise WeightsError(
+                    f"{self.name or 'This model'} finds scores that are no numbers; use the precision fp32 or other "
+                    "weights."
+                )
             keep = self.preset.keep
             best = (
                 torch.arange(len(scores)) if keep is None else scores.topk(min(keep, len(scores))).indices.sort().values
@@ -234,13 +241,17 @@ def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
     Raises:
         WeightsError: see `EntitySegmenter.from_pretrained`.
     """
-    path = locate(name_or_path)
+    path = locate(name_or_path, task="entity")
     state, metadata = read_state_dict(path)
     if is_official(state):
-        state = convert(state)
+        state = convert(state, str(path))
     preset, name = _preset_of(state, metadata, name_or_path, path)
-    with torch.device("meta"):
-        model = CropFormer(preset.config)
+    try:
+        with torch.device("meta"):
+            model = CropFormer(preset.config)
+    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise WeightsError(f"{path} describes a model that cannot be ({reason}); convert the file again.") from error
     load_strict(model, state, str(path))
     return model, preset, name
 
@@ -251,7 +262,7 @@ def _preset_of(
     """Named weights have to be what their name says; a file says it in its metadata or by the shape of its tensors."""
     if "tokenizer" in metadata:  # as the files of GELLA have
         raise WeightsError(f"{asked} grounds words in entities and finds none; choose a model like cropformer-nano.")
-    if not Path(asked).expanduser().exists():
+    if not os.path.exists(Path(asked).expanduser()):
         name = checkpoint_named(str(asked)).name
         return PRESETS[name], name
     named = metadata.get("preset", "")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import pickletools
 import re
-from pathlib import Path
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from .errors import WeightsError
@@ -19,14 +22,18 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
 
     The kind of file is told by its first bytes: safetensors, or what `torch.save` writes (old and new format), which
     is read with `weights_only=True` and only for tensors and plain NumPy arrays. The dictionary may lie under "model"
-    or "state_dict".
+    or "state_dict"; of the checkpoint of a training run the averaged weights are taken, "ema". The "module." before
+    all names that DistributedDataParallel saves is left out.
 
     Returns:
         The tensors by name, and the metadata of a safetensors file (empty for others).
 
     Raises:
-        WeightsError: the file is missing, damaged, no weights, or carries more than weights.
+        WeightsError: the file is missing, damaged, no weights, carries more than weights, or holds tensors that are
+            not plain real numbers.
     """
+    import torch
+
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -44,10 +51,27 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
             f"{path} is a web page and not the weights; log in on the page and download the file itself."
         )
     if start[8:9] == b"{":  # after the length of the header, whose first byte may be any
-        return _read_safetensors(path)
-    if start.startswith((b"PK\x03\x04", b"\x80")):
-        return _read_torch(path, zipped=start.startswith(b"PK")), {}
-    raise WeightsError(f"{path} is neither a safetensors file nor a PyTorch checkpoint.")
+        tensors, metadata = _read_safetensors(path)
+    elif start.startswith((b"PK\x03\x04", b"\x80")):
+        tensors, metadata = _read_torch(path, zipped=start.startswith(b"PK")), {}
+    else:
+        raise WeightsError(f"{path} is neither a safetensors file nor a PyTorch checkpoint.")
+    for name, value in tensors.items():
+        if value.layout != torch.strided or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
+            raise WeightsError(
+                f"{path} holds {name} in a form that is not read (sparse, quantized, complex, or without its numbers); "
+                "save it as a plain tensor."
+            )
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors, metadata
+
+
+def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """WeightsError if there is a NaN or an infinity among the numbers, as in what a training that diverged left."""
+    for name, value in tensors.items():
+        if not value.is_meta and not value.isfinite().all():
+            raise WeightsError(f"{source} holds NaN or infinity in {name}; use other weights.")
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -89,9 +113,16 @@ def _read_torch(path: Path, *, zipped: bool) -> dict[str, Tensor]:
                 f"{path} carries more than weights (a pickle that asks for {asks_for[1]} and could run code) and was "
                 "not loaded; get it from a source that you trust, as safetensors if there is one."
             ) from error
+        other = _other_program(path, zipped=zipped)
+        if other:
+            raise WeightsError(
+                f"{path} is {other} and not readable as weights; get them as safetensors, or as torch.save writes them."
+            ) from error
         raise WeightsError(
             f"{path} is damaged or incomplete, and not readable as weights; download it again."
         ) from error
+    if isinstance(content, dict) and {"ema", "optimizers", "step"} <= content.keys():  # a checkpoint of `esg train`
+        content = content["ema"]
     for wrapper in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -102,6 +133,21 @@ def _read_torch(path: Path, *, zipped: bool) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(f"{path} holds no tensors.")
     return {str(key): value for key, value in tensors.items()}
+
+
+def _other_program(path: Path, *, zipped: bool) -> str | None:
+    """What a file is that is whole and yet no state dict, as far as that can be told without running it."""
+    try:
+        if zipped:
+            with zipfile.ZipFile(path) as archive:
+                scripted = any(PurePosixPath(name).name == "constants.pkl" for name in archive.namelist())
+            return "a program in TorchScript" if scripted else None
+        with path.open("rb") as file:
+            codes = [code.name for code, _, _ in pickletools.genops(file)]
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError):
+        return None
+    # Old `torch.save` begins with a pickle that is a number alone.
+    return "a plain pickle" if len(codes) > 3 else None
 
 
 def _plain_arrays_allowed() -> contextlib.AbstractContextManager[None]:

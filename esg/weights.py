@@ -19,24 +19,26 @@ from .statedict import read_state_dict
 ASSETS = Path(__file__).parent / "assets"
 
 
-def locate(name_or_path: str | Path) -> Path:
+def locate(name_or_path: str | Path, *, task: str | None = None) -> Path:
     """The file that holds the weights, without any use of the network.
 
     Args:
         name_or_path: the path of a file, of a folder that holds one weight file, or the name of a model. A model's
             weights are looked up in the package's own assets or in $ESG_WEIGHTS, the folder `esg` in HF_HOME, and
             huggingface_hub's cache, in this order.
+        task: what the model is for, as in `catalogue.Checkpoint`: where there is none of that name, others for this
+            task are proposed.
 
     Raises:
         WeightsError: there is no such file; the message names the places that were looked at.
     """
     path = Path(name_or_path).expanduser()
-    if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix.lower() in SUFFIXES or path.is_file():
+    if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix.lower() in SUFFIXES or os.path.isfile(path):
         return _file_at(path)
     try:
-        checkpoint = checkpoint_named(str(name_or_path))
+        checkpoint = checkpoint_named(str(name_or_path), task)
     except WeightsError:
-        if path.is_dir():
+        if os.path.isdir(path):
             return _file_at(path)
         raise
     folders = folders_of(checkpoint)
@@ -58,12 +60,16 @@ def list_checkpoints() -> list[tuple[Checkpoint, Path | None]]:
 
 
 def _file_at(path: Path) -> Path:
-    if path.is_file():
+    if os.path.isfile(path):  # which does not raise, as Path.is_file may
         return path
-    if not path.is_dir():
-        raise WeightsError(f"There is no file {path}.")
+    try:
+        inside = sorted(path.iterdir())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise WeightsError(f"There is no file {path}.") from None
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}).") from error
     for suffix in SUFFIXES:
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() == suffix and file.is_file())
+        files = [file for file in inside if file.suffix.lower() == suffix and os.path.isfile(file)]
         if len(files) > 1:
             names = ", ".join(file.name for file in files)
             raise WeightsError(f"The folder {path} holds several weight files ({names}); give the path of one.")
@@ -90,10 +96,9 @@ def find_in(folders: list[Path], checkpoint: Checkpoint) -> Path | None:
     call it, or else the newest: the cache may hold several snapshots.
     """
     for folder in folders:
+        files = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
         found = [
-            path
-            for path in folder.rglob("*")
-            if checkpoint.matches(path.relative_to(folder).as_posix()) and path.is_file()
+            path for path in files if checkpoint.matches(path.relative_to(folder).as_posix()) and os.path.isfile(path)
         ]
         if found:
             return max(

@@ -162,15 +162,13 @@ def tiny_gella(speaker: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from esg.gella.checkpoint import write_gella
-    from esg.gella.config import PRESETS
     from esg.gella.model import Gella
 
     config, tokenizer = speaker
     path = tmp_path_factory.mktemp("weights") / "tiny-gella.safetensors"
-    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
+    with torch.random.fork_rng():
         torch.manual_seed(0)
-        patch.setitem(PRESETS, "tiny-gella", config)
-        write_gella(path, Gella(config).state_dict(), "tiny-gella", tokenizer, steps=0)
+        write_gella(path, Gella(config).state_dict(), config, tokenizer, preset="tiny-gella", steps=0)
     return path
 
 

@@ -60,6 +60,28 @@ def test_spellings(spelling: str, name: str) -> None:
     assert checkpoint_named(spelling).name == name
 
 
+@pytest.mark.parametrize("name", ["gella-7b", "GELLA_7B", "gella-13b"])
+def test_a_preset_without_weights_is_to_be_trained(name: str) -> None:
+    size = name[6:].lower()
+    with pytest.raises(
+        WeightsError, match=f"published weights of gella-{size}; train .*`esg train gella --preset {size}`"
+    ):
+        checkpoint_named(name)
+
+
+def test_public_models_have_no_weight_file_of_ours() -> None:
+    with pytest.raises(WeightsError, match="zero-shot has no weight file; `esg weights list` says"):
+        checkpoint_named("zero-shot")
+
+
 def test_unknown_name_suggests_near_ones() -> None:
     with pytest.raises(WeightsError, match=r"'cropformer-hornett'.*cropformer-hornet-large"):
         checkpoint_named("cropformer-hornett")
+
+
+def test_only_what_is_for_the_task_is_suggested() -> None:
+    with pytest.raises(WeightsError, match=r"did you mean cropformer-nano, gella-nano, "):
+        checkpoint_named("nonsense")
+    for task, names in ("entity", "cropformer-nano, cropformer-swin-tiny, "), ("grounding", r"gella-nano\?"):
+        with pytest.raises(WeightsError, match=f"did you mean {names}"):
+            checkpoint_named("nonsense", task)

@@ -46,6 +46,13 @@ def test_help_states_the_limits_that_hold(root: Path) -> None:
     assert result.stdout.count("[1234567]") == 3
 
 
+@pytest.mark.parametrize("command", ["ground", "caption"])
+def test_help_names_the_public_models_and_what_suits_them(esg: Run, command: str) -> None:
+    said = "".join("".join(esg(command, "--help").out).split())  # lines are broken behind hyphens, too
+    for name in ("zero-shot:none", "SmolVLM-Instruct", "SmolVLM-500M-Instruct", "`hf download`", "--precision bf16"):
+        assert name.replace(" ", "") in said
+
+
 def test_it_is_also_a_module(root: Path) -> None:
     result = python("-m", "esg", "--version", root=root)
     assert (result.returncode, result.stdout) == (0, f"esg {__version__}\n")

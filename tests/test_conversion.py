@@ -49,6 +49,13 @@ def test_what_is_written_is_read(
         assert torch.equal(read[name].to(value.dtype), value)
 
 
+def test_a_tensor_under_two_names_is_written_twice(tmp_path: Path) -> None:
+    one = torch.arange(3.0)
+    write_weights(tmp_path / "tied.safetensors", {"a": one, "b": one, "c": one[1:]}, "cropformer-swin-tiny")
+    written = {name: value.tolist() for name, value in load_file(tmp_path / "tied.safetensors").items()}
+    assert written == {"a": [0, 1, 2], "b": [0, 1, 2], "c": [1, 2]}
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_a_converted_file_is_known_by_what_it_says(
     tiny_model: Path, tiny_preset: str, tmp_path: Path, half: bool
@@ -84,6 +91,13 @@ def test_the_source_is_not_overwritten(tiny_model: Path, tiny_preset: str, tmp_p
         with pytest.raises(InputError, match="give the result another name"):
             convert_file(path, out)
     assert path.read_bytes() == tiny_model.read_bytes()
+
+
+def test_a_source_that_the_system_refuses(tmp_path: Path) -> None:
+    (tmp_path / "out.safetensors").write_text("earlier")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        convert_file(tmp_path / ("x" * 300), tmp_path / "out.safetensors")
+    assert (tmp_path / "out.safetensors").read_text() == "earlier"
 
 
 def test_the_result_is_called_what_it_is(tiny_model: Path, tiny_preset: str, tmp_path: Path) -> None:

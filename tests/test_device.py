@@ -15,6 +15,11 @@ def test_a_device_that_cannot_compute_here(name: str) -> None:
         choose_device(name)
 
 
+def test_a_name_of_no_device_brings_no_list_of_all_that_torch_knows() -> None:
+    with pytest.raises(InputError, match=r"^The device 'banana' cannot be used here \(there is none of that name\);"):
+        choose_device("banana")
+
+
 def test_auto_is_the_fastest_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"

@@ -113,6 +113,8 @@ def test_in_box() -> None:
     assert entities.in_box(-5, -5, 50, 50, min_fraction=1) == [1, 2, 3]
     assert entities.in_box(2, 2, 2, 3) == []
     assert entities.in_box(-4, -4, -1, -1) == []
+    assert entities.in_box(0.0, 0.9, 1.5, 2) == [1, 2]  # the pixels 0 and 1 of the rows 0 and 1
+    assert entities.in_box(2.0, 2.0, float("inf"), 2.1) == [3]
 
 
 def test_mask_is_the_union() -> None:
@@ -134,8 +136,10 @@ def test_cutout_is_cropped_and_transparent_outside() -> None:
     assert cut[0, 2].tolist() == [0, 0, 0, 0]
     with pytest.raises(InputError, match="at least one"):
         small().cutout(image, [])
-    with pytest.raises(InputError, match="4x3 pixels"):
+    with pytest.raises(InputError, match=r"4x3 pixels.*\(2, 4, 3\) uint8"):
         small().cutout(image[:2], 1)
+    with pytest.raises(InputError, match=r"4x3 pixels.*of type list"):
+        small().cutout([[1]], 1)  # type: ignore[arg-type]
 
 
 def test_keep_numbers_anew() -> None:
@@ -162,7 +166,10 @@ def test_from_masks_higher_score_wins_then_the_smaller_then_the_first() -> None:
         ([np.zeros((2, 2), bool)], [1, 2], None, "1 masks but 2 scores"),
         ([np.zeros((2, 2), bool), np.zeros((2, 3), bool)], None, None, "one size"),
         ([np.zeros((2, 2), bool)], None, (3, 3), "one size"),
-        ([], None, None, "one size"),
+        ([], None, None, r"give size=\(height, width\)"),
+        (5, None, None, r"list of arrays .* not of type int\.$"),
+        (np.array(5), None, None, r"list of arrays .* not of type ndarray\.$"),
+        (np.ones((2, 2), bool), None, None, r"list of arrays .* each has the shape \(2,\)\.$"),
         (np.zeros((0, 2, 2), bool), None, (3, 3), "one size"),
         (np.zeros((0, 0, 2), bool), None, None, "1 x 1"),
         ([np.zeros((2, 2))], None, None, "threshold it first"),

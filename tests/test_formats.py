@@ -188,6 +188,16 @@ def test_coco_with_polygons() -> None:
     assert len(EntityMap.from_coco(coco([]))) == 0
 
 
+def test_the_limit_of_pixels_of_coco_can_be_moved() -> None:
+    content = coco({"size": [3, 4], "counts": [1, 2, 9]})
+    with pytest.raises(InputError, match=r"has 4x3 = 12 pixels, more than the limit of 11; raise it .*max_pixels="):
+        EntityMap.from_coco(content, max_pixels=11)
+    assert EntityMap.from_coco(content, max_pixels=12).areas.tolist() == [2]
+    content["images"][0].update(width=40_000, height=40_000)
+    with pytest.raises(InputError, match=r"1,600,000,000 pixels, more than the limit of 200,000,000"):
+        EntityMap.from_coco({**content, "annotations": []})
+
+
 def test_coco_with_several_pictures() -> None:
     content = coco({"size": [3, 4], "counts": [0, 12]})
     content["images"].append({"id": 2, "height": 1, "width": 1})

@@ -106,11 +106,20 @@ def test_16_bit_is_scaled_not_clipped(tmp_path: Path) -> None:
     assert read_image(Image.fromarray(deep.astype(np.int32))).tolist() == grey(0, 128, 255)
 
 
+def test_transparent_value_of_a_16_bit_png(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.fromarray(np.array([[0, 1, 65535]], np.uint16)), transparency=0)
+    assert read_image(path).tolist() == grey(255, 0, 255)  # 1 differs from 0 only in the lower byte
+
+
 def test_numbers_beyond_16_bit_and_floats_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="16 bit"):
-        read_image(saved(tmp_path, Image.fromarray(np.array([[70000]], np.int32)), ".tif"))
-    with pytest.raises(ImageError, match="floating point"):
-        read_image(saved(tmp_path, Image.fromarray(np.array([[0.5]], np.float32)), ".tif"))
+    for number, words in (
+        (np.int32(70000), "whole numbers beyond 16 bit"),
+        (np.float32(0.5), "floating point numbers"),
+    ):
+        path = saved(tmp_path, Image.fromarray(np.array([[number]])), ".tif")
+        one_sentence(path, rf"picture\.tif holds {words}; save it with 8 or 16 bit\.$")
+        with Image.open(path) as picture:
+            one_sentence(picture, words)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
@@ -153,6 +162,10 @@ def one_sentence(source: object, match: str, **options: int) -> None:
 def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     one_sentence(tmp_path / "none.jpg", "does not exist")
     one_sentence(tmp_path, "is a folder")
+    (tmp_path / "photo.png").write_bytes(png_header(4, 4))
+    one_sentence(tmp_path / "photo.png" / "x", "cannot be opened: not a directory")
+    one_sentence(tmp_path / ("x" * 300), "cannot be opened: file name too long")
+    one_sentence("a\0.png", r"'a\\x00\.png' cannot be opened: embedded null")
     for name, content, match in [
         ("empty.png", b"", "is empty"),
         ("words.jpg", b"just some words\n" * 9, "not a picture"),
@@ -195,11 +208,17 @@ def test_damaged_bytes_never_give_another_error(tmp_path: Path, suffix: str) -> 
 @pytest.mark.parametrize(
     ("array", "match"),
     [
-        (np.full((2, 2, 3), np.nan), "must be uint8"),
+        (np.full((2, 2, 3), np.nan), r"must be uint8 .*, not float64 that holds NaN\.$"),
         (np.zeros((2, 2, 3), np.float32), r"\(array \* 255\)"),
-        (np.zeros((2, 2, 3), np.uint16), "not uint16"),
-        (np.zeros((2, 2, 3), bool), "not bool"),
+        (np.full((2, 2, 3), 200.0), r"with array\.round\(\)\.astype\('uint8'\)\.$"),
+        (np.full((2, 2, 3), 200, np.uint16), r"not uint16; convert it with array\.astype\('uint8'\)\.$"),
+        (np.full((2, 2, 3), 256, np.uint16), r"not uint16 from 256 to 256\.$"),
+        (np.full((2, 2, 3), -1, np.int64), r"not int64 from -1 to -1\.$"),
+        (np.ones((2, 2, 3), bool), r"not bool; .*\(array \* 255\)"),
+        (np.array([["a"]]), r"not <U1\.$"),
+        (np.zeros((0, 2, 3), np.float32), r"not float32\.$"),
         (np.zeros((3, 20, 20), np.uint8), "transpose"),
+        (np.zeros((4, 4, 2), np.uint8), r"not \(4, 4, 2\)\.$"),
         (np.zeros((2, 2, 5), np.uint8), "shape"),
         (np.zeros((1, 2, 2, 3), np.uint8), "shape"),
         (np.zeros(4, np.uint8), "shape"),

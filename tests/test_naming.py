@@ -60,6 +60,12 @@ def test_named_files_are_taken_as_they_are(tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_that_the_system_refuses_is_left_to_what_reads_it(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    assert names(tmp_path / ("x" * 300), tmp_path / "loop.png", tmp_path / "a.png") == ["x" * 300, "loop", "a"]
+
+
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
     with pytest.raises(InputError, match=r"There are no pictures \(\.jpg, "):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -45,6 +46,25 @@ def test_paths_pictures_and_arrays_give_the_same(segmenter: EntitySegmenter, pho
     path = tmp_path / "photo.png"
     Image.fromarray(photo).save(path)
     assert segmenter(path) == segmenter(Image.fromarray(photo)) == segmenter(photo) == segmenter(str(path))
+
+
+def test_scores_that_are_no_numbers_name_the_model(tiny_model: Path, photo: np.ndarray) -> None:
+    segmenter = EntitySegmenter.from_pretrained(tiny_model, device="cpu")
+    torch.nn.init.constant_(segmenter.model.decoder.class_head.bias, torch.nan)
+    with pytest.raises(WeightsError, match=rf"^{segmenter.name} finds scores that are no numbers; use the precision"):
+        segmenter(photo, size=64, max_size=96)
+
+
+@pytest.mark.parametrize("change", [{"queries": -1}, {"width": 100}, {"decoder_layers": "x"}, {"heads": 0}])
+def test_a_file_that_describes_no_model(tiny_model: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    state, metadata = read_state_dict(tiny_model)
+    config = json.dumps({**json.loads(metadata["config"]), **change})
+    save_file(state, tmp_path / "odd.safetensors", {**metadata, "config": config})
+    with pytest.raises(
+        WeightsError, match=r"odd\.safetensors describes a model that cannot be \(.+\); convert"
+    ) as caught:
+        load_model(tmp_path / "odd.safetensors")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("crops", [4, 8])

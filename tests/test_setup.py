@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,22 @@ def test_base_dependencies_have_lower_bounds_only(project: dict) -> None:
 
 def test_version_equals_the_one_in_pyproject(project: dict) -> None:
     assert project["version"] == esg.__version__
+
+
+@pytest.mark.parametrize(("folder", "made"), [(".venv", ".installed-demo"), (".venv-oldest", ".installed")])
+def test_an_environment_that_was_not_finished_is_made_again(root: Path, tmp_path: Path, folder: str, made: str) -> None:
+    """As where Debian's python3-venv is missing: there is a python then, but no pip."""
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("needs make")
+    for name in ("Makefile", "pyproject.toml", "tests/oldest.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(root / name, tmp_path / name)
+    (tmp_path / folder / "bin").mkdir(parents=True)
+    (tmp_path / folder / "bin/python").symlink_to(sys.executable)
+    command = [make, f"{folder}/{made}", "PYTHON=echo asked for"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert f"asked for -m venv {folder}" in run.stdout.splitlines()
 
 
 def test_import_is_light(root: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from esg import WeightsError
-from esg.statedict import read_state_dict
+from esg.statedict import check_finite, read_state_dict
 
 WEIGHTS = {"a.weight": torch.arange(6, dtype=torch.float32).reshape(2, 3), "a.index": torch.tensor([3, 1])}
 
@@ -40,6 +42,59 @@ def test_torch_formats_and_wrappers(tmp_path: Path, wrap, zipped: bool) -> None:
     tensors, metadata = read_state_dict(str(tmp_path / "x.pth"))
     assert_same(tensors)
     assert metadata == {}
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_of_a_training_run_the_averaged_weights_are_read(tmp_path: Path, zipped: bool) -> None:
+    last = {name: value + 1 for name, value in WEIGHTS.items()}
+    run = {"preset": "any", "step": 3, "model": last, "ema": WEIGHTS, "scaler": {}, "optimizers": [{}]}
+    torch.save(run, tmp_path / "x.pt", _use_new_zipfile_serialization=zipped)
+    assert_same(read_state_dict(tmp_path / "x.pt")[0])
+    torch.save({"model": WEIGHTS, "ema": {"decay": 0.9}}, tmp_path / "x.pt")  # of another program
+    assert_same(read_state_dict(tmp_path / "x.pt")[0])
+
+
+def test_the_module_of_several_devices_is_taken_off(tmp_path: Path) -> None:
+    torch.save({f"module.{name}": value for name, value in WEIGHTS.items()}, tmp_path / "x.pth")
+    assert_same(read_state_dict(tmp_path / "x.pth")[0])
+    mixed = {"module.a": torch.zeros(1), "b": torch.zeros(1)}
+    torch.save(mixed, tmp_path / "x.pth")
+    assert_same(read_state_dict(tmp_path / "x.pth")[0], mixed)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda: torch.eye(2).to_sparse(),
+        lambda: torch.eye(2, dtype=torch.complex64),
+        lambda: torch.eye(2, device="meta"),
+        lambda: torch.quantize_per_tensor(torch.eye(2), 0.1, 0, torch.qint8),
+    ],
+    ids=["sparse", "complex", "meta", "quantized"],
+)
+def test_tensors_that_are_no_plain_numbers(tmp_path: Path, odd: Callable[[], torch.Tensor]) -> None:
+    torch.save({**WEIGHTS, "odd": odd()}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"x\.pth holds odd in a form that is not read"):
+        read_state_dict(tmp_path / "x.pth")
+
+
+def test_numbers_that_are_none_are_named() -> None:
+    check_finite(WEIGHTS, "x.pth")
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(WeightsError, match=r"x\.pth holds NaN or infinity in b; use other weights\.$"):
+            check_finite({**WEIGHTS, "b": torch.tensor([0.0, number])}, "x.pth")
+
+
+def test_whole_files_of_other_programs_are_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"model": {"w": np.zeros(3)}}, protocol=2))
+    with pytest.raises(WeightsError, match=r"x\.pkl is a plain pickle and not readable as weights"):
+        read_state_dict(tmp_path / "x.pkl")
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:  # as torch.jit.save lays it out
+        for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
+            archive.writestr(f"x/{name}", pickle.dumps(()))
+    with pytest.raises(WeightsError, match=r"x\.pt is a program in TorchScript and not readable as weights"):
+        read_state_dict(tmp_path / "x.pt")
 
 
 def test_kind_is_told_by_content_and_not_by_suffix(tmp_path: Path) -> None:

@@ -79,6 +79,18 @@ def test_paths(tmp_path: Path) -> None:
             locate(missing)
 
 
+def test_places_that_the_system_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is too long stands for all that cannot be looked at, such as what lies in a folder of others."""
+    refused = tmp_path / ("x" * 300)
+    with pytest.raises(WeightsError, match=r"x cannot be read \(File name too long\)"):
+        locate(refused)
+    with pytest.raises(WeightsError, match="There is no model or file called"):
+        locate("x" * 300)
+    monkeypatch.setenv("ESG_WEIGHTS", str(refused))
+    with pytest.raises(WeightsError, match="not on this machine"):
+        locate("cropformer-swin-tiny")
+
+
 def test_verify_without_record_reads_the_file(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(2, 3)}, tmp_path / "a.safetensors")
     checked = verify(tmp_path / "a.safetensors")

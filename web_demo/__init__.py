@@ -53,9 +53,9 @@ def launch(
     Raises:
         EsgError: gradio is not installed, the weights are not there, or the port is taken.
     """
-    locate(model)
+    locate(model, task="entity")
     if grounder != ZERO_SHOT:
-        locate(grounder)
+        locate(grounder, task="grounding")
     try:
         from . import page
     except ModuleNotFoundError as error:

@@ -150,11 +150,12 @@ def claims(args: argparse.Namespace, console: Console) -> dict[str, float]:
     )
     console.answer(
         f"{_percent(found.share).strip()} % of {found.true + found.false} phrases about colour, size or position are "
-        f"true; {found.silent} others claim nothing of it"
+        f"true, {_percent(found.clear_share).strip()} % without any doubt; {found.silent} others claim nothing of it"
     )
     for photo, phrase in found.examples:
         console.answer(f"  not true: {photo}: {phrase}")
-    return {"true": found.true, "false": found.false, "silent": found.silent, "share": found.share}
+    shares = {"share": found.share, "clear_share": found.clear_share}
+    return {"true": found.true, "clear": found.clear, "false": found.false, "silent": found.silent, **shares}
 
 
 def _grounder(args: argparse.Namespace, console: Console) -> Any:

@@ -12,10 +12,11 @@ from ..errors import OutputError
 
 
 def check_folder(folder: Path) -> None:
-    """Makes the folder if it is missing; OutputError unless files can be made in it."""
+    """OutputError unless files can be made in the folder, or it can be made where it is missing; makes nothing."""
     with _refusal(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        absolute = folder.absolute()
+        nearest = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
+        tempfile.TemporaryFile(dir=nearest).close()
 
 
 def save_together(folder: Path, name: str, write: Callable[[Path], None], stale: Iterable[Path] = ()) -> None:
@@ -24,7 +25,7 @@ def save_together(folder: Path, name: str, write: Callable[[Path], None], stale:
     They are made in a hidden folder beside their places and moved there when all are complete.
 
     Args:
-        folder: the output folder.
+        folder: the output folder, made if it is missing.
         name: of the photo's results, see `naming.Listed`.
         write: makes the files; it is given their common path, to which it adds a suffix for each.
         stale: files of an earlier run that have no place beside the new ones and go.
@@ -32,6 +33,8 @@ def save_together(folder: Path, name: str, write: Callable[[Path], None], stale:
     Raises:
         OutputError: they cannot be written; none of them is left then, and those of an earlier run are as they were.
     """
+    with _refusal(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with _refusal(folder), tempfile.TemporaryDirectory(prefix=".esg-", dir=folder) as temporary:
         stage = Path(temporary)
         try:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..statedict import check_finite
 from .config import PRESETS, CropFormerConfig
 from .model import CropFormer
 
@@ -129,20 +130,23 @@ def is_official(keys: Iterable[str]) -> bool:
     return any(key.startswith("sem_seg_head.") for key in keys)
 
 
-def convert(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def convert(official: Mapping[str, Tensor], source: str = "This checkpoint") -> dict[str, Tensor]:
     """A published state dict under our names.
 
     Raises:
-        WeightsError: there are keys that no published model has; names the first few.
+        WeightsError: there are keys that no published model has; names `source`, the first few, and the preset that
+            the others come nearest to.
     """
+    named = ((our_name(key), value) for key, value in official.items())
+    ours = {name: value for name, value in named if name is not None}
     unknown = [key for key in official if not DROPPED.fullmatch(key) and our_name(key) is None]
     if unknown:
+        nearest = _nearest(ours)
         raise WeightsError(
-            f"This checkpoint has {_some(unknown)} that no CropFormer or Mask2Former has; "
-            "use a published EntitySeg file."
+            f"{source} has {_some(unknown)} that no CropFormer or Mask2Former has"
+            f"{f' (the nearest is {nearest})' if nearest else ''}; use a published EntitySeg file."
         )
-    named = ((our_name(key), value) for key, value in official.items())
-    return {name: value for name, value in named if name is not None}
+    return ours
 
 
 def fitting_presets(state: Mapping[str, Tensor]) -> list[str]:
@@ -160,28 +164,41 @@ def preset_of(state: Mapping[str, Tensor], source: str) -> str:
     fits = fitting_presets(state)
     if fits:
         return fits[0]
-    given = _shapes(state)
-    common = {name: len(given.items() & _expected(preset.config).items()) for name, preset in PRESETS.items()}
-    nearest = max(common, key=lambda name: common[name])
-    if not common[nearest]:
-        raise WeightsError(f"{source} fits no model of ESG; see `esg weights list` for those that do.")
-    what = _differences(_expected(PRESETS[nearest].config), given)
+    nearest = _nearest(state)
+    if nearest is None:
+        raise WeightsError(
+            f"{source} fits no model of ESG: it has {_some(list(state))}; see `esg weights list` for those that do."
+        )
+    what = _differences(_expected(PRESETS[nearest].config), _shapes(state))
     raise WeightsError(f"{source} fits no model of ESG; the nearest is {nearest}, but this {what}.")
+
+
+def _nearest(state: Mapping[str, Tensor]) -> str | None:
+    """The preset with the most tensors of the same name and shape (our names), of several the one that lacks the least.
+
+    None if none has any.
+    """
+    given = _shapes(state).items()
+    expected = {name: _expected(preset.config).items() for name, preset in PRESETS.items()}
+    nearest = max(expected, key=lambda name: (len(given & expected[name]), -len(expected[name])))
+    return nearest if given & expected[nearest] else None
 
 
 def load_strict(model: CropFormer, state: Mapping[str, Tensor], source: str) -> None:
     """Fills `model` from `state` (our names): every tensor is used once and none of the model's stays unset.
 
     Raises:
-        WeightsError: names or shapes differ; names the first few and the presets that would fit.
+        WeightsError: names or shapes differ; names the first few and the presets that would fit. Or there is a NaN.
     """
     own, given = _shapes(model.state_dict()), _shapes(state)
     if own != given:
         fits = fitting_presets(state)
         hint = f"it fits the preset {' or '.join(fits)}" if fits else "it fits no preset"
         raise WeightsError(f"{source} does not fit this model: it {_differences(own, given)}; {hint}.")
+    floats = {key: value.float() for key, value in state.items()}
+    check_finite(floats, source)
     # A model on the meta device takes these very tensors: nothing is allocated twice.
-    model.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
+    model.load_state_dict(floats, strict=True, assign=True)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ Hierarchical Image Segmentation", PAMI 2011. The photos are for research, not fo
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):
             raise InputError(f"There is no folder {self.folder}; give the folder that holds ID.jpg and ID_0.png files.")
         self.ids: list[str] = sorted(path.stem for path in self.folder.glob("*.jpg"))
         if not self.ids:

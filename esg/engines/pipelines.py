@@ -7,6 +7,7 @@ uses the network.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,9 +41,9 @@ def read_pipeline(model: str | Path, dtype: torch.dtype, *, download: bool = Fal
     """
     with quiet_libraries():
         path = Path(model).expanduser()
-        if path.is_file():
+        if os.path.isfile(path):  # which does not raise, as Path.is_file may
             return _read_file(path, dtype, download)
-        folder = path if path.is_dir() else folder_of(model, dtype, download)
+        folder = path if os.path.isdir(path) else folder_of(model, dtype, download)
         return _read_folder(folder, dtype)
 
 

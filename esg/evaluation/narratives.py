@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ..data.bsds import BsdsPhotos
 from ..data.synth import HELD_OUT
 from ..data.telling.claims import holds
-from ..data.telling.facts import photo_facts
+from ..data.telling.facts import Facts, photo_facts
 from ..data.telling.teller import Mention, Narrative
 from ..data.telling.told import Told, tell_scene
 from ..data.telling.words import KINDS, SIZES
@@ -124,13 +124,15 @@ class Claims:
     """What was said of photos; a phrase that is said twice of one photo counts once.
 
     Attributes:
-        true: phrases whose claims all hold for every entity that they are grounded in.
+        true: phrases whose claims all hold for every entity that they are grounded in: they can be defended.
+        clear: how many of these are true without any doubt (see `telling.facts`).
         false: the others that claim something; a phrase that is grounded in nothing is one of them.
         silent: phrases that claim nothing.
         examples: (photo, phrase) of the first false ones.
     """
 
     true: int
+    clear: int
     false: int
     silent: int
     examples: tuple[tuple[str, str], ...]
@@ -138,7 +140,15 @@ class Claims:
     @property
     def share(self) -> float:
         """Of true ones among those that claim something, nan if there are none."""
-        return self.true / (self.true + self.false) if self.true + self.false else float("nan")
+        return self._of_all(self.true)
+
+    @property
+    def clear_share(self) -> float:
+        """Of clearly true ones among the same."""
+        return self._of_all(self.clear)
+
+    def _of_all(self, count: int) -> float:
+        return count / (self.true + self.false) if self.true + self.false else float("nan")
 
 
 def evaluate_claims(
@@ -159,7 +169,7 @@ def evaluate_claims(
         progress: called with (photos done, all photos) after each.
     """
     total = len(photos) if count is None else min(count, len(photos))
-    true = silent = 0
+    true = clear = silent = 0
     false: list[tuple[str, str]] = []
     for number in range(total):
         image, annotators = photos.item(number)
@@ -167,17 +177,20 @@ def evaluate_claims(
         facts = {fact.id: fact for fact in photo_facts(image, entities.labels)} if len(entities) else {}
         phrases = grounder(image, entities).phrases if len(entities) else ()
         for phrase in {phrase.text: phrase for phrase in phrases}.values():
-            verdicts = [
-                verdict
-                for word, verdict in holds(facts, phrase.text, phrase.entity_ids).items()
-                if KINDS[word] in JUDGED
-            ]
+            verdicts = _verdicts(facts, phrase)
             if not verdicts:
                 silent += 1
             elif all(verdicts):
                 true += 1
+                clear += all(_verdicts(facts, phrase, clearly=True))
             else:
                 false.append((photos.ids[number], phrase.text))
         if progress is not None:
             progress(number + 1, total)
-    return Claims(true, len(false), silent, tuple(false[:20]))
+    return Claims(true, clear, len(false), silent, tuple(false[:20]))
+
+
+def _verdicts(facts: Mapping[int, Facts], phrase: Phrase, *, clearly: bool = False) -> list[bool]:
+    """Which claims of a phrase hold, of those that are judged."""
+    found = holds(facts, phrase.text, phrase.entity_ids, clearly=clearly)
+    return [verdict for word, verdict in found.items() if KINDS[word] in JUDGED]

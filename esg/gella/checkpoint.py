@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from ..files import write_atomically
-from ..statedict import read_state_dict
+from ..statedict import check_finite, read_state_dict
 from .config import GellaConfig
 from .language import our_key
 from .model import Gella
@@ -122,4 +122,5 @@ def _fill(model: Gella, state: dict[str, Tensor], path: str | Path, precision: t
         dtype = precision if name.startswith(_LANGUAGE) else own[name].dtype
         # A copy, since the file may be mapped; and one after the other, so that never are all there twice.
         filled[name] = state.pop(ours).to(dtype, copy=True)
+        check_finite({ours: filled[name]}, str(path))
     model.load_state_dict(filled, assign=True)

@@ -154,13 +154,13 @@ def _common_size(records: list[Mapping[str, Any]], size: tuple[int, int] | None,
     if len(sizes) > 1:
         (h0, w0), (h1, w1), *_ = sizes
         raise InputError(f"The masks in {name} must have one size, but there are {w0}x{h0} and {w1}x{h1} pixels.")
-    if not masks:
-        raise InputError(f"{name} holds no masks: its list is empty.")
     if sizes:
         return sizes[0]
-    if size is None:
-        raise InputError(f"{name} holds polygons but not the size of their picture; give the photo's size (size=).")
-    return size
+    if size is not None:
+        return size
+    if not masks:
+        raise InputError(f"{name} holds no masks: its list is empty.")
+    raise InputError(f"{name} holds polygons but not the size of their picture; give the photo's size (size=).")
 
 
 def _check_ids(records: list[Mapping[str, Any]], name: str) -> None:

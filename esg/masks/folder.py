@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def _read_grey(path: Path, max_pixels: int) -> np.ndarray:
 
 
 def _sam_scores(table: Path, files: list[Path]) -> list[float] | None:
-    if not table.is_file():
+    if not os.path.isfile(table):
         return None
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:

@@ -34,6 +34,7 @@ def read_masks(
     *,
     photo: str | Path | None = None,
     max_pixels: int = MAX_PIXELS,
+    may_be_empty: bool = False,
 ) -> EntityMap:
     """Reads the masks that any segmenter made of a photo.
 
@@ -55,9 +56,11 @@ def read_masks(
         size: height, width of the photo; masks of another size are refused, never resized.
         photo: the photo's path or name, by which its masks are found in a file about several pictures.
         max_pixels: larger pictures are refused, and stacks of masks with 100 times as many pixels in all.
+        may_be_empty: whether a map without entities is given where there are no masks, or none has a pixel; that is
+            logged at level INFO.
 
     Returns:
-        A map of at least one entity.
+        A map of at least one entity, unless it may be empty.
 
     Raises:
         InputError: the path does not exist or is of no such kind, the file is damaged or too large, has no masks or
@@ -74,7 +77,11 @@ def read_masks(
         else:
             entities = found
     if not len(entities):
-        raise InputError(f"{path} holds no masks: not one pixel belongs to an entity.")
+        whose = f" of {Path(photo).name}" if photo is not None else ""
+        nothing = f"{path} holds no masks{whose}: not one pixel belongs to an entity."
+        if not may_be_empty:
+            raise InputError(nothing)
+        log.info(nothing)
     return entities
 
 

@@ -79,7 +79,10 @@ def encode(values: np.ndarray, name: str) -> Rle:
         low, high = float(values.min()), float(values.max())
         scale = 1 if high <= 1 else 255 if high <= 255 else 65535
         if not (low >= 0 and high <= scale):  # which is true of NaN, too
-            raise InputError(f"{name} holds values from {low:g} to {high:g}, but a mask's are 0 and 1 or 0 and 255.")
+            logits = "; cut logits at 0 first (values > 0)" if low < 0 else ""
+            raise InputError(
+                f"{name} holds values from {low:g} to {high:g}, but a mask's are 0 and 1 or 0 and 255{logits}."
+            )
         if scale > 1 and high <= scale / 2:
             raise InputError(
                 f"{name} holds values up to {high:g}, but a mask's are 0 and 1 or 0 and 255; "

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .attention import Attend
 
 
@@ -26,6 +27,10 @@ class SwinConfig:
     window: int = 7
     stem: int | None = None
     local: bool = False
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or any(width % heads for width, heads in zip(self.channels, self.heads)):
+            raise InputError(f"A Swin cannot be {self.width} wide, but a multiple of {self.heads[0]}, its heads.")
 
     @property
     def channels(self) -> tuple[int, ...]:

@@ -69,6 +69,12 @@ def test_an_output_folder_that_may_not_be_written_to(segment: Run, photo: Path) 
     segment(photo, "--out", "/proc/self").refused("output folder /proc/self", "choose another")
 
 
+def test_what_is_refused_leaves_no_output_folder(segment: Run, tmp_path: Path, photo: Path) -> None:
+    segment(tmp_path / "missing.jpg", "--out", tmp_path / "new/below").refused("missing.jpg does not exist")
+    segment(photo, "--out", tmp_path / "new/below", "--model", "nonsense").refused("no model or file called")
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
 def test_a_folder_in_the_place_of_a_result(segment: Run, tmp_path: Path, photo: Path, written: Written) -> None:
     (tmp_path / "out/photo.labels.png").mkdir(parents=True)
     segment(photo).refused(str(tmp_path / "out/photo.labels.png"), "a folder lies in its place")

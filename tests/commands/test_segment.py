@@ -84,6 +84,15 @@ def test_a_bad_photo_does_not_stop_the_others(
     assert result.err[4] == f"esg: 2 of 4 photos could not be segmented: {bad}, {tmp_path / 'missing.jpg'}"
 
 
+def test_a_photo_that_the_system_refuses_does_not_stop_the_others(
+    segment: Run, tmp_path: Path, photo: Path, written: Written
+) -> None:
+    result = segment(tmp_path / ("x" * 300), photo, "--save", "coco")
+    assert result.status == 2
+    assert written() == ["photo.entities.json"]
+    assert result.err[0].endswith("x' cannot be opened: file name too long.")
+
+
 def test_a_missing_photo(segment: Run, tmp_path: Path, written: Written) -> None:
     segment(tmp_path / "photo.jpg").refused("photo.jpg does not exist")
     assert written() == []

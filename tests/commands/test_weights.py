@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from esg.cropformer.config import PRESETS
+from esg.zeroshot.zero_shot import CLIP, WRITER
 
 Run = Callable[..., Any]
 
@@ -23,12 +24,30 @@ def test_weights_list(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     result = esg("weights", "list")
     assert (result.status, result.err) == (0, [])
     table = {line.split()[0]: line for line in result.out}
-    assert {*PRESETS, "gella-nano"} == set(table) - {"NAME"}
+    assert {*PRESETS, "gella-nano", "zero-shot"} == set(table) - {"NAME"}
     assert "grounding" in table["gella-nano"]
     assert table["cropformer-swin-tiny"].endswith(str(tmp_path / "cropformer-swin-tiny.safetensors"))
     assert "esg weights download cropformer-hornet-large" in table["cropformer-hornet-large"]
     assert "CC BY-NC 4.0" in table["mask2former-swin-tiny"]
     assert "semantic" in table["mask2former-semantic-r50"]
+
+
+def test_zero_shot_is_listed_with_its_models(esg: Run, hf_home: Path) -> None:
+    def row() -> str:
+        return next(line for line in esg("weights", "list").out if line.startswith("zero-shot "))
+
+    assert row().endswith(f"made of public models: `hf download {CLIP}` and `hf download {WRITER}`")
+    folders = []
+    for name in (CLIP, WRITER):
+        repository = hf_home / "hub" / f"models--{name.replace('/', '--')}"
+        folders.append(repository / "snapshots" / "a")
+        folders[-1].mkdir(parents=True)
+        (folders[-1] / "config.json").touch()
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text("a")
+        if name == CLIP:
+            assert row().endswith(f"public models: `hf download {WRITER}`")
+    assert row().endswith(f"public models: {folders[0]} and {folders[1]}")
 
 
 def test_weights_verify(esg: Run, tiny_model: Path) -> None:

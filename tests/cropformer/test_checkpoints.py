@@ -76,8 +76,16 @@ def test_what_a_published_file_carries_beyond_the_model_is_dropped(shared: Path)
 def test_unknown_keys_are_refused_and_named(shared: Path) -> None:
     _, official = published(shared, "mask2former_swin_tiny_3x")
     strangers = {f"sem_seg_head.predictor.stranger.{i}": torch.empty(1, device="meta") for i in range(5)}
-    with pytest.raises(WeightsError, match=r"stranger\.0, .*stranger\.1, .*stranger\.2 and 2 more"):
-        checkpoints.convert({**official, **strangers})
+    named = r"^theirs\.pth has .*stranger\.0, .*stranger\.1, .*stranger\.2 and 2 more .*is mask2former-swin-tiny\)"
+    with pytest.raises(WeightsError, match=named):
+        checkpoints.convert({**official, **strangers}, "theirs.pth")
+    with pytest.raises(WeightsError, match=r"^This checkpoint has .* Mask2Former has; use"):
+        checkpoints.convert(strangers)
+
+
+def test_a_file_of_something_else_is_refused_with_its_first_keys() -> None:
+    with pytest.raises(WeightsError, match=r"x\.pth fits no model .* 0\.weight, 1\.weight, 2\.weight and 1 more;"):
+        checkpoints.preset_of({f"{i}.weight": torch.zeros(1) for i in range(4)}, "x.pth")
 
 
 def test_a_wrong_file_is_refused_with_the_preset_that_fits(shared: Path) -> None:
@@ -92,6 +100,13 @@ def test_a_wrong_shape_is_refused(tiny_model: Path) -> None:
     model, _, _ = load_model(tiny_model)
     state = {**model.state_dict(), "decoder.query_features": torch.zeros(3, 32)}
     with pytest.raises(WeightsError, match=r"differs in decoder\.query_features \(3, 32\) instead of \(10, 32\)"):
+        checkpoints.load_strict(model, state, "weights.pth")
+
+
+def test_weights_that_are_no_numbers_are_refused(tiny_model: Path) -> None:
+    model, _, _ = load_model(tiny_model)
+    state = {**model.state_dict(), "decoder.query_features": torch.full((10, 32), torch.nan)}
+    with pytest.raises(WeightsError, match=r"weights\.pth holds NaN or infinity in decoder\.query_features"):
         checkpoints.load_strict(model, state, "weights.pth")
 
 

@@ -46,8 +46,9 @@ def test_renumbering_keeps_none() -> None:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no folder"):
-        BsdsPhotos(tmp_path / "nowhere")
+    for folder in (tmp_path / "nowhere", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match="no folder"):
+            BsdsPhotos(folder)
     with pytest.raises(InputError, match=r"no \.jpg files"):
         BsdsPhotos(tmp_path)
 

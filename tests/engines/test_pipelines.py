@@ -110,7 +110,9 @@ def test_what_is_not_here_is_named_without_asking_the_network(name: str, no_netw
     assert not no_network
 
 
-@pytest.mark.parametrize("name", [Path("no/folder"), Path("no-folder"), "no/such/folder", "/no/folder", "a b"])
+@pytest.mark.parametrize(
+    "name", [Path("no/folder"), Path("no-folder"), "no/such/folder", "/no/folder", "a b", "x" * 300]
+)
 def test_what_could_be_no_name(name: str | Path, no_network: list[str]) -> None:
     refused(name, f"There is no folder or file {name}")
     refused(name, f"There is no folder or file {name}", download=True)

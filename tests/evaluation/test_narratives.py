@@ -108,14 +108,14 @@ def test_other_entities_can_be_given() -> None:
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("A large red area.", (1, 0, 0)), ("A large blue area.", (0, 1, 0)), ("Something.", (0, 0, 1))],
+    [("A large red area.", (1, 1, 0, 0)), ("A large blue area.", (0, 0, 1, 0)), ("Something.", (0, 0, 0, 1))],
 )
-def test_claims_about_photos(tmp_path: Path, words: str, expected: tuple[int, int, int]) -> None:
+def test_claims_about_photos(tmp_path: Path, words: str, expected: tuple[int, ...]) -> None:
     image, labels = np.zeros((60, 80, 3), np.uint8), np.ones((60, 80), np.uint8)
     image[..., 0], image[20:30, 20:30] = 220, (0, 0, 255)
     labels[20:30, 20:30] = 2
     Image.fromarray(image).save(tmp_path / "a.jpg", quality=95)
     Image.fromarray(labels).save(tmp_path / "a_0.png")
     found = evaluate_claims(Grounder(Oracle(words=words)), BsdsPhotos(tmp_path))
-    assert (found.true, found.false, found.silent) == expected
-    assert found.examples == (() if not expected[1] else (("a", words),))
+    assert (found.true, found.clear, found.false, found.silent) == expected
+    assert found.examples == (() if not found.false else (("a", words),))

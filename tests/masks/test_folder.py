@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,19 @@ def test_scores_of_sams_own_script(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"metadata\.csv cannot be read"):
         read_folder(tmp_path)
     table.write_text("photo,licence\n1,CC0\n")
+    assert read_folder(tmp_path).scores is None
+
+
+def test_a_table_that_may_not_be_looked_at_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "1.png", 0)
+    stat = os.stat
+
+    def refuse(path: str | Path, *rest: object, **options: object) -> os.stat_result:
+        if str(path).endswith("metadata.csv"):
+            raise PermissionError
+        return stat(path, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", refuse)
     assert read_folder(tmp_path).scores is None
 
 

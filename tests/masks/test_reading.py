@@ -293,8 +293,10 @@ def test_other_kinds_are_named(tmp_path: Path) -> None:
     assert "mode RGB" in refusal(tmp_path / "photo.png")
 
 
-@pytest.mark.parametrize("name", ["labels.png", "labels.npy", "stack.npy", "none.npy", "folder", "coco.json"])
-def test_no_entities(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["labels.png", "labels.npy", "stack.npy", "none.npy", "folder", "coco.json", "list.json"]
+)
+def test_no_entities(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
     path = tmp_path / name
     nothing = np.zeros((3, 4), np.uint8)
     if name == "folder":
@@ -304,9 +306,16 @@ def test_no_entities(tmp_path: Path, name: str) -> None:
         Image.fromarray(nothing).save(path)
     elif name == "coco.json":
         path.write_text(json.dumps({"images": [{"id": 1, "height": 3, "width": 4}], "annotations": []}))
+    elif name == "list.json":
+        path.write_text("[]")
     else:
         np.save(path, {"labels": nothing, "stack": nothing[None], "none": nothing[None][:0]}[path.stem])
-    assert refusal(path) == f"{path} holds no masks: not one pixel belongs to an entity."
+    with pytest.raises(InputError, match=r"holds no masks: not one pixel belongs to an entity\.$"):
+        read_masks(path, (3, 4))
+    caplog.set_level("INFO", "esg")
+    found = read_masks(path, (3, 4), photo="in/cat.jpg", may_be_empty=True)
+    assert (found.labels.shape, found.labels.any(), len(found)) == ((3, 4), False, 0)
+    assert caplog.messages == [f"{path} holds no masks of cat.jpg: not one pixel belongs to an entity."]
 
 
 @pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])

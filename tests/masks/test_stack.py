@@ -38,17 +38,18 @@ def test_soft_masks_are_cut_at_half(values: np.ndarray, inside: list[int]) -> No
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("values", "hint"),
     [
-        np.array([0.0, np.nan]),
-        np.array([0.0, np.inf]),
-        np.array([-3.5, 4.0]),  # logits
-        np.array([-1, 1], np.int8),
-        np.array([0, 70000]),
+        (np.array([0.0, np.nan]), ""),
+        (np.array([0.0, np.inf]), ""),
+        (np.array([-3.5, 4.0]), r"; cut logits at 0 first \(values > 0\)"),
+        (np.array([-1, 1], np.int8), r"; cut logits at 0 first \(values > 0\)"),
+        (np.array([0, 70000]), ""),
     ],
 )
-def test_values_that_no_mask_has(values: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"^It holds values from \S+ to \S+, but a mask's are 0 and 1 or 0 and 255\.$"):
+def test_values_that_no_mask_has(values: np.ndarray, hint: str) -> None:
+    sentence = rf"^It holds values from \S+ to \S+, but a mask's are 0 and 1 or 0 and 255{hint}\.$"
+    with pytest.raises(InputError, match=sentence):
         encode(values[None], "It")
 
 

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esg.errors import InputError
 from esg.modeling.hornet import HorNetConfig
 from esg.modeling.position import pixel_positions, view_positions
 from esg.modeling.resnet import ResNetConfig
@@ -49,6 +50,12 @@ def test_windows_round_trip(rows: int, columns: int, window: int) -> None:
     windows = _to_windows(x, window)
     assert windows.shape == (2 * rows * columns, window**2, 5)
     assert torch.equal(_from_windows(windows, window, rows * window, columns * window), x)
+
+
+@pytest.mark.parametrize(("width", "heads"), [(0, (1, 1)), (10, (3, 6))])
+def test_heads_of_a_swin_have_equal_parts(width: int, heads: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=f"A Swin cannot be {width} wide, but a multiple of {heads[0]}, its heads"):
+        SwinConfig(width=width, depths=(1, 1), heads=heads)
 
 
 def test_relative_index_is_the_same_for_the_same_offset() -> None:

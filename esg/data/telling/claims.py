@@ -27,13 +27,16 @@ def claims(phrase: str) -> tuple[str, ...]:
     )
 
 
-def holds(facts: Mapping[int, Facts], phrase: str, entity_ids: Iterable[int]) -> dict[str, bool]:
+def holds(
+    facts: Mapping[int, Facts], phrase: str, entity_ids: Iterable[int], *, clearly: bool = False
+) -> dict[str, bool]:
     """Whether each claim of a phrase is true of the entities it is grounded in, of every one of them.
 
     Args:
         facts: Facts of the picture's entities by id.
         phrase: The words, e.g. "two small white shapes on the left".
         entity_ids: What the phrase is grounded in; nothing is true of no entity.
+        clearly: Whether what can merely be defended is false, see `facts`.
 
     Returns:
         True or false for each of `claims(phrase)`.
@@ -44,4 +47,5 @@ def holds(facts: Mapping[int, Facts], phrase: str, entity_ids: Iterable[int]) ->
     ids = list(entity_ids)
     if unknown := [number for number in ids if number not in facts]:
         raise InputError(f"There are no facts of entity {unknown[0]}; give those of the picture the phrase speaks of.")
-    return {word: bool(ids) and all(word in facts[number].words for number in ids) for word in claims(phrase)}
+    true = [facts[number].clear if clearly else facts[number].words for number in ids]
+    return {word: bool(ids) and all(word in words for words in true) for word in claims(phrase)}

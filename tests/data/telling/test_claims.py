@@ -56,6 +56,20 @@ def test_true_of_all_in_the_plural(facts: dict[int, Facts]) -> None:
     assert holds(facts, "two small red shapes on the left", [1, 2]) == {"small": True, "red": False, "left": True}
 
 
+def test_what_can_be_defended_is_not_clear() -> None:
+    between = square_at(40)
+    assert holds(between, "shape on the left", [1]) == {"left": True}
+    assert holds(between, "shape on the left", [1], clearly=True) == {"left": False}
+    aside = square_at(10)
+    assert holds(aside, "shape on the left", [1], clearly=True) == {"left": True}
+
+
+def square_at(x: int) -> dict[int, Facts]:
+    image, labels = np.zeros((100, 100, 3), np.uint8), np.zeros((100, 100), np.int32)
+    image[45:55, x - 5 : x + 5], labels[45:55, x - 5 : x + 5] = (255, 0, 0), 1
+    return {fact.id: fact for fact in photo_facts(image, labels)}
+
+
 def test_nothing_is_true_of_nothing(facts: dict[int, Facts]) -> None:
     assert holds(facts, "red shape", []) == {"red": False}
     assert holds(facts, "dog", [1]) == {}
