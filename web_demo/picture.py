@@ -108,11 +108,11 @@ def detail_value(pixels: np.ndarray, entities: EntityMap | None, box: Sequence[f
     return {**value, "box": (left / width, top / height, right / width, bottom / height)}
 
 
-def image_value(pixels: np.ndarray) -> dict[str, Any]:
-    """A picture with alpha for a channel, (h, w, 4) uint8; "photo" is its file."""
+def image_value(pixels: np.ndarray, picture: int) -> dict[str, Any]:
+    """A picture with alpha for a channel, (h, w, 4) uint8; "photo" is its file, "picture" what it is laid over."""
     path = new_folder() / "mask.png"
     Image.fromarray(pixels).save(path, compress_level=1)
-    return {"photo": _file(path)}
+    return {"photo": _file(path), "picture": picture}
 
 
 def shown_file(pixels: np.ndarray) -> str:

@@ -51,16 +51,21 @@ def sentences() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is selected in the browser: `ids` in rising order, and how many entities are `shown`, the best ones."""
+    """What is selected in the browser: `ids` in rising order, and how many entities are `shown`, the best ones.
+
+    `picture` counts the pictures that the browser has been given: an answer about an earlier one comes too late.
+    """
 
     ids: tuple[int, ...]
     shown: int
+    picture: int
 
     @classmethod
     def read(cls, data: Any) -> Chosen:
         """From what came over the network; InputError if it makes no sense."""
         try:
-            return cls(tuple(int(number) for number in data["selected"]), int(data["shown"]))
+            ids = tuple(int(number) for number in data["selected"])
+            return cls(ids, int(data["shown"]), int(data["picture"]))
         except (KeyError, TypeError, ValueError, OverflowError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None
 

@@ -121,7 +121,7 @@ def test_a_box_that_is_none_is_one_sentence(box: Any) -> None:
 
 def test_masks_keep_their_alpha() -> None:
     pixels = np.random.default_rng(0).integers(1, 256, (5, 7, 4), np.uint8)
-    with Image.open(image_value(pixels)["photo"]["path"]) as sent:
+    with Image.open(image_value(pixels, 1)["photo"]["path"]) as sent:
         assert np.array_equal(np.asarray(sent), pixels)
 
 

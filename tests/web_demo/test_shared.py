@@ -11,8 +11,8 @@ from web_demo.shared import Chosen, idle
 
 
 def test_what_is_selected() -> None:
-    assert Chosen.read({"selected": [1, 4], "shown": 7}) == Chosen((1, 4), 7)
-    assert Chosen.read({"selected": [], "shown": 0}) == Chosen((), 0)
+    assert Chosen.read({"selected": [1, 4], "shown": 7, "picture": 2}) == Chosen((1, 4), 7, 2)
+    assert Chosen.read({"selected": [], "shown": 0, "picture": 0}) == Chosen((), 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,11 @@ def test_what_is_selected() -> None:
         [],
         {},
         {"selected": [1]},
-        {"selected": None, "shown": 1},
-        {"selected": ["x"], "shown": 1},
-        {"selected": [1], "shown": "all"},
-        {"selected": [float("inf")], "shown": 1},
+        {"selected": [1], "shown": 1},
+        {"selected": None, "shown": 1, "picture": 1},
+        {"selected": ["x"], "shown": 1, "picture": 1},
+        {"selected": [1], "shown": "all", "picture": 1},
+        {"selected": [float("inf")], "shown": 1, "picture": 1},
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(data: Any) -> None:

@@ -21,6 +21,7 @@ window.esg = (() => {
   };
   const listeners = new Set();
   const versions = {};       // of what a channel brought: what arrives late is dropped
+  let pictures = 0;          // that came so far: what was asked for of an earlier one is dropped, too
 
   const wanted = {};         // by channel: how to ask the server for news of it
   let asking = 0;
@@ -73,6 +74,7 @@ window.esg = (() => {
     },
 
     async mask(value, current) {
+      if (value.picture !== pictures) return;
       const mask = value.photo ? await arrived(url(value.photo)) : "";
       if (!current() || !state.selected.size) return;
       state.mask = mask;
@@ -100,6 +102,7 @@ window.esg = (() => {
 
   function receive(name, value) {
     if (!value) return;
+    if (name in outdated) pictures += 1;
     for (const other of [name, ...(outdated[name] || [])]) versions[other] = (versions[other] || 0) + 1;
     const version = versions[name];
     channels[name](value, () => versions[name] === version).catch((problem) => console.error(problem));
@@ -141,7 +144,7 @@ window.esg = (() => {
   }
 
   // What the server gets to know with every wish.
-  const chosen = () => ({ selected: [...state.selected].sort((a, b) => a - b), shown: state.shown });
+  const chosen = () => ({ selected: [...state.selected].sort((a, b) => a - b), shown: state.shown, picture: pictures });
 
   function subscribe(listener) {
     listeners.add(listener);

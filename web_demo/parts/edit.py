@@ -163,7 +163,8 @@ class EditPart:
             if visit.pixels is None or visit.entities is None:
                 return gr.skip()
             how = MaskSettings(*values)
-            return image_value(mask_picture(visit.pixels, visit.entities, chosen.ids, how, LONGEST_SHOWN))
+            mask = mask_picture(visit.pixels, visit.entities, chosen.ids, how, LONGEST_SHOWN)
+            return image_value(mask, chosen.picture)
 
         def add(visit: Visit, text: str, what: str, prompt: str, chosen: Chosen) -> str:
             if not chosen.ids:

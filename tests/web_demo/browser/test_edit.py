@@ -138,6 +138,18 @@ def test_what_an_edit_made_can_be_seen_and_what_was_there_before(editing: Any) -
     mask_alpha(editing)
 
 
+def test_the_mask_of_a_picture_that_has_been_edited_meanwhile_is_not_shown(editing: Any) -> None:
+    before = editing.tab.evaluate("esg.chosen().picture")
+    editing.press("#apply")
+    editing.wait_until_done()
+    bring = "number => esg.receive('mask', { photo: { url: esg.state.photo }, picture: number })"
+    editing.tab.evaluate(bring, before)
+    editing.tab.wait_for_timeout(300)  # to decode it
+    expect(editing.find(".esg-mask")).to_be_hidden()
+    editing.tab.evaluate(bring, editing.tab.evaluate("esg.chosen().picture"))
+    expect(editing.find(".esg-mask")).to_be_visible()
+
+
 def test_two_clicks_are_one_edit(editing: Any, pixels: np.ndarray) -> None:
     before = editing.tab.evaluate("esg.state.photo")
     editing.tab.dblclick("#apply")
