@@ -34,10 +34,9 @@ class Ties:
     """Which query stands for which given entity.
 
     Attributes:
-        queries: (N,) int64, entry k is the query of entity k + 1; -1 if there is none.
+        queries: (N,) int64, entry k is the query of entity k + 1; -1 if no mask overlaps it.
         matched: (N,) bool, whether that query reconstructs the entity at IoU ≥ 0.5 and no other one. Entities that are
-            not matched share, of the queries that are, the one whose mask overlaps them best: they are meant with what
-            they look like a part of. Of queries that reconstruct nothing nobody has learnt what they say.
+            not matched share the query whose mask overlaps them best, whichever where none does.
     """
 
     queries: Tensor
@@ -76,14 +75,11 @@ def tie(iou: Tensor) -> Ties:
     Args:
         iou: (Q, N), see `overlaps`.
     """
-    fitting = torch.where(iou >= LEAST_IOU, iou, 0.0).cpu().numpy()
-    pairs = [(q, k) for q, k in zip(*linear_sum_assignment(fitting, maximize=True)) if fitting[q, k] > 0]
-    known = torch.zeros(iou.shape[0], dtype=torch.bool, device=iou.device)
+    queries = torch.where(iou.amax(0) > 0, iou.argmax(0), -1)
     matched = torch.zeros(iou.shape[1], dtype=torch.bool, device=iou.device)
-    for query, entity in pairs:
-        known[query] = matched[entity] = True
-    shared = torch.where(known[:, None], iou, 0.0)
-    queries = torch.where(shared.amax(0) > 0, shared.argmax(0), -1)
-    for query, entity in pairs:
-        queries[entity] = int(query)
+    fitting = torch.where(iou >= LEAST_IOU, iou, 0.0).cpu().numpy()
+    for query, entity in zip(*linear_sum_assignment(fitting, maximize=True)):
+        if fitting[query, entity] > 0:
+            queries[entity] = int(query)
+            matched[entity] = True
     return Ties(queries, matched)
