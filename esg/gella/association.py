@@ -36,7 +36,7 @@ class Ties:
     Attributes:
         queries: (N,) int64, entry k is the query of entity k + 1; -1 if no mask overlaps it.
         matched: (N,) bool, whether that query reconstructs the entity at IoU ≥ 0.5 and no other one. Entities that are
-            not matched share the query whose mask overlaps them best, whichever where none does.
+            not matched share the query whose mask overlaps them best.
     """
 
     queries: Tensor

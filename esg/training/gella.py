@@ -221,7 +221,7 @@ def tied(masks: Reconstruction, labels: Tensor) -> list[Ties]:
 def association_loss(heard: Heard, ties: Sequence[Ties], truths: Sequence[Tensor]) -> Tensor:
     """L_asso of Eq. 16: the mean over the pairs of a noun and an entity that some query reconstructs.
 
-    Queries that reconstruct nothing are not asked: what they would answer is never used.
+    Queries that reconstruct nothing are not asked, although an entity that is not matched may take their scores.
 
     Args:
         heard: of the model.
