@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
@@ -27,20 +25,6 @@ class Association(nn.Module):
     def forward(self, nouns: Tensor, entities: Tensor) -> Tensor:
         """E_vl (…, v, C_l) and E_vc (…, q, C) → logits (…, v, q); their sigmoid is the score."""
         return self.language(nouns) @ self.entity(entities).mT
-
-
-@dataclass(frozen=True)
-class Ties:
-    """Which query stands for which given entity.
-
-    Attributes:
-        queries: (N,) int64, entry k is the query of entity k + 1; -1 if no mask overlaps it.
-        matched: (N,) bool, whether that query reconstructs the entity at IoU ≥ 0.5 and no other one. Entities that are
-            not matched share the query whose mask overlaps them best.
-    """
-
-    queries: Tensor
-    matched: Tensor
 
 
 def at_stride(labels: Tensor, side: int) -> Tensor:
@@ -69,17 +53,21 @@ def overlaps(masks: Tensor, labels: Tensor, count: int) -> Tensor:
     return both / (inside.sum(1)[:, None] + entities.sum(1) - both).clamp(min=1)
 
 
-def tie(iou: Tensor) -> Ties:
-    """One query for every entity: one-to-one by the largest sum of IoUs, where both fit at IoU ≥ 0.5.
+def tie(iou: Tensor) -> Tensor:
+    """Which query stands for which entity: one-to-one by the largest sum of IoUs, where both fit at IoU ≥ 0.5.
+
+    An entity that is not reconstructed has no query, rather than the one whose mask overlaps it best: that one speaks
+    of another entity.
 
     Args:
         iou: (Q, N), see `overlaps`.
+
+    Returns:
+        (N,) int64, entry k is the query of entity k + 1, -1 if none reconstructs it.
     """
-    queries = torch.where(iou.amax(0) > 0, iou.argmax(0), -1)
-    matched = torch.zeros(iou.shape[1], dtype=torch.bool, device=iou.device)
+    ties = torch.full(iou.shape[1:], -1, device=iou.device)
     fitting = torch.where(iou >= LEAST_IOU, iou, 0.0).cpu().numpy()
     for query, entity in zip(*linear_sum_assignment(fitting, maximize=True)):
         if fitting[query, entity] > 0:
-            queries[entity] = int(query)
-            matched[entity] = True
-    return Ties(queries, matched)
+            ties[entity] = int(query)
+    return ties
