@@ -45,7 +45,10 @@ def main() -> None:
         start = time.perf_counter()
         with torch.inference_mode():
             found = measure(
-                lambda pixels, frames: segmenter.model(pixels, frames, views_at_once=1), config, segmenter.device
+                lambda pixels, frames: segmenter.model(pixels, frames, views_at_once=1),
+                config,
+                segmenter.device,
+                stable=segmenter.preset.stability,
             )
         seconds = (time.perf_counter() - start) / arguments.scenes
         print(f"{name} resolution, {width}x{height}, {arguments.scenes} scenes, {seconds:.1f} s a scene")

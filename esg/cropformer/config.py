@@ -85,6 +85,7 @@ class Preset:
         size, max_size: short and longest side, in pixels, that every view is resized to.
         keep: at most this many of the best queries become entities; None keeps all.
         min_score: default threshold on the score of an entity (0..0.731, see `fusion`).
+        stability: whether queries are ranked by class score times `stability`, or by class score alone, as published.
     """
 
     config: CropFormerConfig
@@ -93,6 +94,7 @@ class Preset:
     max_size: int = 1333
     keep: int | None = None
     min_score: float = 0.5
+    stability: bool = False
 
 
 _SWIN_T = SwinConfig()
@@ -135,6 +137,7 @@ PRESETS: dict[str, Preset] = {
         size=256,
         max_size=427,
         min_score=0.3,
+        stability=True,
     ),
     "cropformer-swin-tiny": _cropformer(_SWIN_T),
     "cropformer-swin-large": _cropformer(_SWIN_L),

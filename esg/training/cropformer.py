@@ -151,7 +151,7 @@ class CropFormerTask:
                     model, state, (pixels, frames), {"batch_level": self.config.batch_level}
                 )
 
-        return measure(predict, self.config.measure, device)
+        return measure(predict, self.config.measure, device, stable=PRESETS[self.preset].stability)
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
         """Writes weights as fp16 safetensors; preset, architecture and steps are the metadata."""

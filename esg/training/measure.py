@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..cropformer.fusion import FUSIONS, fuse, fusion_views
+from ..cropformer.stability import stability
 from ..cropformer.views import make_views
 from ..data.synth import HELD_OUT, make_scene
 from ..entities import EntityMap
@@ -39,7 +40,7 @@ class MeasureConfig:
 
 
 def measure(
-    predict: Callable[[Tensor, Tensor], Output], config: MeasureConfig, device: torch.device
+    predict: Callable[[Tensor, Tensor], Output], config: MeasureConfig, device: torch.device, *, stable: bool = False
 ) -> dict[str, float]:
     """AP and AP50 (fractions) for every fusion, named `AP_boc` and so on.
 
@@ -47,6 +48,7 @@ def measure(
         predict: the model: pixels (1, 5, 3, H, W) and frames (1, 5, 4) to its output.
         config: what is measured.
         device: where `predict` wants the pixels.
+        stable: whether queries are ranked by the stability of their masks, too (`Preset.stability`).
     """
     found: dict[str, list[EntityMap]] = {fusion: [] for fusion in config.fusions}
     truths = []
@@ -63,7 +65,10 @@ def measure(
             head = heads[-1]  # its first entry is the full view at image level, and the picture at batch level
             features = output.features[0, chosen].float()  # (T, C, h, w)
             masks = torch.einsum("qc,tchw->qthw", head.embeddings[0].float(), features)
-            result = fuse(masks, head.logits[0].float().softmax(-1)[:, 0], views.geometry.select(chosen))
+            scores, geometry = head.logits[0].float().softmax(-1)[:, 0].cpu(), views.geometry.select(chosen)
+            if stable:
+                scores = scores * stability(masks, geometry)
+            result = fuse(masks, scores, geometry)
             found[fusion].append(EntityMap.from_labels(result.labels, result.scores))
         truths.append(scene.labels)
     figures = {fusion: average_precision(maps, truths) for fusion, maps in found.items() if maps}

@@ -98,6 +98,23 @@ def test_what_is_missed_counts_at_its_own_level() -> None:
     assert measure(predictor(everything, nothing), CONFIG, CPU)["AP_boc"] == 0
 
 
+def test_a_loose_mask_with_the_best_class_score_cuts_nothing_out_of_stable_ones() -> None:
+    def loose(pixels: Tensor, frames: Tensor) -> Output:
+        output = perfect(pixels, frames)
+        image = output.image[-1]
+        image.logits[:, :-1] = torch.tensor([2.0, -2.0])
+        image.logits[:, -1] = torch.tensor([20.0, -20.0])
+        image.embeddings[:, -1] = 0
+        image.embeddings[:, -1, -1] = 0.6  # half of it is the logit everywhere: a probability of 0.57
+        return output
+
+    perfect = predictor(everything, everything)
+    assert measure(loose, CONFIG, CPU)["AP_io"] == 0
+    perfect = predictor(everything, everything)
+    # It has no pixel left, as all are claimed by others before.
+    assert measure(loose, CONFIG, CPU, stable=True)["AP_io"] == pytest.approx(1)
+
+
 def test_the_model_gets_the_views_of_held_out_scenes() -> None:
     calls: list[tuple[Tensor, Tensor]] = []
     measure(predictor(everything, everything, calls), CONFIG, CPU)
