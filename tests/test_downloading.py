@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import huggingface_hub
 import pytest
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, utils
 from safetensors.torch import save
 
 from esg import WeightsError
@@ -111,6 +111,9 @@ class HubHandler(BaseHTTPRequestHandler):
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A running stand-in, to which huggingface_hub's real code talks."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    # Before version 1.0 a session that has begun offline stays so.
+    forget_sessions = getattr(utils, "reset_sessions", lambda: None)
+    forget_sessions()
     with Hub() as server:
         monkeypatch.setattr(huggingface_hub, "HfApi", partial(huggingface_hub.HfApi, endpoint=server.url))
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -118,6 +121,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield server
         server.shutdown()
         thread.join()
+    forget_sessions()
 
 
 def test_download(hub: Hub, hf_home: Path) -> None:

@@ -139,6 +139,7 @@ class _WeightedRows(torch.autograd.Function):
         for_table = F.embedding_bag(bags, gradient, ends, per_sample_weights=sorted_weights, mode="sum")
         with torch.enable_grad():  # of the weights alone PyTorch's own is fast
             weights = weights.detach().requires_grad_()
-            bag = F.embedding_bag(index, table.detach(), per_sample_weights=weights, mode="sum")
+            leaf = table.detach().requires_grad_()  # PyTorch 2.4 refuses a table without gradient
+            bag = F.embedding_bag(index, leaf, per_sample_weights=weights, mode="sum")
         (for_weights,) = torch.autograd.grad(bag, weights, gradient)
         return for_table, None, for_weights
