@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
@@ -25,6 +27,20 @@ class Association(nn.Module):
     def forward(self, nouns: Tensor, entities: Tensor) -> Tensor:
         """E_vl (…, v, C_l) and E_vc (…, q, C) → logits (…, v, q); their sigmoid is the score."""
         return self.language(nouns) @ self.entity(entities).mT
+
+
+@dataclass(frozen=True)
+class Ties:
+    """Which query stands for which given entity.
+
+    Attributes:
+        queries: (N,) int64, entry k is the query of entity k + 1, which no other one has; -1 if there is none.
+        matched: (N,) bool, whether that query reconstructs the entity at IoU ≥ 0.5. Entities that are not matched have
+            what overlaps them best of the queries that match no entity: those that do speak of others.
+    """
+
+    queries: Tensor
+    matched: Tensor
 
 
 def at_stride(labels: Tensor, side: int) -> Tensor:
@@ -53,21 +69,25 @@ def overlaps(masks: Tensor, labels: Tensor, count: int) -> Tensor:
     return both / (inside.sum(1)[:, None] + entities.sum(1) - both).clamp(min=1)
 
 
-def tie(iou: Tensor) -> Tensor:
-    """Which query stands for which entity: one-to-one by the largest sum of IoUs, where both fit at IoU ≥ 0.5.
-
-    An entity that is not reconstructed has no query, rather than the one whose mask overlaps it best: that one speaks
-    of another entity.
+def tie(iou: Tensor) -> Ties:
+    """A query for every entity: one-to-one by the largest sum of IoUs, first where both fit at IoU ≥ 0.5.
 
     Args:
         iou: (Q, N), see `overlaps`.
-
-    Returns:
-        (N,) int64, entry k is the query of entity k + 1, -1 if none reconstructs it.
     """
-    ties = torch.full(iou.shape[1:], -1, device=iou.device)
-    fitting = torch.where(iou >= LEAST_IOU, iou, 0.0).cpu().numpy()
-    for query, entity in zip(*linear_sum_assignment(fitting, maximize=True)):
-        if fitting[query, entity] > 0:
-            ties[entity] = int(query)
-    return ties
+    queries = _one_to_one(torch.where(iou >= LEAST_IOU, iou, 0.0))
+    matched = queries >= 0
+    left = iou.clone()
+    left[queries[matched]] = 0.0
+    left[:, matched] = 0.0
+    return Ties(torch.where(matched, queries, _one_to_one(left)), matched)
+
+
+def _one_to_one(iou: Tensor) -> Tensor:
+    """(Q, N) → the query of every entity (N,) int64; -1 for those that get none with an IoU above 0."""
+    values = iou.cpu().numpy()
+    chosen = torch.full(iou.shape[1:], -1)
+    for query, entity in zip(*linear_sum_assignment(values, maximize=True)):
+        if values[query, entity] > 0:
+            chosen[entity] = int(query)
+    return chosen.to(iou.device)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..entities import EntityMap
-from .association import at_stride, overlaps, tie
+from .association import Ties, at_stride, overlaps, tie
 from .checkpoint import read_gella
 from .colormap import colormap, without_gaps
 from .conversation import Conversation, Text
@@ -39,7 +39,7 @@ _HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # of one that takes several tokens
 _READ = 8  # captions that are read in one pass; what it costs grows with the square of their number
 _LISTED = 4  # tokens, at most, for each of a caption in the list of its nouns: a short noun, its comma and its <SEG>
 GAP = 0.04  # of the colormap's side: as wide are the gaps between masks that it does not show
-_Group = tuple[np.ndarray, Tensor, Tensor]
+_Group = tuple[np.ndarray, Tensor, Ties]
 """Ids (n,), what the queries have learnt (Q, C), and which query stands for which of the ids."""
 
 
@@ -209,14 +209,14 @@ class GellaInference:
             for ids, embeddings, ties in self._groups(sight, entities):
                 for scores, own in zip(found, self.model.associate(nouns, embeddings.expand(len(nouns), -1, -1))):
                     queries = own.float().sigmoid()  # (v, Q)
-                    # What no query stands for is not meant.
-                    scores[:, ids - 1] = torch.where(ties >= 0, queries[:, ties], 0).cpu().numpy()
+                    # What no query overlaps is not meant.
+                    scores[:, ids - 1] = torch.where(ties.queries >= 0, queries[:, ties.queries], 0).cpu().numpy()
         return found
 
     def reconstructed(self, sight: Sight, entities: EntityMap) -> np.ndarray:
         """Which of the N entities have a query of their own that shows them at an IoU of at least 0.5, (N,) bool."""
         with self._computing():
-            parts = [(ties >= 0).cpu().numpy() for _, _, ties in self._groups(sight, entities)]
+            parts = [ties.matched.cpu().numpy() for _, _, ties in self._groups(sight, entities)]
         return np.concatenate(parts) if parts else np.zeros(0, bool)
 
     @contextlib.contextmanager
@@ -242,19 +242,19 @@ class GellaInference:
             for start in range(0, len(entities), most):
                 ids = np.arange(start, min(start + most, len(entities))) + 1
                 groups.append((ids, *self._embedded(sight, entities, ids)))
-            unknown = sum(int((ties < 0).sum()) for _, _, ties in groups)
-            if unknown and (self._last is None or self._last[1] is not entities):
+            unmatched = sum(int((~ties.matched).sum()) for _, _, ties in groups)
+            if unmatched and (self._last is None or self._last[1] is not entities):
                 log.info(
-                    "%d of %d entities are too small or too much alike for this model to know them apart: no "
-                    "noun finds them.",
-                    unknown,
+                    "%d of %d entities are too small, too thin or too much alike for this model to know them apart: "
+                    "whether they are meant is a guess.",
+                    unmatched,
                     len(entities),
                 )
             self._last = sight, entities, groups
         return self._last[2]
 
-    def _embedded(self, sight: Sight, entities: EntityMap, ids: np.ndarray) -> tuple[Tensor, Tensor]:
-        """E_vc (Q, C) for some of the entities, and the query of each, see `tie`."""
+    def _embedded(self, sight: Sight, entities: EntityMap, ids: np.ndarray) -> tuple[Tensor, Ties]:
+        """E_vc (Q, C) for some of the entities, and the query of each."""
         config = self.model.config
         numbers = np.zeros(len(entities) + 1, np.int32)
         numbers[ids] = np.arange(len(ids)) + 1

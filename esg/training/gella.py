@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..gella.association import at_stride, overlaps, tie
+from ..gella.association import Ties, at_stride, overlaps, tie
 from ..gella.checkpoint import load_gella, write_gella
 from ..gella.colormap_encoder import MobileNetV2
 from ..gella.config import PRESETS, GellaConfig
@@ -211,15 +211,17 @@ def mask_losses(masks: Reconstruction, labels: Tensor, config: LossConfig) -> di
     return terms | {f"mask_{name}": value for name, value in level.items()}
 
 
-def tied(masks: Reconstruction, labels: Tensor) -> list[Tensor]:
-    """Which queries stand for the given entities (G, M, M) of G pictures: G times (N,), see `tie`."""
+def tied(masks: Reconstruction, labels: Tensor) -> list[Ties]:
+    """Which queries stand for the given entities (G, M, M) of G pictures."""
     shown = (masks.masks().detach() > 0).flatten(2)  # (G, Q, h · w)
     small = at_stride(labels, masks.features.shape[-1]).flatten(1)
     return [tie(overlaps(own, given, int(full.max()))) for own, given, full in zip(shown, small, labels)]
 
 
-def association_loss(heard: Heard, ties: Sequence[Tensor], truths: Sequence[Tensor]) -> Tensor:
+def association_loss(heard: Heard, ties: Sequence[Ties], truths: Sequence[Tensor]) -> Tensor:
     """L_asso of Eq. 16: the mean over the pairs of a noun and an entity that some query reconstructs.
+
+    Queries that reconstruct nothing are not asked, although an entity that is not matched may have one.
 
     Args:
         heard: of the model.
@@ -228,8 +230,8 @@ def association_loss(heard: Heard, ties: Sequence[Tensor], truths: Sequence[Tens
     """
     losses = []
     for own, place, truth in zip(heard.scores, heard.places, truths):
-        matched = (ties[place] >= 0).nonzero()[:, 0]
-        pairs = own[:, ties[place][matched]].float()  # (v, matched)
+        matched = ties[place].matched.nonzero()[:, 0]
+        pairs = own[:, ties[place].queries[matched]].float()  # (v, matched)
         losses.append(F.binary_cross_entropy_with_logits(pairs, truth[:, matched].float(), reduction="none").flatten())
     pairs = torch.cat(losses)
     return pairs.mean() if len(pairs) else heard.scores[0].sum() * 0

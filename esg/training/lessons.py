@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..data.telling.facts import Facts
 from ..data.telling.words import FORMS, KINDS, NOUNS, SHAPES
+from ..gella.association import Ties
 from ..gella.conversation import Text
 from ..gella.model import Gella, Heard
 
@@ -72,7 +73,7 @@ class Pupil(nn.Module):
         return heard, Told(self.of_entities(heard.masks.embeddings), grid)
 
 
-def lesson_losses(told: Told, ties: Sequence[Tensor], labels: Tensor, words: Sequence[Tensor]) -> dict[str, Tensor]:
+def lesson_losses(told: Told, ties: Sequence[Ties], labels: Tensor, words: Sequence[Tensor]) -> dict[str, Tensor]:
     """Cross-entropy over all words, summed, of the mean entity.
 
     Args:
@@ -87,8 +88,8 @@ def lesson_losses(told: Told, ties: Sequence[Tensor], labels: Tensor, words: Seq
         seen = shares.sum(1) > 0
         shares = shares[seen] / shares[seen].sum(1, keepdim=True)
         of_image.append(_cross_entropy(shares @ grid.float().flatten(1).T, truth[seen]))
-        matched = (tie >= 0).nonzero()[:, 0]
-        of_entities.append(_cross_entropy(queries[tie[matched]].float(), truth[matched]))
+        matched = tie.matched.nonzero()[:, 0]
+        of_entities.append(_cross_entropy(queries[tie.queries[matched]].float(), truth[matched]))
     return {"words": torch.cat(of_entities).sum() / _count(of_entities), "seen": torch.cat(of_image).mean()}
 
 

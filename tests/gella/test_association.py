@@ -55,43 +55,60 @@ def test_overlaps_are_counted_in_full_precision() -> None:
 
 
 def test_one_to_one_beats_first_come() -> None:
-    assert tie(torch.tensor([[0.9, 0.8], [0.8, 0.1]])).tolist() == [1, 0]  # 0.8 + 0.8 > 0.9
+    ties = tie(torch.tensor([[0.9, 0.8], [0.8, 0.1]]))  # 0.8 + 0.8 > 0.9
+    assert ties.queries.tolist() == [1, 0]
+    assert ties.matched.tolist() == [True, True]
 
 
 def test_half_is_enough_and_less_is_not() -> None:
-    assert tie(torch.tensor([[LEAST_IOU, 0.0], [0.0, 0.49], [0.0, 0.2]])).tolist() == [0, -1]
+    ties = tie(torch.tensor([[LEAST_IOU, 0.0], [0.0, 0.49], [0.0, 0.2]]))
+    assert ties.queries.tolist() == [0, 1]
+    assert ties.matched.tolist() == [True, False]
 
 
-def test_of_two_entities_in_one_mask_the_better_has_its_query() -> None:
-    assert tie(torch.tensor([[0.55, 0.6], [0.1, 0.2]])).tolist() == [-1, 0]
+def test_an_entity_without_a_match_has_a_query_that_matches_no_other() -> None:
+    ties = tie(torch.tensor([[0.6, 0.55], [0.1, 0.2], [0.0, 0.3]]))
+    assert ties.queries.tolist() == [0, 2]
+    assert ties.matched.tolist() == [True, False]
 
 
 def test_masks_given_back_in_another_order_find_their_entities() -> None:
     labels = torch.tensor([0, 1, 1, 2, 3, 3, 3, 4])
     order = torch.tensor([2, 0, 3, 1])  # of the queries' entities
     masks = labels == order[:, None] + 1
-    assert order[tie(overlaps(masks, labels, 4))].tolist() == [0, 1, 2, 3]
+    ties = tie(overlaps(masks, labels, 4))
+    assert order[ties.queries].tolist() == [0, 1, 2, 3]
+    assert ties.matched.all()
 
 
 @given(iou=ious())
 def test_ties_are_the_best_one_to_one(iou: Tensor) -> None:
     ties = tie(iou)
-    assert ties.dtype == torch.int64
     entities = torch.arange(iou.shape[1])
-    tied = (ties >= 0).nonzero()[:, 0]
-    assert len(set(ties[tied].tolist())) == len(tied)
-    chosen = iou[ties[tied], tied]
-    assert (chosen >= LEAST_IOU).all()
+    chosen = torch.where(ties.queries >= 0, iou[ties.queries, entities], 0.0)
+    given = ties.queries[ties.queries >= 0].tolist()
+    assert ties.queries.dtype == torch.int64
+    assert len(set(given)) == len(given)
+    assert (chosen[ties.matched] >= LEAST_IOU).all()
+    assert (chosen[ties.queries >= 0] > 0).all()
     # Queries for entities; further rows, that fit nothing, stand for "no query".
     fitting = torch.cat((torch.where(iou >= LEAST_IOU, iou, 0.0), torch.zeros(iou.shape[1], iou.shape[1])))
     sums = (fitting[list(rows), entities].sum() for rows in itertools.permutations(range(len(fitting)), iou.shape[1]))
-    assert chosen.sum().item() == pytest.approx(max(sums).item(), abs=1e-5)
+    assert chosen[ties.matched].sum().item() == pytest.approx(max(sums).item(), abs=1e-5)
 
 
 def test_there_may_be_more_entities_than_queries_or_none() -> None:
-    assert tie(torch.tensor([[0.9, 0.7, 0.0]])).tolist() == [0, -1, -1]
-    assert tie(torch.zeros(3, 0)).tolist() == []
-    assert tie(torch.zeros(0, 2)).tolist() == [-1, -1]
+    ties = tie(torch.tensor([[0.9, 0.7, 0.0]]))
+    assert ties.queries.tolist() == [0, -1, -1]
+    assert ties.matched.tolist() == [True, False, False]
+    ties = tie(torch.zeros(3, 0))
+    assert (ties.queries.tolist(), ties.matched.tolist()) == ([], [])
+
+
+def test_an_entity_that_no_mask_overlaps_has_no_query() -> None:
+    ties = tie(torch.tensor([[0.9, 0.0], [0.2, 0.0]]))
+    assert ties.queries.tolist() == [0, -1]
+    assert ties.matched.tolist() == [True, False]
 
 
 def test_labels_are_read_at_the_middle_of_cells() -> None:

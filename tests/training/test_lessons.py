@@ -10,6 +10,7 @@ import torch
 
 from esg.data.telling.facts import photo_facts
 from esg.data.telling.told import tell_scene
+from esg.gella.association import Ties
 from esg.training.lessons import WORDS, Told, lesson_losses, words_of
 
 
@@ -43,7 +44,7 @@ def test_losses_ask_the_matched_queries_and_the_cells_of_an_entity() -> None:
     sure = torch.full((len(WORDS),), -30.0)
     one, two = sure.clone(), sure.clone()
     one[[0, 2]], two[1] = 30.0, 30.0  # word 2 is open to argument, so entity 1 may be told to have it
-    ties = [torch.tensor([2, -1])]  # entity 2 is not reconstructed
+    ties = [Ties(torch.tensor([2, 0]), torch.tensor([True, False]))]  # entity 2 is not reconstructed
     grid = torch.stack((one, two), 1)[None, :, None].expand(1, -1, 2, 2)
     wrong = torch.zeros(len(WORDS))
     right = lesson_losses(Told(torch.stack((wrong, wrong, one))[None], grid), ties, labels, [words])
@@ -56,7 +57,7 @@ def test_losses_ask_the_matched_queries_and_the_cells_of_an_entity() -> None:
 
 def test_an_entity_without_pixels_is_not_asked() -> None:
     labels, words = torch.ones(1, 4, 4, dtype=torch.int32), torch.zeros(2, len(WORDS), dtype=torch.int8)
-    ties = [torch.tensor([-1, -1])]
+    ties = [Ties(torch.tensor([-1, -1]), torch.tensor([False, False]))]
     told = Told(torch.zeros(1, 3, len(WORDS)), torch.zeros(1, len(WORDS), 2, 2))
     losses = lesson_losses(told, ties, labels, [words])
     assert losses["words"] == 0
