@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 LEAST_IOU = 0.5
+LEAST_GUESS = 0.2
 
 
 class Association(nn.Module):
@@ -36,7 +37,7 @@ class Ties:
     Attributes:
         queries: (N,) int64, entry k is the query of entity k + 1, which no other one has; -1 if there is none.
         matched: (N,) bool, whether that query reconstructs the entity at IoU ≥ 0.5. Entities that are not matched have
-            what overlaps them best of the queries that match no entity: those that do speak of others.
+            what overlaps them best, at IoU ≥ 0.2, of the queries that match no entity: those that do speak of others.
     """
 
     queries: Tensor
@@ -77,7 +78,7 @@ def tie(iou: Tensor) -> Ties:
     """
     queries = _one_to_one(torch.where(iou >= LEAST_IOU, iou, 0.0))
     matched = queries >= 0
-    left = iou.clone()
+    left = torch.where(iou >= LEAST_GUESS, iou, 0.0)
     left[queries[matched]] = 0.0
     left[:, matched] = 0.0
     return Ties(torch.where(matched, queries, _one_to_one(left)), matched)

@@ -209,7 +209,7 @@ class GellaInference:
             for ids, embeddings, ties in self._groups(sight, entities):
                 for scores, own in zip(found, self.model.associate(nouns, embeddings.expand(len(nouns), -1, -1))):
                     queries = own.float().sigmoid()  # (v, Q)
-                    # What no query overlaps is not meant.
+                    # What no query stands for is not meant.
                     scores[:, ids - 1] = torch.where(ties.queries >= 0, queries[:, ties.queries], 0).cpu().numpy()
         return found
 

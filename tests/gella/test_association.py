@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from esg.gella.association import LEAST_IOU, Association, at_stride, overlaps, tie
+from esg.gella.association import LEAST_GUESS, LEAST_IOU, Association, at_stride, overlaps, tie
 
 
 @st.composite
@@ -67,9 +67,9 @@ def test_half_is_enough_and_less_is_not() -> None:
 
 
 def test_an_entity_without_a_match_has_a_query_that_matches_no_other() -> None:
-    ties = tie(torch.tensor([[0.6, 0.55], [0.1, 0.2], [0.0, 0.3]]))
-    assert ties.queries.tolist() == [0, 2]
-    assert ties.matched.tolist() == [True, False]
+    ties = tie(torch.tensor([[0.6, 0.55, 0.0], [0.1, 0.2, 0.0], [0.0, 0.3, 0.1]]))
+    assert ties.queries.tolist() == [0, 2, -1]
+    assert ties.matched.tolist() == [True, False, False]
 
 
 def test_masks_given_back_in_another_order_find_their_entities() -> None:
@@ -90,7 +90,7 @@ def test_ties_are_the_best_one_to_one(iou: Tensor) -> None:
     assert ties.queries.dtype == torch.int64
     assert len(set(given)) == len(given)
     assert (chosen[ties.matched] >= LEAST_IOU).all()
-    assert (chosen[ties.queries >= 0] > 0).all()
+    assert (chosen[ties.queries >= 0] >= LEAST_GUESS).all()
     # Queries for entities; further rows, that fit nothing, stand for "no query".
     fitting = torch.cat((torch.where(iou >= LEAST_IOU, iou, 0.0), torch.zeros(iou.shape[1], iou.shape[1])))
     sums = (fitting[list(rows), entities].sum() for rows in itertools.permutations(range(len(fitting)), iou.shape[1]))
