@@ -87,7 +87,7 @@ def test_numbers_that_are_none_are_named() -> None:
 
 
 def test_whole_files_of_other_programs_are_not_called_damaged(tmp_path: Path) -> None:
-    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"model": {"w": np.zeros(3)}}, protocol=2))
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"model": {"w": [0.0]}}, protocol=2))
     with pytest.raises(WeightsError, match=r"x\.pkl is a plain pickle and not readable as weights"):
         read_state_dict(tmp_path / "x.pkl")
     with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:  # as torch.jit.save lays it out
