@@ -20,7 +20,6 @@ from .cropformer.checkpoints import convert, is_official, load_strict, preset_of
 from .cropformer.config import PRESETS, CropFormerConfig, Preset
 from .cropformer.fusion import FUSIONS, fuse, fusion_views
 from .cropformer.model import CropFormer, Output
-from .cropformer.stability import stability
 from .cropformer.views import CROP_COUNTS, Views, make_views
 from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
@@ -171,9 +170,7 @@ class EntitySegmenter:
         indices = fusion_views(fusion, len(views.geometry))
         masks, scores = self._predict(views, mode.level == "batch", indices, views_at_once, progress)
         geometry = views.geometry.select(indices)
-        if self.preset.stability:
-            scores = scores.cpu() * stability(masks, geometry)
-        fused = fuse(masks, scores, geometry, progress=progress)
+        fused = fuse(masks, scores, geometry, stable=self.preset.stability, progress=progress)
         del masks
         entities = EntityMap.from_labels(fused.labels, fused.scores)
         entities = cleanup.drop_weak(entities, self.preset.min_score if min_score is None else min_score)

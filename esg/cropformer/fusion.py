@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from .stability import stability
 from .views import ViewGeometry
 
 TILE = 128  # photo pixels: a float32 tile stays in a core's cache, and most tiles lie inside one entity
@@ -86,7 +87,12 @@ class Fusion:
 
 
 def fuse(
-    mask_logits: torch.Tensor, class_scores: torch.Tensor, geometry: ViewGeometry, *, progress: Progress | None = None
+    mask_logits: torch.Tensor,
+    class_scores: torch.Tensor,
+    geometry: ViewGeometry,
+    *,
+    stable: bool = False,
+    progress: Progress | None = None,
 ) -> Fusion:
     """Fuses mask logits of T views into a label map of the photo.
 
@@ -97,6 +103,7 @@ def fuse(
         mask_logits: (Q, T, h, w) of any float dtype, over the padded input of the model.
         class_scores: (Q,) entityness of the queries, 0..1.
         geometry: the T views.
+        stable: whether a query's class score counts times the `stability` of its mask, here and in the result.
         progress: called as `progress(done, total, "fusion")`.
 
     Raises:
@@ -107,8 +114,11 @@ def fuse(
             f"Mask logits of shape {tuple(mask_logits.shape)} do not fit {len(class_scores)} class scores "
             f"and {len(geometry)} views."
         )
-    logits = mask_logits.detach().float().cpu().numpy()
-    entityness = class_scores.detach().float().cpu().numpy()
+    masks = mask_logits.detach().float().cpu()
+    ranking = class_scores.detach().float().cpu()
+    if stable:
+        ranking = ranking * stability(masks, geometry)
+    logits, entityness = masks.numpy(), ranking.numpy()
     queries = np.argsort(-entityness, kind="stable")
     entityness = entityness[queries]
     rows, columns = (_axis_tiles(geometry, axis, logits.shape[2 + axis]) for axis in (0, 1))

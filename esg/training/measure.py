@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..cropformer.fusion import FUSIONS, fuse, fusion_views
-from ..cropformer.stability import stability
 from ..cropformer.views import make_views
 from ..data.synth import HELD_OUT, make_scene
 from ..entities import EntityMap
@@ -65,10 +64,8 @@ def measure(
             head = heads[-1]  # its first entry is the full view at image level, and the picture at batch level
             features = output.features[0, chosen].float()  # (T, C, h, w)
             masks = torch.einsum("qc,tchw->qthw", head.embeddings[0].float(), features)
-            scores, geometry = head.logits[0].float().softmax(-1)[:, 0].cpu(), views.geometry.select(chosen)
-            if stable:
-                scores = scores * stability(masks, geometry)
-            result = fuse(masks, scores, geometry)
+            scores = head.logits[0].float().softmax(-1)[:, 0]
+            result = fuse(masks, scores, views.geometry.select(chosen), stable=stable)
             found[fusion].append(EntityMap.from_labels(result.labels, result.scores))
         truths.append(scene.labels)
     figures = {fusion: average_precision(maps, truths) for fusion, maps in found.items() if maps}

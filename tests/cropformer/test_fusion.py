@@ -112,6 +112,17 @@ def test_known_answer() -> None:
     np.testing.assert_allclose(result.scores[1:], [0, 0.5 * once.sigmoid()], rtol=1e-6)
 
 
+def test_stable_masks_come_first_where_that_is_asked_for() -> None:
+    geometry = ViewGeometry.plan(40, 50, crops=0, short=32, longest=64)
+    logits = constant([[0.3], [3.0]], geometry)  # probabilities of 0.57, in doubt everywhere, and of 0.95
+    scores = torch.tensor([0.9, 0.5])
+    assert fuse(logits, scores, geometry).queries.tolist() == [0, 1]
+    result = fuse(logits, scores, geometry, stable=True)
+    assert result.queries.tolist() == [1, 0]
+    assert result.class_scores.tolist() == [0.5, 0]  # times 1 and times 0
+    assert (result.labels == 1).all()
+
+
 def test_mean_over_the_covering_views_only() -> None:
     geometry = ViewGeometry.plan(10, 10, short=32, longest=64)
     # Full view a little negative, top-left crop clearly positive, the other crops clearly negative.
