@@ -22,7 +22,9 @@ class BlendConfig:
         residual: RES, the image features are added again.
         conv: CONV, 3×3; 1×1 without.
         skip: the mask features are added at their own resolution. Not in the paper: read literally, a blended map has
-            no more detail than the grid of image features, and masks are reconstructed from nothing else.
+            no more detail than the grid of image features, and masks are reconstructed from nothing else. After 800
+            steps at the size of gella-nano 73.0 % of the masks were given back with it, 63.5 % without
+            (`benchmarks/grounding_ablations.py`).
     """
 
     self_attention: bool = True
