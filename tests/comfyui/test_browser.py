@@ -165,7 +165,7 @@ def test_what_is_clicked_is_sent_and_saved_and_comes_back(comfy: Any, tabs: Any)
     assert not sent.keys() - {"image", "entities", "picks", "invert"}  # the picture is no input
     (report,) = run.outputs["4"]["esg_pick"]
     labels = np.asarray(Image.open(comfy.file(report["labels"])))[..., 0]
-    entities = EntityMap.from_labels(labels)
+    entities = EntityMap.from_labels(labels, np.arange(int(labels.max()), 0, -1))  # scores by which numbers stay
     disc, box, sky = (entities.at(*place) for place in (DISC, BOX, SKY))
 
     tab.click(*SKY)
