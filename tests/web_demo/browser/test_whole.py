@@ -76,6 +76,7 @@ def test_from_a_photo_to_its_files(visitor: Any, photo: Path, small_model: Path,
     visitor.open("Words")
     tab.get_by_text("Model and threshold").click()
     visitor.slide("#threshold", threshold)
+    expect(visitor.find("#threshold input[type=number]")).to_have_value(f"{threshold:g}")
     tab.fill("#text textarea", TEXT)
     tab.click("#ground")
     buttons = visitor.find(".esg-caption button[data-grounded=true]")
