@@ -1,20 +1,26 @@
-"""Tidying an EntityMap: dropping weak and small entities, filling holes, removing islands. Each returns a new map."""
+"""Tidying an EntityMap: dropping weak and small entities, filling holes, removing islands. Each returns a new map.
+
+Areas are whole numbers of pixels from 0 up; another one, and a score that is no number, is an InputError.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from .checks import check_number, check_whole
 from .entities import EntityMap
 from .labelmap import find_runs, paint_runs, regions, touching_below
 
 
 def drop_weak(entities: EntityMap, min_score: float) -> EntityMap:
     """Without the entities whose score is below `min_score`."""
+    check_number("min_score", min_score)  # those of other programs may go beyond 0 and 1
     return entities.keep(np.flatnonzero(entities.scores >= np.float32(min_score)) + 1)
 
 
 def drop_small(entities: EntityMap, min_area: int) -> EntityMap:
     """Without the entities of fewer than `min_area` pixels."""
+    check_whole("min_area", min_area, 0)
     return entities.keep(np.flatnonzero(entities.areas >= min_area) + 1)
 
 
@@ -24,6 +30,7 @@ def fill_holes(entities: EntityMap, max_area: int) -> EntityMap:
     A hole is a 4-connected region without entity of at most `max_area` pixels that touches one single entity and not
     the border of the picture.
     """
+    check_whole("max_area", max_area, 0)
     height, width = entities.labels.shape
     runs = find_runs(entities.labels)
     region = regions(runs, height, width, diagonal=False)
@@ -52,6 +59,7 @@ def fill_holes(entities: EntityMap, max_area: int) -> EntityMap:
 
 def remove_islands(entities: EntityMap, min_area: int) -> EntityMap:
     """Takes away, as 0, the 8-connected parts of fewer than `min_area` pixels of an entity, never its largest part."""
+    check_whole("min_area", min_area, 0)
     height, width = entities.labels.shape
     runs = find_runs(entities.labels)
     region = regions(runs, height, width, diagonal=True)

@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from .checks import check_number
 from .entities import EntityMap
+from .errors import InputError
 from .labelmap import look_up, strips
 
 _GOLDEN = 0.618033988749895  # multiples of it, modulo 1, fall as far from all earlier ones as can be
@@ -77,10 +79,11 @@ def overlay(
         (H, W, 3) uint8 RGB, a new array.
 
     Raises:
-        InputError: the picture does not belong to the map.
+        InputError: the picture does not belong to the map, or `alpha` or `shown_as` are none of these numbers.
     """
     entities.check_image(image)
-    names = np.arange(1, len(entities) + 1) if shown_as is None else np.asarray(shown_as, np.int64)
+    check_number("alpha", alpha)
+    names = _names(entities, shown_as)
     colours = np.concatenate([np.zeros((1, 3), np.uint8), palette(names.max(initial=0))[names - 1]])
     weight = round(256 * min(max(alpha, 0.0), 1.0))
     weights = np.full((len(colours), 1), weight, np.uint16)
@@ -99,6 +102,15 @@ def overlay(
     if numbers:
         _write_numbers(out, entities, names)
     return out
+
+
+def _names(entities: EntityMap, shown_as: Sequence[int] | np.ndarray | None) -> np.ndarray:
+    if shown_as is None:
+        return np.arange(1, len(entities) + 1)
+    names = np.asarray(shown_as)
+    if names.shape != (len(entities),) or (names.size and (names.dtype.kind not in "iu" or names.min() < 1)):
+        raise InputError(f"shown_as must be {len(entities)} whole numbers from 1 up, one for every entity.")
+    return names.astype(np.int64)
 
 
 def edges(labels: np.ndarray, rows: slice, thickness: int) -> np.ndarray:
@@ -132,7 +144,12 @@ def _write_numbers(picture: np.ndarray, entities: EntityMap, names: np.ndarray) 
 
 
 def interior_point(entities: EntityMap, number: int) -> tuple[int, int, float]:
-    """The pixel x, y of an entity farthest from its border, to about a hundredth of its extent, and that distance."""
+    """The pixel x, y of an entity farthest from its border, to about a hundredth of its extent, and that distance.
+
+    Raises:
+        InputError: there is no entity of that number.
+    """
+    entities.checked_ids([number])
     x0, y0, x1, y1 = entities.boxes[number - 1]
     step = -(-max(x1 - x0, y1 - y0) // 96)
     inside = entities.labels[y0:y1, x0:x1][step // 2 :: step, step // 2 :: step] == number

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from . import formats, rle
+from .checks import check_number, is_whole, kind_of
 from .errors import InputError
 from .files import write_atomically
 from .labelmap import count_labels, look_up
@@ -100,7 +101,7 @@ class EntityMap:
             size: height, width of the picture; needed only when there may be no mask in a list.
 
         Raises:
-            InputError: masks differ in size, have a wrong dtype, or scores do not match them.
+            InputError: masks differ in size, have a wrong dtype, scores do not match them, or the size is none.
         """
         sizes: set[tuple[int, ...]] = set()
         if isinstance(masks, np.ndarray) and masks.ndim == 3:
@@ -116,7 +117,7 @@ class EntityMap:
         if len(given) != len(masks):
             raise InputError(f"There are {len(masks)} masks but {len(given)} scores; give one score a mask.")
         sizes |= {rle.size_of(mask) if isinstance(mask, Mapping) else np.shape(mask) for mask in masks}
-        sizes |= {tuple(size)} if size else set()
+        sizes |= {_checked_size(size)} if size is not None else set()
         if not sizes:
             raise InputError("There are no masks to tell the size of the picture; give size=(height, width).")
         if len(sizes) != 1:
@@ -222,7 +223,13 @@ class EntityMap:
             x0, y0, x1, y1: the box in pixels, x1 and y1 exclusive; pixels of which it has a part count, and what lies
                 outside the picture is ignored.
             min_fraction: the part of its area, 0..1, that an entity must have in the box; it needs one pixel anyway.
+
+        Raises:
+            InputError: a side of the box is no number, or the part is out of its range.
         """
+        for name, side in (("x0", x0), ("y0", y0), ("x1", x1), ("y1", y1)):
+            check_number(name, side)
+        check_number("min_fraction", min_fraction, 0, 1)
         x0, x1 = np.clip((x0, x1), 0, self.width)
         y0, y1 = np.clip((y0, y1), 0, self.height)
         inside = self.labels[math.floor(y0) : math.ceil(y1), math.floor(x0) : math.ceil(x1)]
@@ -297,12 +304,10 @@ class EntityMap:
 
     def check_image(self, image: np.ndarray) -> None:
         """InputError unless `image` is an (H, W, 3) uint8 picture of this map's size."""
-        is_array = isinstance(image, np.ndarray)
-        if not is_array or image.dtype != np.uint8 or image.shape != (self.height, self.width, 3):
-            given = f"{image.shape} {image.dtype}" if is_array else f"of type {type(image).__name__}"
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != (self.height, self.width, 3):
             raise InputError(
                 f"The entities belong to a picture of {self.width}x{self.height} pixels, an array (height, width, 3) "
-                f"of uint8; this one is {given}."
+                f"of uint8; this one is {kind_of(image)}."
             )
 
     def checked_ids(self, ids: int | Iterable[int]) -> np.ndarray:
@@ -338,6 +343,16 @@ def _largest_label(labels: np.ndarray) -> int:
     if smallest < 0 or largest > MAX_LABEL:
         raise InputError(f"Labels must lie between 0 and {MAX_LABEL}, and these go from {smallest} to {largest}.")
     return largest
+
+
+def _checked_size(size: Any) -> tuple[int, ...]:
+    try:
+        checked = tuple(size)
+    except TypeError:
+        checked = ()
+    if len(checked) != 2 or not all(is_whole(side) for side in checked):
+        raise InputError(f"The size of a picture is two whole numbers (height, width), not {size!r}.")
+    return checked
 
 
 def _checked_scores(scores: Sequence[float] | np.ndarray) -> np.ndarray:

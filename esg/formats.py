@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
+from .checks import kind_of
 from .errors import ImageError, InputError, OutputError
 from .images import check_size, open_picture, write_image
 from .limits import MAX_PIXELS
@@ -53,6 +54,8 @@ def read_coco(
     source: Mapping[str, Any] | str | Path, image_id: int | str | None = None, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[list[Rle], list[float], tuple[int, int]]:
     """The masks as RLE, their scores, and height, width of one picture; see `EntityMap.from_coco`."""
+    if not isinstance(source, (Mapping, str, Path)):
+        raise InputError(f"COCO annotations are a dict or the path of a JSON file, not {kind_of(source)}.")
     name = "The COCO dict" if isinstance(source, Mapping) else str(source)
     content = source if isinstance(source, Mapping) else load_json(Path(source))
     if not isinstance(content, Mapping):

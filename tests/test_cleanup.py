@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from scipy import ndimage
 
 from esg import cleanup
 from esg.entities import EntityMap
+from esg.errors import InputError
 
 label_maps = hnp.arrays(
     np.int32, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14), elements=st.integers(0, 2)
@@ -31,6 +34,28 @@ def test_drop_weak_and_small() -> None:
     assert cleanup.drop_weak(entities, 0.9).labels.tolist() == draw("11...", "11...").tolist()
     assert cleanup.drop_small(entities, 4) == cleanup.drop_weak(entities, 0.5)
     assert len(cleanup.drop_small(entities, 5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("tidy", "wrong", "words"),
+    [
+        (cleanup.drop_weak, float("nan"), r"^min_score is nan, but must be a number\.$"),
+        (cleanup.drop_weak, None, "^min_score is None"),
+        (cleanup.drop_small, -1, "^min_area is -1, .* whole number of at least 0"),
+        (cleanup.drop_small, 0.5, "^min_area is 0.5"),
+        (cleanup.fill_holes, -1, "^max_area is -1, .* whole number of at least 0"),
+        (cleanup.remove_islands, float("inf"), "^min_area is inf, .* whole number"),
+    ],
+)
+def test_what_is_no_score_or_area(tidy: Callable[..., EntityMap], wrong: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        tidy(entities_of("11223"), wrong)
+
+
+def test_scores_of_other_programs_go_beyond_one() -> None:
+    entities = EntityMap.from_labels(draw("12"), [1.03, 0.98])
+    assert cleanup.drop_weak(entities, 1.01).labels.tolist() == [[1, 0]]
+    assert cleanup.drop_weak(entities, -1) == entities
 
 
 @pytest.mark.parametrize(

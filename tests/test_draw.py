@@ -95,6 +95,9 @@ def test_interior_point() -> None:
     assert radius == pytest.approx(40, abs=4)
     assert interior_point(entities, 2)[:2] == (7, 99)
     assert entities.at(*interior_point(entities, 3)[:2]) == 3
+    for wrong in (999, 0, -1, 1.5, None):
+        with pytest.raises(InputError, match=r"There is no entity|ids are whole numbers"):
+            interior_point(entities, wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2000), (2000, 1)])
@@ -120,3 +123,23 @@ def test_entities_can_be_shown_as_other_numbers() -> None:
     assert np.array_equal(
         overlay(image, entities, numbers=True, shown_as=[1, 2]), overlay(image, entities, numbers=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shown_as": [1]}, "^shown_as must be 2 whole numbers from 1 up, one for every entity"),
+        ({"shown_as": [0, 1]}, "from 1 up"),
+        ({"shown_as": [1.5, 2]}, "whole numbers"),
+        ({"alpha": float("nan")}, "^alpha is nan, but must be a number"),
+        ({"alpha": None}, "^alpha is None"),
+    ],
+)
+def test_what_cannot_be_shown(options: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        overlay(grey(2, 4), two_halves(2, 4), **options)
+
+
+def test_no_entity_needs_no_number() -> None:
+    empty = EntityMap.from_labels(np.zeros((2, 4), int))
+    assert np.array_equal(overlay(grey(2, 4), empty, shown_as=[]), grey(2, 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,6 +116,11 @@ def test_in_box() -> None:
     assert entities.in_box(-4, -4, -1, -1) == []
     assert entities.in_box(0.0, 0.9, 1.5, 2) == [1, 2]  # the pixels 0 and 1 of the rows 0 and 1
     assert entities.in_box(2.0, 2.0, float("inf"), 2.1) == [3]
+    for wrong in (float("nan"), None, "1"):
+        with pytest.raises(InputError, match=r"^y1 is .*, but must be a number"):
+            entities.in_box(0, 0, 1, wrong)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"^min_fraction is .*, but must be a number from 0 to 1"):
+            entities.in_box(0, 0, 1, 1, min_fraction=wrong)  # type: ignore[arg-type]
 
 
 def test_mask_is_the_union() -> None:
@@ -167,6 +173,11 @@ def test_from_masks_higher_score_wins_then_the_smaller_then_the_first() -> None:
         ([np.zeros((2, 2), bool), np.zeros((2, 3), bool)], None, None, "one size"),
         ([np.zeros((2, 2), bool)], None, (3, 3), "one size"),
         ([], None, None, r"give size=\(height, width\)"),
+        ([], None, (1.5, 2), r"two whole numbers \(height, width\), not \(1\.5, 2\)\.$"),
+        ([], None, (2,), "two whole numbers"),
+        ([], None, 4, "two whole numbers"),
+        ([], None, "ab", "two whole numbers"),
+        ([], None, (0, 2), "1 x 1"),
         (5, None, None, r"list of arrays .* not of type int\.$"),
         (np.array(5), None, None, r"list of arrays .* not of type ndarray\.$"),
         (np.ones((2, 2), bool), None, None, r"list of arrays .* each has the shape \(2,\)\.$"),
@@ -177,9 +188,7 @@ def test_from_masks_higher_score_wins_then_the_smaller_then_the_first() -> None:
         ([{"counts": "04"}], None, None, "no size"),
     ],
 )
-def test_from_masks_refuses(
-    masks: list | np.ndarray, scores: list | None, size: tuple[int, int] | None, message: str
-) -> None:
+def test_from_masks_refuses(masks: list | np.ndarray, scores: list | None, size: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         EntityMap.from_masks(masks, scores, size=size)
 

@@ -251,3 +251,9 @@ def test_a_file_that_is_no_coco(tmp_path: Path, content: bytes) -> None:
         EntityMap.from_coco(path)
     with pytest.raises(InputError, match="cannot be read"):
         EntityMap.from_coco(tmp_path)
+
+
+@pytest.mark.parametrize("source", [None, [], 5])
+def test_what_is_neither_coco_nor_a_file(source: object) -> None:
+    with pytest.raises(InputError, match="COCO annotations are a dict or the path of a JSON file, not of type"):
+        EntityMap.from_coco(source)  # type: ignore[arg-type]

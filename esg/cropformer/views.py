@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..checks import check_whole, is_number, is_whole, kind_of
 from ..errors import InputError
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)  # RGB, of values 0..255
@@ -40,9 +41,8 @@ def view_boxes(height: int, width: int, crops: int = 4, ratio: float = 0.7) -> l
     Raises:
         InputError: another number of crops, a ratio out of range, or a photo without pixels.
     """
-    if crops not in CROP_COUNTS:
-        raise InputError(f"crops is {crops!r}, but there are views only for 0, 4 or 8 crops.")
-    if not 0 < ratio <= 1:
+    check_crops(crops)
+    if not is_number(ratio) or not 0 < ratio <= 1:
         raise InputError(f"The crop ratio is {ratio!r}, but it must be above 0 and at most 1.")
     if height < 1 or width < 1:
         raise InputError(f"A picture of {width}×{height} pixels has no views; give one of at least 1×1.")
@@ -53,6 +53,12 @@ def view_boxes(height: int, width: int, crops: int = 4, ratio: float = 0.7) -> l
     sides = [(right // 2, 0), (0, bottom // 2), (right, bottom // 2), (right // 2, bottom)]
     origins = (corners + sides)[:crops]
     return [(0, 0, width, height), *((x, y, x + crop_w, y + crop_h) for x, y in origins)]
+
+
+def check_crops(crops: object) -> None:
+    """InputError unless it is a number of crops that there are views for."""
+    if not is_whole(crops) or crops not in CROP_COUNTS:
+        raise InputError(f"crops is {crops!r}, but must be a whole number, 0, 4 or 8.")
 
 
 def resized_size(height: int, width: int, short: int = 800, longest: int = 1333) -> Size:
@@ -85,9 +91,9 @@ class ViewGeometry:
     def plan(
         cls, height: int, width: int, *, crops: int = 4, short: int = 800, longest: int = 1333, ratio: float = 0.7
     ) -> ViewGeometry:
-        """The geometry for a photo of `height` × `width` pixels; see `make_views` for the other arguments."""
-        if short < 1 or longest < 1:
-            raise InputError(f"The working size {short}/{longest} must be at least 1 pixel on both sides.")
+        """The geometry for a photo of `height` × `width` pixels; see `make_views` for arguments and errors."""
+        check_whole("short", short, 1)
+        check_whole("longest", longest, 1)
         boxes = tuple(view_boxes(height, width, crops, ratio))
         sizes = tuple(resized_size(y1 - y0, x1 - x0, short, longest) for x0, y0, x1, y1 in boxes)
         padded = tuple(-(-max(side) // PADDING_MULTIPLE) * PADDING_MULTIPLE for side in zip(*sizes, strict=True))
@@ -183,8 +189,8 @@ def make_views(
     Raises:
         InputError: `image` has another shape or dtype, or an option is out of range.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(f"Views need an (H, W, 3) uint8 RGB array, not {image.dtype} of shape {image.shape}.")
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f"Views need an (H, W, 3) uint8 RGB array, and this one is {kind_of(image)}.")
     geometry = ViewGeometry.plan(*image.shape[:2], crops=crops, short=short, longest=longest, ratio=ratio)
     mean, std = (torch.tensor(values)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
     pixels = torch.zeros(len(geometry), 3, *geometry.padded_size)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from ..checks import kind_of
 from ..errors import InputError
 from ..resample import resize
 from .frame import CropSettings, Slices, frame, in_photo
@@ -89,6 +90,8 @@ def _padded(pixels: np.ndarray, box: Slices, photo_size: tuple[int, int]) -> np.
 
 
 def _check_mask(mask: np.ndarray, photo: np.ndarray) -> None:
+    if not isinstance(mask, np.ndarray):
+        raise InputError(f"A mask must be an array (height, width), bool or float from 0 to 1, not {kind_of(mask)}.")
     if mask.shape != photo.shape[:2]:
         raise InputError(f"The mask has shape {mask.shape}, but the photo's height and width are {photo.shape[:2]}.")
     if mask.dtype.kind not in "bf":

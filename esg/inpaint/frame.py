@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import check_whole, is_number
 from ..errors import InputError
 
 MAX_TARGET = 8192
@@ -44,14 +45,12 @@ class CropSettings:
     fill_holes: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.target <= MAX_TARGET:
-            raise InputError(f"The target size of a crop is 0 or up to {MAX_TARGET} pixels, not {self.target}.")
-        if not 1 <= self.multiple <= MAX_MULTIPLE:
-            raise InputError(f"The sides of a crop are multiples of 1 to {MAX_MULTIPLE} pixels, not {self.multiple}.")
-        if not 1 <= self.context < math.inf:
-            raise InputError(f"The context of a crop must be at least 1, the mask's own box, not {self.context}.")
-        if self.grow < 0 or self.feather < 0:
-            raise InputError(f"A mask grows and is feathered by 0 pixels or more, not {self.grow} and {self.feather}.")
+        check_whole("target", self.target, 0, MAX_TARGET)
+        check_whole("multiple", self.multiple, 1, MAX_MULTIPLE)
+        if not is_number(self.context) or not 1 <= self.context < math.inf:
+            raise InputError(f"The context of a crop must be at least 1, the mask's own box, not {self.context!r}.")
+        check_whole("grow", self.grow, 0)
+        check_whole("feather", self.feather, 0)
 
 
 def frame(needed: Slices, photo_size: tuple[int, int], settings: CropSettings) -> tuple[Slices, tuple[int, int]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..checks import check_number, kind_of
 from ..errors import InputError
 from ..labelmap import strips
 from ..resample import reach, resize
@@ -104,16 +105,15 @@ def _check_result(photo: np.ndarray, record: Stitch, result: np.ndarray, match_c
             f"The crop was cut from a photo of {width}x{height} pixels, and this one has "
             f"{photo.shape[1]}x{photo.shape[0]}; stitch it into the photo that it comes from."
         )
-    good = result.ndim == 3 and result.shape[2] == 3 and result.size
-    if not good or (result.dtype != np.uint8 and result.dtype.kind != "f"):
+    is_picture = isinstance(result, np.ndarray) and result.ndim == 3 and result.shape[2] == 3 and result.size
+    if not is_picture or (result.dtype != np.uint8 and result.dtype.kind != "f"):
         raise InputError(
             "An engine's picture must be (height, width, 3) uint8, or float from 0 to 1, "
-            f"and this one is {result.shape} {result.dtype}."
+            f"and this one is {kind_of(result)}."
         )
     if result.dtype.kind == "f" and not np.isfinite(result).all():
         raise InputError("The engine's picture holds values that are no numbers; try it with precision fp32.")
-    if not 0 <= match_colour <= 1:
-        raise InputError(f"The strength of the colour match must be from 0 to 1, not {match_colour}.")
+    check_number("match_colour", match_colour, 0, 1)
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
@@ -169,8 +169,9 @@ def _matched(record: Stitch, result: np.ndarray, strength: float) -> np.ndarray:
 
 def check_photo(photo: np.ndarray) -> None:
     """InputError unless it is (H, W, 3) uint8 or float32, at least one pixel."""
-    if photo.dtype not in (np.uint8, np.float32) or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+    is_picture = isinstance(photo, np.ndarray) and photo.ndim == 3 and photo.shape[2] == 3 and photo.size
+    if not is_picture or photo.dtype not in (np.uint8, np.float32):
         raise InputError(
             "A photo to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
-            f"and this one is {photo.shape} {photo.dtype}."
+            f"and this one is {kind_of(photo)}; `esg.read_image` makes one of a file or a PIL picture."
         )

@@ -119,18 +119,28 @@ def test_banded_resizing_is_pillows(height: int, width: int, h: int, w: int, dat
         ({"ratio": 0.0}, "ratio"),
         ({"ratio": 1.5}, "ratio"),
         ({"ratio": float("nan")}, "ratio"),
-        ({"short": 0}, "working size"),
-        ({"longest": -1}, "working size"),
+        ({"ratio": None}, "ratio"),
+        ({"crops": 4.0}, "crops is 4.0"),
+        ({"short": 0}, "short is 0, .* at least 1"),
+        ({"short": 64.5}, "short is 64.5, .* whole number"),
+        ({"longest": -1}, "longest is -1, .* at least 1"),
+        ({"longest": float("nan")}, "longest is nan, .* whole number"),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, float], word: str) -> None:
+def test_wrong_options_are_named(options: dict, word: str) -> None:
     with pytest.raises(InputError, match=word):
         make_views(photo(10, 10), **options)
 
 
 @pytest.mark.parametrize(
     "image",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((0, 4, 3), np.uint8),
+        Image.new("RGB", (4, 4)),
+    ],
 )
 def test_wrong_arrays_are_refused(image: np.ndarray) -> None:
     with pytest.raises(InputError):

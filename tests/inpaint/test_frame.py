@@ -72,14 +72,20 @@ def test_little_more_is_cut_than_needed(height: int, width: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"target": -1}, "target"),
+        ({"target": -1}, "^target is -1, .* from 0 to 8192"),
         ({"target": 9000}, "8192"),
-        ({"multiple": 0}, "multiples of 1 to 256"),
+        ({"target": 512.5}, "^target is 512.5, .* whole number"),
+        ({"target": None}, "^target is None"),
+        ({"multiple": 0}, "^multiple is 0, .* from 1 to 256"),
+        ({"multiple": math.nan}, "^multiple is nan"),
         ({"context": 0.9}, "at least 1"),
         ({"context": math.nan}, "at least 1"),
         ({"context": math.inf}, "at least 1"),
-        ({"grow": -1}, "-1"),
-        ({"feather": -2}, "-2"),
+        ({"context": "2"}, "at least 1, .* not '2'"),
+        ({"grow": -1}, "^grow is -1, .* at least 0"),
+        ({"grow": math.nan}, "^grow is nan, .* whole number"),
+        ({"feather": -2}, "^feather is -2, .* at least 0"),
+        ({"feather": 0.5}, "^feather is 0.5, .* whole number"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, Any], words: str) -> None:

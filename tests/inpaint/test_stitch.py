@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from esg import CropSettings, InputError, Stitch, cut_for_inpainting, stitch_back
 from esg.inpaint.colour import from_lab, to_lab
@@ -224,6 +225,7 @@ def test_another_photo(record: Stitch) -> None:
         (np.zeros((8, 8, 4), np.uint8), r"\(8, 8, 4\)"),
         (np.zeros((0, 8, 3), np.uint8), r"\(0, 8, 3\)"),
         (np.zeros((8, 8, 3), np.int64), "int64"),
+        (Image.new("RGB", (8, 8)), "this one is of type Image"),
         (np.full((8, 8, 3), np.nan, np.float32), "no numbers; try it with precision fp32"),
         (np.full((8, 8, 3), np.inf), "no numbers"),
     ],
@@ -233,7 +235,7 @@ def test_results_that_cannot_be_used(record: Stitch, result: np.ndarray, words: 
         stitch_back(np.zeros((20, 30, 3), np.uint8), record, result)
 
 
-@pytest.mark.parametrize("match", [-0.1, 1.1, np.nan])
-def test_strength_out_of_range(record: Stitch, match: float) -> None:
+@pytest.mark.parametrize("match", [-0.1, 1.1, np.nan, None])
+def test_strength_out_of_range(record: Stitch, match: Any) -> None:
     with pytest.raises(InputError, match="from 0 to 1"):
         stitch_back(np.zeros((20, 30, 3), np.uint8), record, record.sent, match)

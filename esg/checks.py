@@ -1,0 +1,50 @@
+"""Checks of what is given to public functions: one sentence instead of a wrong result or a stack trace."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import TypeGuard
+
+import numpy as np
+
+from .errors import InputError
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number, Python's or NumPy's; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a real number, Python's or NumPy's, NaN among them; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_whole(name: str, value: object, least: int, most: float = math.inf) -> None:
+    """InputError unless `value` is a whole number from `least` to `most`; `name` is what people know it by."""
+    if not is_whole(value) or not least <= value <= most:
+        raise InputError(f"{name} is {_said(value)}, but must be a whole number{_between(least, most)}.")
+
+
+def check_number(name: str, value: object, least: float = -math.inf, most: float = math.inf) -> None:
+    """InputError unless `value` is a number from `least` to `most`, which NaN is not; `name` as above."""
+    if not is_number(value) or not least <= value <= most:
+        raise InputError(f"{name} is {_said(value)}, but must be a number{_between(least, most)}.")
+
+
+def kind_of(value: object) -> str:
+    """What somebody gave instead of an array that was asked for: "(4, 5) float64" of an array, else "of type list"."""
+    return f"{value.shape} {value.dtype}" if isinstance(value, np.ndarray) else f"of type {type(value).__name__}"
+
+
+def _said(value: object) -> str:
+    if value is None or isinstance(value, (str, bool)):
+        return repr(value)
+    return str(value) if isinstance(value, Real) else kind_of(value)  # an array would take many lines
+
+
+def _between(least: float, most: float) -> str:
+    if most < math.inf:
+        return f" from {least} to {most}"
+    return f" of at least {least}" if least > -math.inf else ""
