@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import math
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files import check_place, write_atomically
-from .arguments import add_grounder, add_machine, fraction, whole
+from .arguments import add_grounder, add_machine, file_or_folder, fraction, not_empty, whole
 from .console import Console
 
 if TYPE_CHECKING:
@@ -67,7 +65,9 @@ def add(commands: Any) -> None:
         "colour, size and position are true of the entities that they are grounded in.",
     )
     command.set_defaults(run=run, measure=claims)
-    command.add_argument("photos", type=Path, metavar="DIR", help="photos ID.jpg with segmentations ID_0.png ...")
+    command.add_argument(
+        "photos", type=file_or_folder, metavar="DIR", help="photos ID.jpg with segmentations ID_0.png ..."
+    )
     _add_shared(command)
     command.add_argument("--count", type=whole(1), metavar="N", help="of the first photos [all]")
 
@@ -76,10 +76,11 @@ def _add_shared(command: argparse.ArgumentParser) -> None:
     group = add_grounder(command)
     group.add_argument(
         "--segmenter",
+        type=not_empty,
         metavar="NAME|FILE",
         help="makes the entities, e.g. cropformer-nano [none: the true ones are given]",
     )
-    command.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there, too")
+    command.add_argument("--out", type=file_or_folder, metavar="FILE.json", help="write the figures there, too")
     add_machine(command)
 
 
@@ -87,14 +88,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Measures and prints; 0."""
     if args.out is not None:
         check_place(args.out)
-    # Which entities of each picture were not recognised is told for all together, by `esg eval reconstruction`.
-    talkative = logging.getLogger(__package__.rpartition(".")[0] + ".gella")
-    level = talkative.level
-    talkative.setLevel(logging.WARNING)
-    try:
+    from ..gella.inference import quietly
+
+    with quietly():
         figures = args.measure(args, console)
-    finally:
-        talkative.setLevel(level)
     if args.out is not None:
         known = {name: None if math.isnan(value) else value for name, value in figures.items()}
         with write_atomically(args.out) as path:

@@ -270,3 +270,14 @@ class GellaInference:
         height, width = box.covered(shown.shape[1])  # the padding is taken out again
         own, theirs = shown[:, :height, :width].flatten(1), given[:height, :width].flatten()
         return masks.embeddings[0], tie(overlaps(own, theirs, len(ids)))
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without the lines about entities of single pictures: `esg eval reconstruction` tells it for many together."""
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -86,7 +86,8 @@ class RunConfig:
         attention: one of `modeling.attention.BACKENDS`; on a CPU "eager" trains 15 % faster than PyTorch's own.
         workers: processes that draw samples.
         checkpoint_minutes, checkpoint_steps: the checkpoint is written at the first of both.
-        measure_steps: steps between measurements; 0 = never.
+        measure_steps: steps between measurements, each of which also draws the curves, as the end of a run does;
+            0 = never.
         init: safetensors file or state dict of the same preset to start from.
 
     Raises:

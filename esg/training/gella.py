@@ -22,11 +22,12 @@ from ..gella.config import PRESETS, GellaConfig
 from ..gella.model import Gella, Heard, Reconstruction
 from ..gella.pixels import centred, normalised
 from ..gella.published import load_mobilenet, read_llava
-from .config import LOSS, RANGE, SCENES, SHARE, Rule, RunConfig, at_least
+from .config import LOSS, RANGE, SCENES, SHARE, Rule, RunConfig, at_least, training_dtype
 from .lessons import Pupil, lesson_losses
 from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
 from .narratives import TASKS, GroundingBatch, NarrativeConfig, Narratives
+from .recall import measure_narratives
 from .settings import filled
 from .vocabulary import TOKENIZER
 
@@ -56,6 +57,7 @@ class GellaTrainConfig(RunConfig):
         gradient_checkpointing: whether the layers of vision and language are computed once more for the backward pass,
             which costs a third more time and saves most of the memory.
         encoder_init: folder of a MobileNetV2 for ImageNet that a new colormap encoder starts from; None for random.
+        measure_scenes: number of held-out scenes that the averaged weights are measured on.
     """
 
     preset: str = "gella-nano"
@@ -67,6 +69,7 @@ class GellaTrainConfig(RunConfig):
     lora: int = 0
     gradient_checkpointing: bool = False
     encoder_init: str | None = None
+    measure_scenes: int = 32
     lr: float = 5e-4
     clip: float = 1.0
 
@@ -85,6 +88,7 @@ class GellaTrainConfig(RunConfig):
         "association": at_least(0),
         "lessons": at_least(0),
         "lora": at_least(0),
+        "measure_scenes": at_least(1),
     }
 
     @property
@@ -182,14 +186,16 @@ class GellaTask:
         return terms | {name: self.config.lessons * value for name, value in lessons.items()}
 
     def can_measure(self) -> bool:
-        """Figures come from `esg eval` for now."""
-        return False
+        """Always: it needs nothing that training does not."""
+        return True
 
     def measure(
         self, model: nn.Module, state: dict[str, Tensor], device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, float]:
-        """Nothing yet."""
-        return {}
+        """What the averaged weights understand of held-out narratives, see `measure_narratives`."""
+        assert isinstance(model, Pupil)
+        precision = training_dtype(self.config, device)  # as in `autocast`, which inference enters by itself
+        return measure_narratives(model, state, self.tokenizer, self.config.measure_scenes, device, precision)
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
         """Writes weights as fp16 safetensors, with architecture and tokenizer in the metadata."""

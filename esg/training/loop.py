@@ -1,6 +1,7 @@
 """The training loop of every model: AdamW, mixed precision, averaged weights, several devices, resumable at any time.
 
-A run is a folder: `config.json`, `checkpoint.pt`, `log.jsonl` (a row a step and a row an evaluation), `plot.png`.
+A run is a folder: `config.json`, `checkpoint.pt`, `log.jsonl` (a row a step and a row an evaluation), and `plot.png`,
+drawn at every evaluation and at the end.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ..modeling.attention import set_attention
 from .checkpoint import CHECKPOINT, WeightAverage, resume, save_checkpoint
 from .config import RunConfig, training_device, training_dtype
 from .devices import is_sharded, join, mean_over_devices, shard, whole
+from .divergence import NoNumbers, are_finite, diverged
 from .optimizer import optimizers
 from .plot import LOG, plot, read_log
 
@@ -77,7 +79,11 @@ class Task(Protocol):
     def measure(
         self, model: nn.Module, state: dict[str, Tensor], device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, float]:
-        """Figures of merit (fractions) of the model with other weights."""
+        """Figures of merit (fractions) of the model with other weights.
+
+        Raises:
+            NoNumbers: with these weights the model computes none.
+        """
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
         """Writes weights after so many steps to a file for users."""
@@ -139,16 +145,26 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
     parallel = accelerator.prepare_model(model) if accelerator and not sharded else model
 
     def save(step: int) -> None:
-        weights = whole(model.state_dict())
-        state = {"model": weights, "ema": weights | whole(average.own), "scaler": scaler.state_dict()}
+        weights, averaged = whole(model.state_dict()), whole(average.own)
+        if not (are_finite(weights) and are_finite(averaged)):
+            raise diverged(run_dir, step)
+        state = {"model": weights, "ema": weights | averaged, "scaler": scaler.state_dict()}
         state["optimizers"] = [whole(part.state_dict()) for part in parts]
         if rank == 0:
             save_checkpoint(run_dir, {"preset": task.preset, "changes": task.changes, "step": step, **state})
+
+    def measure(step: int) -> dict[str, Any]:
+        try:
+            return {"step": step, **task.measure(model, average.state, device, autocast)}
+        except NoNumbers as error:
+            raise diverged(run_dir, step) from error
 
     autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
     batches = task.batches(start, config.steps, rank)
     log_file = _open_log(run_dir, task, start) if rank == 0 else None  # from here on something is written
     measured = config.measure_steps > 0 and not sharded and task.can_measure()
+    if config.measure_steps > 0 and sharded and rank == 0:
+        log.warning("Nothing will be measured: no device holds the whole of a model that is sharded.")
     saved = began = time.monotonic()
     skipped = 0
     with (
@@ -178,10 +194,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
                 skipped += 1
                 log.warning("Step %d: the gradient is not finite, the step is left out.", step + 1)
                 if skipped > _MOST_SKIPPED:
-                    raise EsgError(
-                        f"The training diverged at step {step + 1}; the last good state is in {run_dir / CHECKPOINT}: "
-                        "go on with a lower learning rate or in fp32."
-                    )
+                    raise diverged(run_dir, step + 1)
             scaler.update()
             model.zero_grad(set_to_none=True)
 
@@ -200,16 +213,19 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
             late = now - saved > 60 * config.checkpoint_minutes
             flags = torch.tensor([interrupted.is_set(), late], dtype=torch.float32, device=device)
             stop, due = (mean_over_devices(flags) > 0).tolist()  # what one process wants, all do
-            if stop or due or done % config.checkpoint_steps == 0 or done == config.steps:
+            last = done == config.steps
+            look = last or (config.measure_steps > 0 and done % config.measure_steps == 0)
+            if log_file and measured and look and not stop:
+                _write_row(log_file, measure(done), say=True)  # before they are kept: not if they have diverged
+                began = time.monotonic()
+            if stop or due or done % config.checkpoint_steps == 0 or last:
                 save(done)
                 saved = time.monotonic()
+            if log_file and (look or stop):
+                _plot(run_dir)
             if stop:
                 log.info("Interrupted after step %d; the same call goes on from there.", done)
                 break
-            if log_file and measured and (done % config.measure_steps == 0 or done == config.steps):
-                _write_row(log_file, {"step": done, **task.measure(model, average.state, device, autocast)}, say=True)
-                _plot(run_dir)
-                began = time.monotonic()
     return run_dir
 
 

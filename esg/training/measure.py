@@ -14,6 +14,7 @@ from ..cropformer.views import make_views
 from ..data.synth import HELD_OUT, make_scene
 from ..entities import EntityMap
 from ..evaluation.average_precision import average_precision
+from .divergence import NoNumbers
 
 if TYPE_CHECKING:
     from ..cropformer.model import Output
@@ -48,6 +49,9 @@ def measure(
         config: what is measured.
         device: where `predict` wants the pixels.
         stable: whether queries are ranked by the stability of their masks, too (`Preset.stability`).
+
+    Raises:
+        NoNumbers: scores are none.
     """
     found: dict[str, list[EntityMap]] = {fusion: [] for fusion in config.fusions}
     truths = []
@@ -65,6 +69,8 @@ def measure(
             features = output.features[0, chosen].float()  # (T, C, h, w)
             masks = torch.einsum("qc,tchw->qthw", head.embeddings[0].float(), features)
             scores = head.logits[0].float().softmax(-1)[:, 0]
+            if not scores.isfinite().all():
+                raise NoNumbers("The model gives scores that are no numbers.")
             result = fuse(masks, scores, views.geometry.select(chosen), stable=stable)
             found[fusion].append(EntityMap.from_labels(result.labels, result.scores))
         truths.append(scene.labels)

@@ -1,4 +1,4 @@
-"""The curves of a run: loss and AP over the steps."""
+"""The curves of a run: the loss, and what was measured, over the steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..errors import EsgError
 from ..files import write_atomically
 
 LOG = "log.jsonl"
+_NO_TERMS = ("step", "lr", "grad_norm", "seconds", "waited")  # all else in the row of a step is a loss
 
 
 def read_log(run_dir: str | Path) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def _is_row(row: Any) -> bool:
 
 
 def plot(run_dir: str | Path) -> Path:
-    """Draws `plot.png` into the run's folder: the loss (smoothed) and its terms, and the measured AP.
+    """Draws `plot.png` into the run's folder: the loss (smoothed) and its terms, and the measured figures.
 
     Raises:
         EsgError: matplotlib is not installed, or the log is damaged.
@@ -57,13 +58,13 @@ def plot(run_dir: str | Path) -> Path:
     measured = [row for row in rows if "loss" not in row]
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    terms = [name for name in (steps[-1] if steps else {}) if name.rpartition("_")[2] in ("loss", "ce", "bce", "dice")]
+    terms = [name for name in (steps[-1] if steps else {}) if name not in _NO_TERMS]
     for name in terms:
         chosen = [row for row in steps if name in row]
         values = _smoothed([row[name] for row in chosen])
         left.plot([row["step"] for row in chosen], values, label=name, linewidth=2 if name == "loss" else 1)
     left.set(xlabel="step", ylabel="loss", yscale="log", title="Loss (summed over the prediction heads)")
-    for name in (name for name in (measured[-1] if measured else {}) if name.startswith("AP")):
+    for name in (name for name in (measured[-1] if measured else {}) if name != "step"):
         values = [100 * row.get(name, float("nan")) for row in measured]
         right.plot([row["step"] for row in measured], values, "o-", markersize=3, label=name)
     right.set(xlabel="step", ylabel="%", title="Held-out synthetic scenes")

@@ -95,6 +95,7 @@ def test_a_setting_out_of_its_range_is_one_sentence(name: str, least: Any, below
         ("samples.scenes.thin", 1, 1.1, "from 0 to 1"),
         ("loss.points", 1, 0, "at least 1"),
         ("lora", 0, -1, "at least 0"),
+        ("measure_scenes", 1, 0, "at least 1"),
     ],
 )
 def test_settings_of_gella(name: str, good: Any, bad: Any, allowed: str) -> None:

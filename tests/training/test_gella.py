@@ -29,6 +29,7 @@ from esg.training.loop import train
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
 from esg.training.plot import read_log
+from esg.training.recall import FIGURES
 from esg.training.settings import read_config
 from esg.training.vocabulary import run_tokenizer
 
@@ -102,6 +103,30 @@ def test_lora_is_trained_goes_on_and_is_merged_in_the_file(tiny_task: GellaTask,
             one.read(one.see(pixels).tokens, [text]).hidden for one in (model, trained.eval().gella.language)
         )
     torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)  # fp16 in the file
+
+
+@pytest.mark.parametrize("lora", [0, 2])
+def test_a_run_is_measured_and_plotted_and_learns_the_same(tiny_task: GellaTask, tmp_path: Path, lora: int) -> None:
+    if lora:
+        pytest.importorskip("peft")
+    plain = dataclasses.replace(RUN, steps=2, lora=lora)
+    measured = dataclasses.replace(plain, measure_steps=1, measure_scenes=1)
+    one, other = (
+        train(GellaTask(config, tiny_task.tokenizer), tmp_path / name)
+        for config, name in ((measured, "measured"), (plain, "plain"))
+    )
+    figures = [row for row in read_log(one) if "AR" in row]
+    assert [row["step"] for row in figures] == [1, 2]
+    assert all(0 <= row[name] <= 1 for row in figures for name in row.keys() - {"step"})
+    assert {"AR", "noun_recall"} <= figures[0].keys() <= {"step", *FIGURES}
+    assert not any("AR" in row for row in read_log(other))
+    a, b = load_checkpoint(one), load_checkpoint(other)
+    assert a is not None
+    assert b is not None
+    for kind in ("model", "ema"):
+        assert all(torch.equal(a[kind][name], b[kind][name]) for name in b[kind])
+    pytest.importorskip("matplotlib")
+    assert all((run / "plot.png").read_bytes().startswith(b"\x89PNG") for run in (one, other))
 
 
 def test_gradient_checkpointing_changes_nothing(tiny_task: GellaTask, tmp_path: Path) -> None:

@@ -258,6 +258,65 @@ def test_diverged_run_keeps_its_weights_and_says_what_to_do(
     assert "Step 3: the gradient is not finite" in caplog.text
 
 
+def test_finite_weights_that_compute_no_numbers_are_not_kept(run: TrainConfig, tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    with pytest.raises(EsgError, match=r"^The training diverged at step 1; nothing of it is kept: begin again with"):
+        train(dataclasses.replace(run, steps=1, lr=1e30, measure_steps=1), tmp_path)
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert [row["step"] for row in read_log(tmp_path)] == [1]
+    train(dataclasses.replace(run, steps=1, measure_steps=1), tmp_path)  # as it says
+    assert load_checkpoint(tmp_path)["step"] == 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+def test_weights_that_are_no_numbers_are_not_kept(
+    run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, averaged: bool
+) -> None:
+    train(dataclasses.replace(run, steps=1), tmp_path)
+    averages: list[WeightAverage] = []
+    monkeypatch.setattr(loop, "WeightAverage", lambda *args: averages.append(WeightAverage(*args)) or averages[0])
+
+    def spoil(done: int, _total: int, _what: str) -> None:
+        if done == 2:
+            state = averages[0].own if averaged else averages[0]._model.state_dict()
+            next(iter(state.values())).fill_(float("inf"))
+
+    with pytest.raises(EsgError, match="diverged at step 2; the last good state is in "):
+        train(dataclasses.replace(run, steps=3, checkpoint_steps=2), tmp_path, progress=spoil)
+    assert load_checkpoint(tmp_path)["step"] == 1  # type: ignore[index]
+
+
+def test_curves_are_drawn_at_every_measurement_and_at_the_end(
+    run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(loop, "plot", lambda run_dir: drawn.append(read_log(run_dir)[-1]["step"]))
+    monkeypatch.setattr(CropFormerTask, "can_measure", lambda _: False)  # there need be no figures
+    longer = dataclasses.replace(run, steps=5)
+    train(dataclasses.replace(longer, measure_steps=2), tmp_path / "some")
+    assert drawn == [2, 4, 5]
+    drawn.clear()
+    train(dataclasses.replace(longer, measure_steps=0), tmp_path / "none")
+    assert drawn == [5]
+    drawn.clear()
+    stop = lambda done, *_: os.kill(os.getpid(), signal.SIGTERM) if done == 3 else None  # noqa: E731
+    train(longer, tmp_path / "interrupted", progress=stop)
+    assert drawn == [3]
+
+
+def test_measured_is_what_was_averaged_at_every_measurement_and_at_the_end(
+    run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CropFormerTask, "can_measure", lambda _: True)
+    name = "decoder.query_positions"
+    monkeypatch.setattr(CropFormerTask, "measure", lambda _, model, state, *__: {"AP": state[name].abs().sum().item()})
+    train(dataclasses.replace(run, steps=3, measure_steps=2), tmp_path)
+    figures = {row["step"]: row["AP"] for row in read_log(tmp_path) if "AP" in row}
+    assert list(figures) == [2, 3]
+    assert figures[3] == weights(tmp_path, "ema")[name].abs().sum().item()
+    assert figures[3] != weights(tmp_path)[name].abs().sum().item()
+
+
 def test_what_does_not_fit_is_refused_in_one_sentence(run: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no preset 'nano'"):
         train(dataclasses.replace(run, preset="nano"), tmp_path)

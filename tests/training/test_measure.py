@@ -13,6 +13,7 @@ from esg.cropformer.model import Output
 from esg.cropformer.views import ViewGeometry
 from esg.data.synth import HELD_OUT, make_scene
 from esg.modeling.mask_decoder import Prediction
+from esg.training.divergence import NoNumbers
 from esg.training.measure import MeasureConfig, measure
 
 pytest.importorskip("pycocotools")
@@ -124,3 +125,15 @@ def test_the_model_gets_the_views_of_held_out_scenes() -> None:
     assert not torch.equal(calls[0][0], calls[1][0])
     for _, frames in calls:
         assert frames[0, 0].tolist() == [0, 0, 1, 1]  # the full view first
+
+
+@pytest.mark.parametrize("level", ["image", "batch"])
+def test_scores_that_are_no_numbers(level: str) -> None:
+    def broken(pixels: Tensor, frames: Tensor) -> Output:
+        output = perfect(pixels, frames)
+        getattr(output, level)[-1].logits[:, 0] = torch.nan
+        return output
+
+    perfect = predictor(everything, everything)
+    with pytest.raises(NoNumbers, match="scores that are no numbers"):
+        measure(broken, CONFIG, CPU)

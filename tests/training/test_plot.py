@@ -52,11 +52,24 @@ def test_a_last_row_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
             },
             {"AP_boc": ([1, 2], [50.0, 60.0]), "AP50_boc": ([1, 2], [75.0, 80.0])},
         ),
+        (
+            [
+                {"step": 1, "lr": 1, "loss": 3.0, "answer": 1.0, "grad_norm": 5, "seconds": 6, "waited": 7},
+                {"step": 1, "AR": 0.25, "noun_recall": 0.5},
+                {"step": 2, "AR": 0.5, "noun_recall": 0.5, "gIoU": 0.75},
+            ],
+            {"loss": ([1], [pytest.approx(3.0)]), "answer": ([1], [pytest.approx(1.0)])},
+            {
+                "AR": ([1, 2], [25.0, 50.0]),
+                "noun_recall": ([1, 2], [50.0, 50.0]),
+                "gIoU": ([1, 2], pytest.approx([float("nan"), 75.0], nan_ok=True)),
+            },
+        ),
         ([], {}, {}),
     ],
 )
 def test_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list, terms: dict, figures: dict) -> None:
-    """Losses as they are, but smoothed; AP in percent; and two empty diagrams of a run that has not begun."""
+    """Losses as they are, but smoothed; figures in percent; and two empty diagrams of a run that has not begun."""
     figure = pytest.importorskip("matplotlib.figure").Figure
     drawn, save = [], figure.savefig
     monkeypatch.setattr(

@@ -1,0 +1,29 @@
+"""What is said of a training that diverged, and how that is noticed by its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from esg.training.checkpoint import CHECKPOINT
+from esg.training.divergence import are_finite, diverged
+
+
+@pytest.mark.parametrize(("value", "finite"), [(1e38, True), (float("inf"), False), (float("nan"), False)])
+def test_weights_are_numbers(value: float, finite: bool) -> None:
+    state = {"a": torch.ones(2), "b": torch.tensor([0.0, value]), "steps": torch.tensor(3)}
+    assert are_finite(state) is finite
+    assert are_finite({})
+
+
+def test_the_way_on_depends_on_what_is_kept(tmp_path: Path) -> None:
+    assert str(diverged(tmp_path, 7)) == (
+        "The training diverged at step 7; nothing of it is kept: begin again with a lower learning rate or in fp32."
+    )
+    (tmp_path / CHECKPOINT).touch()
+    assert str(diverged(tmp_path, 7)) == (
+        f"The training diverged at step 7; the last good state is in {tmp_path / CHECKPOINT}: go on with a lower "
+        "learning rate or in fp32."
+    )
