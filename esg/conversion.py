@@ -15,6 +15,7 @@ from .cropformer.checkpoints import convert, is_official, preset_of
 from .cropformer.config import PRESETS
 from .errors import InputError, WeightsError
 from .files import write_atomically
+from .gella.recognition import check_whole, is_gella
 from .statedict import read_state_dict
 
 
@@ -37,13 +38,13 @@ def convert_file(source: str | Path, out: str | Path, *, half: bool = False) -> 
     """Writes a published checkpoint, or weights of ours, as safetensors with preset and architecture in its metadata.
 
     Args:
-        source: a `.pth` of the authors, or a weight file of ours.
+        source: a `.pth` of the authors, or a weight file of ours; those of GELLA need no conversion.
         out: the file to write, `*.safetensors`; it must not be the source.
         half: whether floating point numbers are kept in fp16: half the size, about three digits.
 
     Raises:
         InputError: `out` is the source or has another suffix.
-        WeightsError: the source is not readable, fits no model, or does not fit into fp16.
+        WeightsError: the source is not readable, fits no CropFormer or Mask2Former, or does not fit into fp16.
         OutputError: `out` cannot be written.
     """
     source, out = Path(source), Path(out)
@@ -51,7 +52,10 @@ def convert_file(source: str | Path, out: str | Path, *, half: bool = False) -> 
         raise InputError(f"The result is a safetensors file, so {out} has to be called *.safetensors.")
     if os.path.exists(out) and os.path.exists(source) and out.samefile(source):
         raise InputError(f"{out} is the file to convert; give the result another name.")
-    state, _ = read_state_dict(source)
+    state, metadata = read_state_dict(source)
+    if is_gella(state, metadata):
+        check_whole(state, metadata, source)
+        raise WeightsError(f"{source} holds weights of GELLA, which need no conversion: use the file as it is.")
     if is_official(state):
         state = convert(state, str(source))
     preset = preset_of(state, str(source))

@@ -16,14 +16,16 @@ from torch import nn
 
 from . import cleanup
 from .catalogue import checkpoint_named
+from .checks import check_number, check_whole
 from .cropformer.checkpoints import convert, is_official, load_strict, preset_of
 from .cropformer.config import PRESETS, CropFormerConfig, Preset
 from .cropformer.fusion import FUSIONS, fuse, fusion_views
 from .cropformer.model import CropFormer, Output
-from .cropformer.views import CROP_COUNTS, Views, make_views
+from .cropformer.views import Views, check_crops, make_views
 from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
 from .errors import InputError, OutOfMemory, WeightsError
+from .gella.recognition import is_gella
 from .images import read_image
 from .limits import MAX_PIXELS, MIN_SIDE
 from .modeling.attention import set_attention
@@ -151,13 +153,18 @@ class EntitySegmenter:
             InputError: an option is wrong.
             WeightsError: the model does not compute with these weights, or not in this precision.
         """
-        if crops not in CROP_COUNTS:
-            raise InputError(f"crops is {crops!r}, but there are views only for 0, 4 or 8 crops.")
+        check_crops(crops)
         for name, side in (("size", size), ("max_size", max_size)):
-            if side is not None and side < MIN_SIDE:
-                raise InputError(f"{name} is {side!r}, but views need at least {MIN_SIDE} pixels.")
+            if side is not None:
+                check_whole(name, side, MIN_SIDE)
+        min_score = self.preset.min_score if min_score is None else min_score
+        check_number("min_score", min_score, 0, 1)
+        for name, area in (("min_area", min_area), ("fill_holes", fill_holes), ("remove_islands", remove_islands)):
+            check_whole(name, area, 0)
+        if views_at_once is not None:
+            check_whole("views_at_once", views_at_once, 1)
         fusion = fusion or ("boc" if crops and self.model.association is not None else "io")
-        if fusion not in FUSIONS:
+        if fusion not in tuple(FUSIONS):  # what is compared need not be hashable
             raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
         mode = FUSIONS[fusion]
         if mode.level == "batch" and self.model.association is None:
@@ -173,7 +180,7 @@ class EntitySegmenter:
         fused = fuse(masks, scores, geometry, stable=self.preset.stability, progress=progress)
         del masks
         entities = EntityMap.from_labels(fused.labels, fused.scores)
-        entities = cleanup.drop_weak(entities, self.preset.min_score if min_score is None else min_score)
+        entities = cleanup.drop_weak(entities, min_score)
         if remove_islands:
             entities = cleanup.remove_islands(entities, remove_islands)
         if fill_holes:
@@ -187,8 +194,6 @@ class EntitySegmenter:
         count = len(views.pixels)
         if at_once is None:
             at_once = views_that_fit(views, self.device)
-        if at_once < 1:
-            raise InputError(f"views_at_once is {at_once}, but at least one view has to be computed at a time.")
 
         def report(done: int, total: int) -> None:
             if progress is not None:
@@ -261,7 +266,7 @@ def _preset_of(
     state: dict[str, torch.Tensor], metadata: dict[str, str], asked: str | Path, path: Path
 ) -> tuple[Preset, str]:
     """Named weights have to be what their name says; a file says it in its metadata or by the shape of its tensors."""
-    if "tokenizer" in metadata:  # as the files of GELLA have
+    if is_gella(state, metadata):
         raise WeightsError(f"{asked} grounds words in entities and finds none; choose a model like cropformer-nano.")
     if not os.path.exists(Path(asked).expanduser()):
         name = checkpoint_named(str(asked)).name

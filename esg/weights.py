@@ -32,6 +32,8 @@ def locate(name_or_path: str | Path, *, task: str | None = None) -> Path:
     Raises:
         WeightsError: there is no such file; the message names the places that were looked at.
     """
+    if not isinstance(name_or_path, (str, Path)) or not name_or_path:
+        raise WeightsError(f"Give the name of a model (`esg weights list`) or a file's path, not {name_or_path!r}.")
     path = Path(name_or_path).expanduser()
     if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix.lower() in SUFFIXES or os.path.isfile(path):
         return _file_at(path)
@@ -120,6 +122,7 @@ class Verified:
         recorded: whether the digest was compared with the one kept when the file was downloaded.
         parameters: numbers in all its tensors.
         metadata: what a safetensors file says of itself.
+        names: of its tensors.
     """
 
     path: Path
@@ -127,6 +130,7 @@ class Verified:
     recorded: bool
     parameters: int
     metadata: dict[str, str] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
 
 
 def verify(name_or_path: str | Path) -> Verified:
@@ -146,7 +150,8 @@ def verify(name_or_path: str | Path) -> Verified:
             f"{path} has changed since it was downloaded (its SHA-256 differs); delete and download it again."
         )
     tensors, metadata = read_state_dict(path)
-    return Verified(path, actual, recorded is not None, sum(tensor.numel() for tensor in tensors.values()), metadata)
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    return Verified(path, actual, recorded is not None, parameters, metadata, frozenset(tensors))
 
 
 def sha256(path: Path) -> str:

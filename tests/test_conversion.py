@@ -106,6 +106,19 @@ def test_the_result_is_called_what_it_is(tiny_model: Path, tiny_preset: str, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_weights_of_gella_need_no_conversion(tiny_gella: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"tiny-gella\.safetensors holds weights of GELLA, which need no conversion"):
+        convert_file(tiny_gella, tmp_path / "out.safetensors")
+    save_file(load_file(tiny_gella), tmp_path / "bare.safetensors")
+    with pytest.raises(WeightsError, match="without its config and tokenizer"):
+        convert_file(tmp_path / "bare.safetensors", tmp_path / "out.safetensors")
+    state = {f"gella.{name}": value for name, value in load_file(tiny_gella).items()}
+    torch.save({"step": 1, "ema": state, "optimizers": []}, tmp_path / "checkpoint.pt")
+    with pytest.raises(WeightsError, match=r"`esg train gella --out .* --export FILE\.safetensors`"):
+        convert_file(tmp_path / "checkpoint.pt", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
 def test_what_fp16_cannot_hold_is_refused(tiny_model: Path, tiny_preset: str, tmp_path: Path) -> None:
     state = load_file(tiny_model)
     state["decoder.norm.weight"][0] = 1e5

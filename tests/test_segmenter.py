@@ -121,26 +121,53 @@ def test_bf16_is_close_to_fp32(tiny_model: Path, segmenter: EntitySegmenter, pho
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crops": 3}, "crops is 3, .* 0, 4 or 8"),
+        ({"crops": 3}, r"^crops is 3, but must be a whole number, 0, 4 or 8\.$"),
         ({"crops": 5}, "crops is 5, .* 0, 4 or 8"),
         ({"crops": -4}, "crops is -4, .* 0, 4 or 8"),
         ({"crops": 3, "fusion": "io"}, "crops is 3, .* 0, 4 or 8"),
+        ({"crops": 4.0}, "crops is 4.0, .* whole number, 0, 4 or 8"),
+        ({"crops": None}, "crops is None, .* 0, 4 or 8"),
+        ({"fusion": ["boc"]}, r"no fusion \['boc'\]; use one of"),
         ({"fusion": "best"}, "no fusion 'best'"),
         ({"fusion": "all"}, "no fusion 'all'; use one of io, bo, bc, boc"),
         ({"fusion": "BOC"}, "no fusion 'BOC'"),
         ({"fusion": "bc", "crops": 0}, "there are none"),
-        ({"views_at_once": 0}, "at least one view"),
-        ({"views_at_once": -1}, "at least one view"),
-        ({"size": -1}, "^size is -1, .* at least 32 pixels"),
-        ({"size": 0}, "^size is 0, .* at least 32 pixels"),
-        ({"max_size": 0}, "^max_size is 0, .* at least 32 pixels"),
-        ({"size": 31}, "^size is 31, .* at least 32 pixels"),
-        ({"size": 64, "max_size": -1}, "^max_size is -1, .* at least 32 pixels"),
+        ({"views_at_once": 0}, "^views_at_once is 0, .* at least 1"),
+        ({"views_at_once": -1}, "^views_at_once is -1, .* at least 1"),
+        ({"views_at_once": 1.5}, "^views_at_once is 1.5, .* whole number"),
+        ({"size": -1}, "^size is -1, .* at least 32"),
+        ({"size": 0}, "^size is 0, .* at least 32"),
+        ({"max_size": 0}, "^max_size is 0, .* at least 32"),
+        ({"size": 31}, "^size is 31, .* at least 32"),
+        ({"size": 64.5}, "^size is 64.5, .* whole number of at least 32"),
+        ({"size": float("nan")}, "^size is nan, .* whole number"),
+        ({"size": "64"}, "^size is '64', .* whole number"),
+        ({"size": 64, "max_size": -1}, "^max_size is -1, .* at least 32"),
+        ({"size": 64, "max_size": 64.5}, "^max_size is 64.5, .* whole number"),
+        ({"min_score": float("nan")}, r"^min_score is nan, but must be a number from 0 to 1\.$"),
+        ({"min_score": 2}, "^min_score is 2, .* from 0 to 1"),
+        ({"min_score": -0.1}, "^min_score is -0.1, .* from 0 to 1"),
+        ({"min_area": -1}, r"^min_area is -1, but must be a whole number of at least 0\.$"),
+        ({"min_area": float("nan")}, "^min_area is nan"),
+        ({"fill_holes": -2}, "^fill_holes is -2"),
+        ({"fill_holes": None}, "^fill_holes is None"),
+        ({"remove_islands": -3}, "^remove_islands is -3"),
+        ({"remove_islands": 0.5}, "^remove_islands is 0.5"),
     ],
 )
-def test_wrong_options_are_refused(segmenter: EntitySegmenter, photo: np.ndarray, options: dict, message: str) -> None:
+def test_wrong_options_are_refused(
+    segmenter: EntitySegmenter, photo: np.ndarray, options: dict, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmenter.model, "forward", lambda *_, **__: pytest.fail("the model has computed"))
     with pytest.raises(InputError, match=message):
         segmenter(photo, **options)
+
+
+def test_numbers_of_numpy_are_numbers(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
+    options: dict[str, Any] = {"crops": 0, "size": 64, "min_area": 9, "fill_holes": 3, "min_score": 0.4}
+    same: dict[str, Any] = {name: np.array(value)[()] for name, value in options.items()}
+    assert isinstance(same["crops"], np.integer)
+    assert segmenter(photo, **same) == segmenter(photo, **options)
 
 
 def test_sizes_not_given_are_the_presets(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
@@ -197,8 +224,12 @@ def test_class_aware_models_are_explained() -> None:
 def test_unknown_weights_devices_and_precisions(tiny_model: Path) -> None:
     with pytest.raises(WeightsError):
         EntitySegmenter.from_pretrained("no-such-model")
+    with pytest.raises(WeightsError, match=r"^Give the name of a model .*, not None\.$"):
+        EntitySegmenter.from_pretrained(None)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="cannot be used here"):
         EntitySegmenter.from_pretrained(tiny_model, device="meta")
+    with pytest.raises(InputError, match=r"device .* not None"):
+        EntitySegmenter.from_pretrained(tiny_model, device=None)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no precision 'fp8'"):
         EntitySegmenter.from_pretrained(tiny_model, precision="fp8")
     with pytest.raises(InputError, match="fp16 is for GPUs"):
@@ -247,6 +278,8 @@ def test_a_segmenter_can_be_moved(segmenter: EntitySegmenter, photo: np.ndarray)
     assert segmenter.to("cpu") is segmenter
     with pytest.raises(InputError, match="device 'tpu9' cannot be used"):
         segmenter.to("tpu9")
+    with pytest.raises(InputError, match=r"device .* not None"):
+        segmenter.to(None)  # type: ignore[arg-type]
     assert segmenter.device == torch.device("cpu")
     assert segmenter(photo, crops=0) == before
 

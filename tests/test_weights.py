@@ -79,6 +79,12 @@ def test_paths(tmp_path: Path) -> None:
             locate(missing)
 
 
+@pytest.mark.parametrize("wrong", [None, 5, ""])
+def test_what_is_neither_a_name_nor_a_path(wrong: object) -> None:
+    with pytest.raises(WeightsError, match=rf"^Give the name of a model .* or a file's path, not {wrong!r}\.$"):
+        locate(wrong)  # type: ignore[arg-type]
+
+
 def test_places_that_the_system_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is too long stands for all that cannot be looked at, such as what lies in a folder of others."""
     refused = tmp_path / ("x" * 300)
@@ -103,7 +109,7 @@ def test_verify_notices_a_change(tmp_path: Path) -> None:
     path.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     record_sha256(path, digest)
-    assert verify(path) == Verified(path, digest, recorded=True, parameters=6)
+    assert verify(path) == Verified(path, digest, recorded=True, parameters=6, names=frozenset("a"))
     path.write_bytes(content[:-1] + b"!")
     with pytest.raises(WeightsError, match="has changed since it was downloaded"):
         verify(path)

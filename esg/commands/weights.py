@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import logging
-from pathlib import Path
 from typing import Any
 
+from .arguments import file_or_folder, not_empty
 from .console import Console
 
 
@@ -31,9 +30,9 @@ def add(commands: Any) -> None:
         "interrupted download goes on. Prints the path of the file.",
     )
     command.set_defaults(run=download)
-    command.add_argument("name", metavar="NAME", help="a model of `esg weights list`")
+    command.add_argument("name", type=not_empty, metavar="NAME", help="a model of `esg weights list`")
     command.add_argument(
-        "--folder", type=Path, metavar="DIR", help="where to put the file [$ESG_WEIGHTS, or esg in HF_HOME]"
+        "--folder", type=file_or_folder, metavar="DIR", help="where to put the file [$ESG_WEIGHTS, or esg in HF_HOME]"
     )
     command.add_argument(
         "--token",
@@ -44,12 +43,14 @@ def add(commands: Any) -> None:
     command = own.add_parser(
         "convert",
         help="turn a published .pth into safetensors",
-        description="Turns a published .pth (or a weight file of ESG) into a safetensors file that says itself which "
-        "model it is. What the .pth might run as a program is never run.",
+        description="Turns a published .pth, or a weight file of a CropFormer or Mask2Former, into a safetensors file "
+        "that says itself which model it is. What the .pth might run as a program is never run.",
     )
     command.set_defaults(run=convert)
-    command.add_argument("file", type=Path, metavar="FILE", help="the weights to convert")
-    command.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="the file to write")
+    command.add_argument("file", type=file_or_folder, metavar="FILE", help="the weights to convert")
+    command.add_argument(
+        "--out", type=file_or_folder, required=True, metavar="FILE.safetensors", help="the file to write"
+    )
     command.add_argument("--half", action="store_true", help="keep the numbers in fp16: half the size")
 
     command = own.add_parser(
@@ -59,7 +60,9 @@ def add(commands: Any) -> None:
         "loads them into their model, and prints what they are.",
     )
     command.set_defaults(run=verify)
-    command.add_argument("name", metavar="NAME|FILE", help="a model of `esg weights list`, or a weight file")
+    command.add_argument(
+        "name", type=not_empty, metavar="NAME|FILE", help="a model of `esg weights list`, or a weight file"
+    )
 
 
 def list_weights(args: argparse.Namespace, console: Console) -> int:
@@ -87,7 +90,6 @@ def download(args: argparse.Namespace, console: Console) -> int:
     console.progress(f"Looking for {args.name} ...")
     from ..downloading import download as fetch
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it reports every attempt, we the outcome
     path = fetch(args.name, folder=args.folder, token=args.token, say=console.line)
     console.answer(str(path))
     return 0
@@ -108,13 +110,14 @@ def verify(args: argparse.Namespace, console: Console) -> int:
     """Checks, and prints what the weights are."""
     console.progress(f"Reading {args.name} ...")
     from .. import weights
-    from ..gella.checkpoint import is_gella, read_gella
+    from ..gella.checkpoint import read_gella
+    from ..gella.recognition import is_gella
     from ..segmenter import load_model
 
     verified = weights.verify(args.name)
-    if is_gella(verified.metadata):
+    if is_gella(verified.names, verified.metadata):
         read_gella(verified.path)
-        name, task = verified.metadata["preset"], "grounding"
+        name, task = verified.metadata.get("preset", verified.path.stem), "grounding"
     else:
         _, preset, name = load_model(args.name)
         task = preset.task

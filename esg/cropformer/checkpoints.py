@@ -167,10 +167,11 @@ def preset_of(state: Mapping[str, Tensor], source: str) -> str:
     nearest = _nearest(state)
     if nearest is None:
         raise WeightsError(
-            f"{source} fits no model of ESG: it has {_some(list(state))}; see `esg weights list` for those that do."
+            f"{source} fits no CropFormer or Mask2Former: it has {_some(list(state))}; see `esg weights list` for "
+            "files that do."
         )
     what = _differences(_expected(PRESETS[nearest].config), _shapes(state))
-    raise WeightsError(f"{source} fits no model of ESG; the nearest is {nearest}, but this {what}.")
+    raise WeightsError(f"{source} fits no CropFormer or Mask2Former; the nearest is {nearest}, but this {what}.")
 
 
 def _nearest(state: Mapping[str, Tensor]) -> str | None:

@@ -15,12 +15,15 @@ from ..statedict import check_finite, read_state_dict
 from .config import GellaConfig
 from .language import our_key
 from .model import Gella
+from .positions import POSITIONS, resampled
+from .recognition import check_no_run, check_whole, is_gella
 from .unfilled import Unfilled
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _LANGUAGE = "language.llava."
+_POSITIONS = f"language.{POSITIONS}"
 
 
 def write_gella(
@@ -51,11 +54,6 @@ def write_gella(
         path.write_bytes(save(tensors, metadata))
 
 
-def is_gella(metadata: Mapping[str, str]) -> bool:
-    """Whether a weight file with this metadata is one of `write_gella`."""
-    return {"config", "tokenizer"} <= metadata.keys()
-
-
 def read_gella(path: str | Path, precision: torch.dtype = torch.float32) -> tuple[Gella, Tokenizer]:
     """The model of a weight file, on the CPU, and its tokenizer.
 
@@ -69,8 +67,9 @@ def read_gella(path: str | Path, precision: torch.dtype = torch.float32) -> tupl
         WeightsError: it cannot be read, or is no file of `write_gella`.
     """
     state, metadata = read_state_dict(path)
-    if not is_gella(metadata):
+    if not is_gella(state, metadata):
         raise WeightsError(f"{path} holds no weights of GELLA; choose gella-nano, or a file that does.")
+    check_whole(state, metadata, path)
     with Unfilled():
         model = Gella(GellaConfig.from_json(metadata["config"]))
     _fill(model, state, path, precision)
@@ -80,10 +79,16 @@ def read_gella(path: str | Path, precision: torch.dtype = torch.float32) -> tupl
 def load_gella(model: Gella, path: str | Path) -> None:
     """Fills a model with the weights of a file.
 
+    The positions that the vision encoder has learnt are resampled where the model sees squares of another side.
+
     Raises:
         WeightsError: it cannot be read, or does not fit.
     """
-    _fill(model, read_state_dict(path)[0], path, torch.float32)
+    state, _ = read_state_dict(path)
+    check_no_run(state, path)
+    if _POSITIONS in state:
+        state[_POSITIONS] = resampled(state[_POSITIONS], model.config.vision.grid**2 + 1)
+    _fill(model, state, path, torch.float32)
 
 
 def tokenizer_in(metadata: Mapping[str, str], path: str | Path) -> Tokenizer:

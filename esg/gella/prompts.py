@@ -7,7 +7,7 @@ token's id between them. `nouns.parse_pieces` takes the pieces back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..errors import InputError
 from .words import DETERMINERS, NUMBERS, POSTPOSITIONS, Span, Word, find_words, is_plural, vocabulary
@@ -76,7 +76,7 @@ def number_words(number: int) -> str:
     return f"{number_words(many)} {name}" + (f" {number_words(rest)}" if rest else "")
 
 
-def category_caption(names: Sequence[str]) -> tuple[str, list[Span]]:
+def category_caption(names: Iterable[str]) -> tuple[str, list[Span]]:
     """The caption that asks for categories: "There might exist a person, dog and window."
 
     As in the paper only the first name gets an article.
@@ -99,7 +99,7 @@ def category_caption(names: Sequence[str]) -> tuple[str, list[Span]]:
     return _enumeration("There might exist ", tidy, articles)
 
 
-def phrase_caption(phrases: Sequence[str]) -> tuple[str, list[Span]]:
+def phrase_caption(phrases: Iterable[str]) -> tuple[str, list[Span]]:
     """A caption made of phrases: "This image depicts a red ball, two dogs and the sky."
 
     Every phrase that needs an article gets one; otherwise as `category_caption`.
@@ -108,10 +108,11 @@ def phrase_caption(phrases: Sequence[str]) -> tuple[str, list[Span]]:
     return _enumeration("This image depicts ", tidy, [_article(phrase) for phrase in tidy])
 
 
-def _tidy(names: Sequence[str], what: str) -> list[str]:
-    if isinstance(names, str) or not len(names) or not all(isinstance(name, str) for name in names):
+def _tidy(names: Iterable[str], what: str) -> list[str]:
+    listed = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else []
+    if not listed or not all(isinstance(name, str) for name in listed):
         raise InputError(f"Give a list of texts with at least one {what}.")
-    tidy = [" ".join(name.split()) for name in names]
+    tidy = [" ".join(name.split()) for name in listed]
     if not all(tidy):
         raise InputError(f"The {what} number {tidy.index('') + 1} is empty; give it a text or leave it out.")
     return tidy

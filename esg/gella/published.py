@@ -18,6 +18,7 @@ from ..statedict import read_state_dict
 from .colormap_encoder import MobileNetV2
 from .config import GellaConfig, LanguageConfig
 from .language import Language, our_key
+from .positions import POSITIONS, resampled
 from .unfilled import Unfilled
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def read_llava(config: GellaConfig, folder: Path) -> Language:
 
     Args:
         config: of the model.
-        folder: as `llava-hf` publishes it, whichever version of transformers wrote it.
+        folder: as `llava-hf` publishes it, whichever version of transformers wrote it. The side of the vision encoder's
+            square alone may differ from that of `config`: its positions are resampled.
 
     Raises:
         WeightsError: the folder is no LLaVA-1.5, is incomplete, or is of another size.
@@ -99,7 +101,10 @@ class _Weights:
         self._folder, self._rename = folder, rename
 
     def fitting(self, wanted: Mapping[str, Tensor], hint: str) -> dict[str, Tensor]:
-        """Copies of the weights, in the dtypes of those that are wanted; WeightsError unless they are the same ones."""
+        """Copies of the weights, in the dtypes of those that are wanted; WeightsError unless they are the same ones.
+
+        Positions that a vision encoder has learnt are resampled to those that are wanted.
+        """
         filled: dict[str, Tensor] = {}
         others: list[str] = []
         for path in self._files():
@@ -110,13 +115,15 @@ class _Weights:
                     continue
                 if ours not in wanted:
                     others.append(name)
-                elif value.shape != wanted[ours].shape:
+                    continue
+                if ours == POSITIONS:
+                    value = resampled(value, len(wanted[ours]))
+                if value.shape != wanted[ours].shape:
                     raise WeightsError(
                         f"{name} in {self._folder} is {_size(value)} and not {_size(wanted[ours])}, as the model needs "
                         f"it; {hint}."
                     )
-                else:
-                    filled[ours] = value.to(wanted[ours].dtype, copy=True)
+                filled[ours] = value.to(wanted[ours].dtype, copy=True)
         if missing := sorted(wanted.keys() - filled.keys()):
             raise WeightsError(f"{self._folder} lacks {_listed(missing)}; {hint}.")
         if others:

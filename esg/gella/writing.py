@@ -15,9 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checks import check_whole, is_number
 from ..errors import InputError
 from .conversation import Text
 from .language import Language
+
+SEEDS = 1 << 64  # as many as torch's generators have
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Writing:
     Attributes:
         most: of its tokens, at least 1.
         temperature: 0 takes the likeliest token always; larger values make unlikely ones likelier.
-        seed: of the lots, from 0.
+        seed: of the lots, from 0 to `SEEDS` - 1.
         guesses: tokens that are looked up and checked at once, for answers that copy; greedy ones alone have any. They
             are the same with and without, up to how sums of floating point numbers are rounded.
 
@@ -41,12 +44,11 @@ class Writing:
     guesses: int = 0
 
     def __post_init__(self) -> None:
-        if self.most < 1:
-            raise InputError(f"A caption of at most {self.most} tokens is none; allow at least 1.")
-        if not 0 <= self.temperature < math.inf:  # which is false for NaN, too
-            raise InputError(f"The temperature must be a number from 0 up, not {self.temperature}.")
-        if not 0 <= self.seed < 1 << 64:
-            raise InputError(f"The seed must be a whole number from 0 to 2**64 - 1, not {self.seed}.")
+        check_whole("most", self.most, 1)
+        if not is_number(self.temperature) or not 0 <= self.temperature < math.inf:  # which is false for NaN, too
+            raise InputError(f"The temperature must be a number from 0 up, not {self.temperature!r}.")
+        check_whole("seed", self.seed, 0, SEEDS - 1)
+        object.__setattr__(self, "seed", int(self.seed))  # PyTorch takes no number of NumPy's
 
 
 def write(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from esg.gella import checkpoint
 from esg.gella.checkpoint import load_gella, read_gella, write_gella
 from esg.gella.conversation import Text
 from esg.gella.model import Gella
+from esg.statedict import read_state_dict
 
 
 @pytest.fixture
@@ -84,6 +87,35 @@ def test_names_in_the_file_are_ours(written: tuple[Gella, Path]) -> None:
     assert metadata["preset"] == "tiny"
     assert metadata["steps"] == "7"
     assert json.loads(metadata["config"])["colormap_side"] == 64
+
+
+def test_a_model_that_sees_larger_squares_starts_from_a_file_but_a_file_is_read_as_it_is(
+    written: tuple[Gella, Path],
+) -> None:
+    model, path = written
+    config = dataclasses.replace(model.config, vision=dataclasses.replace(model.config.vision, side=24))
+    larger = Gella(config)
+    load_gella(larger, path)
+    given, found = model.state_dict(), larger.state_dict()
+    (positions,) = (name for name in found if name.endswith("position_embedding.weight"))
+    assert (given[positions].shape, found[positions].shape) == ((17, 32), (37, 32))
+    assert torch.equal(found[positions][0], given[positions][0])
+    assert all(torch.equal(value, given[name]) for name, value in found.items() if name != positions)
+
+    tensors, metadata = read_state_dict(path)
+    save_file(tensors, path, {**metadata, "config": config.to_json()})
+    with pytest.raises(WeightsError, match=r"shape: 1, such as language\.vision\.embeddings\.position_embedding"):
+        read_gella(path)
+
+
+def test_the_checkpoint_of_a_run_is_told_from_a_weight_file(written: tuple[Gella, Path], tmp_path: Path) -> None:
+    model, _ = written
+    path = tmp_path / "checkpoint.pt"
+    state = {f"gella.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"step": 1, "ema": state, "optimizers": []}, path)
+    for read in (read_gella, partial(load_gella, model)):
+        with pytest.raises(WeightsError, match=rf"`esg train gella --out {tmp_path} --export FILE\.safetensors`"):
+            read(path)
 
 
 @pytest.mark.parametrize("fault", ["missing", "unknown", "shape", "no-config", "bad-config"])

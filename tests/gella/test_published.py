@@ -73,6 +73,23 @@ def test_one_file_of_half_precision_does_as_well(tmp_path: Path, language: Langu
     assert all(torch.equal(state[name], value.float()) for name, value in half.state_dict().items())
 
 
+@pytest.mark.parametrize("side", [8, 24])
+def test_the_square_that_is_seen_may_have_another_side(
+    published: Path, language: Language, tiny_config: GellaConfig, side: int
+) -> None:
+    """As in Table XV (a) of the paper: 224 pixels instead of 336."""
+    config = dataclasses.replace(tiny_config, vision=dataclasses.replace(tiny_config.vision, side=side))
+    read = read_llava(config, published).eval()
+    given, found = ({our_key(k): v for k, v in one.llava.state_dict().items()} for one in (language, read))
+    positions = "vision.embeddings.position_embedding.weight"
+    patches = (side // 4) ** 2
+    assert found[positions].shape == (1 + patches, 32)
+    assert torch.equal(found[positions][0], given[positions][0])
+    assert all(torch.equal(value, given[name]) for name, value in found.items() if name != positions)
+    with torch.no_grad():
+        assert read.see(torch.rand(1, 3, side, side)).tokens.shape == (1, patches, 48)
+
+
 @pytest.mark.parametrize(
     ("vision", "projector", "decoder", "head"),
     [
@@ -156,6 +173,17 @@ def test_a_folder_that_does_not_do(
     with pytest.raises(WeightsError, match=words) as caught:
         read_llava(tiny_config, folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_positions_that_is_none_of_a_square_is_refused(folder: Path, tiny_config: GellaConfig) -> None:
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        for name in tensors:
+            if name.endswith("position_embedding.weight"):
+                tensors[name] = tensors[name][:-1].clone()
+        save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(WeightsError, match=r"position_embedding\.weight in .* is 16 × 32 and not 17 × 32"):
+        read_llava(tiny_config, folder)
 
 
 def test_another_size_is_told_by_its_shape(folder: Path, tiny_config: GellaConfig) -> None:

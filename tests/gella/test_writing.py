@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -45,6 +46,7 @@ def test_greedy_writing_takes_the_likeliest_token_of_one_pass_over_the_whole_tex
 def test_lots_depend_on_the_seed_alone(writer: tuple[Language, torch.Tensor, Text]) -> None:
     drawn = [list(write(*writer, Writing(most=12, temperature=2.0, seed=seed))) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn[0] == list(write(*writer, Writing(most=12, temperature=2.0, seed=np.int64(1))))
 
 
 @torch.no_grad()
