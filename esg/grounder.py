@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .checks import check_number, check_whole, kind_of
 from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
 from .errors import InputError, OutOfMemory
@@ -20,7 +22,7 @@ from .gella.grounding_model import GroundingModel
 from .gella.inference import GellaInference
 from .gella.prompts import category_caption, phrase_caption
 from .gella.words import Span
-from .gella.writing import Writing
+from .gella.writing import SEEDS, Writing
 from .grounding import Grounding, Phrase
 from .images import read_image
 from .limits import MAX_PIXELS
@@ -144,8 +146,8 @@ class Grounder:
         entities: EntityMap,
         caption: str | None = None,
         *,
-        phrases: Sequence[str] | None = None,
-        categories: Sequence[str] | None = None,
+        phrases: Iterable[str] | None = None,
+        categories: Iterable[str] | None = None,
         threshold: float = THRESHOLD,
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
@@ -167,8 +169,8 @@ class Grounder:
         Raises:
             ImageError: the picture cannot be used.
             InputError: more than one of caption, phrases and categories is given, or one of them is empty or too
-                long, the threshold is out of its range, the entities are those of a picture of another size, or the
-                model writes no caption.
+                long, the threshold is out of its range, the entities are none or those of a picture of another size,
+                or the model writes no caption.
         """
         if sum(given is not None for given in (caption, phrases, categories)) > 1:
             raise InputError("Give a caption, a list of phrases or a list of categories, and not several of them.")
@@ -179,7 +181,7 @@ class Grounder:
             caption, spans = phrase_caption(phrases)
         if caption is not None:
             _check_text(caption, "caption")
-        _check_threshold(threshold)
+        check_number("threshold", threshold, 0, 1)
         pixels = _read_for(entities, image, max_pixels)
         sight = self._see(pixels)
         if caption is None:
@@ -221,8 +223,7 @@ class Grounder:
                 writes no caption.
         """
         drafts = self.model.drafts if drafts is None else drafts
-        if drafts < 1:
-            raise InputError(f"The number of drafts is {drafts}, but there must be at least 1.")
+        check_whole("drafts", drafts, 1)
         sight = self._see(_read_for(entities, image, max_pixels))
         return self._best_caption(sight, entities, Writing(most, temperature, seed), drafts, progress)
 
@@ -231,7 +232,8 @@ class Grounder:
     ) -> str:
         drafts = drafts if len(entities) else 1
         others = replace(writing, temperature=max(writing.temperature, DRAFT_TEMPERATURE))
-        writings = [replace(others, seed=writing.seed + number) if number else writing for number in range(drafts)]
+        seeds = [(writing.seed + number) % SEEDS for number in range(drafts)]
+        writings = [replace(others, seed=seed) if number else writing for number, seed in enumerate(seeds)]
 
         def watch(done: int) -> None:
             if progress is not None:
@@ -279,7 +281,7 @@ class Grounder:
         """
         _check_text(expression, "expression")
         if threshold is not None:
-            _check_threshold(threshold)
+            check_number("threshold", threshold, 0, 1)
         pixels = _read_for(entities, image, max_pixels)
         caption = expression.strip()
         span = (0, len(caption))
@@ -325,7 +327,7 @@ class Grounder:
             advice = "the precision bf16, a smaller model, or the device cpu"
             if self.device.type == "cpu":
                 advice = "the precision bf16 or a smaller model"
-            elif self.name.startswith("zero-shot"):
+            elif _is_zero_shot(self.name):
                 advice = "fewer bits (zero-shot-8bit, zero-shot-4bit), a smaller language model, or the device cpu"
             raise OutOfMemory(
                 f"{self.device} has no memory left for what {self.name or 'the model'} has to do; choose {advice}."
@@ -343,9 +345,14 @@ def _fit(caption: str, spans: Sequence[Span], scores: np.ndarray) -> float:
 
 def _load(name_or_path: str | Path, device: torch.device, precision: torch.dtype) -> GroundingModel:
     """The one place that knows which model a name means."""
-    if isinstance(name_or_path, str) and name_or_path.startswith("zero-shot"):
+    if isinstance(name_or_path, str) and _is_zero_shot(name_or_path):
         return ZeroShot.from_name(name_or_path, device, precision)
     return GellaInference.from_file(locate(name_or_path, task="grounding"), device, precision)
+
+
+def _is_zero_shot(name: str) -> bool:
+    """Whether a name means public models; a file may be called so, too."""
+    return name.startswith("zero-shot") and not os.path.isfile(name)
 
 
 def _check_text(text: str, what: str) -> None:
@@ -354,13 +361,13 @@ def _check_text(text: str, what: str) -> None:
         raise InputError(f"The {what} is empty; write one.")
 
 
-def _check_threshold(threshold: float) -> None:
-    if not 0 <= threshold <= 1:  # which is true of NaN, too
-        raise InputError(f"The threshold must be from 0 to 1, not {threshold}.")
-
-
 def _read_for(entities: EntityMap, image: Any, max_pixels: int) -> np.ndarray:
     """(H, W, 3) uint8 RGB of the size of the entities' picture."""
+    if not isinstance(entities, EntityMap):
+        raise InputError(
+            f"The entities must be an EntityMap, but are {kind_of(entities)}; make one with a segmenter or with "
+            "EntityMap.from_labels."
+        )
     pixels = read_image(image, max_pixels=max_pixels)
     if entities.labels.shape != pixels.shape[:2]:
         raise InputError(

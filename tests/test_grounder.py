@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,9 @@ def test_phrases_are_grounded_as_they_are() -> None:
     model = Knowing((0.9, 0.8), (0.1, 0.8), (0.2, 0.2))
     found = Grounder(model)(PHOTO, stripes(2), phrases=["red  disc", "犬", "two <SEG> bars"])
     assert [phrase.text for phrase in found.phrases] == ["red disc", "犬", "two <SEG> bars"]
+    assert Grounder(model)(PHOTO, stripes(2), phrases=(phrase.text for phrase in found.phrases)) == found
     assert ids(found.phrases) == [(1, 2), (2,), ()]
-    assert model.asked == [(found.caption, ["red disc", "犬", "two <SEG> bars"])]
+    assert model.asked == [(found.caption, ["red disc", "犬", "two <SEG> bars"])] * 2
 
 
 def test_of_several_categories_an_entity_has_the_likeliest_or_none() -> None:
@@ -231,14 +233,18 @@ def test_scores_that_are_no_numbers_are_refused(score: float) -> None:
     [
         ({"caption": "cat", "phrases": ["cat"]}, "not several of them"),
         ({"phrases": ["cat"], "categories": ["cat"]}, "not several of them"),
-        ({"caption": "cat", "threshold": 1.5}, "from 0 to 1, not 1.5"),
-        ({"caption": "cat", "threshold": float("nan")}, "from 0 to 1, not nan"),
+        ({"caption": "cat", "threshold": 1.5}, "threshold is 1.5, but must be a number from 0 to 1"),
+        ({"caption": "cat", "threshold": float("nan")}, "threshold is nan"),
+        ({"caption": "cat", "threshold": None}, "threshold is None, but must be a number"),
+        ({"caption": "cat", "threshold": "0.5"}, "threshold is '0.5', but must be a number"),
         ({"caption": " \n"}, "caption is empty"),
         ({"caption": "\ud800"}, "half a character"),
         ({"caption": 3}, "must be a text, not int"),
         ({"phrases": []}, "at least one phrase"),
         ({"phrases": "cat"}, "list of texts"),
         ({"phrases": ["cat", 3]}, "list of texts"),
+        ({"phrases": 3}, "list of texts"),
+        ({"phrases": (name for name in ())}, "at least one phrase"),
         ({"phrases": ["cat", " "]}, "phrase number 2 is empty"),
         ({"categories": []}, "at least one category"),
     ],
@@ -252,7 +258,7 @@ def test_what_is_wrong_is_said_before_the_model_is_asked(options: dict[str, Any]
 
 @pytest.mark.parametrize(
     ("expression", "threshold", "words"),
-    [(" ", None, "expression is empty"), ("\udc00", None, "half a character"), ("cat", 2.0, "from 0 to 1, not 2.0")],
+    [(" ", None, "expression is empty"), ("\udc00", None, "half a character"), ("cat", 2.0, "threshold is 2.0, but")],
 )
 def test_wrong_expressions(expression: str, threshold: float | None, words: str) -> None:
     with pytest.raises(InputError, match=words):
@@ -265,6 +271,18 @@ def test_entities_of_another_picture_are_refused() -> None:
             ask(PHOTO, stripes(2, height=31), "cat")
 
 
+@pytest.mark.parametrize(
+    ("entities", "words"), [(None, "are of type NoneType;"), (np.ones((30, 50), int), r"are \(30, 50\) int64; make")]
+)
+def test_entities_that_are_none_are_refused(entities: Any, words: str) -> None:
+    model = Knowing()
+    grounder = Grounder(model)
+    for ask in (grounder, partial(grounder.refer, expression="cat"), grounder.best_caption):
+        with pytest.raises(InputError, match=f"must be an EntityMap, but {words}"):
+            ask(PHOTO, entities)
+    assert model.seen == []
+
+
 def test_an_empty_caption_has_no_nouns() -> None:
     with pytest.raises(InputError, match="caption is empty"):
         Grounder(Knowing()).nouns(PHOTO, " ")
@@ -274,10 +292,13 @@ def test_an_empty_caption_has_no_nouns() -> None:
     ("options", "words"),
     [
         ({"most": 0}, "at least 1"),
+        ({"most": 2.5}, r"most is 2\.5, but must be a whole number"),
         ({"temperature": -1.0}, "temperature must be a number from 0 up, not -1.0"),
         ({"temperature": float("nan")}, "temperature must be a number"),
-        ({"seed": -1}, "seed must be a whole number"),
-        ({"seed": 1 << 64}, "seed must be a whole number"),
+        ({"temperature": None}, "temperature must be a number from 0 up, not None"),
+        ({"seed": -1}, "seed is -1, but must be a whole number from 0"),
+        ({"seed": 1 << 64}, "seed is 18446744073709551616, but must be a whole number"),
+        ({"seed": 1.5, "temperature": 1.0}, r"seed is 1\.5, but must be a whole number"),
     ],
 )
 def test_captions_cannot_be_written_so(options: dict[str, Any], words: str) -> None:
@@ -310,6 +331,30 @@ def test_weights_are_loaded_from_a_file(speaker: Any, tmp_path: Path) -> None:
 def test_weights_that_are_none_of_a_grounder(model: str, words: str) -> None:
     with pytest.raises(WeightsError, match=words):
         Grounder.from_pretrained(model, device="cpu")
+
+
+def test_weights_have_a_name_or_a_path() -> None:
+    with pytest.raises(WeightsError, match="by a name or a path, not by None"):
+        Grounder.from_pretrained(None, device="cpu")  # type: ignore[arg-type]
+
+
+def test_a_file_may_be_called_as_public_models_are(
+    tiny_gella: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "zero-shot-mine.safetensors"
+    with pytest.raises(InputError, match="is no training-free grounder"):
+        Grounder.from_pretrained(name, device="cpu")
+    (tmp_path / name).write_bytes(tiny_gella.read_bytes())
+    grounder = Grounder.from_pretrained(name, device="cpu")
+    assert isinstance(grounder.model, GellaInference)
+
+    def full(_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(grounder.model, "see", full)
+    with pytest.raises(InputError, match=r"choose the precision bf16 or a smaller model\.$"):
+        list(grounder.caption(PHOTO))
 
 
 def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -382,5 +427,12 @@ def test_of_several_captions_the_one_is_taken_that_is_grounded_best_and_says_not
     model.drafts = 4
     assert grounder(PHOTO, stripes(2)).caption == "aardvark"
     assert grounder(PHOTO, NOTHING).caption == "every zebra"  # there is nothing to tell them apart by
-    with pytest.raises(InputError, match="drafts is 0"):
-        grounder.best_caption(PHOTO, stripes(2), drafts=0)
+    for drafts in (0, 1.5):
+        with pytest.raises(InputError, match=rf"drafts is {drafts}, but must be a whole number of at least 1\."):
+            grounder.best_caption(PHOTO, stripes(2), drafts=drafts)  # type: ignore[arg-type]
+
+
+def test_after_the_last_seed_comes_the_first() -> None:
+    model = Drafting()
+    Grounder(model).best_caption(PHOTO, stripes(2), drafts=3, seed=2**64 - 2)
+    assert [writing.seed for writing in model.written] == [2**64 - 2, 2**64 - 1, 0]

@@ -64,5 +64,8 @@ def _content(phrase: str) -> list[frozenset[str]]:
 
 
 def _compatible(one: list[frozenset[str]], other: list[frozenset[str]]) -> bool:
-    fewer, more = sorted((one, other), key=len)
-    return bool(fewer) and all(any(word & candidate for candidate in more) for word in fewer)
+    return bool(one and other) and (_within(one, other) or _within(other, one))
+
+
+def _within(less: list[frozenset[str]], more: list[frozenset[str]]) -> bool:
+    return all(any(word & candidate for candidate in more) for word in less)

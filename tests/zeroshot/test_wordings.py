@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from esg.zeroshot.wordings import GENERIC, context_of, rivals, wordings
@@ -55,6 +55,7 @@ def test_a_generic_word_does_not_exclude_itself() -> None:
 
 
 @given(st.lists(st.text(max_size=12), max_size=6))
+@example(["red red", "red disc"])  # as many words in both, and only those of the first are all in the other
 def test_rivals_are_mutual_and_never_oneself(phrases: list[str]) -> None:
     found = rivals(phrases)[:, : len(phrases)]
     assert np.array_equal(found, found.T)
