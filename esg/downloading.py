@@ -55,7 +55,7 @@ def download(
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)
-    with _hub_errors(checkpoint, places[0]):
+    with _hub_quiet(), _hub_errors(checkpoint, places[0]):
         remote = _published_file(api, checkpoint)
         say(f"{checkpoint.name} is licensed {checkpoint.licence}: {checkpoint.credit}")
         say(f"Downloading {remote.path} ({remote.size / 2**20:.0f} MiB) to {places[0]}")
@@ -109,6 +109,19 @@ def _fetch(api: HfApi, remote: RepoFile, path: Path) -> Path:
     record_sha256(path, digest)
     part.replace(path)
     return path
+
+
+@contextlib.contextmanager
+def _hub_quiet() -> Iterator[None]:
+    """Keeps huggingface_hub from logging every attempt that fails: the outcome is what counts, and is told."""
+    from huggingface_hub.utils import logging as hub_logging  # which sets its level when it is first imported
+
+    level = logging.getLogger("huggingface_hub").level
+    hub_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hub_logging.set_verbosity(level)
 
 
 @contextlib.contextmanager

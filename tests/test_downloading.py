@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -221,12 +222,17 @@ def test_listing_without_exactly_one_match_names_candidates(hub: Hub, extra: lis
 
 
 @pytest.mark.parametrize("offline", [True, False], ids=["HF_HUB_OFFLINE", "nobody listens"])
-def test_no_network_is_explained(hub: Hub, monkeypatch: pytest.MonkeyPatch, offline: bool) -> None:
+def test_no_network_is_explained(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, offline: bool
+) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between huggingface_hub's own further tries
     monkeypatch.setattr(huggingface_hub, "HfApi", partial(huggingface_hub.HfApi, endpoint="http://127.0.0.1:9"))
+    level = logging.getLogger("huggingface_hub").level
     with pytest.raises(WeightsError, match=r"hub cannot be reached.*browser"):
         download("cropformer-hornet-large")
+    assert caplog.records == []  # nothing of every single try
+    assert logging.getLogger("huggingface_hub").level == level
 
 
 @pytest.mark.parametrize(
