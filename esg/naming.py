@@ -37,8 +37,9 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
 
     A file keeps its name alone and a file found in a folder its place below that folder. Where two would have the
     same name (on any system: case does not tell apart), both add their extension, and what is then still the same
-    gets a number. In folders, hidden files and earlier results of ESG are left out. A named file is taken whatever its
-    suffix, and even when it is missing: reading it will say so. A file that comes twice is listed once.
+    gets a number. In folders, hidden files, earlier results of ESG, and pipes and devices are left out; links to
+    folders are followed. A named file is taken whatever its suffix, and even when it is missing: reading it will say
+    so. A file that comes twice is listed once, and in a folder at its own place rather than below a link to a folder.
 
     Raises:
         InputError: a folder cannot be read, or there are folders and nothing at all is found.
@@ -63,16 +64,33 @@ def _in_folder(folder: Path) -> list[tuple[Path, Path]]:
     def refuse(error: OSError) -> None:
         raise InputError(f"The folder {error.filename} cannot be read: {(error.strerror or str(error)).lower()}.")
 
-    found = []
-    for place, subfolders, files in os.walk(folder, onerror=refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".") and not name.endswith(RESULT_FOLDER)]
-        found += [Path(place, name) for name in files if _is_picture(name)]
+    found: list[Path] = []
+    seen: set[str] = set()  # links may lead round in circles
+    waiting = [folder]
+    while waiting:
+        for place, subfolders, files in os.walk(waiting.pop(0), onerror=refuse):
+            if os.path.realpath(place) in seen:
+                subfolders.clear()
+                continue
+            seen.add(os.path.realpath(place))
+            subfolders[:] = sorted(name for name in subfolders if _is_for_pictures(name))
+            # os.walk does not go there by itself: their turn comes when all that lies here itself is found.
+            waiting += [Path(place, name) for name in subfolders if os.path.islink(os.path.join(place, name))]
+            found += [Path(place, name) for name in files if _is_picture(name) and not _is_pipe(Path(place, name))]
     return sorted(((file, file.relative_to(folder)) for file in found), key=lambda pair: pair[1].parts)
+
+
+def _is_for_pictures(folder: str) -> bool:
+    return not folder.startswith(".") and not folder.endswith(RESULT_FOLDER)
 
 
 def _is_picture(name: str) -> bool:
     lower = name.lower()
     return os.path.splitext(lower)[1] in SUFFIXES and not lower.startswith(".") and not lower.endswith(RESULT_SUFFIXES)
+
+
+def _is_pipe(path: Path) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path)  # of a link that leads nowhere, reading it will say so
 
 
 def _key(name: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,41 @@ def test_a_name_that_the_system_refuses_is_left_to_what_reads_it(tmp_path: Path)
     touch(tmp_path, "a.png")
     (tmp_path / "loop.png").symlink_to("loop.png")
     assert names(tmp_path / ("x" * 300), tmp_path / "loop.png", tmp_path / "a.png") == ["x" * 300, "loop", "a"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_a_folder_is_no_picture(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    (tmp_path / "c.png").symlink_to("b.png")
+    (tmp_path / "d.png").symlink_to("nowhere.png")
+    assert names(tmp_path) == ["a", "d"]
+    assert names(tmp_path / "b.png") == ["b"]
+
+
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    touch(tmp_path, "album/a.png", "album/deep/b.png", "in/c.png")
+    (tmp_path / "in/link").symlink_to("../album")
+    (tmp_path / "in/.hidden").symlink_to("../album")
+    assert names(tmp_path / "in") == ["c", "link/a", "link/deep/b"]
+    assert names(tmp_path / "in/link") == ["a", "deep/b"]
+
+
+def test_links_that_lead_round_in_circles_end(tmp_path: Path) -> None:
+    touch(tmp_path, "one/a.png", "two/b.png")
+    (tmp_path / "one/itself").symlink_to(".")
+    (tmp_path / "one/up").symlink_to("..")
+    (tmp_path / "one/other").symlink_to("../two")
+    (tmp_path / "two/other").symlink_to("../one")
+    assert names(tmp_path / "one") == ["a", "other/b"]
+    assert names(tmp_path) == ["one/a", "two/b"]
+
+
+def test_a_file_has_its_own_place_rather_than_that_below_a_link(tmp_path: Path) -> None:
+    touch(tmp_path, "in/z/deep/a.png")
+    (tmp_path / "in/b").symlink_to("z")
+    (tmp_path / "in/c").symlink_to("z/deep")
+    assert names(tmp_path / "in") == ["z/deep/a"]
 
 
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
