@@ -6,6 +6,7 @@ Everything else that is there stays as it is if it is new enough. Run twice, it 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -43,13 +44,26 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def _opencv_works() -> bool:
+    """Whether there is an OpenCV, from whatever package, that can be imported; says so if there is a broken one."""
+    try:
+        importlib.import_module("cv2")
+    except Exception as error:  # without a library of the system's, or with a NumPy that it does not fit, it may be any
+        if not isinstance(error, ModuleNotFoundError) or error.name != "cv2":
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            again = f"{sys.executable} -m pip install --force-reinstall --no-deps {OPENCV}"
+            print(f"ESG: the OpenCV that is here does not work ({reason}); if that stays so, try: {again}")
+        return False
+    return True
+
+
 def main() -> int:
     """Installs; returns the exit status."""
     wanted = missing(REQUIREMENTS.read_text(encoding="utf-8"))
     for line in [line for line in wanted if line.partition(">=")[0].strip() in NEVER]:
         print(f"ESG: {line} is not here and is not installed by this script; ComfyUI needs it, too: see its README.")
         wanted.remove(line)
-    if importlib.util.find_spec("cv2") is None:
+    if not _opencv_works():
         wanted.append(OPENCV)
     if not wanted:
         print("ESG: everything it needs is here.")

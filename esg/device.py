@@ -9,12 +9,14 @@ from .errors import InputError
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str | torch.device) -> torch.device:
     """The torch device of that name; "auto" is the best one here.
 
     Raises:
-        InputError: there is no such device on this machine, or it computes nothing.
+        InputError: that is no name, there is no such device on this machine, or it computes nothing.
     """
+    if not isinstance(name, (str, torch.device)):
+        raise InputError(f"A device must be a name such as auto, cpu or cuda:1, not {name!r}.")
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -22,15 +24,18 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:  # whose text is a page of names
-        raise InputError(
-            f"The device {name!r} cannot be used here (there is none of that name); use auto or cpu."
-        ) from None
+        raise _unusable(name, "there is none of that name") from None
     try:
         torch.ones((), device=device).item()  # "meta" computes nothing, and says so here
-    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"The device {name!r} cannot be used here ({reason}); use auto or cpu.") from None
+    except NotImplementedError:  # again a page, of all that PyTorch was built with
+        raise _unusable(name, "this PyTorch cannot compute there") from None
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise _unusable(name, str(error).splitlines()[0].split(". ")[0]) from None
     return device
+
+
+def _unusable(name: str | torch.device, reason: str) -> InputError:
+    return InputError(f"The device {str(name)!r} cannot be used here ({reason}); use auto or cpu.")
 
 
 def leave(device: torch.device) -> None:

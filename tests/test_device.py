@@ -20,6 +20,40 @@ def test_a_name_of_no_device_brings_no_list_of_all_that_torch_knows() -> None:
         choose_device("banana")
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            NotImplementedError("Could not run 'aten::empty' from the 'MPS' backend. " + "CPU, " * 300),
+            "this PyTorch cannot",
+        ),
+        (
+            RuntimeError("The driver is too old. Update it from a page.\nException raised from ..."),
+            "The driver is too old",
+        ),
+    ],
+)
+def test_the_reason_is_short(monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "ones", fail)
+    with pytest.raises(
+        InputError, match=rf"^The device 'mps' cannot be used here \({reason}[\w ]*\); use auto or cpu\.$"
+    ):
+        choose_device("mps")
+
+
+@pytest.mark.parametrize("wrong", [None, 0, b"cpu"])
+def test_what_is_no_name_at_all(wrong: object) -> None:
+    with pytest.raises(InputError, match=rf"^A device must be a name such as auto, cpu or cuda:1, not {wrong!r}\.$"):
+        choose_device(wrong)  # type: ignore[arg-type]
+
+
+def test_a_device_of_pytorch_is_taken_as_it_is() -> None:
+    assert choose_device(torch.device("cpu")) == torch.device("cpu")
+
+
 def test_auto_is_the_fastest_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"

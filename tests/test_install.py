@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,6 +48,7 @@ def here(install: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]
 
     monkeypatch.setattr(install.metadata, "version", version)
     monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "cv2", ModuleType("cv2"))
     return versions
 
 
@@ -86,13 +88,60 @@ def test_only_what_is_missing_is_installed_and_never_torch(
     assert "torch>=2.4 is not here and is not installed" in capsys.readouterr().out
 
 
-def test_an_opencv_is_brought_only_where_there_is_none(
-    install: ModuleType, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def opencv(install: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Puts an OpenCV of one line in the place of the one that is here, and everything else is here."""
+    monkeypatch.setattr(install, "missing", lambda text: [])
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+
+    def put(line: str) -> None:
+        (tmp_path / "cv2.py").write_text(line + "\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    yield put
+    sys.modules.pop("cv2", None)
+
+
+def test_an_opencv_is_brought_where_there_is_none(
+    install: ModuleType, calls: list[list[str]], here: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setattr(install, "missing", lambda text: [])
-    monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: None if name == "cv2" else object())
+    monkeypatch.setitem(sys.modules, "cv2", None)  # so that it cannot be found
     assert install.main() == 0
     assert [command[-1] for command in calls] == ["opencv-python-headless"]
+    assert "does not work" not in capsys.readouterr().out
+
+
+def test_an_opencv_that_works_is_left_alone(
+    install: ModuleType, calls: list[list[str]], opencv: Callable[[str], None]
+) -> None:
+    opencv("works = True")
+    assert install.main() == 0
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("raise ImportError('libGL.so.1: cannot open shared object file')", "ImportError: libGL.so.1: cannot open"),
+        ("raise AttributeError('_ARRAY_API not found')", "AttributeError: _ARRAY_API not found"),
+        ("import cv2_data_that_is_missing", "ModuleNotFoundError: No module named 'cv2_data_that_is_missing'"),
+    ],
+)
+def test_a_broken_opencv_is_told_and_another_one_brought(
+    install: ModuleType,
+    calls: list[list[str]],
+    opencv: Callable[[str], None],
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    reason: str,
+) -> None:
+    opencv(line)
+    assert install.main() == 0
+    assert [command[-1] for command in calls] == ["opencv-python-headless"]
+    said = capsys.readouterr().out
+    assert f"ESG: the OpenCV that is here does not work ({reason}" in said
+    assert "pip install --force-reinstall --no-deps opencv-python-headless" in said
 
 
 def test_a_failure_and_a_python_without_pip_say_what_to_do(
