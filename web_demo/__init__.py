@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from esg import MAX_PIXELS, EsgError, locate
+from esg import MAX_PIXELS, DiffusionInpainting, EsgError, choose_device, locate
+
+from .address import check_address
 
 if TYPE_CHECKING:
     import gradio
@@ -51,11 +53,17 @@ def launch(
         say: told the address, once the page is there, where it is waited for.
 
     Raises:
-        EsgError: gradio is not installed, the weights are not there, or the port is taken.
+        EsgError: gradio is not installed, weights, inpainter or device are not there, or the page cannot be served at
+            that address.
     """
+    host = host.removeprefix("[").removesuffix("]")  # as an address of IPv6 may be given
+    check_address(host, port)
     locate(model, task="entity")
     if grounder != ZERO_SHOT:
         locate(grounder, task="grounding")
+    if inpainter:
+        DiffusionInpainting.find(inpainter)
+    choose_device(device)
     try:
         from . import page
     except ModuleNotFoundError as error:

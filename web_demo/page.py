@@ -134,7 +134,7 @@ def serve(
     """Launches a page of `build`; arguments as for `launch`."""
     try:
         page.launch(
-            server_name=host,
+            server_name=f"[{host}]" if ":" in host else host,  # as an address of IPv6 is written in a URL
             server_port=port,
             share=share,
             auth=auth,
@@ -150,9 +150,10 @@ def serve(
             ssr_mode=False,
         )
     except OSError as error:
-        if "port" not in str(error):
+        if "Cannot find empty port" not in str(error):
             raise
-        raise InputError(f"Port {port} of {host} is taken; choose another one with --port.") from None
+        # Gradio also wants the port of 127.0.0.1, whatever the host is, and is content with five seconds for its start.
+        raise InputError(f"Port {port} of {host} cannot be used; choose another one with --port.") from None
     if wait:
         say(f"The page is at {page.share_url or page.local_url} until Ctrl-C ends it.")
         try:

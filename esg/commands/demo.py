@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..limits import MAX_PIXELS
-from .arguments import whole
+from .arguments import not_empty, whole
 from .console import Console
 
 
@@ -22,23 +22,29 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument(
         "--host",
+        type=not_empty,
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address to listen on [127.0.0.1: this machine alone; 0.0.0.0: everyone who can reach it]",
     )
-    parser.add_argument("--port", type=whole(1), default=7860, metavar="N", help="port to listen on [7860]")
+    parser.add_argument("--port", type=whole(1, 65535), default=7860, metavar="N", help="port to listen on [7860]")
     parser.add_argument(
-        "--model", default="cropformer-nano", metavar="NAME|FILE", help="the model chosen at first [cropformer-nano]"
+        "--model",
+        type=not_empty,
+        default="cropformer-nano",
+        metavar="NAME|FILE",
+        help="the model chosen at first [cropformer-nano]",
     )
     parser.add_argument(
         "--grounder",
+        type=not_empty,
         default="gella-nano",
         metavar="NAME|FILE",
         help="what grounds words at first: gella-nano, zero-shot ... [gella-nano]",
     )
     parser.add_argument(
         "--inpainter",
-        default="",
+        type=not_empty,
         metavar="ID|FOLDER",
         help="the diffusion model that is offered first; where others can see the page, the only new one",
     )
@@ -81,7 +87,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         port=args.port,
         model=args.model,
         grounder=args.grounder,
-        inpainter=args.inpainter,
+        inpainter=args.inpainter or "",
         device=args.device,
         max_pixels=args.max_pixels,
         max_size_mb=args.max_size_mb,

@@ -16,6 +16,7 @@ from PIL import Image
 from ..device import choose_device, choose_dtype, leave
 from ..errors import EsgError, InputError, OutOfMemory, WeightsError
 from ..memory import is_out_of_memory
+from .hub import place_of
 from .pipelines import quiet_libraries, read_pipeline
 
 MAX_STEPS = 1000  # as many as models are trained with
@@ -86,6 +87,15 @@ class DiffusionInpainting:
         with _enough_memory(str(model), torch.device("cpu")):
             pipeline = read_pipeline(model, dtype, download=download)
         return cls(pipeline, str(model))._put(where)
+
+    @staticmethod
+    def find(model: str | Path) -> Path | None:
+        """Where a model for `from_pretrained` lies on this machine, or None if it would have to be downloaded.
+
+        Raises:
+            WeightsError: there is no such folder or file, and no model on the Hugging Face hub could be called that.
+        """
+        return place_of(model)
 
     @property
     def device(self) -> torch.device:

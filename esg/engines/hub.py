@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,16 @@ def folder_of(name: str | Path, dtype: torch.dtype, download: bool) -> Path:
     return cached
 
 
+def place_of(model: str | Path) -> Path | None:
+    """The folder or file of a model on this machine, as `cached_folder` if it is none; the network is not used.
+
+    Raises:
+        WeightsError: there is no such folder or file, and that is no name on the hub.
+    """
+    path = Path(model).expanduser()
+    return path if os.path.exists(path) else cached_folder(model)
+
+
 def cached_folder(name: str | Path) -> Path | None:
     """The folder of a model in huggingface_hub's cache, of which files may be missing; None if there is none.
 
@@ -48,7 +59,7 @@ def cached_folder(name: str | Path) -> Path | None:
     from huggingface_hub import constants, try_to_load_from_cache
 
     missing = WeightsError(f"There is no folder or file {name}, and no model on the hub could be called that.")
-    if isinstance(name, Path):
+    if isinstance(name, Path) or name.lower().endswith(".safetensors"):
         raise missing
     try:
         found = try_to_load_from_cache(name, INDEX, cache_dir=constants.HF_HUB_CACHE)

@@ -111,11 +111,27 @@ def test_what_is_not_here_is_named_without_asking_the_network(name: str, no_netw
 
 
 @pytest.mark.parametrize(
-    "name", [Path("no/folder"), Path("no-folder"), "no/such/folder", "/no/folder", "a b", "x" * 300]
+    "name", [Path("no/folder"), Path("no-folder"), "no/such/folder", "/no/folder", "a b", "x" * 300, "no.safetensors"]
 )
 def test_what_could_be_no_name(name: str | Path, no_network: list[str]) -> None:
     refused(name, f"There is no folder or file {name}")
+    with pytest.raises(WeightsError, match=f"^There is no folder or file {name}, and no model on the hub could be"):
+        DiffusionInpainting.find(name)
     refused(name, f"There is no folder or file {name}", download=True)
+    assert not no_network
+
+
+def test_where_a_model_lies_is_found_without_reading_it(
+    cache: Callable[[str, Path], Path], no_network: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.safetensors").touch()
+    for place in (tmp_path, tmp_path / "a.safetensors"):
+        assert DiffusionInpainting.find(place) == DiffusionInpainting.find(str(place)) == place
+    assert DiffusionInpainting.find("somebody/tiny") is None
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny/model_index.json").touch()
+    cached = cache("somebody/tiny", tmp_path / "tiny")
+    assert DiffusionInpainting.find("somebody/tiny") == cached
     assert not no_network
 
 

@@ -64,6 +64,64 @@ def test_a_taken_port_is_one_sentence(launch: Callable[..., str]) -> None:
             launch(port=other.getsockname()[1])
 
 
+def test_a_port_that_gradio_refuses_is_one_sentence(
+    launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another program takes it after it was found free."""
+    monkeypatch.setattr("web_demo.check_address", lambda host, port: None)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(InputError, match=r"^Port \d+ of 127\.0\.0\.1 cannot be used; choose another"):
+            launch(port=other.getsockname()[1])
+
+
+def test_an_address_where_it_cannot_listen_is_one_sentence_at_once(
+    launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "build", lambda **_: pytest.fail("the page was made"))
+    with pytest.raises(InputError, match=r"^There is no port 99999; "):
+        launch(port=99999)
+    with pytest.raises(InputError, match=r"^192\.0\.2\.1 is no address of this machine; "):
+        launch(host="192.0.2.1")
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_address_of_ipv6(launch: Callable[..., str], free_port: Callable[[], int], host: str) -> None:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    port = free_port()
+    launch(host=host, port=port)
+    with urllib.request.urlopen(f"http://[::1]:{port}/config") as answer:
+        props = [component["props"] for component in json.load(answer)["components"]]
+    assert [part["visible"] for part in props if part.get("elem_id") == "free"] == [True]  # for this machine alone
+
+
+def test_a_device_that_is_not_here_is_one_sentence_at_once(
+    launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "build", lambda **_: pytest.fail("the page was made"))
+    with pytest.raises(InputError, match=r"^The device 'banana' cannot be used here "):
+        launch(device="banana")
+
+
+@pytest.mark.parametrize("inpainter", ["./nothing", "nothing.safetensors"])
+def test_an_inpainter_that_is_no_file_and_no_name_is_one_sentence_at_once(
+    launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch, inpainter: str
+) -> None:
+    monkeypatch.setattr(page_module, "build", lambda **_: pytest.fail("the page was made"))
+    with pytest.raises(WeightsError, match=f"^There is no folder or file {inpainter}, and no model on the hub could"):
+        launch(inpainter=inpainter)
+
+
+def test_an_inpainter_that_the_visitor_may_download_need_not_be_here(launch: Callable[..., str]) -> None:
+    with urllib.request.urlopen(f"{launch(inpainter='nobody/has-this')}/config") as answer:
+        assert "nobody/has-this" in str(json.load(answer))
+
+
 @pytest.mark.parametrize("kind", ["model", "grounder"])
 def test_weights_that_are_not_here_are_one_sentence_at_once(launch: Callable[..., str], kind: str) -> None:
     with pytest.raises(WeightsError, match=r"^[^\n]*nobody/has-this[^\n]*$"):

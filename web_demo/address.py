@@ -1,0 +1,51 @@
+"""Whether a page can be served at an address, asked before anything is made ready for it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from esg import InputError
+
+HIGHEST_PORT = 65535
+_HOSTS = "give 127.0.0.1 for this machine alone, or 0.0.0.0 for everyone who can reach it"
+
+
+def check_address(host: str, port: int) -> None:
+    """Binds the address for a moment, as the server will: by itself Gradio says of every failure that a port is taken.
+
+    Args:
+        host: a name or address of this machine.
+        port: 0 is any that is free.
+
+    Raises:
+        InputError: the port is taken, may not be used or is none, or the host is none of this machine.
+    """
+    if not 0 <= port <= HIGHEST_PORT:
+        raise InputError(f"There is no port {port}; choose one from 1 to {HIGHEST_PORT} with --port.")
+    try:
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):  # UnicodeError: no name could be written so
+        raise InputError(f"There is no address {host!r}; {_HOSTS}.") from None
+    failures = [failure for place in places if (failure := _failure(place)) is not None]
+    if errno.EADDRINUSE in failures:
+        raise InputError(f"Port {port} of {host} is taken; choose another one with --port.")
+    if len(failures) == len(places):  # a name may have several addresses, as localhost has, and one of them will do
+        if failures[0] == errno.EADDRNOTAVAIL:
+            raise InputError(f"{host} is no address of this machine; {_HOSTS}.")
+        reason = os.strerror(failures[0]).lower()
+        raise InputError(f"Port {port} of {host} cannot be used ({reason}); choose another one with --port.")
+
+
+def _failure(place: tuple) -> int | None:
+    """The number of the error that binding one of `getaddrinfo`'s places ends with, or None."""
+    family, kind, protocol, _, address = place
+    try:
+        with socket.socket(family, kind, protocol) as attempt:
+            if os.name == "posix":  # there it means: even if connections of an earlier page have not yet died away
+                attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            attempt.bind(address)
+    except OSError as error:
+        return error.errno or 0
+    return None
