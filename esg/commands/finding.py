@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 
 def check_masks(masks: Path | None, photos: int) -> None:
-    """InputError if --masks holds those of one photo, and there are several."""
-    if masks and photos > 1 and masks.suffix.lower() != ".json":
+    """InputError if --masks is not there or no file of masks, or holds those of one photo and there are several."""
+    if masks is None:
+        return
+    from ..masks import kind_of, tells_photos_apart
+
+    kind_of(masks)
+    if photos > 1 and not tells_photos_apart(masks):
         raise InputError(
             f"{masks} holds the masks of one photo, but there are {photos}; "
             "take them one by one, or give a COCO file that describes them all."
@@ -42,8 +47,10 @@ def find_entities(
     args: argparse.Namespace,
     console: Console,
     place: str,
+    *,
+    several: bool,
 ) -> EntityMap:
-    """What the segmenter finds in a photo, or without one what --masks says."""
+    """What the segmenter finds in a photo, or without one what --masks says; of `several` photos by their names."""
     if segmenter is not None:
         return segmenter(
             pixels,
@@ -54,4 +61,6 @@ def find_entities(
 
     size = (pixels.shape[0], pixels.shape[1])
     with about(photo):
-        return read_masks(args.masks, size, photo=photo.path, max_pixels=args.max_pixels, may_be_empty=True)
+        return read_masks(
+            args.masks, size, photo=photo.path, by_name=several, max_pixels=args.max_pixels, may_be_empty=True
+        )

@@ -1,5 +1,5 @@
 """Masks from any segmenter, read into an EntityMap."""
 
-from .reading import read_masks
+from .reading import kind_of, read_masks, tells_photos_apart
 
-__all__ = ["read_masks"]
+__all__ = ["kind_of", "read_masks", "tells_photos_apart"]

@@ -23,6 +23,7 @@ def read_json(
     size: tuple[int, int] | None = None,
     *,
     photo: str | Path | None = None,
+    by_name: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Stack:
     """The masks of one picture in a JSON file.
@@ -37,6 +38,7 @@ def read_json(
         photo: path or name of the photo, which tells its masks where there are those of several pictures: by the last
             parts of the path of a file name, else by the name without its suffix. In a list pictures have only numbers,
             which are the names of COCO's photos.
+        by_name: whether the masks of a single picture, too, are the photo's only if they are called like it.
         max_pixels: larger masks are refused before they are made.
 
     Raises:
@@ -44,12 +46,12 @@ def read_json(
             they are of another size.
     """
     name = str(path)
-    if path.stat().st_size > MAX_JSON:
-        raise InputError(f"{path} is larger than {MAX_JSON >> 30} GiB; save its masks as COCO RLE or as a label PNG.")
-    content = load_json(path)
+    content = _load(path)
+    if by_name and not _has_names(content):
+        raise InputError(f'{path} does not say whose masks it holds; give a COCO file with "images".')
     with one_sentence(name):
         if isinstance(content, Mapping):
-            image, records = _of_one_image(content, photo, name)
+            image, records = _of_one_image(content, photo, name, by_name)
             found = int(image["height"]), int(image["width"])
         elif isinstance(content, list):
             records = _of_one_number(content, photo, name)
@@ -63,27 +65,52 @@ def read_json(
     return Stack(rles, scores, found)
 
 
+def names_pictures(path: Path) -> bool:
+    """Whether a JSON file says which picture each of its masks is of, so that it may be about several.
+
+    COCO files do, and so do lists whose objects are about several pictures by number.
+
+    Raises:
+        InputError: the file cannot be read, or is too large or damaged.
+    """
+    return _has_names(_load(path))
+
+
+def _load(path: Path) -> Any:
+    if path.stat().st_size > MAX_JSON:
+        raise InputError(f"{path} is larger than {MAX_JSON >> 30} GiB; save its masks as COCO RLE or as a label PNG.")
+    return load_json(path)
+
+
+def _has_names(content: Any) -> bool:
+    if isinstance(content, list):
+        return len(_numbers(content)) > 1
+    return isinstance(content, Mapping) and "images" in content
+
+
 def _of_one_image(
-    content: Mapping[str, Any], photo: str | Path | None, name: str
+    content: Mapping[str, Any], photo: str | Path | None, name: str, by_name: bool
 ) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
     """The entry of the photo in a file's images, and its annotations."""
     if "images" not in content and "image" in content:  # a file of SA-1B is about one picture
         return content["image"], content["annotations"]
     images = content["images"]
-    image = images[_pick([str(one.get("file_name", "")) for one in images], photo, name)]
+    image = images[_pick([str(one.get("file_name", "")) for one in images], photo, name, by_name)]
     number = image["id"]
     if sum(one["id"] == number for one in images) > 1:
         raise InputError(f"{name} has several pictures with the id {number!r}; make the ids unique.")
     return image, [one for one in content["annotations"] if one.get("image_id", number) == number]
 
 
-def _pick(names: Sequence[str], photo: str | Path | None, source: str) -> int:
-    """The index of the photo's file name; a single one is taken whatever it is."""
-    if len(names) == 1:
+def _pick(names: Sequence[str], photo: str | Path | None, source: str, by_name: bool) -> int:
+    """The index of the photo's file name; a single one is taken whatever it is, unless it goes by name."""
+    if len(names) == 1 and not by_name:
         return 0
     if not names:
         raise InputError(f"{source} describes no pictures.")
-    several = f"{source} describes {len(names)} pictures ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    number = "1 picture" if len(names) == 1 else f"{len(names)} pictures"
+    called = ", ".join(one or "without a name" for one in names[:3])
+    several = f"{source} describes {number} ({called}{', …' if len(names) > 3 else ''})"
     if photo is None:
         raise InputError(f"{several}; say which one by the photo's file name.")
     wanted = _parts(photo)
@@ -116,7 +143,7 @@ def _of_one_number(records: list[Any], photo: str | Path | None, name: str) -> l
     """The objects of the photo in a list."""
     if not all(isinstance(one, Mapping) for one in records):
         raise TypeError('it is a list, but not of objects with a "segmentation"')
-    numbers = {str(one.get("image_id", "")) for one in records}
+    numbers = _numbers(records)
     if len(numbers) < 2:
         return records
     wanted = {_stem(photo), _stem(photo).lstrip("0") or "0"} & numbers if photo is not None else set()
@@ -126,6 +153,11 @@ def _of_one_number(records: list[Any], photo: str | Path | None, name: str) -> l
             f'give a COCO file with "images", or the masks of this photo alone.'
         )
     return [one for one in records if str(one.get("image_id", "")) in wanted]
+
+
+def _numbers(records: list[Any]) -> set[str]:
+    """The numbers of the pictures that the objects of a list are about; of one that says none, nothing."""
+    return {str(one.get("image_id", "")) for one in records if isinstance(one, Mapping)}
 
 
 def _with_rows_encoded(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:

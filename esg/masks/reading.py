@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from logging import getLogger
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ..errors import InputError
 from ..limits import MAX_PIXELS
 from ..naming import SUFFIXES
 from ..rle import area
-from .annotations import read_json
+from .annotations import names_pictures, read_json
 from .arrays import read_arrays
 from .folder import read_folder
 from .stack import LabelMap, Stack, check_size
@@ -28,11 +29,21 @@ log = getLogger(__name__)
 KINDS = "a label PNG, COCO JSON, SAM's JSON, .npy, .npz or a folder of PNGs"
 
 
+class Kind(Enum):
+    """What masks are kept in."""
+
+    FOLDER = "a folder of PNGs"
+    JSON = "COCO's, SA-1B's or SAM's"
+    ARRAYS = ".npy or .npz"
+    LABELS = "a label PNG"
+
+
 def read_masks(
     path: str | Path,
     size: tuple[int, int] | None = None,
     *,
     photo: str | Path | None = None,
+    by_name: bool = False,
     max_pixels: int = MAX_PIXELS,
     may_be_empty: bool = False,
 ) -> EntityMap:
@@ -55,6 +66,8 @@ def read_masks(
         path: the file or folder.
         size: height, width of the photo; masks of another size are refused, never resized.
         photo: the photo's path or name, by which its masks are found in a file about several pictures.
+        by_name: whether the masks of a single picture, too, are taken only if the file says that they are the photo's,
+            as is right where one of several photos is meant; `tells_photos_apart` says which files can.
         max_pixels: larger pictures are refused, and stacks of masks with 100 times as many pixels in all.
         may_be_empty: whether a map without entities is given where there are no masks, or none has a pixel; that is
             logged at level INFO.
@@ -69,7 +82,7 @@ def read_masks(
     """
     path = Path(path)
     with _named(path):
-        found = _read(path, size, photo, max_pixels)
+        found = _read(path, size, photo, by_name, max_pixels)
         if isinstance(found, Stack):
             entities = _lay_over_each_other(found, path)
         elif isinstance(found, LabelMap):
@@ -85,22 +98,50 @@ def read_masks(
     return entities
 
 
-def _read(
-    path: Path, size: tuple[int, int] | None, photo: str | Path | None, max_pixels: int
-) -> Stack | LabelMap | EntityMap:
+def kind_of(path: str | Path) -> Kind:
+    """What a file or folder of masks is, by its first bytes, else by its suffix; before long work, whether it is there.
+
+    Raises:
+        InputError: the path does not exist, cannot be read, or is of no such kind.
+    """
+    path = Path(path)
     if os.path.isdir(path):  # which does not raise, as Path.is_dir may
-        return read_folder(path, size, max_pixels=max_pixels)
+        return Kind.FOLDER
     head = _head(path)
     suffix = path.suffix.lower()
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")) or suffix == ".json":
-        return read_json(path, size, photo=photo, max_pixels=max_pixels)
+        return Kind.JSON
     if head.startswith((b"PK", b"\x93NUMPY")) or suffix in (".npy", ".npz"):
-        return read_arrays(path, size, max_pixels=max_pixels)
+        return Kind.ARRAYS
     if head.startswith(b"\x89PNG") or suffix in SUFFIXES:
-        entities = EntityMap.from_labels_png(path, max_pixels=max_pixels)
-        check_size((entities.height, entities.width), size, path, max_pixels)
-        return entities
+        return Kind.LABELS
     raise InputError(f"{path} is no file of masks that can be read ({KINDS}).")
+
+
+def tells_photos_apart(path: str | Path) -> bool:
+    """Whether a file says which photo each of its masks is of, as some JSON does, so that it may be about several.
+
+    Raises:
+        InputError: the path does not exist, is of no kind that can be read, or is damaged JSON.
+    """
+    return kind_of(path) is Kind.JSON and names_pictures(Path(path))
+
+
+def _read(
+    path: Path, size: tuple[int, int] | None, photo: str | Path | None, by_name: bool, max_pixels: int
+) -> Stack | LabelMap | EntityMap:
+    kind = kind_of(path)
+    if kind is Kind.JSON:
+        return read_json(path, size, photo=photo, by_name=by_name, max_pixels=max_pixels)
+    if by_name:
+        raise InputError(f"{path} does not say whose masks it holds; give a COCO file.")
+    if kind is Kind.FOLDER:
+        return read_folder(path, size, max_pixels=max_pixels)
+    if kind is Kind.ARRAYS:
+        return read_arrays(path, size, max_pixels=max_pixels)
+    entities = EntityMap.from_labels_png(path, max_pixels=max_pixels)
+    check_size((entities.height, entities.width), size, path, max_pixels)
+    return entities
 
 
 def _head(path: Path) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from esg.errors import InputError
-from esg.masks.annotations import read_json
+from esg.masks.annotations import names_pictures, read_json
 from esg.rle import decode_mask
 
 FULL = {"size": [1, 2], "counts": [0, 2]}
@@ -69,6 +69,36 @@ def test_the_photo_is_found_by_its_name(path: Path, names: list[str], photo: str
 def test_the_photo_is_not_found(path: Path, names: list[str], photo: str | None, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_json(put(path, pictures(*names)), photo=photo)
+
+
+def test_by_name_a_single_picture_has_to_be_the_photo(path: Path) -> None:
+    put(path, pictures("holiday/a.jpg"))
+    for photo in ("a.jpg", "other/a.jpg", "a.png"):
+        assert read_json(path, photo=photo, by_name=True).size == (1, 1)
+    for photo, words in (
+        ("b.jpg", r"1 picture \(holiday/a\.jpg\), and none is called b\.jpg; give the masks of this photo\.$"),
+        (None, r"1 picture \(holiday/a\.jpg\); say which one"),
+    ):
+        with pytest.raises(InputError, match=words):
+            read_json(path, photo=photo, by_name=True)
+    with pytest.raises(InputError, match=r"1 picture \(without a name\), and none is called a\.jpg"):
+        read_json(put(path, pictures("")), photo="a.jpg", by_name=True)
+
+
+def test_which_files_name_their_pictures(path: Path) -> None:
+    def results(*numbers: int) -> list[dict]:
+        return [{"image_id": number, "segmentation": FULL} for number in numbers]
+
+    for content in (pictures("a.jpg"), pictures(), results(3, 7)):
+        assert names_pictures(put(path, content))
+    sa_1b = {"image": {"file_name": "3.jpg", "height": 1, "width": 2}, "annotations": []}
+    for content in (results(3, 3), [{"segmentation": FULL}], [], [5], 5, sa_1b):
+        assert not names_pictures(put(path, content))
+        with pytest.raises(InputError, match=r"does not say whose masks it holds; give a COCO file"):
+            read_json(path, photo="3.jpg", by_name=True)
+    assert len(read_json(put(path, results(3, 7, 7)), photo="7.jpg", by_name=True).rles) == 2
+    with pytest.raises(InputError, match="masks of 2 pictures and not their file names"):
+        read_json(path, photo="5.jpg", by_name=True)
 
 
 def test_a_file_of_sa_1b(path: Path) -> None:
@@ -154,5 +184,6 @@ def test_very_large_files(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("esg.masks.annotations.MAX_JSON", path.stat().st_size)
     assert read_json(path).size == (9, 9)
     monkeypatch.setattr("esg.masks.annotations.MAX_JSON", path.stat().st_size - 1)
-    with pytest.raises(InputError, match="is larger than"):
-        read_json(path)
+    for read in (read_json, names_pictures):
+        with pytest.raises(InputError, match="is larger than"):
+            read(path)

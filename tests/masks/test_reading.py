@@ -20,7 +20,7 @@ from PIL import Image
 
 from esg.entities import EntityMap
 from esg.errors import InputError
-from esg.masks import read_masks
+from esg.masks import kind_of, read_masks, tells_photos_apart
 from esg.rle import decode_mask, read_counts
 
 
@@ -334,3 +334,30 @@ def test_sentences_without_the_name_of_the_file_get_it(tmp_path: Path) -> None:
     path = tmp_path / "labels.npz"
     np.savez(path, labels=np.array([[5]]), scores=np.ones(3))
     assert refusal(path) == f"{path}: label 5 has no score: only 3 scores were given."
+
+
+# ---------------------------------------------------------------------------------------------------- before long work
+
+
+@pytest.mark.parametrize("name", sorted({**WITH_SCORES, **WITHOUT_SCORES}))
+def test_what_is_taken_for_the_only_photo_whatever_its_name_is_and_for_one_of_several_is_not(
+    tmp_path: Path, name: str
+) -> None:
+    {**WITH_SCORES, **WITHOUT_SCORES}[name](small(), tmp_path / name)
+    suffix = {".json": "JSON", ".npy": "ARRAYS", ".npz": "ARRAYS", ".png": "LABELS", "": "FOLDER"}
+    assert kind_of(tmp_path / name).name == suffix[(tmp_path / name).suffix]
+    assert len(read_masks(tmp_path / name, photo="a.jpg")) == 3
+    assert tells_photos_apart(tmp_path / name) == (name in ("coco.json", "polygons.json"))
+    with pytest.raises(InputError, match=r"none is called a\.jpg|does not say whose masks it holds"):
+        read_masks(tmp_path / name, photo="a.jpg", by_name=True)
+
+
+def test_what_is_no_file_of_masks_is_known_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "diary.txt").write_text("dear diary")
+    (tmp_path / "masks.json").write_text("{")
+    for name, words in (("none.png", "does not exist"), ("diary.txt", "no file of masks")):
+        for read in (kind_of, tells_photos_apart):
+            with pytest.raises(InputError, match=words):
+                read(tmp_path / name)
+    with pytest.raises(InputError, match="is no JSON file, or not a whole one"):
+        tells_photos_apart(tmp_path / "masks.json")
