@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .grounding import Grounding, Phrase
     from .grounding_html import grounding_page
     from .grounding_picture import draw_grounding, shrink
-    from .images import read_image, write_image
+    from .images import Photo, read_image, read_photo, write_image
     from .inpaint.crop import InpaintCrop, cut_for_inpainting
     from .inpaint.frame import CropSettings
     from .inpaint.stitch import Stitch, stitch_back
@@ -52,6 +52,7 @@ _HOME = {
     "InputError": ".errors",
     "MAX_PIXELS": ".limits",
     "OutputError": ".errors",
+    "Photo": ".images",
     "Phrase": ".grounding",
     "RecordedEdit": ".workflow.edits",
     "Segmentation": ".workflow.edits",
@@ -85,6 +86,7 @@ _HOME = {
     "palette": ".draw",
     "read_image": ".images",
     "read_masks": ".masks",
+    "read_photo": ".images",
     "remove_islands": ".cleanup",
     "remove_with_opencv": ".engines.opencv",
     "shrink": ".grounding_picture",
@@ -113,6 +115,7 @@ __all__ = [
     "InpaintCrop",
     "InputError",
     "OutputError",
+    "Photo",
     "Phrase",
     "RecordedEdit",
     "Segmentation",
@@ -146,6 +149,7 @@ __all__ = [
     "palette",
     "read_image",
     "read_masks",
+    "read_photo",
     "remove_islands",
     "remove_with_opencv",
     "shrink",

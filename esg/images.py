@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from logging import getLogger
 from pathlib import Path
@@ -27,6 +29,7 @@ log = getLogger(__name__)
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "MPO", "AVIF", "HEIF")
 _KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000"
 _ORIENTATION = 0x0112
+_LARGEST_PROFILE = 1 << 20  # bytes; Pillow takes PNGs with larger ones for damaged
 # What Pillow's readers are known to raise on damaged files; the bomb error guards parts of files that we do not see.
 _READ_ERRORS = (
     *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError, struct.error),
@@ -64,9 +67,53 @@ def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int
     raise ImageError(f"A picture must be a path, a PIL image or a numpy array, not {type(source).__name__}.")
 
 
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """The pixels of a photo's file, and what else it needs to look the same when it is written again.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, C-contiguous.
+        profile: the ICC profile that says which colours these numbers mean, for `write_image(..., icc_profile=)`; None
+            if the file has none for RGB, and they are sRGB.
+        changes: what of the file is otherwise in the pixels, a few words each; nothing for most photos.
+    """
+
+    pixels: np.ndarray
+    profile: bytes | None
+    changes: tuple[str, ...]
+
+
+def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Reads a file as `read_image` does, for a program that writes the photo again.
+
+    Raises:
+        ImageError: the file is missing, damaged, too large, or no picture.
+    """
+    with _opened(path, max_pixels) as picture:
+        deep = _is_deep(picture)  # which is known no more when it is decoded
+        picture.load()
+        pixels = _from_picture(picture, str(path))
+        profile = _rgb_profile(picture)
+        changes = {
+            "transparent parts are white now": _is_transparent(picture),
+            "16 bit became 8 bit": deep,
+            f"{picture.mode} became RGB": picture.mode in ("CMYK", "LAB", "YCbCr"),
+            "the colour profile is left out": bool(picture.info.get("icc_profile")) and profile is None,
+        }
+        return Photo(pixels, profile, tuple(words for words, true in changes.items() if true))
+
+
 @contextmanager
 def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """A decoded PIL picture from a file whose size was checked first; whatever fails in the block is an ImageError.
+    """A decoded PIL picture from a file whose size was checked first; whatever fails in the block is an ImageError."""
+    with _opened(path, max_pixels) as picture:
+        picture.load()
+        yield picture
+
+
+@contextmanager
+def _opened(path: str | Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """As `open_picture`, but it is decoded only when its pixels are asked for.
 
     Pillow's own limit is a global of the process that belongs to whoever imported Pillow, so the file is opened
     through Pillow's table of formats, beside that limit.
@@ -81,7 +128,6 @@ def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[
                 check_size(picture.size, str(path), max_pixels)
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
                     log.info("%s has several frames; the first one is taken.", path)
-                picture.load()
                 yield picture
     except _READ_ERRORS as error:
         raise ImageError(
@@ -92,6 +138,8 @@ def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[
 
 
 def _open(path: str | Path) -> BinaryIO:
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # to open a pipe may never end
+        raise ImageError(f"{path} is a pipe or a device, no file; save the picture as a file and give that.")
     try:
         return open(path, "rb")
     except FileNotFoundError:
@@ -215,6 +263,35 @@ def _over_white(rgba: np.ndarray) -> np.ndarray:
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
+def _is_deep(picture: ImageFile.ImageFile) -> bool:
+    """Whether a picture that is not decoded yet has more than 8 bits a channel, which Pillow tells of PNG and TIFF."""
+    how = " ".join(str(tile[3]) for tile in picture.tile)  # such as RGB;16B, but BGR;16 are 16 bits for all channels
+    return picture.mode.startswith("I") or re.search(r";16[BLN]", how) is not None
+
+
+def _is_transparent(picture: Image.Image) -> bool:
+    """Whether any pixel is, if only in part."""
+    one = picture.info.get("transparency")  # of some kinds of pictures the one value or colour that is
+    if one is None and picture.mode not in ("RGBA", "RGBa", "LA", "La", "PA"):
+        return False
+    for rows in strips(picture.height, picture.width):
+        part = picture.crop((0, rows.start, picture.width, rows.stop))
+        if picture.mode.startswith("I"):
+            found = (np.asarray(part) == one).any()
+        else:
+            found = (np.asarray(part.convert("RGBA").getchannel("A")) < 255).any()
+        if found:
+            return True
+    return False
+
+
+def _rgb_profile(picture: Image.Image) -> bytes | None:
+    """The ICC profile, if it is one that RGB pixels can have."""
+    profile = picture.info.get("icc_profile")
+    usable = isinstance(profile, bytes) and profile[16:20] == b"RGB " and len(profile) <= _LARGEST_PROFILE
+    return profile if usable and picture.mode in ("RGB", "RGBX", "RGBA", "RGBa", "P", "PA") else None
+
+
 def _read_orientation(picture: Image.Image) -> int:
     try:
         orientation = picture.getexif().get(_ORIENTATION, 1)
@@ -239,7 +316,7 @@ def write_image(path: str | Path, pixels: np.ndarray, **options: Any) -> None:
     Args:
         path: ends in .png, .jpg, .webp or another suffix that Pillow knows.
         pixels: (H, W) uint8 or uint16, or (H, W, 3) RGB or (H, W, 4) RGBA uint8.
-        **options: for Pillow's writer, such as quality=90.
+        **options: for Pillow's writer, such as quality=90, or icc_profile= of `read_photo`.
 
     Raises:
         OutputError: the suffix is unknown, its format cannot hold the pixels, or the file cannot be written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import struct
 import warnings
 import zlib
@@ -175,6 +176,18 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         one_sentence(tmp_path / name, match)
     one_sentence(None, "NoneType")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_devices_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")  # to open it would wait for a writer for ever
+    one_sentence(tmp_path / "pipe.png", r"pipe\.png is a pipe or a device, no file; save the picture as a file")
+    one_sentence(os.devnull, "is a pipe or a device")
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as full, os.fdopen(reading, "rb"):
+        Image.fromarray(RGB).save(full, "PNG")
+        full.flush()
+        one_sentence(f"/dev/fd/{reading}", "is a pipe or a device")  # what `esg segment <(cat photo.png)` is given
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".ppm", ".jp2"])

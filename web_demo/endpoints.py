@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
-from esg import EntityMap, EsgError, InputError, choose, read_image, read_masks, write_image
+from esg import EntityMap, EsgError, InputError, Photo, choose, read_image, read_masks, read_photo, write_image
 
 from .editing import Edit, MaskSettings, Painting, edited
 from .parts.words import SENTENCE, WAYS, read
@@ -69,8 +68,8 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
     ) -> dict[str, Any]:
         """Says which entities a text means: caption and phrases with ids and scores."""
         with _sentences(image, masks):
-            pixels, entities = look(image, masks, segmenter)
-            return read(models.grounder(model), pixels, entities, text, read_as, threshold, max_pixels).to_json()
+            photo, entities = look(image, masks, segmenter)
+            return read(models.grounder(model), photo.pixels, entities, text, read_as, threshold, max_pixels).to_json()
 
     def edit(
         image: str,
@@ -89,7 +88,7 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
     ) -> str:
         """Removes entities, or with a prompt paints them anew; a PNG of the photo's size."""
         with _sentences(image, masks):
-            pixels, known = look(image, masks, segmenter)
+            photo, known = look(image, masks, segmenter)
             painting = Painting(model, steps=int(steps), strength=strength, guidance=guidance, seed=int(seed))
             mask = MaskSettings(int(grow), int(feather), soft=soft)
             ids = tuple(choose(known, entities))
@@ -98,14 +97,15 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
             wanted = Edit(ids, prompt.strip(), mask, painting)
             engine = models.diffusion(model, download=False) if wanted.prompt else None
             path = new_folder() / f"{Path(image).stem}.edited.png"
-            write_image(path, edited(pixels, known, wanted, engine)[0])
+            write_image(path, edited(photo.pixels, known, wanted, engine)[0], icc_profile=photo.profile)
             return str(path)
 
-    def look(image: str, masks: str | None, segmenter: str) -> tuple[np.ndarray, EntityMap]:
-        pixels = read_image(_given(image), max_pixels=max_pixels)
+    def look(image: str, masks: str | None, segmenter: str) -> tuple[Photo, EntityMap]:
+        photo = read_photo(_given(image), max_pixels=max_pixels)
         if masks:
-            return pixels, read_masks(masks, (pixels.shape[0], pixels.shape[1]), photo=image, max_pixels=max_pixels)
-        return pixels, models.segmenter(segmenter)(pixels, max_pixels=max_pixels)
+            height, width = photo.pixels.shape[:2]
+            return photo, read_masks(masks, (height, width), photo=image, max_pixels=max_pixels)
+        return photo, models.segmenter(segmenter)(photo.pixels, max_pixels=max_pixels)
 
     def add(name: str, function: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> None:
         @wraps(function)

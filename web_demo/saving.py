@@ -98,7 +98,8 @@ def _overlay(path: Path, visit: Visit, wish: Wish) -> None:
 
 
 def _cutout(path: Path, visit: Visit, wish: Wish) -> None:
-    write_image(path, visit.need_entities(wish.shown).cutout(visit.need_photo(), wish.selected))
+    pixels = visit.need_entities(wish.shown).cutout(visit.need_photo(), wish.selected)
+    write_image(path, pixels, icc_profile=visit.profile)
 
 
 def _workflow(path: Path, visit: Visit, wish: Wish) -> None:
@@ -119,7 +120,7 @@ def _page(path: Path, visit: Visit, wish: Wish) -> None:
 
 
 def _result(path: Path, visit: Visit, wish: Wish) -> None:
-    write_image(path, visit.need_photo())
+    write_image(path, visit.need_photo(), icc_profile=visit.profile)
 
 
 FILES = {  # how the name ends, and what writes it

@@ -38,6 +38,7 @@ class Visit:
         file: that name.
         made: whether that photo is the result of edits, and the visitor may have no file of it.
         photo: (H, W, 3) uint8 RGB as it came, read-only; None before the first one.
+        profile: the ICC profile of its file, which what is made of the photo keeps.
         pixels: the same with all edits.
         entities: all of them, also the weak ones, which the browser hides by the score that is chosen there.
         model: the segmenter's name or path; empty where the masks are the visitor's own.
@@ -51,6 +52,7 @@ class Visit:
     file: str = ""
     made: bool = False
     photo: np.ndarray | None = None
+    profile: bytes | None = None
     pixels: np.ndarray | None = None
     entities: EntityMap | None = None
     model: str = ""
@@ -59,9 +61,10 @@ class Visit:
     changes: list[Change] = field(default_factory=list)
     drafts: int = 0
 
-    def begin(self, file: str, photo: np.ndarray) -> None:
+    def begin(self, file: str, photo: np.ndarray, profile: bytes | None = None) -> None:
         """Another photo, of which nothing is known yet."""
         photo.setflags(write=False)
+        self.profile = profile
         self.file, self.name, self.photo, self.pixels = file, file.rpartition(".")[0] or file, photo, photo
         self.entities = self.grounding = None
         self.changes = []
@@ -76,7 +79,7 @@ class Visit:
         """The photo with its edits becomes the photo; they cannot be undone any more."""
         if self.changes:
             name = self.name if self.name.endswith(".edited") else f"{self.name}.edited"
-            self.begin(f"{name}.png", self.need_photo())
+            self.begin(f"{name}.png", self.need_photo(), self.profile)
             self.made = True
 
     def know(self, entities: EntityMap, *, model: str = "", crops: int = 0) -> None:

@@ -49,15 +49,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
     grounder = load(args, console)
     alone = drafts(grounder, args) == 1
     segmenter = None if alone or args.masks else load_segmenter(args, console)
+    several = len(photos) > 1
 
     def work(photo: Listed, place: str) -> None:
         with enough_memory(photo, ADVICE):
             console.progress(f"{place}{photo.path.name} ...")
             pixels = read_image(photo.path, max_pixels=args.max_pixels)
-            entities = None if alone else find_entities(segmenter, pixels, photo, args, console, place)
+            entities = None if alone else find_entities(segmenter, pixels, photo, args, console, place, several=several)
             with about(photo):
                 text = caption(grounder, entities, pixels, photo, args, console, place)
-        console.answer(f"{photo.path}: {text}" if len(photos) > 1 else text)
+        console.answer(f"{photo.path}: {text}" if several else text)
 
     return work_through(photos, empty, work, console, done="described")
 

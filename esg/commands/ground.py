@@ -16,6 +16,7 @@ from .arguments import (
     add_writing,
     fraction,
     names,
+    words,
 )
 from .caption import ADVICE, caption, load
 from .console import Console
@@ -53,9 +54,9 @@ def add(commands: Any) -> None:
     )
     add_max_pixels(parser)
 
-    words = parser.add_argument_group("words", "one of these; without any, the model writes a caption")
-    one = words.add_mutually_exclusive_group()
-    one.add_argument("--caption", metavar="TEXT", help="ground the nouns of this sentence")
+    given = parser.add_argument_group("words", "one of these; without any, the model writes a caption")
+    one = given.add_mutually_exclusive_group()
+    one.add_argument("--caption", type=words, metavar="TEXT", help="ground the nouns of this sentence")
     one.add_argument("--phrases", type=names, metavar='"A, B"', help="look for these, such as: red ball, two dogs")
     one.add_argument(
         "--categories",
@@ -64,9 +65,12 @@ def add(commands: Any) -> None:
         help="name every entity by the one of these that fits it best, or not at all: panoptic segmentation",
     )
     one.add_argument(
-        "--refer", metavar="TEXT", help="find the entity that this expression means, or that answers this question"
+        "--refer",
+        type=words,
+        metavar="TEXT",
+        help="find the entity that this expression means, or that answers this question",
     )
-    words.add_argument(
+    given.add_argument(
         "--threshold",
         type=fraction,
         metavar="S",
@@ -87,6 +91,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     check_folder(args.out)
     grounder = load(args, console)
     segmenter = None if args.masks else load_segmenter(args, console)
+    several = len(photos) > 1
 
     def work(photo: Listed, place: str) -> str:
         from ..images import read_image
@@ -95,11 +100,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.progress(f"{place}{photo.path.name} ...")
         with enough_memory(photo, ADVICE):
             pixels = read_image(photo.path, max_pixels=args.max_pixels)
-            entities = find_entities(segmenter, pixels, photo, args, console, place)
+            entities = find_entities(segmenter, pixels, photo, args, console, place, several=several)
             grounding = _ground(grounder, entities, pixels, photo, args, console, place)
             console.progress(f"{place}{photo.path.name}: writing")
             save(grounding, entities, pixels, photo, args.out, page=args.html)
-        before = f"{photo.path}: " if len(photos) > 1 else ""
+        before = f"{photo.path}: " if several else ""
         console.answer("\n".join([before + _in_one_line(grounding.caption), *map(_line, grounding.phrases)]))
         phrases = "1 phrase" if len(grounding.phrases) == 1 else f"{len(grounding.phrases)} phrases"
         hint = "" if len(entities) else "; there is nothing that they could mean"

@@ -15,6 +15,7 @@ from .arguments import (
     add_out,
     add_photos,
     fraction,
+    words,
 )
 from .caption import load
 from .console import Console
@@ -38,8 +39,10 @@ def add(commands: Any) -> None:
         help="remove entities from photos, or repaint them",
         description="Removes entities from photos: fills their place from what surrounds it, with OpenCV and without a "
         "diffusion model, which suits small things on plain ground. With --prompt and --inpainter a diffusion model "
-        "paints something else there. Prints the ids of these entities, and writes for each NAME.jpg a "
-        "NAME.inpainted.png, which is the same to the bit beside them. What comes from a folder keeps its subfolder.",
+        "paints something else there. Prints the ids of these entities, with --text also their scores, and writes for "
+        "each NAME.jpg a NAME.inpainted.png, which has the same RGB values beside them and the same colour profile. "
+        "What a PNG of 8 bit RGB cannot hold is told when it is lost: transparency, which becomes white, 16 bit, CMYK. "
+        "What comes from a folder keeps its subfolder.",
         epilog="A photo that cannot be used or has no such entity, or whose file cannot be written, is named and left "
         "out, as is a folder without pictures; the exit status is then 2.",
     )
@@ -63,12 +66,12 @@ def add(commands: Any) -> None:
         metavar="X,Y",
         help="the entity at this place, in pixels from the upper left corner; may be given several times",
     )
-    one.add_argument("--text", metavar="TEXT", help="the entity that this means: the dog left of the door")
+    one.add_argument("--text", type=words, metavar="TEXT", help="the entity that this means: the dog left of the door")
     chosen.add_argument(
         "--threshold",
         type=fraction,
         metavar="S",
-        help="with --text, every entity with at least this score, 0 to 1 [the best entity alone]",
+        help="with --text, every entity with at least this score, 0 to 1 [the best entity alone, from 0.5 on]",
     )
 
     add_filling(parser)
@@ -86,18 +89,21 @@ def run(args: argparse.Namespace, console: Console) -> int:
     fill = load_filling(args, console)
     grounder = None if args.text is None else load(args, console)
     segmenter = None if args.masks else load_segmenter(args, console)
+    several = len(photos) > 1
     done = "removed" if args.prompt is None else "repainted"
 
     def work(photo: Listed, place: str) -> str:
-        from ..images import read_image
+        from ..images import read_photo
 
         begin = time.monotonic()
         console.progress(f"{place}{photo.path.name} ...")
         with enough_memory(photo, advice(args)):
-            pixels = read_image(photo.path, max_pixels=args.max_pixels)
-            entities = find_entities(segmenter, pixels, photo, args, console, place)
+            source = read_photo(photo.path, max_pixels=args.max_pixels)
+            pixels = source.pixels
+            entities = find_entities(segmenter, pixels, photo, args, console, place, several=several)
             console.progress(f"{place}{photo.path.name}: choosing")
-            ids = _chosen(grounder, entities, pixels, photo, args)
+            scores = {} if grounder is None else _meant(grounder, entities, pixels, photo, args)
+            ids = sorted(scores) or _chosen(entities, photo, args)
             console.progress(f"{place}{photo.path.name}: filling")
             with about(photo):
                 filled = fill(
@@ -105,43 +111,62 @@ def run(args: argparse.Namespace, console: Console) -> int:
                     entities.mask(ids),
                     lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
                 )
-            _save(filled, photo, args.out)
-        before = f"{photo.path}: " if len(photos) > 1 else ""
-        console.answer(before + ", ".join(map(str, ids)))
+            _save(filled, source.profile, photo, args.out)
+        before = f"{photo.path}: " if several else ""
+        console.answer(before + ", ".join(f"{one} ({scores[one]:.2f})" if scores else str(one) for one in ids))
         seconds = time.monotonic() - begin
-        return f"{entity_count(len(ids))} {done} in {seconds:.1f} s -> {args.out / photo.name}.inpainted.png"
+        hint = "".join(f"; {change}" for change in source.changes)
+        return f"{entity_count(len(ids))} {done} in {seconds:.1f} s -> {args.out / photo.name}.inpainted.png{hint}"
 
     return work_through(photos, empty, work, console, done="inpainted", out=args.out)
 
 
-def _chosen(
-    grounder: Grounder | None, entities: EntityMap, pixels: np.ndarray, photo: Listed, args: argparse.Namespace
-) -> list[int]:
-    """The ids of the entities to remove; UnusablePhoto if there are none."""
+def _chosen(entities: EntityMap, photo: Listed, args: argparse.Namespace) -> list[int]:
+    """The ids of what --point or --entity says; UnusablePhoto if there is nothing."""
     if args.point:
         found = {place: entities.at(*place) for place in args.point}
         missed = [f"{x},{y}" for (x, y), number in found.items() if not number]
         if missed:
             raise UnusablePhoto(f"{photo.path}: there is no entity at {' and '.join(missed)}; choose another place.")
         return sorted(set(found.values()))
-    if grounder is not None:
-        phrase = grounder.refer(pixels, entities, args.text, threshold=args.threshold, max_pixels=args.max_pixels)
-        ids = sorted(phrase.entity_ids)
-    else:
-        from ..choice import choose
+    from ..choice import choose
 
-        with about(photo):
-            ids = choose(entities, args.entity)
+    with about(photo):
+        ids = choose(entities, args.entity)
     if not ids:
-        what = args.entity if grounder is None else args.text
-        raise UnusablePhoto(f"{photo.path}: of its {entity_count(len(entities))} there is none that {what!r} means.")
+        raise UnusablePhoto(_none_of(entities, photo, args.entity))
     return ids
 
 
-def _save(pixels: np.ndarray, photo: Listed, folder: Path) -> None:
+def _meant(
+    grounder: Grounder, entities: EntityMap, pixels: np.ndarray, photo: Listed, args: argparse.Namespace
+) -> dict[int, float]:
+    """The ids and scores of what --text means; UnusablePhoto if that is nothing, or no more than a guess."""
+    from ..grounder import THRESHOLD
+
+    found = grounder.refer(pixels, entities, args.text, threshold=0, max_pixels=args.max_pixels)
+    if not found.entity_ids:
+        raise UnusablePhoto(_none_of(entities, photo, args.text))
+    best, score = found.entity_ids[0], found.scores[0]
+    least = THRESHOLD if args.threshold is None else args.threshold
+    if score < least:
+        raise UnusablePhoto(
+            f"{photo.path}: nothing in it is meant by {args.text!r} for sure: the best guess is entity {best}, whose "
+            f"score of {score:.3f} is below {least:g}; to take it all the same, give --entity {best} instead."
+        )
+    if args.threshold is None:
+        return {best: score}
+    return {number: score for number, score in zip(found.entity_ids, found.scores) if score >= least}
+
+
+def _none_of(entities: EntityMap, photo: Listed, what: str) -> str:
+    return f"{photo.path}: of its {entity_count(len(entities))} there is none that {what!r} means."
+
+
+def _save(pixels: np.ndarray, profile: bytes | None, photo: Listed, folder: Path) -> None:
     from ..images import write_image
 
-    save_together(folder, photo.name, lambda stem: write_image(f"{stem}.inpainted.png", pixels))
+    save_together(folder, photo.name, lambda stem: write_image(f"{stem}.inpainted.png", pixels, icc_profile=profile))
 
 
 def _point(text: str) -> tuple[int, int]:

@@ -44,6 +44,15 @@ def grounder(tiny_gella: Path) -> Grounder:
     return Grounder.from_pretrained(tiny_gella, device="cpu")
 
 
+def several_masks(path: Path, masks: Path, *names: str) -> None:
+    """Writes the entities of a label PNG, 1, 2, …, as a COCO file, in turns as those of the second picture, and so on
+    round to the first."""
+    coco = EntityMap.from_labels_png(masks).to_coco()
+    coco["images"] = [{**coco["images"][0], "id": k, "file_name": name} for k, name in enumerate(names)]
+    coco["annotations"] = [{**one, "image_id": one["id"] % len(names)} for one in coco["annotations"]]
+    path.write_text(json.dumps(coco))
+
+
 def saved(tmp_path: Path, name: str = "photo") -> Grounding:
     return Grounding.from_json(tmp_path / f"out/{name}.grounding.json")
 
@@ -122,7 +131,7 @@ def test_by_itself_it_segments_and_writes_a_caption(
 def test_a_photo_is_looked_at_once_where_the_model_writes_the_caption(
     ground: Run, make_photo: MakePhoto, masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drafts: int
 ) -> None:
-    (tmp_path / "masks.json").write_text(json.dumps(EntityMap.from_labels_png(masks).to_coco()))
+    several_masks(tmp_path / "masks.json", masks, "a.png", "b.png")
     see, seen = GellaInference.see, []
 
     def counted(self: GellaInference, pixels: np.ndarray) -> Any:
@@ -160,10 +169,7 @@ def test_the_page(ground: Run, tmp_path: Path, photo: Path, masks: Path, written
 def test_folders_keep_their_structure_and_results_are_no_photos(
     ground: Run, tmp_path: Path, make_photo: MakePhoto, masks: Path, written: Written
 ) -> None:
-    coco = EntityMap.from_labels_png(masks).to_coco()
-    coco["images"] = [{**coco["images"][0], "id": k, "file_name": name} for k, name in enumerate(("a.png", "b.png"))]
-    coco["annotations"] = [{**one, "image_id": one["id"] % 2} for one in coco["annotations"]]
-    (tmp_path / "both.json").write_text(json.dumps(coco))
+    several_masks(tmp_path / "both.json", masks, "a.png", "b.png")
     for name in ("in/a.png", "in/sub/b.png", "in/old.grounding.jpg"):
         make_photo(tmp_path / name)
     result = ground(tmp_path / "in", "--masks", tmp_path / "both.json", "--phrases", "disc")
@@ -172,13 +178,15 @@ def test_folders_keep_their_structure_and_results_are_no_photos(
     assert [line for line in result.out if not line.startswith("  ")] == [
         f"{tmp_path / 'in' / name}: This image depicts a disc." for name in ("a.png", "sub/b.png")
     ]
-    assert len(EntityMap.from_labels_png(tmp_path / "out/a.labels.png")) == 2
+    for number, name in enumerate(("a", "sub/b")):
+        expected = EntityMap.from_labels_png(masks).keep([2 - number, 4 - number])
+        assert np.array_equal(EntityMap.from_labels_png(tmp_path / f"out/{name}.labels.png").labels, expected.labels)
 
 
 def test_a_bad_photo_does_not_stop_the_others(
     ground: Run, tmp_path: Path, make_photo: MakePhoto, masks: Path, written: Written
 ) -> None:
-    (tmp_path / "masks.json").write_text(json.dumps(EntityMap.from_labels_png(masks).to_coco()))
+    several_masks(tmp_path / "masks.json", masks, "a.png", "b.png", "c.png")
     good, small, bad = make_photo(tmp_path / "a.png"), make_photo(tmp_path / "b.png", (30, 30)), tmp_path / "c.png"
     bad.write_text("no picture")
     result = ground(small, bad, good, "--masks", tmp_path / "masks.json", "--phrases", "disc")
@@ -190,18 +198,10 @@ def test_a_bad_photo_does_not_stop_the_others(
     assert result.err[-1] == f"esg: 2 of 3 photos could not be grounded: {small}, {bad}"
 
 
-@pytest.mark.usefixtures("without_model")
-def test_masks_of_one_photo_are_not_for_several(
-    ground: Run, tmp_path: Path, photo: Path, make_photo: MakePhoto, masks: Path
-) -> None:
-    other = make_photo(tmp_path / "other.png")
-    ground(photo, other, "--masks", masks).refused("masks of one photo, but there are 2", "COCO file")
-
-
 def test_a_photo_that_cannot_be_written_does_not_stop_the_others(
     ground: Run, tmp_path: Path, photo: Path, make_photo: MakePhoto, masks: Path, written: Written
 ) -> None:
-    (tmp_path / "masks.json").write_text(json.dumps(EntityMap.from_labels_png(masks).to_coco()))
+    several_masks(tmp_path / "masks.json", masks, "photo.png", "other.png")
     (tmp_path / "out/photo.labels.png").mkdir(parents=True)
     other = make_photo(tmp_path / "other.png")
     result = ground(photo, other, "--masks", tmp_path / "masks.json", "--phrases", "disc")
@@ -238,10 +238,6 @@ def test_masks_that_cannot_be_used(
     assert written() == []
 
 
-def test_missing_masks(ground: Run, tmp_path: Path, photo: Path) -> None:
-    ground(photo, "--masks", tmp_path / "no.png").refused(f"{tmp_path / 'no.png'} does not exist")
-
-
 def test_overlapping_masks_are_taken_and_that_is_said_once(ground: Run, tmp_path: Path, photo: Path) -> None:
     both = [
         {"segmentation": {"size": [40, 60], "counts": [start, 1200, 1200 - start]}, "score": score}
@@ -257,9 +253,8 @@ def test_overlapping_masks_are_taken_and_that_is_said_once(ground: Run, tmp_path
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--caption", " "], "caption is empty"),
         (["--caption", "a disc and " * 300], "words too long for this model"),
-        (["--refer", ""], "expression is empty"),
+        (["--refer", "a disc and " * 300], "words too long for this model"),
     ],
 )
 def test_words_that_cannot_be_used(
@@ -354,6 +349,8 @@ def test_no_memory_for_one_photo(
         (["--phrases", "a,,b"], "'a,,b' is not a list"),
         (["--categories", ""], "is not a list"),
         (["--caption", "a", "--refer", "b"], "not allowed with"),
+        (["--caption", " "], "argument --caption: there are no words in it"),
+        (["--refer", ""], "argument --refer: there are no words in it"),
         (["--threshold", "1.1"], "not between 0 and 1"),
         (["--temperature", "-1"], "not a number from 0 up"),
         (["--temperature", "nan"], "not a number from 0 up"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from esg import (
     CropSettings,
@@ -24,6 +25,7 @@ from esg import (
 )
 from esg.commands.console import Console
 from esg.errors import OutOfMemory
+from esg.gella.inference import GellaInference
 
 pytest.importorskip("cv2", reason="`esg inpaint` needs OpenCV", exc_type=ImportError)
 
@@ -92,14 +94,76 @@ def test_options(inpaint: Run, tmp_path: Path, photo: Path, masks: Path) -> None
     assert not np.array_equal(expected, without(photo, masks, [2], grow=8, feather=4))
 
 
-def test_words(inpaint: Run, tiny_gella: Path, tmp_path: Path, photo: Path, masks: Path) -> None:
-    grounder = Grounder.from_pretrained(tiny_gella, device="cpu")
-    meant = grounder.refer(photo, EntityMap.from_labels_png(masks), "the left one").entity_ids
-    options = ("--model", tiny_gella, "--masks", masks, "--text", "the left one", "--grow", 0, "--feather", 0)
-    assert inpaint(photo, *options).out == [str(meant[0])]
-    expected = without(photo, masks, list(meant), grow=0, feather=0)
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes the tiny GELLA give the entities these scores, whatever the words are."""
+
+    def score(*scores: float) -> None:
+        monkeypatch.setattr(GellaInference, "scores", lambda *_: np.array([scores], np.float32))
+
+    return score
+
+
+@pytest.fixture
+def by_words(inpaint: Run, tiny_gella: Path, photo: Path, masks: Path) -> Run:
+    """Runs `esg inpaint --text "the left one"` with a tiny model."""
+    fixed = ("--model", tiny_gella, "--masks", masks, "--text", "the left one", "--grow", 0, "--feather", 0)
+    return lambda *options: inpaint(photo, *fixed, *options)
+
+
+def test_words(by_words: Run, scored: Callable[..., None], tmp_path: Path, photo: Path, masks: Path) -> None:
+    scored(0.1, 0.625, 0.75)
+    assert by_words().out == ["3 (0.75)"]
+    expected = without(photo, masks, [3], grow=0, feather=0)
     assert np.array_equal(read_image(tmp_path / "out/photo.inpainted.png"), expected)
-    assert inpaint(photo, *options, "--threshold", 0).out == ["1, 2, 3"]
+    assert by_words("--threshold", 0.6).out == ["2 (0.62), 3 (0.75)"]
+    expected = without(photo, masks, [2, 3], grow=0, feather=0)
+    assert np.array_equal(read_image(tmp_path / "out/photo.inpainted.png"), expected)
+    assert by_words("--threshold", 0).out == ["1 (0.10), 2 (0.62), 3 (0.75)"]
+    scored(0, 0.5, 0.5)
+    assert by_words().out == ["2 (0.50)"]
+
+
+def test_the_words_are_those_that_are_given(inpaint: Run, tiny_gella: Path, photo: Path, masks: Path) -> None:
+    for text in ("the left one", "a large dog"):
+        best = Grounder.from_pretrained(tiny_gella, device="cpu").refer(photo, EntityMap.from_labels_png(masks), text)
+        result = inpaint(photo, "--model", tiny_gella, "--masks", masks, "--text", text, "--threshold", best.scores[0])
+        assert result.out == [f"{best.entity_ids[0]} ({best.scores[0]:.2f})"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "options", "guess"),
+    [
+        (
+            (0.1, 0.12, 0.05),
+            [],
+            "entity 2, whose score of 0.120 is below 0.5; to take it all the same, give --entity 2",
+        ),
+        ((0.499, 0.1, 0.1), [], "entity 1, whose score of 0.499 is below 0.5"),
+        ((0.2, 0.1, 0.625), ["--threshold", "0.7"], "entity 3, whose score of 0.625 is below 0.7"),
+    ],
+)
+def test_a_guess_is_not_removed(
+    by_words: Run,
+    scored: Callable[..., None],
+    photo: Path,
+    written: Written,
+    scores: tuple[float, ...],
+    options: list[str],
+    guess: str,
+) -> None:
+    scored(*scores)
+    by_words(*options).refused(f"{photo}: nothing in it is meant by 'the left one' for sure", guess)
+    assert written() == []
+
+
+def test_the_words_of_the_readme_mean_something_to_the_weights_that_ship(inpaint: Run) -> None:
+    root = Path(__file__).parents[2]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    ((photo, text),) = re.findall(r'^esg inpaint (\S+) --text "(.*?)"', readme, re.MULTILINE)
+    result = inpaint(root / photo, "--text", text)
+    assert result.status == 0, result.err
+    assert len(result.out) == 1
 
 
 def test_by_itself_it_segments(
@@ -124,6 +188,33 @@ def test_a_folder_and_its_results(
     assert result.status == 0
     assert written() == ["a.inpainted.png", "sub/b.inpainted.png"]
     assert result.out == [f"{tmp_path / 'in' / name}: 2, 3" for name in ("a.png", "sub/b.png")]
+
+
+# ------------------------------------------------------------------------------------------ what the photo's file holds
+
+
+def test_the_colour_profile_stays(inpaint: Run, tmp_path: Path, photo: Path, masks: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open(photo) as picture:
+        picture.save(photo, icc_profile=profile)
+    result = inpaint(photo, "--masks", masks, "--entity", 2)
+    assert result.err[0].endswith(".inpainted.png")  # there is nothing to say
+    with Image.open(tmp_path / "out/photo.inpainted.png") as picture:
+        assert picture.info["icc_profile"] == profile
+        assert np.array_equal(np.asarray(picture), without(photo, masks, [2]))
+
+
+def test_what_cannot_stay_is_said(inpaint: Run, tmp_path: Path, photo: Path, masks: Path) -> None:
+    values = np.random.default_rng(1).integers(0, 65536, (40, 60), np.uint16)
+    Image.fromarray(values).save(photo, icc_profile=b"no profile of RGB")
+    result = inpaint(photo, "--masks", masks, "--entity", 2)
+    assert result.err[0].endswith(".inpainted.png; 16 bit became 8 bit; the colour profile is left out")
+    with Image.open(tmp_path / "out/photo.inpainted.png") as picture:
+        assert "icc_profile" not in picture.info
+    half = Image.fromarray(np.dstack([read_image(photo), np.full((40, 60), 128, np.uint8)]))
+    half.save(photo)
+    result = inpaint(photo, "--masks", masks, "--entity", 2)
+    assert result.err[0].endswith(".inpainted.png; transparent parts are white now")
 
 
 # ---------------------------------------------------------------------------------------------------------- repainting
@@ -245,6 +336,7 @@ def test_words_about_a_photo_without_entities(
     [
         ([], "one of the arguments --entity --point --text is required"),
         (["--entity", "1", "--text", "a"], "not allowed with"),
+        (["--text", " "], "argument --text: there are no words in it"),
         (["--point", "12"], "'12' is no place like 320,200"),
         (["--point", "a,b"], "no place"),
         (["--entity", "1", "--grow", "-1"], "less than 0"),
@@ -261,12 +353,6 @@ def test_words_about_a_photo_without_entities(
 )
 def test_wrong_options(inpaint: Run, photo: Path, options: list[str], words: str) -> None:
     inpaint(photo, *options).refused(words)
-
-
-@pytest.mark.usefixtures("without_model")
-def test_masks_of_one_photo_are_not_for_several(inpaint: Run, photo: Path, make_photo: MakePhoto, masks: Path) -> None:
-    other = make_photo(photo.with_name("other.png"))
-    inpaint(photo, other, "--masks", masks, "--entity", 1).refused("masks of one photo, but there are 2")
 
 
 @pytest.mark.usefixtures("without_model")

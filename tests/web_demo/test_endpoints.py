@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import web_demo
-from esg import EntityMap, EntitySegmenter, Grounder, Grounding, cut_for_inpainting, read_image
+from esg import EntityMap, EntitySegmenter, Grounder, Grounding, cut_for_inpainting, read_image, read_photo
 from esg.gella.inference import GellaInference
 from web_demo.editing import MaskSettings, crop_settings
 
@@ -109,6 +110,14 @@ def test_edit_removes(ask: Callable[..., Any], files: Any, pixels: np.ndarray, q
     blend = cut_for_inpainting(pixels, quarters.mask(1), settings).stitch.full_mask
     assert changed[quarters.mask(1)].mean() > 0.9
     assert not changed[blend == 0].any()
+
+
+def test_what_is_edited_keeps_its_colour_profile(client: Any, files: Any, tmp_path: Path) -> None:
+    profile = bytes(16) + b"RGB " + bytes(108)
+    with Image.open(files.photo) as picture:
+        picture.save(tmp_path / "photo.png", icc_profile=profile)
+    given = {"image": handle_file(tmp_path / "photo.png"), "masks": handle_file(files.masks)}
+    assert read_photo(client.predict(**given, entities="1", api_name="/edit")).profile == profile
 
 
 def test_edit_repaints(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esg import CropSettings, EntityMap, Grounding, InputError, OutputError, Phrase, read_image
+from esg import CropSettings, EntityMap, Grounding, InputError, OutputError, Phrase, read_image, read_photo
 from web_demo.editing import Edit, MaskSettings, Painting
 from web_demo.saving import FILES, Wish, save
 from web_demo.visit import Visit
@@ -108,6 +108,18 @@ def test_the_photo_with_its_edits(visit: Visit, pixels: np.ndarray) -> None:
     assert np.array_equal(read_image(saved(visit, "result", "my cat.edited.png")), edited)
     cutout = np.asarray(Image.open(saved(visit, "cutout", "my cat.cutout.png", selected=[1])))
     assert (cutout[..., :3][cutout[..., 3] == 255] == 255).all()
+
+
+def test_photo_and_cut_out_keep_the_colour_profile(pixels: np.ndarray, quarters: EntityMap) -> None:
+    profile = bytes(16) + b"RGB " + bytes(108)
+    visit = Visit()
+    visit.begin("cat.jpg", pixels.copy(), profile)
+    edit(visit)
+    visit.know(quarters)  # which makes the edited photo the photo
+    for what, name in (("result", "cat.edited.edited.png"), ("cutout", "cat.edited.cutout.png")):
+        assert read_photo(saved(visit, what, name, selected=[1])).profile == profile
+    visit.begin("dog.jpg", pixels.copy())
+    assert read_photo(saved(visit, "result", "dog.edited.png")).profile is None
 
 
 def test_a_workflow_of_ones_own_masks_is_a_zip_with_them(visit: Visit, quarters: EntityMap) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from esg import EntityMap, EntitySegmenter, EsgError, InputError, list_checkpoints, read_image, read_masks
+from esg import EntityMap, EntitySegmenter, EsgError, InputError, Photo, list_checkpoints, read_masks, read_photo
 
 from ..picture import new_folder, picture_value
 from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps
@@ -78,7 +78,8 @@ class PhotoPart:
         fresh = [shared.visit, shared.channels["picture"], shared.text, shared.words]
 
         def show(visit: Visit, path: Path) -> tuple[Any, ...]:
-            visit.begin(path.name, _read(path, shared.max_pixels))
+            photo = _read(path, shared.max_pixels)
+            visit.begin(path.name, photo.pixels, photo.profile)
             return visit, picture_value(visit.need_photo()), "", None
 
         def show_upload(visit: Visit, path: str, chosen: Chosen) -> tuple[Any, ...]:
@@ -167,9 +168,9 @@ def _say_what_becomes_of_edits(visit: Visit) -> None:
         gr.Info("The edits are part of the photo now and cannot be undone.", duration=6)
 
 
-def _read(path: Path, max_pixels: int) -> Any:
+def _read(path: Path, max_pixels: int) -> Photo:
     try:
-        return read_image(path, max_pixels=max_pixels)
+        return read_photo(path, max_pixels=max_pixels)
     except EsgError as error:
         raise type(error)(str(error).replace(str(path), path.name)) from None  # the server's folders are its own affair
 
