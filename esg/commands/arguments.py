@@ -21,12 +21,20 @@ class Parser(argparse.ArgumentParser):
 
 def add_photos(parser: argparse.ArgumentParser) -> None:
     """PHOTO...: `args.photos`, for `naming.list_images`."""
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="picture, or folder to look through for pictures")
+    parser.add_argument(
+        "photos",
+        type=file_or_folder,
+        nargs="+",
+        metavar="PHOTO",
+        help="picture, or folder to look through for pictures",
+    )
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
     """--out: `args.out`, the output folder."""
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help=f"output folder [{DEFAULT_OUT}]")
+    parser.add_argument(
+        "--out", type=file_or_folder, default=DEFAULT_OUT, metavar="DIR", help=f"output folder [{DEFAULT_OUT}]"
+    )
 
 
 def add_max_pixels(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +53,7 @@ def add_grounder(parser: argparse.ArgumentParser) -> Any:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
+        type=not_empty,
         default="gella-nano",
         metavar="NAME|FILE",
         help="one of `esg weights list`, or a weight file [gella-nano, which comes with ESG]; zero-shot: public "
@@ -59,6 +68,7 @@ def add_entities(model: Any) -> None:
     """--segmenter and --masks, where entities come from, in the group of `add_grounder`."""
     model.add_argument(
         "--segmenter",
+        type=not_empty,
         default="cropformer-nano",
         metavar="NAME|FILE",
         help="what finds the entities, one of `esg weights list` or a weight file [cropformer-nano, which comes with "
@@ -66,7 +76,7 @@ def add_entities(model: Any) -> None:
     )
     model.add_argument(
         "--masks",
-        type=Path,
+        type=file_or_folder,
         metavar="FILE",
         help="take the entities from here: label PNG, COCO or SAM JSON, .npy, .npz, or a folder of PNGs; where masks "
         "overlap, the higher score wins",
@@ -115,8 +125,20 @@ def add_machine(parser: argparse.ArgumentParser) -> Any:
     return machine
 
 
-def whole(minimum: int) -> Callable[[str], int]:
-    """A whole number of at least `minimum`."""
+def file_or_folder(text: str) -> Path:
+    """A path, which may not be empty: that would mean the current folder, and comes of a variable that is not set."""
+    return Path(not_empty(text))
+
+
+def not_empty(text: str) -> str:
+    """A name or a path, as it is."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; give a name or a path")
+    return text
+
+
+def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """A whole number from `minimum` to `maximum`, or of any size above."""
 
     def parse(text: str) -> int:
         try:
@@ -125,6 +147,8 @@ def whole(minimum: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
         if value < minimum:
             raise argparse.ArgumentTypeError(f"{value} is less than {minimum}")
+        if maximum is not None and value > maximum:
+            raise argparse.ArgumentTypeError(f"{value} is more than {maximum}")
         return value
 
     return parse
@@ -152,6 +176,13 @@ def not_negative(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number from 0 up")
     return value
+
+
+def words(text: str) -> str:
+    """A text, as it is, that says something."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("there are no words in it; write some")
+    return text
 
 
 def names(text: str) -> list[str]:

@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
@@ -25,6 +27,7 @@ class Console(logging.Handler):
         self.live = self.stream.isatty()
         self._shown = 0  # characters of the progress line on the screen
         self._when = 0.0
+        self._subject = ""
         self._logger = logging.getLogger(__package__.partition(".")[0])
         self._level = self._logger.level
 
@@ -63,12 +66,24 @@ class Console(logging.Handler):
             self._put("\r" + " " * self._shown + "\r")
             self._shown = 0
 
+    @contextmanager
+    def working_on(self, subject: str) -> Iterator[None]:
+        """Puts the name of what is worked on before the log messages that are without it; an empty one is in all."""
+        self._subject = subject
+        try:
+            yield
+        finally:
+            self._subject = ""
+
     def emit(self, record: logging.LogRecord) -> None:
         """Takes a log message."""
+        text = record.getMessage()
+        if self._subject not in text:
+            text = f"{self._subject}: {text}"
         if record.levelno >= logging.WARNING:
-            self.complain(record.getMessage())
+            self.complain(text)
         else:
-            self.line(record.getMessage())
+            self.line(text)
 
     def __enter__(self) -> Console:
         self._level = self._logger.level

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .arguments import fraction, not_negative, positive, whole
+from .arguments import fraction, not_empty, not_negative, positive, whole
 from .caption import ADVICE
 from .console import Console
 
@@ -40,6 +40,7 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
     paint.add_argument("--prompt", metavar="TEXT", help="what is to be there instead of the entity")
     paint.add_argument(
         "--inpainter",
+        type=not_empty,
         metavar="ID|FOLDER|FILE",
         help="the model: a folder of diffusers, a .safetensors file, or its name on the Hugging Face hub, such as "
         "stable-diffusion-v1-5/stable-diffusion-inpainting",

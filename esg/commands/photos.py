@@ -50,7 +50,8 @@ def work_through(
     for number, photo in enumerate(photos, start=1):
         place = f"[{number}/{len(photos)}] " if len(photos) > 1 else ""
         try:
-            said = work(photo, place)
+            with console.working_on(str(photo.path) if place else ""):
+                said = work(photo, place)
             if said is not None:
                 console.line(f"{place}{photo.path}: {said}")
         except (ImageError, UnusablePhoto) as error:

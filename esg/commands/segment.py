@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..limits import MIN_SIDE
-from .arguments import add_machine, add_max_pixels, add_out, add_photos, fraction, whole
+from .arguments import add_machine, add_max_pixels, add_out, add_photos, fraction, not_empty, whole
 from .console import Console
 from .entity_files import KINDS, check_size, save
 from .photos import enough_memory, entity_count, work_through
@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
+        type=not_empty,
         default="cropformer-nano",
         metavar="NAME|FILE",
         help="one of `esg weights list`, or a weight file [cropformer-nano, which comes with ESG]",
@@ -142,9 +143,17 @@ def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace
     )
     console.progress(f"{place}{photo.path.name}: writing")
     save(entities, pixels, photo, args.out, args.save)
-    hint = "" if len(entities) else "; a lower --min-score may show some"
-    seconds = time.monotonic() - begin
-    return f"{entity_count(len(entities))} in {seconds:.1f} s -> {args.out / photo.name}.*{hint}"
+    said = f"{entity_count(len(entities))} in {time.monotonic() - begin:.1f} s"
+    if len(entities) or {*args.save} != {"masks"}:
+        said += f" -> {args.out / photo.name}.*"
+    return said if len(entities) else said + _hint(args)
+
+
+def _hint(args: argparse.Namespace) -> str:
+    """What may have left out all entities."""
+    limits = {"--min-score": args.min_score, "--min-area": args.min_area}  # of the first, None is the model's own
+    lower = " or ".join(name for name, limit in limits.items() if limit != 0)
+    return f"; a lower {lower} may show some" if lower else ""
 
 
 def _kinds(text: str) -> list[str]:

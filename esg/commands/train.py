@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..files import check_place
 from ..training.settings import read_config
-from .arguments import positive, whole
+from .arguments import file_or_folder, not_empty, positive, whole
 from .console import Console
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("train", help="train a model", description="Trains a model.")
     own = parser.add_subparsers(metavar="MODEL", title="models", required=True)
     command = _command(own, "cropformer", "a CropFormer or an entity Mask2Former", batch=4, lr=0.0002)
-    command.add_argument("--preset", metavar="NAME", help="architecture: nano, swin-tiny, ... [nano]")
+    command.add_argument("--preset", type=not_empty, metavar="NAME", help="architecture: nano, swin-tiny, ... [nano]")
     command.add_argument(
         "--sizes",
         type=_sizes,
@@ -51,12 +51,15 @@ def add(commands: Any) -> None:
         help="sizes of the views in pixels, multiples of 32, one of which is drawn for a step "
         "[192x192,192x288,288x192,256x256]",
     )
-    command.add_argument("--init", metavar="FILE", help="weights of the same preset to start from [random]")
+    command.add_argument(
+        "--init", type=not_empty, metavar="FILE", help="weights of the same preset to start from [random]"
+    )
     command = _command(own, "gella", "a GELLA, which writes captions and grounds them", batch=8, lr=0.0005)
-    command.add_argument("--preset", metavar="NAME", help="architecture: nano, 7b, 13b [nano]")
+    command.add_argument("--preset", type=not_empty, metavar="NAME", help="architecture: nano, 7b, 13b [nano]")
     command.add_argument("--texts", type=whole(1), metavar="N", help="texts about every picture [1]")
     command.add_argument(
         "--init",
+        type=not_empty,
         metavar="FILE|DIR",
         help="weights of the same preset to start from, or for 7b and 13b the folder of LLaVA-1.5 as llava-hf "
         "publishes it [random; 7b and 13b need one]",
@@ -74,15 +77,16 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
         epilog=f"Several GPUs: accelerate launch -m esg train {family} ...",
     )
     command.set_defaults(run=run, family=family)
-    command.add_argument("--out", type=Path, metavar="RUN_DIR", help="folder of the run [runs/PRESET]")
+    command.add_argument("--out", type=file_or_folder, metavar="RUN_DIR", help="folder of the run [runs/PRESET]")
     command.add_argument(
         "--config",
-        type=Path,
+        type=file_or_folder,
         metavar="FILE.json",
         help="all settings, written like the config.json of a run; the options here take precedence",
     )
     command.add_argument(
         "--photos",
+        type=not_empty,
         metavar="DIR",
         help="photos ID.jpg with segmentations ID_0.png, ID_1.png ... [synthetic scenes only]",
     )
@@ -98,7 +102,10 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
     )
     command.add_argument("--workers", type=whole(0), metavar="N", help="processes that draw pictures [1]")
     command.add_argument(
-        "--export", type=Path, metavar="FILE.safetensors", help="write the averaged weights here when the run is done"
+        "--export",
+        type=file_or_folder,
+        metavar="FILE.safetensors",
+        help="write the averaged weights here when the run is done",
     )
     return command
 

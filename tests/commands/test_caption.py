@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from esg import Grounder
+from esg.gella.inference import GellaInference
 
 Run = Callable[..., Any]
 Says = Callable[[str], None]
@@ -54,6 +57,19 @@ def test_of_several_photos_each_line_has_its_name(
         f"esg: 1 of 3 photos could not be described: {tmp_path / 'in/no.jpg'}",
         f"esg: The folder {tmp_path / 'empty'} holds no pictures.",
     ]
+
+
+def test_what_is_noted_of_one_of_several_photos_has_its_name(
+    caption: Run, tmp_path: Path, make_photo: MakePhoto, says: Says, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def see(self: GellaInference, pixels: np.ndarray) -> None:
+        logging.getLogger("esg.gella").info("2 of 9 entities are small.")
+
+    says("A disc.")
+    monkeypatch.setattr(GellaInference, "see", see)
+    photos = [make_photo(tmp_path / name, size) for name, size in (("a.png", (40, 60)), ("b.png", (60, 40)))]
+    assert caption(*photos).err == [f"{photo}: 2 of 9 entities are small." for photo in photos]
+    assert caption(photos[0]).err == ["2 of 9 entities are small."]
 
 
 def test_a_model_without_words(caption: Run, photo: Path, says: Says) -> None:

@@ -61,6 +61,22 @@ def test_progress_lines_and_messages_do_not_mix(monkeypatch: pytest.MonkeyPatch)
     assert terminal.screen() == ["done", "noted", "esg: odd thing", ""]
 
 
+def test_messages_name_what_is_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    log = logging.getLogger("esg.images")
+    with Console() as console:
+        with contextlib.suppress(ValueError), console.working_on("in/a.png"):
+            log.info("3 of 9 entities are small.")
+            log.warning("in/a.png has several frames.")
+            raise ValueError
+        with console.working_on(""):
+            log.warning("odd")
+        log.info("noted")
+    expected = ["in/a.png: 3 of 9 entities are small.", "esg: in/a.png has several frames.", "esg: odd", "noted", ""]
+    assert terminal.screen() == expected
+
+
 def test_of_a_text_that_grows_the_end_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,33 @@ def test_an_empty_result_is_a_result(segment: Run, tmp_path: Path, photo: Path, 
     result = segment(photo, "--min-area", 2401, "--save", "overlay,labels,coco,masks")
     assert result.status == 0
     assert ": 0 entities in " in result.err[0]
+    assert f" s -> {tmp_path / 'out/photo'}.*; " in result.err[0]
     assert written() == [f"photo.{suffix}" for suffix in SUFFIXES]
     assert len(EntityMap.from_labels_png(tmp_path / "out/photo.labels.png")) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (("--min-score", 1), "; a lower --min-score may show some"),
+        (("--min-area", 2401), "; a lower --min-area may show some"),  # above a --min-score of 0 there is none to show
+        (("--min-score", 1, "--min-area", 2401), "; a lower --min-score or --min-area may show some"),
+    ],
+)
+def test_without_entities_there_are_no_masks_to_write(
+    segment: Run, photo: Path, written: Written, options: tuple[object, ...], hint: str
+) -> None:
+    (line,) = segment(photo, "--save", "masks", *options).err
+    assert re.fullmatch(rf"{re.escape(str(photo))}: 0 entities in [\d.]+ s{hint}", line)
+    assert written() == []
+
+
+def test_where_nothing_was_left_out_there_is_no_hint(
+    segment: Run, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = EntityMap.from_labels(np.zeros((40, 60), np.int32))
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: nothing)
+    assert segment(photo).err[0].endswith("photo.*")
 
 
 # --------------------------------------------------------------------------------------------- several photos, and none
