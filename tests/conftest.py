@@ -114,6 +114,18 @@ def hf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a PIL picture to `picture.png` or with another suffix, with options of its writer, and gives the path."""
+
+    def save(picture: Any, suffix: str = ".png", **options: Any) -> Path:
+        path = tmp_path / f"picture{suffix}"
+        picture.save(path, **options)
+        return path
+
+    return save
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weight file of a CropFormer that is small enough for tests, with random weights that are always the same."""

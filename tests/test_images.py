@@ -8,6 +8,7 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,9 @@ def grey(*values: int) -> list:
     return [[[value] * 3 for value in values]]
 
 
-def saved(tmp_path: Path, picture: Image.Image, suffix: str = ".png", **options: object) -> Path:
-    path = tmp_path / f"picture{suffix}"
-    picture.save(path, **options)
-    return path
-
-
-def test_path_pil_and_array_give_the_same(tmp_path: Path) -> None:
+def test_path_pil_and_array_give_the_same(saved: Callable[..., Path]) -> None:
     picture = Image.fromarray(RGB)
-    path = saved(tmp_path, picture)
+    path = saved(picture)
     for source in (path, str(path), picture, RGB):
         result = read_image(source)
         assert np.array_equal(result, RGB)
@@ -44,11 +39,11 @@ def test_path_pil_and_array_give_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
-def test_exif_rotation(tmp_path: Path, orientation: int, suffix: str) -> None:
+def test_exif_rotation(saved: Callable[..., Path], orientation: int, suffix: str) -> None:
     picture = Image.fromarray(RGB)
     exif = picture.getexif()
     exif[0x0112] = orientation
-    path = saved(tmp_path, picture, suffix, exif=exif, lossless=True)
+    path = saved(picture, suffix, exif=exif, lossless=True)
     picture.getexif()[0x0112] = orientation
     expected = np.asarray(ImageOps.exif_transpose(picture))
     assert np.array_equal(read_image(path), expected)
@@ -56,98 +51,100 @@ def test_exif_rotation(tmp_path: Path, orientation: int, suffix: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damaged_exif_is_no_reason_to_refuse(tmp_path: Path) -> None:
-    path = saved(tmp_path, Image.fromarray(RGB), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+def test_damaged_exif_is_no_reason_to_refuse(saved: Callable[..., Path]) -> None:
+    path = saved(Image.fromarray(RGB), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     assert np.array_equal(read_image(path), RGB)
 
 
-def test_alpha_lies_over_white(tmp_path: Path) -> None:
+def test_alpha_lies_over_white(saved: Callable[..., Path]) -> None:
     rgba = np.array([[[200, 0, 0, 255], [200, 0, 0, 0], [0, 0, 0, 128]]], np.uint8)
     expected = [[[200, 0, 0], WHITE, [127, 127, 127]]]
     assert read_image(rgba).tolist() == expected
-    assert read_image(saved(tmp_path, Image.fromarray(rgba))).tolist() == expected
+    assert read_image(saved(Image.fromarray(rgba))).tolist() == expected
     la = Image.fromarray(np.array([[[50, 255], [50, 0]]], np.uint8), "LA")
-    assert read_image(saved(tmp_path, la)).tolist() == grey(50, 255)
+    assert read_image(saved(la)).tolist() == grey(50, 255)
 
 
 @pytest.mark.filterwarnings("ignore:.*mode.*:DeprecationWarning")
-def test_palette_with_and_without_transparency(tmp_path: Path) -> None:
+def test_palette_with_and_without_transparency(saved: Callable[..., Path]) -> None:
     picture = Image.new("P", (2, 1))
     picture.putpalette([10, 20, 30, 40, 50, 60])
     picture.putpixel((1, 0), 1)
-    assert read_image(saved(tmp_path, picture)).tolist() == [[[10, 20, 30], [40, 50, 60]]]
-    assert read_image(saved(tmp_path, picture, transparency=1)).tolist() == [[[10, 20, 30], WHITE]]
+    assert read_image(saved(picture)).tolist() == [[[10, 20, 30], [40, 50, 60]]]
+    assert read_image(saved(picture, transparency=1)).tolist() == [[[10, 20, 30], WHITE]]
 
 
-def test_transparent_colour_of_an_rgb_png(tmp_path: Path) -> None:
-    path = saved(tmp_path, Image.fromarray(RGB), transparency=(255, 0, 0))
+def test_transparent_colour_of_an_rgb_png(saved: Callable[..., Path]) -> None:
+    path = saved(Image.fromarray(RGB), transparency=(255, 0, 0))
     assert read_image(path)[0].tolist() == [WHITE, [0, 255, 0], [0, 0, 255]]
 
 
-def test_grey_and_one_bit(tmp_path: Path) -> None:
-    assert read_image(saved(tmp_path, Image.fromarray(GREY))).tolist() == grey(0, 128, 255)
+def test_grey_and_one_bit(saved: Callable[..., Path]) -> None:
+    assert read_image(saved(Image.fromarray(GREY))).tolist() == grey(0, 128, 255)
     assert read_image(GREY).tolist() == grey(0, 128, 255)
     assert read_image(GREY[..., None]).tolist() == grey(0, 128, 255)
-    assert read_image(saved(tmp_path, Image.fromarray(GREY > 0))).tolist() == grey(0, 255, 255)
+    assert read_image(saved(Image.fromarray(GREY > 0))).tolist() == grey(0, 255, 255)
 
 
-def test_cmyk(tmp_path: Path) -> None:
-    path = saved(tmp_path, Image.new("CMYK", (8, 8), (0, 255, 255, 0)), ".tif")
+def test_cmyk(saved: Callable[..., Path]) -> None:
+    path = saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), ".tif")
     assert read_image(path)[0, 0].tolist() == [255, 0, 0]
-    photo = read_image(saved(tmp_path, Image.new("CMYK", (8, 8), (0, 255, 255, 0)), ".jpg"))
+    photo = read_image(saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), ".jpg"))
     assert np.abs(photo[0, 0].astype(int) - [255, 0, 0]).max() < 8
 
 
-def test_16_bit_is_scaled_not_clipped(tmp_path: Path) -> None:
+def test_16_bit_is_scaled_not_clipped(saved: Callable[..., Path]) -> None:
     deep = np.array([[0, 128 * 257, 65535]], np.uint16)
-    assert read_image(saved(tmp_path, Image.fromarray(deep))).tolist() == grey(0, 128, 255)
-    assert read_image(saved(tmp_path, Image.fromarray(deep), ".tif")).tolist() == grey(0, 128, 255)
+    assert read_image(saved(Image.fromarray(deep))).tolist() == grey(0, 128, 255)
+    assert read_image(saved(Image.fromarray(deep), ".tif")).tolist() == grey(0, 128, 255)
     big_endian = Image.frombytes("I;16B", (3, 1), deep.astype(">u2").tobytes())
     assert read_image(big_endian).tolist() == grey(0, 128, 255)
     assert read_image(Image.fromarray(deep.astype(np.int32))).tolist() == grey(0, 128, 255)
 
 
-def test_transparent_value_of_a_16_bit_png(tmp_path: Path) -> None:
-    path = saved(tmp_path, Image.fromarray(np.array([[0, 1, 65535]], np.uint16)), transparency=0)
+def test_transparent_value_of_a_16_bit_png(saved: Callable[..., Path]) -> None:
+    path = saved(Image.fromarray(np.array([[0, 1, 65535]], np.uint16)), transparency=0)
     assert read_image(path).tolist() == grey(255, 0, 255)  # 1 differs from 0 only in the lower byte
 
 
-def test_numbers_beyond_16_bit_and_floats_are_refused(tmp_path: Path) -> None:
+def test_numbers_beyond_16_bit_and_floats_are_refused(saved: Callable[..., Path]) -> None:
     for number, words in (
         (np.int32(70000), "whole numbers beyond 16 bit"),
         (np.float32(0.5), "floating point numbers"),
     ):
-        path = saved(tmp_path, Image.fromarray(np.array([[number]])), ".tif")
+        path = saved(Image.fromarray(np.array([[number]])), ".tif")
         one_sentence(path, rf"picture\.tif holds {words}; save it with 8 or 16 bit\.$")
         with Image.open(path) as picture:
             one_sentence(picture, words)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
-def test_the_first_frame_of_an_animation(tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_frame_of_an_animation(
+    saved: Callable[..., Path], suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
-    path = saved(tmp_path, frames[0], suffix, save_all=True, append_images=frames[1:], lossless=True)
+    path = saved(frames[0], suffix, save_all=True, append_images=frames[1:], lossless=True)
     with caplog.at_level(logging.INFO, "esg"):
         assert read_image(path)[0, 0].tolist() == [255, 0, 0]
     assert "first one is taken" in caplog.text
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (20000, 1), (1, 20000)])
-def test_extreme_shapes(tmp_path: Path, shape: tuple[int, int]) -> None:
+def test_extreme_shapes(saved: Callable[..., Path], shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    assert np.array_equal(read_image(saved(tmp_path, Image.fromarray(pixels))), pixels)
+    assert np.array_equal(read_image(saved(Image.fromarray(pixels))), pixels)
 
 
-def test_a_picture_of_several_strips(tmp_path: Path) -> None:
+def test_a_picture_of_several_strips(saved: Callable[..., Path]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (900, 1301, 3), np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
-    path = saved(tmp_path, Image.fromarray(pixels), exif=exif, compress_level=1)
+    path = saved(Image.fromarray(pixels), exif=exif, compress_level=1)
     assert np.array_equal(read_image(path), np.rot90(pixels, -1))
 
 
-def test_the_content_counts_not_the_suffix(tmp_path: Path) -> None:
-    path = saved(tmp_path, Image.fromarray(RGB)).rename(tmp_path / "photo.jpg")
+def test_the_content_counts_not_the_suffix(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    path = saved(Image.fromarray(RGB)).rename(tmp_path / "photo.jpg")
     assert np.array_equal(read_image(path), RGB)
 
 
@@ -192,9 +189,9 @@ def test_pipes_and_devices_are_no_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".ppm", ".jp2"])
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Truncated File Read")
-def test_truncated_at_any_place(tmp_path: Path, suffix: str) -> None:
+def test_truncated_at_any_place(tmp_path: Path, saved: Callable[..., Path], suffix: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
-    whole = saved(tmp_path, Image.fromarray(pixels), suffix).read_bytes()
+    whole = saved(Image.fromarray(pixels), suffix).read_bytes()
     path = tmp_path / f"cut{suffix}"
     for part in (2, 9, 17, 30, 60, len(whole) // 2, len(whole) * 3 // 4):
         path.write_bytes(whole[:part])
@@ -202,10 +199,10 @@ def test_truncated_at_any_place(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".ppm", ".jp2"])
-def test_damaged_bytes_never_give_another_error(tmp_path: Path, suffix: str) -> None:
+def test_damaged_bytes_never_give_another_error(tmp_path: Path, saved: Callable[..., Path], suffix: str) -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (16, 16, 3), np.uint8)
-    whole = np.frombuffer(saved(tmp_path, Image.fromarray(pixels), suffix).read_bytes(), np.uint8)
+    whole = np.frombuffer(saved(Image.fromarray(pixels), suffix).read_bytes(), np.uint8)
     path = tmp_path / f"damaged{suffix}"
     for _ in range(40):
         damaged = whole.copy()
@@ -264,8 +261,10 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     assert read_image(RGB, max_pixels=6).shape == RGB.shape
 
 
-def test_pillows_own_limit_is_neither_applied_nor_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = saved(tmp_path, Image.fromarray(np.zeros((60, 60, 3), np.uint8)))
+def test_pillows_own_limit_is_neither_applied_nor_changed(
+    saved: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(Image.fromarray(np.zeros((60, 60, 3), np.uint8)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     monkeypatch.setattr("esg.labelmap.STRIP_PIXELS", 600)
     with pytest.raises(Image.DecompressionBombError):
