@@ -172,6 +172,17 @@ class Visitor:
             self.tab.locator(".overflow-menu > button").click()
             tab = self.tab.locator(".overflow-menu").get_by_role("button", name=name, exact=True)
         tab.click()
+        self._let_it_draw()
+
+    def unfold(self, name: str) -> None:
+        """Opens what the page keeps folded under this name."""
+        self.tab.get_by_role("button", name=name).click()
+        self._let_it_draw()
+
+    def _let_it_draw(self) -> None:
+        """Where a part of the page is shown for the first time, Gradio gives its components their first values once more
+        a frame later; what was entered before, quicker than any person could, is lost."""
+        self.tab.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
 
     def slide(self, selector: str, value: float) -> None:
         """Moves a slider of ours, or the one of Gradio's component."""

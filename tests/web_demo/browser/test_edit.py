@@ -80,7 +80,7 @@ def test_nothing_selected_is_a_sentence(editing: Any) -> None:
 def test_steps_one_after_another_and_back(editing: Any, pixels: np.ndarray, quarters: EntityMap) -> None:
     editing.slide("#grow", 2)
     editing.slide("#feather", 0)
-    editing.tab.click("#several > button")
+    editing.unfold("Several, one after another")
     editing.tab.click("#add")
     text = editing.find("#list textarea")
     expect(text).to_have_value("1 =")
@@ -199,7 +199,7 @@ def replace(visitor: Any, model: Path, prompt: str, steps: int) -> None:
     visitor.tab.fill("#diffusion input", str(model))
     visitor.tab.keyboard.press("Enter")
     visitor.tab.fill("#prompt :is(input, textarea)", prompt)
-    visitor.tab.get_by_text("Steps, strength, guidance").click()
+    visitor.unfold("Steps, strength, guidance")
     visitor.tab.fill("#steps input[type=number]", str(steps))
     visitor.tab.keyboard.press("Tab")
     visitor.tab.click("#apply")

@@ -74,7 +74,7 @@ def test_from_a_photo_to_its_files(visitor: Any, photo: Path, small_model: Path,
 
     # A phrase selects its entities, and an entity marks its phrases.
     visitor.open("Words")
-    tab.get_by_text("Model and threshold").click()
+    visitor.unfold("Model and threshold")
     visitor.slide("#threshold", threshold)
     expect(visitor.find("#threshold input[type=number]")).to_have_value(f"{threshold:g}")
     tab.fill("#text textarea", TEXT)
