@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,10 +44,27 @@ def check_place(path: str | Path) -> None:
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        nearest = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
-        tempfile.TemporaryFile(dir=nearest).close()
+        try_folder(target.absolute().parent)
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {_reason(error)}.") from error
+
+
+def try_folder(folder: Path) -> None:
+    """Makes a file in the folder, or in the nearest one above it where it is missing, and takes it away again.
+
+    Raises:
+        OSError: none can be made there.
+    """
+    absolute = folder.absolute()
+    nearest = next((place for place in (absolute, *absolute.parents) if os.path.lexists(place)), None)
+    if nearest is None:  # on Windows: a drive or a share that is not there
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if nearest.is_file():  # which Windows calls a folder that is not there
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    # Not by `tempfile`: on Windows that takes a refusal for a clash of names and tries on and on.
+    probe = nearest / f".esg-{secrets.token_hex(6)}"
+    os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    probe.unlink()
 
 
 def _reason(error: OSError) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from esg.errors import InputError, OutputError
-from esg.files import check_place, write_atomically
+from esg.files import check_place, try_folder, write_atomically
 
 
 def test_replaces_the_file_and_makes_folders(tmp_path: Path) -> None:
@@ -107,3 +107,25 @@ def test_a_place_is_refused_as_the_write_would_be(tmp_path: Path, place: str) ->
 def test_a_place_in_a_folder_that_may_not_be_written_to(place: str) -> None:
     with pytest.raises(OutputError, match=f"^{place} cannot be written: "):
         check_place(place)
+
+
+def test_a_drive_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.lexists", lambda path: False)  # as of every part of Q:\\photos on Windows
+    with pytest.raises(OutputError, match="photos cannot be written: no such file or directory"):
+        check_place(tmp_path / "photos")
+
+
+def test_a_refusal_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's `tempfile` asks again and again where Windows refuses."""
+    asked = []
+
+    def refuse(path: Path, *_: object) -> None:
+        asked.append(path)
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.name", "nt")
+        patch.setattr("os.open", refuse)
+        with pytest.raises(PermissionError):
+            try_folder(tmp_path)
+    assert len(asked) == 1

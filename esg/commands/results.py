@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
+from ..files import try_folder
 
 
 def check_folder(folder: Path) -> None:
     """OutputError unless files can be made in the folder, or it can be made where it is missing; makes nothing."""
     with _refusal(folder):
-        absolute = folder.absolute()
-        nearest = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
-        tempfile.TemporaryFile(dir=nearest).close()
+        try_folder(folder)
 
 
 def save_together(folder: Path, name: str, write: Callable[[Path], None], stale: Iterable[Path] = ()) -> None:
@@ -35,6 +34,7 @@ def save_together(folder: Path, name: str, write: Callable[[Path], None], stale:
     """
     with _refusal(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        try_folder(folder)
     with _refusal(folder), tempfile.TemporaryDirectory(prefix=".esg-", dir=folder) as temporary:
         stage = Path(temporary)
         try:
@@ -57,7 +57,7 @@ def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> N
                 for parent in reversed(missing):
                     parent.mkdir()
                     made.append(parent)
-                tempfile.TemporaryFile(dir=folder).close()
+                try_folder(folder)
         for _, place in moves:
             if place.is_dir():
                 raise OutputError(

@@ -156,10 +156,10 @@ def test_an_output_that_takes_no_more_ends_the_run(
     def fails(self: EntityMap, *_: object) -> None:
         if reason == "full":
             raise OutputError("The disk is full.") from OSError(errno.ENOSPC, "No space left on device")
-        monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+        monkeypatch.setattr("esg.commands.results.try_folder", read_only)
         raise OutputError("It cannot be written.") from OSError(errno.EROFS, "Read-only file system")
 
-    def read_only(**_: object) -> None:
+    def read_only(folder: Path) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(EntityMap, "save_labels_png", fails)
