@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from contextlib import AbstractContextManager
+from typing import Any
+
 import torch
 
 from .errors import InputError
@@ -46,14 +50,26 @@ def leave(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[Any]:
+    """Within it a network computes in half precision; or in float32, also where it lies within another.
+
+    PyTorch 2.4 knows no other precision than float32 on Apple's GPUs, and none that could be left.
+    """
+    if not torch.amp.is_autocast_available(device.type):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The dtype of a name in `PRECISIONS`.
 
     Raises:
-        InputError: there is no such precision, or not on that device.
+        InputError: there is no such precision, or not on that device, or not with this PyTorch.
     """
     if precision not in PRECISIONS:
         raise InputError(f"There is no precision {precision!r}; use one of {', '.join(PRECISIONS)}.")
     if precision == "fp16" and device.type == "cpu":
         raise InputError("fp16 is for GPUs; use fp32 or bf16 on the CPU.")
+    if precision != "fp32" and not torch.amp.is_autocast_available(device.type):
+        raise InputError(f"This PyTorch knows no {precision} on the device {device.type}; use fp32, or update PyTorch.")
     return PRECISIONS[precision]

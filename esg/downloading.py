@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ def download(
     checkpoint = checkpoint_named(name)
     if checkpoint.shipped:
         return locate(checkpoint.name)
-    places = [Path(folder).expanduser()] if folder else folders_of(checkpoint)
+    places = [Path(os.path.expanduser(folder))] if folder else folders_of(checkpoint)
     found = find_in(places, checkpoint)
     if found is not None:
         return verify(found).path

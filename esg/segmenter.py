@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import math
@@ -22,7 +21,7 @@ from .cropformer.config import PRESETS, CropFormerConfig, Preset
 from .cropformer.fusion import FUSIONS, fuse, fusion_views
 from .cropformer.model import CropFormer, Output
 from .cropformer.views import Views, check_crops, make_views
-from .device import choose_device, choose_dtype, leave
+from .device import choose_device, choose_dtype, computing_in, leave
 from .entities import EntityMap
 from .errors import InputError, OutOfMemory, WeightsError
 from .gella.recognition import is_gella
@@ -221,7 +220,7 @@ class EntitySegmenter:
         pixels, frames = views.pixels[None].to(self.device), views.geometry.frames[None].to(self.device)
         while True:
             try:
-                with self._autocast():
+                with computing_in(self.precision, self.device):
                     return self.model(pixels, frames, batch_level=batch_level, views_at_once=at_once, progress=report)
             except torch.cuda.OutOfMemoryError:
                 if at_once == 1:
@@ -234,11 +233,6 @@ class EntitySegmenter:
             torch.cuda.empty_cache()
             at_once = math.ceil(at_once / 2)
             log.warning("Not enough memory for all views together: going on with %d at once.", at_once)
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.precision == torch.float32:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, self.precision)
 
 
 def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
@@ -268,7 +262,7 @@ def _preset_of(
     """Named weights have to be what their name says; a file says it in its metadata or by the shape of its tensors."""
     if is_gella(state, metadata):
         raise WeightsError(f"{asked} grounds words in entities and finds none; choose a model like cropformer-nano.")
-    if not os.path.exists(Path(asked).expanduser()):
+    if not os.path.exists(os.path.expanduser(asked)):
         name = checkpoint_named(str(asked)).name
         return PRESETS[name], name
     named = metadata.get("preset", "")

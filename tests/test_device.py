@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from esg.device import choose_device, choose_dtype
+from esg.device import choose_device, choose_dtype, computing_in
 from esg.errors import InputError
 
 
@@ -73,3 +73,24 @@ def test_precisions() -> None:
         choose_dtype("fp16", cpu)
     with pytest.raises(InputError, match="no precision 'fp8'; use one of fp32, bf16, fp16"):
         choose_dtype("fp8", cuda)
+
+
+@pytest.mark.parametrize(("dtype", "other"), [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)])
+def test_a_precision_within_another(dtype: torch.dtype, other: torch.dtype) -> None:
+    cpu, ones = torch.device("cpu"), torch.ones(2, 2)
+    with computing_in(other, cpu):
+        with computing_in(dtype, cpu):
+            assert (ones @ ones).dtype == dtype
+        assert (ones @ ones).dtype == other
+
+
+def test_a_device_of_which_pytorch_knows_no_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As 2.4 of Apple's GPUs, of which it also refuses to be told that none is wanted."""
+    apple = torch.device("mps")
+    monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: False)
+    monkeypatch.setattr(torch, "autocast", None)
+    with computing_in(torch.float32, apple):
+        pass
+    assert choose_dtype("fp32", apple) == torch.float32
+    with pytest.raises(InputError, match=r"^This PyTorch knows no bf16 on the device mps; use fp32, or update PyTorch"):
+        choose_dtype("bf16", apple)

@@ -74,7 +74,7 @@ def test_paths(tmp_path: Path) -> None:
         locate(tmp_path / "a")
     with pytest.raises(WeightsError, match="holds no weight file"):
         locate(tmp_path)
-    for missing in tmp_path / "nothing", str(tmp_path / "nothing"), "nothing.pth":
+    for missing in tmp_path / "nothing", str(tmp_path / "nothing"), "nothing.pth", "~nobody-here/mine.pth":
         with pytest.raises(WeightsError, match="There is no file"):
             locate(missing)
 

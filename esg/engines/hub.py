@@ -46,7 +46,7 @@ def place_of(model: str | Path) -> Path | None:
     Raises:
         WeightsError: there is no such folder or file, and that is no name on the hub.
     """
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))
     return path if os.path.exists(path) else cached_folder(model)
 
 

@@ -40,7 +40,7 @@ def read_pipeline(model: str | Path, dtype: torch.dtype, *, download: bool = Fal
         EsgError: diffusers is not installed.
     """
     with quiet_libraries():
-        path = Path(model).expanduser()
+        path = Path(os.path.expanduser(model))
         if os.path.isfile(path):  # which does not raise, as Path.is_file may
             return _read_file(path, dtype, download)
         folder = path if os.path.isdir(path) else folder_of(model, dtype, download)

@@ -8,6 +8,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from ..device import computing_in
+
 LEAST_IOU = 0.5
 LEAST_GUESS = 0.2
 
@@ -65,7 +67,7 @@ def overlaps(masks: Tensor, labels: Tensor, count: int) -> Tensor:
     entities.scatter_(0, labels[None].long(), 1.0)
     entities = entities[1:]
     inside = masks.float()
-    with torch.autocast(labels.device.type, enabled=False):  # half precision cannot count
+    with computing_in(torch.float32, labels.device):  # half precision cannot count
         both = inside @ entities.mT
     return both / (inside.sum(1)[:, None] + entities.sum(1) - both).clamp(min=1)
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..device import computing_in
+
 
 class Anchors(nn.Module):
     """A grid of side × side points over a view, and what lies under them as the content of queries."""
@@ -24,8 +26,10 @@ class Anchors(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """The finest context features (B, C, h, w) → content (B, side², C), row by row."""
-        grid = anchor_points(self.side, features.device).expand(len(features), -1, -1)[:, None] * 2 - 1
-        under = F.grid_sample(features, grid.to(features.dtype), align_corners=False, padding_mode="border")
+        # Half a cell from the border at most, as grid_sample's own padding "border" does, which Apple's GPUs lack.
+        limit = 1 - 1 / torch.tensor([features.shape[3], features.shape[2]], device=features.device)
+        grid = (anchor_points(self.side, features.device) * 2 - 1).clamp(-limit, limit).to(features.dtype)
+        under = F.grid_sample(features.contiguous(), grid.expand(len(features), 1, -1, -1), align_corners=False)
         return self.project(under.squeeze(2).transpose(1, 2))
 
 
@@ -49,7 +53,7 @@ def choose(masks: Tensor, count: int) -> Tensor:
     Returns:
         Their indices (B, count) int64, the most typical first.
     """
-    with torch.autocast(masks.device.type, enabled=False):  # half precision cannot count
+    with computing_in(torch.float32, masks.device):  # half precision cannot count
         inside = masks.float()
         overlap = inside @ inside.mT
     areas = inside.sum(-1)

@@ -46,7 +46,7 @@ def find_model(name_or_path: str | Path) -> Path | None:
     Raises:
         WeightsError: it is a folder that does not exist.
     """
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))
     if os.path.isdir(path):  # which does not raise, as Path.is_dir may
         return path
     from huggingface_hub import constants, try_to_load_from_cache

@@ -111,7 +111,17 @@ def test_what_is_not_here_is_named_without_asking_the_network(name: str, no_netw
 
 
 @pytest.mark.parametrize(
-    "name", [Path("no/folder"), Path("no-folder"), "no/such/folder", "/no/folder", "a b", "x" * 300, "no.safetensors"]
+    "name",
+    [
+        Path("no/folder"),
+        Path("no-folder"),
+        "no/such/folder",
+        "/no/folder",
+        "~nobody-here/a",
+        "a b",
+        "x" * 300,
+        "no.safetensors",
+    ],
 )
 def test_what_could_be_no_name(name: str | Path, no_network: list[str]) -> None:
     refused(name, f"There is no folder or file {name}")

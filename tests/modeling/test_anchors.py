@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esg.modeling.anchors import anchor_points, choose
+from esg.modeling.anchors import Anchors, anchor_points, choose
 
 
 def masks_of(*rows: str) -> torch.Tensor:
@@ -40,3 +42,15 @@ def test_the_choice_is_one_without_repetition_and_by_picture(seed: int, anchors:
     assert chosen.sort().values.tolist() == [list(range(anchors))] * 3
     for picture in range(3):
         assert torch.equal(choose(masks[picture : picture + 1], anchors), chosen[picture : picture + 1])
+
+
+@pytest.mark.parametrize("size", [(3, 5), (16, 16), (40, 8)])
+def test_beyond_the_middle_of_the_outermost_cells_there_is_what_they_hold(size: tuple[int, int]) -> None:
+    """As grid_sample's padding "border" would have it; the memory may be in any order."""
+    anchors = Anchors(4, 16)
+    features = torch.randn(2, 4, *size, generator=torch.Generator().manual_seed(0))
+    grid = anchor_points(16, features.device)[None, None].expand(2, -1, -1, -1) * 2 - 1
+    under = F.grid_sample(features, grid, align_corners=False, padding_mode="border")
+    expected = anchors.project(under[:, :, 0].transpose(1, 2))
+    for view in (features, features.to(memory_format=torch.channels_last)):
+        torch.testing.assert_close(anchors(view), expected, rtol=0, atol=1e-5)

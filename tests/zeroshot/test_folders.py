@@ -42,7 +42,7 @@ def test_what_is_not_there_is_said_with_the_command_that_gets_it(hf_home: Path, 
             f"{name} is not on this machine (looked in {hf_home / 'hub'}); get it with "
         )
         assert f"with `hf download {name}` (" in str(caught.value)
-    for path in (tmp_path / "nothing", "much/too/deep", tmp_path / ("x" * 300)):
+    for path in (tmp_path / "nothing", "much/too/deep", "~nobody-here/a", tmp_path / ("x" * 300)):
         with pytest.raises(WeightsError, match="There is no folder"):
             model_folders([path])
 
