@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .checks import check_number, is_whole
 from .entities import EntityMap
 from .errors import InputError
 from .grounding import Grounding, Phrase
@@ -100,12 +101,13 @@ def split(entities: EntityMap, entity_id: int | None, mask: np.ndarray, *, score
     """
     painted = _checked_mask(entities, mask)
     if entity_id is not None:
-        entities.checked_ids(entity_id)
+        _check_one(entities, entity_id)
         painted = painted & (entities.labels == entity_id)
     if score is None:
         beneath = entities.labels[painted]
         beneath = beneath[beneath > 0]
         score = float(entities.scores[beneath.min() - 1]) if len(beneath) else 1.0
+    check_number("score", score)
     labels = np.where(painted, np.int32(len(entities) + 1), entities.labels)
     return numbered(labels, np.append(entities.scores, np.float32(score)))
 
@@ -122,7 +124,7 @@ def assign(entities: EntityMap, entity_id: int, mask: np.ndarray, *, remove: boo
     Raises:
         InputError: the id does not exist, or the mask is none or of another size.
     """
-    entities.checked_ids(entity_id)
+    _check_one(entities, entity_id)
     painted = _checked_mask(entities, mask)
     if remove:
         painted = painted & (entities.labels == entity_id)
@@ -172,6 +174,12 @@ def _check_same_size(a: EntityMap, b: EntityMap) -> None:
             f"Only maps of one picture can be combined, and these have {a.width}x{a.height} and {b.width}x{b.height} "
             "pixels."
         )
+
+
+def _check_one(entities: EntityMap, entity_id: int) -> None:
+    if not is_whole(entity_id):
+        raise InputError(f"Give one entity id, a whole number, not {entity_id!r}.")
+    entities.checked_ids(entity_id)
 
 
 def _checked_mask(entities: EntityMap, mask: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from .checks import is_number, is_whole, kind_of
 from .errors import EsgError, InputError
 
 _TILE = 256  # pixels a side; memory is that of one tile and its surroundings, however large the photo
@@ -49,13 +50,15 @@ def soft_alpha(
         InputError: photo and mask are none or differ in size, or an option is out of range.
         EsgError: kornia is not installed.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise InputError(f"The photo must be (height, width, 3) uint8, not {image.shape} {image.dtype}.")
-    if mask.dtype != bool or mask.shape != image.shape[:2]:
-        raise InputError(f"The mask must be {image.shape[:2]} bool, as the photo, not {mask.shape} {mask.dtype}.")
-    if not 0 <= width <= 128 or not 0 < contrast <= 1:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise InputError(f"The photo must be (height, width, 3) uint8, not {kind_of(image)}.")
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != image.shape[:2]:
+        raise InputError(f"The mask must be {image.shape[:2]} bool, as the photo, not {kind_of(mask)}.")
+    in_range = is_whole(width) and is_number(contrast) and 0 <= width <= 128 and 0 < contrast <= 1
+    if not in_range:
         raise InputError(
-            f"The width is between 0 and 128 pixels and the contrast between 0 and 1, unlike {width} and {contrast}."
+            "The width is a whole number from 0 to 128 pixels and the contrast above 0 and up to 1, "
+            f"unlike {width!r} and {contrast!r}."
         )
     alpha = mask.astype(np.float32)
     if width == 0:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from .checks import check_whole
 from .combining import Combined, numbered
 from .entities import EntityMap
 from .errors import InputError
@@ -60,7 +61,7 @@ class Clip:
         return len(self.labels)
 
     def mask(self, frame: int, ids: int | Iterable[int]) -> np.ndarray:
-        """The union of some tracks in one frame, (H, W) bool; InputError for an id that the clip does not have."""
+        """The union of some tracks in one frame, (H, W) bool; InputError for an id or a frame that there is not."""
         wanted = np.zeros(len(self.tracks) + 1, bool)
         for number in [*ids] if isinstance(ids, Iterable) else [ids]:
             if not 1 <= number <= len(self.tracks):
@@ -69,15 +70,25 @@ class Clip:
                 )
                 raise InputError(f"There is no track {number}: {there_are}.")
             wanted[number] = True
-        return look_up(wanted, self.labels[frame])
+        return look_up(wanted, self.labels[self._number(frame)])
 
     def entities(self, frame: int) -> Combined:
-        """One frame as an EntityMap of its own, and `new_ids`: entry k is the id that track k has in it, 0 = none."""
+        """One frame as an EntityMap of its own, and `new_ids`: entry k is the id that track k has in it, 0 = none.
+
+        Raises:
+            InputError: there is no such frame.
+        """
+        frame = self._number(frame)
         scores = np.zeros(len(self.tracks), np.float32)
         for track in self.tracks:
             if frame in track.frames:
                 scores[track.id - 1] = track.scores[track.frames.index(frame)]
         return numbered(self.labels[frame], scores)
+
+    def _number(self, frame: int) -> int:
+        """From 0, also where it is counted from the end, by -1 and so on, as of any sequence."""
+        check_whole("frame", frame, -len(self), len(self) - 1)
+        return frame % len(self)
 
 
 def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patience: int = 2) -> Clip:

@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from .errors import ImageError, OutputError
+from .checks import kind_of
+from .errors import ImageError, InputError, OutputError
 from .files import write_atomically
 from .labelmap import strips
 from .limits import MAX_PIXELS
@@ -319,8 +320,11 @@ def write_image(path: str | Path, pixels: np.ndarray, **options: Any) -> None:
         **options: for Pillow's writer, such as quality=90, or icc_profile= of `read_photo`.
 
     Raises:
+        InputError: the pixels are no array.
         OutputError: the suffix is unknown, its format cannot hold the pixels, or the file cannot be written.
     """
+    if not isinstance(pixels, np.ndarray):
+        raise InputError(f"A picture to write must be an array, not {kind_of(pixels)}; np.asarray makes one of it.")
     encoded = BytesIO()  # in memory first: Pillow reports a full disk without saying so
     Image.init()
     suffix = os.path.splitext(path)[1].lower()

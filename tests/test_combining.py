@@ -168,10 +168,18 @@ def test_what_cannot_be_mended_is_refused() -> None:
             mend(entities, 1, draw("1.."))
         with pytest.raises(InputError, match="threshold it first"):
             mend(entities, 1, np.zeros((1, 4)))
+        for several in ([1, 2], "1", 1.0):
+            with pytest.raises(InputError, match=r"^Give one entity id, a whole number, not "):
+                mend(entities, several, draw("1..."))
     with pytest.raises(InputError, match="There is no entity 9"):
         merge(entities, [1, 9])
-    with pytest.raises(InputError, match="finite"):
-        split(entities, 1, draw("1..."), score=float("nan"))
+    for score, words in (
+        (float("inf"), "finite"),
+        (float("nan"), "score is nan"),
+        ("x", "score is 'x', but must be a"),
+    ):
+        with pytest.raises(InputError, match=words):
+            split(entities, 1, draw("1..."), score=score)
 
 
 def test_a_grounding_follows() -> None:

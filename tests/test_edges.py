@@ -99,8 +99,16 @@ def test_what_cannot_be_refined_is_refused() -> None:
         soft_alpha(image, mask[:3])
     with pytest.raises(InputError, match="as the photo"):
         soft_alpha(image, mask.astype(np.uint8))
-    for options in ({"width": -1}, {"width": 999}, {"contrast": 0.0}, {"contrast": float("nan")}):
-        with pytest.raises(InputError, match="The width is between"):
+    for options in (
+        {"width": -1},
+        {"width": 999},
+        {"width": 3.5},
+        {"width": "3"},
+        {"contrast": 0.0},
+        {"contrast": float("nan")},
+        {"contrast": None},
+    ):
+        with pytest.raises(InputError, match="The width is a whole number"):
             soft_alpha(image, mask, **options)
 
 

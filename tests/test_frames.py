@@ -83,8 +83,16 @@ def test_masks_and_maps_of_a_frame() -> None:
     entities, new_ids = clip.entities(1)
     assert (entities.labels.tolist(), new_ids.tolist()) == ([[0, 0, 1, 1]], [0, 0, 1])
     assert entities.scores.tolist() == pytest.approx([0.5])
+    last, counted_from_the_end = clip.entities(2), clip.entities(-1)
+    assert last.entities == counted_from_the_end.entities
+    assert last.entities.scores.all()
+    assert np.array_equal(clip.mask(-1, 1), clip.mask(2, 1))
     with pytest.raises(InputError, match="no track 3: the ids of this clip go from 1 to 2"):
         clip.mask(0, 3)
+    for frame in (3, -4, 1.0):
+        for look in (clip.entities, lambda number: clip.mask(number, 1)):
+            with pytest.raises(InputError, match="must be a whole number from -3 to 2"):
+                look(frame)
 
 
 def test_labels_take_one_byte_as_long_as_they_can() -> None:

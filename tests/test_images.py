@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from esg.errors import ImageError, OutputError
+from esg.errors import ImageError, InputError, OutputError
 from esg.images import read_image, write_image
 
 RGB = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[0, 0, 0], [90, 90, 90], [255, 255, 255]]], np.uint8)
@@ -281,6 +281,12 @@ def test_write_image(tmp_path: Path, suffix: str) -> None:
     write_image(path, np.full((8, 8, 3), 128, np.uint8))
     assert np.abs(read_image(path).astype(int) - 128).max() <= 2
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_what_is_no_array_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must be an array, not of type Image; "):
+        write_image(tmp_path / "picture.png", Image.new("RGB", (4, 4)))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_write_image_below_a_file(tmp_path: Path) -> None:

@@ -46,9 +46,11 @@ def cut_for_inpainting(photo: np.ndarray, mask: np.ndarray, settings: CropSettin
         settings: None: the defaults.
 
     Raises:
-        InputError: photo or mask have a wrong shape, dtype or value.
+        InputError: photo or mask have a wrong shape, dtype or value, or the settings are no CropSettings.
     """
     settings = CropSettings() if settings is None else settings
+    if not isinstance(settings, CropSettings):
+        raise InputError(f"The settings must be CropSettings(...), not {kind_of(settings)}.")
     check_photo(photo)
     _check_mask(mask, photo)
     photo_size = (mask.shape[0], mask.shape[1])

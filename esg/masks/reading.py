@@ -76,10 +76,12 @@ def read_masks(
         A map of at least one entity, unless it may be empty.
 
     Raises:
-        InputError: the path does not exist or is of no such kind, the file is damaged or too large, has no masks or
-            none of this photo, masks differ in size from each other or from the photo, a score is not finite, or an
-            annotation's id occurs twice.
+        InputError: the path is none, does not exist or is of no such kind, the file is damaged or too large, has no
+            masks or none of this photo, masks differ in size from each other or from the photo, a score is not finite,
+            or an annotation's id occurs twice.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"Masks are read from the path of a file or folder, not from a {type(path).__name__}.")
     path = Path(path)
     with _named(path):
         found = _read(path, size, photo, by_name, max_pixels)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from esg import EsgError, InputError, remove_with_opencv
 from esg.engines.opencv import MAX_DEPTH
@@ -97,6 +98,9 @@ def test_an_empty_mask_changes_nothing() -> None:
         (slope(4, 5), np.zeros((4, 5), bool), {"method": "lama"}, "telea and ns"),
         (slope(4, 5), np.zeros((4, 5), bool), {"radius": 0}, "above 0"),
         (slope(4, 5), np.zeros((4, 5), bool), {"radius": np.nan}, "above 0"),
+        (slope(4, 5), np.zeros((4, 5), bool), {"radius": "3"}, "above 0"),
+        (Image.new("RGB", (5, 4)), np.zeros((4, 5), bool), {}, "of type Image"),
+        (slope(4, 5), [[False] * 5] * 4, {}, "of type list"),
     ],
 )
 def test_wrong_arguments(picture: np.ndarray, mask: np.ndarray, options: dict, words: str) -> None:

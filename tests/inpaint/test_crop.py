@@ -135,3 +135,8 @@ def test_float_crops_stay_in_range_and_nothing_is_written_to_the_arguments() -> 
 def test_wrong_arguments(photo: np.ndarray, mask: np.ndarray, words: str) -> None:
     with pytest.raises(InputError, match=words):
         cut_for_inpainting(photo, mask)
+
+
+def test_wrong_settings() -> None:
+    with pytest.raises(InputError, match=r"^The settings must be CropSettings\(...\), not of type dict\.$"):
+        cut_for_inpainting(np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), bool), {"grow": 3})  # type: ignore[arg-type]

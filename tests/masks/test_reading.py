@@ -258,6 +258,9 @@ def test_no_file(tmp_path: Path) -> None:
     assert "cannot be read: not a directory" in refusal(tmp_path / "file" / "none.json")
     with pytest.raises(InputError, match="cannot be read: embedded null"):
         read_masks("a\0b")
+    for wrong in (None, 5, np.zeros((3, 4), bool)):
+        with pytest.raises(InputError, match=r"^Masks are read from the path of a file or folder, not from a "):
+            read_masks(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
