@@ -7,8 +7,9 @@ from numbers import Integral, Real
 from typing import TypeGuard
 
 import numpy as np
+from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, NoNumbers
 
 
 def is_whole(value: object) -> TypeGuard[int]:
@@ -31,6 +32,12 @@ def check_number(name: str, value: object, least: float = -math.inf, most: float
     """InputError unless `value` is a number from `least` to `most`, which NaN is not; `name` as above."""
     if not is_number(value) or not least <= value <= most:
         raise InputError(f"{name} is {_said(value)}, but must be a number{_between(least, most)}.")
+
+
+def check_finite(what: str, *computed: Tensor) -> None:
+    """NoNumbers if a model has computed NaN or infinity; `what` is what people know it by."""
+    if not all(bool(values.isfinite().all()) for values in computed):
+        raise NoNumbers(what)
 
 
 def kind_of(value: object) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 from .checks import check_number, check_whole, kind_of
 from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
-from .errors import InputError, OutOfMemory
+from .errors import InputError, NoNumbers, OutOfMemory
 from .gella.grounding_model import GroundingModel
 from .gella.inference import GellaInference
 from .gella.prompts import category_caption, phrase_caption
@@ -311,9 +311,7 @@ class Grounder:
 
     def _checked(self, scores: np.ndarray) -> np.ndarray:
         if not np.isfinite(scores).all():
-            raise InputError(
-                f"{self.name or 'The model'} gives scores that are no numbers; use precision fp32, or other weights."
-            )
+            raise NoNumbers("scores", self.name)
         return scores
 
     @contextmanager

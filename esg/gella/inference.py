@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_finite
+from ..device import computing_in
 from ..entities import EntityMap
 from .association import Ties, at_stride, overlaps, tie
 from .checkpoint import read_gella
@@ -99,7 +101,9 @@ class GellaInference:
         box = Letterbox((pixels.shape[0], pixels.shape[1]), self.model.config.vision.side)
         square = torch.from_numpy(box.fit_image(pixels)).permute(2, 0, 1)[None].to(self.device)
         with self._computing():
-            return self.model.language.see(normalised(square))
+            sight = self.model.language.see(normalised(square))
+        check_finite("image features", sight.tokens, sight.grid)
+        return sight
 
     def describe(
         self, sight: Sight, writing: Writing, stop: Callable[[], bool] | None = None
@@ -222,8 +226,7 @@ class GellaInference:
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
         """Where the model computes; not around a `yield`, since it would reach into the caller's own code."""
-        autocast = torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
-        with torch.inference_mode(), autocast:
+        with torch.inference_mode(), computing_in(self.precision, self.device):
             yield
 
     def _tokens(
@@ -259,13 +262,15 @@ class GellaInference:
         numbers = np.zeros(len(entities) + 1, np.int32)
         numbers[ids] = np.arange(len(ids)) + 1
         box = Letterbox((entities.height, entities.width), config.colormap_side)
-        labels = numbers[box.fit_labels(entities.labels)]
-        shown_height, shown_width = box.content
-        picture = labels[:shown_height, :shown_width]
-        picture[:] = without_gaps(picture, GAP * config.colormap_side)
+        whole = box.fit_labels(entities.labels)
+        picture = whole[: box.content[0], : box.content[1]]
+        picture[:] = without_gaps(picture, GAP * config.colormap_side)  # before it looks as if others were gaps
+        labels = numbers[whole]
         colours = torch.from_numpy(colormap(labels, colours=config.colours)).permute(2, 0, 1)[None].to(self.device)
         masks = self.model.reconstruct(sight.grid, centred(colours))
-        shown = masks.masks()[0] > 0  # (Q, h, w)
+        logits = masks.masks()[0]
+        check_finite("masks", logits, masks.embeddings)
+        shown = logits > 0  # (Q, h, w)
         given = at_stride(torch.from_numpy(labels).to(self.device), shown.shape[1])
         height, width = box.covered(shown.shape[1])  # the padding is taken out again
         own, theirs = shown[:, :height, :width].flatten(1), given[:height, :width].flatten()

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import check_whole, is_number
+from ..checks import check_finite, check_whole, is_number
 from ..errors import InputError
 from .conversation import Text
 from .language import Language
@@ -85,6 +85,7 @@ def write(
             return
         with torch.inference_mode(), context():
             logits, past = language.continued(embedded, past, 1 + len(guessed))
+            check_finite("chances of words", logits)
             if writing.temperature > 0:
                 tokens = [_next(logits[0, -1], writing, generator)]
             else:
@@ -146,6 +147,7 @@ def write_together(
             watch(len(asked) - len(rows))
         with torch.inference_mode(), context():
             logits, past = language.continued(embedded, past, there=there, places=places.clamp(min=0))
+            check_finite("chances of words", logits)
             tokens = [_next(logits[k, -1], writings[row], generators[row]) for k, row in enumerate(rows)]
             going_on = []
             for k, row in enumerate(rows):
@@ -189,5 +191,6 @@ def _confirmed(guessed: list[int], likeliest: list[int]) -> list[int]:
 def _next(logits: Tensor, writing: Writing, generator: torch.Generator) -> int:
     if writing.temperature == 0:
         return int(logits.argmax())
-    chances = (logits.float() / writing.temperature).softmax(-1).cpu()
+    # Below the largest, so that even the smallest temperature divides no number into infinity.
+    chances = ((logits.double() - logits.max()) / writing.temperature).softmax(-1).cpu()
     return int(torch.multinomial(chances, 1, generator=generator))

@@ -12,10 +12,6 @@ from ..errors import EsgError
 from .checkpoint import CHECKPOINT
 
 
-class NoNumbers(EsgError):
-    """What the model computes is NaN or infinite, as with weights that are finite but far too large."""
-
-
 def are_finite(state: Mapping[str, Tensor]) -> bool:
     """Whether all weights are numbers."""
     return all(bool(value.isfinite().all()) for value in state.values())

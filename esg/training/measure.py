@@ -13,8 +13,8 @@ from ..cropformer.fusion import FUSIONS, fuse, fusion_views
 from ..cropformer.views import make_views
 from ..data.synth import HELD_OUT, make_scene
 from ..entities import EntityMap
+from ..errors import NoNumbers
 from ..evaluation.average_precision import average_precision
-from .divergence import NoNumbers
 
 if TYPE_CHECKING:
     from ..cropformer.model import Output
@@ -70,7 +70,7 @@ def measure(
             masks = torch.einsum("qc,tchw->qthw", head.embeddings[0].float(), features)
             scores = head.logits[0].float().softmax(-1)[:, 0]
             if not scores.isfinite().all():
-                raise NoNumbers("The model gives scores that are no numbers.")
+                raise NoNumbers("scores")
             result = fuse(masks, scores, views.geometry.select(chosen), stable=stable)
             found[fusion].append(EntityMap.from_labels(result.labels, result.scores))
         truths.append(scene.labels)

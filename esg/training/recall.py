@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..entities import EntityMap
 from ..evaluation.narratives import evaluate_narratives
 from ..gella.inference import GellaInference, quietly
-from ..gella.language import Sight
-from ..gella.words import Span
 from ..grounder import Grounder
-from .divergence import NoNumbers
 from .lessons import Pupil
 
 if TYPE_CHECKING:
@@ -45,7 +39,7 @@ def measure_narratives(
     Raises:
         NoNumbers: image features or scores are none.
     """
-    model = _Watched(pupil.gella, tokenizer, device, precision)
+    model = GellaInference(pupil.gella, tokenizer, device, precision)
     judged = _Judged(pupil, Grounder(model), scenes)
     own = {f"pupil.{name}": value for name, value in state.items()}
     try:
@@ -66,19 +60,3 @@ class _Judged(nn.Module):
 
     def forward(self) -> dict[str, float]:
         return evaluate_narratives(self.grounder, self.scenes)
-
-
-class _Watched(GellaInference):
-    """A GELLA whose training may have diverged."""
-
-    def see(self, pixels: np.ndarray) -> Sight:
-        sight = super().see(pixels)
-        if not (sight.tokens.isfinite().all() and sight.grid.isfinite().all()):
-            raise NoNumbers("The model gives image features that are no numbers.")
-        return sight
-
-    def scores(self, sight: Sight, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
-        scores = super().scores(sight, entities, caption, spans)
-        if not np.isfinite(scores).all():
-            raise NoNumbers("The model gives scores that are no numbers.")
-        return scores

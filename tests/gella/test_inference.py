@@ -12,15 +12,17 @@ import pytest
 import torch
 
 from esg.entities import EntityMap
-from esg.errors import InputError, WeightsError
+from esg.errors import InputError, NoNumbers, WeightsError
 from esg.gella.checkpoint import write_gella
-from esg.gella.inference import GellaInference
+from esg.gella.colormap import without_gaps
+from esg.gella.inference import GAP, GellaInference
 from esg.gella.model import Gella
 from esg.gella.prompts import category_caption, phrase_caption
 from esg.gella.writing import Writing
 from esg.grounder import Grounder
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
+HALVES = EntityMap.from_labels(np.tile(np.arange(50) // 25 + 1, (30, 1)))
 CAPTION = "A red disc and two bars."
 SPANS = [(2, 10), (15, 23)]
 
@@ -51,17 +53,28 @@ def test_every_phrase_has_a_score_for_every_entity(inference: GellaInference, co
 
 
 def test_more_entities_than_queries_are_read_in_groups(
-    inference: GellaInference, caplog: pytest.LogCaptureFixture
+    inference: GellaInference, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first group has the scores that it has where there are no others, whose colours it does not see."""
+    """Each sees its own colours alone, and grows over the gaps of the picture, not over what the others are."""
     queries = inference.model.config.decoder.queries
-    sight = inference.see(wide_photo())
+    reconstruct, seen = inference.model.reconstruct, []
+
+    def watched(grid: torch.Tensor, colours: torch.Tensor) -> Any:
+        seen.append((colours[0] > colours.min()).any(0).numpy())  # not black
+        return reconstruct(grid, colours)
+
+    monkeypatch.setattr(inference.model, "reconstruct", watched)
+    side = inference.model.config.colormap_side
+    labels = np.tile(np.arange(side) * 2 * queries // side + 1, (side, 1))
+    labels[20:22] = 0  # a gap
+    both = EntityMap.from_labels(labels)
+    photo = np.random.default_rng(1).integers(0, 255, (side, side, 3), np.uint8)
     with caplog.at_level(logging.INFO):
-        scores = inference.scores(sight, stripes(2 * queries), CAPTION, SPANS)
+        inference.scores(inference.see(photo), both, CAPTION, SPANS)
     assert f"of {2 * queries} entities" in caplog.text
-    labels = stripes(2 * queries).labels
-    alone = EntityMap.from_labels(np.where(labels <= queries, labels, 0))
-    assert np.allclose(scores[:, :queries], inference.scores(sight, alone, CAPTION, SPANS), atol=1e-6)
+    whole = without_gaps(both.labels, GAP * side)
+    assert whole.all()
+    assert np.array_equal(seen, [whole <= queries, whole > queries])
 
 
 def test_a_caption_is_written_in_pieces_and_always_the_same(inference: GellaInference) -> None:
@@ -195,3 +208,27 @@ def test_captions_take_turns_where_memory_is_small(inference: GellaInference, mo
     seen: list[int] = []
     assert inference.captions(sight, writings, seen.append) == at_once
     assert sorted(set(seen)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("part", "what"),
+    [("vision_tower", "image features"), ("language_model", "chances of words"), ("pixel_decoder", "masks")],
+)
+def test_what_computes_no_numbers_is_one_sentence(speaker: Any, part: str, what: str) -> None:
+    """As with weights that are finite, but far too large."""
+    torch.manual_seed(3)
+    model = Gella(speaker[0])
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.mul_(1e30 if part in name else 1)
+    grounder = Grounder(GellaInference(model, speaker[1]))
+    said = rf"^The model gives {what} that are no numbers; use precision fp32, or other weights\.$"
+    if part != "language_model":
+        with pytest.raises(NoNumbers, match=said):
+            grounder(PHOTO, HALVES, phrases=["a red disc"])
+    if part != "pixel_decoder":
+        for temperature in (0, 1):
+            with pytest.raises(NoNumbers, match=said):
+                "".join(grounder.caption(PHOTO, temperature=temperature))
+        with pytest.raises(NoNumbers, match=said):
+            grounder.best_caption(PHOTO, HALVES, drafts=2)

@@ -12,8 +12,8 @@ from torch import Tensor
 from esg.cropformer.model import Output
 from esg.cropformer.views import ViewGeometry
 from esg.data.synth import HELD_OUT, make_scene
+from esg.errors import NoNumbers
 from esg.modeling.mask_decoder import Prediction
-from esg.training.divergence import NoNumbers
 from esg.training.measure import MeasureConfig, measure
 
 pytest.importorskip("pycocotools")
