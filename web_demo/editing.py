@@ -18,6 +18,7 @@ from esg import (
     soft_alpha,
     stitch_back,
 )
+from esg.engines.diffusion import check_painting
 
 Report = Callable[[int, int, str], None]
 
@@ -59,6 +60,22 @@ class Edit:
     prompt: str
     mask: MaskSettings
     painting: Painting
+
+    def check(self) -> None:
+        """InputError where the settings of a painting make no sense, before its model is loaded."""
+        if not self.prompt:
+            return
+        how = self.painting
+        if not how.model:
+            raise InputError("Choose a diffusion model first.")
+        check_painting(
+            self.prompt,
+            negative=how.negative,
+            steps=how.steps,
+            strength=how.strength,
+            guidance=how.guidance,
+            seed=how.seed,
+        )
 
 
 def mask_of(

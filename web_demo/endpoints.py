@@ -47,9 +47,10 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
                 report.show(text.strip())
 
         with _sentences(image):
+            said = None
             for news in worker.work(write, ""):
-                if isinstance(news, tuple):
-                    yield news[0]
+                if isinstance(news, tuple) and news[0] != said:  # the last one comes again while no other does
+                    yield (said := news[0])
 
     def find_nouns(image: str, caption: str, model: str) -> list[dict[str, Any]]:
         """The nouns of a caption: text and span of each."""
@@ -95,6 +96,7 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
             if not ids:
                 raise InputError(f"Of {len(known)} entities there is none that {entities!r} means.")
             wanted = Edit(ids, prompt.strip(), mask, painting)
+            wanted.check()
             engine = models.diffusion(model, download=False) if wanted.prompt else None
             path = new_folder() / f"{Path(image).stem}.edited.png"
             write_image(path, edited(photo.pixels, known, wanted, engine)[0], icc_profile=photo.profile)

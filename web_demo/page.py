@@ -91,7 +91,8 @@ def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels:
 
         def look(visit: Visit, event: gr.EventData) -> dict[str, Any]:
             with sentences():
-                return detail_value(visit.need_photo(), visit.entities, event._data.get("box"))
+                box = event._data.get("box")
+                return detail_value(visit.need_photo(), visit.entities, box, map_number=visit.map_number)
 
         # Gradio keeps the state of a closed tab for an hour, but nobody can come back to it: a reload is a new visit.
         visits: WeakValueDictionary[str, Visit] = WeakValueDictionary()

@@ -54,12 +54,15 @@ def channel(name: str) -> gr.HTML:
     )
 
 
-def picture_value(pixels: np.ndarray, entities: EntityMap | None = None, *, min_score: float = 0) -> dict[str, Any]:
+def picture_value(
+    pixels: np.ndarray, entities: EntityMap | None = None, *, map_number: int = 0, min_score: float = 0
+) -> dict[str, Any]:
     """What the browser needs to show a photo.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
         entities: None while they are not known yet.
+        map_number: of their map, as in `Visit`; the browser sends it along with ids.
         min_score: where the score slider stands at first.
 
     Returns:
@@ -71,7 +74,7 @@ def picture_value(pixels: np.ndarray, entities: EntityMap | None = None, *, min_
     """
     height, width = pixels.shape[:2]
     value = _part(pixels, entities, slice(0, height), slice(0, width))
-    value |= {"full": (width, height), "min_score": min_score}
+    value |= {"full": (width, height), "map_number": map_number, "min_score": min_score}
     return value if entities is None else {**value, "entities": _entries(entities)}
 
 
@@ -82,15 +85,17 @@ def edited_value(pixels: np.ndarray, before: np.ndarray | None) -> dict[str, Any
     return {**value, "before": None if before is None else _file(Path(shown_file(before)))}
 
 
-def detail_value(pixels: np.ndarray, entities: EntityMap | None, box: Sequence[float]) -> dict[str, Any]:
+def detail_value(
+    pixels: np.ndarray, entities: EntityMap | None, box: Sequence[float], *, map_number: int = 0
+) -> dict[str, Any]:
     """A part of a photo in its own pixels, or as many of them as the browser gets of a photo.
 
     Args:
-        pixels, entities: as for `picture_value`.
+        pixels, entities, map_number: as for `picture_value`.
         box: left, top, right, bottom as fractions of width and height; it is widened to whole pixels.
 
     Returns:
-        As of `picture_value`, without "full" and "entities", and with the "box" that it is of.
+        As of `picture_value`, without "full", "min_score" and "entities", and with the "box" that it is of.
 
     Raises:
         InputError: the box is none.
@@ -105,7 +110,7 @@ def detail_value(pixels: np.ndarray, entities: EntityMap | None, box: Sequence[f
     left, top = np.clip([int(x0 * width), int(y0 * height)], 0, [width - 1, height - 1]).tolist()
     right, bottom = min(int(np.ceil(x1 * width)), width), min(int(np.ceil(y1 * height)), height)
     value = _part(pixels, entities, slice(top, bottom), slice(left, right))
-    return {**value, "box": (left / width, top / height, right / width, bottom / height)}
+    return {**value, "map_number": map_number, "box": (left / width, top / height, right / width, bottom / height)}
 
 
 def image_value(pixels: np.ndarray, picture: int) -> dict[str, Any]:

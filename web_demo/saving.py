@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from esg import InputError, grounding_page, overlay, write_image
+from esg import EntityMap, Grounding, InputError, grounding_page, overlay, write_image
 
 from .export import needs_files, write_workflow
 from .picture import new_folder
@@ -26,6 +26,7 @@ class Wish:
         what: a key of `FILES`.
         shown: how many entities the page shows, the best ones.
         selected: their ids.
+        map_number: of the map that all this is about, as in `Visit`.
         opacity: 0..1, of the overlay.
         numbers: whether it has numbers.
     """
@@ -33,6 +34,7 @@ class Wish:
     what: str
     shown: int
     selected: tuple[int, ...]
+    map_number: int
     opacity: float = 0.45
     numbers: bool = True
 
@@ -44,7 +46,8 @@ class Wish:
             opacity = float(data["opacity"])
             if not 0 <= opacity <= 1:
                 raise ValueError
-            return cls(str(data["what"]), int(data["shown"]), selected, opacity, bool(data["numbers"]))
+            shown, map_number = int(data["shown"]), int(data["map_number"])
+            return cls(str(data["what"]), shown, selected, map_number, opacity, bool(data["numbers"]))
         except (KeyError, TypeError, ValueError, OverflowError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None
 
@@ -60,7 +63,8 @@ def save(visit: Visit, data: Mapping[str, Any]) -> str:
         The path of the file.
 
     Raises:
-        EsgError: the wish makes no sense, what it needs is not there, or the file cannot be written.
+        EsgError: the wish makes no sense, what it needs is not there or of other entities than those that the browser
+            showed, or the file cannot be written.
     """
     wish = Wish.read(data)
     if wish.what not in FILES:
@@ -74,16 +78,20 @@ def save(visit: Visit, data: Mapping[str, Any]) -> str:
     return str(path)
 
 
+def _shown(visit: Visit, wish: Wish) -> EntityMap:
+    return visit.need_entities(wish.shown, map_number=wish.map_number)
+
+
 def _labels(path: Path, visit: Visit, wish: Wish) -> None:
-    visit.need_entities(wish.shown).save_labels_png(path)
+    _shown(visit, wish).save_labels_png(path)
 
 
 def _coco(path: Path, visit: Visit, wish: Wish) -> None:
-    visit.need_entities(wish.shown).save_coco(path, file_name=visit.name)
+    _shown(visit, wish).save_coco(path, file_name=visit.file)
 
 
 def _masks(path: Path, visit: Visit, wish: Wish) -> None:
-    entities = visit.need_entities(wish.shown)
+    entities = _shown(visit, wish)
     digits = len(str(len(entities)))
     with zipfile.ZipFile(path, "w") as archive:  # PNGs are compressed already
         for number in wish.selected or range(1, len(entities) + 1):
@@ -93,29 +101,32 @@ def _masks(path: Path, visit: Visit, wish: Wish) -> None:
 
 
 def _overlay(path: Path, visit: Visit, wish: Wish) -> None:
-    entities = visit.need_entities(wish.shown)
+    entities = _shown(visit, wish)
     write_image(path, overlay(visit.need_photo(), entities, alpha=wish.opacity, numbers=wish.numbers), quality=92)
 
 
 def _cutout(path: Path, visit: Visit, wish: Wish) -> None:
-    pixels = visit.need_entities(wish.shown).cutout(visit.need_photo(), wish.selected)
+    pixels = _shown(visit, wish).cutout(visit.need_photo(), wish.selected)
     write_image(path, pixels, icc_profile=visit.profile)
 
 
 def _workflow(path: Path, visit: Visit, wish: Wish) -> None:
+    visit.need_entities(map_number=wish.map_number)
     write_workflow(path, visit, wish.shown, wish.selected)
 
 
-def _grounding(path: Path, visit: Visit, wish: Wish) -> None:
+def _grounded(visit: Visit, wish: Wish) -> tuple[EntityMap, Grounding]:
     if visit.grounding is None:
         raise InputError("Ground words first.")
-    visit.grounding.save(path)
+    return visit.need_entities(map_number=wish.map_number), visit.grounding
+
+
+def _grounding(path: Path, visit: Visit, wish: Wish) -> None:
+    _grounded(visit, wish)[1].save(path)
 
 
 def _page(path: Path, visit: Visit, wish: Wish) -> None:
-    if visit.grounding is None:
-        raise InputError("Ground words first.")
-    text = grounding_page(visit.need_photo(), visit.need_entities(), visit.grounding, title=visit.name)
+    text = grounding_page(visit.need_photo(), *_grounded(visit, wish), title=visit.name)
     path.write_text(text, encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from esg import EsgError, InputError
+from esg import EntityMap, EsgError, InputError
 
 from .models import Models
 from .visit import Visit
@@ -53,11 +53,14 @@ def sentences() -> Iterator[None]:
 class Chosen:
     """What is selected in the browser: `ids` in rising order, and how many entities are `shown`, the best ones.
 
-    `picture` counts the pictures that the browser has been given: an answer about an earlier one comes too late.
+    Both speak of the map that the browser shows, `map_number` as in `Visit`. When a job's turn comes, the visitor may
+    have other entities. `picture` counts the pictures that the browser has been given: an answer about an earlier one
+    comes too late.
     """
 
     ids: tuple[int, ...]
     shown: int
+    map_number: int
     picture: int
 
     @classmethod
@@ -65,7 +68,7 @@ class Chosen:
         """From what came over the network; InputError if it makes no sense."""
         try:
             ids = tuple(int(number) for number in data["selected"])
-            return cls(ids, int(data["shown"]), int(data["picture"]))
+            return cls(ids, int(data["shown"]), int(data["map_number"]), int(data["picture"]))
         except (KeyError, TypeError, ValueError, OverflowError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None
 
@@ -75,14 +78,40 @@ class Outdated(Exception):
 
 
 def while_photo_stays(visit: Visit, work: Iterable[News]) -> Generator[News, None, None]:
-    """Passes on how far a work is; Outdated once the visitor has another photo."""
-    photo = visit.photo
+    """Passes on how far a work is; Outdated once the visitor has another photo, which ends it at its next report."""
+    photo = visit.photo_number
     for news in work:
-        if visit.photo is not photo:
+        if visit.photo_number != photo:
             raise Outdated
         yield news
-    if visit.photo is not photo:
+    if visit.photo_number != photo:
         raise Outdated
+
+
+def entities_seen(visit: Visit, chosen: Chosen) -> EntityMap:
+    """All entities of the map that the browser showed when it asked.
+
+    Raises:
+        Outdated: they are of an earlier photo.
+        InputError: there are none yet, or others have come meanwhile.
+    """
+    if 0 < chosen.map_number < visit.photo_number:
+        raise Outdated
+    return visit.need_entities(map_number=chosen.map_number)
+
+
+def best_entities(visit: Visit, chosen: Chosen) -> EntityMap:
+    """Those of them that the browser showed; where it had none yet when it asked, those that it shows at first.
+
+    Raises:
+        Outdated, InputError: as of `entities_seen`.
+    """
+    if chosen.map_number:
+        entities, shown = entities_seen(visit, chosen), chosen.shown
+    else:
+        entities = visit.need_entities()
+        shown = int((entities.scores >= visit.min_score).sum())
+    return entities.keep(range(1, shown + 1))
 
 
 @dataclass(eq=False)

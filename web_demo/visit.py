@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
 from esg import CropSettings, EntityMap, Grounding, InputError
 
 from .editing import Edit
+
+_numbers = count(1)  # of photos and maps, in the order in which they came
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +40,13 @@ class Visit:
         name: stem of the photo's file name.
         file: that name.
         made: whether that photo is the result of edits, and the visitor may have no file of it.
+        photo_number: of the photo that the visitor brought, which no other one has; the result of its edits keeps it.
         photo: (H, W, 3) uint8 RGB as it came, read-only; None before the first one.
         profile: the ICC profile of its file, which what is made of the photo keeps.
         pixels: the same with all edits.
         entities: all of them, also the weak ones, which the browser hides by the score that is chosen there.
+        map_number: of their map, which no other one has; greater than the number of their photo. 0 without entities.
+        min_score: from which on the browser shows them at first.
         model: the segmenter's name or path; empty where the masks are the visitor's own.
         crops: high-resolution crops it looked at.
         grounding: of the entities, if there is one.
@@ -51,10 +57,13 @@ class Visit:
     name: str = ""
     file: str = ""
     made: bool = False
+    photo_number: int = 0
     photo: np.ndarray | None = None
     profile: bytes | None = None
     pixels: np.ndarray | None = None
     entities: EntityMap | None = None
+    map_number: int = 0
+    min_score: float = 0
     model: str = ""
     crops: int = 0
     grounding: Grounding | None = None
@@ -63,10 +72,15 @@ class Visit:
 
     def begin(self, file: str, photo: np.ndarray, profile: bytes | None = None) -> None:
         """Another photo, of which nothing is known yet."""
+        self.photo_number = next(_numbers)
+        self._hold(file, photo, profile)
+
+    def _hold(self, file: str, photo: np.ndarray, profile: bytes | None) -> None:
         photo.setflags(write=False)
         self.profile = profile
         self.file, self.name, self.photo, self.pixels = file, file.rpartition(".")[0] or file, photo, photo
         self.entities = self.grounding = None
+        self.map_number = 0
         self.changes = []
         self.drafts = 0
         self.made = False
@@ -79,13 +93,14 @@ class Visit:
         """The photo with its edits becomes the photo; they cannot be undone any more."""
         if self.changes:
             name = self.name if self.name.endswith(".edited") else f"{self.name}.edited"
-            self.begin(f"{name}.png", self.need_photo(), self.profile)
+            self._hold(f"{name}.png", self.need_photo(), self.profile)
             self.made = True
 
-    def know(self, entities: EntityMap, *, model: str = "", crops: int = 0) -> None:
+    def know(self, entities: EntityMap, *, model: str = "", crops: int = 0, min_score: float = 0) -> None:
         """The entities of the photo as it is now; what was said of others is forgotten."""
         self.take_result()
-        self.entities, self.model, self.crops, self.grounding = entities, model, crops, None
+        self.entities, self.map_number, self.min_score = entities, next(_numbers), min_score
+        self.model, self.crops, self.grounding = model, crops, None
 
     def need_photo(self) -> np.ndarray:
         """The pixels with all edits; InputError before the first photo."""
@@ -93,11 +108,16 @@ class Visit:
             raise InputError("Give the page a photo first.")
         return self.pixels
 
-    def need_entities(self, shown: int | None = None) -> EntityMap:
-        """The entities, or of them only the best `shown`; InputError before they are known."""
+    def need_entities(self, shown: int | None = None, *, map_number: int | None = None) -> EntityMap:
+        """The entities, or of them only the best `shown`.
+
+        InputError before they are known, or where they are not those of `map_number`, of which ids and `shown` speak.
+        """
         self.need_photo()
         if self.entities is None:
             raise InputError("Take the photo apart first, or wait until that is done.")
+        if map_number not in (None, self.map_number):
+            raise InputError("The entities have changed meanwhile; look at the new ones and do it again.")
         return self.entities if shown is None else self.entities.keep(range(1, shown + 1))
 
     def change(self, edit: Edit, crop: CropSettings, pixels: np.ndarray) -> None:

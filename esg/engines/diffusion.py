@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..checks import is_number, is_whole, kind_of
 from ..device import choose_device, choose_dtype, leave
 from ..errors import EsgError, InputError, OutOfMemory, WeightsError
 from ..memory import is_out_of_memory
@@ -228,20 +229,22 @@ class DiffusionInpainting:
 
 
 def check_painting(prompt: str, *, negative: str, steps: int, strength: float, guidance: float, seed: int) -> None:
-    """InputError unless these options of a call are in their range."""
+    """InputError unless these options of a call are of their types and in their ranges; needs no model."""
     for text in (prompt, negative):
+        if not isinstance(text, str):
+            raise InputError(f"A prompt must be text, and this one is {kind_of(text)}.")
         if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
             raise InputError(f"The prompt {text!r} holds signs that are no text; write it anew.")
-    if not 1 <= steps <= MAX_STEPS:
-        raise InputError(f"The number of steps must be from 1 to {MAX_STEPS}, not {steps}.")
-    if not 0 < strength <= 1:  # which is true of NaN, too
-        raise InputError(f"The strength must be above 0 and up to 1, not {strength}.")
+    if not is_whole(steps) or not 1 <= steps <= MAX_STEPS:
+        raise InputError(f"The number of steps must be a whole number from 1 to {MAX_STEPS}, not {steps}.")
+    if not is_number(strength) or not 0 < strength <= 1:  # which is true of NaN, too
+        raise InputError(f"The strength must be a number above 0 and up to 1, not {strength}.")
     if int(steps * strength) < 1:
         raise InputError(f"With strength {strength} no step is left of {steps}; raise one of them.")
-    if not 0 <= guidance <= 100:
-        raise InputError(f"The guidance must be from 0 to 100, not {guidance}.")
-    if not 0 <= seed < 2**64:
-        raise InputError(f"The seed must be from 0 to {2**64 - 1}, not {seed}.")
+    if not is_number(guidance) or not 0 <= guidance <= 100:
+        raise InputError(f"The guidance must be a number from 0 to 100, not {guidance}.")
+    if not is_whole(seed) or not 0 <= seed < 2**64:
+        raise InputError(f"The seed must be a whole number from 0 to {2**64 - 1}, not {seed}.")
 
 
 @contextmanager

@@ -180,9 +180,12 @@ class Visitor:
         self._let_it_draw()
 
     def _let_it_draw(self) -> None:
-        """Where a part of the page is shown for the first time, Gradio gives its components their first values once more
-        a frame later; what was entered before, quicker than any person could, is lost."""
-        self.tab.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        """Where a part of the page is shown for the first time, Gradio gives its components their first values once
+        more a frame later; what was entered before, quicker than any person could, is lost."""
+        self.tab.evaluate("""async () => {
+            for (let frame = 0; frame < 4; frame++)
+                await new Promise((next) => requestAnimationFrame(() => setTimeout(next)));
+        }""")
 
     def slide(self, selector: str, value: float) -> None:
         """Moves a slider of ours, or the one of Gradio's component."""

@@ -35,8 +35,8 @@ def sent_photo(value: Mapping[str, Any]) -> np.ndarray:
 
 def test_the_browser_gets_the_labels_and_what_the_table_shows() -> None:
     entities = two_entities()
-    value = picture_value(np.full((4, 6, 3), 200, np.uint8), entities, min_score=0.5)
-    assert (value["size"], value["full"], value["min_score"]) == ((6, 4), (6, 4), 0.5)
+    value = picture_value(np.full((4, 6, 3), 200, np.uint8), entities, map_number=7, min_score=0.5)
+    assert (value["size"], value["full"], value["map_number"], value["min_score"]) == ((6, 4), (6, 4), 7, 0.5)
     assert np.array_equal(sent_labels(value), entities.labels)
     assert sent_photo(value).shape == (4, 6, 3)
     first, second = value["entities"]
@@ -62,6 +62,7 @@ def test_more_ids_than_fit_into_eight_bits() -> None:
 
 def test_a_photo_is_shown_before_its_entities_are_known() -> None:
     value = picture_value(np.zeros((4, 6, 3), np.uint8))
+    assert value["map_number"] == 0
     assert "labels" not in value
     assert "entities" not in value
     assert Path(value["photo"]["path"]).is_file()
@@ -79,8 +80,8 @@ def test_a_detail_has_the_photos_own_pixels() -> None:
     photo = np.zeros((8, 3200, 3), np.uint8)
     photo[:, ::2] = 255
     entities = EntityMap.from_labels(np.tile(np.arange(3200) // 100 + 1, (8, 1)))
-    value = detail_value(photo, entities, [0.5, 0.25, 0.625, 1])
-    assert (value["size"], value["box"]) == ((400, 6), (0.5, 0.25, 0.625, 1))
+    value = detail_value(photo, entities, [0.5, 0.25, 0.625, 1], map_number=7)
+    assert (value["size"], value["box"], value["map_number"]) == ((400, 6), (0.5, 0.25, 0.625, 1), 7)
     assert np.array_equal(sent_labels(value), entities.labels[2:, 1600:2000])
     columns = sent_photo(value).mean(axis=(0, 2))
     assert (columns[::2] > 200).all()

@@ -30,12 +30,13 @@ def visit(pixels: np.ndarray, quarters: EntityMap) -> Visit:
 
 
 def wish(what: str, **other: Any) -> dict[str, Any]:
-    return {"what": what, "shown": 3, "selected": [], "opacity": 0.5, "numbers": False, **other}
+    """What a browser asks for that shows no entities yet, unless `other` says so."""
+    return {"what": what, "shown": 3, "selected": [], "map_number": 0, "opacity": 0.5, "numbers": False, **other}
 
 
 def saved(visit: Visit, what: str, name: str, **other: Any) -> Path:
     """The file that is written, which has to have this name."""
-    path = Path(save(visit, wish(what, **other)))
+    path = Path(save(visit, wish(what, map_number=visit.map_number, **other)))
     assert path.name == name
     return path
 
@@ -43,6 +44,11 @@ def saved(visit: Visit, what: str, name: str, **other: Any) -> Path:
 def test_entities_come_back_as_they_are_shown(visit: Visit, quarters: EntityMap) -> None:
     assert EntityMap.from_labels_png(saved(visit, "labels", "my cat.labels.png")) == quarters
     assert EntityMap.from_coco(saved(visit, "coco", "my cat.entities.json", shown=1)) == quarters.keep([1])
+
+
+def test_the_entities_name_their_photo_as_the_command_does(visit: Visit) -> None:
+    (image,) = json.loads(saved(visit, "coco", "my cat.entities.json").read_text())["images"]
+    assert image["file_name"] == "my cat.jpg"
 
 
 def masks_in(path: Path) -> dict[str, np.ndarray]:
@@ -91,7 +97,20 @@ def test_words_are_taken_away_as_data_and_as_a_page(visit: Visit) -> None:
     visit.grounding = None
     for what in ("grounding", "page"):
         with pytest.raises(InputError, match=r"^Ground words first\.$"):
-            save(visit, wish(what))
+            save(visit, wish(what, map_number=visit.map_number))
+
+
+@pytest.mark.parametrize("what", sorted({*FILES} - {"result"}))
+def test_files_of_entities_that_are_not_those_of_the_browser_are_refused(
+    visit: Visit, quarters: EntityMap, what: str
+) -> None:
+    before = wish(what, selected=[1], map_number=visit.map_number)
+    assert Path(save(visit, before)).is_file()
+    visit.know(quarters, model="cropformer-nano", crops=8)
+    visit.grounding = GROUNDING
+    with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+        save(visit, before)
+    assert Path(save(visit, wish("result"))).is_file()  # which is not about them
 
 
 def edit(visit: Visit) -> np.ndarray:
@@ -157,6 +176,7 @@ def test_before_the_entities_are_known_only_the_photo_can_be_taken(what: str, pi
         wish("labels", shown="all"),
         wish("labels", selected=None),
         wish("labels", selected=[float("inf")]),
+        wish("labels", map_number=None),
         wish("overlay", opacity=2),
         wish("overlay", opacity=float("nan")),
         wish("overlay", opacity="much"),
@@ -166,10 +186,13 @@ def test_before_the_entities_are_known_only_the_photo_can_be_taken(what: str, pi
     ],
 )
 def test_a_wish_that_makes_no_sense_is_one_sentence(visit: Visit, bad: Any) -> None:
+    visit.map_number = 0  # so that no wish is refused for this alone
     with pytest.raises((InputError, OutputError), match=r"^[^\n]+$"):
         save(visit, bad)
 
 
 def test_numbers_come_as_the_browser_writes_them() -> None:
-    read = Wish.read({"what": "overlay", "shown": 2.0, "selected": [1.0], "opacity": 1, "numbers": 1, "more": 0})
-    assert read == Wish("overlay", 2, (1,), 1.0, True)
+    read = Wish.read(
+        {"what": "overlay", "shown": 2.0, "selected": [1.0], "map_number": 7, "opacity": 1, "numbers": 1, "more": 0}
+    )
+    assert read == Wish("overlay", 2, (1,), 7, 1.0, True)

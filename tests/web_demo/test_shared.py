@@ -1,18 +1,22 @@
-"""What is selected in the browser, as it comes over the network."""
+"""What is selected in the browser, and work for which nobody waits any more."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
-from esg import InputError
-from web_demo.shared import Chosen, idle
+from esg import EntityMap, InputError
+from web_demo.shared import Chosen, Outdated, best_entities, entities_seen, idle, while_photo_stays
+from web_demo.visit import Visit
 
 
 def test_what_is_selected() -> None:
-    assert Chosen.read({"selected": [1, 4], "shown": 7, "picture": 2}) == Chosen((1, 4), 7, 2)
-    assert Chosen.read({"selected": [], "shown": 0, "picture": 0}) == Chosen((), 0, 0)
+    sent = {"selected": [1, 4], "shown": 7, "map_number": 5, "picture": 2}
+    assert Chosen.read(sent) == Chosen((1, 4), 7, 5, 2)
+    assert Chosen.read({"selected": [], "shown": 0, "map_number": 0, "picture": 0}) == Chosen((), 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -23,10 +27,12 @@ def test_what_is_selected() -> None:
         {},
         {"selected": [1]},
         {"selected": [1], "shown": 1},
-        {"selected": None, "shown": 1, "picture": 1},
-        {"selected": ["x"], "shown": 1, "picture": 1},
-        {"selected": [1], "shown": "all", "picture": 1},
-        {"selected": [float("inf")], "shown": 1, "picture": 1},
+        {"selected": [1], "shown": 1, "picture": 1},
+        {"selected": None, "shown": 1, "map_number": 1, "picture": 1},
+        {"selected": ["x"], "shown": 1, "map_number": 1, "picture": 1},
+        {"selected": [1], "shown": "all", "map_number": 1, "picture": 1},
+        {"selected": [1], "shown": 1, "map_number": None, "picture": 1},
+        {"selected": [float("inf")], "shown": 1, "map_number": 1, "picture": 1},
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(data: Any) -> None:
@@ -37,3 +43,82 @@ def test_what_makes_no_sense_is_one_sentence(data: Any) -> None:
 def test_idle_is_always_news_to_the_browser() -> None:
     assert idle()["text"] == idle()["text"] == ""
     assert idle() != idle()
+
+
+@pytest.fixture
+def visit(pixels: np.ndarray, quarters: EntityMap) -> Visit:
+    """Of a photo whose entities, with scores 0.7, 0.6 and 0.4, are shown from 0.5 on at first."""
+    visit = Visit()
+    visit.begin("photo.png", pixels.copy())
+    visit.know(quarters, min_score=0.5)
+    return visit
+
+
+def test_what_the_browser_shows_is_what_a_job_is_about(visit: Visit, quarters: EntityMap) -> None:
+    chosen = Chosen((), 1, visit.map_number, 1)
+    assert entities_seen(visit, chosen) == quarters
+    assert best_entities(visit, chosen) == quarters.keep([1])
+
+
+def test_entities_that_have_come_meanwhile_are_not_those_that_were_meant(visit: Visit, quarters: EntityMap) -> None:
+    chosen = Chosen((1,), 3, visit.map_number, 1)
+    visit.know(quarters)  # as many as before: no id is out of range
+    for entities in (entities_seen, best_entities):
+        with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+            entities(visit, chosen)
+
+
+def test_nobody_is_told_of_the_entities_of_an_earlier_photo(visit: Visit, quarters: EntityMap) -> None:
+    chosen = Chosen((1,), 3, visit.map_number, 1)
+    visit.begin("other.png", visit.need_photo().copy())
+    for _ in range(2):  # before its entities are known, and then
+        for entities in (entities_seen, best_entities):
+            with pytest.raises(Outdated):
+                entities(visit, chosen)
+        visit.know(quarters)
+
+
+def test_before_entities_were_shown_no_id_can_have_been_meant(visit: Visit, quarters: EntityMap) -> None:
+    nothing = Chosen((), 0, 0, 1)
+    assert best_entities(visit, nothing) == quarters.keep([1, 2])
+    with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+        entities_seen(visit, nothing)  # for an edit
+
+
+class Counting:
+    """Work that tells its steps; another photo comes after one of them."""
+
+    def __init__(self, visit: Visit, steps: int, photo_after: int) -> None:
+        self.visit, self.steps, self.photo_after = visit, steps, photo_after
+        self.ended = False
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            for step in range(1, self.steps + 1):
+                yield {"text": str(step)}
+                if step == self.photo_after:
+                    self.visit.begin("other.png", self.visit.need_photo().copy())
+        finally:
+            self.ended = True
+
+
+def test_work_ends_with_its_photo(visit: Visit) -> None:
+    work = Counting(visit, steps=9, photo_after=2)
+    news = while_photo_stays(visit, work)
+    assert [next(news), next(news)] == [{"text": "1"}, {"text": "2"}]
+    with pytest.raises(Outdated):
+        next(news)
+    assert work.ended
+
+
+def test_a_photo_that_comes_after_the_last_news_is_another_one_too(visit: Visit) -> None:
+    with pytest.raises(Outdated):
+        list(while_photo_stays(visit, Counting(visit, steps=3, photo_after=3)))
+
+
+def test_entities_of_the_same_photo_end_no_work(visit: Visit, quarters: EntityMap) -> None:
+    seen = []
+    for news in while_photo_stays(visit, Counting(visit, steps=3, photo_after=0)):
+        seen.append(news)
+        visit.know(quarters)
+    assert len(seen) == 3

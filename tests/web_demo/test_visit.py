@@ -96,6 +96,34 @@ def test_of_a_visitor_who_has_gone_nothing_is_left() -> None:
     assert vars(visit) == vars(Visit())
 
 
+def test_photos_and_maps_have_numbers_of_their_own() -> None:
+    visit, other = visit_of(photo()), visit_of(photo())
+    first = visit.photo_number
+    assert visit.map_number == 0
+    visit.know(entities())
+    other.know(entities())
+    seen = {first, visit.map_number, other.photo_number, other.map_number}
+    assert first < visit.map_number
+    visit.change(EDIT, CropSettings(), with_box(photo(), (0, 1, 0, 1)))
+    visit.take_result()  # with which the entities go, but not the photo
+    assert (visit.photo_number, visit.map_number) == (first, 0)
+    visit.know(entities())
+    seen.add(visit.map_number)
+    visit.begin("dog.jpg", photo())
+    assert visit.map_number == 0
+    assert len({*seen, visit.photo_number}) == 6
+
+
+def test_entities_of_another_number_are_refused() -> None:
+    visit = visit_of(photo())
+    visit.know(entities())
+    assert visit.need_entities(2, map_number=visit.map_number) == entities().keep([1, 2])
+    before = visit.map_number
+    visit.know(entities())
+    with pytest.raises(InputError, match=r"^The entities have changed meanwhile; look at the new ones and do it again"):
+        visit.need_entities(2, map_number=before)
+
+
 def test_a_file_without_an_ending_keeps_its_name() -> None:
     visit = Visit()
     visit.begin("cat", photo())

@@ -23,7 +23,11 @@ async function cutOut() {
   board.dataset.filled = Boolean(state.selected.size && state.map);
   if (!state.selected.size || !state.map) return;
   if (photo.src !== state.photo) photo.src = state.photo;
-  await photo.decode();
+  try {
+    await photo.decode();
+  } catch {
+    return; // another picture has come meanwhile, and is drawn when it is there
+  }
   if (state.map && state.selected.size) painting.cutOut(board.querySelector("canvas"), photo, state.map, state.selected);
 }
 

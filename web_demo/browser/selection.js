@@ -9,6 +9,7 @@ window.esg = (() => {
     full: [0, 0],            // and of the photo itself
     entities: [],            // entities[id - 1]: score, area, percent, colour, x, y, radius
     map: null,               // the label map, see painting.js
+    mapNumber: 0,            // by which the server knows what map it is that ids are of; 0 without one
     least: 0,                // score from which on entities are shown
     shown: 0,                // so ids 1..shown are
     selected: new Set(),
@@ -56,8 +57,9 @@ window.esg = (() => {
         value.labels ? esg.painting.readMap(url(value.labels), value.size) : null,
       ]);
       if (!current()) return;
-      const { size, full, min_score: least } = value;
-      Object.assign(state, { photo, map, size, full, entities: value.entities || [], before: "", mask: "", detail: null });
+      const { size, full, map_number: mapNumber, min_score: least } = value;
+      const entities = value.entities || [];
+      Object.assign(state, { photo, map, mapNumber, size, full, entities, before: "", mask: "", detail: null });
       state.selected.clear();
       state.pointed.clear();
       state.phrases = [];
@@ -86,7 +88,7 @@ window.esg = (() => {
         arrived(url(value.photo)),
         value.labels ? esg.painting.readMap(url(value.labels), value.size) : null,
       ]);
-      if (!current()) return;
+      if (!current() || value.map_number !== state.mapNumber) return;
       state.detail = { photo, map, box: value.box };
       tell("detail");
     },
@@ -144,7 +146,10 @@ window.esg = (() => {
   }
 
   // What the server gets to know with every wish.
-  const chosen = () => ({ selected: [...state.selected].sort((a, b) => a - b), shown: state.shown, picture: pictures });
+  const chosen = () => {
+    const selected = [...state.selected].sort((a, b) => a - b);
+    return { selected, shown: state.shown, map_number: state.mapNumber, picture: pictures };
+  };
 
   function subscribe(listener) {
     listeners.add(listener);

@@ -13,7 +13,7 @@ from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, Weight
 
 from ..editing import Edit, MaskSettings, Painting, edited, mask_picture, read_steps
 from ..picture import LONGEST_SHOWN, edited_value, image_value, picture_value, shown_file
-from ..shared import AT_ONCE, Chosen, Shared, Steps
+from ..shared import AT_ONCE, Chosen, Shared, Steps, entities_seen, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
@@ -106,16 +106,20 @@ class EditPart:
             changed = bool(visit.changes)
             return before_and_after(visit), gr.Button(interactive=changed), gr.Button(interactive=changed)
 
-        def do(visit: Visit, steps: Sequence[tuple[tuple[int, ...], str]], given: Sequence[Any]) -> Steps:
+        def do(
+            visit: Visit, entities: EntityMap, steps: Sequence[tuple[tuple[int, ...], str]], given: Sequence[Any]
+        ) -> Steps:
             *given, download = given
             mask, painting = MaskSettings(*given[:count]), Painting(*given[count:])
             edits = [Edit(ids, prompt, mask, painting) for ids, prompt in steps]
-            pixels, entities = visit.need_photo(), visit.need_entities()
+            for edit in edits:
+                edit.check()
+            pixels = visit.need_photo()
             for number, edit in enumerate(edits, start=1):
                 before = f"Edit {number} of {len(edits)}. " if len(edits) > 1 else ""
                 job = partial(work, edit, pixels, entities, download)
                 painted = shared.worker.work(job, "Painting" if edit.prompt else "Filling")
-                for news in painted:
+                for news in while_photo_stays(visit, painted):
                     yield {**news, "text": before + news["text"]} if isinstance(news, dict) else news
                 if visit.pixels is not pixels or visit.entities is not entities:
                     raise InputError("The photo has changed meanwhile, so this edit was left out; do it again.")
@@ -138,16 +142,18 @@ class EditPart:
 
         def apply(visit: Visit, what: str, prompt: str, *given: Any) -> Steps:
             *values, chosen = given
-            visit.need_entities()
+            entities = entities_seen(visit, chosen)
             if what == REPLACE and not prompt.strip():
                 raise InputError("Write what comes in place of the selection.")
             if not chosen.ids:
                 raise InputError("Select at least one entity first: click it on the picture.")
-            return (yield from do(visit, [(chosen.ids, prompt.strip() if what == REPLACE else "")], values))
+            return (yield from do(visit, entities, [(chosen.ids, prompt.strip() if what == REPLACE else "")], values))
 
         def run_list(visit: Visit, text: str, *given: Any) -> Steps:
-            *values, _ = given
-            return (yield from do(visit, read_steps(text, visit.need_entities(), grounding=visit.grounding), values))
+            *values, chosen = given
+            entities = entities_seen(visit, chosen)
+            steps = read_steps(text, entities, grounding=visit.grounding)
+            return (yield from do(visit, entities, steps, values))
 
         def undo(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
             visit.undo()
@@ -161,6 +167,8 @@ class EditPart:
         def preview(visit: Visit, *given: Any) -> Any:
             *values, chosen = given
             if visit.pixels is None or visit.entities is None:
+                return gr.skip()
+            if chosen.map_number != visit.map_number:  # other entities are on their way to the browser
                 return gr.skip()
             how = MaskSettings(*values)
             mask = mask_picture(visit.pixels, visit.entities, chosen.ids, how, LONGEST_SHOWN)

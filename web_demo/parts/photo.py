@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import gradio as gr
 
 from esg import EntityMap, EntitySegmenter, EsgError, InputError, Photo, list_checkpoints, read_masks, read_photo
 
-from ..picture import new_folder, picture_value
-from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps
+from ..picture import picture_value
+from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
@@ -106,20 +107,20 @@ class PhotoPart:
             looking = shared.worker.work(
                 work, "Getting the model ready" if not shared.models.has(EntitySegmenter, name) else "Looking"
             )
-            yield from looking
-            if visit.pixels is not pixels or visit.entities is not known:  # another photo has come, or own masks
+            yield from while_photo_stays(visit, looking)
+            if visit.pixels is not pixels or visit.entities is not known:  # an edit was undone, or own masks have come
                 raise Outdated
             _say_what_becomes_of_edits(visit)
             entities, least = looking.result
-            visit.know(entities, model=name, crops=crops)
-            return picture_value(pixels, entities, min_score=least), None
+            visit.know(entities, model=name, crops=crops, min_score=least)
+            return picture_value(pixels, entities, map_number=visit.map_number, min_score=least), None
 
         def own_masks(visit: Visit, paths: list[str], chosen: Chosen) -> tuple[Any, ...]:
             pixels = visit.need_photo()
             found = _read_masks([Path(path) for path in paths], visit, shared.max_pixels)
             _say_what_becomes_of_edits(visit)
             visit.know(found)
-            return visit, picture_value(pixels, visit.need_entities()), None
+            return visit, picture_value(pixels, found, map_number=visit.map_number), None
 
         def run(trigger: Any) -> None:
             outputs = [shared.channels["picture"], shared.words]
@@ -177,17 +178,21 @@ def _read(path: Path, max_pixels: int) -> Photo:
 
 def _read_masks(paths: list[Path], visit: Visit, max_pixels: int) -> EntityMap:
     """From one file, or several black and white PNGs, one a mask, which are read as a folder of them."""
-    place = paths[0]
-    if len(paths) > 1:
-        if any(path.suffix.lower() != ".png" for path in paths):
-            raise InputError("Several files of masks must all be PNGs, black and white, one a mask; give others alone.")
-        place = new_folder() / "masks"
-        place.mkdir()
+    if len(paths) == 1:
+        return _read_masks_at(paths[0], paths[0].name, visit, max_pixels)
+    if any(path.suffix.lower() != ".png" for path in paths):
+        raise InputError("Several files of masks must all be PNGs, black and white, one a mask; give others alone.")
+    with tempfile.TemporaryDirectory() as folder:  # Gradio clears away what was uploaded, but no copies of it
         for number, path in enumerate(paths):
-            shutil.copyfile(path, place / (path.name if not (place / path.name).exists() else f"{number}-{path.name}"))
+            place = Path(folder, path.name)
+            shutil.copyfile(path, place.with_name(f"{number}-{path.name}") if place.exists() else place)
+        return _read_masks_at(Path(folder), "The folder of masks", visit, max_pixels)
+
+
+def _read_masks_at(place: Path, called: str, visit: Visit, max_pixels: int) -> EntityMap:
+    """From a file or folder, which errors speak of as it is `called`."""
     height, width = visit.need_photo().shape[:2]
     try:
-        return read_masks(place, (height, width), photo=visit.name, max_pixels=max_pixels)
+        return read_masks(place, (height, width), photo=visit.file, max_pixels=max_pixels)
     except EsgError as error:
-        sentence = str(error).replace(str(place), "The folder of masks" if len(paths) > 1 else place.name)
-        raise type(error)(sentence) from None
+        raise type(error)(str(error).replace(str(place), called)) from None

@@ -11,7 +11,7 @@ import gradio as gr
 from esg import Grounder, Grounding, InputError, list_checkpoints
 
 from ..picture import view
-from ..shared import Chosen, Outdated, Shared, Steps, while_photo_stays
+from ..shared import Chosen, Shared, Steps, best_entities, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
@@ -55,7 +55,7 @@ class WordsPart:
 
         def describe(visit: Visit, name: str, chosen: Chosen) -> Steps:
             pixels = visit.need_photo()
-            entities = None if visit.entities is None else visit.need_entities(chosen.shown)
+            entities = None if visit.entities is None else best_entities(visit, chosen)
             drafts, visit.drafts = visit.drafts, visit.drafts + 1
 
             def write(report: Report) -> str:
@@ -92,8 +92,7 @@ class WordsPart:
             return (noun_words(text, finding.result),)
 
         def ground(visit: Visit, name: str, text: str, way: str, threshold: float, chosen: Chosen) -> Steps:
-            pixels, entities = visit.need_photo(), visit.need_entities()
-            best = visit.need_entities(chosen.shown)
+            pixels, best, number = visit.need_photo(), best_entities(visit, chosen), visit.map_number
             _check(text)
             grounding = shared.worker.work(
                 lambda report: read(
@@ -102,8 +101,7 @@ class WordsPart:
                 begin(name, "Grounding"),
             )
             yield from while_photo_stays(visit, grounding)
-            if visit.entities is not entities:
-                raise Outdated
+            visit.need_entities(map_number=number)
             visit.grounding = grounding.result
             return (grounded_words(grounding.result),)
 

@@ -28,7 +28,8 @@ def mask_alpha(visitor: Any) -> np.ndarray:
     """The mask that lies over the picture, 0..255."""
     visitor.tab.wait_for_function("!document.querySelector('.esg-mask').hidden")
     size, values = visitor.tab.evaluate("""async () => {
-        const image = document.querySelector(".esg-mask");
+        const image = new Image();  // of its own: another mask may take the place of the one that is shown
+        image.src = document.querySelector(".esg-mask").src;
         await image.decode();
         const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
         [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
@@ -239,6 +240,21 @@ def test_painting_can_be_stopped(editing: Any, painter: Painter, tiny_diffusion:
     editing.tab.get_by_label("Remove", exact=True).check()
     editing.tab.click("#apply")  # the next one is done
     expect(editing.find("#undo")).to_be_enabled()
+
+
+def test_painting_ends_with_its_photo(
+    editing: Any, painter: Painter, tiny_diffusion: Callable[[int], Path], files: Any
+) -> None:
+    replace(editing, tiny_diffusion(9), "a red hat", steps=100)
+    expect(editing.find(".esg-busy")).to_contain_text("Painting: step 1 of 100")
+    editing.upload(files.photo.rename(files.photo.with_name("other.png")))
+    expect(editing.find(".esg-busy")).to_contain_text("Looking")  # its turn has come
+    painter.paint(1)
+    assert painter.ended.wait(60)
+    assert painter.steps == [1, 2]
+    editing.tab.wait_for_function("esg.state.map")
+    editing.wait_until_done()
+    expect(editing.find(".toast-body")).to_have_count(0)
 
 
 def test_a_model_that_is_not_here_is_a_sentence(editing: Any) -> None:

@@ -212,6 +212,7 @@ def test_a_phone_does_not_scroll_sideways(visit: Callable[..., Any], files: Any)
     visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     visitor.bring(files)
     visitor.find(".esg-stage").tap(position=visitor.spot(0.25, 0.25))
+    visitor.tab.wait_for_function("esg.chosen().selected.length")  # a tap becomes a click some time later
     assert visitor.selected == [1]
     for name, something in {
         "Entities": ".esg-board canvas",

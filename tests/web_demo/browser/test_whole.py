@@ -56,14 +56,18 @@ def test_from_a_photo_to_its_files(visitor: Any, photo: Path, small_model: Path,
     assert visitor.selected == [1, 2]
 
     # What is cut out in the browser is what is taken away.
-    canvas = visitor.find(".esg-board canvas")
-    expect(canvas).to_be_visible()
-    size = canvas.evaluate("canvas => [canvas.height, canvas.width]")
-    read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
-    shown = np.array(canvas.evaluate(read)[3::4]).reshape(size) > 0
-    cutout = np.asarray(Image.open(visitor.download("cutout")))
-    assert np.array_equal(shown, cutout[..., 3] == 255)
-    assert np.array_equal(cutout, expected.cutout(pixels, [1, 2]))
+    cutout = expected.cutout(pixels, [1, 2])
+    expect(visitor.find(".esg-board canvas")).to_be_visible()
+    tab.wait_for_function(
+        """([height, width, opaque]) => {
+            const canvas = document.querySelector(".esg-board canvas");
+            if (canvas.height !== height || canvas.width !== width) return false;  // drawn some time after it is shown
+            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+            return opaque.every((is, index) => is === data[4 * index + 3] > 0);
+        }""",
+        arg=[*cutout.shape[:2], (cutout[..., 3] == 255).ravel().tolist()],
+    )
+    assert np.array_equal(np.asarray(Image.open(visitor.download("cutout"))), cutout)
 
     labels = visitor.download("labels")
     assert labels.name == "my cat.labels.png"

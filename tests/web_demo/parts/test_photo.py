@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +17,12 @@ from PIL import Image
 from esg import EntityMap, EsgError, InputError
 from web_demo.parts import photo
 from web_demo.parts.photo import example_photos, is_small, segmenter_choices
+from web_demo.shared import Chosen, Outdated, Steps
 from web_demo.visit import Visit
+
+Events = dict[str, Callable[..., Any]]
+Finish = Callable[[Steps], tuple[Any, ...]]
+NOTHING = Chosen((), 0, 0, 1)  # what a browser sends that shows no entities
 
 
 def test_every_example_is_there_and_credited() -> None:
@@ -60,6 +71,33 @@ def test_one_file_of_masks(visit: Visit, quarters: EntityMap, tmp_path: Path) ->
         assert np.array_equal(read.labels, quarters.labels)
 
 
+def test_masks_are_found_by_a_name_with_several_dots(pixels: np.ndarray, quarters: EntityMap, tmp_path: Path) -> None:
+    visit = Visit()
+    visit.begin("my.cat.jpg", pixels.copy())
+    content = quarters.to_coco(file_name="my.cat.jpg")
+    content["images"].append({"id": 2, "width": 120, "height": 80, "file_name": "my.dog.jpg"})
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    assert photo._read_masks([tmp_path / "coco.json"], visit, 10_000) == quarters
+
+
+def test_of_several_masks_no_copy_is_left(
+    visit: Visit, quarters: EntityMap, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    paths = [tmp_path / "1.png", tmp_path / "2.png"]
+    for path in paths:
+        Image.fromarray(quarters.mask(int(path.stem))).save(path)
+    small = tmp_path / "small.png"
+    Image.new("L", (7, 5)).save(small)
+    before = sorted(cache.rglob("*"))
+    assert len(photo._read_masks(paths, visit, 10_000)) == 2
+    with pytest.raises(InputError):
+        photo._read_masks([*paths, small], visit, 10_000)
+    assert sorted(cache.rglob("*")) == before
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_several_masks_of_one_name(visit: Visit, quarters: EntityMap, tmp_path: Path) -> None:
     paths = []
     for number in (1, 2, 3):
@@ -80,3 +118,62 @@ def test_masks_that_do_not_fit_are_one_sentence(visit: Visit, tmp_path: Path) ->
         with pytest.raises(InputError, match=rf"^{begin}[^\n]*80[^\n]*$") as caught:
             photo._read_masks([tmp_path / name for name in names], visit, 10_000)
         assert str(tmp_path) not in str(caught.value)
+
+
+class Segmenter:
+    """Looks at one view after another, when it is told to, and finds the quarters."""
+
+    preset = SimpleNamespace(min_score=0.5)
+
+    def __init__(self, quarters: EntityMap) -> None:
+        self.quarters = quarters
+        self.may = threading.Semaphore(0)
+        self.views: list[int] = []
+        self.ended = threading.Event()
+
+    def __call__(self, pixels: np.ndarray, *, progress: Callable[..., None], **how: Any) -> EntityMap:
+        try:
+            for view in (1, 2, 3):
+                self.views.append(view)
+                progress(view, 3, "views")
+                assert self.may.acquire(timeout=60)
+            return self.quarters
+        finally:
+            self.ended.set()
+
+
+@pytest.fixture
+def segmenter(models: SimpleNamespace, quarters: EntityMap) -> Segmenter:
+    segmenter = Segmenter(quarters)
+    models.segmenter = lambda name: segmenter
+    return segmenter
+
+
+def test_a_photo_is_taken_apart(events: Events, finish: Finish, segmenter: Segmenter, visit: Visit) -> None:
+    segmenter.may.release(3)
+    picture, words = finish(events["segment"](visit, "a-model", 4, NOTHING))
+    assert visit.need_entities() == segmenter.quarters
+    assert (visit.model, visit.crops, visit.min_score) == ("a-model", 4, 0.5)
+    assert (picture["map_number"], picture["min_score"], words) == (visit.map_number, 0.5, None)
+
+
+def test_taking_apart_ends_when_another_photo_has_come(
+    events: Events, finish: Finish, segmenter: Segmenter, visit: Visit, pixels: np.ndarray
+) -> None:
+    steps = events["segment"](visit, "a-model", 4, NOTHING)
+    while next(steps) != {"text": "Looked at 1 of 3 views", "part": 1 / 3}:
+        pass
+    visit.begin("other.png", pixels.copy())
+    with pytest.raises(Outdated):
+        finish(steps)
+    segmenter.may.release()
+    assert segmenter.ended.wait(60)
+    assert segmenter.views == [1, 2]  # the second one's report ended it
+    assert visit.entities is None
+
+
+def test_masks_of_ones_own_have_a_number(events: Events, visit: Visit, quarters: EntityMap, tmp_path: Path) -> None:
+    quarters.save_labels_png(tmp_path / "labels.png")
+    _, picture, words = events["own_masks"](visit, [str(tmp_path / "labels.png")], NOTHING)
+    assert (picture["map_number"], words) == (visit.map_number, None)
+    assert visit.map_number > visit.photo_number

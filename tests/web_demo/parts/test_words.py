@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,11 @@ import pytest
 
 from esg import EntityMap, Grounding, InputError, Phrase
 from web_demo.parts.words import EXPRESSION, LIST, SENTENCE, grounded_words, grounder_choices, noun_words, read
+from web_demo.shared import Chosen, Steps
+from web_demo.visit import Visit
+
+Events = dict[str, Callable[..., Any]]
+Finish = Callable[[Steps], tuple[Any, ...]]
 
 DOG = Phrase("dog", (2, 5), (2, 1), (0.9, 0.6))
 MAT = Phrase("mat", (11, 14))
@@ -92,3 +99,85 @@ def test_any_grounder_given_can_be_chosen(tmp_path: Path) -> None:
     assert grounder_choices(str(file))[0] == ("mine", str(file))
     names = [value for _, value in grounder_choices("gella-nano")]
     assert names.count("gella-nano") == names.count("zero-shot") == 1
+
+
+class Believer:
+    """A grounder that remembers the entities among which it looked."""
+
+    model = SimpleNamespace(drafts=4)
+
+    def __init__(self) -> None:
+        self.entities: list[EntityMap] = []
+
+    def caption(self, pixels: Any, **how: Any) -> Iterator[str]:
+        yield "a dog"
+
+    def best_caption(self, pixels: Any, entities: EntityMap, **how: Any) -> str:
+        self.entities.append(entities)
+        return "a dog on a mat"
+
+    def __call__(self, pixels: Any, entities: EntityMap, **how: Any) -> Grounding:
+        self.entities.append(entities)
+        return Grounding("a dog on a mat", (DOG, MAT))
+
+
+@pytest.fixture
+def believer(models: SimpleNamespace) -> Believer:
+    believer = Believer()
+    models.grounder = lambda name: believer
+    return believer
+
+
+@pytest.fixture
+def visit(pixels: np.ndarray, quarters: EntityMap) -> Visit:
+    """Of a photo of whose three entities two are shown at first."""
+    visit = Visit()
+    visit.begin("photo.png", pixels.copy())
+    visit.know(quarters, min_score=0.5)
+    return visit
+
+
+def ask_both(events: Events, finish: Finish, visit: Visit, chosen: Chosen) -> None:
+    finish(events["describe"](visit, "a-model", chosen))
+    visit.drafts = 0
+    finish(events["ground"](visit, "a-model", "a dog on a mat", SENTENCE, 0.5, chosen))
+
+
+def test_words_are_about_the_entities_that_are_shown(
+    events: Events, finish: Finish, believer: Believer, visit: Visit, quarters: EntityMap
+) -> None:
+    ask_both(events, finish, visit, Chosen((), 1, visit.map_number, 1))
+    assert believer.entities == [quarters.keep([1])] * 2
+    assert visit.grounding is not None
+
+
+def test_asked_for_before_entities_were_shown_they_are_about_those_that_then_are(
+    events: Events, finish: Finish, believer: Believer, visit: Visit, quarters: EntityMap
+) -> None:
+    ask_both(events, finish, visit, Chosen((), 0, 0, 1))
+    assert believer.entities == [quarters.keep([1, 2])] * 2
+
+
+def test_words_about_entities_that_have_been_replaced_are_refused(
+    events: Events, finish: Finish, believer: Believer, visit: Visit, quarters: EntityMap
+) -> None:
+    seen = Chosen((), 3, visit.map_number, 1)
+    visit.know(quarters.keep([1]))
+    for steps in (
+        events["describe"](visit, "a-model", seen),
+        events["ground"](visit, "a-model", "a dog", SENTENCE, 0.5, seen),
+    ):
+        with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+            finish(steps)
+    assert believer.entities == []
+
+
+def test_a_grounding_is_not_laid_on_masks_that_come_meanwhile(
+    events: Events, finish: Finish, believer: Believer, visit: Visit, quarters: EntityMap
+) -> None:
+    steps = events["ground"](visit, "a-model", "a dog", SENTENCE, 0.5, Chosen((), 3, visit.map_number, 1))
+    next(steps)
+    visit.know(quarters.keep([1]))
+    with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+        finish(steps)
+    assert visit.grounding is None

@@ -1,0 +1,76 @@
+"""What the events of the page do, without a browser and with models that are played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from web_demo.parts.edit import EditPart
+from web_demo.parts.photo import PhotoPart
+from web_demo.parts.words import WordsPart
+from web_demo.picture import channel, view
+from web_demo.shared import Shared, Steps
+from web_demo.visit import Visit
+from web_demo.working import Worker
+
+
+@dataclass(eq=False)
+class Recorded(Shared):
+    """Keeps by its name what every event does."""
+
+    does: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+    def job(self, trigger: Any, work: Callable[..., Steps], *given: Any, **more: Any) -> Any:
+        self.does[work.__name__] = work
+        return super().job(trigger, work, *given, **more)
+
+    def quick(self, trigger: Any, answer: Callable[..., Any], *given: Any, **more: Any) -> Any:
+        self.does[answer.__name__] = answer
+        return super().quick(trigger, answer, *given, **more)
+
+
+@pytest.fixture
+def models() -> SimpleNamespace:
+    """In the place of `Models`; a test gives it `segmenter`, `grounder` or `diffusion`."""
+    return SimpleNamespace(has=lambda kind, name: True)
+
+
+@pytest.fixture
+def events(models: SimpleNamespace) -> dict[str, Callable[..., Any]]:
+    """What the events of photo, words and edits do: `apply(visit, …, chosen)`, `ground(visit, …, chosen)` …"""
+    with gr.Blocks():
+        photo, words, edit = PhotoPart("cropformer-nano"), WordsPart("gella-nano"), EditPart("", private=True)
+        shared = Recorded(
+            models=models,  # type: ignore[arg-type]
+            worker=Worker(),
+            max_pixels=1_000_000,
+            visit=gr.State(Visit()),
+            chosen=gr.JSON(),
+            channels={name: channel(name) for name in ("picture", "edited", "mask", "detail", "busy")},
+            words=words.words,
+            text=words.text,
+            slider=gr.ImageSlider(),
+        )
+        photo.connect(shared, view("picture"))
+        words.connect(shared)
+        edit.connect(shared, photo.segment, [photo.model, photo.crops])
+    return shared.does
+
+
+@pytest.fixture
+def finish() -> Callable[[Steps], tuple[Any, ...]]:
+    """Lets a job run to its end; gives its outputs."""
+
+    def finish(steps: Steps) -> tuple[Any, ...]:
+        try:
+            while True:
+                next(steps)
+        except StopIteration as end:
+            return end.value
+
+    return finish
