@@ -7,10 +7,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .words import DETERMINERS, NUMBERS, POSTPOSITIONS, Span, Word, find_words, forms, is_plural, vocabulary
+from .words import (
+    ADJECTIVES,
+    DETERMINERS,
+    FUNCTION_WORDS,
+    PLACES,
+    POSTPOSITIONS,
+    Span,
+    Word,
+    find_words,
+    forms,
+    is_adverb,
+    is_number,
+    is_qualifier,
+    is_verb,
+    vocabulary,
+)
 
 # ----------------------------------------------------------------------------------------------------- answer to nouns
 
@@ -98,7 +113,7 @@ def align(nouns: Sequence[str], caption: str) -> list[Span | None]:
     Only whole words are found, never "art" in "cart"; in scripts without spaces every character counts as a word.
     Case, space and punctuation between words make no difference. Of what reads differently, the best is taken:
     other accents or number ("dog", "dogs"), words written apart ("firetruck", "fire truck"), and at last a part of an
-    English noun with its head ("two dogs" or "dogs near the door" for "dogs").
+    English noun with its head ("two dogs" or "dogs near the door" for "dogs"), unless it is no single noun.
 
     Each noun takes a place that no other has and that is not part of a longer noun's, the first one after the noun
     before it if there is one. Equal nouns have their places in ascending order. A noun that has no place of its own
@@ -200,50 +215,28 @@ def _parts(words: list[Word]) -> list[list[Word]]:
     if any(word.spaceless for word in words):
         return []  # a cut would go through a word
     stop = next((k for k, word in enumerate(words) if k and word.key in POSTPOSITIONS), len(words))
+    if _runs_on(words[:stop]):
+        return []  # the last word of what means nothing would fit anywhere
     starts = range(max(0, stop - _LONGEST_PART), stop)
     return [words[k:stop] for k in starts if words[k].key not in _NO_START and (k, stop) != (0, len(words))]
 
 
+def _runs_on(words: list[Word]) -> bool:
+    """Whether a model has lost its way in a noun: "blue shapes Some shapes" has its head twice, or begins twice."""
+    keys = [word.key for word in words]
+    begins = (
+        (key in DETERMINERS or is_number(key)) and not (before in _NO_START or is_number(before))
+        for before, key in zip(keys, keys[1:])
+    )
+    return keys[-1] in keys[:-1] or any(begins)
+
+
 # ----------------------------------------------------------------------------------------- noun phrases without a model
 
-_FUNCTION = POSTPOSITIONS | vocabulary(
-    "of and or but nor so if because although though also too very quite rather not just only even then there here "
-    "now together apart away back past within per via due near close tied used i you he she it we they me him us them "
-    "himself herself itself themselves someone something anyone anything everyone everything nothing nobody what how "
-    "why am be been do does did doing can could will would shall should may might must has having see seen shown "
-    "made held worn taken sat stood wore rode ran ate drove flew threw s t re ve ll d m don doesn "
-    "didn isn aren wasn weren"
-)
-_STOPS = _FUNCTION | DETERMINERS
-_PREPOSITIONS = POSTPOSITIONS - vocabulary("that which who while where when is are was were has have had") | {"of"}
-_ARTICLES = vocabulary("a an the my your his her its our their some another")  # these say that a noun phrase begins
+_STOPS = FUNCTION_WORDS | DETERMINERS
 _MODALS = vocabulary("can could will would shall should may might must")
-_ONE = vocabulary("a an this that another each every one")  # these say that a singular follows
-_ADJECTIVES = vocabulary(
-    "red green blue yellow orange purple pink brown black white grey gray golden silver beige light dark bright pale "
-    "deep big small large little tiny huge tall short long wide narrow thick thin high low old young new round square "
-    "flat open closed empty full clean dirty wet dry hot cold warm happy sad visible available able ready busy calm "
-    "beautiful pretty colorful colourful striped shaggy wooden plain left right top bottom upper lower same different "
-    "outdoor indoor sunny cloudy"
-)
-_QUALIFIERS = _ADJECTIVES | NUMBERS
-_PLACES = vocabulary(  # no thing by themselves: "on the left", "in the picture"
-    "left right front back middle center centre side sides top bottom end edge leftmost rightmost foreground "
-    "background image picture photo photograph scene view kind type variety way"
-)
-_VERBS = vocabulary(
-    "sit stand walk run hold wear ride eat look lie lean play jump fly swim sleep rest graze peer gaze stare smile "
-    "pose carry pull push hang grow cover surround contain feature depict show display cross pass enjoy chase "
-    "catch throw drink climb drive wait travel reach touch overlook appear seem suggest stretch rise fill sail kick "
-    "hit cut shake feed lick bite read talk speak sing dance cook prepare make take use give put bring move turn enter "
-    "kiss hug float shine set bark follow pour write crash"
-)
-_ING_NOUNS = vocabulary(
-    "building ceiling painting clothing railing wing ring string king swing morning evening lighting awning siding "
-    "thing wedding setting covering flooring paving stuffing dressing icing topping frosting crossing drawing"
-)
-_LY_NOUNS = vocabulary("fly butterfly dragonfly family belly lily jelly july italy bully ally")
 _GLUE = re.compile(r"[^\S\n]*|[-'’‐_]")
+_IN_FIGURES = re.compile(r"[.,:/–]")  # 3.5 metres, 1,000 people, 10:30
 
 
 def noun_phrases(caption: str) -> list[Span]:
@@ -261,7 +254,8 @@ def noun_phrases(caption: str) -> list[Span]:
 
     def end_run() -> None:
         keys = {word.key for word in run if word.key != "and"}
-        nothing = keys <= NUMBERS | _PLACES or (not determiner and keys <= _QUALIFIERS)
+        nothing = all(is_number(key) or key in PLACES for key in keys)
+        nothing = nothing or (not determiner and all(map(is_qualifier, keys)))
         while len(run) > 1 and run[-1].key in ("left", "right"):
             run.pop()  # the bar left of the ring
         if run and not nothing:
@@ -271,11 +265,12 @@ def noun_phrases(caption: str) -> list[Span]:
     for k, word in enumerate(words):
         before = words[k - 1].key if k else ""
         gap = caption[words[k - 1].end : word.start] if k else ""
-        if run and gap in ("'", "’", "-"):
+        figures = word.key.isdigit() and before.isdigit() and _IN_FIGURES.fullmatch(gap)
+        if run and (figures or gap in ("'", "’", "-")):
             run.append(word)  # woman's, family-friendly
             continue
-        adjectives = bool(run) and all(one.key in _ADJECTIVES or one.key == "and" for one in run)
-        if adjectives and word.key in _ADJECTIVES and gap.strip() == ",":
+        adjectives = bool(run) and all(one.key in ADJECTIVES or one.key == "and" for one in run)
+        if adjectives and word.key in ADJECTIVES and gap.strip() == ",":
             run.append(word)  # a big, brown dog
             continue
         if not _GLUE.fullmatch(gap):
@@ -283,13 +278,13 @@ def noun_phrases(caption: str) -> list[Span]:
             determiner = ""
         after = caption[word.end : words[k + 1].start] if k + 1 < len(words) else "."
         following = words[k + 1].key if _GLUE.fullmatch(after) else "."
-        if word.key == "and" and adjectives and run and following in _ADJECTIVES:
+        if word.key == "and" and adjectives and run and following in ADJECTIVES:
             run.append(word)  # a black and white cow
-        elif word.key in _STOPS:
+        elif word.key in _STOPS or (word.key.isdigit() and after.startswith(")")):  # of a list: 1) a dog 2) a cat
             end_run()
-            determiner = "" if word.key in _FUNCTION else word.key
+            determiner = "" if word.key in FUNCTION_WORDS else word.key
             added = word.key == "and" or (added and bool(determiner))
-        elif _is_adverb(word.key) or _is_verb(word.key, run, determiner, added, before, following):
+        elif is_adverb(word.key) or is_verb(word.key, run, determiner, added, before, following):
             end_run()
             determiner = ""
             added = False
@@ -301,86 +296,75 @@ def noun_phrases(caption: str) -> list[Span]:
     return spans
 
 
-def _is_adverb(key: str) -> bool:
-    return key.endswith("ly") and len(key) > 4 and key not in _LY_NOUNS
-
-
-def _is_verb(key: str, run: list[Word], determiner: str, added: bool, before: str, following: str) -> bool:
-    """Whether a word that follows this run and this determiner rather is a verb than part of the noun phrase.
-
-    Args:
-        key: the word.
-        run: the noun phrase so far, without its determiner.
-        determiner: of the noun phrase, or "".
-        added: whether "and" comes before both.
-        before: the word before.
-        following: the word after, "." where punctuation comes first.
-    """
-    qualified = all(one.key in _QUALIFIERS for one in run)
-    if qualified and (determiner or run):
-        return False  # a flying bird, two parked cars
-    last = following == "." or following in _STOPS or _is_adverb(following)
-    if key.endswith("ing") and key not in _ING_NOUNS:
-        return last or bool({key[:-3], key[:-3] + "e", key[:-4]} & _VERBS)
-    if key.endswith("ed") and len(key) > 4 and not key.endswith("eed"):
-        return last
-    if not run and before in _PREPOSITIONS:
-        return before == "to" and key in _VERBS  # a table with drinks, a hand to hold
-    plural = bool(run) and is_plural(run[-1].key)
-    if key in _VERBS:
-        return plural or added or not run  # dogs play, a dog and a cat play
-    if not key.endswith("s") or key.endswith(("ss", "us", "is")):
-        return bool(run) and (plural or added) and following in _ARTICLES  # dogs chew a bone
-    if plural:
-        return False
-    if forms(key) & _VERBS:
-        return last or bool(run)  # the baby looks, an elephant drinks water
-    return bool(run) and (following in _ARTICLES or (last and determiner in _ONE))  # the boy peels a nut, a cow peers
-
-
 # -------------------------------------------------------------------------------------------- what a model has misread
 
 _EDGES = DETERMINERS | vocabulary("and or but nor of there here")  # a noun neither begins nor ends with these
-_LISTING = re.compile(  # between two nouns that a sentence only lists
-    rf"(?=.*(?:[,;&\n]|\band\b))(?:[\s,;&]|\b(?:and|{'|'.join(sorted(DETERMINERS))})\b)*", re.IGNORECASE | re.DOTALL
+_NO_NOUNS = POSTPOSITIONS | vocabulary("left right")  # nor does it consist of these alone, or of digits
+_LISTING = re.compile(  # between two nouns that a sentence, or a numbered list, only lists
+    rf"(?=.*(?:[,;&\n]|\band\b))(?:[\s,;&]|\d{{1,3}}[.)]|\b(?:and|{'|'.join(sorted(DETERMINERS))})\b)*",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
 def mended(spans: Sequence[Span | None], caption: str) -> list[Span]:
-    """What `align` found, in the order of the caption and without articles, with what a model missed.
+    """What `align` found, in the order of the caption, without articles and overlaps, with what a model missed.
 
     A small model copies words that it knows. It has misread a caption if a noun of its list stands nowhere there, if
-    one is no noun ("the", "and"), or if one ends before the head of a noun phrase ("brown" of "brown cat"). Then such
-    fragments become the noun phrases, and the noun phrases where it found nothing are added.
+    one is no noun ("the", "and", "2"), or if one ends before the head of a noun phrase ("brown" of "brown cat"). Then
+    what it found grows to the noun phrases that it is of, and the noun phrases where it found nothing are added.
 
     Otherwise it knew what it left out, as a large model does with what cannot be seen: that stays out, unless it is
-    listed beside a noun that was found ("tree" of "tree, house and car"), since a list is of things of one kind.
+    listed beside a noun that was found ("tree" of "tree, house and car"), since a list is of things of one kind: such a
+    list it has misread. Elsewhere nouns only grow by the digits before them, which a small model cannot copy: "2 discs"
+    is to be found as "two discs" is.
     """
     trimmed = {None if span is None else _trimmed(span, caption) for span in spans}
-    found = {span for span in trimmed if span is not None}
     phrases = noun_phrases(caption)
-    whole = {
-        (start, end): (a, b) for start, end in found for a, b in phrases if a <= start and end < b
-    }  # fragments and the phrases they are of
-    parts = {(start, end) for start, end in found for a, b in whole.values() if a <= start and end <= b}
+    found = {span for span in trimmed if span is not None}
+    cut = any(a <= start and end < b for start, end in found for a, b in phrases)
+    misread = cut or not found or None in trimmed
+    found = _joined(_grown(span, phrases, caption, misread) for span in found)
     missed = {(a, b) for a, b in phrases if all(b <= start or end <= a for start, end in found)}
-    found = found - parts | set(whole.values())
-    if whole or not found or None in trimmed:
+    if misread:
         return sorted(found | missed)
+    whole = {span: _grown(span, phrases, caption, True) for span in found | missed}
     lists: list[list[Span]] = []
-    for span in sorted(found | missed):
-        if lists and _LISTING.fullmatch(caption, lists[-1][-1][1], span[0]):
+    for span in sorted(whole):
+        if lists and _LISTING.fullmatch(caption, whole[lists[-1][-1]][1], whole[span][0]):
             lists[-1].append(span)
         else:
             lists.append([span])
-    return [span for spans in lists for span in spans if span in found or not found.isdisjoint(spans)]
+    kept = [spans for spans in lists if not found.isdisjoint(spans)]
+    return sorted(_joined(span if found.issuperset(spans) else whole[span] for spans in kept for span in spans))
+
+
+def _grown(span: Span, phrases: Sequence[Span], caption: str, wholly: bool) -> Span:
+    """A span with what the phrase that it begins in has besides, or only with the digits directly before it."""
+    start, end = span
+    for a, b in phrases:
+        if a <= start < b and wholly:
+            return a, max(b, end)
+        if a <= start < b and all(word.key.isdigit() for word in find_words(caption[a:start])):
+            return a, end
+    return span
+
+
+def _joined(spans: Iterable[Span]) -> set[Span]:
+    """Spans of which those that overlap have become one."""
+    joined: list[Span] = []
+    for start, end in sorted(spans):
+        if joined and start < joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((start, end))
+    return set(joined)
 
 
 def _trimmed(span: Span, caption: str) -> Span | None:
     """A span without articles and conjunctions at its ends; None if it holds no noun."""
     words = find_words(caption[slice(*span)])
     kept = [k for k, word in enumerate(words) if word.key not in _EDGES]
-    if all(words[k].key in POSTPOSITIONS for k in kept):
+    if all(words[k].key in _NO_NOUNS or words[k].key.isdigit() for k in kept):
         return None
     start, end = span
     first, last = kept[0], kept[-1]

@@ -46,6 +46,40 @@ POSTPOSITIONS = vocabulary(
     "through throughout toward towards to from for as like next during after until than that which who whose while "
     "where when is are was were has have had being"
 )
+_PREPOSITIONS = POSTPOSITIONS - vocabulary("that which who while where when is are was were has have had") | {"of"}
+FUNCTION_WORDS = POSTPOSITIONS | vocabulary(
+    "of and or but nor so if because although though also too very quite rather not just only even then there here "
+    "now together apart away back past within per via due near close tied used i you he she it we they me him us them "
+    "himself herself itself themselves someone something anyone anything everyone everything nothing nobody what how "
+    "why am be been do does did doing can could will would shall should may might must has having see seen shown "
+    "made held worn taken sat stood wore rode ran ate drove flew threw s t re ve ll d m don doesn "
+    "didn isn aren wasn weren"
+)
+_ARTICLES = vocabulary("a an the my your his her its our their some another")  # these say that a noun phrase begins
+_ONE = vocabulary("a an this that another each every one")  # these say that a singular follows
+ADJECTIVES = vocabulary(
+    "red green blue yellow orange purple pink brown black white grey gray golden silver beige light dark bright pale "
+    "deep big small large little tiny huge tall short long wide narrow thick thin high low old young new round square "
+    "flat open closed empty full clean dirty wet dry hot cold warm happy sad visible available able ready busy calm "
+    "beautiful pretty colorful colourful striped shaggy wooden plain left right top bottom upper lower same different "
+    "outdoor indoor sunny cloudy"
+)
+PLACES = vocabulary(  # no thing by themselves: "on the left", "in the picture"
+    "left right front back middle center centre side sides top bottom end edge leftmost rightmost foreground "
+    "background image picture photo photograph scene view kind type variety way"
+)
+_VERBS = vocabulary(
+    "sit stand walk run hold wear ride eat look lie lean play jump fly swim sleep rest graze peer gaze stare smile "
+    "pose carry pull push hang grow cover surround contain feature depict show display cross pass enjoy chase "
+    "catch throw drink climb drive wait travel reach touch overlook appear seem suggest stretch rise fill sail kick "
+    "hit cut shake feed lick bite read talk speak sing dance cook prepare make take use give put bring move turn enter "
+    "kiss hug float shine set bark follow pour write crash"
+)
+_ING_NOUNS = vocabulary(
+    "building ceiling painting clothing railing wing ring string king swing morning evening lighting awning siding "
+    "thing wedding setting covering flooring paving stuffing dressing icing topping frosting crossing drawing"
+)
+_LY_NOUNS = vocabulary("fly butterfly dragonfly family belly lily jelly july italy bully ally")
 
 
 class Word(NamedTuple):
@@ -102,6 +136,56 @@ def is_plural(key: str) -> bool:
     if key in _NO_PLURALS or key.endswith(("ss", "us", "is")):
         return False
     return len(forms(key)) > 1
+
+
+def is_number(key: str) -> bool:
+    """Whether an English word says how many, in letters or in digits."""
+    return key in NUMBERS or key.isdigit()
+
+
+def is_adverb(key: str) -> bool:
+    """Whether an English word looks like an adverb of manner."""
+    return key.endswith("ly") and len(key) > 4 and key not in _LY_NOUNS
+
+
+def is_qualifier(key: str) -> bool:
+    """Whether an English word, as an adjective or a number, says more of the noun after it."""
+    return key in ADJECTIVES or is_number(key)
+
+
+def is_verb(key: str, run: list[Word], determiner: str, added: bool, before: str, following: str) -> bool:
+    """Whether a word that follows this run and this determiner rather is a verb than part of the noun phrase.
+
+    Args:
+        key: the word.
+        run: the noun phrase so far, without its determiner.
+        determiner: of the noun phrase, or "".
+        added: whether "and" comes before both.
+        before: the word before.
+        following: the word after, "." where punctuation comes first.
+    """
+    qualified = all(is_qualifier(one.key) for one in run)
+    if qualified and (determiner or run):
+        return False  # a flying bird, two parked cars
+    begins = following in _ARTICLES or is_number(following)
+    stops = following == "." or following in FUNCTION_WORDS or following in DETERMINERS
+    last = begins or stops or is_adverb(following)
+    if key.endswith("ing") and key not in _ING_NOUNS:
+        return last or bool({key[:-3], key[:-3] + "e", key[:-4]} & _VERBS)
+    if key.endswith("ed") and len(key) > 4 and not key.endswith("eed"):
+        return last
+    if not run and before in _PREPOSITIONS:
+        return before == "to" and key in _VERBS  # a table with drinks, a hand to hold
+    plural = bool(run) and is_plural(run[-1].key)
+    if key in _VERBS:
+        return plural or added or not run  # dogs play, a dog and a cat play
+    if not key.endswith("s") or key.endswith(("ss", "us", "is")):
+        return bool(run) and (plural or added) and begins  # dogs chew a bone
+    if plural:
+        return False
+    if forms(key) & _VERBS:
+        return last or bool(run)  # the baby looks, an elephant drinks water
+    return bool(run) and (begins or (last and determiner in _ONE))  # the boy peels a nut, a cow peers
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg.gella.words import find_words, forms, is_plural
+from esg.gella.words import find_words, forms, is_adverb, is_number, is_plural, is_qualifier, is_verb
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,34 @@ def test_other_words(pair: str) -> None:
 def test_plurals() -> None:
     assert all(is_plural(word) for word in ("dogs", "glasses", "women", "people", "trees", "leaves"))
     assert not any(is_plural(word) for word in ("dog", "glass", "bus", "tennis", "gas", "lens", "woman", ""))
+
+
+def test_numbers_are_words_or_digits() -> None:
+    assert all(is_number(key) for key in ("two", "dozen", "2", "2019"))
+    assert not any(is_number(key) for key in ("dog", "2nd", "3d", "½", ""))
+    assert all(is_qualifier(key) for key in ("two", "2", "red"))
+    assert not is_qualifier("dog")
+
+
+def test_adverbs() -> None:
+    assert is_adverb("slowly")
+    assert not any(is_adverb(key) for key in ("fly", "family", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "following", "verb"),
+    [
+        ("dog", "looks", "at", True),
+        ("boy", "peels", "a", True),
+        ("boy", "peels", "2", True),
+        ("also", "shows", "two", True),
+        ("tennis", "players", "play", False),
+        ("2", "parked", "cars", False),
+        ("two", "parked", "cars", False),
+        ("railing", "painting", ".", False),
+        ("dogs", "chew", "three", True),
+    ],
+)
+def test_verbs_after_nouns(before: str, key: str, following: str, verb: bool) -> None:
+    run = [] if before == "also" else find_words(before)
+    assert is_verb(key, run, "", False, before, following) is verb
