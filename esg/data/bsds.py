@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ImageError, InputError
+from ..images import read_image
 
 _SEGMENTATION = re.compile(r"(.+)_(\d+)\.png")
 
@@ -22,7 +23,8 @@ _SEGMENTATION = re.compile(r"(.+)_(\d+)\.png")
 class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
     """The photos `ID.jpg` of a folder with their segmentations `ID_k.png`, k = 0, 1, ... (one a person).
 
-    A segmentation is a greyscale picture whose values are segments; 0, if used, is "no segment".
+    A segmentation is a greyscale picture whose values are segments; 0, if used, is "no segment". It is of the photo
+    upright, as EXIF says.
 
     Args:
         folder: The folder, e.g. `bsds500/train`.
@@ -64,9 +66,13 @@ class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
         return self.item(index)
 
     def item(self, index: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        """A photo (H, W, 3) uint8 and its label maps, each (H, W) int32 with entities 1..N and 0 for none."""
+        """A photo (H, W, 3) uint8 and its label maps, each (H, W) int32 with entities 1..N and 0 for none.
+
+        Raises:
+            ImageError: a file cannot be read, or a segmentation has not the size of its photo.
+        """
         photo = self.ids[index]
-        image = np.asarray(_read(self.folder / f"{photo}.jpg").convert("RGB"))
+        image = read_image(self.folder / f"{photo}.jpg")
         maps = []
         for path in self._segmentations[photo]:
             raw = np.asarray(_read(path))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 from ..files import write_atomically
 from .devices import share
+from .lora import rank_in
 from .optimizer import parameter_groups
 
 if TYPE_CHECKING:
@@ -103,29 +104,47 @@ def resume(
         return 0
     if state["preset"] != task.preset:
         raise WeightsError(f"{run_dir} holds a run of {state['preset']}, not of {task.preset}; use another folder.")
-    changes = state.get("changes", {})  # the checkpoints of earlier versions have none
+    changes = dict(state.get("changes", {}))  # the checkpoints of earlier versions have none
+    if rank := rank_in(state["model"]):
+        changes["lora"] = rank
     if others := [name for name in sorted(changes | task.changes) if changes.get(name) != task.changes.get(name)]:
         raise WeightsError(
             f"{run_dir} holds a run of {task.preset} with other settings of its model ({', '.join(others)}); use "
             "another folder."
         )
     own = model.state_dict()
+    weights, averaged = (_named_as(own, state[kind], task, run_dir) for kind in ("model", "ema"))
+    model.load_state_dict({name: share(value, own[name]) for name, value in weights.items()})
     try:
-        model.load_state_dict(
-            {name: share(value, own[name]) if name in own else value for name, value in state["model"].items()}
-        )
         for part, saved in zip(parts, state["optimizers"], strict=True):
             part.load_state_dict(_shared(saved, part))
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise WeightsError(f"The checkpoint in {run_dir} does not fit {task.preset} any more: {error}") from None
+    except (RuntimeError, ValueError, IndexError):
+        raise WeightsError(
+            f"The checkpoint in {run_dir} does not fit the optimizer {task.config.optimizer}; go on with that of the "
+            "run, or use another folder."
+        ) from None
     groups = [group for part in parts for group in part.param_groups]
     fresh = sorted(parameter_groups(model, task.config), key=lambda group: group["matrices"])
     for group, new in zip(groups, fresh, strict=True):
         group.update({key: new[key] for key in ("weight_decay", "scale")})  # the settings may have changed
-    average.load(state["ema"])
+    average.load(averaged)
     if state["scaler"]:  # empty if that run had another precision
         scaler.load_state_dict(state["scaler"])
     return int(state["step"])
+
+
+def _named_as(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], task: Task, run_dir: Path) -> dict[str, Tensor]:
+    """Saved weights under the names that the model's own have here; WeightsError if they are others."""
+    names = {task.lasting_name(name): name for name in own}
+    given = {task.lasting_name(name): value for name, value in saved.items()}
+    wanted = {name: own[here].shape for name, here in names.items()}
+    found = {name: value.shape for name, value in given.items()}
+    if wrong := [name for name in wanted | found if wanted.get(name) != found.get(name)]:
+        raise WeightsError(
+            f"The checkpoint in {run_dir} does not fit {task.preset} any more; weights that are missing, unknown or of "
+            f"another shape: {len(wrong)}, such as {wrong[0]}; use another folder."
+        )
+    return {names[name]: value for name, value in given.items()}
 
 
 def _shared(saved: dict[str, Any], part: torch.optim.Optimizer) -> dict[str, Any]:

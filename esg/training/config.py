@@ -33,6 +33,7 @@ SHARE: Rule = (lambda value: 0 <= value <= 1, "from 0 to 1")
 SHARES: Rule = (lambda value: all(0 <= share <= 1 for share in value), "numbers from 0 to 1")
 POSITIVE: Rule = (lambda value: 0 < value < math.inf, "above 0")
 RANGE: Rule = (_is_range, "two numbers above 0, the smaller one first")
+SEED: Rule = (lambda value: 0 <= value < 2**64, f"from 0 to {2**64 - 1}")  # what PyTorch takes
 
 SCENES: dict[str, Rule] = {
     "samples.scenes.things": RANGE,
@@ -73,8 +74,10 @@ class RunConfig:
         steps: length of the run; a finished run goes on when it is called with more.
         optimizer: "adamw", or "muon" for matrices and AdamW for the rest (see `optimizer`).
         lr: peak learning rate.
-        backbone_lr: the backbone's learning rate as a multiple of `lr` (the authors' 0.1 is for pretrained ones).
-        weight_decay: for weight matrices; norms, biases, queries and position tables have none.
+        backbone_lr: the backbone's learning rate as a multiple of `lr` (the authors' 0.1 is for pretrained ones). A
+            model without one takes 1 alone.
+        weight_decay: for weights of two dimensions and more, tables of words and CLIP's positions among them; norms,
+            biases, queries, their positions, embeddings of levels and Swin's tables of positions have none.
         warmup: steps of linear warm-up.
         cooldown: share of the steps, at the end, over which the rate falls to 0 as half a cosine; constant before.
         milestones: shares of the steps after each of which the rate falls to a tenth, beside the cooldown.

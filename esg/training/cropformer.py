@@ -22,7 +22,7 @@ from ..cropformer.views import PADDING_MULTIPLE
 from ..errors import InputError
 from ..limits import MIN_SIDE
 from ..statedict import read_state_dict
-from .config import LOSS, RANGE, SCENES, SHARE, Rule, RunConfig, at_least
+from .config import LOSS, RANGE, SCENES, SEED, SHARE, Rule, RunConfig, at_least
 from .losses import LossConfig, cropformer_losses
 from .measure import MeasureConfig, measure
 from .pilots import pilot_losses
@@ -74,7 +74,7 @@ class TrainConfig(RunConfig):
         "samples.photo_share": SHARE,
         "samples.paste_share": SHARE,
         "samples.crop_ratio": (lambda value: 0 < value < 1, "above 0 and below 1"),
-        "samples.seed": at_least(0),
+        "samples.seed": SEED,
         "measure.scenes": at_least(1),
         "measure.height": at_least(MIN_SIDE),
         "measure.width": at_least(MIN_SIDE),
@@ -116,6 +116,10 @@ class CropFormerTask:
         if model.association is not None:
             model.association.requires_grad_(config.batch_level)
         return model
+
+    def lasting_name(self, name: str) -> str:
+        """The name itself: all are our own."""
+        return name
 
     def batches(self, start: int, stop: int, rank: int) -> Generator[Batch, None, None]:
         """The batches of some steps, see `Samples`."""

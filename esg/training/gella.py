@@ -19,10 +19,11 @@ from ..gella.association import Ties, at_stride, overlaps, tie
 from ..gella.checkpoint import load_gella, write_gella
 from ..gella.colormap_encoder import MobileNetV2
 from ..gella.config import PRESETS, GellaConfig
+from ..gella.language import our_key
 from ..gella.model import Gella, Heard, Reconstruction
 from ..gella.pixels import centred, normalised
 from ..gella.published import load_mobilenet, read_llava
-from .config import LOSS, RANGE, SCENES, SHARE, Rule, RunConfig, at_least, training_dtype
+from .config import LOSS, RANGE, SCENES, SEED, SHARE, Rule, RunConfig, at_least, training_dtype
 from .lessons import Pupil, lesson_losses
 from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
@@ -84,7 +85,8 @@ class GellaTrainConfig(RunConfig):
         "samples.photo_share": SHARE,
         "samples.referring": SHARE,
         "samples.mask_noise": SHARE,
-        "samples.seed": at_least(0),
+        "samples.seed": SEED,
+        "backbone_lr": (lambda value: value == 1, "1: GELLA has no backbone with a rate of its own"),
         "association": at_least(0),
         "lessons": at_least(0),
         "lora": at_least(0),
@@ -120,8 +122,10 @@ class GellaTask:
         known = dataclasses.asdict(PRESETS[self.preset])
         own = dataclasses.asdict(self.architecture)
         self.changes = {name: value for name, value in own.items() if value != known[name]}
+        if config.lora:
+            self.changes["lora"] = config.lora
         self.seed = config.samples.seed
-        self.partial = config.samples.tasks[TASKS.index("ground")] == 0  # language alone
+        self.partial = config.samples.tasks[TASKS.index("ground")] < 1  # a step may be of language alone
         self.files = {TOKENIZER: tokenizer.to_str()}
 
     def model(self, *, new: bool) -> Pupil:
@@ -152,6 +156,11 @@ class GellaTask:
             enable = getattr(llava, "activation_checkpointing_enable", llava.gradient_checkpointing_enable)
             enable({"use_reentrant": False})
         return Pupil(model)
+
+    def lasting_name(self, name: str) -> str:
+        """That of GELLA's weight files: transformers' own differ between its versions."""
+        before, of_llava, key = name.partition("language.llava.")
+        return f"{before}language.{our_key(key)}" if of_llava else name
 
     def batches(self, start: int, stop: int, rank: int) -> Generator[GroundingBatch, None, None]:
         """The batches of some steps, see `Narratives`."""

@@ -7,6 +7,7 @@ left out of its weight files.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,7 +69,8 @@ class Pupil(nn.Module):
         """Of `Gella.forward`, and what the readouts say if there are texts to ground."""
         heard = self.gella(pixels, colormaps, texts, pictures, grounded)
         if heard.masks is None:
-            return heard, None
+            # DDP waits for gradients of all that the output comes from, and nothing is asked of the grid.
+            return dataclasses.replace(heard, grid=heard.grid.detach()), None
         grid = self.of_image(heard.grid.movedim(1, -1)).movedim(-1, 1)
         return heard, Told(self.of_entities(heard.masks.embeddings), grid)
 
@@ -90,7 +92,7 @@ def lesson_losses(told: Told, ties: Sequence[Ties], labels: Tensor, words: Seque
         of_image.append(_cross_entropy(shares @ grid.float().flatten(1).T, truth[seen]))
         matched = tie.matched.nonzero()[:, 0]
         of_entities.append(_cross_entropy(queries[tie.queries[matched]].float(), truth[matched]))
-    return {"words": torch.cat(of_entities).sum() / _count(of_entities), "seen": torch.cat(of_image).mean()}
+    return {"words": _mean(of_entities), "seen": _mean(of_image)}
 
 
 def _shares(labels: Tensor, count: int, side: int) -> Tensor:
@@ -107,5 +109,7 @@ def _cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
     return torch.where(truth >= 0, losses, 0).sum(1)
 
 
-def _count(parts: Sequence[Tensor]) -> int:
-    return max(1, sum(len(part) for part in parts))
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    """0 where nothing is asked."""
+    losses = torch.cat([*parts])
+    return losses.sum() / max(1, len(losses))

@@ -24,13 +24,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import EsgError, InputError
+from ..device import computing_in
+from ..errors import EsgError, InputError, NoNumbers
 from ..files import write_atomically
 from ..modeling.attention import set_attention
 from .checkpoint import CHECKPOINT, WeightAverage, resume, save_checkpoint
 from .config import RunConfig, training_device, training_dtype
 from .devices import is_sharded, join, mean_over_devices, shard, whole
-from .divergence import NoNumbers, are_finite, diverged
+from .divergence import are_finite, diverged
 from .optimizer import optimizers
 from .plot import LOG, plot, read_log
 
@@ -64,6 +65,9 @@ class Task(Protocol):
 
     def model(self, *, new: bool) -> nn.Module:
         """The model as a new run starts with it, or for a checkpoint that will be loaded into it."""
+
+    def lasting_name(self, name: str) -> str:
+        """A weight's name, or that which it has whatever the version of a library that named it."""
 
     def batches(self, start: int, stop: int, rank: int) -> Generator[Any, None, None]:
         """The batches of steps `start` to `stop` - 1 for one of several devices; each is a function of its step."""
@@ -159,7 +163,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
         except NoNumbers as error:
             raise diverged(run_dir, step) from error
 
-    autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    autocast = computing_in(dtype, device)
     batches = task.batches(start, config.steps, rank)
     log_file = _open_log(run_dir, task, start) if rank == 0 else None  # from here on something is written
     measured = config.measure_steps > 0 and not sharded and task.can_measure()
@@ -272,7 +276,7 @@ def _write_row(file: Any, row: dict[str, Any], *, say: bool = False) -> None:
 
 def _line(row: dict[str, Any], steps: int) -> str:
     left = (steps - row["step"]) * row["seconds"] / 3600
-    terms = " ".join(f"{name} {value:.2f}" for name, value in row.items() if name.endswith(("ce", "dice")))
+    terms = " ".join(f"{name} {value:.2f}" for name, value in row.items() if name.endswith(("answer", "ce", "dice")))
     return (
         f"step {row['step']}/{steps} loss {row['loss']:.2f} ({terms}) lr {row['lr']:.1e} "
         f"{row['seconds']:.2f} s/step, {left:.1f} h left"

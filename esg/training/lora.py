@@ -37,6 +37,11 @@ def add_lora(language: Language, rank: int) -> None:
             parameter.requires_grad_(False)
 
 
+def rank_in(state: Mapping[str, Tensor]) -> int:
+    """The rank of the products in a state dict, 0 if there are none."""
+    return next((len(value) for name, value in state.items() if name.endswith(_DOWN)), 0)
+
+
 def merged(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict in which the products are part of the weights, under the names that they have without LoRA."""
     plain = {}

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TASKS = ("describe", "extract", "ground")
-_GROUND = TASKS.index("ground")
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class NarrativeConfig:
     Attributes:
         batch: pictures a step (on each device).
         texts: texts about every picture; they share what is seen of it, so that a second one costs little.
-        tasks: probabilities of image description, noun extraction and grounding (Table XXI). Where there is grounding,
-            every batch has at least one sample of it.
+        tasks: probabilities of image description, noun extraction and grounding (Table XXI). The lots are drawn alike
+            for all devices, which have to ask for the same parts of the model in a step.
         sides: range of the longer side of synthetic scenes, in pixels.
         scenes: the mixture that scenes are drawn from.
         photos: folder of segmented photos (`esg.data.bsds`), or None for scenes alone.
@@ -109,10 +108,13 @@ class Narratives(Dataset):
     def __getitem__(self, step: int) -> GroundingBatch:
         """The batch of `step`."""
         rng = np.random.default_rng((self.config.seed, step, self.rank + 1))
-        tasks = rng.choice(len(TASKS), (self.config.batch, self.config.texts), p=self.config.tasks)
-        if self.config.tasks[_GROUND] > 0 and not (tasks == _GROUND).any():
-            tasks[0, 0] = _GROUND  # several devices have to ask for the same parts of the model
-        return assemble([self._sample(rng, [TASKS[task] for task in own]) for own in tasks])
+        return assemble([self._sample(rng, tasks) for tasks in self.tasks(step)])
+
+    def tasks(self, step: int) -> list[list[str]]:
+        """For every picture of a batch what is asked of its texts: names in `TASKS`, the same on every device."""
+        lots = np.random.default_rng((self.config.seed, step))
+        drawn = lots.choice(len(TASKS), (self.config.batch, self.config.texts), p=self.config.tasks)
+        return [[TASKS[task] for task in own] for own in drawn]
 
     def batches(self, start: int, stop: int, workers: int = 0) -> Generator[GroundingBatch, None, None]:
         """The batches of steps `start` to `stop` - 1; see `Samples.batches`."""

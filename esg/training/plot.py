@@ -58,7 +58,7 @@ def plot(run_dir: str | Path) -> Path:
     measured = [row for row in rows if "loss" not in row]
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    terms = [name for name in (steps[-1] if steps else {}) if name not in _NO_TERMS]
+    terms = dict.fromkeys(name for row in steps for name in row if name not in _NO_TERMS)  # a step need not have all
     for name in terms:
         chosen = [row for row in steps if name in row]
         values = _smoothed([row[name] for row in chosen])

@@ -152,6 +152,10 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
         (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
         (("--preset", "test", "--photos", "missing"), "There is no folder missing"),
         (("--preset", "test", "--precision", "fp16"), "fp16 is for GPUs"),
+        (
+            ("--preset", "test", "--seed", 2**64),
+            f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}.",
+        ),
     ],
 )
 @pytest.mark.usefixtures("tiny_gella")
@@ -189,6 +193,7 @@ def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatc
         ({"preset": "mask2former-instance-r50"}, (), "mask2former-instance-r50 has classes"),
         ({}, ("--init", "missing.safetensors"), "missing.safetensors cannot be read"),
         ({}, ("--photos", "missing"), "There is no folder missing"),
+        ({}, ("--seed", 2**64), f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}."),
     ],
 )
 def test_training_that_cannot_be_leaves_no_folder(

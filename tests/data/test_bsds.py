@@ -68,6 +68,21 @@ def test_broken_and_ill_fitting_files(folder: Path) -> None:
         BsdsPhotos(folder).item(1)
 
 
+@pytest.mark.parametrize(
+    ("orientation", "turn"), [(3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90)], ids=["180", "90"]
+)
+def test_photos_are_upright_as_their_segmentations_are(tmp_path: Path, orientation: int, turn: Image.Transpose) -> None:
+    upright = np.full((16, 32, 3), 200, np.uint8)
+    upright[:8, :16] = 0  # the top left
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(upright).transpose(turn).save(tmp_path / "7.jpg", exif=exif, quality=95)
+    Image.fromarray((upright[..., 0] == 0).astype(np.uint8)).save(tmp_path / "7_0.png")
+    image, (labels,) = BsdsPhotos(tmp_path).item(0)
+    assert image.shape == (16, 32, 3)
+    assert np.array_equal(image.mean(2) < 100, labels == 1)
+
+
 def test_real_photos(shared: Path) -> None:
     photos = BsdsPhotos(shared / "data" / "bsds500" / "val")
     assert len(photos) == 100

@@ -22,7 +22,7 @@ from esg.training.vocabulary import run_tokenizer
 
 RUN = GellaTrainConfig(
     model=json.loads(os.environ["ESG_TEST_GELLA"]),
-    samples=NarrativeConfig(batch=1, texts=2, sides=(48, 64)),
+    samples=NarrativeConfig(batch=1, texts=2, sides=(48, 64), seed=15),  # whose second step is of language alone
     loss=LossConfig(points=64),
     warmup=1,
     cooldown=0.0,

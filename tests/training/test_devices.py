@@ -87,6 +87,7 @@ def test_shares_of_a_model_learn_what_the_whole_learns(tmp_path: Path, changes: 
         torch.testing.assert_close(ours["state"][number]["exp_avg"], slots["exp_avg"], atol=1e-4, rtol=1e-3)
     rows, theirs = (read_log(tmp_path / kind) for kind in ("fsdp", "ddp"))
     assert [row["step"] for row in rows] == [1, 2, 3]
+    assert ["mask_ce" in row for row in rows] == [True, False, True]
     for row, other in zip(rows, theirs, strict=True):
         for name in ("loss", "grad_norm"):
             assert row[name] == pytest.approx(other[name], rel=1e-3)

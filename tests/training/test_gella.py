@@ -18,7 +18,7 @@ from esg.errors import InputError, WeightsError
 from esg.gella.checkpoint import read_gella
 from esg.gella.config import PRESETS
 from esg.gella.inference import GellaInference
-from esg.gella.language import Language
+from esg.gella.language import Language, our_key
 from esg.gella.model import Heard, Reconstruction
 from esg.gella.tokenizer import train_tokenizer
 from esg.modeling.mask_decoder import Prediction
@@ -44,6 +44,7 @@ RUN = GellaTrainConfig(
     workers=0,
     measure_steps=0,
 )
+ONE_BY_ONE = NarrativeConfig(batch=1, sides=(48, 64), seed=36)  # of three steps the second one is grounded
 
 
 @pytest.fixture
@@ -64,11 +65,19 @@ def test_a_run_learns_and_its_weights_are_a_file(tiny_task: GellaTask, tmp_path:
     assert {"language", "colormap", "blend", "pixel_decoder", "decoder", "association"} <= changed
 
 
-def test_an_interrupted_run_ends_like_an_uninterrupted_one(tiny_task: GellaTask, tmp_path: Path) -> None:
-    train(tiny_task, tmp_path / "whole")
-    first = GellaTask(dataclasses.replace(RUN, steps=1, cooldown=0.0), tiny_task.tokenizer)
-    rest = GellaTask(dataclasses.replace(RUN, cooldown=0.0), tiny_task.tokenizer)
+@pytest.mark.parametrize(
+    ("samples", "grounded"),
+    [(RUN.samples, [True, True, True]), (ONE_BY_ONE, [False, True, False])],
+    ids=["several texts", "one text"],
+)
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
+    tiny_task: GellaTask, tmp_path: Path, samples: NarrativeConfig, grounded: list[bool]
+) -> None:
+    config = dataclasses.replace(RUN, cooldown=0.0, samples=samples)
+    first = GellaTask(dataclasses.replace(config, steps=1), tiny_task.tokenizer)
+    rest = GellaTask(config, tiny_task.tokenizer)
     train(rest, tmp_path / "steady")
+    assert ["mask_ce" in row for row in read_log(tmp_path / "steady")] == grounded
     train(first, tmp_path / "parts")
     train(rest, tmp_path / "parts")
     a, b = (load_checkpoint(tmp_path / name) for name in ("steady", "parts"))
@@ -103,6 +112,58 @@ def test_lora_is_trained_goes_on_and_is_merged_in_the_file(tiny_task: GellaTask,
             one.read(one.see(pixels).tokens, [text]).hidden for one in (model, trained.eval().gella.language)
         )
     torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)  # fp16 in the file
+
+
+def test_a_run_goes_on_with_its_own_lora_alone(tiny_task: GellaTask, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+
+    def run(folder: str, steps: int, lora: int) -> Path:
+        config = dataclasses.replace(RUN, steps=steps, lora=lora)
+        return train(GellaTask(config, tiny_task.tokenizer), tmp_path / folder) / CHECKPOINT
+
+    path, _ = run("thin", 1, lora=2), run("full", 1, lora=0)
+    for folder, lora in (("thin", 0), ("thin", 4), ("full", 2)):
+        with pytest.raises(WeightsError, match=r"of tiny with other settings of its model \(lora\); use another fold"):
+            run(folder, 2, lora)
+    state = torch.load(path, weights_only=True)
+    del state["changes"]["lora"]  # a run of an earlier version, which did not name it
+    torch.save(state, path)
+    with pytest.raises(WeightsError, match=r"\(lora\)"):
+        run("thin", 2, lora=0)
+    assert torch.load(run("thin", 2, lora=2), weights_only=True)["step"] == 2
+
+
+@pytest.mark.parametrize("lora", [0, 2])
+def test_a_run_goes_on_under_another_version_of_transformers(tiny_task: GellaTask, tmp_path: Path, lora: int) -> None:
+    if lora:
+        pytest.importorskip("peft")
+    of_4_50 = {
+        "vision.": "vision_tower.vision_model.",
+        "projector.": "multi_modal_projector.",
+        "decoder.": "language_model.model.",
+        "head.": "language_model.lm_head.",
+    }
+
+    def other(name: str) -> str:
+        before, of_llava, key = name.partition("language.llava.")
+        ours, dot, rest = our_key(key).partition(".") if of_llava else ("", "", "")
+        return before + of_llava + of_4_50[ours + dot] + rest if of_llava else name
+
+    config = dataclasses.replace(RUN, steps=2, lora=lora, cooldown=0.0)
+    tasks = [GellaTask(dataclasses.replace(config, steps=steps), tiny_task.tokenizer) for steps in (1, 2)]
+    train(tasks[0], tmp_path / "own")
+    shutil.copytree(tmp_path / "own", tmp_path / "other")
+    state = torch.load(tmp_path / "other" / CHECKPOINT, weights_only=True)
+    for kind in ("model", "ema"):
+        state[kind] = {other(name): value for name, value in state[kind].items()}
+    assert any("llava.language_model.model.layers.0" in name for name in state["model"])
+    torch.save(state, tmp_path / "other" / CHECKPOINT)
+    one, two = (load_checkpoint(train(tasks[1], tmp_path / name)) for name in ("own", "other"))
+    assert one is not None
+    assert two is not None
+    for kind in ("model", "ema"):
+        assert one[kind].keys() == two[kind].keys()
+        assert all(torch.equal(one[kind][name], two[kind][name]) for name in one[kind])
 
 
 @pytest.mark.parametrize("lora", [0, 2])
@@ -260,6 +321,25 @@ def test_language_alone_asks_for_no_masks(tiny_task: GellaTask) -> None:
     terms = task.losses(task.model(new=True), batch, torch.device("cpu"), torch.autocast("cpu", enabled=False))
     assert set(terms) == {"answer"}
     assert terms["answer"].item() > 1
+
+
+@pytest.mark.parametrize(
+    ("tasks", "partial"), [((0.5, 0.5, 0.0), True), ((0.2, 0.2, 0.6), True), ((0.0, 0.0, 1.0), False)]
+)
+def test_a_step_may_leave_out_parts_unless_all_is_grounded(tiny_task: GellaTask, tasks: Any, partial: bool) -> None:
+    samples = dataclasses.replace(RUN.samples, tasks=tasks)
+    assert GellaTask(dataclasses.replace(RUN, samples=samples), tiny_task.tokenizer).partial == partial
+
+
+def test_without_grounding_the_model_gives_nothing_that_is_not_learnt_from(tiny_task: GellaTask) -> None:
+    samples = dataclasses.replace(RUN.samples, tasks=(1.0, 0.0, 0.0))
+    batch = next(GellaTask(dataclasses.replace(RUN, samples=samples), tiny_task.tokenizer).batches(0, 1, 0))
+    model = tiny_task.model(new=True)
+    pictures, colours = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 64, 64)
+    heard, told = model(pictures, colours, batch.texts, batch.pictures, [])
+    assert told is None
+    given = {name for name, value in vars(heard).items() if isinstance(value, torch.Tensor) and value.requires_grad}
+    assert given == {"answers"}  # several devices would wait for gradients of the rest
 
 
 def test_association_is_asked_of_the_queries_that_reconstruct_an_entity() -> None:

@@ -62,3 +62,4 @@ def test_an_entity_without_pixels_is_not_asked() -> None:
     losses = lesson_losses(told, ties, labels, [words])
     assert losses["words"] == 0
     assert math.isclose(losses["seen"], len(WORDS) * math.log(2), rel_tol=1e-4)
+    assert lesson_losses(told, ties, labels * 0, [words])["seen"] == 0  # no entity is left of the picture

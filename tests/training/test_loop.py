@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -333,6 +334,48 @@ def test_what_does_not_fit_is_refused_in_one_sentence(run: TrainConfig, tmp_path
         train(run, tmp_path)
 
 
+def reshaped(state: dict[str, Any]) -> None:
+    state["model"]["decoder.norm.weight"] = torch.zeros(3)
+
+
+def cut(state: dict[str, Any]) -> None:
+    del state["ema"]["decoder.norm.weight"]
+
+
+def extended(state: dict[str, Any]) -> None:
+    state["model"]["decoder.norm.scale"] = torch.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [(reshaped, "decoder.norm.weight"), (cut, "decoder.norm.weight"), (extended, "decoder.norm.scale")],
+)
+def test_other_weights_are_one_sentence_with_one_name(
+    run: TrainConfig, tmp_path: Path, damage: Callable[[dict[str, Any]], None], name: str
+) -> None:
+    state = torch.load(train(dataclasses.replace(run, steps=1), tmp_path) / CHECKPOINT, weights_only=True)
+    damage(state)
+    torch.save(state, tmp_path / CHECKPOINT)
+    with pytest.raises(WeightsError, match=r"does not fit tiny any more; weights that are missing") as caught:
+        train(run, tmp_path)
+    assert str(caught.value).endswith(f"of another shape: 1, such as {name}; use another folder.")
+
+
+def test_another_optimizer_is_one_sentence(run: TrainConfig, tmp_path: Path) -> None:
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this PyTorch has no Muon")
+    train(dataclasses.replace(run, steps=1), tmp_path)
+    with pytest.raises(WeightsError, match=r"does not fit the optimizer muon; go on with that of the run, or use ano"):
+        train(dataclasses.replace(run, optimizer="muon"), tmp_path)
+
+
+def test_a_line_of_the_log_names_the_terms_that_a_step_has() -> None:
+    row = {"step": 20, "lr": 1e-3, "loss": 2.0, "answer": 2.0, "grad_norm": 1.0, "seconds": 36.0}
+    expected = "step 20/120 loss 2.00 (answer 2.00) lr 1.0e-03 36.00 s/step, 1.0 h left"
+    assert loop._line(row, 120) == expected
+    assert "(answer 2.00 mask_ce 0.50)" in loop._line({**row, "mask_ce": 0.5}, 120)
+
+
 @pytest.mark.parametrize(
     "foreign", [{"state_dict": {}}, {"preset": "tiny", "step": 1}, [1, 2], torch.zeros(2), Path("a")]
 )
@@ -358,7 +401,7 @@ def test_large_seeds_and_runs_without_pycocotools(
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pycocotools" else found(name))
-    samples = dataclasses.replace(run.samples, seed=2**62)
+    samples = dataclasses.replace(run.samples, seed=2**64 - 1)
     train(dataclasses.replace(run, steps=1, measure_steps=1, samples=samples), tmp_path)
     assert load_checkpoint(tmp_path)["step"] == 1  # type: ignore[index]
     assert "No AP will be measured" in caplog.text

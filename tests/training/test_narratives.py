@@ -12,7 +12,7 @@ from esg.entities import EntityMap
 from esg.errors import WeightsError
 from esg.gella.conversation import Conversation
 from esg.segmenter import EntitySegmenter
-from esg.training.narratives import NarrativeConfig, Narratives, encode
+from esg.training.narratives import TASKS, NarrativeConfig, Narratives, encode
 
 CONFIG = NarrativeConfig(batch=3, texts=2, sides=(64, 96))
 
@@ -68,10 +68,28 @@ def test_shares_of_tasks(speaker: Any) -> None:
     assert all(truth is None for truth in Narratives(language, *speaker)[0].truths)
 
 
-def test_every_batch_is_grounded_in_part_where_there_is_grounding(speaker: Any) -> None:
-    config = NarrativeConfig(batch=2, tasks=(0.49, 0.49, 0.02), sides=(48, 48))
-    narratives = Narratives(config, *speaker)
-    assert all(any(truth is not None for truth in narratives[step].truths) for step in range(6))
+@pytest.mark.parametrize(("batch", "texts"), [(1, 1), (2, 1), (2, 3)])
+def test_subtasks_are_mixed_as_configured_and_alike_on_all_devices(speaker: Any, batch: int, texts: int) -> None:
+    first, second = (Narratives(NarrativeConfig(batch=batch, texts=texts), *speaker, rank=rank) for rank in (0, 1))
+    steps = [first.tasks(step) for step in range(2000)]
+    assert steps == [second.tasks(step) for step in range(2000)]
+    assert all([len(own) for own in tasks] == [texts] * batch for tasks in steps)
+    drawn = [task for tasks in steps for own in tasks for task in own]
+    shares = [drawn.count(task) / len(drawn) for task in TASKS]
+    assert shares == pytest.approx([0.2, 0.2, 0.6], abs=0.03)
+
+
+def test_a_batch_asks_what_its_lots_say(speaker: Any) -> None:
+    config = NarrativeConfig(batch=2, texts=2, sides=(48, 48))
+    for rank in (0, 1):
+        narratives = Narratives(config, *speaker, rank=rank)
+        tasks = [[task for own in narratives.tasks(step) for task in own] for step in range(4)]
+        assert {task for step in tasks for task in step} == {*TASKS}
+        for step, expected in enumerate(tasks):
+            batch = narratives[step]
+            assert [truth is not None for truth in batch.truths] == [task == "ground" for task in expected]
+            ends = [narratives.model.language.seg_token in text.ids[text.start :] for text in batch.texts]
+            assert ends == [task != "describe" for task in expected]
 
 
 # ------------------------------------------------------------------------------------------------- masks of a segmenter

@@ -65,6 +65,18 @@ def test_a_last_row_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
                 "gIoU": ([1, 2], pytest.approx([float("nan"), 75.0], nan_ok=True)),
             },
         ),
+        (
+            [
+                {"step": 1, "loss": 3.0, "answer": 1.0, "mask_ce": 2.0},
+                {"step": 2, "loss": 1.0, "answer": 1.0},  # without a text to ground
+            ],
+            {
+                "loss": ([1, 2], [3.0, pytest.approx((0.98 * 3.0 + 1.0) / 1.98)]),
+                "answer": ([1, 2], pytest.approx([1.0, 1.0])),
+                "mask_ce": ([1], pytest.approx([2.0])),
+            },
+            {},
+        ),
         ([], {}, {}),
     ],
 )

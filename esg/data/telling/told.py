@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..augment import augment
+from ...errors import ImageError
+from ..augment import AugmentConfig, augment
 from ..bsds import BsdsPhotos
 from ..layout import SceneConfig
 from ..synth import make_scene
@@ -18,6 +19,8 @@ from .teller import Mention, Narrative, tell
 
 NARRATED = SceneConfig(things=(3, 9), camouflaged=0.0, size=(0.1, 0.75), min_share=0.003)
 """Scenes to speak of: a few things that are large enough to be named, and none that hides."""
+_WHOLE = AugmentConfig(area=(1.0, 1.0), aspect=(1.0, 1.0))
+_CROPS = 5
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,30 @@ def tell_scene(
 def tell_photo(
     photos: BsdsPhotos, rng: np.random.Generator, sides: tuple[int, int], refers: Sequence[bool] = (False,)
 ) -> Told:
-    """A segmented photo, any of them, augmented, and what is said of what can be measured in it; see `tell_scene`."""
-    image, annotators = photos.item(int(rng.integers(len(photos))))
+    """A segmented photo, any of them, augmented, and what is said of what can be measured in it; see `tell_scene`.
+
+    Where crops show none of its entities again and again, it is told as a whole, in the photo's own size.
+
+    Raises:
+        ImageError: a file cannot be used, or the segmentation has no segment.
+    """
+    number = int(rng.integers(len(photos)))
+    image, annotators = photos.item(number)
     size = _size(rng, sides, wide=image.shape[1] >= image.shape[0])
-    image, labels = augment(image, annotators[rng.integers(len(annotators))], rng, size=size)
-    facts = photo_facts(image, labels)
-    return _told(image, labels, facts, measured_relations(labels, facts), rng, refers)
+    labels = annotators[rng.integers(len(annotators))]
+    if not labels.any():
+        raise ImageError(
+            f"A segmentation of {photos.folder / photos.ids[number]}.jpg has no segment, all of it is 0; replace or "
+            "remove it."
+        )
+    for _ in range(_CROPS):
+        crop, seen = augment(image, labels, rng, size=size)
+        if seen.any():
+            break
+    else:
+        crop, seen = augment(image, labels, rng, _WHOLE)  # not made smaller, which might lose them as well
+    facts = photo_facts(crop, seen)
+    return _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
 
 
 def _size(rng: np.random.Generator, sides: tuple[int, int], wide: bool) -> tuple[int, int]:
