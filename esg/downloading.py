@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 from .catalogue import HUB_FOLDER, HUB_PAGE, HUB_REPOSITORY, SUFFIXES, Checkpoint, checkpoint_named
 from .errors import WeightsError
+from .files import at_home
 from .weights import find_in, folders_of, locate, record_sha256, sha256, verify
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def download(
     checkpoint = checkpoint_named(name)
     if checkpoint.shipped:
         return locate(checkpoint.name)
-    places = [Path(os.path.expanduser(folder))] if folder else folders_of(checkpoint)
+    places = [at_home(folder)] if folder else folders_of(checkpoint)
     found = find_in(places, checkpoint)
     if found is not None:
         return verify(found).path

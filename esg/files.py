@@ -49,6 +49,11 @@ def check_place(path: str | Path) -> None:
         raise OutputError(f"{target} cannot be written: {_reason(error)}.") from error
 
 
+def at_home(path: str | Path) -> Path:
+    """The path with ~ as a home; that of nobody stays as it is, where `Path.expanduser` raises a RuntimeError."""
+    return Path(os.path.expanduser(path))
+
+
 def try_folder(folder: Path) -> None:
     """Makes a file in the folder, or in the nearest one above it where it is missing, and takes it away again.
 

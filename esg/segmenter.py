@@ -24,6 +24,7 @@ from .cropformer.views import Views, check_crops, make_views
 from .device import choose_device, choose_dtype, computing_in, leave
 from .entities import EntityMap
 from .errors import InputError, OutOfMemory, WeightsError
+from .files import at_home
 from .gella.recognition import is_gella
 from .images import read_image
 from .limits import MAX_PIXELS, MIN_SIDE
@@ -262,7 +263,7 @@ def _preset_of(
     """Named weights have to be what their name says; a file says it in its metadata or by the shape of its tensors."""
     if is_gella(state, metadata):
         raise WeightsError(f"{asked} grounds words in entities and finds none; choose a model like cropformer-nano.")
-    if not os.path.exists(os.path.expanduser(asked)):
+    if not os.path.exists(at_home(asked)):
         name = checkpoint_named(str(asked)).name
         return PRESETS[name], name
     named = metadata.get("preset", "")

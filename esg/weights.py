@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .catalogue import CHECKPOINTS, HUB_REPOSITORY, SUFFIXES, Checkpoint, checkpoint_named
 from .errors import WeightsError
+from .files import at_home
 from .statedict import read_state_dict
 
 ASSETS = Path(__file__).parent / "assets"
@@ -34,7 +35,7 @@ def locate(name_or_path: str | Path, *, task: str | None = None) -> Path:
     """
     if not isinstance(name_or_path, (str, Path)) or not name_or_path:
         raise WeightsError(f"Give the name of a model (`esg weights list`) or a file's path, not {name_or_path!r}.")
-    path = Path(os.path.expanduser(name_or_path))
+    path = at_home(name_or_path)
     if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix.lower() in SUFFIXES or os.path.isfile(path):
         return _file_at(path)
     try:
@@ -88,7 +89,7 @@ def folders_of(checkpoint: Checkpoint) -> list[Path]:
 
     own = os.environ.get("ESG_WEIGHTS")
     cache = Path(constants.HF_HUB_CACHE) / f"datasets--{HUB_REPOSITORY.replace('/', '--')}" / "snapshots"
-    return [*([Path(os.path.expanduser(own))] if own else []), Path(constants.HF_HOME) / "esg", cache]
+    return [*([at_home(own)] if own else []), Path(constants.HF_HOME) / "esg", cache]
 
 
 def find_in(folders: list[Path], checkpoint: Checkpoint) -> Path | None:

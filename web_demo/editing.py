@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,17 @@ class Painting:
     seed: int = 0
     match_colour: float = 0.5
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the model is told besides the prompt."""
+        return {
+            "negative": self.negative,
+            "steps": self.steps,
+            "strength": self.strength,
+            "guidance": self.guidance,
+            "seed": self.seed,
+        }
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -65,17 +77,9 @@ class Edit:
         """InputError where the settings of a painting make no sense, before its model is loaded."""
         if not self.prompt:
             return
-        how = self.painting
-        if not how.model:
+        if not self.painting.model:
             raise InputError("Choose a diffusion model first.")
-        check_painting(
-            self.prompt,
-            negative=how.negative,
-            steps=how.steps,
-            strength=how.strength,
-            guidance=how.guidance,
-            seed=how.seed,
-        )
+        check_painting(self.prompt, **self.painting.options)
 
 
 def mask_of(
@@ -153,20 +157,9 @@ def edited(
         return stitch_back(pixels, crop.stitch, remove_with_opencv(crop.picture, crop.generation)), settings
     settings = crop_settings(edit.mask, target=engine.size, multiple=engine.multiple)
     crop = cut_for_inpainting(pixels, mask, settings)
-    how = edit.painting
-    made = engine(
-        crop.picture,
-        crop.generation,
-        edit.prompt,
-        negative=how.negative,
-        steps=how.steps,
-        strength=how.strength,
-        guidance=how.guidance,
-        seed=how.seed,
-        progress=report,
-    )
+    made = engine(crop.picture, crop.generation, edit.prompt, **edit.painting.options, progress=report)
     assert made is not None  # nobody asked it to stop
-    return stitch_back(pixels, crop.stitch, made, how.match_colour), settings
+    return stitch_back(pixels, crop.stitch, made, edit.painting.match_colour), settings
 
 
 def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tuple[int, ...], str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..errors import WeightsError
+from ..files import at_home
 
 INDEX = "model_index.json"  # what a folder of diffusers has
 
@@ -46,7 +47,7 @@ def place_of(model: str | Path) -> Path | None:
     Raises:
         WeightsError: there is no such folder or file, and that is no name on the hub.
     """
-    path = Path(os.path.expanduser(model))
+    path = at_home(model)
     return path if os.path.exists(path) else cached_folder(model)
 
 

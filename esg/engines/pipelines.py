@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from ..errors import EsgError, WeightsError
+from ..files import at_home
 from ..memory import is_out_of_memory
 from ..statedict import read_state_dict
 from .hub import INDEX, cached_folder, explained_download, folder_of, reason_of, variant_of
@@ -40,7 +41,7 @@ def read_pipeline(model: str | Path, dtype: torch.dtype, *, download: bool = Fal
         EsgError: diffusers is not installed.
     """
     with quiet_libraries():
-        path = Path(os.path.expanduser(model))
+        path = at_home(model)
         if os.path.isfile(path):  # which does not raise, as Path.is_file may
             return _read_file(path, dtype, download)
         folder = path if os.path.isdir(path) else folder_of(model, dtype, download)

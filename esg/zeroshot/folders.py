@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import WeightsError
+from ..files import at_home
 
 _WEIGHTS = "model.safetensors"
 _INDEX = f"{_WEIGHTS}.index.json"
@@ -46,7 +47,7 @@ def find_model(name_or_path: str | Path) -> Path | None:
     Raises:
         WeightsError: it is a folder that does not exist.
     """
-    path = Path(os.path.expanduser(name_or_path))
+    path = at_home(name_or_path)
     if os.path.isdir(path):  # which does not raise, as Path.is_dir may
         return path
     from huggingface_hub import constants, try_to_load_from_cache

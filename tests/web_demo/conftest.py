@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from esg import EntityMap
+from web_demo.visit import Visit
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,6 +63,15 @@ def files(pixels: np.ndarray, quarters: EntityMap, tmp_path: Path) -> Files:
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     quarters.save_labels_png(tmp_path / "masks.png")
     return Files(tmp_path / "photo.png", tmp_path / "masks.png")
+
+
+@pytest.fixture
+def known(pixels: np.ndarray, quarters: EntityMap) -> Visit:
+    """A visit of the quarters, whose scores are 0.7, 0.6 and 0.4: from 0.5 on they are shown at first."""
+    visit = Visit()
+    visit.begin("photo.png", pixels.copy())
+    visit.know(quarters, min_score=0.5)
+    return visit
 
 
 # ---------------------------------------------------------------------------------------------- the served page

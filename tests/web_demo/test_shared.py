@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
 from esg import EntityMap, InputError
@@ -45,44 +44,35 @@ def test_idle_is_always_news_to_the_browser() -> None:
     assert idle() != idle()
 
 
-@pytest.fixture
-def visit(pixels: np.ndarray, quarters: EntityMap) -> Visit:
-    """Of a photo whose entities, with scores 0.7, 0.6 and 0.4, are shown from 0.5 on at first."""
-    visit = Visit()
-    visit.begin("photo.png", pixels.copy())
-    visit.know(quarters, min_score=0.5)
-    return visit
+def test_what_the_browser_shows_is_what_a_job_is_about(known: Visit, quarters: EntityMap) -> None:
+    chosen = Chosen((), 1, known.map_number, 1)
+    assert entities_seen(known, chosen) == quarters
+    assert best_entities(known, chosen) == quarters.keep([1])
 
 
-def test_what_the_browser_shows_is_what_a_job_is_about(visit: Visit, quarters: EntityMap) -> None:
-    chosen = Chosen((), 1, visit.map_number, 1)
-    assert entities_seen(visit, chosen) == quarters
-    assert best_entities(visit, chosen) == quarters.keep([1])
-
-
-def test_entities_that_have_come_meanwhile_are_not_those_that_were_meant(visit: Visit, quarters: EntityMap) -> None:
-    chosen = Chosen((1,), 3, visit.map_number, 1)
-    visit.know(quarters)  # as many as before: no id is out of range
+def test_entities_that_have_come_meanwhile_are_not_those_that_were_meant(known: Visit, quarters: EntityMap) -> None:
+    chosen = Chosen((1,), 3, known.map_number, 1)
+    known.know(quarters)  # as many as before: no id is out of range
     for entities in (entities_seen, best_entities):
         with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
-            entities(visit, chosen)
+            entities(known, chosen)
 
 
-def test_nobody_is_told_of_the_entities_of_an_earlier_photo(visit: Visit, quarters: EntityMap) -> None:
-    chosen = Chosen((1,), 3, visit.map_number, 1)
-    visit.begin("other.png", visit.need_photo().copy())
+def test_nobody_is_told_of_the_entities_of_an_earlier_photo(known: Visit, quarters: EntityMap) -> None:
+    chosen = Chosen((1,), 3, known.map_number, 1)
+    known.begin("other.png", known.need_photo().copy())
     for _ in range(2):  # before its entities are known, and then
         for entities in (entities_seen, best_entities):
             with pytest.raises(Outdated):
-                entities(visit, chosen)
-        visit.know(quarters)
+                entities(known, chosen)
+        known.know(quarters)
 
 
-def test_before_entities_were_shown_no_id_can_have_been_meant(visit: Visit, quarters: EntityMap) -> None:
+def test_before_entities_were_shown_no_id_can_have_been_meant(known: Visit, quarters: EntityMap) -> None:
     nothing = Chosen((), 0, 0, 1)
-    assert best_entities(visit, nothing) == quarters.keep([1, 2])
+    assert best_entities(known, nothing) == quarters.keep([1, 2])
     with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
-        entities_seen(visit, nothing)  # for an edit
+        entities_seen(known, nothing)  # for an edit
 
 
 class Counting:
@@ -102,23 +92,23 @@ class Counting:
             self.ended = True
 
 
-def test_work_ends_with_its_photo(visit: Visit) -> None:
-    work = Counting(visit, steps=9, photo_after=2)
-    news = while_photo_stays(visit, work)
+def test_work_ends_with_its_photo(known: Visit) -> None:
+    work = Counting(known, steps=9, photo_after=2)
+    news = while_photo_stays(known, work)
     assert [next(news), next(news)] == [{"text": "1"}, {"text": "2"}]
     with pytest.raises(Outdated):
         next(news)
     assert work.ended
 
 
-def test_a_photo_that_comes_after_the_last_news_is_another_one_too(visit: Visit) -> None:
+def test_a_photo_that_comes_after_the_last_news_is_another_one_too(known: Visit) -> None:
     with pytest.raises(Outdated):
-        list(while_photo_stays(visit, Counting(visit, steps=3, photo_after=3)))
+        list(while_photo_stays(known, Counting(known, steps=3, photo_after=3)))
 
 
-def test_entities_of_the_same_photo_end_no_work(visit: Visit, quarters: EntityMap) -> None:
+def test_entities_of_the_same_photo_end_no_work(known: Visit, quarters: EntityMap) -> None:
     seen = []
-    for news in while_photo_stays(visit, Counting(visit, steps=3, photo_after=0)):
+    for news in while_photo_stays(known, Counting(known, steps=3, photo_after=0)):
         seen.append(news)
-        visit.know(quarters)
+        known.know(quarters)
     assert len(seen) == 3

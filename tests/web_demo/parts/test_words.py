@@ -128,44 +128,35 @@ def believer(models: SimpleNamespace) -> Believer:
     return believer
 
 
-@pytest.fixture
-def visit(pixels: np.ndarray, quarters: EntityMap) -> Visit:
-    """Of a photo of whose three entities two are shown at first."""
-    visit = Visit()
-    visit.begin("photo.png", pixels.copy())
-    visit.know(quarters, min_score=0.5)
-    return visit
-
-
-def ask_both(events: Events, finish: Finish, visit: Visit, chosen: Chosen) -> None:
-    finish(events["describe"](visit, "a-model", chosen))
-    visit.drafts = 0
-    finish(events["ground"](visit, "a-model", "a dog on a mat", SENTENCE, 0.5, chosen))
+def ask_both(events: Events, finish: Finish, known: Visit, chosen: Chosen) -> None:
+    finish(events["describe"](known, "a-model", chosen))
+    known.drafts = 0
+    finish(events["ground"](known, "a-model", "a dog on a mat", SENTENCE, 0.5, chosen))
 
 
 def test_words_are_about_the_entities_that_are_shown(
-    events: Events, finish: Finish, believer: Believer, visit: Visit, quarters: EntityMap
+    events: Events, finish: Finish, believer: Believer, known: Visit, quarters: EntityMap
 ) -> None:
-    ask_both(events, finish, visit, Chosen((), 1, visit.map_number, 1))
+    ask_both(events, finish, known, Chosen((), 1, known.map_number, 1))
     assert believer.entities == [quarters.keep([1])] * 2
-    assert visit.grounding is not None
+    assert known.grounding is not None
 
 
 def test_asked_for_before_entities_were_shown_they_are_about_those_that_then_are(
-    events: Events, finish: Finish, believer: Believer, visit: Visit, quarters: EntityMap
+    events: Events, finish: Finish, believer: Believer, known: Visit, quarters: EntityMap
 ) -> None:
-    ask_both(events, finish, visit, Chosen((), 0, 0, 1))
+    ask_both(events, finish, known, Chosen((), 0, 0, 1))
     assert believer.entities == [quarters.keep([1, 2])] * 2
 
 
 def test_words_about_entities_that_have_been_replaced_are_refused(
-    events: Events, finish: Finish, believer: Believer, visit: Visit, quarters: EntityMap
+    events: Events, finish: Finish, believer: Believer, known: Visit, quarters: EntityMap
 ) -> None:
-    seen = Chosen((), 3, visit.map_number, 1)
-    visit.know(quarters.keep([1]))
+    seen = Chosen((), 3, known.map_number, 1)
+    known.know(quarters.keep([1]))
     for steps in (
-        events["describe"](visit, "a-model", seen),
-        events["ground"](visit, "a-model", "a dog", SENTENCE, 0.5, seen),
+        events["describe"](known, "a-model", seen),
+        events["ground"](known, "a-model", "a dog", SENTENCE, 0.5, seen),
     ):
         with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
             finish(steps)
@@ -173,11 +164,11 @@ def test_words_about_entities_that_have_been_replaced_are_refused(
 
 
 def test_a_grounding_is_not_laid_on_masks_that_come_meanwhile(
-    events: Events, finish: Finish, believer: Believer, visit: Visit, quarters: EntityMap
+    events: Events, finish: Finish, believer: Believer, known: Visit, quarters: EntityMap
 ) -> None:
-    steps = events["ground"](visit, "a-model", "a dog", SENTENCE, 0.5, Chosen((), 3, visit.map_number, 1))
+    steps = events["ground"](known, "a-model", "a dog", SENTENCE, 0.5, Chosen((), 3, known.map_number, 1))
     next(steps)
-    visit.know(quarters.keep([1]))
+    known.know(quarters.keep([1]))
     with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
         finish(steps)
-    assert visit.grounding is None
+    assert known.grounding is None
