@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import InputError
 from .config import RunConfig
+from .muon import Muon
 
 # Of two dimensions, but no matrices.
 _LISTS_OF_VECTORS = {"bias_table", "level_embed", "query_features", "query_positions"}
+_TABLES_OF_WORDS = ("embed_tokens.weight", "lm_head.weight")  # have weight decay, but are not for Muon either
 
 
 def parameter_groups(model: nn.Module, config: RunConfig) -> list[dict[str, Any]]:
@@ -23,7 +24,8 @@ def parameter_groups(model: nn.Module, config: RunConfig) -> list[dict[str, Any]
     groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         plain = parameter.ndim < 2 or name.rpartition(".")[2] in _LISTS_OF_VECTORS
-        matrix = config.optimizer == "muon" and parameter.ndim == 2 and not plain and not _maps_to_few(parameter)
+        table = plain or name.endswith(_TABLES_OF_WORDS)
+        matrix = config.optimizer == "muon" and parameter.ndim == 2 and not table and not _maps_to_few(parameter)
         groups.setdefault((name.startswith("backbone."), plain, matrix), []).append(parameter)
     return [
         {
@@ -42,17 +44,10 @@ def _maps_to_few(parameter: nn.Parameter) -> bool:
 
 
 def optimizers(model: nn.Module, config: RunConfig) -> list[torch.optim.Optimizer]:
-    """One or two optimizers, which together have all parameters.
-
-    Raises:
-        InputError: this version of PyTorch has no Muon.
-    """
+    """One or two optimizers, which together have all parameters."""
     groups = parameter_groups(model, config)
     rest = [group for group in groups if not group["matrices"]]
     found: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr=config.lr)]
     if matrices := [group for group in groups if group["matrices"]]:
-        if not hasattr(torch.optim, "Muon"):
-            raise InputError("The optimizer muon needs PyTorch 2.9 or newer; update it, or take adamw.")
-        # Steps as long as AdamW's, so that both can have one rate (Liu et al., arXiv 2502.16982).
-        found.append(torch.optim.Muon(matrices, lr=config.lr, adjust_lr_fn="match_rms_adamw"))
+        found.append(Muon(matrices, lr=config.lr))
     return found
