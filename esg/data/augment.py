@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,7 +136,8 @@ def copy_paste(
     other_image: np.ndarray,
     other_labels: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
+    allowed: Collection[int] | None = None,
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """Paste one to three entities of another picture onto this one (Ghiasi et al., CVPR 2021, arXiv:2012.07177).
 
     Entities of up to 30 % of the other picture are scaled by 0.4..1.6, perhaps mirrored, and put anywhere, also partly
@@ -145,16 +147,20 @@ def copy_paste(
         image, labels: (H, W, 3) uint8 and (H, W) int32; they are not changed.
         other_image, other_labels: The picture that entities are taken from, of any size.
         rng: Source of chance.
+        allowed: Ids in `other_labels` that may be pasted; None allows all.
 
     Returns:
-        The new image and labels; pasted entities have the ids after the largest of `labels`.
+        The new image and labels, in which pasted entities have the ids after the largest of `labels`, and the ids that
+        these had in `other_labels`, in the same order.
     """
-    areas = np.bincount(other_labels.ravel())
+    areas = np.bincount(np.maximum(other_labels, 0).ravel())
     areas[0] = 0
     candidates = np.flatnonzero((areas >= 30) & (areas <= 0.3 * other_labels.size))
+    if allowed is not None:
+        candidates = np.intersect1d(candidates, list(allowed))
     image, labels = image.copy(), labels.copy()
     if len(candidates) == 0:
-        return image, labels
+        return image, labels, []
     height, width = labels.shape
     picks = rng.choice(candidates, min(len(candidates), int(rng.integers(1, 4))), replace=False)
     for number, pick in enumerate(picks.tolist(), int(labels.max()) + 1):
@@ -182,4 +188,4 @@ def copy_paste(
         target = image[y0:y1, x0:x1]
         target[...] = np.round(target + weight * (light.astype(np.float32) - target)).astype(np.uint8)
         labels[y0:y1, x0:x1][cover >= 128] = number
-    return image, labels
+    return image, labels, picks.tolist()

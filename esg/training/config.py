@@ -31,6 +31,7 @@ def _is_range(value: tuple[float, ...]) -> bool:
 
 SHARE: Rule = (lambda value: 0 <= value <= 1, "from 0 to 1")
 SHARES: Rule = (lambda value: all(0 <= share <= 1 for share in value), "numbers from 0 to 1")
+WEIGHTS: Rule = (lambda value: all(0 <= weight < math.inf for weight in value), "numbers from 0 on")
 POSITIVE: Rule = (lambda value: 0 < value < math.inf, "above 0")
 RANGE: Rule = (_is_range, "two numbers above 0, the smaller one first")
 SEED: Rule = (lambda value: 0 <= value < 2**64, f"from 0 to {2**64 - 1}")  # what PyTorch takes

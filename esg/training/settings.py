@@ -52,15 +52,19 @@ def filled(default: Config, values: Any, where: str) -> Config:
 
 
 def _checked(default: Any, value: Any, kind: Any, where: str) -> Any:
-    """A value of JSON as the kind that the default has, or else the annotation; () stands for a list of numbers."""
+    """A value of JSON as the kind that the default has, or else the annotation."""
     if dataclasses.is_dataclass(default):
         return filled(default, value, where)
     if type(None) in get_args(kind):  # as in str | None
         if value is None:
             return None
         default = get_args(kind)[0]() if default is None else default
+    if isinstance(default, tuple) and get_args(kind)[:1] == (str,) and (value is None or isinstance(value, str)):
+        return () if value is None else (value,)  # as a run of an earlier version wrote what can be several now
     if isinstance(default, tuple) and isinstance(value, list) and (value or not default):
-        return tuple(_checked(default[0] if default else 0.0, item, None, where) for item in value)
+        item_kind = get_args(kind)[0] if get_args(kind) else float
+        example = default[0] if default else item_kind()
+        return tuple(_checked(example, item, None, where) for item in value)
     if isinstance(default, bool) or isinstance(value, bool):
         fits = isinstance(default, bool) and isinstance(value, bool)
     else:

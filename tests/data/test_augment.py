@@ -85,7 +85,8 @@ def test_paste_labels_what_is_pasted(seed: int) -> None:
     image, labels = np.full((64, 80, 3), 128, np.uint8), np.full((64, 80), 3, np.int32)
     other_image, other_labels = coded(seed, 48, 48)
     other_labels = np.where(other_labels == 4, 0, other_labels)
-    new_image, new_labels = copy_paste(image, labels, other_image, other_labels, np.random.default_rng(seed))
+    new_image, new_labels, taken = copy_paste(image, labels, other_image, other_labels, np.random.default_rng(seed))
+    assert set(taken) <= set(np.unique(other_labels)) - {0}
     assert (image == 128).all()
     assert (labels == 3).all()
     pasted = new_labels > 3
@@ -98,6 +99,15 @@ def test_paste_labels_what_is_pasted(seed: int) -> None:
 
 def test_nothing_to_paste() -> None:
     image, labels = coded()
-    new_image, new_labels = copy_paste(image, labels, image, np.zeros_like(labels), np.random.default_rng(0))
+    new_image, new_labels, taken = copy_paste(image, labels, image, np.zeros_like(labels), np.random.default_rng(0))
+    assert taken == []
     assert np.array_equal(new_image, image)
     assert np.array_equal(new_labels, labels)
+
+
+def test_only_what_is_allowed_is_pasted() -> None:
+    image, labels = np.full((64, 80, 3), 128, np.uint8), np.zeros((64, 80), np.int32)
+    other_image, other_labels = coded(0, 48, 48)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        assert set(copy_paste(image, labels, other_image, other_labels - 2, rng, allowed=[1])[2]) <= {1}
