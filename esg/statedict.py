@@ -122,7 +122,8 @@ def _read_torch(path: Path, *, zipped: bool) -> dict[str, Tensor]:
             f"{path} is damaged or incomplete, and not readable as weights; download it again."
         ) from error
     if isinstance(content, dict) and {"ema", "optimizers", "step"} <= content.keys():  # a checkpoint of `esg train`
-        content = content["ema"]
+        # Without the readout of categories, which helps in training and is no part of a CropFormer.
+        content = {key: value for key, value in content["ema"].items() if not str(key).startswith("readout.")}
     for wrapper in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]

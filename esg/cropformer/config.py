@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
+from ..modeling.efficientnet import EfficientNetConfig
 from ..modeling.hornet import HorNetConfig
 from ..modeling.resnet import ResNetConfig
 from ..modeling.swin import SwinConfig
 
-BackboneConfig = SwinConfig | HorNetConfig | ResNetConfig
-_BACKBONES = {"swin": SwinConfig, "hornet": HorNetConfig, "resnet": ResNetConfig}
+BackboneConfig = SwinConfig | HorNetConfig | ResNetConfig | EfficientNetConfig
+_BACKBONES = {"swin": SwinConfig, "hornet": HorNetConfig, "resnet": ResNetConfig, "efficientnet": EfficientNetConfig}
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _class_aware(task: str, backbone: BackboneConfig, queries: int = 100) -> Pre
 PRESETS: dict[str, Preset] = {
     "cropformer-nano": Preset(
         CropFormerConfig(
-            SwinConfig(width=32, depths=(2, 2, 4, 2), heads=(1, 2, 4, 8), window=8, stem=16, local=True),
+            EfficientNetConfig(),
             whereabouts=True,
             anchors=16,
             queries=64,

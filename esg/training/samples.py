@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD, Size, ViewGeometry, cut_view, view_boxes
 from ..data.augment import augment, copy_paste
-from ..data.bsds import BsdsPhotos
 from ..data.layout import SceneConfig
+from ..data.photos import Photos
 from ..data.synth import HELD_OUT, make_scene
 from ..errors import EsgError
+
+Picture = tuple[np.ndarray, np.ndarray, tuple[str | None, ...]]
+"""(H, W, 3) uint8, labels (H, W) int32, and the category of entity 1 and so on, as far as it is known."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,11 @@ class SampleConfig:
         sizes: sizes (height, width) of the views in pixels, one of which is drawn for a step; multiples of 32.
         detail: range of how many times finer scenes are than the full view, so that crops show more than it does.
         scenes: the mixture that scenes are drawn from.
-        photos: folder of segmented photos (`esg.data.bsds`), or None for scenes alone.
+        photos: folders of labelled photos (see `esg.data.photos`); none for scenes alone.
+        photo_weights: how often photos are drawn from each folder, in relation to the others; without them as often
+            as it has photos.
         photo_share: probability of a photo instead of a scene.
-        paste_share: probability that entities of another picture are pasted in.
+        paste_share: probability that entities of another picture, a scene or a photo, are pasted in.
         crop_ratio: side of the corner crop as a share of the picture's (δ).
         seed: of the whole run.
     """
@@ -46,7 +50,8 @@ class SampleConfig:
     sizes: tuple[Size, ...] = ((192, 192), (192, 288), (288, 192), (256, 256))
     detail: tuple[float, float] = (1.5, 2.5)
     scenes: SceneConfig = field(default_factory=SceneConfig)
-    photos: str | None = None
+    photos: tuple[str, ...] = ()
+    photo_weights: tuple[float, ...] = ()
     photo_share: float = 0.5
     paste_share: float = 0.3
     crop_ratio: float = 0.7
@@ -59,7 +64,9 @@ class Batch:
 
     Attributes:
         pixels: (B, 2, 3, H, W) uint8 RGB, full view and crop, zero padded right and bottom.
-        labels: (B, 2, H, W) int32, 0 = no entity and padding; an id is the same entity in both views.
+        labels: (B, 2, H, W) int32, 0 = no entity and padding, -1 = unknown; an id is the same entity in both views.
+        kinds: (B, N) int64, of entity 1 and so on the number of its category among `Samples.categories`, -1 where it
+            has none.
         frames: (B, 2, 4) float32, the part of the picture that the views span, see `ViewGeometry.frames`.
         sizes: (B, 2) int64, height and width of the views without padding.
     """
@@ -68,6 +75,7 @@ class Batch:
     labels: Tensor
     frames: Tensor
     sizes: Tensor
+    kinds: Tensor
 
     def normalised(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
         """The model's input, (B, 2, 3, H, W) float32 with 0 in the padding and frames, and the labels, on `device`."""
@@ -90,20 +98,27 @@ class Samples(Dataset):
             rank: number of the device that asks; each sees other pictures, of the same size.
 
         Raises:
-            InputError: the folder of photos is not there, or holds none that are segmented.
+            InputError: a folder of photos is missing or has no format that is known.
         """
         self.config = config
         self.rank = rank
-        self.photos = BsdsPhotos(Path(config.photos)) if config.photos and config.photo_share > 0 else None
+        used = config.photos and config.photo_share > 0
+        self.photos = Photos(config.photos, config.photo_weights) if used else None
+        self.categories = self.photos.categories if self.photos is not None else ()
+        self._kinds = {name: number for number, name in enumerate(self.categories)}
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of `step`."""
         size = self.config.sizes[np.random.default_rng((self.config.seed, step)).integers(len(self.config.sizes))]
         rng = np.random.default_rng((self.config.seed, step, self.rank + 1))
-        views = [
-            two_views(*self._picture(rng, size), size, rng, self.config.crop_ratio) for _ in range(self.config.batch)
-        ]
-        return Batch(*(torch.from_numpy(np.stack(parts)) for parts in zip(*views, strict=True)))
+        pictures = [self._picture(rng, size) for _ in range(self.config.batch)]
+        views = [two_views(image, labels, size, rng, self.config.crop_ratio) for image, labels, _ in pictures]
+        kinds = np.full((len(pictures), max(1, *(len(names) for *_, names in pictures))), -1, np.int64)
+        for row, (*_, names) in zip(kinds, pictures, strict=True):
+            row[: len(names)] = [-1 if name is None else self._kinds[name] for name in names]
+        stacked = (torch.from_numpy(np.stack(parts)) for parts in zip(*views, strict=True))
+        pixels, labels, frames, sizes = stacked
+        return Batch(pixels, labels, frames, sizes, torch.from_numpy(kinds))
 
     def batches(self, start: int, stop: int, workers: int = 0) -> Generator[Batch, None, None]:
         """The batches of steps `start` to `stop` - 1, drawn ahead by `workers` processes (0: by the caller's).
@@ -115,28 +130,40 @@ class Samples(Dataset):
         """
         return drawn(self, start, stop, workers)
 
-    def _picture(self, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        """A picture (H, W, 3) uint8 and its labels (H, W) int32, larger than `size` and of its shape."""
+    def _picture(self, rng: np.random.Generator, size: Size) -> Picture:
+        """A picture larger than `size` and of its shape."""
         if self.photos is not None and rng.random() < self.config.photo_share:
-            image, labels = self._photo(self.photos, rng, size)
+            image, labels, kinds = self._photo(self.photos, rng, size)
         else:
-            image, labels = self._scene(rng, size)
+            image, labels, kinds = self._scene(rng, size)
         if rng.random() < self.config.paste_share:
-            image, labels = copy_paste(image, labels, *self._scene(rng, size), rng)
-        return image, labels
+            other, theirs, names = self._scene(rng, size)
+            allowed = None
+            if self.photos is not None and rng.random() < self.config.photo_share:
+                photo = self.photos.draw(rng)
+                things = [number for number, name in enumerate(photo.categories, 1) if name in self.photos.things]
+                if things:
+                    other, theirs, names, allowed = photo.image, photo.labels, photo.categories, things
+            before = int(labels.max())
+            image, labels, pasted = copy_paste(image, labels, other, theirs, rng, allowed)
+            kinds = (*(_of(kinds, one + 1) for one in range(before)), *(_of(names, one) for one in pasted))
+        return image, labels, kinds
 
-    def _scene(self, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
+    def _scene(self, rng: np.random.Generator, size: Size) -> Picture:
         detail = rng.uniform(*self.config.detail)
         height, width = (round(side * detail) for side in size)
         scene = make_scene(int(rng.integers(HELD_OUT)), height, width, self.config.scenes)
-        return scene.image, scene.labels
+        return scene.image, scene.labels, ()
 
-    def _photo(self, photos: BsdsPhotos, rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        image, annotators = photos.item(int(rng.integers(len(photos))))
-        labels = annotators[rng.integers(len(annotators))]
+    def _photo(self, photos: Photos, rng: np.random.Generator, size: Size) -> Picture:
+        photo = photos.draw(rng)
         # At this size the corner crop is as large as its view and not resampled a second time.
         height, width = (round(side / self.config.crop_ratio) for side in size)
-        return augment(image, labels, rng, size=(height, width))
+        return *augment(photo.image, photo.labels, rng, size=(height, width)), photo.categories
+
+
+def _of(names: tuple[str | None, ...], number: int) -> str | None:
+    return names[number - 1] if number <= len(names) else None
 
 
 def drawn(samples: Dataset, start: int, stop: int, workers: int) -> Generator[Any, None, None]:

@@ -14,7 +14,7 @@ def target_ids(labels: Tensor, smallest: int) -> Tensor:
     """The entities that groups have to find.
 
     Args:
-        labels: (G, T, H, W) integer label maps, 0 = no entity.
+        labels: (G, T, H, W) integer label maps, 0 = no entity, -1 = unknown.
         smallest: entities of fewer pixels in the views of a group are left out.
 
     Returns:

@@ -408,7 +408,7 @@ def test_large_seeds_and_runs_without_pycocotools(
 
 
 def test_what_is_refused_leaves_no_folder(run: TrainConfig, tmp_path: Path) -> None:
-    without_photos = dataclasses.replace(run.samples, photos=str(tmp_path / "none"))
+    without_photos = dataclasses.replace(run.samples, photos=(str(tmp_path / "none"),))
     for changes, words in (
         ({"precision": "fp16"}, "fp16 is for GPUs"),
         ({"device": "meta"}, "device 'meta' cannot be used"),

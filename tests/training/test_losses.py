@@ -225,3 +225,24 @@ def test_of_ranked_queries_that_fit_alike_the_first_is_matched() -> None:
     level_losses(features, [head], labels, CONFIG, ranked=True)["ce"].backward()
     found = head.logits.grad[0, :, 0] < 0  # the loss pulls matched queries towards "entity"
     assert found.tolist() == [False, True, True, True, False, False]
+
+
+def test_nothing_is_asked_of_a_query_where_nobody_knows() -> None:
+    labels = labels_of("1122", "1133")
+    features, head = perfect(labels, 5, [0, 1, 2])
+    partly = torch.where(labels == 3, -1, labels)  # the third is there, but nobody has labelled it
+    assert total(level_losses(features, [head], partly, CONFIG)) < 1e-3
+    as_background = torch.where(labels == 3, 0, labels)
+    assert total(level_losses(features, [head], as_background, CONFIG)) > 1
+    head.logits[0, 3] = torch.tensor([15.0, -15.0])  # a query of which nothing is seen claims to be an entity
+    head.embeddings[0, 3] = torch.tensor([-1e5, -1e5, -1e5, -1e5, -1e5, -1e5])
+    assert total(level_losses(features, [head], partly, CONFIG)) > 1
+
+
+def test_photos_of_which_nothing_is_known_cost_nothing() -> None:
+    labels = labels_of("1122", "1133")
+    features, head = perfect(labels, 5, [0, 1, 2])
+    head.logits[0, 3:] = torch.tensor([15.0, -15.0])
+    head.embeddings[0, 3:] = head.embeddings[0, :2]
+    losses = level_losses(features, [head], torch.full_like(labels, -1), CONFIG)
+    assert total(losses) == 0

@@ -88,7 +88,7 @@ def test_batches_come_in_order_from_any_number_of_workers(workers: int) -> None:
 
 
 def test_photos_come_with_each_of_their_annotators(photos: Path) -> None:
-    config = SampleConfig(batch=1, sizes=((64, 64),), photos=str(photos), photo_share=1.0, paste_share=0.0)
+    config = SampleConfig(batch=1, sizes=((64, 64),), photos=(str(photos),), photo_share=1.0, paste_share=0.0)
     samples = Samples(config)
     batches = [samples[step] for step in range(8)]
     assert all(set(batch.labels.unique().tolist()) <= {0, 1, 2} for batch in batches)
@@ -99,7 +99,7 @@ def test_photos_come_with_each_of_their_annotators(photos: Path) -> None:
 def test_a_damaged_photo_is_one_sentence_and_ends_the_processes(photos: Path, workers: int) -> None:
     for annotator in (0, 1):
         (photos / f"a_{annotator}.png").write_bytes(b"damaged")
-    config = SampleConfig(batch=1, sizes=((64, 64),), photos=str(photos), photo_share=1.0)
+    config = SampleConfig(batch=1, sizes=((64, 64),), photos=(str(photos),), photo_share=1.0)
     with pytest.raises(ImageError, match=r"a_\d\.png cannot be read") as caught:
         next(Samples(config).batches(0, 3, workers))
     assert "Traceback" not in str(caught.value)
