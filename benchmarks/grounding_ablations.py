@@ -130,7 +130,7 @@ def measured(model: GellaInference, scenes: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", help="folder of segmented photos to learn from, too")
+    parser.add_argument("--photos", nargs="*", default=(), help="folders of labelled photos to learn from, too")
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--batch", type=int, default=4, help="pictures a step")
     parser.add_argument("--scenes", type=int, default=200, help="held-out scenes that are measured")
@@ -141,7 +141,7 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe: Any = read_config(RECIPE, GellaTrainConfig())
     share = recipe.samples.photo_share if arguments.photos else 0.0
-    samples = replace(recipe.samples, batch=arguments.batch, photos=arguments.photos, photo_share=share)
+    samples = replace(recipe.samples, batch=arguments.batch, photos=tuple(arguments.photos), photo_share=share)
     columns = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "given back": "given back"}
     rows = []
     for name in arguments.variants:

@@ -240,7 +240,7 @@ class Grounder:
                 progress(done, drafts, "captions")
 
         with self._enough_memory():
-            captions = [caption.strip() for caption in self.model.captions(sight, writings, watch)]
+            captions = [caption.strip() for caption in self.model.captions(sight, entities, writings, watch)]
         watch(drafts)
         found = [caption for caption in dict.fromkeys(captions) if caption]
         if not found:

@@ -48,7 +48,9 @@ class Knowing:
                 return
             yield letter
 
-    def captions(self, sight: Any, writings: Sequence[Writing], watch: Callable[[int], None]) -> list[str]:
+    def captions(
+        self, sight: Any, entities: Any, writings: Sequence[Writing], watch: Callable[[int], None]
+    ) -> list[str]:
         watch(0)
         return ["".join(self.describe(sight, writing)) for writing in writings]
 

@@ -28,13 +28,62 @@ _FIGURES = {
     "gIoU": "referring expressions, gIoU",
 }
 
+_FOUND = {
+    "AP": "AP^e",
+    "AP50": "at an IoU of 0.5",
+    "APs": "entities below 32 x 32 pixels",
+    "APm": "up to 96 x 96 pixels",
+    "APl": "above",
+    "AR100": "average recall",
+    "covering": "mean best IoU of true segments",
+    "covering_by_area": "weighted by their areas",
+    "whole": "people, animals and vehicles above 2 % of the picture in one entity (IoU 0.5)",
+}
+_NAMED = {
+    "category": "true segments that get the name of their category, of 133",
+    "category_things": "things",
+    "category_stuff": "stuff",
+    "AR": "average recall of the names that are there",
+    "AR_things": "things",
+    "AR_stuff": "stuff",
+    "AR_singular": "names with one segment",
+    "AR_plural": "names with several",
+    "acc50": "names with an IoU of 0.5 or more",
+}
+
 
 def add(commands: Any) -> None:
     """Adds the command and its own commands to the parser."""
     parser = commands.add_parser(
-        "eval", help="measure how well words are grounded", description="Measures how well a model grounds words."
+        "eval",
+        help="measure a model on labelled photos",
+        description="Measures how well a model finds and names entities.",
     )
     own = parser.add_subparsers(metavar="TASK", title="tasks", required=True)
+
+    command = own.add_parser(
+        "entities",
+        help="how well the entities of labelled photos are found",
+        description="Segments photos with panoptic truth. Prints AP^e, how well segments are covered, and the share of "
+        "people, animals and vehicles that come back as one entity, in percent; files hold fractions.",
+    )
+    command.set_defaults(run=run, measure=entities)
+    command.add_argument(
+        "photos",
+        type=file_or_folder,
+        metavar="DIR",
+        help="COCO panoptic photos: a folder with panoptic.json, panoptic/ and images/",
+    )
+    command.add_argument(
+        "--model",
+        type=not_empty,
+        default="cropformer-nano",
+        metavar="NAME|FILE",
+        help="the segmenter [cropformer-nano]",
+    )
+    command.add_argument("--crops", type=int, choices=(0, 4, 8), default=4, help="crops of every photo [4]")
+    command.add_argument("--out", type=file_or_folder, metavar="FILE.json", help="write the figures there, too")
+    add_machine(command)
 
     command = own.add_parser(
         "narratives",
@@ -71,6 +120,43 @@ def add(commands: Any) -> None:
     _add_shared(command)
     command.add_argument("--count", type=whole(1), metavar="N", help="of the first photos [all]")
 
+    for name, measure, text, described, truth in (
+        (
+            "names",
+            names,
+            "whether entities of photos get their names",
+            "Asks for the names of all 133 categories of COCO in every photo and counts the segments that get the "
+            "right one, and grounds the names of what is there.",
+            "COCO panoptic photos: a folder with panoptic.json, panoptic/ and images/",
+        ),
+        (
+            "captions",
+            captions,
+            "whether captions name what is there",
+            "Lets the model describe photos, and counts the things that it names and that are there, and how much of "
+            "what is large it names.",
+            "COCO photos: a folder with panoptic.json or instances.json, and images/",
+        ),
+        (
+            "written",
+            written,
+            "whether the nouns of captions by people are grounded",
+            "Grounds captions that people wrote, and counts the nouns that name a thing of the photo and mean it.",
+            "COCO photos: a folder with instances.json, captions.json and images/",
+        ),
+        (
+            "words",
+            words,
+            "whether common words mean what their category means",
+            "Looks for 100 common words in photos, and counts those that choose what their category chooses.",
+            "COCO panoptic photos: a folder with panoptic.json, panoptic/ and images/",
+        ),
+    ):
+        command = own.add_parser(name, help=text, description=f"{described} Prints percents; files hold fractions.")
+        command.set_defaults(run=run, measure=measure)
+        command.add_argument("photos", type=file_or_folder, metavar="DIR", help=truth)
+        _add_shared(command)
+
 
 def _add_shared(command: argparse.ArgumentParser) -> None:
     group = add_grounder(command)
@@ -97,6 +183,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
         with write_atomically(args.out) as path:
             path.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def entities(args: argparse.Namespace, console: Console) -> dict[str, float]:
+    """Measures, prints, and gives back what a file shall hold."""
+    from ..data.coco import CocoPanoptic
+    from ..evaluation.photos import evaluate_entities
+    from ..segmenter import EntitySegmenter
+
+    photos = CocoPanoptic(args.photos)
+    console.progress(f"Loading {args.model} ...")
+    segmenter = EntitySegmenter.from_pretrained(args.model, device=args.device, precision=args.precision)
+    found = evaluate_entities(
+        partial(segmenter, crops=args.crops, min_score=0.0), photos, progress=partial(_progress, console, "photo")
+    )
+    console.answer(f"{len(photos)} photos, {found['whole_count']:.0f} large people, animals and vehicles")
+    for name, what in _FOUND.items():
+        console.answer(f"  {name:16} {_percent(found[name])}  {what}")
+    return found
 
 
 def narratives(args: argparse.Namespace, console: Console) -> dict[str, float]:
@@ -153,6 +257,74 @@ def claims(args: argparse.Namespace, console: Console) -> dict[str, float]:
         console.answer(f"  not true: {photo}: {phrase}")
     shares = {"share": found.share, "clear_share": found.clear_share}
     return {"true": found.true, "clear": found.clear, "false": found.false, "silent": found.silent, **shares}
+
+
+def names(args: argparse.Namespace, console: Console) -> dict[str, float]:
+    """Measures, prints, and gives back what a file shall hold."""
+    from ..data.coco import CocoPanoptic
+    from ..evaluation.naming import evaluate_names
+
+    photos = CocoPanoptic(args.photos)
+    progress = partial(_progress, console, "photo")
+    found = evaluate_names(_grounder(args, console), photos, segment=_segment(args), progress=progress)
+    console.answer(f"{len(photos)} photos")
+    for name, what in _NAMED.items():
+        if name in found:
+            console.answer(f"  {name:15} {_percent(found[name])}  {what}")
+    return found
+
+
+def captions(args: argparse.Namespace, console: Console) -> dict[str, float]:
+    """Measures, prints, and gives back what a file shall hold."""
+    from ..data.bsds import BsdsPhotos
+    from ..data.photos import open_photos
+    from ..evaluation.naming import evaluate_captions
+    from ..segmenter import EntitySegmenter
+
+    photos = open_photos(args.photos)
+    if isinstance(photos, BsdsPhotos):
+        raise InputError(f"The photos in {args.photos} have no categories; give a folder of COCO's.")
+    segment = _segment(args) or EntitySegmenter.from_pretrained("cropformer-nano", device=args.device)
+    progress = partial(_progress, console, "photo")
+    found = evaluate_captions(_grounder(args, console), photos, segment=segment, progress=progress)
+    for photo, caption in found.captions:
+        console.answer(f"  {photo}: {caption}")
+    shares = {"true": _share(found.true, found.false), "named": _share(found.named, found.large - found.named)}
+    console.answer(
+        f"{_percent(shares['true']).strip()} % of {found.true + found.false} names are true; of {found.large} "
+        f"categories of more than 2 % of the picture {_percent(shares['named']).strip()} % are named"
+    )
+    return shares
+
+
+def written(args: argparse.Namespace, console: Console) -> dict[str, float]:
+    """Measures, prints, and gives back what a file shall hold."""
+    from ..data.coco import CocoInstances
+    from ..evaluation.naming import evaluate_written
+
+    photos = CocoInstances(args.photos)
+    progress = partial(_progress, console, "photo")
+    found = evaluate_written(_grounder(args, console), photos, segment=_segment(args), progress=progress)
+    console.answer(f"{_percent(found['acc50']).strip()} % of {found['nouns']:.0f} nouns are grounded in what they name")
+    return found
+
+
+def words(args: argparse.Namespace, console: Console) -> dict[str, float]:
+    """Measures, prints, and gives back what a file shall hold."""
+    from ..data.coco import CocoPanoptic
+    from ..evaluation.naming import COMMON_WORDS, evaluate_words
+
+    progress = partial(_progress, console, "word")
+    found = evaluate_words(_grounder(args, console), CocoPanoptic(args.photos), COMMON_WORDS, progress=progress)
+    right = sum(found.values())
+    console.answer(f"{_percent(right / len(found)).strip()} % of {len(found)} words choose what their category chooses")
+    if right < len(found):
+        console.answer(f"  not so: {', '.join(word for word, same in found.items() if not same)}")
+    return {"words": right / len(found)}
+
+
+def _share(true: int, false: int) -> float:
+    return true / (true + false) if true + false else float("nan")
 
 
 def _grounder(args: argparse.Namespace, console: Console) -> Any:

@@ -87,8 +87,10 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
     command.add_argument(
         "--photos",
         type=not_empty,
+        nargs="+",
         metavar="DIR",
-        help="photos ID.jpg with segmentations ID_0.png, ID_1.png ... [synthetic scenes only]",
+        help="folders of labelled photos: COCO's panoptic.json or instances.json beside images/, or photos ID.jpg with "
+        "segmentations ID_0.png, ID_1.png ... [synthetic scenes only]",
     )
     command.add_argument("--steps", type=whole(1), metavar="N", help="length of the run [20000]")
     command.add_argument("--batch", type=whole(1), metavar="N", help=f"pictures a step on each device [{batch}]")
@@ -167,7 +169,8 @@ def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]
 
 
 def _given(args: argparse.Namespace, names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name in names if (value := getattr(args, name, None)) is not None}
+    found = {name: value for name in names if (value := getattr(args, name, None)) is not None}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def _preset(name: str, family: str, presets: Collection[str]) -> str:

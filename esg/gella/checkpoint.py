@@ -45,7 +45,7 @@ def write_gella(
     from safetensors.torch import save
 
     tensors = {
-        _our_name(name): value.half().contiguous() if value.is_floating_point() else value.contiguous()
+        our_name(name): value.half().contiguous() if value.is_floating_point() else value.contiguous()
         for name, value in state.items()
     }
     metadata = {"format": "pt", "preset": preset, "config": config.to_json()}
@@ -105,7 +105,8 @@ def tokenizer_in(metadata: Mapping[str, str], path: str | Path) -> Tokenizer:
         raise WeightsError(f"The tokenizer in {path} is missing or damaged ({error}); get the file again.") from None
 
 
-def _our_name(name: str) -> str:
+def our_name(name: str) -> str:
+    """The name in our files of a weight of `Gella`."""
     if name.startswith(_LANGUAGE):
         return "language." + our_key(name[len(_LANGUAGE) :])
     return name
@@ -114,7 +115,7 @@ def _our_name(name: str) -> str:
 def _fill(model: Gella, state: dict[str, Tensor], path: str | Path, precision: torch.dtype) -> None:
     """All weights or none: what is missing, unknown or of another shape is told before anything is loaded."""
     own = model.state_dict()
-    names = {name: _our_name(name) for name in own}
+    names = {name: our_name(name) for name in own}
     wanted = {ours: tuple(own[name].shape) for name, ours in names.items()}
     given = {ours: tuple(value.shape) for ours, value in state.items()}
     if wrong := sorted(ours for ours in wanted.keys() | given.keys() if wanted.get(ours) != given.get(ours)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, WeightsError
+from .coco_names import NAMES, SYNONYMS
 from .colormap import COLOURS
 from .colormap_encoder import ENCODERS
 from .resoblend import BlendConfig
@@ -21,20 +22,25 @@ def _check_sizes(part: str, sizes: Any) -> None:
     """InputError unless numbers are 1 or more, ids of tokens 0 or more, and the heads have equal parts of the width."""
     for name, value in vars(sizes).items():
         least = 0 if name.endswith("_token") else 1
-        if value is not None and not isinstance(value, bool) and value < least:
+        if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
             raise InputError(f"The {name} of {part} is {value}, but must be at least {least}.")
     if sizes.width % sizes.heads:
         raise InputError(f"The width of {part}, {sizes.width}, must be a multiple of its {sizes.heads} heads.")
 
 
+TOWERS = ("clip", "efficientnet-lite0")
+
+
 @dataclass(frozen=True)
 class VisionConfig:
-    """The CLIP vision encoder; the defaults are ViT-L/14 at 336 pixels.
+    """The vision encoder; the defaults are CLIP's ViT-L/14 at 336 pixels.
 
     Attributes:
-        width, ffn, layers, heads: of the transformer.
+        width, ffn, layers, heads: of the transformer, or, but for the heads, of the neck of an EfficientNet.
         side: of the square that it sees, in pixels.
-        patch: side of a patch in pixels.
+        patch: side of a patch in pixels; of an EfficientNet, of a cell of its grid.
+        tower: "clip", or "efficientnet-lite0" (see `tower`).
+        pool: a token of the language model is the mean of pool × pool patches.
 
     Raises:
         InputError: see `GellaConfig`.
@@ -46,9 +52,22 @@ class VisionConfig:
     heads: int = 16
     side: int = 336
     patch: int = 14
+    tower: str = "clip"
+    pool: int = 1
 
     def __post_init__(self) -> None:
         _check_sizes("vision", self)
+        if self.tower not in TOWERS:
+            raise InputError(f"Unknown vision tower {self.tower!r}; choose one of {', '.join(TOWERS)}.")
+        if self.tower != "clip" and (
+            self.patch % 4 or self.side % self.patch or self.side % 32 or self.grid % self.pool
+        ):
+            raise InputError(
+                f"A {self.tower} needs a side that is a multiple of 32 and of its patch, a patch that is a "
+                "multiple of 4, and a pool that divides its grid."
+            )
+        if self.tower == "clip" and self.pool != 1:
+            raise InputError("The tokens of a CLIP are its patches: its pool must be 1.")
         if self.side < self.patch:
             raise InputError(f"The side of vision is {self.side}, but must be at least its patch, {self.patch}.")
 
@@ -56,6 +75,11 @@ class VisionConfig:
     def grid(self) -> int:
         """Rows, and columns, of features."""
         return self.side // self.patch
+
+    @property
+    def tokens(self) -> int:
+        """What a picture takes of the language model's context."""
+        return (self.grid // self.pool) ** 2
 
 
 @dataclass(frozen=True)
@@ -141,6 +165,9 @@ class GellaConfig:
         association: width that both sides of the association are projected to.
         drafts: captions that are written of a picture, of which the one is taken whose nouns are grounded best. A small
             model finds words for a picture more easily than it tells true ones from false ones while it writes.
+        names: all that a small model has learnt to call things; it looks for them before it describes a picture. None
+            for a model that knows words of all kinds.
+        synonyms: names by other words for them, in the singular (see `known_words`).
 
     Raises:
         InputError: the encoder or the colours are unknown, the colormap's side is no multiple of 32, or some number,
@@ -157,6 +184,8 @@ class GellaConfig:
     colours: str = "random"
     association: int = 256
     drafts: int = 1
+    names: tuple[str, ...] = ()
+    synonyms: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for what, name, known in (("encoder", self.encoder, ENCODERS), ("assignment", self.colours, COLOURS)):
@@ -164,7 +193,7 @@ class GellaConfig:
                 raise InputError(f"Unknown colormap {what} {name!r}; choose one of {', '.join(known)}.")
         if self.colormap_side < 32 or self.colormap_side % 32:
             raise InputError(f"The side of the colormap must be a multiple of 32, not {self.colormap_side}.")
-        seen, context = self.vision.grid**2, self.language.context
+        seen, context = self.vision.tokens, self.language.context
         if seen >= context:
             raise InputError(f"A picture takes {seen} tokens, but the context of language has {context}.")
         for name in ("encoder_scale", "association", "drafts"):
@@ -186,6 +215,7 @@ class GellaConfig:
             content: dict[str, Any] = json.loads(text)
             for name, kind in _PARTS.items():
                 content[name] = kind(**content[name])
+            content["names"] = tuple(content.get("names", ()))
             return cls(**content)
         except (ValueError, KeyError, TypeError, InputError) as error:
             raise WeightsError(f"The weights describe no GELLA model ({error}).") from None
@@ -199,7 +229,7 @@ class GellaConfig:
             vision_config=CLIPVisionConfig(
                 hidden_size=seen.width,
                 intermediate_size=seen.ffn,
-                num_hidden_layers=seen.layers,
+                num_hidden_layers=seen.layers if seen.tower == "clip" else 1,  # another tower takes its place
                 num_attention_heads=seen.heads,
                 image_size=seen.side,
                 patch_size=seen.patch,
@@ -226,9 +256,11 @@ _PARTS = {"vision": VisionConfig, "language": LanguageConfig, "decoder": Decoder
 
 PRESETS: dict[str, GellaConfig] = {
     "gella-nano": GellaConfig(
-        vision=VisionConfig(width=192, ffn=576, layers=4, heads=6, side=192, patch=12),
+        vision=VisionConfig(
+            width=192, ffn=576, layers=2, heads=6, side=384, patch=24, tower="efficientnet-lite0", pool=2
+        ),
         language=LanguageConfig(
-            vocabulary=1024,
+            vocabulary=3072,
             width=192,
             ffn=512,
             layers=4,
@@ -245,7 +277,9 @@ PRESETS: dict[str, GellaConfig] = {
         encoder_scale=0.5,
         colormap_side=192,
         association=128,
-        drafts=24,
+        drafts=4,
+        names=NAMES,
+        synonyms=SYNONYMS,
     ),
     "gella-7b": GellaConfig(),
     "gella-13b": GellaConfig(language=LanguageConfig(width=5120, ffn=13824, layers=40, heads=40)),

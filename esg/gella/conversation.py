@@ -71,9 +71,14 @@ class Conversation:
         names = {tokenizer.id_to_token(number) for number in special} | {prompts.SEG}
         self._special = sorted((name for name in names if name), key=len, reverse=True)
 
-    def describe(self, caption: str | None = None) -> Text:
-        """Asks for a caption, and gives it where it is known."""
-        return self._text(prompts.DESCRIBE, None if caption is None else [self._told(caption)])
+    def describe(self, caption: str | None = None, names: Sequence[str] = ()) -> Text:
+        """Asks for a caption, and gives it where it is known.
+
+        Args:
+            caption: the answer.
+            names: what has been recognised in the picture, which the caption should name.
+        """
+        return self._text(prompts.describe(names), None if caption is None else [self._told(caption)])
 
     def extract(self, caption: str, spans: Sequence[Span] | None = None) -> Text:
         """Asks for the nouns of a caption, and lists them, each with its <SEG> token, where their places are known.

@@ -51,11 +51,14 @@ class GroundingModel(Protocol):
         """
         ...
 
-    def captions(self, sight: Any, writings: Sequence[Writing], watch: Callable[[int], None]) -> list[str]:
-        """Several captions of one picture, as `describe` writes them one by one.
+    def captions(
+        self, sight: Any, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
+    ) -> list[str]:
+        """Several captions of one picture.
 
         Args:
             sight: of the picture, from `see`.
+            entities: of the picture, maybe none; a model may look at them to know what it can name.
             writings: how each is written.
             watch: called again and again with the number of captions that are done; what it raises ends the writing.
         """

@@ -19,14 +19,17 @@ from ..device import computing_in
 from ..entities import EntityMap
 from .association import Ties, at_stride, overlaps, tie
 from .checkpoint import read_gella
+from .coco_names import counted_names
 from .colormap import colormap, without_gaps
 from .conversation import Conversation, Text
+from .known_words import Rendering, render
 from .language import Sight
 from .letterbox import Letterbox
 from .model import Gella
 from .nouns import align, mended, noun_phrases, parse_pieces
 from .parts import parted, sentences
 from .pixels import centred, normalised
+from .prompts import phrase_caption
 from .words import Span, find_words
 from .writing import Writing, write, write_together
 
@@ -40,6 +43,7 @@ PASTS = 1 << 30  # bytes that the pasts of all answers that are written together
 _HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # of one that takes several tokens
 _READ = 8  # captions that are read in one pass; what it costs grows with the square of their number
 _LISTED = 4  # tokens, at most, for each of a caption in the list of its nouns: a short noun, its comma and its <SEG>
+RECOGNISED = 0.5  # the score from which on a description names what is recognised
 GAP = 0.04  # of the colormap's side: as wide are the gaps between masks that it does not show
 _Group = tuple[np.ndarray, Tensor, Ties]
 """Ids (n,), what the queries have learnt (Q, C), and which query stands for which of the ids."""
@@ -118,14 +122,35 @@ class GellaInference:
                 yield text[len(said) :]
                 said = text
 
-    def captions(self, sight: Sight, writings: Sequence[Writing], watch: Callable[[int], None]) -> list[str]:
-        """See `GroundingModel.captions`."""
-        answers = self._answers(sight, [self._conversation.describe()] * len(writings), writings, watch)
+    def captions(
+        self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
+    ) -> list[str]:
+        """See `GroundingModel.captions`; a model with names first looks for what it can name among the entities."""
+        asked = self._conversation.describe(names=self._recognised(sight, entities))
+        answers = self._answers(sight, [asked] * len(writings), writings, watch)
         texts = [" ".join(self._conversation.pieces(torch.tensor(answer))) for answer in answers]
         return [text.rstrip(_HALF_A_LETTER).strip() for text in texts]
 
+    def _recognised(self, sight: Sight, entities: EntityMap) -> list[str]:
+        """What a description can name, the largest first, with how many of it there are."""
+        names = self.model.config.names
+        if not names or not len(entities):
+            return []
+        scores = self.scores(sight, entities, *phrase_caption(names))
+        best, sure = scores.argmax(axis=0), scores.max(axis=0) >= RECOGNISED
+        return counted_names([names[number] for number in best[sure]], entities.areas[sure], entities.labels.size)
+
     def nouns(self, sight: Sight, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; a rule of thumb helps where the model misread the caption."""
+        known = self._known(caption)
+        return list(dict.fromkeys(known.own(span) for span in self._nouns(sight, known.text)))
+
+    def _known(self, text: str) -> Rendering:
+        """A text in the words that the model knows."""
+        config = self.model.config
+        return render(text, config.synonyms, frozenset(config.names)) if config.synonyms else Rendering(text, ())
+
+    def _nouns(self, sight: Sight, caption: str) -> list[Span]:
         found: list[Span] = []
         place = 0
         for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, sight)):
@@ -139,14 +164,17 @@ class GellaInference:
 
     def scores(self, sight: Sight, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is read in parts."""
-        parts = parted(caption, spans, partial(self._excess, sight))
+        known = self._known(caption)
+        parts = parted(known.text, [known.known(span) for span in spans], partial(self._excess, sight))
         return np.concatenate([self._scores(sight, entities, [part])[0] for part in parts])
 
     def grounded(
         self, sight: Sight, entities: EntityMap, captions: Sequence[str]
     ) -> list[tuple[list[Span], np.ndarray]]:
         """See `GroundingModel.grounded`; all are read together, and what is too long for that passes for wordless."""
-        short = [caption for caption in captions if not self._excess(sight, caption, noun_phrases(caption))]
+        known = {caption: self._known(caption) for caption in captions}
+        texts = [own.text for own in known.values()]
+        short = [text for text in dict.fromkeys(texts) if not self._excess(sight, text, noun_phrases(text))]
         asked = [self._conversation.extract(caption) for caption in short]
         answers = self._answers(sight, asked, [Writing(most=_LISTED * len(one.ids)) for one in asked])
         told = [(caption, self._listed(answer, caption)) for caption, answer in zip(short, answers)]
@@ -158,7 +186,9 @@ class GellaInference:
                 told[start : start + _READ], self._scores(sight, entities, told[start : start + _READ])
             )
         }
-        return [read.get(caption, ([], np.zeros((0, len(entities)), np.float32))) for caption in captions]
+        nothing: tuple[list[Span], np.ndarray] = ([], np.zeros((0, len(entities)), np.float32))
+        found = [(known[caption], *read.get(known[caption].text, nothing)) for caption in captions]
+        return [([own.own(span) for span in spans], scores) for own, spans, scores in found]
 
     def _answers(
         self,

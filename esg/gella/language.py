@@ -1,5 +1,7 @@
 """The language side of GELLA: transformers' LLaVA, of which we hold the parts in our own hands.
 
+A small model has another vision tower in CLIP's place (see `tower`).
+
 The picture is looked at once: ResoBlend reads the last layer of the vision encoder, the language model the layer and
 the projector that LLaVA has (paper Sec. 4.2, Eq. 9 to 11). Class layout and key names of LLaVA differ between versions
 of transformers; the names of our weight files do not (`our_key`).
@@ -18,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ..errors import InputError
 from .config import GellaConfig
+from .tower import EfficientTower
 
 _KEYS = (
     (r"(?:model\.)?vision_tower\.(?:vision_model\.)?", "vision."),
@@ -41,7 +44,7 @@ class Sight:
 
     Attributes:
         grid: Z_v, (N, C_v, g, g), the last layer.
-        tokens: H_v, (N, g², C), the picture as words of the language model.
+        tokens: H_v, (N, t, C), the picture as words of the language model; t is g² for CLIP.
     """
 
     grid: Tensor
@@ -70,12 +73,19 @@ class Language(nn.Module):
 
         self.config = config
         self.llava = LlavaForConditionalGeneration(config.llava())
+        if config.vision.tower != "clip":
+            self._inner.vision_tower = EfficientTower(config.vision)
         for name, parameter in self.llava.named_parameters():
             parameter.requires_grad_("post_layernorm" not in name)  # it would serve the token of the whole picture
 
     @property
     def _inner(self) -> Any:
         return getattr(self.llava, "model", self.llava)
+
+    @property
+    def tower(self) -> nn.Module:
+        """The vision encoder."""
+        return self._inner.vision_tower
 
     @property
     def _decoder(self) -> nn.Module:
@@ -89,6 +99,9 @@ class Language(nn.Module):
 
     def see(self, pixels: Tensor) -> Sight:
         """(N, 3, side, side) normalised as CLIP wants it → what is seen."""
+        if isinstance(self._inner.vision_tower, EfficientTower):
+            features, tokens = self._inner.vision_tower(pixels)
+            return Sight(features, self._inner.multi_modal_projector(tokens))
         layers = self._inner.vision_tower(pixels, output_hidden_states=True).hidden_states
         grid = self.config.vision.grid
         last, wanted = layers[-1][:, 1:], layers[-2][:, 1:]  # the first token stands for the whole picture
@@ -98,7 +111,7 @@ class Language(nn.Module):
         """Pictures and texts as one sequence of embeddings each.
 
         Args:
-            tokens: (N, g², C), see `Sight`.
+            tokens: (N, t, C), see `Sight`.
             texts: N times (L_n,) ids, with one image token each.
 
         Returns:
@@ -132,7 +145,7 @@ class Language(nn.Module):
         each other: the same result as one by one, for less.
 
         Args:
-            tokens: (N, g², C), see `Sight`.
+            tokens: (N, t, C), see `Sight`.
             texts: (L_t,) ids, with one image token each.
             pictures: the picture that each text is about; None if there is one text for each, in their order.
 

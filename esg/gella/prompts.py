@@ -29,6 +29,14 @@ _SOUNDS_LIKE_CONSONANT = ("uni", "use", "usu", "uten", "eu", "ewe", "ufo", "uku"
 _SOUNDS_LIKE_VOWEL = ("hour", "honest", "honou", "honor", "heir")
 
 
+def describe(names: Sequence[str] = ()) -> str:
+    """The prompt that asks for a caption, with what is known to be in the picture."""
+    if not names:
+        return DESCRIBE
+    listed = "".join(part for pair in zip(["", *_separators(len(names))], names) for part in pair)
+    return f"{DESCRIBE.removesuffix('.')}, which shows {listed}."
+
+
 def extract(caption: str) -> str:
     """The prompt that asks for the nouns of a caption, which is quoted as it is but for the space around it.
 

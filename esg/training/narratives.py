@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,16 +12,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data.bsds import BsdsPhotos
 from ..data.disturbed import Carried, carry, disturbed
 from ..data.layout import SceneConfig
+from ..data.photos import Photos
 from ..data.synth import HELD_OUT
 from ..data.telling.teller import Narrative
-from ..data.telling.told import NARRATED, Told, tell_photo, tell_scene
+from ..data.telling.told import NARRATED, Told, tell_named, tell_photo, tell_scene
+from ..errors import ImageError
+from ..gella.coco_names import EVERYDAY
 from ..gella.colormap import colormap
 from ..gella.config import GellaConfig
 from ..gella.conversation import Conversation, Text
 from ..gella.letterbox import Letterbox
+from ..gella.nouns import noun_phrases
 from ..segmenter import EntitySegmenter
 from .lessons import words_of
 from .samples import drawn
@@ -30,6 +32,7 @@ from .samples import drawn
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_DRAWN = 100  # photos, until one shows something that is labelled
 TASKS = ("describe", "extract", "ground")
 
 
@@ -44,7 +47,9 @@ class NarrativeConfig:
             for all devices, which have to ask for the same parts of the model in a step.
         sides: range of the longer side of synthetic scenes, in pixels.
         scenes: the mixture that scenes are drawn from.
-        photos: folder of segmented photos (`esg.data.bsds`), or None for scenes alone.
+        photos: folders of labelled photos (see `esg.data.photos`); none for scenes alone.
+        photo_weights: how often photos are drawn from each folder, in relation to the others; without them as often
+            as it has photos.
         photo_share: probability of a photo instead of a scene.
         referring: probability that a text that is grounded is one referring expression.
         mask_noise: share of the pictures whose masks are not the true ones but a segmenter's (Table XVIII a).
@@ -57,7 +62,8 @@ class NarrativeConfig:
     tasks: tuple[float, float, float] = (0.2, 0.2, 0.6)
     sides: tuple[int, int] = (192, 320)
     scenes: SceneConfig = NARRATED
-    photos: str | None = None
+    photos: tuple[str, ...] = ()
+    photo_weights: tuple[float, ...] = ()
     photo_share: float = 0.3
     referring: float = 0.25
     mask_noise: float = 0.0
@@ -95,12 +101,13 @@ class Narratives(Dataset):
         """Opens the photos, and the segmenter if one is used.
 
         Raises:
-            InputError: the folder of photos is not there, or holds none that are segmented.
+            InputError: a folder of photos is missing or has no format that is known.
             WeightsError: the segmenter's weights are not to be had.
         """
         self.config, self.model, self.rank = config, model, rank
         self.conversation = Conversation(tokenizer, model.language)
-        self.photos = BsdsPhotos(Path(config.photos)) if config.photos and config.photo_share > 0 else None
+        used = config.photos and config.photo_share > 0
+        self.photos = Photos(config.photos, config.photo_weights) if used else None
         self.segmenter = None
         if config.segmenter is not None and config.mask_noise > 0:
             self.segmenter = EntitySegmenter.from_pretrained(config.segmenter, device="cpu")
@@ -123,11 +130,23 @@ class Narratives(Dataset):
     def _sample(self, rng: np.random.Generator, tasks: list[str]) -> Sample:
         refers = [task == "ground" and rng.random() < self.config.referring for task in tasks]
         if self.photos is not None and rng.random() < self.config.photo_share:
-            told = tell_photo(self.photos, rng, self.config.sides, refers)
+            told = self._tell(self.photos, rng, refers)
         else:
             told = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config.sides, self.config.scenes, refers)
         noisy = self.config.mask_noise > 0 and rng.random() < self.config.mask_noise
         return encode(told, tasks, self.conversation, self.model, rng, self._masks(told, rng) if noisy else None)
+
+    def _tell(self, photos: Photos, rng: np.random.Generator, refers: Sequence[bool]) -> Told:
+        """What is told of a photo, any of them."""
+        for _ in range(_DRAWN):
+            photo = photos.draw(rng)
+            if not (photo.labels > 0).any():
+                continue  # COCO has photos without any instance
+            if not any(name in EVERYDAY for name in photo.categories):
+                return tell_photo(photo, rng, self.config.sides, refers)
+            if (told := tell_named(photo, photos.things, rng, self.config.sides, refers)) is not None:
+                return told
+        raise ImageError("One photo after the other has nothing that is labelled; check the folders of photos.")
 
     def _masks(self, told: Told, rng: np.random.Generator) -> np.ndarray | None:
         if self.segmenter is None:
@@ -170,7 +189,7 @@ def encode(
         torch.from_numpy(labels),
         _words(told, carried),
         [
-            _asked(narrative, task, conversation, carried)
+            _asked(told, narrative, task, conversation, carried, rng)
             for narrative, task in zip(told.narratives, tasks, strict=True)
         ],
     )
@@ -182,16 +201,25 @@ def _words(told: Told, carried: Carried) -> Tensor:
     return torch.cat((nothing, words_of(told.facts)))[carried.same]
 
 
-def _asked(narrative: Narrative, task: str, conversation: Conversation, carried: Carried) -> tuple[Text, Tensor | None]:
+def _asked(
+    told: Told, narrative: Narrative, task: str, conversation: Conversation, carried: Carried, rng: np.random.Generator
+) -> tuple[Text, Tensor | None]:
     caption, mentions = narrative.caption, narrative.mentions
+    if task == "describe" and told.descriptions:
+        # Most of what is there is recognised before the picture is described, but not all of it.
+        names = [name for name in told.names if rng.random() < 0.8]
+        return conversation.describe(told.descriptions[int(rng.integers(len(told.descriptions)))], names), None
     if task == "describe":
         return conversation.describe(caption), None
+    if task == "extract" and told.captions and rng.random() < 0.7:
+        written = told.captions[int(rng.integers(len(told.captions)))]
+        return conversation.extract(written, noun_phrases(written)), None
     text = conversation.extract(caption, [mention.span for mention in mentions])
     if task == "extract":
         return text, None
     truth = np.zeros((len(mentions), carried.inside.shape[1]), bool)
     for row, mention in enumerate(mentions):
-        truth[row, np.array(mention.entity_ids) - 1] = True
+        truth[row, np.array(mention.entity_ids, np.int64) - 1] = True
     return text, torch.from_numpy(carried.meant(truth))
 
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data.coco import CocoInstances
+from ..data.photos import open_photos
 from ..data.synth import HELD_OUT
 from ..data.telling.teller import VOCABULARY
 from ..data.telling.told import tell_scene
+from ..data.telling.words import plural
 from ..errors import InputError, WeightsError
 from ..gella import prompts
 from ..gella.checkpoint import tokenizer_in
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from .gella import GellaTrainConfig
-    from .narratives import NarrativeConfig
 
 TOKENIZER = "tokenizer.json"
 _SCENES, _TEXTS = 250, 8  # scenes that a tokenizer learns from, and what is said of each
@@ -61,7 +63,7 @@ def _tokenizer(config: GellaTrainConfig, run_dir: Path) -> Tokenizer:
                 f"{kept}, without which the run cannot go on, is missing or damaged ({error}); put it back, or use "
                 "another folder."
             ) from None
-    if config.init is not None:
+    if config.init is not None and config.backbone_init is None:
         init = Path(config.init)
         return read_llava_tokenizer(language, init) if init.is_dir() else tokenizer_in(read_metadata(init), init)
     if not _is_own(language):
@@ -69,7 +71,7 @@ def _tokenizer(config: GellaTrainConfig, run_dir: Path) -> Tokenizer:
             f"{config.preset} starts from published weights: give the folder of LLaVA-1.5 as llava-hf publishes it "
             "(--init)."
         )
-    return train_tokenizer(_texts(config.samples), language)
+    return train_tokenizer(_texts(config), language)
 
 
 def _is_own(language: LanguageConfig) -> bool:
@@ -78,9 +80,12 @@ def _is_own(language: LanguageConfig) -> bool:
     return special == set(range(SPECIAL))
 
 
-def _texts(samples: NarrativeConfig) -> Iterator[str]:
-    """All that is asked and answered about some scenes, and every word that may ever be told."""
+def _texts(config: GellaTrainConfig) -> Iterator[str]:
+    """All that is asked and answered about some scenes and photos, and every word that may ever be told."""
+    samples, names = config.samples, config.architecture.names
     yield " ".join(VOCABULARY)
+    for name in names:
+        yield from [f"a {name}, {plural(name)}."] * _TEXTS
     for number in range(_SCENES):
         rng = np.random.default_rng((samples.seed, number))
         refers = [rng.random() < samples.referring for _ in range(_TEXTS)]
@@ -88,3 +93,7 @@ def _texts(samples: NarrativeConfig) -> Iterator[str]:
             caption = narrative.caption
             yield from (prompts.DESCRIBE, caption, prompts.extract(caption))
             yield from prompts.answer_pieces([caption[slice(*mention.span)] for mention in narrative.mentions])
+    for folder in samples.photos:
+        source = open_photos(folder)
+        for caption in source.written if isinstance(source, CocoInstances) else ():
+            yield from (caption, prompts.describe([caption.lower()]))

@@ -149,7 +149,9 @@ class ZeroShot:
             )
         yield from self.writer.answer(sight.pixels, prompts.DESCRIBE, writing, stop)
 
-    def captions(self, sight: Sight, writings: Sequence[Writing], watch: Callable[[int], None]) -> list[str]:
+    def captions(
+        self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
+    ) -> list[str]:
         """See `GroundingModel.captions`; written one after the other, since one alone may fill the memory."""
         captions: list[str] = []
 

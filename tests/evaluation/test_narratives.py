@@ -47,7 +47,7 @@ class Oracle:
     def describe(self, sight: None, writing: Any, stop: Callable[[], bool] | None = None) -> Generator[str, None, None]:
         yield self.words
 
-    def captions(self, sight: None, writings: Any, watch: Callable[[int], None]) -> list[str]:
+    def captions(self, sight: None, entities: Any, writings: Any, watch: Callable[[int], None]) -> list[str]:
         return [self.words for _ in writings]
 
     def nouns(self, sight: None, caption: str) -> list[Span]:

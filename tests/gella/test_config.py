@@ -111,7 +111,7 @@ def test_special_tokens_are_different_and_in_the_vocabulary(name: str) -> None:
 
 
 def test_llava_is_told_every_size() -> None:
-    config = PRESETS["gella-nano"]
+    config = PRESETS["gella-7b"]
     llava = config.llava()
     seen, said = llava.vision_config, llava.text_config
     assert (seen.hidden_size, seen.intermediate_size, seen.num_hidden_layers, seen.num_attention_heads) == (
@@ -129,7 +129,11 @@ def test_llava_is_told_every_size() -> None:
     )
     assert (said.vocab_size, said.max_position_embeddings) == (config.language.vocabulary, config.language.context)
     assert said.num_key_value_heads == config.language.heads
-    assert (said.pad_token_id, said.bos_token_id, said.eos_token_id) == (0, 1, 2)
+    assert (said.pad_token_id, said.bos_token_id, said.eos_token_id) == (
+        config.language.pad_token,
+        config.language.begin_token,
+        config.language.end_token,
+    )
     assert llava.image_token_index == config.language.image_token
 
 

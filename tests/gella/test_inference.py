@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from pathlib import Path
@@ -188,7 +189,7 @@ def test_several_captions_are_written_and_grounded_together_as_one_by_one(infere
     sight = inference.see(wide_photo())
     writings = [Writing(6), Writing(6, 1.5, seed=1), Writing(3, 1.5, seed=2)]
     seen: list[int] = []
-    captions = inference.captions(sight, writings, seen.append)
+    captions = inference.captions(sight, HALVES, writings, seen.append)
     assert captions == ["".join(inference.describe(sight, writing)).strip() for writing in writings]
     assert seen[0] == 0
     told = [CAPTION, "a disc", f"{CAPTION} " * 40]  # the last is far too long
@@ -203,10 +204,10 @@ def test_several_captions_are_written_and_grounded_together_as_one_by_one(infere
 def test_captions_take_turns_where_memory_is_small(inference: GellaInference, monkeypatch: pytest.MonkeyPatch) -> None:
     sight = inference.see(wide_photo())
     writings = [Writing(5, 1.5, seed=seed) for seed in range(3)]
-    at_once = inference.captions(sight, writings, lambda done: None)
+    at_once = inference.captions(sight, HALVES, writings, lambda done: None)
     monkeypatch.setattr("esg.gella.inference.PASTS", 1)
     seen: list[int] = []
-    assert inference.captions(sight, writings, seen.append) == at_once
+    assert inference.captions(sight, HALVES, writings, seen.append) == at_once
     assert sorted(set(seen)) == [0, 1, 2]
 
 
@@ -232,3 +233,43 @@ def test_what_computes_no_numbers_is_one_sentence(speaker: Any, part: str, what:
                 "".join(grounder.caption(PHOTO, temperature=temperature))
         with pytest.raises(NoNumbers, match=said):
             grounder.best_caption(PHOTO, HALVES, drafts=2)
+
+
+@pytest.fixture
+def knowing(speaker: Any) -> GellaInference:
+    """A model that has names for things, which are words of its captions, and another word for one of them."""
+    config, tokenizer = speaker
+    torch.manual_seed(3)
+    config = dataclasses.replace(config, names=("disc", "bar"), synonyms={"coin": "disc"})
+    return GellaInference(Gella(config), tokenizer)
+
+
+def test_another_word_means_what_the_known_one_means(knowing: GellaInference) -> None:
+    sight = knowing.see(PHOTO)
+    said, known = "A red coin and two bars.", "A red disc and two bars."
+    spans = [(2, 10), (15, 23)]
+    assert np.array_equal(knowing.scores(sight, HALVES, said, spans), knowing.scores(sight, HALVES, known, spans))
+    assert knowing.nouns(sight, said) == knowing.nouns(sight, known)  # the places are those of the user's own text
+    long = "Some golden coins and two bars."
+    for (own, scores), text in zip(knowing.grounded(sight, HALVES, [long, said]), (long, said)):
+        assert own == knowing.nouns(sight, text)
+        assert len(scores) == len(own)
+
+
+def test_what_is_recognised_is_told_before_a_photo_is_described(
+    knowing: GellaInference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sight = knowing.see(PHOTO)
+    asked: list[tuple[str, ...]] = []
+    describe = knowing._conversation.describe
+    monkeypatch.setattr(
+        knowing._conversation, "describe", lambda caption=None, names=(): (asked.append(tuple(names)), describe())[1]
+    )
+    sure = np.array([[0.9, 0.2], [0.1, 0.4]], np.float32)
+    monkeypatch.setattr(knowing, "scores", lambda *_: sure)
+    knowing.captions(sight, HALVES, [Writing(3)], lambda done: None)
+    sure[:] = [[0.9, 0.8], [0.1, 0.4]]
+    knowing.captions(sight, HALVES, [Writing(3)], lambda done: None)
+    sure[:] = 0.4
+    knowing.captions(sight, HALVES, [Writing(3)], lambda done: None)
+    assert asked == [("disc",), ("two discs",), ()]

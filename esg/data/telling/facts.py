@@ -9,13 +9,14 @@ Colours are measured in the picture in both cases, with the light that fell on t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import InputError
+from ...gella.coco_names import ALSO, ARGUABLE, EVERYDAY
 from .colours import COLOURS, TONES, colour_shares
 from .measures import Measures, compacted, measure
 from .words import FORMS, KINDS, NOUNS, PLACES, SHOWN_AS, SIZES, TEXTURES, UNPATTERNED
@@ -121,6 +122,34 @@ def photo_facts(image: np.ndarray, labels: np.ndarray) -> tuple[Facts, ...]:
         noun, nouns = _shape(measures, row)
         smooth = _surface(float(measures.roughness[row]))
         facts.append((number, None, noun, {noun} | smooth[0], nouns | smooth[1]))
+    return _completed(image, labels, measures, facts)
+
+
+def named_facts(
+    image: np.ndarray, labels: np.ndarray, categories: Sequence[str | None], things: Collection[str]
+) -> tuple[Facts, ...]:
+    """Facts of a photo whose entities have categories of COCO, in the order of the entities' ids.
+
+    Args:
+        image: (H, W, 3) uint8.
+        labels: (H, W) integer, 0 for no entity.
+        categories: of entity 1 and so on; an entity without one has a noun for its shape, as in `photo_facts`.
+        things: those of the categories that are things, not stuff.
+    """
+    ids, labels = compacted(labels)
+    measures = measure(image, labels, len(ids))
+    facts = []
+    for row, number in enumerate(ids.tolist()):
+        category = categories[number - 1] if number <= len(categories) else None
+        smooth = _surface(float(measures.roughness[row]))
+        if category is None:
+            noun, nouns = _shape(measures, row)
+            facts.append((number, None, noun, {noun} | smooth[0], nouns | smooth[1]))
+        else:
+            noun = EVERYDAY[category]
+            kind = "thing" if category in things else "stuff"
+            clear, arguable = {noun, *ALSO.get(noun, ())}, set(ARGUABLE.get(noun, ()))
+            facts.append((number, kind, noun, clear | smooth[0], clear | arguable | smooth[1]))
     return _completed(image, labels, measures, facts)
 
 

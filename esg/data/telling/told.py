@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...errors import ImageError
+from ...gella.coco_names import counted_names
 from ..augment import AugmentConfig, augment
-from ..bsds import BsdsPhotos
+from ..labelled import LabelledPhoto
 from ..layout import SceneConfig
 from ..synth import make_scene
-from .facts import Facts, photo_facts, scene_facts
+from .facts import Facts, named_facts, photo_facts, scene_facts
+from .naming import described, names_to_find
 from .referring import refer
 from .relations import Relations, measured_relations
 from .teller import Mention, Narrative, tell
@@ -32,12 +34,18 @@ class Told:
         labels: (H, W) int32, 1..N in an order that says nothing, 0 = none.
         facts: of all entities, in the order of their labels.
         narratives: whose entity ids are labels.
+        names: what a description of the picture can name, see `coco_names.counted_names`.
+        descriptions: sentences about the picture as a whole, which name things.
+        captions: those of them that people wrote.
     """
 
     image: np.ndarray
     labels: np.ndarray
     facts: tuple[Facts, ...]
     narratives: tuple[Narrative, ...]
+    names: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
 
 def tell_scene(
@@ -62,24 +70,19 @@ def tell_scene(
 
 
 def tell_photo(
-    photos: BsdsPhotos, rng: np.random.Generator, sides: tuple[int, int], refers: Sequence[bool] = (False,)
+    photo: LabelledPhoto, rng: np.random.Generator, sides: tuple[int, int], refers: Sequence[bool] = (False,)
 ) -> Told:
-    """A segmented photo, any of them, augmented, and what is said of what can be measured in it; see `tell_scene`.
+    """A segmented photo, augmented, and what is said of what can be measured in it; see `tell_scene`.
 
     Where crops show none of its entities again and again, it is told as a whole, in the photo's own size.
 
     Raises:
-        ImageError: a file cannot be used, or the segmentation has no segment.
+        ImageError: the segmentation has no segment.
     """
-    number = int(rng.integers(len(photos)))
-    image, annotators = photos.item(number)
+    image, labels = photo.image, np.maximum(photo.labels, 0)
     size = _size(rng, sides, wide=image.shape[1] >= image.shape[0])
-    labels = annotators[rng.integers(len(annotators))]
     if not labels.any():
-        raise ImageError(
-            f"A segmentation of {photos.folder / photos.ids[number]}.jpg has no segment, all of it is 0; replace or "
-            "remove it."
-        )
+        raise ImageError(f"A segmentation of {photo.name} has no segment, all of it is 0; replace or remove it.")
     for _ in range(_CROPS):
         crop, seen = augment(image, labels, rng, size=size)
         if seen.any():
@@ -88,6 +91,44 @@ def tell_photo(
         crop, seen = augment(image, labels, rng, _WHOLE)  # not made smaller, which might lose them as well
     facts = photo_facts(crop, seen)
     return _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
+
+
+def tell_named(
+    photo: LabelledPhoto,
+    things: Collection[str],
+    rng: np.random.Generator,
+    sides: tuple[int, int],
+    refers: Sequence[bool] = (False,),
+) -> Told | None:
+    """A photo whose entities have categories, augmented, and what is said of it by name; see `tell_photo`.
+
+    Half of what is not a referring expression is a list of names to look for, see `naming.names_to_find`.
+
+    Args:
+        photo: as it was read.
+        things: those of its categories that are things.
+        rng, sides, refers: as for `tell_scene`.
+
+    Returns:
+        None where crop after crop shows none of the entities.
+    """
+    size = _size(rng, sides, wide=photo.image.shape[1] >= photo.image.shape[0])
+    for _ in range(_CROPS):
+        crop, seen = augment(photo.image, np.maximum(photo.labels, 0), rng, size=size)
+        if seen.any():
+            break
+    else:
+        return None
+    facts = named_facts(crop, seen, photo.categories, things)
+    told = _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
+    narratives = tuple(
+        names_to_find(told.facts, rng, int(rng.integers(2, 12))) if not refer_to_one and rng.random() < 0.6 else own
+        for own, refer_to_one in zip(told.narratives, refers)
+    )
+    named = [fact for fact in told.facts if fact.kind is not None]
+    names = tuple(counted_names([fact.noun for fact in named], [fact.area for fact in named], seen.size))
+    descriptions = photo.captions or ((described(names, rng),) if names else ())
+    return replace(told, narratives=narratives, names=names, descriptions=descriptions, captions=photo.captions)
 
 
 def _size(rng: np.random.Generator, sides: tuple[int, int], wide: bool) -> tuple[int, int]:

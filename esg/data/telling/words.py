@@ -5,6 +5,7 @@ It is small on purpose, since a tiny language model is trained on it.
 
 from __future__ import annotations
 
+from ...gella import coco_names
 from .colours import COLOURS, TONES
 
 SIZES = {"tiny": (0.0, 0.002), "small": (0.002, 0.015), "medium": (0.015, 0.1), "large": (0.1, 1.0)}
@@ -104,8 +105,8 @@ NOUNS = {
 SHAPES = ("area", "strip", "patch", "shape", "spot")
 """Nouns for entities of which nobody knows what they are; see `facts.photo_facts`."""
 
-MASS = frozenset({"cables", "foliage", "grass", "sky", "water", "ground", "ceiling", "floor", "backdrop", "forest"})
-"""Nouns that are not counted; they take "the"."""
+MASS = coco_names.UNCOUNTED | {"cables", "foliage", "ground", "backdrop", "forest"}
+"""Nouns that are not counted; those of synthetic scenes take "the"."""
 
 UNPATTERNED = frozenset({"railing", "wire", "cables", "branch", "foliage", "tree", "net", "sign", "grille", "grass"})
 """Nouns of thin structures, on which no pattern is seen."""
@@ -132,17 +133,19 @@ INVERSE = {"left of": "right of", "above": "below", "in front of": "behind"}
 
 
 def plural(noun: str) -> str:
-    """The plural of a noun of this vocabulary, e.g. "boxes", "leaves"."""
+    """The plural of a noun of this vocabulary or of COCO's names, e.g. "boxes", "leaves", "wine glasses"."""
     if noun in MASS:
         return noun
+    if noun in coco_names.NAMES:
+        return coco_names.plural(noun)
     if noun.endswith("f"):
         return noun[:-1] + "ves"
     return noun + ("es" if noun.endswith(("x", "ch", "s")) else "s")
 
 
 def article(word: str) -> str:
-    """ "a" or "an", before a word of this vocabulary."""
-    return "an" if word[0] in "aeio" else "a"
+    """ "a" or "an", before a word of this vocabulary or of COCO's names."""
+    return "an" if word[0] in "aeio" or word.startswith("um") else "a"
 
 
 PLURALS = {plural(noun): noun for noun in (*NOUNS.values(), *SHAPES) if noun not in MASS}

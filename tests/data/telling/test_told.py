@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from esg.data.bsds import BsdsPhotos
+from esg.data.labelled import UNKNOWN, LabelledPhoto
 from esg.data.synth import make_scene
-from esg.data.telling.told import NARRATED, tell_photo, tell_scene
+from esg.data.telling.told import NARRATED, tell_named, tell_photo, tell_scene
 from esg.errors import ImageError
 
 SIDES = (64, 96)
@@ -36,17 +33,16 @@ def test_referring_expressions_are_one_mention_each() -> None:
     assert len(narrative.mentions) > 1
 
 
-def photo(folder: Path, labels: np.ndarray) -> BsdsPhotos:
-    Image.new("RGB", labels.shape[::-1], (200, 10, 30)).save(folder / "7.jpg")
-    Image.fromarray(labels).save(folder / "7_0.png")
-    return BsdsPhotos(folder)
+def photo(labels: np.ndarray, *categories: str) -> LabelledPhoto:
+    image = np.full((*labels.shape, 3), (200, 10, 30), np.uint8)
+    return LabelledPhoto("7", image, labels.astype(np.int32), categories or (None,) * int(labels.max()))
 
 
 @pytest.mark.parametrize("side", [1, 12])
-def test_a_photo_with_one_small_entity_can_always_be_told(tmp_path: Path, side: int) -> None:
+def test_a_photo_with_one_small_entity_can_always_be_told(side: int) -> None:
     labels = np.zeros((90, 120), np.uint8)
     labels[:side, :side] = 1
-    photos = photo(tmp_path, labels)
+    photos = photo(labels)
     told = [tell_photo(photos, np.random.default_rng(seed), SIDES, refers=[False, True]) for seed in range(25)]
     assert all(np.array_equal(np.unique(one.labels), [0, 1]) for one in told)
     assert all(len(one.facts) == 1 and len(one.narratives) == 2 for one in told)
@@ -56,7 +52,36 @@ def test_a_photo_with_one_small_entity_can_always_be_told(tmp_path: Path, side: 
     assert all((one.labels > 0).sum() == side**2 for one in told if one.labels.shape == labels.shape)
 
 
-def test_a_segmentation_without_a_segment_is_one_sentence(tmp_path: Path) -> None:
-    photos = photo(tmp_path, np.zeros((30, 40), np.uint8))
-    with pytest.raises(ImageError, match=r"7\.jpg has no segment, all of it is 0; replace or remove it\.$"):
+def test_a_segmentation_without_a_segment_is_one_sentence() -> None:
+    photos = photo(np.zeros((30, 40), np.uint8))
+    with pytest.raises(ImageError, match=r"7 has no segment, all of it is 0; replace or remove it\.$"):
         tell_photo(photos, np.random.default_rng(0), SIDES)
+
+
+def test_a_photo_with_names_is_told_by_them() -> None:
+    labels = np.full((90, 120), UNKNOWN, np.int32)
+    labels[:45], labels[50:80, 10:50], labels[50:80, 60:110] = 1, 2, 3
+    named = photo(labels, "sky-other-merged", "dog", "dog")
+    lists = 0
+    for seed in range(12):
+        told = tell_named(named, {"dog"}, np.random.default_rng(seed), SIDES, refers=[False])
+        assert told is not None
+        nouns = {fact.id: fact.noun for fact in told.facts}
+        assert set(nouns.values()) <= {"sky", "dog"}
+        assert told.labels.min() == 0  # nothing is grounded in what nobody has labelled
+        (narrative,) = told.narratives
+        absent = [mention for mention in narrative.mentions if not mention.entity_ids]
+        lists += bool(absent)
+        for mention in narrative.mentions:
+            text = narrative.caption[slice(*mention.span)]
+            assert all(nouns[one] in text or f"{nouns[one]}s" in text for one in mention.entity_ids), text
+        assert not any(name in narrative.caption[slice(*one.span)] for one in absent for name in nouns.values())
+        assert set(told.names) <= {"sky", "dog", "two dogs"}
+        assert told.descriptions[0].endswith(".")
+    assert 0 < lists < 12
+
+
+def test_a_photo_of_which_no_crop_shows_an_entity_is_left_out() -> None:
+    labels = np.full((900, 900), UNKNOWN, np.int32)
+    labels[0, 0] = 1
+    assert tell_named(photo(labels, "dog"), {"dog"}, np.random.default_rng(3), SIDES) is None

@@ -1,0 +1,85 @@
+"""What is said of photos whose entities have names: lists of names to look for, and descriptions that name things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...gella.coco_names import ALSO, NAMES
+from ...gella.prompts import phrase_caption
+from .facts import Facts
+from .teller import Mention, Narrative
+from .words import MASS, NUMBERS, article, plural
+
+_UNDERFOOT = ("grass", "snow", "sand", "road", "pavement", "playing field", "dirt", "gravel", "floor", "wooden floor")
+
+
+def names_to_find(facts: Sequence[Facts], rng: np.random.Generator, absent: int) -> Narrative:
+    """A list of names, each with all entities that it is clearly true of, and some that nothing here is called.
+
+    A name that is only arguable for some entity is left out.
+
+    Args:
+        facts: of all entities, see `facts.named_facts`.
+        rng: source of chance.
+        absent: how many names of what is not there.
+    """
+    arguable = {word for fact in facts for word in fact.words - fact.clear}
+    here = {fact.noun for fact in facts}
+    here |= {other for noun in here for other in ALSO.get(noun, ()) if rng.random() < 0.5}
+    there = [name for name in sorted(here) if name not in arguable]
+    possible = [name for name in NAMES if not any(name in fact.words for fact in facts)]
+    missing = rng.choice(possible, min(absent, len(possible)), replace=False).tolist()
+    found = {name: tuple(sorted(fact.id for fact in facts if name in fact.clear)) for name in [*there, *missing]}
+    names = [*found]
+    rng.shuffle(names)
+    written = [plural(name) if len(found[name]) > 1 and rng.random() < 0.5 else name for name in names]
+    caption, spans = phrase_caption(written)
+    kinds = {fact.noun: fact.kind for fact in facts}
+    mentions = (
+        Mention((start, end), found[name], kinds.get(name), len(found[name]) > 1)
+        for name, (start, end) in zip(names, spans)
+    )
+    return Narrative(caption, tuple(mentions))
+
+
+def described(names: Sequence[str], rng: np.random.Generator) -> str:
+    """A sentence that names things and where they are: "A person and two dogs on the grass, with trees behind them."
+
+    Args:
+        names: see `coco_names.counted_names`, at least one.
+        rng: source of chance.
+    """
+    ground = next((name for name in names if name in _UNDERFOOT), None)
+    stuff = [name for name in names if name in MASS and name != ground]
+    things = [name for name in names if name != ground and name not in stuff]
+    if not things:
+        listed = _listed([*stuff, *([ground] if ground else [])])
+        return _sentence(f"a view of {listed}" if rng.random() < 0.5 else listed)
+    text = _listed(things)
+    if ground:
+        text += f" on the {ground}"
+    if stuff:
+        text += f" {('with', 'and')[int(rng.integers(2))]} {_listed(stuff)}"
+        if rng.random() < 0.5:
+            text += " in the background"
+    return _sentence(text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    parts = [_with_article(name) for name in names]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _with_article(name: str) -> str:
+    first = name.split()[0]
+    if first in NUMBERS or first == "several":
+        return name
+    if name in MASS:
+        return f"the {name}" if name in ("sky", "sea", "water", "ground", "floor", "ceiling") else name
+    return f"{article(name)} {name}"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."

@@ -1,0 +1,271 @@
+"""How well a grounder knows what the entities of real photos are called: COCO's panoptic photos and captions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..data.coco import CocoInstances, CocoPanoptic
+from ..data.labelled import LabelledPhoto
+from ..entities import EntityMap
+from ..gella.coco_names import ALSO, ARGUABLE, EVERYDAY, NAMES, SYNONYMS
+from ..gella.known_words import render
+from ..gella.nouns import noun_phrases
+from ..gella.words import find_words, forms
+from ..grounder import Grounder
+from .grounding import Judged, average_recall
+
+Segment = Callable[[np.ndarray], EntityMap]
+Progress = Callable[[int, int], None]
+
+COMMON_WORDS: dict[str, str] = json.loads(Path(__file__).with_name("common_words.json").read_text(encoding="utf-8"))
+"""100 words that people use for things, none of them the name of a category, and the name that each stands for."""
+
+_NAMES = frozenset(NAMES)
+_LARGE = 0.02  # of the picture: what a caption should name
+
+
+def evaluate_names(
+    grounder: Grounder,
+    photos: CocoPanoptic,
+    *,
+    segment: Segment | None = None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Names true masks, and grounds the names of what is there.
+
+    Args:
+        grounder: what is judged.
+        photos: with panoptic truth.
+        segment: makes the entities that names are grounded in; None for the true ones.
+        progress: called with (photos done, all photos) after each.
+
+    Returns:
+        `category`, `category_things`, `category_stuff`: share of the true segments that get the name of their category
+        when all 133 names are asked for together (only without `segment`); and what `average_recall` gives for a list
+        of the names that are in the photo.
+    """
+    judged: list[Judged] = []
+    named: dict[str, list[bool]] = {"thing": [], "stuff": []}
+    for number in range(len(photos)):
+        photo = photos[number]
+        truth = np.maximum(photo.labels, 0)
+        if not photo.categories:
+            continue
+        entities = segment(photo.image) if segment else EntityMap.from_labels(truth)
+        own = _same(entities, truth) if segment is None else None
+        if own is not None:
+            found = grounder(photo.image, entities, categories=NAMES, threshold=0.0)
+            called = {ids: phrase.text for phrase in found.phrases for ids in phrase.entity_ids}
+            for true_id, category in enumerate(photo.categories, start=1):
+                if own[true_id]:
+                    kind = "thing" if category in photos.things else "stuff"
+                    named[kind].append(called.get(own[true_id]) == EVERYDAY[str(category)])
+        here = list(dict.fromkeys(EVERYDAY[str(category)] for category in photo.categories))
+        for phrase in grounder(photo.image, entities, phrases=here, threshold=0.0).phrases:
+            meant = [k for k, one in enumerate(photo.categories, 1) if EVERYDAY[str(one)] == phrase.text]
+            several = len(meant) > 1
+            above = sum(score >= 0.5 for score in phrase.scores) if several else 1
+            said = entities.mask(list(phrase.entity_ids[: max(1, above)]))
+            true = np.isin(truth, meant)
+            iou = float((said & true).sum() / max(1, (said | true).sum()))
+            things = photo.categories[meant[0] - 1] in photos.things
+            judged.append(Judged(iou, True, "thing" if things else "stuff", several))
+        if progress is not None:
+            progress(number + 1, len(photos))
+    figures = average_recall(judged)
+    del figures["noun_recall"]  # the names are given
+    if segment is None:
+        everything = [*named["thing"], *named["stuff"]]
+        figures |= {"category": _mean(everything)}
+        figures |= {"category_things": _mean(named["thing"]), "category_stuff": _mean(named["stuff"])}
+    return figures
+
+
+def _same(entities: EntityMap, truth: np.ndarray) -> np.ndarray:
+    """The id in `entities` of every true label, 0 where there is none; both are the same segments."""
+    found = np.zeros(int(truth.max()) + 1, np.int64)
+    found[truth.ravel()] = entities.labels.ravel()
+    found[0] = 0
+    return found
+
+
+@dataclass(frozen=True)
+class CaptionFigures:
+    """What captions that the model wrote say about things.
+
+    Attributes:
+        true, false: nouns with a category that is, or is not, in the photo.
+        named, large: categories of more than 2 % of the picture that the caption names, and all of them.
+        captions: (photo, caption) of every photo.
+    """
+
+    true: int
+    false: int
+    named: int
+    large: int
+    captions: tuple[tuple[str, str], ...]
+
+
+def evaluate_captions(
+    grounder: Grounder,
+    photos: CocoPanoptic | CocoInstances,
+    *,
+    segment: Segment,
+    progress: Progress | None = None,
+) -> CaptionFigures:
+    """Lets the model describe photos, and looks whether the things that it names are there.
+
+    Nouns count that name a category, by its everyday name or a synonym; of photos with instances alone, those that name
+    a thing. A name is true where its category is in the photo, or one that is as good (see `coco_names`).
+
+    Args:
+        grounder: what is judged.
+        photos: with categories.
+        segment: makes the entities that the model looks at.
+        progress: called with (photos done, all photos) after each.
+    """
+    true = false = named = large = 0
+    captions = []
+    judged = {EVERYDAY[name] for name in photos.categories if name in EVERYDAY}
+    for number in range(len(photos)):
+        photo = photos[number]
+        entities = segment(photo.image)
+        caption = grounder.best_caption(photo.image, entities)
+        captions.append((photo.name, caption))
+        said = {name for name in names_in(caption) if name in judged}
+        here = {EVERYDAY[str(category)] for category in photo.categories}
+        allowed = here | {other for name in here for other in (*ALSO.get(name, ()), *ARGUABLE.get(name, ()))}
+        true += len(said & allowed)
+        false += len(said - allowed)
+        big = _large(photo)
+        large += len(big)
+        named += sum(bool({name, *ALSO.get(name, ()), *ARGUABLE.get(name, ())} & said) for name in big)
+        if progress is not None:
+            progress(number + 1, len(photos))
+    return CaptionFigures(true, false, named, large, tuple(captions))
+
+
+def _large(photo: LabelledPhoto) -> set[str]:
+    """Everyday names of all that takes more than 2 % of the picture."""
+    areas: dict[str, int] = {}
+    for number, category in enumerate(photo.categories, start=1):
+        name = EVERYDAY[str(category)]
+        areas[name] = areas.get(name, 0) + int((photo.labels == number).sum())
+    return {name for name, area in areas.items() if area > _LARGE * photo.labels.size}
+
+
+def names_in(text: str) -> set[str]:
+    """The everyday names of categories that a text has, under whichever word."""
+    words = [word.key for word in find_words(render(text, SYNONYMS, _NAMES).text)]
+    found, place = set(), 0
+    while place < len(words):
+        for count in (3, 2, 1):
+            part = words[place : place + count]
+            name = next((n for last in forms(part[-1]) if (n := " ".join((*part[:-1], last))) in _NAMES), None)
+            if name is None and " ".join(part) in _NAMES:
+                name = " ".join(part)
+            if name is None and part == ["people"]:
+                name = "person"
+            if name is not None:
+                found.add(name)
+                place += len(part)
+                break
+        else:
+            place += 1
+    return found
+
+
+def evaluate_written(
+    grounder: Grounder, photos: CocoInstances, *, segment: Segment | None = None, progress: Progress | None = None
+) -> dict[str, float]:
+    """Grounds the nouns of captions that people wrote, of those that name one of the photo's kinds of things.
+
+    A noun is right if the entity of the highest score has an IoU of at least 0.5 with one of the instances of its
+    category, or, for a plural, what is meant with all of them.
+
+    Args:
+        grounder: what is judged.
+        photos: with instances and captions.
+        segment: makes the entities; None for the true instances.
+        progress: called with (photos done, all photos) after each.
+
+    Returns:
+        `acc50`, and how many `nouns` it is the mean of.
+    """
+    right = []
+    for number in range(len(photos)):
+        photo = photos[number]
+        truth = np.maximum(photo.labels, 0)
+        if not truth.any():
+            continue
+        entities = segment(photo.image) if segment else EntityMap.from_labels(truth)
+        for caption in photo.captions:
+            spans = _nouns_that_name(caption, photo)
+            if not spans:
+                continue
+            found = {one.span: one for one in grounder(photo.image, entities, caption=caption, threshold=0.0).phrases}
+            for span, name in spans.items():
+                inside = [one for other, one in found.items() if other[0] < span[1] and span[0] < other[1]]
+                ids = inside[0].entity_ids[:1] if inside else ()
+                meant = [k for k, one in enumerate(photo.categories, 1) if EVERYDAY[str(one)] == name]
+                said = entities.mask(list(ids)) if ids else np.zeros(truth.shape, bool)
+                right.append(max(_iou(said, truth == k) for k in meant) >= 0.5)
+        if progress is not None:
+            progress(number + 1, len(photos))
+    return {"acc50": _mean(right), "nouns": float(len(right))}
+
+
+def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int], str]:
+    """Spans of noun phrases whose last word names a category that has an instance in the photo."""
+    here = {EVERYDAY[str(category)] for category in photo.categories}
+    found = {}
+    for start, end in noun_phrases(caption):
+        names = names_in(caption[start:end]) & here
+        if len(names) == 1:
+            found[start, end] = names.pop()
+    return found
+
+
+def evaluate_words(
+    grounder: Grounder, photos: CocoPanoptic, words: dict[str, str], *, progress: Progress | None = None
+) -> dict[str, bool]:
+    """Whether common words choose what the name of their category chooses, in photos that have it (or in any photo).
+
+    Args:
+        grounder: what is judged.
+        photos: with panoptic truth.
+        words: names by words.
+        progress: called with (words done, all words) after each.
+
+    Returns:
+        For every word whether, in each of up to three photos, it chooses the same entity as the name.
+    """
+    all_photos = [photos[number] for number in range(len(photos))]
+    found = {}
+    for number, (word, name) in enumerate(words.items()):
+        having = [one for one in all_photos if name in {EVERYDAY[str(category)] for category in one.categories}]
+        same = []
+        for photo in (having or all_photos)[:3]:
+            entities = EntityMap.from_labels(np.maximum(photo.labels, 0))
+            chosen = []
+            for text in (word, name):
+                (phrase,) = grounder(photo.image, entities, phrases=[text], threshold=0.0).phrases
+                chosen.append(phrase.entity_ids[:1])
+            same.append(chosen[0] == chosen[1])
+        found[word] = all(same)
+        if progress is not None:
+            progress(number + 1, len(words))
+    return found
+
+
+def _iou(said: np.ndarray, true: np.ndarray) -> float:
+    return float((said & true).sum() / max(1, (said | true).sum()))
+
+
+def _mean(values: Sequence[bool]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")

@@ -1,0 +1,66 @@
+"""A vision encoder for small models: an EfficientNet-Lite that knows ImageNet, and a neck that is trained.
+
+LLaVA's own, a CLIP, is far too large for a laptop, and none of its size is to be had. Features of three strides and the
+pixels themselves come together on one grid, so that it shows what things are as well as their colours and edges.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..modeling.efficientnet import EfficientNetConfig
+
+if TYPE_CHECKING:
+    from .config import VisionConfig
+
+FINE = 4  # mean colours are those of squares of so many pixels
+
+
+class EfficientTower(nn.Module):
+    """(N, 3, side, side) → grid (N, width, g, g), g = side / patch, and tokens (N, t, width) of pool × pool cells."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.config = config
+        sizes = EfficientNetConfig()
+        self.backbone = sizes.build()
+        self.colours = nn.Conv2d(3 * (config.patch // FINE) ** 2, config.width, 1)
+        self.projections = nn.ModuleList(nn.Conv2d(channels, config.width, 1) for channels in sizes.channels[1:])
+        self.places = nn.Parameter(torch.zeros(config.width, config.grid, config.grid))
+        self.blocks = nn.ModuleList(_Block(config.width, config.ffn) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels normalised as for CLIP; the grid and the tokens hold the same features."""
+        size = self.config.grid, self.config.grid
+        x = self.colours(F.pixel_unshuffle(F.avg_pool2d(pixels, FINE), self.config.patch // FINE)) + self.places
+        for projection, features in zip(self.projections, self.backbone(pixels)[1:], strict=True):
+            # Averages where the features are finer than the grid, and between the cells where they are coarser.
+            own = features if features.shape[-1] <= size[1] else F.adaptive_avg_pool2d(features, size)
+            own = projection(own)
+            if own.shape[-1] < size[1]:
+                own = F.interpolate(own, size=size, mode="bilinear", align_corners=False)
+            x = x + own
+        for block in self.blocks:
+            x = block(x)
+        grid = self.norm(x.movedim(1, -1)).movedim(-1, 1)
+        return grid, F.avg_pool2d(grid, self.config.pool).flatten(2).transpose(1, 2)
+
+
+class _Block(nn.Module):
+    """A depthwise 7×7 convolution and a feed-forward network around a shortcut (Liu et al., CVPR 2022)."""
+
+    def __init__(self, width: int, ffn: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, ffn)
+        self.outer = nn.Linear(ffn, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.norm(self.spread(x).movedim(1, -1))
+        return x + self.outer(F.gelu(self.inner(hidden))).movedim(-1, 1)

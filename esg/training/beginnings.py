@@ -1,0 +1,43 @@
+"""Starting a GELLA from the weights of another one: whatever fits is taken over, words by their spelling."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..gella.checkpoint import our_name, tokenizer_in
+from ..gella.model import Gella
+from ..statedict import read_state_dict
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+log = logging.getLogger(__name__)
+
+_TABLES = ("language.decoder.embed_tokens.weight", "language.head.weight")  # a row a token
+
+
+def begin_from(model: Gella, tokenizer: Tokenizer, path: Path) -> None:
+    """Fills a new model as far as the names and shapes of a file agree with its own.
+
+    Raises:
+        WeightsError: the file cannot be read, or has no tokenizer.
+    """
+    state, metadata = read_state_dict(path)
+    theirs = tokenizer_in(metadata, path)
+    own = model.state_dict()
+    taken = {}
+    for name, value in own.items():
+        ours = our_name(name)
+        given = state.get(ours)
+        if given is not None and ours in _TABLES and given.shape[1] == value.shape[1]:
+            table = value.clone()
+            for word, number in tokenizer.get_vocab().items():
+                if (row := theirs.token_to_id(word)) is not None:
+                    table[number] = given[row].to(value.dtype)
+            taken[name] = table
+        elif given is not None and given.shape == value.shape:
+            taken[name] = given.to(value.dtype)
+    log.info("%d of %d tensors start from %s.", len(taken), len(own), path)
+    model.load_state_dict(own | taken)

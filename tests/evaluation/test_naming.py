@@ -1,0 +1,126 @@
+"""Figures of naming with a grounder that knows the truth, or part of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from esg.data.labelled import UNKNOWN, LabelledPhoto
+from esg.entities import EntityMap
+from esg.evaluation.naming import (
+    COMMON_WORDS,
+    evaluate_captions,
+    evaluate_names,
+    evaluate_words,
+    evaluate_written,
+    names_in,
+)
+from esg.gella.coco_names import NAMES
+from esg.grounding import Grounding, Phrase
+
+LABELS = np.repeat([[1] * 10 + [2] * 6 + [3] * 4], 12, axis=0).astype(np.int32)
+PHOTO = LabelledPhoto(
+    "a",
+    np.zeros((12, 20, 3), np.uint8),
+    LABELS,
+    ("sky-other-merged", "dog", "dog"),
+    ("A puppy under the sky.", "Nothing of note."),
+)
+
+
+class Photos(list):
+    things = frozenset({"dog"})
+    categories = ("sky-other-merged", "dog", "cat")
+
+
+class Knowing:
+    """Finds names by their words; `meant` says what each means."""
+
+    def __init__(self, meant: dict[str, tuple[int, ...]], caption: str = "") -> None:
+        self.meant, self.written = meant, caption
+
+    def __call__(self, image: Any, entities: EntityMap, caption: Any = None, **how: Any) -> Grounding:
+        names = how.get("categories") or how.get("phrases")
+        if names is None:
+            spans = [(caption.find(word), caption.find(word) + len(word)) for word in self.meant if word in caption]
+        else:
+            caption, spans = "", []
+            for name in names:
+                spans.append((len(caption), len(caption) + len(name)))
+                caption += f"{name} "
+        phrases = []
+        for span in spans:
+            ids = self.meant.get(caption[slice(*span)], ())
+            phrases.append(
+                Phrase(caption[slice(*span)], span, ids, tuple(0.9 - 0.1 * place for place in range(len(ids))))
+            )
+        return Grounding(caption, tuple(phrases))
+
+    def best_caption(self, image: Any, entities: EntityMap) -> str:
+        return self.written
+
+
+def test_names_that_are_right_and_wrong() -> None:
+    photos: Any = Photos([PHOTO])
+    grounder: Any = Knowing({"sky": (1,), "dog": (2, 3)})
+    found = evaluate_names(grounder, photos)
+    assert [found[name] for name in ("category", "AR", "AR_plural", "AR_stuff")] == pytest.approx([1, 1, 1, 1])
+    grounder = Knowing({"sky": (1,), "cat": (3,), "dog": (2,)})
+    found = evaluate_names(grounder, photos)
+    assert found["category"] == pytest.approx(2 / 3)
+    assert found["category_things"] == pytest.approx(1 / 2)
+    assert found["AR"] == pytest.approx((1 + 6 / 10) / 2)
+
+
+def test_entities_of_a_segmenter_have_no_category() -> None:
+    photos: Any = Photos([PHOTO])
+    grounder: Any = Knowing({"sky": (1,), "dog": (2,)})
+    halves = EntityMap.from_labels(np.repeat([[1] * 10 + [2] * 10], 12, axis=0))
+    found = evaluate_names(grounder, photos, segment=lambda image: halves)
+    assert "category" not in found
+    assert found["AR"] == 1
+
+
+def test_captions_that_are_true_and_false() -> None:
+    photos: Any = Photos([PHOTO])
+    whole = EntityMap.from_labels(np.ones((12, 20), int))
+    grounder: Any = Knowing({}, "Two puppies, a kitten and a teapot.")
+    found = evaluate_captions(grounder, photos, segment=lambda image: whole)
+    assert (found.true, found.false, found.named, found.large) == (1, 1, 1, 2)
+    assert found.captions == (("a", "Two puppies, a kitten and a teapot."),)
+
+
+def test_nouns_that_people_wrote() -> None:
+    photos: Any = Photos([PHOTO])
+    right: Any = Knowing({"puppy": (3,), "sky": (1,)})
+    assert evaluate_written(right, photos) == {"acc50": 1.0, "nouns": 2.0}
+    wrong: Any = Knowing({"puppy": (1,), "sky": (1,)})
+    assert evaluate_written(wrong, photos)["acc50"] == 0.5
+    nothing: Any = Photos([LabelledPhoto("b", PHOTO.image, np.full_like(LABELS, UNKNOWN), (), ("A dog.",))])
+    assert evaluate_written(right, nothing)["nouns"] == 0
+
+
+def test_words_that_mean_the_same() -> None:
+    photos: Any = Photos([PHOTO])
+    grounder: Any = Knowing({"dog": (2, 3), "puppy": (2,), "hound": (3,)})
+    assert evaluate_words(grounder, photos, {"puppy": "dog", "hound": "dog"}) == {"puppy": True, "hound": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Two puppies and the TV on a dining table", {"dog", "television", "dining table"}),
+        ("People walk past wine glasses.", {"person", "wine glass"}),
+        ("catalogue of carts", set()),
+    ],
+)
+def test_names_in_a_text(text: str, names: set[str]) -> None:
+    assert names_in(text) == names
+
+
+def test_a_hundred_common_words() -> None:
+    assert len(COMMON_WORDS) == 100
+    assert set(COMMON_WORDS.values()) <= set(NAMES)
+    assert not COMMON_WORDS.keys() & set(NAMES)
