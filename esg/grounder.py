@@ -194,6 +194,28 @@ class Grounder:
             meant &= np.arange(len(spans))[:, None] == scores.argmax(axis=0)
         return Grounding(caption, tuple(_phrase(caption, *of_span) for of_span in zip(spans, scores, meant)))
 
+    def names(
+        self, image: Any, entities: EntityMap, *, threshold: float = THRESHOLD, max_pixels: int = MAX_PIXELS
+    ) -> dict[int, Phrase]:
+        """What the model would call each entity, of the names that it has learnt (gella-nano: 133).
+
+        Args:
+            image, entities, max_pixels: as for a call.
+            threshold: entities whose best name has a smaller score (0..1) get none.
+
+        Returns:
+            The name of every entity that has one, by its id: a phrase that means all entities of the same name.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InputError: the model has no list of names, since it knows words of all kinds: give it `categories` in a
+                call; or an argument cannot be used, as for a call.
+        """
+        if not self.model.names:
+            raise InputError(f"{self.name or 'This model'} has no list of names; give one as categories=[...].")
+        found = self(image, entities, categories=self.model.names, threshold=threshold, max_pixels=max_pixels)
+        return {number: phrase for phrase in found.phrases for number in phrase.entity_ids}
+
     def best_caption(
         self,
         image: Any,

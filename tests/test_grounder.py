@@ -30,6 +30,7 @@ class Knowing:
     def __init__(self, *scores: Sequence[float], caption: str = " a cat on a mat ") -> None:
         self.device = torch.device("cpu")
         self.drafts = 1
+        self.names: tuple[str, ...] = ()
         self.rows, self.text = scores, caption
         self.seen: list[tuple[int, ...]] = []
         self.asked: list[tuple[str, list[str]]] = []
@@ -117,6 +118,19 @@ def test_phrases_are_grounded_as_they_are() -> None:
     assert Grounder(model)(PHOTO, stripes(2), phrases=(phrase.text for phrase in found.phrases)) == found
     assert ids(found.phrases) == [(1, 2), (2,), ()]
     assert model.asked == [(found.caption, ["red disc", "犬", "two <SEG> bars"])] * 2
+
+
+def test_entities_have_names_where_the_model_is_sure() -> None:
+    model = Knowing([0.9, 0.2, 0.6, 0.1], [0.3, 0.4, 0.7, 0.2])
+    model.names = ("cat", "door")
+    found = Grounder(model).names(PHOTO, stripes(4))
+    assert {number: phrase.text for number, phrase in found.items()} == {1: "cat", 3: "door"}
+    assert found[1].scores == pytest.approx((0.9,))
+    sure = Grounder(model).names(PHOTO, stripes(4), threshold=0.8)
+    assert {number: phrase.text for number, phrase in sure.items()} == {1: "cat"}
+    model.names = ()
+    with pytest.raises(InputError, match=r"has no list of names; give one as categories="):
+        Grounder(model, name="zero-shot").names(PHOTO, stripes(4))
 
 
 def test_of_several_categories_an_entity_has_the_likeliest_or_none() -> None:

@@ -106,7 +106,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         metavar="N",
         help="captions that are written, of which the one is taken whose nouns are grounded best in the entities of "
-        "the photo [as suits the model: 24 of gella-nano, 1 of large ones]",
+        "the photo [as suits the model: 4 of gella-nano, 1 of large ones]",
     )
 
 

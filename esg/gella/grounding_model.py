@@ -35,6 +35,11 @@ class GroundingModel(Protocol):
         """Captions worth writing of a picture to take the one that is grounded best; 1 for who writes well at once."""
         ...
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that the model has learnt to call things; none for a model that knows words of all kinds."""
+        ...
+
     def see(self, pixels: np.ndarray) -> Any:
         """What the other methods need of a picture, (H, W, 3) uint8 RGB; computed once."""
         ...

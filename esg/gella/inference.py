@@ -29,7 +29,7 @@ from .model import Gella
 from .nouns import align, mended, noun_phrases, parse_pieces
 from .parts import parted, sentences
 from .pixels import centred, normalised
-from .prompts import phrase_caption
+from .prompts import category_caption
 from .words import Span, find_words
 from .writing import Writing, write, write_together
 
@@ -80,6 +80,11 @@ class GellaInference:
     def drafts(self) -> int:
         """See `GroundingModel.drafts`."""
         return self.model.config.drafts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `GroundingModel.names`."""
+        return self.model.config.names
 
     @classmethod
     def from_file(cls, path: Path, device: torch.device, precision: torch.dtype) -> GellaInference:
@@ -133,10 +138,10 @@ class GellaInference:
 
     def _recognised(self, sight: Sight, entities: EntityMap) -> list[str]:
         """What a description can name, the largest first, with how many of it there are."""
-        names = self.model.config.names
+        names = self.names
         if not names or not len(entities):
             return []
-        scores = self.scores(sight, entities, *phrase_caption(names))
+        scores = self.scores(sight, entities, *category_caption(names))
         best, sure = scores.argmax(axis=0), scores.max(axis=0) >= RECOGNISED
         return counted_names([names[number] for number in best[sure]], entities.areas[sure], entities.labels.size)
 

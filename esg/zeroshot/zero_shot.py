@@ -149,6 +149,11 @@ class ZeroShot:
             )
         yield from self.writer.answer(sight.pixels, prompts.DESCRIBE, writing, stop)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `GroundingModel.names`."""
+        return ()
+
     def captions(
         self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
     ) -> list[str]:

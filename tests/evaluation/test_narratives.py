@@ -32,6 +32,7 @@ class Oracle:
 
     device = torch.device("cpu")
     drafts = 1
+    names = ()
 
     def __init__(self, truth: float = 1.0, deaf: bool = False, words: str = "") -> None:
         self.truth, self.deaf, self.words = truth, deaf, words

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...gella.coco_names import ALSO, NAMES
-from ...gella.prompts import phrase_caption
+from ...gella.prompts import category_caption, phrase_caption
 from .facts import Facts
 from .teller import Mention, Narrative
 from .words import MASS, NUMBERS, article, plural
@@ -34,8 +34,11 @@ def names_to_find(facts: Sequence[Facts], rng: np.random.Generator, absent: int)
     found = {name: tuple(sorted(fact.id for fact in facts if name in fact.clear)) for name in [*there, *missing]}
     names = [*found]
     rng.shuffle(names)
-    written = [plural(name) if len(found[name]) > 1 and rng.random() < 0.5 else name for name in names]
-    caption, spans = phrase_caption(written)
+    if rng.random() < 0.5:
+        caption, spans = category_caption(names)
+    else:
+        written = [plural(name) if len(found[name]) > 1 and rng.random() < 0.5 else name for name in names]
+        caption, spans = phrase_caption(written)
     kinds = {fact.noun: fact.kind for fact in facts}
     mentions = (
         Mention((start, end), found[name], kinds.get(name), len(found[name]) > 1)
