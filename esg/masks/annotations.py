@@ -14,7 +14,7 @@ from ..formats import load_json
 from ..limits import MAX_PIXELS
 from . import coco, cvat, label_studio, labelme, panoptic, tools, yolo
 from .fields import records, shown
-from .items import Item, Picture, collect
+from .items import Item, Picture, check_any, collect
 from .names import pick
 from .stack import LabelMap, Stack, check_size
 
@@ -168,6 +168,7 @@ def _size(picture: Picture, items: list[Item], size: tuple[int, int] | None, sou
             return size
         if not items:
             raise InputError(f"{source} holds no masks: its list is empty.")
+        check_any(items, source)
         raise InputError(f"{source} holds outlines but not the size of their picture; give the photo's size (size=).")
     (first, often), *others = sizes.most_common()
     if others and others[0][1] == often and size is None:

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..polygons import box_of, fill_polygons
-from ..rle import Rle, encode_mask, read_counts
+from ..rle import Rle, area, encode_mask, read_counts
 from .fields import Unusable, points
 from .stack import MAX_DRAWN
 
+NO_PIXEL = "has no pixel in the picture"
 _CORNERS = 360  # of the polygon that stands for an ellipse, at most
 
 
@@ -34,7 +35,7 @@ class Canvas:
         """The union of polygons without the holes, each as `fields.points` takes it; pieces that are none are dropped.
 
         Raises:
-            Unusable: none of them is a polygon.
+            Unusable: none of them is a polygon, or they have no pixel.
             InputError: too much was drawn.
         """
         sound = self._sound(polygons)
@@ -43,7 +44,10 @@ class Canvas:
         left, top, right, bottom = box_of(sound, *self.size)
         cut = self._sound(holes)
         self._count((right - left) * (bottom - top) * (len(sound) + len(cut)))
-        return fill_polygons(sound, *self.size, holes=cut)
+        mask = fill_polygons(sound, *self.size, holes=cut)
+        if not area(mask):
+            raise Unusable(NO_PIXEL)
+        return mask
 
     def _sound(self, polygons: Iterable[Any]) -> list[np.ndarray]:
         found = []
@@ -94,8 +98,8 @@ class Canvas:
         columns = slice(max(-left, 0), max(min(mask.shape[1], width - left), 0))
         inside = mask[rows, columns]
         self._count(inside.size)
-        if not inside.size:
-            raise Unusable("lies beside the picture")
+        if not inside.any():
+            raise Unusable(NO_PIXEL)
         return encode_mask(inside, corner=(max(left, 0), max(top, 0)), size=self.size)
 
     def _count(self, pixels: int) -> None:

@@ -150,7 +150,9 @@ class Segmentation:
         if isinstance(self.value, Mapping):
             sides = self.value.get("size")
             return size(*sides) if isinstance(sides, (list, tuple)) and len(sides) == 2 else None
-        return None if self.rows is None else (self.rows.shape[0], self.rows.shape[1])
+        if self.rows is None or (len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0):
+            return None  # the second may be a polygon of corners at 0 and 1
+        return self.rows.shape[0], self.rows.shape[1]
 
     def draw(self, canvas: Canvas) -> Rle:
         """It on a canvas; Unusable if it is none."""
@@ -161,7 +163,7 @@ class Segmentation:
             return canvas.rle({**value, "counts": counts(value.get("counts"))})
         if not isinstance(value, list):
             raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons")
-        if self.rows is not None:
+        if self.rows is not None and (self.rows.shape == canvas.size or len(self.rows) > 1):
             return canvas.rle(encode_mask(self.rows))
         return canvas.polygons(polygon for polygon in _polygons(value) if _content(polygon))
 
@@ -172,7 +174,7 @@ def counts(value: Any) -> Any:
         bare = value.strip()
         if bare[:2] in ("b'", 'b"') and bare[-1:] == bare[1]:
             return bare[2:-1].replace("\\\\", "\\")
-        if bare.startswith("[") or " " in bare or "," in bare:
+        if " " in bare or "," in bare:  # which no compressed string has
             value = [one for one in _BETWEEN.split(bare) if one]
     if isinstance(value, (np.ndarray, bytes)):  # of a dict in memory
         return value

@@ -9,8 +9,8 @@ from logging import getLogger
 from typing import NamedTuple
 
 from ..errors import InputError
-from ..rle import Rle, area
-from .canvas import Canvas
+from ..rle import Rle
+from .canvas import NO_PIXEL, Canvas
 from .fields import Unusable
 from .stack import MAX_MASKS, Stack
 
@@ -114,8 +114,6 @@ def collect(items: list[Item], size: tuple[int, int], source: str, *, nested: bo
         canvas.dropped = []
         try:
             mask = item.draw(canvas)
-            if not area(mask):
-                raise Unusable("has no pixel in the picture")
             score = 1.0 if item.score is None else item.score()
             if not math.isfinite(score):
                 raise Unusable(f"has the score {score}, which is not a finite number")
@@ -135,3 +133,17 @@ def collect(items: list[Item], size: tuple[int, int], source: str, *, nested: bo
         log.warning("%s: %s used without a piece that is no polygon; a piece of %s.", source, whose, in_part[0])
     layered = any(item.layer is not None for item in items)
     return Stack(rles, scores, size, nested=nested, layers=layers if layered else None)
+
+
+def check_any(items: list[Item], source: str) -> None:
+    """InputError if none of the masks can be used whatever the size of their picture, which is not known."""
+    left_out = LeftOut(source)
+    for item in items:
+        try:
+            item.draw(Canvas((1, 1), source))
+            return
+        except Unusable as error:
+            if str(error) == NO_PIXEL:
+                return
+            left_out.add(item.called, str(error))
+    raise left_out.refuse()

@@ -26,7 +26,7 @@ VOID = 255  # in label maps of 8 bits: the border around things in PASCAL VOC, w
 _VOID_COLOUR = (224, 224, 192)  # its colour in PASCAL VOC's palette
 _EDGE = 0.1  # part of the range, at either end, in which values of a mask count as black or as white
 _MOST_COLOURS = 65_535
-_CAST = 24  # by which the channels of a grey pixel can differ in a lossy format
+_CAST = 6  # by which the channels of a grey picture differ on average in a lossy format
 _FLAT = 0.5  # part of the pixels of a map that have neighbours of their own number all around
 
 
@@ -182,12 +182,13 @@ def _opaque(rgba: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _grey_or_colours(rgb: np.ndarray, cast: int) -> np.ndarray:
-    """Grey where the channels differ by no more than `cast`."""
-    most = 0
+    """Grey where the channels differ by no more than `cast` on average, or not at all if that is 0."""
+    total, most = 0, 0
     for rows in strips(*rgb.shape[:2]):
-        part = rgb[rows]
-        most = max(most, int((part.max(axis=2) - part.min(axis=2)).max()))
-    return np.ascontiguousarray(rgb[..., 1]) if most <= cast else rgb
+        differences = rgb[rows].max(axis=2) - rgb[rows].min(axis=2)
+        total, most = total + int(differences.sum(dtype=np.int64)), max(most, int(differences.max()))
+    is_grey = total <= cast * rgb.shape[0] * rgb.shape[1] if cast else most == 0
+    return np.ascontiguousarray(rgb[..., 1]) if is_grey else rgb
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -264,14 +265,15 @@ def without_void(labels: np.ndarray, void: int | None, path: Path, *, indexed: b
 
 
 def _is_void(numbers: np.ndarray, indexed: bool) -> bool:
-    """Whether 255 stands for nothing beside the other numbers: it is not one of a row that goes on to it evenly."""
+    """Whether 255 stands for nothing beside the other numbers: in grey, where it is far from all of them."""
     others = numbers[(numbers > 0) & (numbers < VOID)]
     if not len(others):
         return False
     if indexed:
         return bool(others.max() < VOID - 1)
     step = int(np.gcd.reduce([*others.tolist(), VOID]))
-    return bool(VOID - others.max() > max(step, 1)) and bool(VOID - others.max() > np.diff(others).max(initial=0))
+    gap = VOID - int(others.max())
+    return gap > step and gap > others.max() and gap > np.diff(others).max(initial=0)
 
 
 def _scores(stored: Any, path: Path) -> list[float]:
