@@ -129,7 +129,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     finally:  # what was found so far is kept, too, when something stops the run
         if dataset is not None and len(dataset):
             dataset.write()
-            console.line(f"{len(dataset)} photos -> {dataset.path}")
+            console.line(f"{len(dataset)} {'photo' if len(dataset) == 1 else 'photos'} -> {dataset.path}")
 
 
 def _load(args: argparse.Namespace) -> EntitySegmenter:

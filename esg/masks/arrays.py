@@ -163,7 +163,7 @@ def _read_masks(
             f"{array.name} holds Python objects (a pickle), which are not read as they could run programs; "
             f"save the masks as a plain array of shape (number of masks, height, width)."
         )
-    shape = _without_empty_axes(array.shape)
+    shape = _without_empty_axes(array.shape, size)
     if len(shape) not in (2, 3):
         raise InputError(
             f"{array.name} has the shape {array.shape}; masks have (number of masks, height, width), "
@@ -187,13 +187,13 @@ def _read_masks(
     return _encoded(_one_by_one(array, count, height, width), scores, nested, (height, width), path, threshold)
 
 
-def _without_empty_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape without axes of length 1 that are too many, those for channels first: (N, 1, H, W), (H, W, 1)."""
+def _without_empty_axes(shape: tuple[int, ...], size: tuple[int, int] | None) -> tuple[int, ...]:
+    """The shape without axes of length 1 that are too many: (N, 1, H, W), or (H, W, 1) if only that fits the photo."""
     axes = list(shape)
     for place in (1, 0, -1):
         while len(axes) > 3 and axes[place] == 1:
             del axes[place]
-    if len(axes) == 3 and axes[2] == 1 and axes[0] > 1 < axes[1]:
+    if len(axes) == 3 and axes[2] == 1 and size is not None and tuple(axes[:2]) == tuple(size) != tuple(axes[1:]):
         del axes[2]
     return tuple(axes)
 
@@ -284,7 +284,7 @@ def _read_last_axis(
     threshold: float,
 ) -> Stack:
     """Masks along the last axis, which only fit the photo that way."""
-    height, width, count = _without_empty_axes(array.shape)
+    height, width, count = _without_empty_axes(array.shape, size)
     check_size((height, width), size, path, max_pixels)
     array.check_dtype("biuf", "masks are bool, 0 and 1 or 0 and 255")
     _check_stack(array, count, height, width)

@@ -89,7 +89,7 @@ class Canvas:
         if (height, width) != self.size:
             raise Unusable(f"is {width}x{height} pixels large, but its picture has {self.size[1]}x{self.size[0]}")
         self._count(int(counts[1::2].sum()))
-        return {"size": [height, width], "counts": counts}
+        return {"size": [height, width], "counts": rle["counts"]}
 
     def patch(self, mask: np.ndarray, left: int, top: int) -> Rle:
         """A (h, w) bool mask whose upper left pixel lies at left, top; what is beyond the picture is cut off."""

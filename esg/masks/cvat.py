@@ -59,7 +59,7 @@ def read(path: Path) -> list[Picture]:
             parser.ParseFile(file)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:  # LookupError: an encoding that is none
         raise InputError(f"{path} is no XML file, or not a whole one ({error}).") from None
     if "image" not in kinds:
         if "bndbox" in kinds or "annotation" in kinds:
@@ -145,7 +145,7 @@ def _mask(attributes: dict[str, str], canvas: Canvas) -> Rle:
     left, top = number(attributes.get("left")), number(attributes.get("top"))
     if width is None or height is None or left is None or top is None or width * height > _LARGEST:
         raise Unusable("has no box of a sensible size (left, top, width, height)")
-    lengths = counts(f"[{attributes.get('rle', '')}]")
+    lengths = counts(attributes.get("rle", "").replace(",", " ").split())
     if min(lengths, default=-1) < 0 or sum(lengths) != width * height:
         raise Unusable(f"is damaged (its rle does not cover the {width}x{height} pixels of its box)")
     inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(height, width)

@@ -125,7 +125,7 @@ def collect(items: list[Item], size: tuple[int, int], source: str, *, nested: bo
         rles.append(mask)
         scores.append(score)
         layers.append(0 if item.layer is None else item.layer)
-    if left_out.found and not rles:
+    if not rles and any(reason != NO_PIXEL for _, reason in left_out.found):
         raise left_out.refuse()
     left_out.tell(len(items))
     if in_part:

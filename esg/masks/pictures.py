@@ -63,7 +63,7 @@ def read_picture(
             kind = str(picture.format)
             upright = _upright(picture)
             check_size(upright.size[::-1], size, path, max_pixels)
-            found = _values(upright, path)
+            found = _values(upright, kind in LOSSY, path)
     except ImageError as error:
         raise InputError(str(error)) from None
     if stored is not None and found.ndim == 2 and found.dtype.kind in "iu":
@@ -79,7 +79,7 @@ def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS, threshold: floa
     """
     try:
         with open_picture(path, max_pixels=max_pixels) as picture:
-            found = _values(_upright(picture), path)
+            found = _values(_upright(picture), picture.format in LOSSY, path)
     except ImageError as error:
         raise InputError(str(error)) from None
     if found.ndim == 3:
@@ -138,7 +138,7 @@ def _is_flat(values: np.ndarray) -> np.ndarray:
     return flat
 
 
-def _values(picture: Image.Image, path: Path) -> np.ndarray:
+def _values(picture: Image.Image, lossy: bool, path: Path) -> np.ndarray:
     """(H, W) numbers, or (H, W, 3) uint8 colours where they are not all grey."""
     mode = picture.mode
     if mode in ("1", "P", "L", "F") or mode.startswith("I"):
@@ -149,7 +149,7 @@ def _values(picture: Image.Image, path: Path) -> np.ndarray:
             return _opaque(rgba, path)
         return _grey_or_colours(rgba[..., :3], 0)
     if mode in ("RGB", "YCbCr", "CMYK"):
-        return _grey_or_colours(np.asarray(picture.convert("RGB")), _CAST if picture.format in LOSSY else 0)
+        return _grey_or_colours(np.asarray(picture.convert("RGB")), _CAST if lossy else 0)
     raise InputError(f"{path} holds no masks: it is a picture of mode {mode}; save it as a grey PNG.")
 
 
