@@ -137,10 +137,10 @@ def test_polygons_cover_the_pixels_whose_centre_is_inside(polygons: list[list[tu
                     inside[y, x] ^= (side > 0) == (y1 > y0)
         expected |= inside
     flat = [[value / 3 for point in points for value in point] for points in polygons]
-    (mask,), _, _ = read_coco(
+    found, _, _ = read_coco(
         {"images": [{"id": 1, "height": height, "width": width}], "annotations": [{"segmentation": flat}]}
     )
-    assert mask == encode_mask(expected)
+    assert found == ([encode_mask(expected)] if expected.any() else [])  # one without a pixel is left out
 
 
 def test_polygons_with_many_crossings_are_filled_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ImageError
+from ..errors import ImageError, OutputError
 from ..files import write_atomically
-from .results import save_together
+from .results import check_folder, make_folder, save_together
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,12 @@ class DataSet:
     def __len__(self) -> int:
         return len(self._images)
 
+    def check(self) -> None:
+        """OutputError unless the file can be written, which is better known before the work."""
+        if self.path.is_dir():
+            raise OutputError(f"{self.path} is a folder; give the name of a file for all photos, such as coco.json.")
+        check_folder(self.path.parent)
+
     def add(self, entities: EntityMap, photo: Listed) -> None:
         """Adds the entities of a photo."""
         made = entities.to_coco(image_id=len(self) + 1, file_name=_file_name(photo), polygons=self.polygons)
@@ -75,6 +81,7 @@ class DataSet:
     def write(self) -> None:
         """Writes the file; OutputError when that fails, and then no file is left."""
         categories = [{"id": 1, "name": "entity"}]
+        make_folder(self.path.parent)
         _write_json(self.path, {"images": self._images, "annotations": self._annotations, "categories": categories})
 
 

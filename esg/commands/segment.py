@@ -113,7 +113,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     check_folder(args.out)
     dataset = None if args.dataset is None else DataSet(args.dataset, polygons=args.polygons)
     if dataset is not None:
-        check_folder(dataset.path.parent)
+        dataset.check()
     console.progress(f"Loading {args.model} ...")
     segmenter = _load(args)
 

@@ -113,9 +113,11 @@ def encode(values: np.ndarray, name: str, threshold: float = 0.5) -> Rle:
                 f"give a label map as a PNG or an array of shape (height, width)."
             )
         inside = values > scale * threshold
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    rows = np.flatnonzero(inside.any(axis=1))
     if not len(rows):
         return {"size": list(values.shape), "counts": [values.size]}
+    band = inside[rows[0] : rows[-1] + 1]
+    columns = np.flatnonzero(band.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
-    patch = inside[top : rows[-1] + 1, left : columns[-1] + 1]
+    patch = band[:, left : columns[-1] + 1]
     return encode_mask(patch, corner=(left, top), size=inside.shape)
