@@ -70,4 +70,5 @@ def test_what_is_no_order() -> None:
 
 
 def test_masks_with_an_axis_for_channels() -> None:
-    assert EntityMap.from_masks(ROW[:, None]) == EntityMap.from_masks(ROW) == EntityMap.from_masks(ROW[..., None])
+    masks = ROW.repeat(2, axis=1)
+    assert EntityMap.from_masks(masks[:, None]) == EntityMap.from_masks(masks) == EntityMap.from_masks(masks[..., None])
