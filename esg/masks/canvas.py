@@ -15,7 +15,14 @@ from .fields import Unusable, points
 from .stack import MAX_DRAWN
 
 NO_PIXEL = "has no pixel in the picture"
+_CROSSING = 50  # pixels that are filled in the time that an edge takes to cross a row
 _CORNERS = 360  # of the polygon that stands for an ellipse, at most
+
+
+def _rows_crossed(corners: np.ndarray, height: int) -> int:
+    """The rows of a picture that the edges of a polygon cross, together."""
+    y = np.clip(corners[:, 1], 0, height)
+    return int(np.abs(y - np.roll(y, 1)).sum())
 
 
 class Canvas:
@@ -43,7 +50,8 @@ class Canvas:
             raise Unusable(self.dropped[0] if self.dropped else "has fewer than three points")
         left, top, right, bottom = box_of(sound, *self.size)
         cut = self._sound(holes)
-        self._count((right - left) * (bottom - top) * (len(sound) + len(cut)))
+        self.count((right - left) * (bottom - top) * (len(sound) + len(cut)))
+        self.count(_CROSSING * sum(_rows_crossed(corners, self.size[0]) for corners in (*sound, *cut)))
         mask = fill_polygons(sound, *self.size, holes=cut)
         if not area(mask):
             raise Unusable(NO_PIXEL)
@@ -88,21 +96,22 @@ class Canvas:
         height, width = (int(side) for side in rle["size"])
         if (height, width) != self.size:
             raise Unusable(f"is {width}x{height} pixels large, but its picture has {self.size[1]}x{self.size[0]}")
-        self._count(int(counts[1::2].sum()))
+        self.count(int(counts[1::2].sum()))
         return {"size": [height, width], "counts": rle["counts"]}
 
     def patch(self, mask: np.ndarray, left: int, top: int) -> Rle:
         """A (h, w) bool mask whose upper left pixel lies at left, top; what is beyond the picture is cut off."""
+        self.count(mask.size)
         height, width = self.size
         rows = slice(max(-top, 0), max(min(mask.shape[0], height - top), 0))
         columns = slice(max(-left, 0), max(min(mask.shape[1], width - left), 0))
         inside = mask[rows, columns]
-        self._count(inside.size)
         if not inside.any():
             raise Unusable(NO_PIXEL)
         return encode_mask(inside, corner=(max(left, 0), max(top, 0)), size=self.size)
 
-    def _count(self, pixels: int) -> None:
+    def count(self, pixels: int) -> None:
+        """Adds to what was drawn so far; InputError if that is too much."""
         self._drawn += pixels
         if self._drawn > MAX_DRAWN:
             raise InputError(

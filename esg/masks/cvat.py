@@ -145,6 +145,7 @@ def _mask(attributes: dict[str, str], canvas: Canvas) -> Rle:
     left, top = number(attributes.get("left")), number(attributes.get("top"))
     if width is None or height is None or left is None or top is None or width * height > _LARGEST:
         raise Unusable("has no box of a sensible size (left, top, width, height)")
+    canvas.count(width * height)
     lengths = counts(attributes.get("rle", "").replace(",", " ").split())
     if min(lengths, default=-1) < 0 or sum(lengths) != width * height:
         raise Unusable(f"is damaged (its rle does not cover the {width}x{height} pixels of its box)")

@@ -177,6 +177,7 @@ def _fiftyone_shape(shape: Mapping[str, Any], canvas: Canvas) -> Rle:
     if len(box) != 2:
         raise Unusable("has no bounding_box of four numbers")
     inside = mask_of_array(packed)
+    canvas.count(inside.size)
     (left, top), (w, h) = box * (width, height)
     left, top = round(left), round(top)
     columns, rows = max(round(w), 1), max(round(h), 1)

@@ -554,3 +554,41 @@ def test_whole_objects_of_nested_masks(tmp_path: Path) -> None:
     assert found.at(15, 10) == found.at(21, 12) != found.at(1, 20)
     with pytest.raises(InputError, match=r"The order of masks is one of score, smaller, .*, not 'best'"):
         read_masks(nested(tmp_path), order="best")
+
+
+# --------------------------------------------------------------------------------------------------------------- limits
+
+
+@pytest.mark.parametrize("name", ["rle", "polygon", "zigzag", "sliver", "cvat", "labelme"])
+def test_masks_that_are_too_large_together_are_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    zigzag = [value for x in range(90) for value in (x / 9, x % 2 * 12)]
+    full = base64.b64decode(png(np.ones(SIZE, bool)))
+    masks: dict[str, Callable[[int], Path]] = {
+        "rle": lambda n: put(tmp_path, [{"segmentation": {"size": SIZE, "counts": [0, H * W]}}] * n),
+        "polygon": lambda n: put(tmp_path, coco(*[{"segmentation": [square(0, 0, W, H)]}] * n)),
+        "zigzag": lambda n: put(tmp_path, coco(*[{"segmentation": [zigzag]}] * n)),
+        "sliver": lambda n: put(tmp_path, coco(*[{"segmentation": [[0, 0, W, H, W, H - 0.5]]}] * n)),
+        "labelme": lambda n: put(
+            tmp_path, labelme(*[shape([[0, 0], [W, H]], "mask", mask=base64.b64encode(full).decode())] * n)
+        ),
+        "cvat": lambda n: put(
+            tmp_path,
+            f'<annotations><image name="photo.png" width="{W}" height="{H}">'
+            + f'<mask rle="0, {H * W}" left="0" top="0" width="{W}" height="{H}"/>' * n
+            + "</image></annotations>",
+            "masks.xml",
+        ),
+    }
+    monkeypatch.setattr("esg.masks.canvas.MAX_DRAWN", 60_000)
+    assert areas(masks[name](1))
+    with pytest.raises(InputError, match="have more than 60,000 pixels together; give fewer or smaller ones"):
+        areas(masks[name](400))
+
+
+def test_more_masks_than_can_be_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esg.masks.items.MAX_MASKS", 2)
+    content = coco(*[{"segmentation": [LEFT]}] * 3)
+    with pytest.raises(InputError, match="has 3 masks of one picture, more than the limit of 2"):
+        areas(put(tmp_path, content))
