@@ -22,7 +22,9 @@ from .checks import check_number, is_whole, kind_of
 from .errors import InputError
 from .files import write_atomically
 from .labelmap import count_labels, look_up
+from .layers import bottom_first, check_layers, check_order, whole_objects
 from .limits import MAX_PIXELS
+from .polygons import outline
 
 MAX_LABEL = (1 << 24) - 1  # the largest id that a panoptic PNG can hold; keeps tables of all labels small
 
@@ -91,6 +93,8 @@ class EntityMap:
         scores: Sequence[float] | np.ndarray | None = None,
         *,
         size: tuple[int, int] | None = None,
+        order: str = "score",
+        layers: Sequence[float] | None = None,
     ) -> EntityMap:
         """Lays masks over each other: a pixel goes to the mask with the higher score, then the smaller, then the first.
 
@@ -99,10 +103,17 @@ class EntityMap:
                 numbers where all but 0 is inside. Masks left without a pixel get no id.
             scores: (N,) finite numbers; without, all are 1.
             size: height, width of the picture; needed only when there may be no mask in a list.
+            order: which mask lies above where they overlap: "score", the one with the higher score; "smaller", so
+                that parts show on wholes; "larger"; "first" or "last" in the list; "whole", which keeps of nested
+                masks, such as SAM's, only the whole objects and leaves out their parts (see `layers.whole_objects`).
+            layers: (N,) numbers, if the masks were painted in layers: a higher one lies above, and `order` decides
+                only within a layer.
 
         Raises:
-            InputError: masks differ in size, have a wrong dtype, scores do not match them, or the size is none.
+            InputError: masks differ in size, have a wrong dtype, scores or layers do not match them, or the size or
+                the order is none.
         """
+        check_order(order)
         sizes: set[tuple[int, ...]] = set()
         if isinstance(masks, np.ndarray) and masks.ndim == 3:
             sizes.add(masks.shape[1:])  # an array has a size even without a mask
@@ -116,6 +127,7 @@ class EntityMap:
         given = _checked_scores(np.ones(len(masks)) if scores is None else scores)
         if len(given) != len(masks):
             raise InputError(f"There are {len(masks)} masks but {len(given)} scores; give one score a mask.")
+        masks = [_checked_mask(mask) for mask in masks]
         sizes |= {rle.size_of(mask) if isinstance(mask, Mapping) else np.shape(mask) for mask in masks}
         sizes |= {_checked_size(size)} if size is not None else set()
         if not sizes:
@@ -128,17 +140,23 @@ class EntityMap:
                 "Masks must be a list of arrays (height, width) or one array (masks, height, width), from 1 x 1 to "
                 f"2**31 pixels; here each has the shape {shape}."
             )
+        check_layers(layers, len(masks))
         areas = np.array([_mask_area(mask) for mask in masks], np.int64)
+        kept = np.ones(len(masks), bool)
+        if order == "whole":
+            as_rles = [mask if isinstance(mask, Mapping) else rle.encode_mask(mask != 0) for mask in masks]
+            kept = whole_objects(as_rles, areas)
         height, width = shape
         columns = np.zeros(width * height, np.int32)
         labels = columns.reshape(width, height).T
-        winners_first = np.lexsort((areas, -given))
-        for index in winners_first[::-1]:
+        for index in bottom_first(order, given, areas, layers):
             mask = masks[index]
+            if not kept[index]:
+                continue
             if isinstance(mask, Mapping):
                 rle.paint(mask, columns, index + 1)
             else:
-                labels[np.asarray(mask) != 0] = index + 1
+                labels[mask != 0] = index + 1
         return cls.from_labels(labels, given)
 
     @classmethod
@@ -277,20 +295,39 @@ class EntityMap:
         """One compressed COCO RLE an entity, in the order of the ids."""
         return rle.encode_labels(self.labels, len(self))
 
-    def to_coco(self, *, image_id: int = 1, file_name: str = "") -> dict[str, Any]:
-        """The map as a COCO dict that `json.dump` takes, and `from_coco` turns back into an equal map.
+    def to_polygons(self) -> list[list[np.ndarray]]:
+        """The outlines of every entity, in the order of the ids, that give exactly its pixels when they are filled.
 
         Returns:
-            "images" (one), "annotations" (id, score, compressed RLE, area, bbox as x, y, width, height in pixels) and
+            For each entity one (P, 2) int64 array of x, y in pixels for each of its pieces, along the edges of the
+            pixels, (0, 0) being the outer corner of the picture; holes are joined to the rim by seams.
+        """
+        found = []
+        for number, (x0, y0, x1, y1) in enumerate(self.boxes.tolist(), start=1):
+            found.append(outline(self.labels[y0:y1, x0:x1] == number, (x0, y0)))
+        return found
+
+    def to_coco(self, *, image_id: int = 1, file_name: str = "", polygons: bool = False) -> dict[str, Any]:
+        """The map as a COCO dict that `json.dump` takes, and `from_coco` turns back into an equal map.
+
+        Args:
+            image_id: of the picture.
+            file_name: of the picture.
+            polygons: whether masks are polygons, which tools without RLE can read, instead of compressed RLEs.
+
+        Returns:
+            "images" (one), "annotations" (id, score, segmentation, area, bbox as x, y, width, height in pixels) and
             "categories" (one, "entity").
         """
-        return formats.coco_dict(
-            self.to_rles(), self.scores, self.areas, self.boxes, self.labels.shape, image_id, file_name
-        )
+        masks: list[Any] = list(self.to_rles())
+        if polygons:
+            masks = [[outer.ravel().tolist() for outer in pieces] for pieces in self.to_polygons()]
+        return formats.coco_dict(masks, self.scores, self.areas, self.boxes, self.labels.shape, image_id, file_name)
 
-    def save_coco(self, path: str | Path, *, file_name: str = "") -> None:
+    def save_coco(self, path: str | Path, *, file_name: str = "", polygons: bool = False) -> None:
         """Writes `to_coco` as JSON; OutputError when that fails, and then no file is left."""
-        text = json.dumps(self.to_coco(file_name=file_name), ensure_ascii=False, separators=(",", ":"))
+        content = self.to_coco(file_name=file_name, polygons=polygons)
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         with write_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -366,9 +403,18 @@ def _checked_scores(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     return checked
 
 
-def _mask_area(mask: np.ndarray | rle.Rle) -> int:
+def _checked_mask(mask: np.ndarray | rle.Rle) -> np.ndarray | rle.Rle:
+    """The mask, of RLEs with its counts as an array, which are read only once."""
     if isinstance(mask, Mapping):
-        return rle.area(mask)
-    if np.asarray(mask).dtype.kind not in "biu":
-        raise InputError(f"A mask must be bool, not {np.asarray(mask).dtype}; threshold it first: mask > 0.5.")
-    return int(np.count_nonzero(mask))
+        return {"size": rle.size_of(mask), "counts": rle.read_counts(mask)}
+    mask = np.asarray(mask)
+    if mask.dtype.kind not in "biu":
+        raise InputError(f"A mask must be bool, not {mask.dtype}; threshold it first: mask > 0.5.")
+    for axis in (0, -1):
+        if mask.ndim == 3 and mask.shape[axis] == 1:  # an axis for channels, as many networks have it
+            mask = mask.squeeze(axis)
+    return mask
+
+
+def _mask_area(mask: np.ndarray | rle.Rle) -> int:
+    return rle.area(mask) if isinstance(mask, Mapping) else int(np.count_nonzero(mask))

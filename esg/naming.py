@@ -15,7 +15,7 @@ SUFFIXES = (
     *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif"),
 )
 # pictures that ESG makes of pictures
-RESULT_SUFFIXES = (".labels.png", ".overlay.jpg", ".grounding.jpg", ".inpainted.png")
+RESULT_SUFFIXES = (".labels.png", ".panoptic.png", ".overlay.jpg", ".grounding.jpg", ".inpainted.png")
 RESULT_FOLDER = ".masks"  # likewise, for a folder
 
 

@@ -8,7 +8,7 @@ character a digit (bit 5: more digits follow; the last digit's bit 4 is the sign
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -49,13 +49,26 @@ def encode_mask(mask: np.ndarray, *, corner: tuple[int, int] = (0, 0), size: tup
 
 
 def _from_runs(starts: np.ndarray, stops: np.ndarray, height: int, width: int) -> Rle:
-    edges = np.stack([starts, stops], axis=1)
-    flat = edges.ravel()
+    flat = np.stack([starts, stops], axis=1).ravel()
     # A run that ends at the foot of a column and goes on at the head of the next one is a single stretch.
     joined = np.zeros(len(flat), bool)
     joined[1:-1:2] = joined[2::2] = starts[1:] == stops[:-1]
     counts = np.diff(flat[~joined], prepend=0, append=height * width)
     return {"size": [height, width], "counts": compress(counts if counts[-1] or len(counts) == 1 else counts[:-1])}
+
+
+def union(masks: Sequence[Rle]) -> Rle:
+    """The union of at least one RLE, all of one size."""
+    if len(masks) == 1:
+        return masks[0]
+    edges = [np.cumsum(read_counts(mask)) for mask in masks]
+    starts = np.concatenate([one[:-1:2] for one in edges])
+    stops = np.concatenate([one[1::2] for one in edges])
+    order = np.argsort(starts, kind="stable")
+    starts, reach = starts[order], np.maximum.accumulate(stops[order])
+    first = np.append(True, starts[1:] > reach[:-1]) if len(starts) else np.zeros(0, bool)
+    last = np.append(first[1:], True) if len(starts) else first
+    return _from_runs(starts[first], reach[last], *size_of(masks[0]))
 
 
 def size_of(rle: Rle) -> tuple[int, int]:

@@ -137,7 +137,7 @@ class MasksToEntities:
     CATEGORY = "ESG/convert"
     DESCRIPTION = (
         "Makes entities of masks of one picture, from SAM, a detector or a brush, to be picked and grounded. "
-        "Where masks overlap, the smaller one gets the pixel."
+        "Where masks overlap, the smaller one gets the pixel, unless another order is chosen."
     )
     SEARCH_ALIASES = ("mask to entities", "sam", "import masks", "ground masks")
     RETURN_TYPES = (ENTITIES,)
@@ -155,14 +155,22 @@ class MasksToEntities:
             },
             "optional": {
                 "image": wire("IMAGE", "The picture; masks of another size are resized to it."),
+                "order": choice(
+                    ("smaller", "larger", "first", "last", "whole"),
+                    "Which mask lies above where they overlap: the smaller or the larger one, the first or the last of "
+                    "the batch. whole: only whole objects of nested masks, such as SAM's, are kept. Not for pieces.",
+                    advanced=True,
+                ),
             },
         }
 
-    def convert(self, masks: Tensor, threshold: float, pieces: bool, image: Tensor | None = None) -> tuple[Entities]:
+    def convert(
+        self, masks: Tensor, threshold: float, pieces: bool, image: Tensor | None = None, order: str = "smaller"
+    ) -> tuple[Entities]:
         found = read_masks(masks)
         size = found[0].shape if image is None else pictures(image[:1])[0].shape[:2]
         inside = [fitted(mask, size) > threshold for mask in found]
-        return (Entities.of([_pieces(inside) if pieces else EntityMap.from_masks(inside, size=size)]),)
+        return (Entities.of([_pieces(inside) if pieces else EntityMap.from_masks(inside, size=size, order=order)]),)
 
 
 class SegsToEntities:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..limits import MAX_PIXELS
+from ..orders import ORDERS
 
 DEFAULT_OUT = "esg-output"
 
@@ -78,8 +79,35 @@ def add_entities(model: Any) -> None:
         "--masks",
         type=file_or_folder,
         metavar="FILE",
-        help="take the entities from here: label PNG, COCO or SAM JSON, .npy, .npz, or a folder of PNGs; where masks "
-        "overlap, the higher score wins",
+        help="take the entities from here: PNG of labels or of a mask, JSON of COCO, SAM, LabelMe and others, CVAT's "
+        "XML, YOLO's text, .npy, .npz, or a folder of PNGs; docs/formats.md has the whole list",
+    )
+    model.add_argument(
+        "--mask-order",
+        choices=tuple(ORDERS),
+        help="of masks that overlap: "
+        + "; ".join(f"{name}: {what}" for name, what in ORDERS.items())
+        + " [smaller for SAM's masks, else score, or as the file says]",
+    )
+    model.add_argument(
+        "--mask-threshold",
+        type=fraction,
+        default=0.5,
+        metavar="T",
+        help="part of white above which a pixel of a soft mask is inside [0.5]",
+    )
+    model.add_argument(
+        "--void",
+        type=whole(-1),
+        metavar="LABEL",
+        help="label that belongs to nothing; -1: none [255 where it is a border, as in PASCAL VOC]",
+    )
+    model.add_argument(
+        "--mask-pixels",
+        choices=("auto", "upright", "stored"),
+        default="auto",
+        help="whether the masks were made of the photo as it is seen or of its stored pixels, where EXIF turns it "
+        "[auto: by their size, else upright]",
     )
 
 

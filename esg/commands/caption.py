@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ..naming import list_images
 
     photos, empty = list_images(args.photos)
-    check_masks(args.masks, len(photos))
+    check_masks(args.masks, photos)
     grounder = load(args, console)
     alone = drafts(grounder, args) == 1
     segmenter = None if alone or args.masks else load_segmenter(args, console)

@@ -1,13 +1,16 @@
-"""The files that `esg segment` makes of a photo."""
+"""The files that `esg segment` makes of a photo, and those that it makes of all photos together."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..errors import ImageError
-from .results import save_together
+from ..errors import ImageError, OutputError
+from ..files import write_atomically
+from .results import check_folder, make_folder, save_together
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +23,11 @@ KINDS = {
     "labels": "16 bit grey PNG whose pixels are entity ids",
     "coco": "JSON with RLE, score, box and area of every entity",
     "masks": "a PNG for every entity in NAME.masks",
+    "polygons": "COCO JSON with polygons",
+    "labelme": "LabelMe's JSON",
+    "yolo": "YOLO's text with outlines",
+    "cvat": "CVAT's XML for images",
+    "panoptic": "COCO's panoptic PNG and JSON",
 }
 JPEG_SIDE = 65500  # pixels; the longest that JPEG libraries agree on
 
@@ -46,6 +54,52 @@ def save(entities: EntityMap, pixels: np.ndarray, photo: Listed, folder: Path, k
     save_together(folder, photo.name, write, stale)
 
 
+class DataSet:
+    """One COCO file of many photos, with an id of its own for each photo and each annotation."""
+
+    def __init__(self, path: Path, *, polygons: bool = False) -> None:
+        self.path, self.polygons = path, polygons
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def check(self) -> None:
+        """OutputError unless the file can be written, which is better known before the work."""
+        if self.path.is_dir():
+            raise OutputError(f"{self.path} is a folder; give the name of a file for all photos, such as coco.json.")
+        check_folder(self.path.parent)
+
+    def add(self, entities: EntityMap, photo: Listed) -> None:
+        """Adds the entities of a photo."""
+        made = entities.to_coco(image_id=len(self) + 1, file_name=_file_name(photo), polygons=self.polygons)
+        self._images += made["images"]
+        begin = len(self._annotations)
+        self._annotations += [{**one, "id": begin + one["id"]} for one in made["annotations"]]
+
+    def write(self) -> None:
+        """Writes the file; OutputError when that fails, and then no file is left."""
+        categories = [{"id": 1, "name": "entity"}]
+        make_folder(self.path.parent)
+        _write_json(self.path, {"images": self._images, "annotations": self._annotations, "categories": categories})
+
+
+def _file_name(photo: Listed) -> str:
+    """The photo's name as it is written into files: with its folder below the one that was given."""
+    name = PurePath(photo.name).with_name(photo.path.name).as_posix()
+    return os.fsencode(name).decode("utf-8", "replace")  # a file's name need not be text, JSON has to be
+
+
+def _write_json(path: Path, content: Any) -> None:
+    _write_text(path, json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+
+
+def _write_text(path: Path, text: str) -> None:
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def _save_overlay(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
     from ..draw import overlay
     from ..images import write_image
@@ -58,9 +112,11 @@ def _save_labels(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: P
 
 
 def _save_coco(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
-    name = PurePath(photo.name).with_name(photo.path.name).as_posix()
-    name = os.fsencode(name).decode("utf-8", "replace")  # a file's name need not be text, JSON has to be
-    entities.save_coco(f"{stem}.entities.json", file_name=name)
+    entities.save_coco(f"{stem}.entities.json", file_name=_file_name(photo))
+
+
+def _save_polygons(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+    entities.save_coco(f"{stem}.polygons.json", file_name=_file_name(photo), polygons=True)
 
 
 def _save_masks(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
@@ -72,4 +128,43 @@ def _save_masks(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Pa
         write_image(f"{stem}.masks/{number}.png", entities.mask(number).astype(np.uint8) * np.uint8(255))
 
 
-_WRITERS = {"overlay": _save_overlay, "labels": _save_labels, "coco": _save_coco, "masks": _save_masks}
+def _save_labelme(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+    from ..masks.labelme import labelme_dict
+
+    name = PurePath(_file_name(photo)).name  # LabelMe looks for the photo beside the file
+    _write_json(Path(f"{stem}.json"), labelme_dict(entities, name))
+
+
+def _save_yolo(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+    from ..masks.yolo import yolo_text
+
+    _write_text(Path(f"{stem}.txt"), yolo_text(entities))
+
+
+def _save_cvat(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+    from ..masks.cvat import cvat_xml
+
+    _write_text(Path(f"{stem}.cvat.xml"), cvat_xml([(entities, _file_name(photo))]))
+
+
+def _save_panoptic(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+    from ..images import write_image
+    from ..masks.panoptic import panoptic_colours, panoptic_dict
+
+    write_image(f"{stem}.panoptic.png", panoptic_colours(entities))
+    _write_json(
+        Path(f"{stem}.panoptic.json"), panoptic_dict(entities, _file_name(photo), f"{PurePath(stem).name}.panoptic.png")
+    )
+
+
+_WRITERS: dict[str, Callable[[EntityMap, np.ndarray, Listed, Path], None]] = {
+    "overlay": _save_overlay,
+    "labels": _save_labels,
+    "coco": _save_coco,
+    "masks": _save_masks,
+    "polygons": _save_polygons,
+    "labelme": _save_labelme,
+    "yolo": _save_yolo,
+    "cvat": _save_cvat,
+    "panoptic": _save_panoptic,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
     from ..segmenter import EntitySegmenter
 
 
-def check_masks(masks: Path | None, photos: int) -> None:
+def check_masks(masks: Path | None, photos: Sequence[Listed]) -> None:
     """InputError if --masks is not there or no file of masks, or holds those of one photo and there are several."""
     if masks is None:
         return
     from ..masks import kind_of, tells_photos_apart
 
     kind_of(masks)
-    if photos > 1 and not tells_photos_apart(masks):
+    if len(photos) > 1 and not tells_photos_apart(masks, [photo.path for photo in photos]):
         raise InputError(
-            f"{masks} holds the masks of one photo, but there are {photos}; "
-            "take them one by one, or give a COCO file that describes them all."
+            f"{masks} holds the masks of one photo, but there are {len(photos)}; "
+            "take them one by one, or give a COCO file that describes them all, or a folder with a file for each."
         )
 
 
@@ -62,5 +63,14 @@ def find_entities(
     size = (pixels.shape[0], pixels.shape[1])
     with about(photo):
         return read_masks(
-            args.masks, size, photo=photo.path, by_name=several, max_pixels=args.max_pixels, may_be_empty=True
+            args.masks,
+            size,
+            photo=photo.path,
+            by_name=several,
+            max_pixels=args.max_pixels,
+            may_be_empty=True,
+            order=args.mask_order,
+            threshold=args.mask_threshold,
+            void=args.void,
+            pixels=args.mask_pixels,
         )

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ..naming import list_images
 
     photos, empty = list_images(args.photos)
-    check_masks(args.masks, len(photos))
+    check_masks(args.masks, photos)
     check_folder(args.out)
     grounder = load(args, console)
     segmenter = None if args.masks else load_segmenter(args, console)

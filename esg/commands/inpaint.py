@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ..naming import list_images
 
     photos, empty = list_images(args.photos)
-    check_masks(args.masks, len(photos))
+    check_masks(args.masks, photos)
     check_folder(args.out)
     fill = load_filling(args, console)
     grounder = None if args.text is None else load(args, console)

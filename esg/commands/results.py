@@ -18,6 +18,13 @@ def check_folder(folder: Path) -> None:
         try_folder(folder)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder if it is missing; OutputError unless files can be made in it."""
+    with _refusal(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try_folder(folder)
+
+
 def save_together(folder: Path, name: str, write: Callable[[Path], None], stale: Iterable[Path] = ()) -> None:
     """Writes the files of one photo below `folder`, where those of an earlier run are replaced.
 
@@ -32,9 +39,7 @@ def save_together(folder: Path, name: str, write: Callable[[Path], None], stale:
     Raises:
         OutputError: they cannot be written; none of them is left then, and those of an earlier run are as they were.
     """
-    with _refusal(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        try_folder(folder)
+    make_folder(folder)
     with _refusal(folder), tempfile.TemporaryDirectory(prefix=".esg-", dir=folder) as temporary:
         stage = Path(temporary)
         try:

@@ -7,13 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..limits import MIN_SIDE
-from .arguments import add_machine, add_max_pixels, add_out, add_photos, fraction, not_empty, whole
+from .arguments import add_machine, add_max_pixels, add_out, add_photos, file_or_folder, fraction, not_empty, whole
 from .console import Console
-from .entity_files import KINDS, check_size, save
+from .entity_files import KINDS, DataSet, check_size, save
 from .photos import enough_memory, entity_count, work_through
 from .results import check_folder
 
 if TYPE_CHECKING:
+    from ..entities import EntityMap
     from ..naming import Listed
     from ..segmenter import EntitySegmenter
 
@@ -37,6 +38,15 @@ def add(commands: Any) -> None:
         default="overlay,labels,coco",
         metavar="KINDS",
         help=", ".join(f"{kind} ({what})" for kind, what in KINDS.items()) + " [overlay,labels,coco]",
+    )
+    parser.add_argument(
+        "--dataset",
+        type=file_or_folder,
+        metavar="FILE",
+        help="also write one COCO file about all photos, with an id of its own for each entity of each",
+    )
+    parser.add_argument(
+        "--polygons", action="store_true", help="masks in --dataset as polygons, for tools that do not read RLE [RLE]"
     )
     add_max_pixels(parser)
 
@@ -101,14 +111,25 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     photos, empty = list_images(args.photos)
     check_folder(args.out)
+    dataset = None if args.dataset is None else DataSet(args.dataset, polygons=args.polygons)
+    if dataset is not None:
+        dataset.check()
     console.progress(f"Loading {args.model} ...")
     segmenter = _load(args)
 
     def work(photo: Listed, place: str) -> str:
         with enough_memory(photo, "--views-at-once 1, a smaller --size, or --crops 0"):
-            return _segment(segmenter, photo, args, console, place)
+            entities, said = _segment(segmenter, photo, args, console, place)
+            if dataset is not None:
+                dataset.add(entities, photo)
+            return said
 
-    return work_through(photos, empty, work, console, done="segmented", out=args.out)
+    try:
+        return work_through(photos, empty, work, console, done="segmented", out=args.out)
+    finally:  # what was found so far is kept, too, when something stops the run
+        if dataset is not None and len(dataset):
+            dataset.write()
+            console.line(f"{len(dataset)} {'photo' if len(dataset) == 1 else 'photos'} -> {dataset.path}")
 
 
 def _load(args: argparse.Namespace) -> EntitySegmenter:
@@ -119,7 +140,9 @@ def _load(args: argparse.Namespace) -> EntitySegmenter:
     )
 
 
-def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace, console: Console, place: str) -> str:
+def _segment(
+    segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace, console: Console, place: str
+) -> tuple[EntityMap, str]:
     """Segments one photo, writes its files, and says how it went."""
     from ..images import read_image
 
@@ -146,7 +169,7 @@ def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace
     said = f"{entity_count(len(entities))} in {time.monotonic() - begin:.1f} s"
     if len(entities) or {*args.save} != {"masks"}:
         said += f" -> {args.out / photo.name}.*"
-    return said if len(entities) else said + _hint(args)
+    return entities, said if len(entities) else said + _hint(args)
 
 
 def _hint(args: argparse.Namespace) -> str:

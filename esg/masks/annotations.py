@@ -1,21 +1,26 @@
-"""JSON about masks: COCO files and results, files of SA-1B, and the lists that SAM's automatic mask generator makes."""
+"""JSON about masks: which program's it is, which of its pictures is the photo, and how large that is."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..formats import load_json, one_sentence, read_annotations
+from ..formats import load_json
 from ..limits import MAX_PIXELS
-from ..rle import size_of
-from .stack import Stack, check_size, encode
+from . import coco, cvat, label_studio, labelme, panoptic, tools, yolo
+from .fields import records, shown
+from .items import Item, Picture, check_any, collect
+from .names import pick
+from .stack import LabelMap, Stack, check_size
 
 MAX_JSON = 1 << 31  # bytes; what JSON becomes in memory is several times as large
+
+_ADVICE = "give COCO's, LabelMe's, Label Studio's, Supervisely's, VIA's or SAM's JSON"
 
 
 def read_json(
@@ -25,44 +30,65 @@ def read_json(
     photo: str | Path | None = None,
     by_name: bool = False,
     max_pixels: int = MAX_PIXELS,
-) -> Stack:
-    """The masks of one picture in a JSON file.
-
-    An object is read as a COCO file, with "images" and "annotations", or one of SA-1B, with "image" and "annotations".
-    A list holds objects whose "segmentation" is an RLE, rows of 0 and 1 (or false and true), or polygons, as SAM makes
-    them or as COCO's results are; there the size of the picture is that of its masks.
+) -> Stack | LabelMap:
+    """The masks of one picture in a JSON file; docs/formats.md says which programs' files are understood.
 
     Args:
         path: the file.
-        size: height, width that the masks must have; without it a list of polygons cannot be read.
-        photo: path or name of the photo, which tells its masks where there are those of several pictures: by the last
-            parts of the path of a file name, else by the name without its suffix. In a list pictures have only numbers,
-            which are the names of COCO's photos.
+        size: height, width that the masks must have; without it, polygons can only be read from files that say how
+            large their picture is.
+        photo: path or name of the photo, which tells its masks where there are those of several pictures; see
+            `names.pick`. In a list of COCO results pictures have only numbers, which are the names of COCO's photos.
         by_name: whether the masks of a single picture, too, are the photo's only if they are called like it.
         max_pixels: larger masks are refused before they are made.
 
     Raises:
-        InputError: the file cannot be read, is malformed or too large, does not tell which masks are the photo's, or
-            they are of another size.
+        InputError: the file cannot be read, is malformed or too large, does not tell which masks are the photo's, they
+            are of another size, or none of them can be used.
     """
-    name = str(path)
     content = _load(path)
     if by_name and not _has_names(content):
         raise InputError(f'{path} does not say whose masks it holds; give a COCO file with "images".')
-    with one_sentence(name):
-        if isinstance(content, Mapping):
-            image, records = _of_one_image(content, photo, name, by_name)
-            found = int(image["height"]), int(image["width"])
-        elif isinstance(content, list):
-            records = _of_one_number(content, photo, name)
-            records = [_with_rows_encoded(one, f"Mask {k} of {name}") for k, one in enumerate(records, 1)]
-            found = _common_size(records, size, name)
-        else:
-            raise TypeError("it is neither an object nor a list")
-        _check_ids(records, name)
-    check_size(found, size, name, max_pixels)
-    rles, scores = read_annotations(records, found, name)
-    return Stack(rles, scores, found)
+    if isinstance(content, Mapping) and panoptic.is_panoptic(content):
+        return _read_panoptic(content, path, size, photo, by_name, max_pixels)
+    return read_pictures(
+        _pictures(content, str(path)), str(path), size, photo=photo, by_name=by_name, max_pixels=max_pixels
+    )
+
+
+def read_xml(
+    path: Path,
+    size: tuple[int, int] | None = None,
+    *,
+    photo: str | Path | None = None,
+    by_name: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Stack:
+    """The masks of one picture in CVAT's XML for images; as `read_json`."""
+    found = cvat.read(path)
+    return read_pictures(found, str(path), size, photo=photo, by_name=by_name, max_pixels=max_pixels)
+
+
+def read_text(path: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS) -> Stack:
+    """The masks of one of YOLO's text files, which needs the photo's size; as `read_json`."""
+    return read_pictures([yolo.read(path)], str(path), size, max_pixels=max_pixels)
+
+
+def read_pictures(
+    pictures: list[Picture],
+    source: str,
+    size: tuple[int, int] | None,
+    *,
+    photo: str | Path | None = None,
+    by_name: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Stack:
+    """The masks of the photo among pictures of any file; see `read_json`."""
+    chosen = pictures[pick([one.names for one in pictures], photo, source, by_name=by_name)]
+    items = chosen.items()
+    found = _size(chosen, items, size, source)
+    check_size(found, size, source, max_pixels)
+    return collect(items, found, source, nested=chosen.nested)
 
 
 def names_pictures(path: Path) -> bool:
@@ -84,121 +110,91 @@ def _load(path: Path) -> Any:
 
 def _has_names(content: Any) -> bool:
     if isinstance(content, list):
-        return len(_numbers(content)) > 1
-    return isinstance(content, Mapping) and "images" in content
+        if label_studio.is_tasks(content) or _are_records(content):
+            return True
+        return len(coco.from_list(content)) > 1
+    return isinstance(content, Mapping) and (
+        any(key in content for key in ("images", "imagePath", "samples")) or tools.is_via(content)
+    )
 
 
-def _of_one_image(
-    content: Mapping[str, Any], photo: str | Path | None, name: str, by_name: bool
-) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
-    """The entry of the photo in a file's images, and its annotations."""
-    if "images" not in content and "image" in content:  # a file of SA-1B is about one picture
-        return content["image"], content["annotations"]
-    images = content["images"]
-    image = images[_pick([str(one.get("file_name", "")) for one in images], photo, name, by_name)]
-    number = image["id"]
-    if sum(one["id"] == number for one in images) > 1:
-        raise InputError(f"{name} has several pictures with the id {number!r}; make the ids unique.")
-    return image, [one for one in content["annotations"] if one.get("image_id", number) == number]
+def _are_records(content: list[Any]) -> bool:
+    """Whether a list holds pictures with annotations in them, as Detectron2's does."""
+    return any("annotations" in one and "file_name" in one for one in records(content))
 
 
-def _pick(names: Sequence[str], photo: str | Path | None, source: str, by_name: bool) -> int:
-    """The index of the photo's file name; a single one is taken whatever it is, unless it goes by name."""
-    if len(names) == 1 and not by_name:
-        return 0
-    if not names:
-        raise InputError(f"{source} describes no pictures.")
-    number = "1 picture" if len(names) == 1 else f"{len(names)} pictures"
-    called = ", ".join(one or "without a name" for one in names[:3])
-    several = f"{source} describes {number} ({called}{', …' if len(names) > 3 else ''})"
-    if photo is None:
-        raise InputError(f"{several}; say which one by the photo's file name.")
-    wanted = _parts(photo)
-    likeness = [_equal_parts(_parts(one), wanted) for one in names]
-    if not any(likeness):
-        likeness = [int(_stem(one) == _stem(photo)) for one in names]
-    best = max(likeness)
-    if not best:
-        raise InputError(f"{several}, and none is called {wanted[0]}; give the masks of this photo.")
-    if likeness.count(best) > 1:
-        raise InputError(f"{several}, and several are called {wanted[0]}; give the masks of this photo alone.")
-    return likeness.index(best)
+def _pictures(content: Any, source: str) -> list[Picture]:
+    if isinstance(content, list):
+        if label_studio.is_tasks(content):
+            return label_studio.pictures(content)
+        if _are_records(content):
+            return [coco.from_record(one) for one in records(content)]
+        if content and not any(isinstance(one, Mapping) for one in content):
+            raise InputError(f'{source} is a list, but not of objects with a "segmentation"; {_ADVICE}.')
+        return coco.from_list(content)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{source} holds {shown(content)}, neither an object nor a list; {_ADVICE}.")
+    if "images" in content:
+        return coco.from_file(content, source)
+    if isinstance(content.get("shapes"), list):
+        return [labelme.picture(content)]
+    if isinstance(content.get("objects"), list):
+        kinds = {"imgHeight": tools.cityscapes, "size": tools.supervisely, "info": tools.isat}
+        for key, read in kinds.items():
+            if key in content:
+                return [read(content)]
+    if isinstance(content.get("annotations"), list):
+        return [coco.from_record(content)]
+    if isinstance(content.get("masks"), list):
+        return [coco.from_columns(content)]
+    if tools.is_via(content):
+        return tools.via(content)
+    if isinstance(content.get("samples"), list):
+        return tools.fiftyone(content)
+    if "segmentation" in content:
+        return coco.from_list([content])
+    raise InputError(f'{source} is not in COCO\'s format: "images" is missing; {_ADVICE}.')
 
 
-def _parts(file_name: str | Path) -> list[str]:
-    """The parts of a path of any system, the last one first; at least one."""
-    return re.split(r"[/\\]", str(file_name))[::-1]
-
-
-def _equal_parts(one: list[str], other: list[str]) -> int:
-    """The number of parts until the first that differs."""
-    return [*(a == b for a, b in zip(one, other, strict=False)), False].index(False)
-
-
-def _stem(file_name: str | Path) -> str:
-    return PurePosixPath(_parts(file_name)[0]).stem
-
-
-def _of_one_number(records: list[Any], photo: str | Path | None, name: str) -> list[Mapping[str, Any]]:
-    """The objects of the photo in a list."""
-    if not all(isinstance(one, Mapping) for one in records):
-        raise TypeError('it is a list, but not of objects with a "segmentation"')
-    numbers = _numbers(records)
-    if len(numbers) < 2:
-        return records
-    wanted = {_stem(photo), _stem(photo).lstrip("0") or "0"} & numbers if photo is not None else set()
-    if len(wanted) != 1:
-        raise InputError(
-            f"{name} has masks of {len(numbers)} pictures and not their file names; "
-            f'give a COCO file with "images", or the masks of this photo alone.'
-        )
-    return [one for one in records if str(one.get("image_id", "")) in wanted]
-
-
-def _numbers(records: list[Any]) -> set[str]:
-    """The numbers of the pictures that the objects of a list are about; of one that says none, nothing."""
-    return {str(one.get("image_id", "")) for one in records if isinstance(one, Mapping)}
-
-
-def _with_rows_encoded(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The object as it is, or with an RLE in place of rows of 0 and 1."""
-    rows = record["segmentation"]
-    if isinstance(rows, Mapping):
-        return record
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-        raise TypeError("a segmentation is neither an RLE nor a list of rows or of polygons")
-    if len({len(row) for row in rows}) != 1:
-        return record  # polygons
-    values = np.array(rows)
-    if (
-        values.ndim != 2
-        or not values.size
-        or values.dtype.kind not in "biuf"
-        or not ((values == 0) | (values == 1)).all()
-    ):
-        return record
-    return {**record, "segmentation": encode(values, name)}
-
-
-def _common_size(records: list[Mapping[str, Any]], size: tuple[int, int] | None, name: str) -> tuple[int, int]:
-    masks = [one["segmentation"] for one in records]
-    sizes = sorted({size_of(mask) for mask in masks if isinstance(mask, Mapping)})
-    if len(sizes) > 1:
-        (h0, w0), (h1, w1), *_ = sizes
-        raise InputError(f"The masks in {name} must have one size, but there are {w0}x{h0} and {w1}x{h1} pixels.")
-    if sizes:
-        return sizes[0]
-    if size is not None:
+def _size(picture: Picture, items: list[Item], size: tuple[int, int] | None, source: str) -> tuple[int, int]:
+    """height, width of a picture: what most of its masks have, or it says, or the photo has."""
+    sizes = Counter(item.size for item in items if item.size is not None)
+    if size is not None and size in sizes:
         return size
-    if not masks:
-        raise InputError(f"{name} holds no masks: its list is empty.")
-    raise InputError(f"{name} holds polygons but not the size of their picture; give the photo's size (size=).")
+    if picture.size is not None:
+        return picture.size
+    if not sizes:
+        if size is not None:
+            return size
+        if not items:
+            raise InputError(f"{source} holds no masks: its list is empty.")
+        check_any(items, source)
+        raise InputError(f"{source} holds outlines but not the size of their picture; give the photo's size (size=).")
+    (first, often), *others = sizes.most_common()
+    if others and others[0][1] == often and size is None:
+        (h0, w0), (h1, w1) = sorted([first, others[0][0]])
+        raise InputError(f"The masks in {source} must have one size, but there are {w0}x{h0} and {w1}x{h1} pixels.")
+    return first
 
 
-def _check_ids(records: list[Mapping[str, Any]], name: str) -> None:
-    seen = set()
-    for one in records:
-        number = one.get("id")
-        if number is not None and number in seen:
-            raise InputError(f"{name} has several masks with the id {number!r}; make the ids unique.")
-        seen.add(number)
+def _read_panoptic(
+    content: Mapping[str, Any],
+    path: Path,
+    size: tuple[int, int] | None,
+    photo: str | Path | None,
+    by_name: bool,
+    max_pixels: int,
+) -> LabelMap:
+    found = panoptic.pictures(content)
+    picture, annotation = found[pick([one.names for one, _ in found], photo, str(path), by_name=by_name)]
+    if picture.size is not None:
+        check_size(picture.size, size, path, max_pixels)
+    png = panoptic.png_of(annotation, path)
+    labels = panoptic.read_png(png, max_pixels)
+    check_size((labels.shape[0], labels.shape[1]), size, png, max_pixels)
+    known = panoptic.listed(annotation)
+    if known:
+        ids = np.unique(labels)
+        there = np.isin(ids, list(known))
+        labels = np.where(there, ids, 0)[np.searchsorted(ids, labels)].astype(np.int32)
+    return LabelMap(labels, None)

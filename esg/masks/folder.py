@@ -3,57 +3,102 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
+from collections import Counter
+from logging import getLogger
 from pathlib import Path
 
-import numpy as np
-
-from ..errors import ImageError, InputError
-from ..images import open_picture
+from ..errors import InputError
 from ..limits import MAX_PIXELS
+from ..naming import SUFFIXES
 from ..rle import Rle
-from .stack import MAX_MASKS, Stack, check_size, encode
+from .items import LeftOut
+from .pictures import mask_of_picture
+from .stack import MAX_DRAWN, MAX_MASKS, Stack, WrongSize, check_size, encode
+
+log = getLogger(__name__)
 
 
-def read_folder(folder: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS) -> Stack:
+def read_folder(
+    folder: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5
+) -> Stack:
     """The PNGs of a folder, a mask each, in natural order of their names (2 before 10); other files are left alone.
 
-    Each is grey or in grey colours, or a palette PNG whose index 0 is outside. Where the folder has the `metadata.csv`
-    of SAM's own script, the scores are its predicted_iou.
+    Each is grey or in grey colours, or a palette PNG whose index 0 is outside; of one that is transparent in part the
+    opaque part is the mask. Where the folder has the `metadata.csv` of SAM's own script, the scores are its
+    predicted_iou. Pictures that are no mask, or of another size than the rest, are left out with a warning. Where there
+    is no PNG at all, pictures of other formats are taken.
 
     Args:
         folder: subfolders are not looked into.
         size: height, width that the masks must have.
         max_pixels: larger pictures are refused before they are decoded.
+        threshold: part of white above which a pixel of a soft mask is inside.
 
     Raises:
-        InputError: there is no PNG, one cannot be read or is no mask, or they differ in size.
+        InputError: there is no PNG, none is a mask that can be read, or half of them are of another size.
     """
-    try:
-        files = [path for path in folder.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    files = mask_files(folder)
     if not files:
         raise InputError(f"The folder {folder} has no PNG files; it must hold one black and white PNG a mask.")
     if len(files) > MAX_MASKS:
         raise InputError(f"The folder {folder} has {len(files)} PNG files, more than the limit of {MAX_MASKS} masks.")
-    files.sort(key=_natural)
-    scores = _sam_scores(folder / "metadata.csv", files)
-    rles: list[Rle] = []
-    shape = size
+    table = _sam_scores(folder / "metadata.csv")
+    left_out = LeftOut(f"The folder {folder}")
+    found: list[tuple[Path, tuple[int, int], Rle]] = []
+    wrong: WrongSize | None = None
+    pixels = 0
     for file in files:
-        values = _read_grey(file, max_pixels)
-        if rles and shape is not None and values.shape != shape:
-            raise InputError(
-                f"The masks in {folder} must have one size, but {files[0].name} has {shape[1]}x{shape[0]} pixels "
-                f"and {file.name} has {values.shape[1]}x{values.shape[0]}."
-            )
-        check_size(values.shape, size, file, max_pixels)
-        shape = values.shape
-        rles.append(encode(values, str(file)))
-    assert shape is not None
-    return Stack(rles, scores, shape)
+        try:
+            values = mask_of_picture(file, max_pixels=max_pixels)
+            shape = values.shape[0], values.shape[1]
+            check_size(shape, size, file, max_pixels)
+            found.append((file, shape, encode(values, str(file), threshold)))
+        except InputError as error:
+            wrong = error if isinstance(error, WrongSize) and wrong is None else wrong
+            left_out.add(file.name, str(error).replace(str(file), "").strip(" :.") or "cannot be read")
+            continue
+        pixels += values.size
+        if pixels > MAX_DRAWN:
+            raise InputError(f"The masks in the folder {folder} have more than {MAX_DRAWN:,} pixels; give fewer.")
+    if not found:
+        raise wrong or left_out.refuse()
+    shape = _common(found, folder)
+    for file, other, _ in found:
+        if other != shape:
+            reason = f"has {other[1]}x{other[0]} pixels and most others {shape[1]}x{shape[0]}"
+            left_out.add(file.name, reason)
+    kept = [(file, mask) for file, other, mask in found if other == shape]
+    left_out.tell(len(files))
+    rles = [mask for _, mask in kept]
+    scores = None if table is None else _scores(table, [file for file, _ in kept], folder / "metadata.csv")
+    return Stack(rles, scores, shape, nested=scores is not None)
+
+
+def mask_files(folder: Path) -> list[Path]:
+    """The pictures in a folder that are taken for masks, in natural order."""
+    try:
+        files = [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    pngs = [path for path in files if path.suffix.lower() == ".png"]
+    return sorted(pngs or [path for path in files if path.suffix.lower() in SUFFIXES], key=_natural)
+
+
+def _common(found: list[tuple[Path, tuple[int, int], Rle]], folder: Path) -> tuple[int, int]:
+    """The size, height and width, that most masks have."""
+    (shape, often), *others = Counter(shape for _, shape, _ in found).most_common()
+    if others and others[0][1] == often:
+        one = next(file for file, other, _ in found if other == shape)
+        another = next(file for file, other, _ in found if other == others[0][0])
+        (h0, w0), (h1, w1) = shape, others[0][0]
+        raise InputError(
+            f"The masks in {folder} must have one size, but {one.name} has {w0}x{h0} pixels "
+            f"and {another.name} has {w1}x{h1}."
+        )
+    return shape
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
@@ -61,24 +106,8 @@ def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(piece), "") if piece[0] in "0123456789" else (1, 0, piece) for piece in pieces], path.name
 
 
-def _read_grey(path: Path, max_pixels: int) -> np.ndarray:
-    try:
-        with open_picture(path, max_pixels=max_pixels) as picture:
-            if "A" in picture.mode:
-                if picture.getchannel("A").getextrema() != (255, 255):
-                    raise InputError(f"{path} is partly transparent; save the mask in black and white.")
-                picture = picture.convert(picture.mode.replace("A", ""))
-            values = np.asarray(picture)
-    except ImageError as error:
-        raise InputError(str(error)) from None
-    if values.ndim == 3:
-        if (values != values[..., :1]).any():
-            raise InputError(f"{path} is a colour picture, no mask; save the mask in black and white.")
-        values = values[..., 0]
-    return values
-
-
-def _sam_scores(table: Path, files: list[Path]) -> list[float] | None:
+def _sam_scores(table: Path) -> dict[str, float] | None:
+    """The predicted_iou of every file without its suffix; None without such a table, or where it cannot be read."""
     if not os.path.isfile(table):
         return None
     try:
@@ -86,10 +115,15 @@ def _sam_scores(table: Path, files: list[Path]) -> list[float] | None:
             rows = list(csv.DictReader(file))
         if not rows or not {"id", "predicted_iou"} <= rows[0].keys():  # some other table
             return None
-        found = {row["id"]: float(row["predicted_iou"]) for row in rows}
+        return {row["id"]: float(row["predicted_iou"]) for row in rows}
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise InputError(f"{table} cannot be read: {error}.") from None
-    missing = [file.name for file in files if file.stem not in found]
+        log.warning("%s cannot be read (%s); all masks have the score 1.", table, str(error).rstrip("."))
+        return None
+
+
+def _scores(table: dict[str, float], files: list[Path], path: Path) -> list[float] | None:
+    missing = [file.name for file in files if not math.isfinite(table.get(file.stem, math.nan))]
     if missing:
-        raise InputError(f"{table} has no predicted_iou of {missing[0]}.")
-    return [found[file.stem] for file in files]
+        log.warning("%s has no predicted_iou of %s; all masks have the score 1.", path, missing[0])
+        return None
+    return [table[file.stem] for file in files]

@@ -6,36 +6,48 @@ made.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from logging import getLogger
 from pathlib import Path
 
+from ..checks import check_number, check_whole
 from ..entities import EntityMap
 from ..errors import InputError
+from ..layers import check_order
 from ..limits import MAX_PIXELS
 from ..naming import SUFFIXES
 from ..rle import area
-from .annotations import names_pictures, read_json
+from .annotations import names_pictures, read_json, read_text, read_xml
 from .arrays import read_arrays
 from .folder import read_folder
-from .stack import LabelMap, Stack, check_size
+from .names import is_called
+from .orientation import orientation_of, stored_size, turned_upright
+from .pictures import read_picture
+from .stack import LabelMap, Stack, WrongSize
+from .yolo import looks_like_yolo
 
 log = getLogger(__name__)
 
-KINDS = "a label PNG, COCO JSON, SAM's JSON, .npy, .npz or a folder of PNGs"
+KINDS = (
+    "a PNG of labels or of a mask, COCO's, SAM's, LabelMe's or other JSON, CVAT's XML, YOLO's text, .npy, .npz or a "
+    "folder of PNGs"
+)
+
+PIXELS = ("auto", "upright", "stored")
 
 
 class Kind(Enum):
     """What masks are kept in."""
 
     FOLDER = "a folder of PNGs"
-    JSON = "COCO's, SA-1B's or SAM's"
+    JSON = "COCO's, SAM's or another tool's"
+    XML = "CVAT's"
+    TEXT = "YOLO's"
     ARRAYS = ".npy or .npz"
-    LABELS = "a label PNG"
+    LABELS = "a picture"
 
 
 def read_masks(
@@ -46,51 +58,68 @@ def read_masks(
     by_name: bool = False,
     max_pixels: int = MAX_PIXELS,
     may_be_empty: bool = False,
+    order: str | None = None,
+    threshold: float = 0.5,
+    void: int | None = None,
+    pixels: str = "auto",
 ) -> EntityMap:
-    """Reads the masks that any segmenter made of a photo.
+    """Reads the masks that any segmenter, annotation tool or paint program made of a photo.
 
-    - A grey or palette PNG of 8 or 16 bits: a pixel (of a palette: its index) is the label, 0 = none. Scores are those
-      that ESG leaves in its own label PNGs.
-    - COCO JSON: RLE, compressed or not, or polygons. A pixel belongs to a polygon when its centre does, (0, 0) being
-      the outer corner of the picture, by the even-odd rule; the polygons of one annotation are united. (COCO's own
-      tools also count some pixels that an outline only touches.) Also a file of SA-1B and a list of COCO results.
-    - SAM's automatic masks as JSON: a list of {"segmentation": RLE or rows of 0 and 1, "predicted_iou": score, …}.
+    - A picture of labels, one number a pixel, 0 = none; of one mask in black and white, with soft edges or without; or
+      of areas in colours, as in COCO's panoptic PNGs. Which of them, its content says; see `pictures.read_picture`.
+    - JSON: COCO's (RLE in any spelling, polygons), SA-1B's and SAM's lists, COCO's results and panoptic files,
+      Detectron2's and MMDetection's, LabelMe's, Label Studio's, Supervisely's, Cityscapes', VIA's, ISAT's, FiftyOne's.
+    - CVAT's XML for images, and YOLO's text files with outlines.
     - .npy and .npz: a stack of masks, or a label map; see `arrays.read_arrays` for shapes and names.
-    - A folder of black and white PNGs, one a mask; see `folder.read_folder`.
+    - A folder of black and white PNGs, one a mask, see `folder.read_folder`; or with a file for each photo, called
+      like it.
 
-    Masks with soft edges are cut at half. Where masks overlap, a pixel goes to the one with the higher score, at equal
-    scores to the smaller and then to the first one, as in `EntityMap.from_masks`; that is logged once, at level INFO.
-    Scores are "score", else SAM's predicted_iou, else 1. Masks without a pixel get no id.
+    docs/formats.md tells of their oddities. A pixel belongs to a polygon when its centre does, (0, 0) being the outer
+    corner of the picture, by the even-odd rule. A mask that cannot be used is left out, and a warning in the log
+    counts and names those; only where none is left is that an error. Masks without a pixel get no id. Scores are
+    "score", else SAM's predicted_iou, else 1.
 
     Args:
         path: the file or folder.
         size: height, width of the photo; masks of another size are refused, never resized.
-        photo: the photo's path or name, by which its masks are found in a file about several pictures.
+        photo: the photo's path or name, by which its masks are found in a file about several pictures. Where it is a
+            file, its EXIF data says whether masks of its stored pixels have to be turned.
         by_name: whether the masks of a single picture, too, are taken only if the file says that they are the photo's,
             as is right where one of several photos is meant; `tells_photos_apart` says which files can.
-        max_pixels: larger pictures are refused, and stacks of masks with 100 times as many pixels in all.
-        may_be_empty: whether a map without entities is given where there are no masks, or none has a pixel; that is
-            logged at level INFO.
+        max_pixels: larger pictures are refused; of masks that are many or large together, see `stack`.
+        may_be_empty: whether a map without entities is given where there are no masks; that is logged at level INFO.
+        order: which mask lies above where several overlap, as in `EntityMap.from_masks`: "score", "smaller", "larger",
+            "first", "last", or "whole", which keeps only whole objects of nested masks. None: "smaller" for SAM's
+            masks, whose parts lie within wholes, else "score"; files with layers (CVAT, Cityscapes) say it themselves.
+            What overlaps is logged, as a warning where masks vanish under others.
+        threshold: part of white, 0 to 1, above which a pixel of a soft mask is inside; what is fainter is background.
+        void: a label that belongs to nothing, as 0 does; None: 255 where that is a border or what is not to be
+            counted, as in PASCAL VOC; -1: none.
+        pixels: whether the masks were made of the photo "upright", as people see it, or of its pixels as they are
+            "stored", where EXIF turns it. "auto": as their size says, else upright, with a warning.
 
     Returns:
         A map of at least one entity, unless it may be empty.
 
     Raises:
         InputError: the path is none, does not exist or is of no such kind, the file is damaged or too large, has no
-            masks or none of this photo, masks differ in size from each other or from the photo, a score is not finite,
-            or an annotation's id occurs twice.
+            masks or none of this photo that can be used, they are of another size than the photo, or an option is
+            wrong.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"Masks are read from the path of a file or folder, not from a {type(path).__name__}.")
+    _check_options(order, threshold, void, pixels)
     path = Path(path)
     with _named(path):
-        found = _read(path, size, photo, by_name, max_pixels)
-        if isinstance(found, Stack):
-            entities = _lay_over_each_other(found, path)
-        elif isinstance(found, LabelMap):
-            entities = EntityMap.from_labels(*found)
-        else:
-            entities = found
+        source = _file_of_photo(path, photo, by_name)
+
+        def read(wanted: tuple[int, int] | None) -> Stack | LabelMap:
+            return _read(source, wanted, photo, by_name and source == path, max_pixels, threshold, void)
+
+        found, turn = _read_turned(read, size, photo, pixels, source)
+        entities = _as_entities(found, order, source)
+        if turn != 1:
+            entities = EntityMap(turned_upright(entities.labels, turn), entities.scores)
     if not len(entities):
         whose = f" of {Path(photo).name}" if photo is not None else ""
         nothing = f"{path} holds no masks{whose}: not one pixel belongs to an entity."
@@ -111,39 +140,131 @@ def kind_of(path: str | Path) -> Kind:
         return Kind.FOLDER
     head = _head(path)
     suffix = path.suffix.lower()
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")) or suffix == ".json":
+    bare = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if bare.startswith((b"{", b"[")) or suffix == ".json":
         return Kind.JSON
+    if bare.startswith(b"<") or suffix == ".xml":
+        return Kind.XML
     if head.startswith((b"PK", b"\x93NUMPY")) or suffix in (".npy", ".npz"):
         return Kind.ARRAYS
     if head.startswith(b"\x89PNG") or suffix in SUFFIXES:
         return Kind.LABELS
+    if looks_like_yolo(head):
+        return Kind.TEXT
+    if suffix in (".pkl", ".pickle", ".pth", ".pt"):
+        raise InputError(
+            f"{path} is a pickle, which is not read as it could run programs; save the masks as COCO JSON."
+        )
     raise InputError(f"{path} is no file of masks that can be read ({KINDS}).")
 
 
-def tells_photos_apart(path: str | Path) -> bool:
-    """Whether a file says which photo each of its masks is of, as some JSON does, so that it may be about several.
+def tells_photos_apart(path: str | Path, photos: Iterable[str | Path] = ()) -> bool:
+    """Whether a file says which photo each of its masks is of, as COCO's does, so that it may be about several.
+
+    A folder does if it has files that are called like one of the `photos`.
 
     Raises:
         InputError: the path does not exist, is of no kind that can be read, or is damaged JSON.
     """
-    return kind_of(path) is Kind.JSON and names_pictures(Path(path))
+    kind = kind_of(path)
+    if kind is Kind.FOLDER:
+        return any(_in_folder(Path(path), photo, pictures=True) for photo in photos)
+    return kind is Kind.XML or (kind is Kind.JSON and names_pictures(Path(path)))
+
+
+def _check_options(order: str | None, threshold: float, void: int | None, pixels: str) -> None:
+    if order is not None:
+        check_order(order)
+    check_number("threshold", threshold, 0, 1)
+    if void is not None:
+        check_whole("void", void, -1)
+    if pixels not in PIXELS:
+        raise InputError(f"pixels is one of {', '.join(PIXELS)}, not {pixels!r}.")
+
+
+def _file_of_photo(path: Path, photo: str | Path | None, by_name: bool) -> Path:
+    """The file itself; of a folder the file in it that is called like the photo, if that is what it is for."""
+    if photo is None or not os.path.isdir(path):
+        return path
+    # A picture that is called like the photo may be one of its masks, if only one photo is meant.
+    return _in_folder(path, photo, pictures=by_name) or path
+
+
+def _in_folder(folder: Path, photo: str | Path, *, pictures: bool) -> Path | None:
+    """The annotations in a folder that are called like the photo; else, if `pictures`, such a picture or array."""
+    try:
+        files = sorted(one for one in folder.iterdir() if one.is_file() and not one.name.startswith("."))
+    except OSError:
+        return None
+    called = [one for one in files if is_called(one.name, photo)]
+    called.sort(key=lambda one: one.stem != Path(photo).stem)
+    texts = [one for one in called if one.suffix.lower() in (".json", ".xml") or _is_yolo(one)]
+    others = [one for one in called if one.suffix.lower() in (".png", ".npy", ".npz")] if pictures else []
+    return next(iter([*texts, *others]), None)
+
+
+def _is_yolo(path: Path) -> bool:
+    if path.suffix.lower() != ".txt":
+        return False
+    try:
+        return looks_like_yolo(_head(path))
+    except InputError:
+        return False
+
+
+def _read_turned(
+    read: Callable[[tuple[int, int] | None], Stack | LabelMap],
+    size: tuple[int, int] | None,
+    photo: str | Path | None,
+    pixels: str,
+    path: Path,
+) -> tuple[Stack | LabelMap, int]:
+    """What is in a file, and the EXIF orientation that it has to be turned by; 1 is none."""
+    turn = 1 if photo is None or pixels == "upright" else orientation_of(photo)
+    if turn == 1:
+        return read(size), 1
+    stored = None if size is None else stored_size(size, turn)
+    if pixels == "stored":
+        return read(stored), turn
+    try:
+        found = read(size)
+    except WrongSize as error:
+        if error.found != stored:
+            raise
+        log.info("%s holds masks of the photo's stored pixels; they are turned upright, as EXIF says.", path)
+        return read(stored), turn
+    if size == stored:
+        log.warning(
+            "%s: EXIF turns the photo, and the masks fit it either way; they are taken as masks of the upright photo. "
+            "If they are of its stored pixels, say so (--mask-pixels stored, or pixels=).",
+            path,
+        )
+    return found, 1
 
 
 def _read(
-    path: Path, size: tuple[int, int] | None, photo: str | Path | None, by_name: bool, max_pixels: int
-) -> Stack | LabelMap | EntityMap:
+    path: Path,
+    size: tuple[int, int] | None,
+    photo: str | Path | None,
+    by_name: bool,
+    max_pixels: int,
+    threshold: float,
+    void: int | None,
+) -> Stack | LabelMap:
     kind = kind_of(path)
     if kind is Kind.JSON:
         return read_json(path, size, photo=photo, by_name=by_name, max_pixels=max_pixels)
+    if kind is Kind.XML:
+        return read_xml(path, size, photo=photo, by_name=by_name, max_pixels=max_pixels)
     if by_name:
         raise InputError(f"{path} does not say whose masks it holds; give a COCO file.")
+    if kind is Kind.TEXT:
+        return read_text(path, size, max_pixels=max_pixels)
     if kind is Kind.FOLDER:
-        return read_folder(path, size, max_pixels=max_pixels)
+        return read_folder(path, size, max_pixels=max_pixels, threshold=threshold)
     if kind is Kind.ARRAYS:
-        return read_arrays(path, size, max_pixels=max_pixels)
-    entities = EntityMap.from_labels_png(path, max_pixels=max_pixels)
-    check_size((entities.height, entities.width), size, path, max_pixels)
-    return entities
+        return read_arrays(path, size, max_pixels=max_pixels, threshold=threshold, void=void)
+    return read_picture(path, size, max_pixels=max_pixels, threshold=threshold, void=void)
 
 
 def _head(path: Path) -> bytes:
@@ -151,7 +272,7 @@ def _head(path: Path) -> bytes:
         raise InputError(f"{path} is no file; give {KINDS}.")
     try:
         with path.open("rb") as file:
-            head = file.read(64)
+            head = file.read(256)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
     except (OSError, ValueError) as error:
@@ -174,17 +295,37 @@ def _named(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: {text[0].lower()}{text[1:]}") from None
 
 
-def _lay_over_each_other(stack: Stack, path: Path) -> EntityMap:
-    for number, score in enumerate(stack.scores or [], start=1):
-        if not math.isfinite(score):
-            raise InputError(f"{path}: mask {number} has the score {score}; scores must be finite numbers.")
-    entities = EntityMap.from_masks(stack.rles, stack.scores, size=stack.size)
-    areas = [area(mask) for mask in stack.rles]
-    if sum(areas) > entities.areas.sum():
-        hidden = sum(pixels > 0 for pixels in areas) - len(entities)
-        log.info(
-            "%s: masks overlap; there the highest score wins, and at equal scores the smallest mask%s.",
+def _as_entities(found: Stack | LabelMap, order: str | None, path: Path) -> EntityMap:
+    if isinstance(found, LabelMap):
+        return EntityMap.from_labels(*found)
+    order = order or ("smaller" if found.nested else "score")
+    entities = EntityMap.from_masks(found.rles, found.scores, size=found.size, order=order, layers=found.layers)
+    areas = [area(mask) for mask in found.rles]
+    if sum(areas) <= entities.areas.sum():
+        return entities
+    rule = f"masks overlap; there {_RULES[order]}" if found.layers is None else "masks overlap, and lie in layers"
+    hidden = sum(pixels > 0 for pixels in areas) - len(entities)
+    if not hidden:
+        log.info("%s: %s.", path, rule)
+    elif order == "whole":
+        log.info("%s: %d of %d masks are parts of others and left out.", path, hidden, len(areas))
+    else:
+        log.warning(
+            "%s: %s; %d of %d masks are hidden entirely and left out%s.",
             path,
-            f"; {hidden} of {len(areas)} masks are hidden entirely and left out" if hidden else "",
+            rule,
+            hidden,
+            len(areas),
+            "" if order == "smaller" else " (--mask-order smaller, or order=, keeps parts of larger masks)",
         )
     return entities
+
+
+_RULES = {
+    "score": "the highest score wins, and at equal scores the smallest mask",
+    "smaller": "the smallest mask wins",
+    "larger": "the largest mask wins",
+    "first": "the first mask wins",
+    "last": "the last mask wins",
+    "whole": "only whole objects are kept",
+}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from esg import EntityMap, EntitySegmenter, read_image
+from esg import EntityMap, EntitySegmenter, read_image, read_masks
 
 OPTIONS: dict[str, Any] = {"size": 64, "max_size": 96, "min_score": 0}  # those of `segment`
 SUFFIXES = ["entities.json", "labels.png", "overlay.jpg"]
@@ -196,3 +196,44 @@ def test_a_bug_keeps_its_stack_trace(segment: Run, photo: Path, monkeypatch: pyt
     monkeypatch.setattr(EntitySegmenter, "__call__", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         segment(photo)
+
+
+def test_one_coco_file_about_all_photos(
+    segment: Run, tmp_path: Path, make_photo: MakePhoto, photo: Path, written: Written
+) -> None:
+    other = make_photo(tmp_path / "in/other.png", (30, 50))
+    (tmp_path / "in/bad.png").write_text("no picture")
+    file = tmp_path / "new/coco.json"
+    result = segment(photo, tmp_path / "in", "--save", "labels", "--dataset", file)
+    assert result.status == 2  # of the bad one
+    assert f"2 photos -> {file}" in result.err
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert [(image["id"], image["file_name"]) for image in content["images"]] == [(1, "photo.png"), (2, "other.png")]
+    ids = [annotation["id"] for annotation in content["annotations"]]
+    assert ids == list(range(1, len(ids) + 1))
+    for name, image_id in (("photo", 1), ("other", 2)):
+        expected = EntityMap.from_labels_png(tmp_path / f"out/{name}.labels.png")
+        assert EntityMap.from_coco(file, image_id=image_id) == expected
+        assert read_masks(file, photo=f"{name}.png") == expected
+    assert segment(other, "--save", "labels", "--dataset", file, "--polygons").status == 0
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert all(isinstance(annotation["segmentation"], list) for annotation in content["annotations"])
+    assert EntityMap.from_coco(file) == EntityMap.from_labels_png(tmp_path / "out/other.labels.png")
+
+
+@pytest.mark.usefixtures("without_model")
+def test_a_folder_is_no_file_about_all_photos(segment: Run, tmp_path: Path, photo: Path) -> None:
+    segment(photo, "--dataset", tmp_path).refused(f"{tmp_path} is a folder; give the name of a file")
+
+
+def test_files_for_other_tools(segment: Run, tmp_path: Path, photo: Path, written: Written) -> None:
+    assert segment(photo, "--save", "labels,polygons,labelme,yolo,cvat,panoptic").status == 0
+    files = ["cvat.xml", "json", "panoptic.json", "panoptic.png", "polygons.json", "txt"]
+    assert written() == sorted(f"photo.{suffix}" for suffix in [*files, "labels.png"])
+    expected = EntityMap.from_labels_png(tmp_path / "out/photo.labels.png")
+    for suffix in files:
+        found = read_masks(tmp_path / f"out/photo.{suffix}", (40, 60), photo=photo)
+        if suffix in ("json", "polygons.json"):
+            assert found == expected
+        else:  # without scores
+            assert found == EntityMap.from_labels(expected.labels)

@@ -97,7 +97,7 @@ def test_which_files_name_their_pictures(path: Path) -> None:
         with pytest.raises(InputError, match=r"does not say whose masks it holds; give a COCO file"):
             read_json(path, photo="3.jpg", by_name=True)
     assert len(read_json(put(path, results(3, 7, 7)), photo="7.jpg", by_name=True).rles) == 2
-    with pytest.raises(InputError, match="masks of 2 pictures and not their file names"):
+    with pytest.raises(InputError, match=r"describes 2 pictures \(3, 7\), and none is called 5\.jpg"):
         read_json(path, photo="5.jpg", by_name=True)
 
 
@@ -117,7 +117,7 @@ def test_results_of_coco(path: Path) -> None:
     assert read_json(put(path, results), photo="000000000139.jpg").scores == [0.5]
     assert read_json(path, photo="285.jpg").size == (3, 3)
     for photo in (None, "0.jpg", "cat.jpg"):
-        with pytest.raises(InputError, match="masks of 2 pictures and not their file names"):
+        with pytest.raises(InputError, match=r"describes 2 pictures \(139, 285\)"):
             read_json(path, photo=photo)
     assert len(read_json(put(path, results[:1]), photo="cat.jpg").rles) == 1
 
@@ -130,7 +130,7 @@ def test_rows_and_polygons_in_a_list(path: Path) -> None:
     polygons = [{"segmentation": [[0, 0, 2, 0, 2, 1, 0, 1], [2, 1, 3, 1, 3, 2, 2, 2, 2, 1.5, 2, 1.2]]}]
     (both,) = read_json(put(path, polygons), (2, 3)).rles
     assert decode_mask(both).astype(int).tolist() == [[1, 1, 0], [0, 0, 1]]
-    with pytest.raises(InputError, match="polygons but not the size of their picture"):
+    with pytest.raises(InputError, match="outlines but not the size of their picture"):
         read_json(path)
 
 
@@ -138,21 +138,20 @@ def test_rows_and_polygons_in_a_list(path: Path) -> None:
     ("content", "words"),
     [
         ([], "its list is empty"),
-        ([1, 2], 'it is a list, but not of objects with a "segmentation"'),
-        ([{"area": 5}], '"segmentation" is missing'),
-        ([{"segmentation": None}], "neither an RLE nor a list of rows or of polygons"),
-        ([{"segmentation": [1, 2, 3]}], "neither an RLE nor a list"),
-        ([{"segmentation": "mask.png"}], "neither an RLE nor a list"),
-        ([{"segmentation": [[]]}], "polygons but not the size"),
+        ([1, 2], 'is a list, but not of objects with a "segmentation"'),
+        ([{"area": 5}], "has boxes and no masks: of its 1 annotations none has a mask; export polygons"),
+        ([{"segmentation": None}], "has boxes and no masks"),
+        ([{"segmentation": [1, 2, 3]}], r"annotation 1 has 3 coordinates, an odd number"),
+        ([{"segmentation": "mask.png"}], 'has "mask.png" as its segmentation, neither an RLE nor polygons'),
+        ([{"segmentation": [[]]}], "has boxes and no masks"),
         ([{"segmentation": FULL}, {"segmentation": [[1]]}], "one size, but there are 1x1 and 2x1 pixels"),
-        ([{"segmentation": FULL, "predicted_iou": None}], r"^\S+: mask 1 has no number as its score; write one, or"),
-        ([{"segmentation": FULL}, {"segmentation": FULL, "score": "high"}], ": mask 2 has no number as its score"),
-        ([{"segmentation": FULL, "score": [0.5]}], "has no number as its score"),
+        ([{"segmentation": FULL, "score": "high"}], 'annotation 1 has no number as its score but "high"'),
+        ([{"segmentation": FULL, "score": [0.5]}], "has no number as its score but a list"),
         ([{"segmentation": FULL, "score": 10**400}], "has no number as its score"),
-        ([{"segmentation": FULL, "id": 3}, {"segmentation": FULL, "id": 3}], "several masks with the id 3"),
-        ({"masks": []}, '"images" is missing'),
-        ({**pictures("a", "b"), "annotations": 5}, "is not in COCO's format"),
-        (7, "is not in COCO's format: it is neither an object nor a list"),
+        ({"masks": []}, "its list is empty"),
+        ({"shape": []}, '"images" is missing'),
+        ({**pictures("a", "b"), "annotations": 5}, 'is not in COCO\'s format: "annotations" is 5, no list'),
+        (7, "holds 7, neither an object nor a list"),
         ({"images": [{"id": 1, "height": 10**6, "width": 10**6}], "annotations": []}, "limit of 200,000,000"),
         ([{"segmentation": {"size": [10**5, 10**5], "counts": [0, 10**10]}}], "limit of 200,000,000"),
     ],
@@ -166,11 +165,11 @@ def test_what_cannot_be_understood(path: Path, content: object, words: str) -> N
 def test_ids_that_occur_twice(path: Path) -> None:
     content = pictures("a.jpg", "b.jpg")
     content["annotations"] += [content["annotations"][0]]
-    assert len(read_json(put(path, content), photo="b.jpg").rles) == 1  # those of another picture do no harm
-    with pytest.raises(InputError, match=r"has several masks with the id 1; make the ids unique\.$"):
-        read_json(path, photo="a.jpg")
+    assert len(read_json(put(path, content), photo="a.jpg").rles) == 2  # nothing refers to the ids of annotations
+    content["images"] += [content["images"][1]]
+    assert len(read_json(put(path, content), photo="b.jpg").rles) == 1  # a picture that is listed twice
     content["images"] += [{**content["images"][1], "file_name": "c.jpg"}]
-    with pytest.raises(InputError, match=r"has several pictures with the id 2; make the ids unique\.$"):
+    with pytest.raises(InputError, match=r"has several pictures with the id '2'; make the ids unique\.$"):
         read_json(put(path, content), photo="b.jpg")
 
 

@@ -6,6 +6,7 @@ import io
 import struct
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,14 +107,15 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
     ("array", "words"),
     [
         (np.zeros(5), r"has the shape \(5,\); masks have \(number of masks, height, width\)"),
-        (np.zeros((1, 2, 2, 3)), r"has the shape \(1, 2, 2, 3\)"),
-        (np.zeros((2, 3), np.float32), r"float32, but labels are whole numbers; save it with \.astype"),
+        (np.zeros((2, 2, 2, 3)), r"has the shape \(2, 2, 2, 3\)"),
+        (np.full((2, 3), 2.5), "values up to 2.5, but a mask's are 0 and 1"),
+        (np.zeros((2, 3), "U1"), "<U1, but labels are whole numbers and masks from 0 to 1"),
         (np.zeros((2, 2, 3), "U1"), "<U1, but masks are bool"),
         (np.zeros((2, 2, 3), complex), "complex128, but masks are bool"),
         (np.full((2, 3), -1), "labels from -1 to -1"),
         (np.full((2, 3), 2**63, np.uint64), "labels from 9223372036854775808"),
         (np.zeros((2, 0, 3), bool), "without pixels"),
-        (np.stack([MASKS[0], MASKS[0] * np.nan]), r"Mask 2 of .* from nan to nan"),
+        (np.stack([MASKS[0] * np.nan] * 2), r"mask 1, mask 2: holds values from nan to nan"),
     ],
 )
 def test_arrays_that_are_no_masks(tmp_path: Path, array: np.ndarray, words: str) -> None:
@@ -122,10 +124,56 @@ def test_arrays_that_are_no_masks(tmp_path: Path, array: np.ndarray, words: str)
         read_arrays(tmp_path / "masks.npy")
 
 
-def test_masks_along_the_last_axis(tmp_path: Path) -> None:
-    np.save(tmp_path / "masks.npy", np.zeros((2, 3, 9), bool))
+@pytest.mark.parametrize("turn", [np.ascontiguousarray, np.asfortranarray])
+def test_masks_along_the_last_axis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    many = np.concatenate([MASKS, MASKS, MASKS])
+    np.save(tmp_path / "masks.npy", turn(many.transpose(1, 2, 0)))
+    assert np.array_equal(stack(tmp_path / "masks.npy", (2, 3)), many)
+    np.save(tmp_path / "masks.npy", turn(MASKS[:1].transpose(1, 2, 0)).astype(np.uint8))
+    assert read_arrays(tmp_path / "masks.npy", (2, 3))[0].tolist() == MASKS[0].astype(int).tolist()
+    np.save(tmp_path / "masks.npy", many.transpose(1, 2, 0))
+    monkeypatch.setattr("esg.masks.arrays._WHOLE", 5)
     with pytest.raises(InputError, match=r"along the last axis; save it as array\.transpose\(2, 0, 1\)"):
         read_arrays(tmp_path / "masks.npy", (2, 3))
+
+
+def test_one_plane_is_what_its_values_say(tmp_path: Path) -> None:
+    path = tmp_path / "plane.npy"
+    for values, labels in (
+        (np.array([[0.0, 3.0], [1.0, 0.0]]), [[0, 3], [1, 0]]),
+        (np.array([[[0, 3], [1, 0]]]), [[0, 3], [1, 0]]),
+        (np.array([[0, 1, 2, 255]], np.uint8).repeat(9, 0).repeat(9, 1), None),
+    ):
+        np.save(path, values)
+        found = read_arrays(path)
+        assert isinstance(found, LabelMap)
+        assert found.labels.tolist() == labels or (labels is None and set(np.unique(found.labels)) == {0, 1, 2})
+    for values in (
+        np.array([[0.0, 0.75], [0.25, 1.0]]),
+        np.array([[[0, 255], [0, 255]]]),
+        np.array([[[0, 1], [0, 1]]]),
+    ):
+        np.save(path, values)
+        found = read_arrays(path)
+        assert isinstance(found, Stack)
+        assert decode_mask(found.rles[0]).tolist() == [[False, True], [False, True]]
+
+
+def test_a_mask_that_cannot_be_used_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    np.savez(tmp_path / "masks.npz", masks=np.stack([MASKS[0], MASKS[1] * np.nan, MASKS[1]]), scores=[0.5, 0.6, np.inf])
+    found = read_arrays(tmp_path / "masks.npz")
+    assert isinstance(found, Stack)
+    assert found.scores == [0.5]
+    assert "2 of 3 masks are left out: mask 2 holds values from nan to nan" in caplog.text
+    assert "mask 3 has the score inf" in caplog.text
+
+
+def test_scores_that_do_not_fit_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    np.savez(tmp_path / "masks.npz", masks=MASKS, scores=[1.0])
+    assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
+    assert "has 2 masks but 1 scores; the scores are left out" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -133,7 +181,6 @@ def test_masks_along_the_last_axis(tmp_path: Path) -> None:
     [
         ({"a": MASKS, "b": MASKS}, r'no array called "masks" .* only a, b\.$'),
         ({"scores": [1.0, 1.0]}, r"only scores\.$"),
-        ({"masks": MASKS, "scores": [1.0]}, "has 2 masks but 1 scores; give one score a mask"),
         ({"masks": MASKS, "scores": np.ones((2, 2))}, r"The array scores of .* has the shape \(2, 2\)"),
         ({"masks": MASKS, "scores": ["high", "low"]}, "scores are numbers"),
     ],
@@ -166,8 +213,8 @@ def test_impossible_shapes(tmp_path: Path, shape: object) -> None:
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        ((10**9, 10, 10), "1,000,000,000 masks of 10x10 pixels, more than the limit of 65,535 masks"),
-        ((60_000, 10_000, 10_000), "20,000,000,000 pixels in all; save them as COCO JSON"),
+        ((10**9, 10, 10), "1,000,000,000 masks of 10x10 pixels, more than the limit of 10,000 masks"),
+        ((60_000, 10_000, 10_000), "5,000,000,000 pixels in all; save them as COCO JSON"),
         ((1, 10**6, 10**6), "more than the limit of 200,000,000"),
         ((10**6, 10**6), "more than the limit of 200,000,000"),
         ((50, 8_000, 8_000), "it ends before the last of its numbers"),

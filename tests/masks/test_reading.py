@@ -266,7 +266,7 @@ def test_no_file(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
-    assert "is no file; give a label PNG" in refusal(tmp_path / "pipe.json")
+    assert "is no file; give a PNG of labels or of a mask" in refusal(tmp_path / "pipe.json")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".json", ".npy", ".npz", ".txt"])
@@ -288,8 +288,9 @@ def test_something_else_whatever_it_is_called(tmp_path: Path, suffix: str) -> No
 def test_other_kinds_are_named(tmp_path: Path) -> None:
     path = tmp_path / "masks"
     path.write_bytes(pickle.dumps([1]))
-    assert "(a label PNG, COCO JSON, SAM's JSON, .npy, .npz or a folder of PNGs)" in refusal(path)
-    photo = np.zeros((4, 4, 3), np.uint8)
+    assert "YOLO's text, .npy, .npz or a folder of PNGs)" in refusal(path)
+    assert "is a pickle, which is not read as it could run programs" in refusal(path.rename(tmp_path / "masks.pkl"))
+    photo = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "photo.jpg")
     assert "it is a JPEG picture" in refusal(tmp_path / "photo.jpg")
     Image.fromarray(photo).save(tmp_path / "photo.png")
@@ -323,12 +324,11 @@ def test_no_entities(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 
 @pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_no_numbers(tmp_path: Path, score: float) -> None:
-    assert re.search(
-        r"mask 2 has the score (nan|-?inf); scores must be finite", refusal(overlapping(tmp_path, [1, score, 1]))
-    )
+    assert len(read_masks(overlapping(tmp_path, [1, score, 1]))) == 2
+    assert re.search(r"has the score (nan|-?inf), which is not a finite", refusal(overlapping(tmp_path, [score] * 3)))
     record = {"segmentation": [[1]], "predicted_iou": score}
     (tmp_path / "sam.json").write_text(json.dumps([record]))
-    assert "mask 1 has the score" in refusal(tmp_path / "sam.json")
+    assert "annotation 1 has the score" in refusal(tmp_path / "sam.json")
     np.savez(tmp_path / "labels.npz", labels=np.array([[1]]), scores=np.array([score]))
     assert "finite numbers" in refusal(tmp_path / "labels.npz")
 

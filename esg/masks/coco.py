@@ -1,0 +1,249 @@
+"""COCO's annotations and their kin: files with "images", results, Detectron2's records, SA-1B, SAM's lists, LVIS."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..rle import Rle, encode_mask
+from .canvas import Canvas
+from .fields import Unusable, identifier, number, records, score, shown, size, text
+from .items import NO_MASK, Item, Picture
+
+_NAMES = ("file_name", "path", "name", "coco_url")  # of a picture, the first of which counts most
+_BETWEEN = re.compile(r"[\s,;\[\]()]+")  # counts written as text
+
+
+def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
+    """The pictures of an object with "images" and "annotations".
+
+    Raises:
+        InputError: one of the two is no list.
+    """
+    for key in ("images", "annotations"):
+        if not isinstance(content.get(key), list):
+            raise InputError(f"{source} is not in COCO's format: {_missing(content, key)}.")
+    images = _different(records(content["images"]))
+    annotations = records(content["annotations"])
+    ids = [identifier(image.get("id")) for image in images]
+    by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
+    for place, one in enumerate(annotations, start=1):
+        of = identifier(one.get("image_id"))
+        by_id.setdefault(ids[0] if of is None and len(ids) == 1 else of, []).append((place, one))
+    often = Counter(ids)
+    strangers = [of for of in by_id if of not in often]
+
+    def items(of: str | None) -> list[Item]:
+        if often[of] > 1:
+            raise InputError(f"{source} has several pictures with the id {of!r}; make the ids unique.")
+        mine = by_id.get(of, [])
+        if not mine and strangers:
+            raise InputError(
+                f'{source} has annotations of pictures that are not among its "images" (image_id '
+                f"{', '.join(map(str, strangers[:3]))}{', …' if len(strangers) > 3 else ''}), and none of this one, "
+                f"whose id is {of}."
+            )
+        return [item(one, place) for place, one in mine]
+
+    return [
+        Picture(
+            _names(image), size(image.get("height"), image.get("width")), partial(items, of), _is_sams(by_id.get(of))
+        )
+        for image, of in zip(images, ids, strict=True)
+    ]
+
+
+def picture_of(content: Mapping[str, Any], image_id: int | str | None, source: str) -> Picture:
+    """The picture of an id in an object with "images" and "annotations"; without an id the only one.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    pictures = from_file(content, source)
+    if image_id is None:
+        if len(pictures) != 1:
+            raise InputError(f"{source} describes {len(pictures)} pictures; say which one with image_id.")
+        return pictures[0]
+    ids = [identifier(image.get("id")) for image in _different(records(content["images"]))]
+    if identifier(image_id) not in ids:
+        raise InputError(f"{source} has no picture with id {image_id!r}.")
+    return pictures[ids.index(identifier(image_id))]
+
+
+def from_record(record: Mapping[str, Any]) -> Picture:
+    """A picture with its annotations in it: one of SA-1B, with "image", or one of Detectron2's records."""
+    image = record["image"] if isinstance(record.get("image"), Mapping) else record
+    mine = list(enumerate(records(record.get("annotations")), start=1))
+    return Picture(
+        _names(image),
+        size(image.get("height"), image.get("width")),
+        lambda: [item(one, place) for place, one in mine],
+        _is_sams(mine),
+    )
+
+
+def from_list(content: Sequence[Any]) -> list[Picture]:
+    """The pictures of a list of annotations, by their numbers, as far as it has any: COCO's results, SAM's masks."""
+    by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
+    for place, one in enumerate(records(content), start=1):
+        by_id.setdefault(identifier(one.get("image_id")), []).append((place, one))
+    if len(by_id) == 2 and None in by_id:  # there is only one picture that the others can mean
+        by_id = {next(of for of in by_id if of is not None): list(enumerate(records(content), start=1))}
+    return [
+        Picture(
+            () if of is None else (of,),
+            None,
+            lambda mine=mine: [item(one, place) for place, one in mine],  # type: ignore[misc]
+            _is_sams(mine),
+        )
+        for of, mine in by_id.items()
+    ] or [Picture((), None, list)]
+
+
+def from_columns(content: Mapping[str, Any]) -> Picture:
+    """A picture whose "masks" are a list, beside one of "scores", as MMDetection's inferencer writes it."""
+    masks, scores = content["masks"], content.get("scores")
+    scores = scores if isinstance(scores, list) and len(scores) == len(masks) else [None] * len(masks)
+    columns = [{"segmentation": mask, "score": value} for mask, value in zip(masks, scores, strict=True)]
+    return Picture((), None, lambda: [item(one, place, "mask") for place, one in enumerate(columns, start=1)])
+
+
+def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") -> Item:
+    """One annotation; it is called by its id, else by its place in the file."""
+    known = identifier(annotation.get("id"))
+    called = f"{kind} {place}" if known is None else f"{kind} {known}"
+    mask = Segmentation(annotation.get("segmentation"))
+    return Item(called, mask.draw, partial(score, annotation), None, mask.size)
+
+
+class Segmentation:
+    """A "segmentation": RLE with counts in any spelling, polygons in any nesting, or rows of 0 and 1."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    @cached_property
+    def rows(self) -> np.ndarray | None:
+        """The mask, (H, W) bool, of rows of 0 and 1 or false and true; None of anything else."""
+        rows = self.value
+        if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+            return None
+        if len({len(row) for row in rows}) != 1 or not rows[0] or isinstance(rows[0][0], (str, list, Mapping)):
+            return None
+        try:
+            values = np.array(rows)
+        except ValueError:
+            return None
+        if values.ndim != 2 or values.dtype.kind not in "biuf" or not ((values == 0) | (values == 1)).all():
+            return None
+        return values != 0
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """height, width of the picture, where it says so."""
+        if isinstance(self.value, Mapping):
+            sides = self.value.get("size")
+            return size(*sides) if isinstance(sides, (list, tuple)) and len(sides) == 2 else None
+        if self.rows is None or (len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0):
+            return None  # the second may be a polygon of corners at 0 and 1
+        return self.rows.shape[0], self.rows.shape[1]
+
+    def draw(self, canvas: Canvas) -> Rle:
+        """It on a canvas; Unusable if it is none."""
+        value = self.value
+        if value is None or (isinstance(value, (list, str)) and not _content(value)):
+            raise Unusable(NO_MASK)
+        if isinstance(value, Mapping):
+            return canvas.rle({**value, "counts": counts(value.get("counts"))})
+        if not isinstance(value, list):
+            raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons")
+        if self.rows is not None and (self.rows.shape == canvas.size or len(self.rows) > 1):
+            return canvas.rle(encode_mask(self.rows))
+        return canvas.polygons(polygon for polygon in _polygons(value) if _content(polygon))
+
+
+def counts(value: Any) -> Any:
+    """The counts of an RLE; a list in text, Python's b'…' and whole numbers written as floats become what they mean."""
+    if isinstance(value, str):
+        bare = value.strip()
+        if bare[:2] in ("b'", 'b"') and bare[-1:] == bare[1]:
+            return bare[2:-1].replace("\\\\", "\\")
+        if " " in bare or "," in bare:  # which no compressed string has
+            value = [one for one in _BETWEEN.split(bare) if one]
+    if isinstance(value, (np.ndarray, bytes)):  # of a dict in memory
+        return value
+    if isinstance(value, list):
+        numbers = [number(one) for one in value]
+        if all(one is not None and one == int(one) and abs(one) < 1 << 53 for one in numbers):
+            return [int(one) for one in numbers if one is not None]
+        raise Unusable("is damaged (its counts are no list of whole numbers)")
+    if not isinstance(value, str):
+        raise Unusable(f"is damaged (its counts are {shown(value)})")
+    return value
+
+
+def _polygons(segmentation: list[Any]) -> list[Any]:
+    """One polygon an entry, of a list in which they are nested more or less deeply."""
+    while len(segmentation) == 1 and _is_deeper(segmentation[0]):
+        segmentation = segmentation[0]
+    if all(not isinstance(one, (list, Mapping)) for one in segmentation):
+        return [segmentation]  # x, y, x, y, …
+    if all(isinstance(one, Mapping) for one in segmentation):
+        return [segmentation]  # {"x": …, "y": …}, …
+    if len(segmentation) > 2 and all(_is_point(one) for one in segmentation):
+        return [segmentation]  # [x, y], …
+    return segmentation
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(number(one) is not None for one in value)
+
+
+def _is_deeper(polygon: Any) -> bool:
+    """Whether it is no polygon but a list of them: of lists that are longer than a point."""
+    return (
+        isinstance(polygon, list) and bool(polygon) and all(isinstance(one, list) and len(one) != 2 for one in polygon)
+    )
+
+
+def _content(value: Any) -> bool:
+    """Whether there is anything in it, however deeply nested its lists are."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += one
+        elif one != "":
+            return True
+    return False
+
+
+def _is_sams(annotations: Sequence[tuple[int, Mapping[str, Any]]] | None) -> bool:
+    """Whether SAM's own score is the only one that the first of them has."""
+    first = annotations[0][1] if annotations else {}
+    return "predicted_iou" in first and first.get("score") is None
+
+
+def _names(image: Mapping[str, Any]) -> tuple[str, ...]:
+    more = image.get("extra")
+    found = [text(image.get(key)) for key in _NAMES] + [text(more.get("name")) if isinstance(more, Mapping) else ""]
+    return tuple(filter(None, found))
+
+
+def _different(images: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without those that a file lists twice."""
+    found: dict[object, Mapping[str, Any]] = {}
+    for place, image in enumerate(images):
+        known, names = identifier(image.get("id")), _names(image)
+        found.setdefault((known, names) if known is not None and names else place, image)
+    return list(found.values())
+
+
+def _missing(content: Mapping[str, Any], key: str) -> str:
+    return f'"{key}" is missing' if key not in content else f'"{key}" is {shown(content[key])}, no list'
