@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .choice import choose, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
+    from .choice import check_choice, choose, choose_tracks, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
     from .cleanup import drop_small, drop_weak, fill_holes, remove_islands
     from .combining import Combined, assign, follow, intersect, merge, split, subtract, union
     from .device import choose_device
@@ -61,7 +61,9 @@ _HOME = {
     "Track": ".frames",
     "WeightsError": ".errors",
     "assign": ".combining",
+    "check_choice": ".choice",
     "choose": ".choice",
+    "choose_tracks": ".choice",
     "choose_device": ".device",
     "cut_for_inpainting": ".inpaint.crop",
     "download": ".downloading",
@@ -124,8 +126,10 @@ __all__ = [
     "Track",
     "WeightsError",
     "assign",
+    "check_choice",
     "choose",
     "choose_device",
+    "choose_tracks",
     "cut_for_inpainting",
     "download",
     "draw_grounding",
