@@ -277,20 +277,27 @@ class EntityMap:
         """One compressed COCO RLE an entity, in the order of the ids."""
         return rle.encode_labels(self.labels, len(self))
 
-    def to_coco(self, *, image_id: int = 1, file_name: str = "") -> dict[str, Any]:
+    def to_coco(self, *, image_id: int = 1, file_name: str = "", tracks: Sequence[int] | None = None) -> dict[str, Any]:
         """The map as a COCO dict that `json.dump` takes, and `from_coco` turns back into an equal map.
+
+        Args:
+            image_id, file_name: of the picture.
+            tracks: for a frame of a clip, the track of every entity; it becomes "id" and "track_id" of its annotation.
 
         Returns:
             "images" (one), "annotations" (id, score, compressed RLE, area, bbox as x, y, width, height in pixels) and
             "categories" (one, "entity").
         """
-        return formats.coco_dict(
+        content = formats.coco_dict(
             self.to_rles(), self.scores, self.areas, self.boxes, self.labels.shape, image_id, file_name
         )
+        for annotation, track in zip(content["annotations"], () if tracks is None else tracks):
+            annotation["id"] = annotation["track_id"] = int(track)
+        return content
 
-    def save_coco(self, path: str | Path, *, file_name: str = "") -> None:
+    def save_coco(self, path: str | Path, *, file_name: str = "", tracks: Sequence[int] | None = None) -> None:
         """Writes `to_coco` as JSON; OutputError when that fails, and then no file is left."""
-        text = json.dumps(self.to_coco(file_name=file_name), ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(self.to_coco(file_name=file_name, tracks=tracks), ensure_ascii=False, separators=(",", ":"))
         with write_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
