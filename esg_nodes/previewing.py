@@ -16,7 +16,7 @@ from .values import ENTITIES, Entities, check_pairs, pictures, to_image
 class PreviewEntities:
     CATEGORY = "ESG"
     DESCRIPTION = "Shows pictures with their entities in colours, numbered."
-    SEARCH_ALIASES = ("show entities", "overlay", "view masks", "preview masks")
+    SEARCH_ALIASES = ("show entities", "overlay", "view masks", "preview masks", "sam")
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("overlay",)
     OUTPUT_TOOLTIPS = ("What is shown.",)
@@ -31,13 +31,22 @@ class PreviewEntities:
                 "entities": wire(ENTITIES, "Of any node."),
                 "opacity": number(0.5, 0, 1, "Of the colours: 0 shows the picture alone, 1 the colours."),
                 "numbers": switch(True, "Write the number of every entity that has room for it."),
-            }
+            },
+            "optional": {
+                "phrases": switch(
+                    False, "Write what Ground Text found an entity to be, instead of its number, where there is room."
+                ),
+            },
         }
 
-    def preview(self, image: Tensor, entities: Entities, opacity: float, numbers: bool) -> dict[str, Any]:
-        photos = pictures(image)
-        check_pairs(photos, entities)
-        shown = [overlay(*each, alpha=opacity, numbers=numbers) for each in zip(photos, entities.maps)]
+    def preview(
+        self, image: Tensor, entities: Entities, opacity: float, numbers: bool, phrases: bool = False
+    ) -> dict[str, Any]:
+        check_pairs(image, entities)
+        shown = [
+            overlay(photo, found, alpha=opacity, numbers=numbers, shown_as=own, texts=names if phrases else None)
+            for photo, found, own, names in zip(pictures(image), entities.maps, entities.numbers, entities.names)
+        ]
         files = []
         for pixels in shown:
             path = host().temp_path(".png")
