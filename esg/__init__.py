@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .grounder import Grounder
     from .grounding import Grounding, Phrase
     from .grounding_html import grounding_page
-    from .grounding_picture import draw_grounding, shrink
+    from .grounding_picture import draw_grounding, drawn_size, shrink
     from .images import Photo, read_image, read_photo, write_image
     from .inpaint.crop import InpaintCrop, cut_for_inpainting, cut_together
     from .inpaint.frame import CropSettings
@@ -70,6 +70,7 @@ _HOME = {
     "download": ".downloading",
     "download_public": ".downloading",
     "draw_grounding": ".grounding_picture",
+    "drawn_size": ".grounding_picture",
     "drop_small": ".cleanup",
     "drop_weak": ".cleanup",
     "edit_workflow": ".workflow.edits",
@@ -139,6 +140,7 @@ __all__ = [
     "download",
     "download_public",
     "draw_grounding",
+    "drawn_size",
     "drop_small",
     "drop_weak",
     "edit_workflow",

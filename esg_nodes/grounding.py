@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding
+from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding, drawn_size
 from .host import Progress, host, of_one
 from .inputs import choice, number, text, whole, wire
+from .later import Later
 from .loading import Loaded
 from .values import ENTITIES, GROUNDER, Entities, check_pairs, later_mask, pictures, to_image
 
@@ -85,13 +85,12 @@ class GroundText:
         host().say(" ".join(filter(None, (_unsure(one, threshold) for one in groundings))))
         groundings = [_sure(one, threshold) for one in groundings]
         grounded = Entities.of(entities.maps, groundings, entities.tracks)
-        drawn = [draw_grounding(*each) for each in zip(photos, entities.maps, groundings)]
         return (
             grounded,
             later_mask(len(photos), image.shape[1:3], lambda k: entities.maps[k].mask(_meant(groundings[k]))),
             "\n".join(_line(one.caption) if len(photos) > 1 else one.caption for one in groundings),
             json.dumps(grounded.to_json(), ensure_ascii=False),
-            to_image(_equally_high(drawn)),
+            _drawn(image, grounded),
         )
 
 
@@ -242,7 +241,17 @@ def _meant(grounding: Grounding) -> list[int]:
     return sorted({number for phrase in grounding.phrases for number in phrase.entity_ids})
 
 
-def _equally_high(drawn: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Pictures of one width, with white beneath the lower ones: captions differ in length."""
-    height = max(len(one) for one in drawn)
-    return [np.pad(one, ((0, height - len(one)), (0, 0), (0, 0)), constant_values=255) for one in drawn]
+def _drawn(image: Tensor, grounded: Entities) -> Tensor:
+    """IMAGE of the groundings, made when it is needed, with white beneath the lower ones: captions differ in length."""
+    sizes = [drawn_size(one or Grounding(""), *image.shape[1:3]) for one in grounded.groundings]
+    height, width = max(high for high, _ in sizes), sizes[0][1]
+
+    def make() -> Tensor:
+        drawn = []
+        for one, found, grounding in zip(image, grounded.maps, grounded.groundings):
+            (photo,) = pictures(one[None])
+            picture = draw_grounding(photo, found, grounding or Grounding(""))
+            drawn.append(np.pad(picture, ((0, height - len(picture)), (0, 0), (0, 0)), constant_values=255))
+        return to_image(drawn)
+
+    return Later((len(sizes), height, width, 3), make)

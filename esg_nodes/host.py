@@ -23,15 +23,21 @@ log = logging.getLogger(__name__)
 
 WEIGHTS = "entityseg"  # the folder in ComfyUI's `models`, and the kind in `extra_model_paths.yaml`
 
-_FOLDER = Path(__file__).resolve().parents[1].name
 
-UNSERVED = (
-    ""
-    if quote(_FOLDER) == _FOLDER
-    else f"ComfyUI serves no scripts, pictures and templates from the folder {_FOLDER!r}, so the picture to click on "
-    "does not show. Rename it in custom_nodes to letters, digits and hyphens, such as esg-nodes, and restart ComfyUI."
-)
-"""Why the page gets nothing of the pack: ComfyUI answers 404 where a folder's name has spaces or other letters."""
+def unserved(folder: str) -> str:
+    """Why the page gets nothing of a pack in a folder of this name, or an empty text where it does.
+
+    ComfyUI answers 404 where the name has spaces or letters beyond ASCII.
+    """
+    if quote(folder) == folder:
+        return ""
+    return (
+        f"ComfyUI serves no scripts, pictures and templates from the folder {folder!r}, so the picture to click on "
+        "does not show. Rename the folder to letters, digits and hyphens, such as esg-nodes, and restart ComfyUI."
+    )
+
+
+UNSERVED = unserved(Path(__file__).parents[1].name)
 
 Progress = Callable[[int, int, str], None]
 

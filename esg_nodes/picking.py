@@ -14,7 +14,7 @@ from ..esg import invert as others
 from .host import UNSERVED, host
 from .inputs import switch, text, wire
 from .later import LaterMaps
-from .values import ENTITIES, Entities, check_pairs, one_by_one, pictures, to_mask
+from .values import ENTITIES, Entities, check_pairs, later_mask, one_by_one, pictures
 
 PREVIEW = 1024  # pixels, longest side of the picture to click on
 
@@ -101,9 +101,8 @@ class PickEntities:
         rest = [others(found, ids) for found, ids in zip(entities.maps, chosen)]
         if invert:
             chosen, rest = rest, chosen
-        masks = [found.mask(ids) for found, ids in zip(entities.maps, chosen)]
         result = (
-            to_mask(masks),
+            later_mask(len(image), image.shape[1:3], lambda k: entities.maps[k].mask(chosen[k])),
             kept(entities, chosen),
             kept(entities, rest),
             "\n".join(entities.written(chosen)),

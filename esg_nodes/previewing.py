@@ -10,6 +10,7 @@ from torch import Tensor
 from ..esg import overlay
 from .host import host
 from .inputs import number, switch, wire
+from .later import Later
 from .values import ENTITIES, Entities, check_pairs, pictures, to_image
 
 
@@ -52,4 +53,4 @@ class PreviewEntities:
             path = host().temp_path(".png")
             Image.fromarray(pixels).save(path, compress_level=1)
             files.append({"filename": path.name, "subfolder": "", "type": "temp"})
-        return {"ui": {"images": files}, "result": (to_image(shown),)}
+        return {"ui": {"images": files}, "result": (Later((len(shown), *shown[0].shape), lambda: to_image(shown)),)}

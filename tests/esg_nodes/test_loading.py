@@ -72,6 +72,14 @@ def test_a_public_model_that_cannot_be_fetched_is_one_sentence(core: Any, hf_hom
         core.download_public(["someone/model"], say=lambda line: None)
 
 
+def test_a_folder_that_comfyui_does_not_serve_is_told(part: Callable[[str], Any]) -> None:
+    unserved = part("host").unserved
+    for name in ("esg-nodes", "esg", "ESG_1.0"):
+        assert unserved(name) == ""
+    for name in ("esg nodes", "实体", "été"):
+        assert f"from the folder {name!r}" in unserved(name)
+
+
 def test_without_a_folder_there_are_the_known_models(
     nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
