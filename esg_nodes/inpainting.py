@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,14 +51,16 @@ class StitchRecord:
     Attributes:
         picture: index of its picture in the batch.
         stitch: its place there.
-        source: the batch that it was cut from.
         together: how many crops make one batch with it.
+        place: index of its batch in the list of batches that were cut.
+        places: how many batches were cut.
     """
 
     picture: int
     stitch: Stitch
-    source: Tensor = field(repr=False)
     together: int = 1
+    place: int = 0
+    places: int = 1
 
 
 class MaskToInpaint:
@@ -146,7 +148,13 @@ class MaskToInpaint:
         }
 
     def cut_lists(self, **lists: list[Any]) -> tuple[list[Any], ...]:
-        every = [found for given in one_by_one(lists) if (found := self._cut(**given)) is not None]
+        every = []
+        places = len(lists["image"])
+        for k, given in enumerate(one_by_one(lists)):
+            if (found := self._cut(**given)) is not None:
+                *crops, records = found
+                placed = [replace(record, place=min(k, places - 1), places=places) for record in records]
+                every.append((*crops, placed))
         return self._joined(every)
 
     def cut(self, *values: Any, **more: Any) -> tuple[list[Any], ...]:
@@ -200,9 +208,7 @@ class MaskToInpaint:
         for group in groups:
             of = [photos[k % len(photos)] for k in group], [masks[k % len(masks)] for k in group]
             crops.append(cut_together(*of, settings, visible=visible))
-            records += [
-                StitchRecord(k % len(photos), crop.stitch, image, len(group)) for k, crop in zip(group, crops[-1])
-            ]
+            records += [StitchRecord(k % len(photos), crop.stitch, len(group)) for k, crop in zip(group, crops[-1])]
         return (
             [_image([crop.picture for crop in batch]) for batch in crops],
             [to_mask([crop.generation for crop in batch]) for batch in crops],
@@ -410,26 +416,13 @@ def _by_crop(inpainted: list[Tensor], stitch: list[StitchRecord]) -> list[Tensor
 
 
 def _places(image: list[Tensor], stitch: list[StitchRecord]) -> list[int]:
-    """For each crop the batch of `image` that it belongs to.
-
-    Batches need not be the ones that were cut: what has been edited since is another tensor. So they are taken in
-    their order.
-    """
-    sources: list[Tensor] = []
-    places = []
-    for record in stitch:
-        number = next((k for k, one in enumerate(sources) if one is record.source), len(sources))
-        if number == len(sources):
-            sources.append(record.source)
-        places.append(number)
-    if len(image) == 1:
-        places = [0] * len(stitch)
-    elif len(image) == len(stitch):
-        places = [*range(len(stitch))]
-    elif len(image) != len(sources):
+    """For each crop the index of its batch in `image`, where they lie in the order in which they were cut."""
+    places = [record.place if len(image) > 1 else 0 for record in stitch]
+    cut = max((record.places for record in stitch), default=len(image))
+    if len(image) not in (1, cut):
         raise InputError(
-            f"The crops are of {len(sources)} batches of pictures, and these are {len(image)}; connect the pictures "
-            "that Mask to Inpaint got."
+            f"The crops are of {cut} batches of pictures, and these are {len(image)}; connect the pictures that "
+            "Mask to Inpaint got."
         )
     for record, place in zip(stitch, places):
         if record.picture >= len(image[place]):
