@@ -255,6 +255,11 @@ class LoadGrounder:
 
         def read() -> Grounder:
             at_rest = None if "bit" in model else "cpu"  # weights of few bits cannot be moved
-            return Grounder.from_pretrained(path or model, device=str(place), precision=precision, at_rest=at_rest)
+            try:
+                return Grounder.from_pretrained(path or model, device=str(place), precision=precision, at_rest=at_rest)
+            except WeightsError as error:
+                if path is not None or download:
+                    raise
+                raise WeightsError(f"{error} Or switch `download` on in Load Grounder.") from None
 
         return (_once(("grounder", *source, precision, str(place)), read, place),)

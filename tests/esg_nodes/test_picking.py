@@ -96,7 +96,7 @@ def test_every_picture_can_have_a_choice_of_its_own(
         ("1", "1\n1"),
         ("picture 2: 3,4", "none\n3,4"),
         ("largest, picture 2: none", "1\nnone"),
-        ("2，picture 1：not 2、4", "1,3\n2"),
+        ("2，picture 1：not 2、4", "1,3,4\n2"),
     ):
         assert node.pick(image, twice, picks, False)["result"][3] == said
 
