@@ -69,12 +69,12 @@ def click_and_inpaint(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
-        "Click what is to be repainted.\n\n1. Run once: the picture appears in **Pick Entities**.\n2. Click entities "
-        "there, write a prompt, and run again.\n\nOnly the surroundings of the mask go through the model, at its own "
-        "size. Outside the soft edge no pixel of the photo changes.",
+        "Click what is to be repainted.\n\n1. Run once: the picture appears in **Pick Entities**, and nothing else "
+        "happens yet.\n2. Click entities there, write a prompt, and run again.\n\nOnly the surroundings of the mask "
+        "go through the model, at its own size. Outside the soft edge no pixel of the photo changes.",
     )
     graph.group("Click it")
-    picked = pick(graph, image, entities, "centre")
+    picked = pick(graph, image, entities, "")  # nothing, and so Mask to Inpaint stops before the diffusion
     graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
     cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": picked["mask"]})
     made = inpaint(

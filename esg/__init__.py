@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .choice import choose, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
+    from .choice import check_choice, choose, choose_tracks, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
     from .cleanup import drop_small, drop_weak, fill_holes, remove_islands
     from .combining import Combined, assign, follow, intersect, merge, split, subtract, union
     from .device import choose_device
-    from .downloading import download
+    from .downloading import download, download_public
     from .draw import interior_point, label_colours, overlay, palette
     from .edges import soft_alpha
     from .engines.diffusion import DiffusionInpainting
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from .grounder import Grounder
     from .grounding import Grounding, Phrase
     from .grounding_html import grounding_page
-    from .grounding_picture import draw_grounding, shrink
+    from .grounding_picture import draw_grounding, drawn_size, shrink
     from .images import Photo, read_image, read_photo, write_image
-    from .inpaint.crop import InpaintCrop, cut_for_inpainting
+    from .inpaint.crop import InpaintCrop, cut_for_inpainting, cut_together
     from .inpaint.frame import CropSettings
-    from .inpaint.stitch import Stitch, stitch_back
+    from .inpaint.stitch import Stitch, stitch_back, stitch_into
     from .limits import MAX_PIXELS
     from .masks import read_masks
     from .segmenter import EntitySegmenter
-    from .weights import list_checkpoints, locate
+    from .weights import list_checkpoints, locate, task_of
     from .workflow.edits import RecordedEdit, Segmentation, Selection, edit_workflow
 
 __version__ = "0.1.0"
@@ -61,11 +61,16 @@ _HOME = {
     "Track": ".frames",
     "WeightsError": ".errors",
     "assign": ".combining",
+    "check_choice": ".choice",
     "choose": ".choice",
+    "choose_tracks": ".choice",
     "choose_device": ".device",
     "cut_for_inpainting": ".inpaint.crop",
+    "cut_together": ".inpaint.crop",
     "download": ".downloading",
+    "download_public": ".downloading",
     "draw_grounding": ".grounding_picture",
+    "drawn_size": ".grounding_picture",
     "drop_small": ".cleanup",
     "drop_weak": ".cleanup",
     "edit_workflow": ".workflow.edits",
@@ -93,7 +98,9 @@ _HOME = {
     "soft_alpha": ".edges",
     "split": ".combining",
     "stitch_back": ".inpaint.stitch",
+    "stitch_into": ".inpaint.stitch",
     "subtract": ".combining",
+    "task_of": ".weights",
     "track_entities": ".frames",
     "union": ".combining",
     "write_ids": ".choice",
@@ -124,11 +131,16 @@ __all__ = [
     "Track",
     "WeightsError",
     "assign",
+    "check_choice",
     "choose",
     "choose_device",
+    "choose_tracks",
     "cut_for_inpainting",
+    "cut_together",
     "download",
+    "download_public",
     "draw_grounding",
+    "drawn_size",
     "drop_small",
     "drop_weak",
     "edit_workflow",
@@ -156,7 +168,9 @@ __all__ = [
     "soft_alpha",
     "split",
     "stitch_back",
+    "stitch_into",
     "subtract",
+    "task_of",
     "track_entities",
     "union",
     "write_ids",

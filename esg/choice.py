@@ -8,6 +8,7 @@ starts from all entities, so `not 3` is all but 3, and `area>=5%, not 3` is the 
     all   none
     largest   largest 3         by area; so is smallest
     best   best 3               by score
+    leftmost   leftmost 2       by the middle of their boxes; so are rightmost, top and bottom
     centre                      the entity at the centre of the picture, or else the nearest to it; also: center
     score>=0.5   area<2000      >=, >, <= or <; a score in 0..1, an area in pixels
     area>=5%                    an area in percent of the picture
@@ -15,8 +16,14 @@ starts from all entities, so `not 3` is all but 3, and `area>=5%, not 3` is the 
     {"x": 40, "y": 30}          the entity under a point in pixels; with "label": 0 it is taken away again
     {"x": 40, "y": 30, "width": 99, "height": 50}      the entities that lie in a box, by at least half of their area
     [...]                       JSON lists of points, boxes and ids
+    picture 2: 3,5              what follows, up to the next such mark, is for the second picture of several
 
-Words may be in capitals. Nothing at all chooses nothing. At equal areas or scores the lower id comes first.
+Words may be in capitals, and the commas and colons of Chinese count as commas and colons. Nothing at all chooses
+nothing. At equal areas, scores or places the lower id comes first. What stands before the first `picture N:` is for all
+pictures that have no part of their own.
+
+In a clip, whose entities are followed from picture to picture, numbers are those of tracks, and what is chosen holds
+for all pictures; see `choose_tracks`.
 """
 
 from __future__ import annotations
@@ -24,10 +31,11 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from reprlib import repr as short
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -38,14 +46,16 @@ from .labelmap import strips
 
 Data: TypeAlias = "int | Mapping[str, Any] | Iterable[int | Mapping[str, Any]]"
 
+_COMMAS = ",，、\n"
 _NOT = re.compile(r"(?:not\b|!)\s*", re.IGNORECASE)
-_PHRASE = re.compile(r"""phrase[ ]*:[ ]*(?:"([^"]*)"|([^,\n]*))""", re.IGNORECASE)
-_PLAIN = re.compile(r"[^,\n]+")
+_PICTURE = re.compile(r"pictures?[ ]*([0-9]{1,9})(?:[ ]*[-–][ ]*([0-9]{1,9}))?[ ]*[:：]\s*", re.IGNORECASE)
+_PHRASE = re.compile(rf"""phrase[ ]*[:：][ ]*(?:"([^"]*)"|([^{_COMMAS}]*))""", re.IGNORECASE)
+_PLAIN = re.compile(rf"[^{_COMMAS}]+")
 _WORD = re.compile(r"\w+")
 
 # Parts without phrase and JSON, in small letters. Digits are limited, so that every number has a value.
 _ID = re.compile(r"([0-9]{1,18})(?:\s*[-–]\s*([0-9]{1,18}))?")
-_RANK = re.compile(r"(largest|smallest|best)(?:\s+([0-9]{1,18}))?")
+_RANK = re.compile(r"(largest|smallest|best|leftmost|rightmost|top|topmost|bottom|bottommost)(?:\s+([0-9]{1,18}))?")
 _LIMIT = re.compile(r"(score|area)\s*(>=|<=|>|<)\s*([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})\s*(%?)")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
@@ -55,6 +65,26 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One part of a choice.
+
+    Attributes:
+        kind: "all", "none" or "centre", which need no value; "ids", first and last; "rank", by what and how many;
+            "limit", the groups of `_LIMIT`; "phrase", its words; "data", a list; or "mark", where a part for single
+            pictures begins.
+        value: see `kind`.
+        negated: whether it takes its entities away.
+        pictures: the first and the last of the pictures that it is for, from 1; None: of all that have no part of
+            their own.
+    """
+
+    kind: Literal["mark", "all", "none", "ids", "rank", "limit", "centre", "phrase", "data"]
+    value: Any = None
+    negated: bool = False
+    pictures: tuple[int, int] | None = None
+
+
 def choose(
     entities: EntityMap,
     what: str | Data,
@@ -62,6 +92,7 @@ def choose(
     grounding: Grounding | None = None,
     min_fraction: float = 0.5,
     strict: bool = True,
+    picture: int = 1,
 ) -> list[int]:
     """The ids, in rising order, that a text in the language above means, or data: ids, points, boxes or lists of them.
 
@@ -71,27 +102,89 @@ def choose(
         grounding: of the same map; only `phrase:` needs it.
         min_fraction: the part of its area, 0..1, that an entity must have in a box.
         strict: False leaves out ids that do not exist, for a choice that was made on another picture.
+        picture: the number of the picture in its batch, from 1, which `picture 2:` in the text is about.
 
     Raises:
         InputError: the text cannot be read, an id does not exist, or `phrase:` has no grounding.
     """
-    if not isinstance(what, str):
-        added, taken = _meant_by(entities, _items(what), min_fraction, strict)
-        return sorted(added - taken)
-    chosen: set[int] = set()
-    for number, (negated, kind, part) in enumerate(_parts(what)):
-        taken = set()
-        if kind == "data":
-            added, taken = _meant_by(entities, _items(part), min_fraction, strict)
-        elif kind == "phrase":
-            added = _meant_by_phrase(entities, grounding, part)
-        else:
-            added = set(_meant_by_words(entities, part, strict))
-        if negated:
-            chosen = (_all(entities) if number == 0 else chosen) - (added - taken)
-        else:
-            chosen = (chosen | added) - taken
-    return sorted(chosen)
+
+    def meant(part: _Part) -> tuple[set[int], set[int]]:
+        return _meant_in(entities, part, grounding, min_fraction, strict)
+
+    return sorted(_put_together(_for_picture(_read(what), picture), _all(entities), meant))
+
+
+def choose_tracks(
+    frames: Sequence[EntityMap],
+    tracks: Sequence[np.ndarray],
+    what: str | Data,
+    *,
+    groundings: Sequence[Grounding | None] | None = None,
+    strict: bool = True,
+) -> list[int]:
+    """The tracks of a clip, in rising order, that a text in the language above means; they hold for all its frames.
+
+    Numbers are those of tracks. A phrase means the tracks that it means in at least half of the frames that they are
+    in. What else there is (`largest`, points, boxes, ...) is looked for in the first frame, or in another one that
+    `picture 5:` names, and what is found there is chosen as a track.
+
+    Args:
+        frames: the map of every frame.
+        tracks: for every frame (N,) whole numbers from 1, the track of each of its entities.
+        what: as in `choose`.
+        groundings: one for each frame, or None where there is none; only `phrase:` needs them.
+        strict: False leaves out tracks that do not exist.
+
+    Raises:
+        InputError: as in `choose`.
+    """
+    lasting = np.bincount(np.concatenate([np.zeros(1, np.int64), *tracks]))  # in how many frames each track is
+    lasting[0] = 0
+    everything = set(np.flatnonzero(lasting).tolist())
+
+    def known(numbers: list[int]) -> set[int]:
+        for number in numbers:
+            if strict and number not in everything:
+                there_are = f"this clip has {write_ids(everything)}" if everything else "this clip has none"
+                raise InputError(f"There is no track {number}: {there_are}.")
+        return everything & {*numbers}
+
+    def as_tracks(frame: int, ids: set[int]) -> set[int]:
+        return set(tracks[frame][[number - 1 for number in ids]].tolist()) if ids else set()
+
+    def meant(part: _Part) -> tuple[set[int], set[int]]:
+        if part.kind in ("all", "none"):
+            return (everything if part.kind == "all" else set()), set()
+        if part.kind == "ids":
+            first, last = part.value
+            return known([first, last]) | {number for number in everything if first <= number <= last}, set()
+        if part.kind == "phrase":
+            if groundings is None or not any(groundings):
+                raise InputError(f"To choose by the phrase {short(part.value)}, ground a text on these entities first.")
+            votes = np.zeros(len(lasting), np.int64)
+            for frame, (found, grounding) in enumerate(zip(frames, groundings)):
+                if grounding is not None:
+                    votes[[*as_tracks(frame, _meant_by_phrase(found, grounding, part.value))]] += 1
+            return set(np.flatnonzero((votes > 0) & (2 * votes >= lasting)).tolist()), set()
+        added, taken = set(), set()
+        for frame in range((part.pictures or (1, 1))[0] - 1, min((part.pictures or (1, 1))[1], len(frames))):
+            if part.kind == "data":
+                items = [item for item in part.value if isinstance(item, Mapping)]
+                more, less = _meant_by(frames[frame], items, 0.5)
+            else:
+                more, less = _meant_in(frames[frame], part, None, 0.5, strict)
+            added |= as_tracks(frame, more)
+            taken |= as_tracks(frame, less)
+        if part.kind == "data":
+            added |= known(_checked_numbers([item for item in part.value if not isinstance(item, Mapping)]))
+        return added, taken
+
+    return sorted(_put_together([part for part in _read(what) if part.kind != "mark"], everything, meant))
+
+
+def check_choice(text: str) -> None:
+    """InputError if a text is not in the language above, before there are entities to choose from."""
+    _read(text)
 
 
 def ids_at(entities: EntityMap, points: str | Data) -> list[int]:
@@ -157,30 +250,132 @@ def write_ids(ids: Iterable[int]) -> str:
     return ",".join(parts) or "none"
 
 
-def _parts(text: str) -> Iterator[tuple[bool, str, Any]]:
-    """Whether a part is negated, whether it is "phrase", "data" or "words", and its text or data."""
-    place = _after_break(text, 0)
-    while place < len(text):
-        negation = _NOT.match(text, place)
+def _read(what: str | Data) -> list[_Part]:
+    """The parts of a choice; InputError where it cannot be read."""
+    if not isinstance(what, str):
+        return [_Part("data", _items(what))]
+    parts: list[_Part] = []
+    pictures: tuple[int, int] | None = None
+    place = _after_break(what, 0)
+    while place < len(what):
+        if mark := _PICTURE.match(what, place):
+            pictures = int(mark[1]), int(mark[2] or mark[1])
+            if not 1 <= pictures[0] <= pictures[1]:
+                raise InputError(f"Pictures are counted from 1 upwards, unlike {mark[0].strip()!r}.")
+            parts.append(_Part("mark", pictures=pictures))
+            place = _after_break(what, mark.end())
+            continue
+        negation = _NOT.match(what, place)
         place = negation.end() if negation else place
-        if phrase := _PHRASE.match(text, place):
-            part: Any = (phrase[1] if phrase[2] is None else phrase[2]).strip()
-            kind, place = "phrase", phrase.end()
-        elif text.startswith(("[", "{"), place):
-            kind, (part, place) = "data", _json(text, place)
-        elif plain := _PLAIN.match(text, place):
-            kind, part, place = "words", plain[0].strip().lower(), plain.end()
+        kind: Any
+        if phrase := _PHRASE.match(what, place):
+            kind, value = "phrase", (phrase[1] if phrase[2] is None else phrase[2]).strip()
+            place = phrase.end()
+            if not value:
+                raise InputError('"phrase:" needs words behind it, as in "phrase: two dogs".')
+        elif what.startswith(("[", "{"), place):
+            data, place = _json(what, place)
+            kind, value = "data", _items(data)
+        elif plain := _PLAIN.match(what, place):
+            kind, value = _words(plain[0].strip().lower())
+            place = plain.end()
         else:
             raise InputError('"not" needs something behind it, as in "not 3".')
-        yield bool(negation), kind, part
-        following = _after_break(text, place)
-        if following < len(text) and not set(text[place:following]) & {",", "\n"}:
-            raise InputError(f"A comma is missing before {short(text[following:])}.")
+        parts.append(_Part(kind, value, bool(negation), pictures))
+        following = _after_break(what, place)
+        if following < len(what) and not {*what[place:following]} & {*_COMMAS}:
+            raise InputError(f"A comma is missing before {short(what[following:])}.")
         place = following
+    return parts
+
+
+def _words(part: str) -> tuple[str, Any]:
+    """Kind and value of a part that is neither a phrase nor JSON."""
+    if part in ("all", "none"):
+        return part, None
+    if part in ("centre", "center"):
+        return "centre", None
+    if match := _ID.fullmatch(part):
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last:
+            raise InputError(f"The range {first}-{last} runs backwards; write {last}-{first}.")
+        return "ids", (first, last)
+    if match := _RANK.fullmatch(part):
+        return "rank", (match[1], int(match[2] or 1))
+    if match := _LIMIT.fullmatch(part):
+        return "limit", match.groups()
+    raise InputError(
+        f"{short(part)} is not understood; write ids such as 3,5-7, or all, none, largest 3, smallest, best 3, centre, "
+        "leftmost, rightmost, top, bottom, score>=0.5, area>=5%, phrase: two dogs, or points or boxes as JSON."
+    )
+
+
+def _for_picture(parts: list[_Part], picture: int) -> list[_Part]:
+    """Those for one picture of several: its own, or else those for all."""
+    own = [part for part in parts if part.pictures and part.pictures[0] <= picture <= part.pictures[1]]
+    chosen = own or [part for part in parts if part.pictures is None]  # a mark with nothing behind it chooses nothing
+    return [part for part in chosen if part.kind != "mark"]
+
+
+def _put_together(
+    parts: Iterable[_Part], everything: set[int], meant: Callable[[_Part], tuple[set[int], set[int]]]
+) -> set[int]:
+    """What a choice means: `meant` says what a part adds and what it takes away."""
+    chosen: set[int] = set()
+    for number, part in enumerate(parts):
+        added, taken = meant(part)
+        if part.negated:
+            chosen = (everything if number == 0 else chosen) - (added - taken)
+        else:
+            chosen = (chosen | added) - taken
+    return chosen
+
+
+def _meant_in(
+    entities: EntityMap, part: _Part, grounding: Grounding | None, min_fraction: float, strict: bool
+) -> tuple[set[int], set[int]]:
+    """The ids of a map that a part adds, and those that it takes away."""
+    if part.kind == "data":
+        return _meant_by(entities, part.value, min_fraction, strict)
+    if part.kind == "phrase":
+        return _meant_by_phrase(entities, grounding, part.value), set()
+    if part.kind in ("all", "none"):
+        return (_all(entities) if part.kind == "all" else set()), set()
+    if part.kind == "ids":
+        first, last = part.value
+        if strict:
+            entities.checked_ids([first, last])
+        return set(range(max(first, 1), min(last, len(entities)) + 1)), set()
+    if part.kind == "rank":
+        what, count = part.value
+        return set((np.argsort(_by(entities, what), kind="stable")[:count] + 1).tolist()), set()
+    if part.kind == "limit":
+        return _within(entities, *part.value), set()
+    return set(_nearest(entities, entities.width / 2, entities.height / 2)), set()
+
+
+def _by(entities: EntityMap, what: str) -> np.ndarray:
+    """What entities are ordered by, (N,), the first the least."""
+    if what in ("largest", "smallest"):
+        return entities.areas * (-1 if what == "largest" else 1)
+    if what == "best":
+        return -entities.scores
+    across = what in ("leftmost", "rightmost")
+    middle = entities.boxes[:, 0 if across else 1] + entities.boxes[:, 2 if across else 3]
+    return middle if what in ("leftmost", "top", "topmost") else -middle
+
+
+def _within(entities: EntityMap, what: str, comparison: str, number: str, percent: str) -> set[int]:
+    limit = float(number) / 100 if percent else float(number)
+    if what == "score":
+        fulfilled = _COMPARE[comparison](entities.scores, np.float32(limit))
+    else:
+        fulfilled = _COMPARE[comparison](entities.areas, limit * entities.labels.size if percent else limit)
+    return set((np.flatnonzero(fulfilled) + 1).tolist())
 
 
 def _after_break(text: str, place: int) -> int:
-    while place < len(text) and (text[place] == "," or text[place].isspace()):
+    while place < len(text) and (text[place] in _COMMAS or text[place].isspace()):
         place += 1
     return place
 
@@ -195,37 +390,7 @@ def _json(text: str, place: int) -> tuple[Any, int]:
         ) from None
 
 
-def _meant_by_words(entities: EntityMap, part: str, strict: bool) -> Iterable[int]:
-    if part in ("all", "none"):
-        return _all(entities) if part == "all" else ()
-    if match := _ID.fullmatch(part):
-        first, last = int(match[1]), int(match[2] or match[1])
-        if strict:
-            entities.checked_ids([first, last])
-        if first > last:
-            raise InputError(f"The range {first}-{last} runs backwards; write {last}-{first}.")
-        return range(max(first, 1), min(last, len(entities)) + 1)
-    if match := _RANK.fullmatch(part):
-        values = {"largest": -entities.areas, "smallest": entities.areas, "best": -entities.scores}[match[1]]
-        return (np.argsort(values, kind="stable")[: int(match[2] or 1)] + 1).tolist()
-    if match := _LIMIT.fullmatch(part):
-        limit = float(match[3]) / 100 if match[4] else float(match[3])
-        if match[1] == "score":
-            fulfilled = _COMPARE[match[2]](entities.scores, np.float32(limit))
-        else:
-            fulfilled = _COMPARE[match[2]](entities.areas, limit * entities.labels.size if match[4] else limit)
-        return (np.flatnonzero(fulfilled) + 1).tolist()
-    if part in ("centre", "center"):
-        return _nearest(entities, entities.width / 2, entities.height / 2)
-    raise InputError(
-        f"{short(part)} is not understood; write ids such as 3,5-7, or all, none, largest 3, smallest, best 3, centre, "
-        "score>=0.5, area>=5%, phrase: two dogs, or points or boxes as JSON."
-    )
-
-
 def _meant_by_phrase(entities: EntityMap, grounding: Grounding | None, text: str) -> set[int]:
-    if not text:
-        raise InputError('"phrase:" needs words behind it, as in "phrase: two dogs".')
     if grounding is None:
         raise InputError(f"To choose by the phrase {short(text)}, ground a text on these entities first.")
     found = ids_of_phrase(grounding, text)
@@ -243,14 +408,19 @@ def _meant_by(
     ids = [item for item in items if not isinstance(item, Mapping)]
     boxes = [item for item in items if isinstance(item, Mapping) and ("width" in item or "height" in item)]
     points = [item for item in items if isinstance(item, Mapping) and not ("width" in item or "height" in item)]
-    for number in ids:
-        if isinstance(number, bool) or not isinstance(number, Integral):
-            raise InputError(f"Entities are chosen by ids, points and boxes, not by {short(number)}.")
+    ids = _checked_numbers(ids)
     added, taken = _under(entities, points)
     added |= _boxed(entities, boxes, min_fraction)
     if not strict:
         ids = [number for number in ids if 1 <= number <= len(entities)]
     return added.union(entities.checked_ids(ids).tolist()), taken
+
+
+def _checked_numbers(ids: list[Any]) -> list[int]:
+    for number in ids:
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise InputError(f"Entities are chosen by ids, points and boxes, not by {short(number)}.")
+    return [int(number) for number in ids]
 
 
 def _under(entities: EntityMap, points: list[Any]) -> tuple[set[int], set[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -61,6 +61,40 @@ def download(
         say(f"{checkpoint.name} is licensed {checkpoint.licence}: {checkpoint.credit}")
         say(f"Downloading {remote.path} ({remote.size / 2**20:.0f} MiB) to {places[0]}")
         return _fetch(api, remote, places[0] / (checkpoint.name + Path(remote.path).suffix))
+
+
+def download_public(names: Sequence[str], *, say: Callable[[str], None] = logger.info) -> None:
+    """Fetches public models of the Hugging Face hub into huggingface_hub's cache, where `Grounder` finds them.
+
+    Of models that are there nothing is fetched. Only configuration, tokenizers and weights are; pickled weights only of
+    models that have no others.
+
+    Args:
+        names: such as "openai/clip-vit-large-patch14-336".
+        say: takes the lines that the user should see.
+
+    Raises:
+        WeightsError: with what to do about it.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    from .zeroshot.folders import find_model
+
+    for name in names:
+        if find_model(name) is not None:
+            continue
+        try:
+            with _hub_quiet():
+                files = HfApi().list_repo_files(name)
+                weights = "*.safetensors" if any(file.endswith(".safetensors") for file in files) else "*.bin"
+                say(f"Downloading {name}; its licence is on https://huggingface.co/{name}")
+                snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.model", "*.jinja", weights])
+        except Exception as error:  # its own, requests', httpx's or xet's
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+            raise WeightsError(
+                f"{name} cannot be downloaded ({reason}): check the network and HF_HUB_OFFLINE and start again, or get "
+                f"it with `hf download {name}`."
+            ) from error
 
 
 def _published_file(api: HfApi, checkpoint: Checkpoint) -> RepoFile:

@@ -64,6 +64,7 @@ def overlay(
     contours: bool = True,
     numbers: bool = False,
     shown_as: Sequence[int] | np.ndarray | None = None,
+    texts: Sequence[str] | None = None,
 ) -> np.ndarray:
     """Lays the entities' colours over their picture; what belongs to no entity stays as it is.
 
@@ -74,12 +75,14 @@ def overlay(
         numbers: writes every id that fits into its entity.
         shown_as: (N,) numbers from 1 up that colours and numbers are those of, instead of the ids; with the ids of
             tracks, an entity looks the same in all frames of a clip.
+        texts: (N,) what is written instead of numbers, also where `numbers` is off; an empty text leaves the number.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
 
     Raises:
-        InputError: the picture does not belong to the map, or `alpha` or `shown_as` are none of these numbers.
+        InputError: the picture does not belong to the map, `alpha` or `shown_as` are none of these numbers, or there
+            is not one text for every entity.
     """
     entities.check_image(image)
     check_number("alpha", alpha)
@@ -99,8 +102,12 @@ def overlay(
         if contours:
             edge = edges(entities.labels, rows, thickness) & (labels > 0)
             out[rows][edge] = edge_colours[labels[edge]]
-    if numbers:
-        _write_numbers(out, entities, names)
+    written = [str(name) if numbers else "" for name in names]
+    if texts is not None:
+        if len(texts) != len(entities):
+            raise InputError(f"There must be {len(entities)} texts, one for every entity, not {len(texts)}.")
+        written = [text or number for text, number in zip(texts, written)]
+    _write_texts(out, entities, written)
     return out
 
 
@@ -130,13 +137,15 @@ def edges(labels: np.ndarray, rows: slice, thickness: int) -> np.ndarray:
     return edge[above : above + rows.stop - rows.start]
 
 
-def _write_numbers(picture: np.ndarray, entities: EntityMap, names: np.ndarray) -> None:
-    """Writes a number for each entity into the picture, as large as the entity allows; where none would fit, none."""
+def _write_texts(picture: np.ndarray, entities: EntityMap, texts: Sequence[str]) -> None:
+    """Writes a text for each entity into the picture, as large as the entity allows; where none would fit, none."""
     longest = max(picture.shape[:2])
     smallest, largest = max(11.0, longest / 64), max(13.0, longest / 32)
     for number in range(len(entities), 0, -1):  # the best entities last, so that nothing covers their numbers
+        text = texts[number - 1]
+        if not text:
+            continue
         x, y, radius = interior_point(entities, number)
-        text = str(names[number - 1])
         size = 2 * radius / np.hypot(0.62 * len(text), 0.8)
         if size < 0.7 * smallest:
             continue

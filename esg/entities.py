@@ -307,13 +307,21 @@ class EntityMap:
             found.append(outline(self.labels[y0:y1, x0:x1] == number, (x0, y0)))
         return found
 
-    def to_coco(self, *, image_id: int = 1, file_name: str = "", polygons: bool = False) -> dict[str, Any]:
+    def to_coco(
+        self,
+        *,
+        image_id: int = 1,
+        file_name: str = "",
+        polygons: bool = False,
+        tracks: Sequence[int] | None = None,
+    ) -> dict[str, Any]:
         """The map as a COCO dict that `json.dump` takes, and `from_coco` turns back into an equal map.
 
         Args:
             image_id: of the picture.
             file_name: of the picture.
             polygons: whether masks are polygons, which tools without RLE can read, instead of compressed RLEs.
+            tracks: for a frame of a clip, the track of every entity; it becomes "id" and "track_id" of its annotation.
 
         Returns:
             "images" (one), "annotations" (id, score, segmentation, area, bbox as x, y, width, height in pixels) and
@@ -322,11 +330,21 @@ class EntityMap:
         masks: list[Any] = list(self.to_rles())
         if polygons:
             masks = [[outer.ravel().tolist() for outer in pieces] for pieces in self.to_polygons()]
-        return formats.coco_dict(masks, self.scores, self.areas, self.boxes, self.labels.shape, image_id, file_name)
+        content = formats.coco_dict(masks, self.scores, self.areas, self.boxes, self.labels.shape, image_id, file_name)
+        for annotation, track in zip(content["annotations"], () if tracks is None else tracks):
+            annotation["id"] = annotation["track_id"] = int(track)
+        return content
 
-    def save_coco(self, path: str | Path, *, file_name: str = "", polygons: bool = False) -> None:
+    def save_coco(
+        self,
+        path: str | Path,
+        *,
+        file_name: str = "",
+        polygons: bool = False,
+        tracks: Sequence[int] | None = None,
+    ) -> None:
         """Writes `to_coco` as JSON; OutputError when that fails, and then no file is left."""
-        content = self.to_coco(file_name=file_name, polygons=polygons)
+        content = self.to_coco(file_name=file_name, polygons=polygons, tracks=tracks)
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         with write_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

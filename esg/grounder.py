@@ -79,6 +79,11 @@ class Grounder:
         dtype = choose_dtype(precision, choose_device(device))
         return cls(_load(name_or_path, choose_device(at_rest or device), dtype), name=str(name_or_path))
 
+    @staticmethod
+    def public_models(name: str) -> list[str]:
+        """The models of the Hugging Face hub that a name such as "zero-shot" is made of; none of other names."""
+        return ZeroShot.public_models(name) if _is_zero_shot(name) else []
+
     @property
     def networks(self) -> tuple[nn.Module, ...]:
         """All that has weights and can be moved, for programs that do so themselves; tell the grounder by `to`."""

@@ -43,13 +43,18 @@ def entity_colours(grounding: Grounding, count: int) -> list[list[Colour]]:
     return [list(colours) for colours in found]
 
 
+def shrunk_size(height: int, width: int, longest: int) -> tuple[int, int]:
+    """Height and width of a picture whose longest side is at most `longest`."""
+    scale = min(1.0, longest / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def shrink(image: np.ndarray, labels: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     """Picture (H, W, 3) and labels (H, W) with a longest side of at most `longest`; as they are where they fit."""
     height, width = labels.shape
-    if max(height, width) <= longest:
+    rows, columns = shrunk_size(height, width, longest)
+    if (rows, columns) == (height, width):
         return image, labels
-    scale = longest / max(height, width)
-    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
     small = Image.fromarray(image).resize((columns, rows), Image.Resampling.LANCZOS, reducing_gap=2)
     y = ((np.arange(rows) + 0.5) * height / rows).astype(int)
     x = ((np.arange(columns) + 0.5) * width / columns).astype(int)
@@ -77,10 +82,8 @@ def draw_grounding(image: np.ndarray, entities: EntityMap, grounding: Grounding)
     image, labels = shrink(image, entities.labels, LONGEST)
     colours = entity_colours(grounding, len(entities))
     height, width = labels.shape
-    canvas_width = max(width, NARROWEST)
-    size = min(max(13.0, np.sqrt(height * canvas_width) / 42), canvas_width / 15)
-    marks = [Mark(*phrase.span, colour) for phrase, colour in zip(grounding.phrases, phrase_colours(grounding))]
-    caption = typeset(grounding.caption, marks, canvas_width, size)
+    caption = _caption(grounding, height, width)
+    canvas_width = caption.shape[1]
 
     out = np.empty((height + len(caption), canvas_width, 3), np.uint8)
     out[:height] = PAPER
@@ -91,6 +94,21 @@ def draw_grounding(image: np.ndarray, entities: EntityMap, grounding: Grounding)
         out[:height, left : left + width] = image
     out[height:] = caption
     return out
+
+
+def drawn_size(grounding: Grounding, height: int, width: int) -> tuple[int, int]:
+    """Height and width of what `draw_grounding` makes of a photo of this size."""
+    height, width = shrunk_size(height, width, LONGEST)
+    caption = _caption(grounding, height, width)
+    return height + len(caption), caption.shape[1]
+
+
+def _caption(grounding: Grounding, height: int, width: int) -> np.ndarray:
+    """The caption to be set under a photo of this size, (h, w, 3) uint8."""
+    width = max(width, NARROWEST)
+    size = min(max(13.0, np.sqrt(height * width) / 42), width / 15)
+    marks = [Mark(*phrase.span, colour) for phrase, colour in zip(grounding.phrases, phrase_colours(grounding))]
+    return typeset(grounding.caption, marks, width, size)
 
 
 def _paint(image: np.ndarray, labels: np.ndarray, colours: Sequence[Sequence[Colour]], out: np.ndarray) -> None:

@@ -179,7 +179,36 @@ class EntitySegmenter:
         geometry = views.geometry.select(indices)
         fused = fuse(masks, scores, geometry, stable=self.preset.stability, progress=progress)
         del masks
-        entities = EntityMap.from_labels(fused.labels, fused.scores)
+        return self.tidied(
+            EntityMap.from_labels(fused.labels, fused.scores),
+            min_score=min_score,
+            min_area=min_area,
+            fill_holes=fill_holes,
+            remove_islands=remove_islands,
+        )
+
+    def tidied(
+        self,
+        entities: EntityMap,
+        *,
+        min_score: float | None = None,
+        min_area: int = 0,
+        fill_holes: int = 0,
+        remove_islands: int = 0,
+    ) -> EntityMap:
+        """What a call does last: of a map made with `min_score=0` it gives what the call gives with these options.
+
+        Args:
+            entities: the map; it stays as it is.
+            min_score, min_area, fill_holes, remove_islands: as in a call.
+
+        Raises:
+            InputError: an option is wrong.
+        """
+        min_score = self.preset.min_score if min_score is None else min_score
+        check_number("min_score", min_score, 0, 1)
+        for name, area in (("min_area", min_area), ("fill_holes", fill_holes), ("remove_islands", remove_islands)):
+            check_whole(name, area, 0)
         entities = cleanup.drop_weak(entities, min_score)
         if remove_islands:
             entities = cleanup.remove_islands(entities, remove_islands)

@@ -62,6 +62,24 @@ def list_checkpoints() -> list[tuple[Checkpoint, Path | None]]:
     return [(checkpoint, find_in(folders_of(checkpoint), checkpoint)) for checkpoint in CHECKPOINTS.values()]
 
 
+def task_of(path: str | Path) -> str | None:
+    """What a weight file is for, "entity" or "grounding", by its header; None where only reading all of it would tell.
+
+    Entity stands for every file that grounds no words: whether it can be used is told when it is loaded.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from .gella.recognition import is_gella
+
+    if Path(path).suffix.lower() != ".safetensors":
+        return None
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return "grounding" if is_gella(set(file.keys()), file.metadata() or {}) else "entity"
+    except (SafetensorError, OSError, ValueError):
+        return None
+
+
 def _file_at(path: Path) -> Path:
     if os.path.isfile(path):  # which does not raise, as Path.is_file may
         return path

@@ -5,17 +5,31 @@ They are reached only through the root of the repository, as ComfyUI does it, so
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from .clips import SegmentFrames
-from .converting import EntitiesToLabelMap, EntitiesToMasks, EntitiesToSegs, MasksToEntities, SaveCoco, SegsToEntities
+from .converting import (
+    CutOut,
+    EntitiesToBoxes,
+    EntitiesToLabelMap,
+    EntitiesToMasks,
+    EntitiesToSegs,
+    MasksToEntities,
+    SaveCoco,
+    SegsToEntities,
+)
 from .grounding import DescribeImage, FindNouns, GroundText
+from .host import UNSERVED
 from .inpainting import ForEach, InpaintOpenCV, InpaintStitch, MaskToInpaint
 from .loading import LoadGrounder, LoadSegmenter
 from .mending import CombineEntities, FilterEntities, MergeEntities, RefineEdges, SplitEntity
 from .picking import PickEntities
 from .previewing import PreviewEntities
 from .segmenting import SegmentEntities
+
+if UNSERVED:
+    logging.getLogger(__name__).warning("%s", UNSERVED)
 
 NODES: dict[str, tuple[type[Any], str]] = {
     "ESGLoadSegmenter": (LoadSegmenter, "Load Segmenter (ESG)"),
@@ -39,6 +53,8 @@ NODES: dict[str, tuple[type[Any], str]] = {
     "ESGEntitiesToMasks": (EntitiesToMasks, "Entities to Masks"),
     "ESGEntitiesToSegs": (EntitiesToSegs, "Entities to SEGS"),
     "ESGEntitiesToLabelMap": (EntitiesToLabelMap, "Entities to Label Map"),
+    "ESGEntitiesToBoxes": (EntitiesToBoxes, "Entities to Boxes"),
+    "ESGCutOut": (CutOut, "Cut Out"),
     "ESGSaveCoco": (SaveCoco, "Save Entities as COCO JSON"),
     "ESGMasksToEntities": (MasksToEntities, "Masks to Entities"),
     "ESGSegsToEntities": (SegsToEntities, "SEGS to Entities"),

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ..esg import Clip, EntityMap, Grounding, InputError, Phrase, choose, overlay, track_entities
-from .host import host, of_one
+from ..esg import Clip, EntityMap, Grounding, InputError, Phrase, check_choice, choose, choose_tracks, track_entities
 from .inputs import choice, number, switch, text, whole, wire
 from .loading import Loaded
+from .picking import unreadable
+from .recalling import segmented
 from .segmenting import LIMITS
-from .values import ENTITIES, SEGMENTER, Entities, pictures, to_image, to_mask
+from .values import ENTITIES, SEGMENTER, Entities, later_mask, later_overlay
 
-_NUMBERS = re.compile(r"(?:[0-9]{1,9}(?![0-9])|[\s,–!-]|\b(?:all|none|not)\b)*", re.IGNORECASE)
+_NUMBERS = re.compile(r"(?:[0-9]{1,9}(?![0-9])|[\s,，、–!-]|\b(?:all|none|not)\b)*", re.IGNORECASE)
 
 
 class SegmentFrames:
@@ -25,17 +25,17 @@ class SegmentFrames:
     DESCRIPTION = (
         "Takes the pictures of a clip apart and follows their entities by overlap: each is a track, with a number and "
         "a colour that stay. Tracks are numbered as they appear, so in the first picture a track has the number of its "
-        "entity. In other nodes a track is found by its phrase, such as: track 3."
+        "entity. Every other node knows the entities of a clip by these numbers, too: a pick of 3 is track 3 in all "
+        "pictures."
     )
     SEARCH_ALIASES = ("video", "track", "tracking", "video segmentation", "clip", "frames")
     RETURN_TYPES = (ENTITIES, "MASK", "STRING", "IMAGE")
     RETURN_NAMES = ("entities", "mask", "tracks", "overlay")
     OUTPUT_TOOLTIPS = (
-        "The entities of every picture, each numbered from 1. Phrases name their tracks: choose `phrase: track 3` in "
-        "Pick Entities.",
+        "The entities of every picture, numbered by their tracks.",
         "The chosen tracks, one mask for each picture.",
-        "JSON: for each track its number (id), the pictures that it is in (frames, from 0), and its entity number and "
-        "score in each of them.",
+        "JSON: for each track its number (id), the pictures that it is in (frames, from 0), and its number "
+        "(entity_ids) and score in each of them.",
         "The pictures with their tracks in colours.",
     )
     FUNCTION = "segment"
@@ -75,6 +75,14 @@ class SegmentFrames:
             },
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, tracks: Any = None, in_first: Any = None) -> bool | str:
+        try:
+            read_tracks(tracks or "")
+        except InputError as error:
+            return str(error)
+        return unreadable(in_first)
+
     def segment(
         self,
         segmenter: Loaded,
@@ -88,21 +96,11 @@ class SegmentFrames:
         min_overlap: float = 0.3,
         patience: int = 2,
     ) -> tuple[Entities, Tensor, str, Tensor]:
-        photos = pictures(image)
-        show = host().progress()
-        model = segmenter.ready()
-
-        def each() -> Iterator[EntityMap]:
-            for index, photo in enumerate(photos):
-                yield model(
-                    photo,
-                    crops=int(crops),
-                    min_score=None if min_score < 0 else min_score,
-                    min_area=min_area,
-                    progress=of_one(show, index, len(photos)),
-                )
-
-        clip = track_entities(each(), min_iou=min_overlap, patience=patience)
+        read_tracks(tracks)
+        check_choice(in_first)
+        filters = {"min_score": None if min_score < 0 else min_score, "min_area": min_area}
+        frames = segmented(segmenter, image, {"crops": int(crops), "fusion": None, "size": None}, filters)
+        clip = track_entities(frames, min_iou=min_overlap, patience=patience)
         maps, names, groundings = [], [], []
         for frame in range(len(clip)):
             found, numbers_of = clip.entities(frame)
@@ -110,33 +108,22 @@ class SegmentFrames:
             maps.append(found)
             names.append(present[np.argsort(numbers_of[present])])
             groundings.append(_named(clip, numbers_of, found))
-        chosen = {*_read_tracks(tracks, len(clip.tracks))}
+        entities = Entities.of(maps, groundings, names)
+        chosen = {*choose_tracks(maps, names, tracks)}
         chosen |= {int(names[0][k - 1]) for k in choose(maps[0], in_first, grounding=groundings[0])}
-        drawn = [
-            overlay(photo, found, numbers=numbers, shown_as=shown) for photo, found, shown in zip(photos, maps, names)
-        ]
         return (
-            Entities.of(maps, groundings),
-            to_mask([clip.mask(frame, chosen) for frame in range(len(clip))], photos[0].shape[:2]),
-            json.dumps(_tracks(clip, names)),
-            to_image(drawn),
+            entities,
+            later_mask(len(clip), image.shape[1:3], lambda frame: clip.mask(frame, chosen)),
+            json.dumps(_tracks(clip)),
+            later_overlay(image, entities, numbers=numbers),
         )
 
 
-def _read_tracks(words: str, count: int) -> list[int]:
-    """The tracks, of `count`, that a text like 3,5-7 means.
-
-    Raises:
-        InputError: it is no such text, or there is no such track.
-    """
+def read_tracks(words: str) -> None:
+    """InputError unless it is a text like 3,5-7 or all, none, not 2."""
     if not _NUMBERS.fullmatch(words):
         raise InputError(f"{words.strip()!r} names no tracks; write numbers such as 3,5-7, or all, none, or not 2.")
-    for wanted in map(int, re.findall("[0-9]+", words)):
-        if not 1 <= wanted <= count:
-            there_are = f"the numbers of this clip go from 1 to {count}" if count else "this clip has none"
-            raise InputError(f"There is no track {wanted}: {there_are}.")
-    row = np.arange(1, count + 1)[None] if count else np.zeros((1, 1), np.int32)
-    return choose(EntityMap.from_labels(row), words)  # all scores and areas are equal, so that numbers stay
+    check_choice(words)
 
 
 def _named(clip: Clip, numbers: np.ndarray, found: EntityMap) -> Grounding | None:
@@ -152,13 +139,13 @@ def _named(clip: Clip, numbers: np.ndarray, found: EntityMap) -> Grounding | Non
     return Grounding(", ".join(phrase.text for phrase in phrases), tuple(phrases))
 
 
-def _tracks(clip: Clip, names: list[np.ndarray]) -> list[dict[str, Any]]:
-    """What is in the JSON: `names` are the tracks of the entities 1..N of every picture."""
+def _tracks(clip: Clip) -> list[dict[str, Any]]:
+    """What is in the JSON."""
     return [
         {
             "id": track.id,
             "frames": [*track.frames],
-            "entity_ids": [int(np.flatnonzero(names[frame] == track.id)[0]) + 1 for frame in track.frames],
+            "entity_ids": [track.id] * len(track.frames),
             "scores": [round(score, 4) for score in track.scores],
         }
         for track in clip.tracks

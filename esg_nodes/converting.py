@@ -6,14 +6,15 @@ import json
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ..esg import EntityMap, Grounding, InputError, Phrase, label_colours
+from ..esg import EntityMap, Grounding, InputError, Phrase, palette
 from .host import host
-from .inputs import choice, number, switch, text, wire
+from .inputs import choice, number, switch, text, whole, wire
 from .segs import from_segs, to_segs
-from .values import ENTITIES, Entities, entity_masks, fitted, pictures, read_masks, to_image
+from .values import ENTITIES, Entities, checked_image, entity_masks, fitted, number_mask, pictures, read_masks, to_image
 
 
 class EntitiesToMasks:
@@ -24,7 +25,8 @@ class EntitiesToMasks:
     RETURN_NAMES = ("mask_batch", "mask_list")
     OUTPUT_TOOLTIPS = (
         "All masks as one batch, those of the first picture first; one empty mask where there are no entities.",
-        "The same one by one: what comes next runs once for each.",
+        "The same one by one: what comes next runs once for each. Of a clip, a batch for each track, with a mask for "
+        "each picture.",
     )
     OUTPUT_IS_LIST = (False, True)
     FUNCTION = "convert"
@@ -34,8 +36,16 @@ class EntitiesToMasks:
         return {"required": {"entities": wire(ENTITIES, "Of any node.")}}
 
     def convert(self, entities: Entities) -> tuple[Tensor, list[Tensor]]:
-        batch = entity_masks(entities.maps)
-        return batch, [batch[k : k + 1] for k in range(len(batch))]
+        everything = sorted({int(number) for own in entities.numbers for number in own})
+        if entities.tracks is not None:
+            masks = [number_mask(entities, [track]) for track in everything]
+        else:
+            masks = [
+                number_mask(Entities.of([found]), [number])
+                for found in entities.maps
+                for number in range(1, len(found) + 1)
+            ]
+        return entity_masks(entities), masks or [entity_masks(entities)]
 
 
 class EntitiesToSegs:
@@ -62,11 +72,8 @@ class EntitiesToSegs:
     def convert(self, entities: Entities, crop_factor: float) -> tuple[Any]:
         if len(entities) != 1:
             raise InputError(f"SEGS are of one picture, and these are entities of {len(entities)}; take one of them.")
-        (found,), (grounding,) = entities.maps, entities.groundings
-        labels = []
-        for k in range(1, len(found) + 1):
-            phrases = grounding.entity_phrases(k) if grounding else ()
-            labels.append(phrases[0].text if phrases else f"entity {k}")
+        (found,), (own,), (names,) = entities.maps, entities.numbers, entities.names
+        labels = [name or f"entity {known}" for name, known in zip(names, own)]
         return (to_segs(found, labels, crop_factor),)
 
 
@@ -95,13 +102,95 @@ class EntitiesToLabelMap:
         }
 
     def convert(self, entities: Entities, pixels: str) -> tuple[Tensor]:
+        highest = max((int(own.max(initial=0)) for own in entities.numbers), default=0)
         if pixels == "colours":
-            return (to_image([label_colours(found) for found in entities.maps]),)
-        for found in entities.maps:
-            if len(found) > 255:
-                raise InputError(f"{len(found)} numbers do not fit into 255 grey values; take colours, or COCO JSON.")
-        grey = [np.repeat(found.labels[..., None], 3, 2).astype(np.uint8) for found in entities.maps]
-        return (to_image(grey),)
+            colours = np.concatenate([np.zeros((1, 3), np.uint8), palette(highest)])
+        elif highest > 255:
+            raise InputError(f"{highest} numbers do not fit into 255 grey values; take colours, or COCO JSON.")
+        else:
+            colours = np.repeat(np.arange(highest + 1, dtype=np.uint8)[:, None], 3, axis=1)
+        pairs = zip(entities.maps, entities.numbers)
+        return (to_image([colours[np.append(0, own)][found.labels] for found, own in pairs]),)
+
+
+class EntitiesToBoxes:
+    CATEGORY = "ESG/convert"
+    DESCRIPTION = "The box around each entity, for nodes that take boxes, such as SAM's."
+    SEARCH_ALIASES = ("bounding box", "bbox", "bboxes", "sam boxes", "detect")
+    RETURN_TYPES = ("BOUNDING_BOX",)
+    RETURN_NAMES = ("boxes",)
+    OUTPUT_TOOLTIPS = (
+        "A list for each picture, in the order of the numbers: x, y, width and height in pixels, the score, and the "
+        "phrase or number as label.",
+    )
+    FUNCTION = "convert"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"entities": wire(ENTITIES, "Of any node.")}}
+
+    def convert(self, entities: Entities) -> tuple[list[list[dict[str, Any]]]]:
+        boxes = []
+        for found, own, names in zip(entities.maps, entities.numbers, entities.names):
+            of_picture = []
+            for k in np.argsort(own).tolist():
+                x0, y0, x1, y1 = found.boxes[k].tolist()
+                about = {"score": float(found.scores[k]), "label": names[k] or str(own[k])}
+                of_picture.append({"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0, **about})
+            boxes.append(of_picture)
+        return (boxes,)
+
+
+class CutOut:
+    CATEGORY = "ESG/convert"
+    DESCRIPTION = (
+        "Cuts what a mask marks out of its picture: transparent around it, as PNG stores it, and with soft edges where "
+        "the mask has them."
+    )
+    SEARCH_ALIASES = ("rgba", "transparent", "remove background", "cutout", "sticker", "png", "alpha")
+    RETURN_TYPES = ("IMAGE", "MASK")
+    RETURN_NAMES = ("image", "mask")
+    OUTPUT_TOOLTIPS = ("Pictures with transparency (RGBA), for Save Image.", "The masks, of the same size.")
+    OUTPUT_IS_LIST = (True, True)
+    FUNCTION = "cut_out"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": wire("IMAGE", "One picture for all masks, or one for each."),
+                "mask": wire("MASK", "From Pick Entities, Refine Edges or any other node; white is kept."),
+                "crop": switch(True, "Cut to the box around what is kept. Off: the picture keeps its size."),
+                "margin": whole(0, 0, 1024, "Pixels around that box."),
+            }
+        }
+
+    def cut_out(self, image: Tensor, mask: Tensor, crop: bool, margin: int) -> tuple[list[Tensor], list[Tensor]]:
+        photos, masks = checked_image(image).cpu(), read_masks(mask)
+        count = max(len(photos), len(masks))
+        if len(photos) not in (1, count) or len(masks) not in (1, count):
+            raise InputError(
+                f"{len(masks)} masks do not fit {len(photos)} pictures; give one for each, or a single one."
+            )
+        height, width = photos.shape[1:3]
+        cuts, alphas = [], []
+        for k in range(count):
+            alpha = torch.from_numpy(fitted(masks[k % len(masks)], (height, width)))
+            rows, columns = (alpha.amax(axis).nonzero().flatten().tolist() for axis in (1, 0))
+            if not rows:
+                continue
+            top, bottom = max(rows[0] - margin, 0), rows[-1] + 1 + margin
+            left, right = max(columns[0] - margin, 0), columns[-1] + 1 + margin
+            box = (slice(top, bottom), slice(left, right)) if crop else (slice(None), slice(None))
+            colours = photos[k % len(photos)][box]
+            colours = colours[..., :3].expand(*colours.shape[:2], 3)
+            cuts.append(torch.cat([colours, alpha[box][..., None]], dim=-1)[None].to(host().results()))
+            alphas.append(alpha[box][None].to(host().results()))
+        if not cuts:
+            stop = host().block("Nothing is chosen, so there is nothing to cut out.")
+            return [stop], [stop]
+        host().say("")
+        return cuts, alphas
 
 
 class SaveCoco:
@@ -110,7 +199,9 @@ class SaveCoco:
     SEARCH_ALIASES = ("coco", "json", "rle", "annotations", "export masks")
     RETURN_TYPES = ("STRING",)
     RETURN_NAMES = ("coco",)
-    OUTPUT_TOOLTIPS = ("The JSON of the first picture: a compressed RLE, box, area and score for each entity.",)
+    OUTPUT_TOOLTIPS = (
+        "The JSON of the first picture: for each entity a compressed RLE, box, area, score and, in a clip, its track.",
+    )
     FUNCTION = "save"
     OUTPUT_NODE = True
 
@@ -125,11 +216,12 @@ class SaveCoco:
 
     def save(self, entities: Entities, filename_prefix: str) -> dict[str, Any]:
         saved = []
-        for found in entities.maps:
+        tracks = entities.tracks or [None] * len(entities)
+        for found, own in zip(entities.maps, tracks):
             path = host().output_path(filename_prefix, ".json")
-            found.save_coco(path)
+            found.save_coco(path, tracks=own)
             saved.append(str(path))
-        coco = json.dumps(entities.maps[0].to_coco(), separators=(",", ":"))
+        coco = json.dumps(entities.maps[0].to_coco(tracks=tracks[0]), separators=(",", ":"))
         return {"ui": {"text": saved}, "result": (coco,)}
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding
+from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding, drawn_size
 from .host import Progress, host, of_one
 from .inputs import choice, number, text, whole, wire
+from .later import Later
 from .loading import Loaded
-from .values import ENTITIES, GROUNDER, Entities, check_pairs, pictures, to_image, to_mask
+from .values import ENTITIES, GROUNDER, Entities, check_pairs, later_mask, pictures, to_image
 
 SENTENCE, LIST, CATEGORIES, ONE = READINGS = (
     "a sentence",
@@ -65,7 +65,7 @@ class GroundText:
                     "expression: its best entity is taken, such as of 'the dog on the left'.",
                 ),
                 "threshold": number(
-                    0.5, 0, 1, "Entities with a lower score are not meant. One expression takes the best in any case."
+                    0.5, 0, 1, "Entities with a lower score are not meant. One expression takes the best of the others."
                 ),
             }
         }
@@ -74,7 +74,7 @@ class GroundText:
         self, grounder: Loaded, image: Tensor, entities: Entities, text: str, read_as: str, threshold: float
     ) -> tuple[Entities, Tensor, str, str, Tensor]:
         photos = pictures(image)
-        check_pairs(photos, entities)
+        check_pairs(image, entities)
         show = host().progress()
         model = grounder.ready()
         groundings = []
@@ -82,14 +82,15 @@ class GroundText:
             report = of_one(show, index, len(photos))
             groundings.append(_ground(model, photo, found, words, read_as, threshold, report))
             report(1, 1, "texts")
-        meant = [found.mask(_meant(one)) for found, one in zip(entities.maps, groundings)]
-        drawn = [draw_grounding(*each) for each in zip(photos, entities.maps, groundings)]
+        host().say(" ".join(filter(None, (_unsure(one, threshold) for one in groundings))))
+        groundings = [_sure(one, threshold) for one in groundings]
+        grounded = Entities.of(entities.maps, groundings, entities.tracks)
         return (
-            Entities.of(entities.maps, groundings),
-            to_mask(meant, photos[0].shape[:2]),
+            grounded,
+            later_mask(len(photos), image.shape[1:3], lambda k: entities.maps[k].mask(_meant(groundings[k]))),
             "\n".join(_line(one.caption) if len(photos) > 1 else one.caption for one in groundings),
-            json.dumps([one.to_json() for one in groundings], ensure_ascii=False),
-            to_image(_equally_high(drawn)),
+            json.dumps(grounded.to_json(), ensure_ascii=False),
+            _drawn(image, grounded),
         )
 
 
@@ -129,7 +130,7 @@ class DescribeImage:
     ) -> tuple[str]:
         photos = pictures(image)
         if entities is not None:
-            check_pairs(photos, entities)
+            check_pairs(image, entities)
         show = host().progress()
         model = grounder.ready()
         captions = []
@@ -196,14 +197,32 @@ def _ground(
     if read_as == SENTENCE:
         return model(photo, entities, words, threshold=threshold)
     if read_as == ONE:
-        found: Phrase = model.refer(photo, entities, words)
-        return Grounding(found.text, (found,))
+        every: Phrase = model.refer(photo, entities, words, threshold=0.0)
+        best = Phrase(every.text, every.span, every.entity_ids[:1], every.scores[:1])
+        return Grounding(best.text, (best,))
     listed = [piece.strip() for piece in _COMMA.split(words) if piece.strip()]
     if not listed:
         raise InputError("The list holds only commas; write phrases between them.")
     if read_as == LIST:
         return model(photo, entities, phrases=listed, threshold=threshold)
     return model(photo, entities, categories=listed, threshold=threshold)
+
+
+def _unsure(grounding: Grounding, threshold: float) -> str:
+    """A sentence where the best that an expression could mean is below the threshold, or an empty text."""
+    for phrase in grounding.phrases:
+        if phrase.scores and phrase.scores[0] < threshold:
+            return f"Nothing is sure enough for {phrase.text!r}: the best score is {phrase.scores[0]:.2f}."
+    return ""
+
+
+def _sure(grounding: Grounding, threshold: float) -> Grounding:
+    """Without what is below the threshold."""
+    phrases = []
+    for phrase in grounding.phrases:
+        sure = sum(score >= threshold for score in phrase.scores)
+        phrases.append(Phrase(phrase.text, phrase.span, phrase.entity_ids[:sure], phrase.scores[:sure]))
+    return Grounding(grounding.caption, tuple(phrases))
 
 
 def _texts(text: str, count: int) -> list[str]:
@@ -222,7 +241,17 @@ def _meant(grounding: Grounding) -> list[int]:
     return sorted({number for phrase in grounding.phrases for number in phrase.entity_ids})
 
 
-def _equally_high(drawn: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Pictures of one width, with white beneath the lower ones: captions differ in length."""
-    height = max(len(one) for one in drawn)
-    return [np.pad(one, ((0, height - len(one)), (0, 0), (0, 0)), constant_values=255) for one in drawn]
+def _drawn(image: Tensor, grounded: Entities) -> Tensor:
+    """IMAGE of the groundings, made when it is needed, with white beneath the lower ones: captions differ in length."""
+    sizes = [drawn_size(one or Grounding(""), *image.shape[1:3]) for one in grounded.groundings]
+    height, width = max(high for high, _ in sizes), sizes[0][1]
+
+    def make() -> Tensor:
+        drawn = []
+        for one, found, grounding in zip(image, grounded.maps, grounded.groundings):
+            (photo,) = pictures(one[None])
+            picture = draw_grounding(photo, found, grounding or Grounding(""))
+            drawn.append(np.pad(picture, ((0, height - len(picture)), (0, 0), (0, 0)), constant_values=255))
+        return to_image(drawn)
+
+    return Later((len(sizes), height, width, 3), make)

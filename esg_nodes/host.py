@@ -12,15 +12,32 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import torch
 from torch import nn
 
-from ..esg import choose_device
+from ..esg import InputError, choose_device
 
 log = logging.getLogger(__name__)
 
 WEIGHTS = "entityseg"  # the folder in ComfyUI's `models`, and the kind in `extra_model_paths.yaml`
+
+
+def unserved(folder: str) -> str:
+    """Why the page gets nothing of a pack in a folder of this name, or an empty text where it does.
+
+    ComfyUI answers 404 where the name has spaces or letters beyond ASCII.
+    """
+    if quote(folder) == folder:
+        return ""
+    return (
+        f"ComfyUI serves no scripts, pictures and templates from the folder {folder!r}, so the picture to click on "
+        "does not show. Rename the folder to letters, digits and hyphens, such as esg-nodes, and restart ComfyUI."
+    )
+
+
+UNSERVED = unserved(Path(__file__).parents[1].name)
 
 Progress = Callable[[int, int, str], None]
 
@@ -75,6 +92,14 @@ class Host(Protocol):
         """A new file in the folder for previews, which is emptied from time to time."""
         ...
 
+    def say(self, text: str) -> None:
+        """Shows a sentence in the node that is running; an empty one takes it away."""
+        ...
+
+    def block(self, why: str) -> Any:
+        """An output that stops what comes behind it, and nothing else; the node shows why."""
+        ...
+
 
 class ComfyHost:
     """ComfyUI, 0.8 and newer."""
@@ -83,12 +108,19 @@ class ComfyHost:
         import comfy.model_management
         import comfy.model_patcher
         import comfy.utils
+        import comfy_execution.graph
+        import comfy_execution.utils
         import folder_paths
+        import server
 
         self._memory = comfy.model_management
         self._patcher = comfy.model_patcher.ModelPatcher
         self._bar = comfy.utils.ProgressBar
         self._folders = folder_paths
+        self._blocker = comfy_execution.graph.ExecutionBlocker
+        self._running = comfy_execution.utils.get_executing_context
+        self._server = server.PromptServer
+        self._spoken: set[str] = set()  # nodes that show a sentence of an earlier run
         folder_paths.add_model_folder_path(WEIGHTS, str(Path(folder_paths.models_dir) / WEIGHTS))
 
     def device(self, name: str) -> torch.device:
@@ -133,6 +165,17 @@ class ComfyHost:
     def temp_path(self, suffix: str) -> Path:
         return _temporary(Path(self._folders.get_temp_directory()), suffix)
 
+    def say(self, text: str) -> None:
+        running = self._running()
+        if running is not None and (text or running.node_id in self._spoken):
+            (self._spoken.add if text else self._spoken.discard)(running.node_id)
+            self._server.instance.send_progress_text(text, running.node_id)
+
+    def block(self, why: str) -> Any:
+        self.say(why)
+        log.info("%s", why)
+        return self._blocker(None)
+
 
 class PlainHost:
     """No program around: networks stay on their device, files go to a folder `out` and to the system's own for those
@@ -167,6 +210,13 @@ class PlainHost:
 
     def temp_path(self, suffix: str) -> Path:
         return _temporary(Path(tempfile.gettempdir()) / "esg", suffix)
+
+    def say(self, text: str) -> None:
+        if text:
+            log.warning("%s", text)
+
+    def block(self, why: str) -> Any:
+        raise InputError(why)
 
 
 def _free_path(folder: Path, name: str, counter: int, suffix: str) -> Path:

@@ -6,8 +6,9 @@ and a batch could not hold them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,43 +17,60 @@ from torch import Tensor
 
 from ..esg import (
     CropSettings,
-    EntityMap,
-    Grounding,
+    InpaintCrop,
     InputError,
     Stitch,
-    choose,
     cut_for_inpainting,
+    cut_together,
     remove_with_opencv,
-    stitch_back,
+    stitch_into,
 )
 from .host import host
 from .inputs import choice, number, switch, text, whole, wire
-from .values import ENTITIES, STITCH, Entities, checked_image, fitted, read_masks, to_mask
+from .picking import unreadable
+from .values import (
+    ENTITIES,
+    STITCH,
+    Entities,
+    checked_image,
+    fitted,
+    later_mask,
+    number_mask,
+    one_by_one,
+    read_masks,
+    to_mask,
+)
 
 PHRASE, ENTITY = EACH = ("phrase", "entity")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StitchRecord:
     """ESG_STITCH: where a crop belongs.
 
     Attributes:
         picture: index of its picture in the batch.
         stitch: its place there.
+        together: how many crops make one batch with it.
+        place: index of its batch in the list of batches that were cut.
+        places: how many batches were cut.
     """
 
     picture: int
     stitch: Stitch
+    together: int = 1
+    place: int = 0
+    places: int = 1
 
 
 class MaskToInpaint:
     CATEGORY = "ESG/inpaint"
     DESCRIPTION = (
         "Cuts the surroundings of a mask out of a picture, at a size that suits the diffusion model. Of several masks "
-        "it makes a list, and what comes next runs once for each; Inpaint Stitch puts them all back. An empty mask "
-        "gives the whole picture, of which nothing will change."
+        "it makes a list, and what comes next runs once for each; Inpaint Stitch puts them all back. For a clip, "
+        "one_box makes one batch. Where nothing is chosen, what comes next does not run."
     )
-    SEARCH_ALIASES = ("inpaint crop", "crop and stitch", "crop to mask", "mask crop")
+    SEARCH_ALIASES = ("inpaint crop", "crop and stitch", "crop to mask", "mask crop", "video inpaint")
     RETURN_TYPES = ("IMAGE", "MASK", "MASK", "MASK", STITCH)
     RETURN_NAMES = ("crop", "generation_mask", "blend_mask", "full_mask", "stitch")
     OUTPUT_TOOLTIPS = (
@@ -62,8 +80,9 @@ class MaskToInpaint:
         "The same at the size of the picture.",
         "For Inpaint Stitch.",
     )
+    INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True, True, True, True, True)
-    FUNCTION = "cut"
+    FUNCTION = "cut_lists"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -80,7 +99,7 @@ class MaskToInpaint:
                     "it is in the picture.",
                     step=8,
                 ),
-                "multiple": choice(["8", "16", "64"], "Sides of the crop are multiples of so many pixels."),
+                "multiple": choice(["8", "16", "32", "64"], "Sides of the crop are multiples of so many pixels."),
                 "context": number(
                     default.context,
                     1,
@@ -95,10 +114,62 @@ class MaskToInpaint:
                     "Pixels of the picture, outside the mask, over which the result fades out.",
                 ),
                 "fill_holes": switch(default.fill_holes, "Make anew what lies in holes of the mask, too."),
-            }
+            },
+            "optional": {
+                "one_box": switch(
+                    False,
+                    "For a clip: one box and one size for all pictures, as one batch, which a video model needs. Off: "
+                    "every mask has a crop of its own.",
+                ),
+                "pass_empty": switch(
+                    False,
+                    "What becomes of a mask in which nothing is chosen. Off: it is left out, and where all are empty, "
+                    "what comes next does not run. On: the whole picture goes through, and nothing of it changes.",
+                ),
+                "background": number(
+                    default.background,
+                    0,
+                    0.5,
+                    "Mask values up to this count as 0, and from 1 less this on as 1: black and white of JPEGs, videos "
+                    "and other programs are not exact. 0: every value counts as it is.",
+                    advanced=True,
+                ),
+                "width": whole(
+                    0,
+                    0,
+                    8192,
+                    "Exact width of the crop in pixels, together with height; then target and multiple do not count.",
+                    step=8,
+                    advanced=True,
+                ),
+                "height": whole(0, 0, 8192, "Exact height of the crop in pixels.", step=8, advanced=True),
+                "context_mask": wire("MASK", "More of the picture that the model has to see."),
+            },
         }
 
-    def cut(
+    def cut_lists(self, **lists: list[Any]) -> tuple[list[Any], ...]:
+        every = []
+        places = len(lists["image"])
+        for k, given in enumerate(one_by_one(lists)):
+            if (found := self._cut(**given)) is not None:
+                *crops, records = found
+                placed = [replace(record, place=min(k, places - 1), places=places) for record in records]
+                every.append((*crops, placed))
+        return self._joined(every)
+
+    def cut(self, *values: Any, **more: Any) -> tuple[list[Any], ...]:
+        """The same for one batch of pictures and masks."""
+        found = self._cut(*values, **more)
+        return self._joined([] if found is None else [found])
+
+    def _joined(self, every: list[tuple[list[Any], ...]]) -> tuple[list[Any], ...]:
+        if not every:
+            stop = host().block("Nothing is chosen, so there is nothing to inpaint.")
+            return ([stop],) * len(self.RETURN_TYPES)
+        host().say("")
+        return tuple([one for found in every for one in found[k]] for k in range(len(self.RETURN_TYPES)))
+
+    def _cut(
         self,
         image: Tensor,
         mask: Tensor,
@@ -108,24 +179,42 @@ class MaskToInpaint:
         grow: int,
         feather: int,
         fill_holes: bool,
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], list[StitchRecord]]:
-        settings = CropSettings(target, int(multiple), context, grow, feather, fill_holes)
+        one_box: bool = False,
+        pass_empty: bool = False,
+        background: float = CropSettings().background,
+        width: int = 0,
+        height: int = 0,
+        context_mask: Tensor | None = None,
+    ) -> tuple[list[Any], ...] | None:
+        """The outputs; None where nothing is chosen."""
+        settings = CropSettings(
+            target, int(multiple), context, grow, feather, fill_holes, background=background, width=width, height=height
+        )
         photos, found = _photos(image), read_masks(mask)
         count = max(len(photos), len(found))
         if len(photos) not in (1, count) or len(found) not in (1, count):
             raise InputError(
                 f"{len(found)} masks do not fit {len(photos)} pictures; give as many, or only one picture or one mask."
             )
-        crops = []
-        for k in range(count):
-            photo = photos[k % len(photos)]
-            crops.append(cut_for_inpainting(photo, fitted(found[k % len(found)], photo.shape[:2]), settings))
+        size = photos[0].shape[:2]
+        masks = [fitted(one, size) for one in found]
+        visible = _visible(context_mask, size, background)
+        some = [(one > background).any() for one in masks]
+        chosen = [k for k in range(count) if pass_empty or some[k % len(masks)]]
+        if not any(some) and not pass_empty:
+            return None
+        groups = [[*range(count)]] if one_box else [[k] for k in chosen]
+        crops, records = [], []
+        for group in groups:
+            of = [photos[k % len(photos)] for k in group], [masks[k % len(masks)] for k in group]
+            crops.append(cut_together(*of, settings, visible=visible))
+            records += [StitchRecord(k % len(photos), crop.stitch, len(group)) for k, crop in zip(group, crops[-1])]
         return (
-            [_image([crop.picture]) for crop in crops],
-            [to_mask([crop.generation]) for crop in crops],
-            [to_mask([crop.blend]) for crop in crops],
-            [to_mask([crop.stitch.full_mask]) for crop in crops],
-            [StitchRecord(k % len(photos), crop.stitch) for k, crop in enumerate(crops)],
+            [_image([crop.picture for crop in batch]) for batch in crops],
+            [to_mask([crop.generation for crop in batch]) for batch in crops],
+            [to_mask([crop.blend for crop in batch]) for batch in crops],
+            [_full_mask(batch, size) for batch in crops],
+            records,
         )
 
 
@@ -138,9 +227,13 @@ class InpaintStitch:
     SEARCH_ALIASES = ("uncrop", "paste back", "crop and stitch", "composite")
     RETURN_TYPES = ("IMAGE", "MASK")
     RETURN_NAMES = ("image", "mask")
-    OUTPUT_TOOLTIPS = ("The whole pictures.", "Where they may have changed, with soft edges.")
+    OUTPUT_TOOLTIPS = (
+        "The whole pictures: a batch for each batch that was cut.",
+        "Where they may have changed, with soft edges.",
+    )
     INPUT_IS_LIST = True
-    FUNCTION = "stitch"
+    OUTPUT_IS_LIST = (True, True)
+    FUNCTION = "stitch_lists"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -159,38 +252,30 @@ class InpaintStitch:
             }
         }
 
+    def stitch_lists(
+        self, image: list[Tensor], inpainted: list[Tensor], stitch: list[StitchRecord], match_colour: list[float]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        pairs = list(zip(stitch, _by_crop(inpainted, stitch)))
+        places = _places(image, stitch)
+        show = host().progress()
+        done = []
+        for place, one in enumerate(image):
+            own = [pair for pair, belongs in zip(pairs, places) if belongs == place]
+
+            def report(share: float, before: int = place) -> None:
+                show(round(100 * (before + share)), 100 * len(image), "crops")
+
+            done.append(_stitched(one, own, match_colour[0], report))
+        return [edited for edited, _ in done], [changed for _, changed in done]
+
     def stitch(
         self, image: list[Tensor], inpainted: list[Tensor], stitch: list[StitchRecord], match_colour: list[float]
     ) -> tuple[Tensor, Tensor]:
+        """The same for one batch of pictures, and without lists around what comes out."""
         if len(image) != 1:
-            raise InputError(
-                f"Inpaint Stitch takes one batch of pictures, and got a list of {len(image)}; make a batch of it first."
-            )
-        if len(inpainted) != len(stitch):
-            raise InputError(f"There are {len(stitch)} crops to put back, but {len(inpainted)} pictures to put there.")
-        photos = _photos(image[0])
-        if stitch and max(record.picture for record in stitch) >= len(photos):
-            raise InputError("There are fewer pictures than were cut; connect those that Mask to Inpaint got.")
-        variants = max((len(made) for made in inpainted), default=1)
-        if not variants:
-            raise InputError("The inpainted crops are batches without a picture; the node that they come from failed.")
-        if any(len(made) not in (1, variants) for made in inpainted):
-            raise InputError("The crops come in different numbers of variants; make as many of each.")
-        show = host().progress()
-        done, masks = [], []
-        for variant in range(variants):
-            edited = list(photos)
-            changed = [np.zeros(photo.shape[:2], np.float32) for photo in photos]
-            for index, (made, record) in enumerate(zip(inpainted, stitch)):
-                result = _photos(made[variant % len(made)][None])[0]
-                place = record.picture
-                edited[place] = stitch_back(edited[place], record.stitch, result, match_colour[0])
-                part = changed[place][record.stitch.inside]
-                np.maximum(part, record.stitch.blend, out=part)
-                show(variant * len(stitch) + index + 1, variants * len(stitch), "crops")
-            done += edited
-            masks += changed
-        return _with_rest(done, image[0]), to_mask(masks)
+            raise InputError(f"This puts crops back into one batch of pictures, and got {len(image)}.")
+        (edited,), (changed,) = self.stitch_lists(image, inpainted, stitch, match_colour)
+        return edited, changed
 
 
 class ForEach:
@@ -202,7 +287,11 @@ class ForEach:
     SEARCH_ALIASES = ("loop", "for each mask", "for each phrase", "batch inpaint", "prompt per mask")
     RETURN_TYPES = ("MASK", "STRING", "STRING")
     RETURN_NAMES = ("masks", "prompts", "names")
-    OUTPUT_TOOLTIPS = ("A list of masks.", "The prompt for each.", "What each of them is: its phrase, or its number.")
+    OUTPUT_TOOLTIPS = (
+        "A list of masks; of a clip, of batches with one for each picture.",
+        "The prompt for each.",
+        "What each of them is: its phrase, or its number.",
+    )
     OUTPUT_IS_LIST = (True, True, True)
     FUNCTION = "list"
 
@@ -210,7 +299,7 @@ class ForEach:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "entities": wire(ENTITIES, "Of one picture; phrases come from Ground Text."),
+                "entities": wire(ENTITIES, "Of one picture, or of a clip; phrases come from Ground Text."),
                 "each": choice(
                     EACH,
                     "phrase: all that a phrase means is one mask. entity: every entity has a mask of its own, and its "
@@ -229,31 +318,39 @@ class ForEach:
             },
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, only: str | None = None) -> bool | str:
+        return unreadable(only)
+
     def list(self, entities: Entities, each: str, prompts: str, only: str = "") -> tuple[Any, Any, Any]:
-        if len(entities) != 1:
-            raise InputError(f"This needs the entities of one picture, and these are of {len(entities)}.")
-        (found,), (grounding,) = entities.maps, entities.groundings
-        wanted = set(choose(found, only, grounding=grounding)) if only.strip() else {*range(1, len(found) + 1)}
+        if len(entities) != 1 and entities.tracks is None:
+            raise InputError(
+                f"This needs the entities of one picture or of a clip, and these are of {len(entities)} pictures."
+            )
+        wanted = entities.choose(only if only.strip() else "all")
+        numbers = {int(own[k - 1]) for own, ids in zip(entities.numbers, wanted) for k in ids}
         general, special = _read_prompts(prompts)
         masks, chosen, names = [], [], []
-        named = _named(found, grounding, each)
+        named = _named(entities, each)
         known = {_key(name) for name, _ in named} | {str(k) for _, ids in named for k in ids if each == ENTITY}
         if named and special and general is None and not known & {*special}:
             raise InputError(
                 f"No line of the prompts fits: there are {', '.join(dict.fromkeys(name for name, _ in named))}. A line "
                 "for all others has no = in it, or begins with * =."
             )
-        for name, ids in named:
-            ids = [k for k in ids if k in wanted]
-            key = next((key for key in (_key(name), *map(str, ids if each == ENTITY else [])) if key in special), None)
+        for name, meant in named:
+            meant = [k for k in meant if k in numbers]
+            key = next(
+                (key for key in (_key(name), *map(str, meant if each == ENTITY else [])) if key in special), None
+            )
             prompt = general if key is None else special[key]
-            if ids and prompt is not None:
-                masks.append(found.mask(ids))
+            if meant and prompt is not None:
+                masks.append(number_mask(entities, meant))
                 chosen.append(prompt.replace("{name}", name))
                 names.append(name)
         if not masks:  # an empty list would make the nodes behind it fail
-            return [to_mask([], found.labels.shape)], [""], [""]
-        return [to_mask([mask]) for mask in masks], chosen, names
+            return [to_mask([], entities.maps[0].labels.shape)], [""], [""]
+        return masks, chosen, names
 
 
 class InpaintOpenCV:
@@ -295,6 +392,83 @@ class InpaintOpenCV:
         return (_with_rest(done, image),)
 
 
+def _by_crop(inpainted: list[Tensor], stitch: list[StitchRecord]) -> list[Tensor]:
+    """For each crop what became of it, (variants, h, w, C), however the crops were put into batches on their way."""
+    if not all(len(made) for made in inpainted):
+        raise InputError("The inpainted crops are batches without a picture; the node that they come from failed.")
+    starts = [0]  # of the batches that were cut
+    while starts[-1] < len(stitch):
+        starts.append(starts[-1] + stitch[starts[-1]].together)
+    sizes = [end - start for start, end in zip(starts, starts[1:])]
+    if len(inpainted) == len(sizes) and all(len(made) % size == 0 for made, size in zip(inpainted, sizes)):
+        found = [made[k::size] for made, size in zip(inpainted, sizes) for k in range(size)]
+    elif sum(map(len, inpainted)) == len(stitch):
+        found = [made[k : k + 1] for made in inpainted for k in range(len(made))]
+    elif len(inpainted) == 1 and stitch and len(inpainted[0]) % len(stitch) == 0:
+        found = [inpainted[0][k :: len(stitch)] for k in range(len(stitch))]
+    else:
+        count = sum(map(len, inpainted))
+        raise InputError(f"There are {len(stitch)} crops to put back, but {count} pictures to put there.")
+    variants = max(map(len, found), default=1)
+    if any(len(made) not in (1, variants) for made in found):
+        raise InputError("The crops come in different numbers of variants; make as many of each.")
+    return found
+
+
+def _places(image: list[Tensor], stitch: list[StitchRecord]) -> list[int]:
+    """For each crop the index of its batch in `image`, where they lie in the order in which they were cut."""
+    places = [record.place if len(image) > 1 else 0 for record in stitch]
+    cut = max((record.places for record in stitch), default=len(image))
+    if len(image) not in (1, cut):
+        raise InputError(
+            f"The crops are of {cut} batches of pictures, and these are {len(image)}; connect the pictures that "
+            "Mask to Inpaint got."
+        )
+    for record, place in zip(stitch, places):
+        if record.picture >= len(image[place]):
+            raise InputError("There are fewer pictures than were cut; connect those that Mask to Inpaint got.")
+    return places
+
+
+def _stitched(
+    image: Tensor, crops: list[tuple[StitchRecord, Tensor]], match_colour: float, report: Callable[[float], None]
+) -> tuple[Tensor, Tensor]:
+    """A batch with its crops put back, once for each variant, and where that may have changed it."""
+    pixels = checked_image(image)
+    pixels = pixels.expand(*pixels.shape[:3], 3) if pixels.shape[3] == 1 else pixels
+    variants = max((len(made) for _, made in crops), default=1)
+    edited = pixels.repeat(variants, 1, 1, 1).cpu()
+    for variant in range(variants):
+        for index, (record, made) in enumerate(crops):
+            (result,) = _photos(made[variant % len(made)][None])
+            place = edited[variant * len(pixels) + record.picture]
+            stitch_into(place.numpy()[..., :3], record.stitch, result, match_colour)
+            report((variant * len(crops) + index + 1) / (variants * len(crops)))
+    report(1)
+
+    def changed(k: int) -> np.ndarray:
+        mask = np.zeros(edited.shape[1:3], np.float32)
+        for record, _ in crops:
+            if record.picture == k % len(pixels):
+                part = mask[record.stitch.inside]
+                np.maximum(part, record.stitch.blend, out=part)
+        return mask
+
+    return edited.to(host().results()), later_mask(len(edited), edited.shape[1:3], changed)
+
+
+def _visible(mask: Tensor | None, size: tuple[int, int], background: float) -> np.ndarray | None:
+    """What a context mask marks, of all its pictures together, (H, W) bool."""
+    if mask is None:
+        return None
+    return np.any([fitted(one, size) > background for one in read_masks(mask)], axis=0)
+
+
+def _full_mask(crops: Sequence[InpaintCrop], size: tuple[int, ...]) -> Tensor:
+    """The blend masks at the size of the picture, made when they are needed."""
+    return later_mask(len(crops), size, lambda k: crops[k].stitch.full_mask)
+
+
 def _photos(image: Tensor) -> list[np.ndarray]:
     """IMAGE → (H, W, 3) float32 pictures as they are, since what is not edited must not change by a bit."""
     pixels = checked_image(image)[..., :3].cpu().numpy()
@@ -313,17 +487,25 @@ def _with_rest(photos: Sequence[np.ndarray], image: Tensor) -> Tensor:
     return torch.cat([done, rest.to(done.device).repeat(len(photos) // len(rest), 1, 1, 1)], dim=-1)
 
 
-def _named(entities: EntityMap, grounding: Grounding | None, each: str) -> list[tuple[str, list[int]]]:
-    """What there is a prompt for, with its name, in the order of the caption or of the numbers."""
+def _named(entities: Entities, each: str) -> list[tuple[str, list[int]]]:
+    """What there is a prompt for: its name and numbers, in the order of the caption or of the numbers."""
+    groundings = entities.groundings
     if each == PHRASE:
-        if grounding is None:
+        if not any(groundings):
             raise InputError("There are no phrases yet; put Ground Text in between, or take each entity.")
-        return [(phrase.text, [*phrase.entity_ids]) for phrase in sorted(grounding.phrases, key=lambda one: one.span)]
-    names = []
-    for k in range(1, len(entities) + 1):
-        phrases = grounding.entity_phrases(k) if grounding else ()
-        names.append((phrases[0].text if phrases else str(k), [k]))
-    return names
+        meant: dict[tuple[str, int], set[int]] = {}  # by text, and how often the text stands before it in its caption
+        for grounding, own in zip(groundings, entities.numbers):
+            before: Counter[str] = Counter()
+            for phrase in sorted(grounding.phrases, key=lambda one: one.span) if grounding else ():
+                key = phrase.text, before[phrase.text]
+                before[phrase.text] += 1
+                meant.setdefault(key, set()).update(int(own[k - 1]) for k in phrase.entity_ids)
+        return [(name, sorted(numbers)) for (name, _), numbers in meant.items()]
+    names: dict[int, str] = {}
+    for own, called in zip(entities.numbers, entities.names):
+        for known, name in zip(own.tolist(), called):
+            names[known] = names.get(known) or name
+    return [(names[known] or str(known), [known]) for known in sorted(names)]
 
 
 def _read_prompts(prompts: str) -> tuple[str | None, dict[str, str]]:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 import weakref
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..esg import EntitySegmenter, Grounder, WeightsError, download, list_checkpoints, locate
+from ..esg import (
+    EntitySegmenter,
+    Grounder,
+    WeightsError,
+    download,
+    download_public,
+    list_checkpoints,
+    locate,
+    task_of,
+)
 from .host import WEIGHTS, host
-from .inputs import choice, switch
+from .inputs import choice, switch, text
 from .values import GROUNDER, SEGMENTER
 
 log = logging.getLogger(__name__)
@@ -26,6 +37,11 @@ class Loaded:
         self._what = what
         self._device = device
         self._owned = host().own(what.networks, device)
+
+    @property
+    def model(self) -> Any:
+        """The segmenter or grounder, for what needs no network."""
+        return self._what
 
     def ready(self) -> Any:
         """The segmenter or grounder, to be used at once."""
@@ -50,7 +66,20 @@ def _models(task: str) -> list[str]:
     """Names for the loader's list: those that ESG knows, the shipped one first, then the user's files."""
     known = [checkpoint.name for checkpoint, _ in list_checkpoints() if checkpoint.task == task]
     files = [name for name in host().weight_files() if name.lower().endswith(_SUFFIXES)]
-    return known + [name for name in files if Path(name).stem not in known]
+    return known + [name for name in files if Path(name).stem not in known and _task(name) in (task, None)]
+
+
+def _task(name: str) -> str | None:
+    """What a file in the host's folders is for, or None where its header does not tell."""
+    for folder in host().weight_folders():
+        if (path := folder / name).is_file():
+            return _task_of_state(*_stamp(path))
+    return None
+
+
+@lru_cache(maxsize=1024)  # the lists are asked for often, and a folder may be on a slow disk
+def _task_of_state(path: str, size: int, written: int) -> str | None:
+    return task_of(path)
 
 
 def find_weights(name: str, *, fetch: bool = False) -> Path:
@@ -110,7 +139,14 @@ class LoadSegmenter:
         "Loads a CropFormer or Mask2Former, which takes pictures apart into their entities. cropformer-nano comes with "
         f"ESG. Put the authors' weights into models/{WEIGHTS}, or let them be downloaded (CC BY-NC 4.0)."
     )
-    SEARCH_ALIASES = ("cropformer", "mask2former", "segment everything", "entity segmentation", "segment anything")
+    SEARCH_ALIASES = (
+        "cropformer",
+        "mask2former",
+        "segment everything",
+        "entity segmentation",
+        "segment anything",
+        "sam",
+    )
     RETURN_TYPES = (SEGMENTER,)
     RETURN_NAMES = ("segmenter",)
     OUTPUT_TOOLTIPS = ("For Segment Entities.",)
@@ -154,12 +190,24 @@ class LoadSegmenter:
         return (_once(("segmenter", *_stamp(path), precision, attention, str(place)), read, place),)
 
 
+def _own_or_public(name: str) -> str:
+    """A folder in the host's folders of weights, or else the name of a model of the hub; no other place is reached."""
+    for folder in host().weight_folders():
+        path = (folder / name).resolve()
+        if path.is_dir() and path.is_relative_to(folder.resolve()):
+            return str(path)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not set(name.split("/")) & {".", ".."}:
+        return name
+    places = ", ".join(map(str, host().weight_folders()))
+    raise WeightsError(f"There is no folder {name!r} in {places}, and it is no name of a model such as someone/model.")
+
+
 class LoadGrounder:
     CATEGORY = "ESG"
     DESCRIPTION = (
         "Loads a GELLA, which describes pictures and says which entities words mean. gella-nano comes with ESG; it is "
-        "small and knows colours, shapes and places rather than things. zero-shot uses CLIP and LLaVA, if they are in "
-        "the Hugging Face cache."
+        "small and knows colours, shapes and places rather than things. zero-shot uses CLIP and LLaVA from the Hugging "
+        "Face cache, or lets them be downloaded."
     )
     SEARCH_ALIASES = ("gella", "llava", "caption", "text grounding", "referring segmentation")
     RETURN_TYPES = (GROUNDER,)
@@ -177,20 +225,41 @@ class LoadGrounder:
                     "with LLaVA, with LLaVA in 8 or 4 bits, or with CLIP alone (none).",
                 ),
                 **_common_inputs(),
-            }
+            },
+            "optional": {
+                "download": switch(
+                    False,
+                    "zero-shot: download the models that are not here from the Hugging Face hub (up to 16 GB; each has "
+                    "a licence of its own).",
+                ),
+                "folder": text(
+                    "",
+                    "zero-shot: another language model, by its name on the hub, such as "
+                    f"HuggingFaceTB/SmolVLM-Instruct, or a folder with its files in models/{WEIGHTS}.",
+                ),
+            },
         }
 
     @classmethod
     def IS_CHANGED(cls, model: str, **_: Any) -> Any:
         return model if model in ZERO_SHOT else LoadSegmenter.IS_CHANGED(model)
 
-    def load(self, model: str, precision: str, device: str) -> tuple[Loaded]:
+    def load(self, model: str, precision: str, device: str, download: bool = False, folder: str = "") -> tuple[Loaded]:
         place = host().device(device)
         path = None if model in ZERO_SHOT else find_weights(model)
+        if path is None and folder.strip() and ":" not in model:
+            model = f"{model}:{_own_or_public(folder.strip())}"
+        if path is None and download:
+            download_public(Grounder.public_models(model), say=log.info)
         source = (model,) if path is None else _stamp(path)
 
         def read() -> Grounder:
             at_rest = None if "bit" in model else "cpu"  # weights of few bits cannot be moved
-            return Grounder.from_pretrained(path or model, device=str(place), precision=precision, at_rest=at_rest)
+            try:
+                return Grounder.from_pretrained(path or model, device=str(place), precision=precision, at_rest=at_rest)
+            except WeightsError as error:
+                if path is not None or download:
+                    raise
+                raise WeightsError(f"{error} Or switch `download` on in Load Grounder.") from None
 
         return (_once(("grounder", *source, precision, str(place)), read, place),)

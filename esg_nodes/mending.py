@@ -18,7 +18,6 @@ from ..esg import (
     InputError,
     Phrase,
     assign,
-    choose,
     drop_small,
     drop_weak,
     fill_holes,
@@ -34,8 +33,8 @@ from ..esg import (
 )
 from .host import host
 from .inputs import MANY, choice, number, text, whole, wire
-from .picking import kept
-from .values import ENTITIES, Entities, fitted, pictures, read_masks, to_mask
+from .picking import kept, unreadable
+from .values import ENTITIES, Entities, fitted, moved, pictures, read_masks, to_mask
 
 UNION, SUBTRACT, INTERSECT = COMBINATIONS = ("union", "subtract", "intersect")
 NEW, ADD, TAKE = PAINTINGS = ("new entity", "add to", "take from")
@@ -67,16 +66,21 @@ class CombineEntities:
     def combine(self, a: Entities, b: Entities, operation: str) -> tuple[Entities]:
         if len(a) != len(b):
             raise InputError(f"a is of {len(a)} pictures and b of {len(b)}; connect entities of the same batch.")
-        maps, groundings = [], []
-        for one, other, words, more in zip(a.maps, b.maps, a.groundings, b.groundings):
+        maps, groundings, tracks = [], [], []
+        highest = max((int(own.max(initial=0)) for own in a.numbers), default=0)  # those of b come behind
+        for one, other, words, more, own, further in zip(
+            a.maps, b.maps, a.groundings, b.groundings, a.numbers, b.numbers
+        ):
             together = {UNION: union, SUBTRACT: subtract, INTERSECT: intersect}[operation]
             found, new_ids = together(one, other)
+            numbers = np.concatenate([own, further + highest]) if operation == UNION else own
+            tracks.append(moved(numbers, new_ids, len(found)))
             words = follow(words, new_ids[: len(one) + 1]) if words else None
             if operation == UNION and more:
                 words = _joined(words, follow(more, new_ids[len(one) :]))
             maps.append(found)
             groundings.append(words)
-        return (Entities.of(maps, groundings),)
+        return (Entities.of(maps, groundings, tracks if a.tracks is not None else None),)
 
 
 class MergeEntities:
@@ -102,15 +106,23 @@ class MergeEntities:
             }
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, picks: Any = None) -> bool | str:
+        return unreadable(picks)
+
     def merge(self, entities: Entities, picks: str) -> tuple[Entities, str]:
-        maps, groundings, texts = [], [], []
-        for found, grounding in zip(entities.maps, entities.groundings):
-            ids = choose(found, picks, grounding=grounding, strict=len(entities) == 1)
+        maps, groundings, tracks, made = [], [], [], []
+        chosen = entities.choose(picks)
+        joined = {int(own[k - 1]) for own, ids in zip(entities.numbers, chosen) for k in ids}
+        for found, grounding, own, ids in zip(entities.maps, entities.groundings, entities.numbers, chosen):
             merged, new_ids = merge(found, ids)
             maps.append(merged)
             groundings.append(follow(grounding, new_ids) if grounding else None)
-            texts.append(write_ids({*new_ids[ids].tolist()}))
-        return Entities.of(maps, groundings), "\n".join(texts)
+            # A track keeps its number in pictures, too, where not all of those that it is made of can be seen.
+            tracks.append(moved(np.where(np.isin(own, [*joined]), min(joined, default=0), own), new_ids, len(merged)))
+            made.append(sorted({*new_ids[ids].tolist()}))
+        mended = Entities.of(maps, groundings, tracks if entities.tracks is not None else None)
+        return mended, "\n".join(mended.written(made))
 
 
 class SplitEntity:
@@ -153,23 +165,31 @@ class SplitEntity:
         if operation == ADD and not entity:
             raise InputError("Say by its number which entity is added to; 0 is none.")
         masks = _for_each(read_masks(mask), len(entities), "masks", "pictures")
-        most = max(map(len, entities.maps))
-        maps, groundings, texts = [], [], []
-        for found, grounding, painted in zip(entities.maps, entities.groundings, masks):
+        there = {int(number) for own in entities.numbers for number in own}
+        highest = max(there, default=0)
+        if entity and entity not in there:
+            raise InputError(f"There is no entity {entity}: there is {write_ids(there)}.")
+        maps, groundings, tracks, changed = [], [], [], []
+        for found, grounding, own, painted in zip(entities.maps, entities.groundings, entities.numbers, masks):
             inside = fitted(painted, found.labels.shape) > 0.5
-            if len(found) < entity <= most:  # another picture has it
-                mended, new_ids = found, np.append(np.arange(len(found) + 1), np.zeros(entity - len(found), int))
+            number = int(np.flatnonzero(own == entity)[0]) + 1 if entity in own else 0
+            new = 0
+            if entity and not number:  # another picture has it
+                mended, new_ids = found, np.arange(len(found) + 1)
             elif operation == NEW:
-                mended, new_ids = split(found, entity or None, inside)
-            elif entity:
-                mended, new_ids = assign(found, entity, inside, remove=operation == TAKE)
+                mended, new_ids = split(found, number or None, inside)
+                own, new = np.append(own, highest + 1), int(new_ids[-1])
+            elif number:
+                mended, new_ids = assign(found, number, inside, remove=operation == TAKE)
+                new = int(new_ids[number])
             else:
                 mended, new_ids = subtract(found, EntityMap.from_masks([inside]))
-            changed = new_ids[-1] if operation == NEW else new_ids[entity]
             maps.append(mended)
             groundings.append(follow(grounding, new_ids) if grounding else None)
-            texts.append(write_ids([int(changed)] if changed else []))
-        return Entities.of(maps, groundings), "\n".join(texts)
+            tracks.append(moved(own, new_ids, len(mended)))
+            changed.append([new] if new else [])
+        result = Entities.of(maps, groundings, tracks if entities.tracks is not None else None)
+        return result, "\n".join(result.written(changed))
 
 
 class FilterEntities:
@@ -199,6 +219,10 @@ class FilterEntities:
             }
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, picks: Any = None) -> bool | str:
+        return unreadable(picks)
+
     def filter(
         self,
         entities: Entities,
@@ -209,20 +233,19 @@ class FilterEntities:
         min_area: int,
         max_count: int,
     ) -> tuple[Entities]:
-        chosen = [
-            choose(found, picks, grounding=grounding, strict=len(entities) == 1)
-            for found, grounding in zip(entities.maps, entities.groundings)
-        ]
-        left = kept(entities, chosen)
-        maps, groundings = [], []
-        for found, grounding in zip(left.maps, left.groundings):
+        left = kept(entities, entities.choose(picks))
+        maps, groundings, tracks = [], [], []
+        for found, grounding, own in zip(left.maps, left.groundings, left.numbers):
             for step in _steps(min_score, remove_islands, fill_holes, min_area, max_count):
                 tidied = step(found)
-                grounding = follow(grounding, _followed(found, tidied)) if grounding else None
+                new_ids = _followed(found, tidied)
+                grounding = follow(grounding, new_ids) if grounding else None
+                own = moved(own, new_ids, len(tidied))
                 found = tidied
             maps.append(found)
             groundings.append(grounding)
-        return (Entities.of(maps, groundings),)
+            tracks.append(own)
+        return (Entities.of(maps, groundings, tracks if left.tracks is not None else None),)
 
 
 class RefineEdges:

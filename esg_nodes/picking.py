@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ..esg import EntityMap, Grounding, InputError, choose, follow, shrink, write_ids
+from ..esg import Grounding, InputError, check_choice, choose, choose_tracks, follow, shrink
 from ..esg import invert as others
-from .host import host
+from .host import UNSERVED, host
 from .inputs import switch, text, wire
-from .values import ENTITIES, Entities, check_pairs, pictures, to_mask
+from .later import LaterMaps
+from .values import ENTITIES, Entities, check_pairs, later_mask, one_by_one, pictures
 
 PREVIEW = 1024  # pixels, longest side of the picture to click on
 
@@ -20,20 +22,23 @@ PREVIEW = 1024  # pixels, longest side of the picture to click on
 class PickEntities:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Choose entities by clicking them in the node, once it has run, or by a text: 3,5-7 / largest 2 / centre / "
-        'score>=0.5 / area>=5% / phrase: dog / not 3 / [{"x": 40, "y": 30}]. It holds for all pictures of a batch; '
-        "numbers that a picture lacks choose nothing in it."
+        "Choose entities by clicking them in the node, once it has run, or by a text: 3,5-7 / largest 2 / leftmost / "
+        'centre / score>=0.5 / area>=5% / phrase: dog / not 3 / [{"x": 40, "y": 30}]. It holds for all pictures of a '
+        "batch that have no line of their own, such as: picture 2: 3,5. In a clip, what is chosen is followed through "
+        "all pictures."
     )
-    SEARCH_ALIASES = ("click to select", "select mask", "point selector", "pick mask", "n-th mask")
+    SEARCH_ALIASES = ("click to select", "select mask", "point selector", "pick mask", "n-th mask", "sam", "sam points")
     RETURN_TYPES = ("MASK", ENTITIES, ENTITIES, "STRING")
     RETURN_NAMES = ("mask", "picked", "rest", "ids")
     OUTPUT_TOOLTIPS = (
         "All that is chosen, one mask for each picture.",
-        "The chosen entities, numbered anew.",
-        "The others, numbered anew.",
+        "The chosen entities, numbered anew; those of a clip keep their numbers.",
+        "The others, numbered anew; those of a clip keep their numbers.",
         "The numbers of what is chosen, as in 3,5-7; one line for each picture.",
     )
-    FUNCTION = "pick"
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True, True, True, True)
+    FUNCTION = "pick_lists"
     OUTPUT_NODE = True  # it runs without anything behind it, so that there is something to click
 
     @classmethod
@@ -44,9 +49,9 @@ class PickEntities:
                 "entities": wire(ENTITIES, "From Segment Entities, Ground Text or masks of any kind."),
                 "picks": text(
                     "",
-                    "What is chosen: clicks write numbers here, and you can write: 3,5-7 / all / "
-                    "largest 2 / smallest / best 3 / centre / score>=0.5 / area>=5% / phrase: dog / not 3; with commas "
-                    "between several.",
+                    "What is chosen: clicks write numbers here, and you can write: 3,5-7 / all / largest 2 / smallest "
+                    "/ best 3 / leftmost / rightmost / top / bottom / centre / score>=0.5 / area>=5% / phrase: dog / "
+                    "not 3; with commas between several. `picture 2:` before it makes it hold for that picture alone.",
                 ),
                 "invert": switch(False, "Choose all others instead."),
             },
@@ -60,6 +65,19 @@ class PickEntities:
             },
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, picks: Any = None) -> bool | str:
+        return unreadable(picks)
+
+    def pick_lists(self, **lists: list[Any]) -> dict[str, Any]:
+        host().say(UNSERVED)
+        done, before = [], 0
+        for given in one_by_one(lists):
+            done.append(self.pick(**given, before=before))
+            before += len(given["entities"])
+        shown = [page for one in done for page in one["ui"]["esg_pick"]]
+        return {"ui": {"esg_pick": shown}, "result": tuple(map(list, zip(*(one["result"] for one in done))))}
+
     def pick(
         self,
         image: Tensor,
@@ -68,62 +86,98 @@ class PickEntities:
         invert: bool,
         more: str | None = None,
         boxes: Any = None,
+        before: int = 0,
     ) -> dict[str, Any]:
-        photos = pictures(image)
-        check_pairs(photos, entities)
-        by_picture = _boxes_of(boxes, len(photos))
-        chosen = []
-        for found, grounding, in_picture in zip(entities.maps, entities.groundings, by_picture):
-            # Numbers that were clicked on another picture may not exist in this one; that must not keep it from being
-            # shown to be clicked anew.
-            ids = {*choose(found, picks, grounding=grounding, strict=False), *choose(found, in_picture)}
-            ids |= {*choose(found, more or "", grounding=grounding, strict=False)}
-            chosen.append(others(found, ids) if invert else sorted(ids))
-        shown = [_preview(*each) for each in zip(photos, entities.maps, chosen)]
-        texts = [write_ids(ids) for ids in chosen]
+        """The same for one batch of pictures, of which `before` came before the first."""
+        check_pairs(image, entities)
+        # Numbers that were clicked on another picture may not exist in this one; that must not keep it from being
+        # shown to be clicked anew.
+        wanted = [
+            entities.choose(picks, strict=False, first=before + 1),
+            entities.choose(more or "", strict=False, first=before + 1),
+            _in_boxes(entities, boxes),
+        ]
+        chosen = [sorted({*a, *b, *c}) for a, b, c in zip(*wanted)]
+        rest = [others(found, ids) for found, ids in zip(entities.maps, chosen)]
+        if invert:
+            chosen, rest = rest, chosen
         result = (
-            to_mask([found.mask(ids) for found, ids in zip(entities.maps, chosen)], photos[0].shape[:2]),
+            later_mask(len(image), image.shape[1:3], lambda k: entities.maps[k].mask(chosen[k])),
             kept(entities, chosen),
-            kept(entities, [others(found, ids) for found, ids in zip(entities.maps, chosen)]),
-            "\n".join(texts),
+            kept(entities, rest),
+            "\n".join(entities.written(chosen)),
         )
-        return {"ui": {"esg_pick": shown}, "result": result}
+        return {"ui": {"esg_pick": _previews(image, entities, chosen)}, "result": result}
 
 
-def kept(entities: Entities, chosen: list[list[int]]) -> Entities:
-    """These entities of each picture alone, numbered anew; phrases follow them."""
+def unreadable(what: Any) -> bool | str:
+    """For VALIDATE_INPUTS: True, or why a text chooses nothing; what comes over a wire is not known by then."""
+    for words in what if isinstance(what, list) else [what]:
+        try:
+            check_choice(words or "")
+        except InputError as error:
+            return str(error)
+    return True
+
+
+def kept(entities: Entities, chosen: Sequence[Sequence[int]]) -> Entities:
+    """These entities of each picture alone, numbered anew; phrases and tracks follow them."""
     groundings: list[Grounding | None] = []
     for found, grounding, ids in zip(entities.maps, entities.groundings, chosen):
         new_ids = np.zeros(len(found) + 1, np.int32)
-        new_ids[ids] = np.arange(1, len(ids) + 1)
+        new_ids[[*ids]] = np.arange(1, len(ids) + 1)
         groundings.append(follow(grounding, new_ids) if grounding else None)
-    return Entities.of([found.keep(ids) for found, ids in zip(entities.maps, chosen)], groundings)
+    tracks = entities.tracks and [own[np.array(ids, int) - 1] for own, ids in zip(entities.tracks, chosen)]
+    maps = LaterMaps(len(entities), lambda k: entities.maps[k].keep(chosen[k]))
+    return Entities.of(maps, groundings, tracks)
 
 
-def _boxes_of(boxes: Any, count: int) -> list[list[Any]]:
-    """BOUNDING_BOX is a box, boxes for all pictures, or a list of them for each; → the boxes of every picture."""
-    if boxes is None:
-        return [[]] * count
-    if isinstance(boxes, dict):
-        return [[boxes]] * count
-    if not isinstance(boxes, (list, tuple)):
+def _in_boxes(entities: Entities, boxes: Any) -> list[list[int]]:
+    """The ids in each picture that lie in boxes; in a clip they are followed from the pictures that have the boxes."""
+    count = len(entities)
+    if boxes is None or not count:
+        return [[] for _ in range(count)]
+    if not isinstance(boxes, (dict, list, tuple)):
         raise InputError("Boxes must be {x, y, width, height} in pixels, or lists of these.")
-    if boxes and all(isinstance(one, (list, tuple)) for one in boxes):
-        if len(boxes) != count:
-            raise InputError(f"There are boxes for {len(boxes)} pictures, but {count} pictures.")
-        return [list(one) for one in boxes]
-    return [list(boxes)] * count
+    by_picture = not isinstance(boxes, dict) and boxes and all(isinstance(one, (list, tuple)) for one in boxes)
+    if by_picture and len(boxes) != count:
+        raise InputError(f"There are boxes for {len(boxes)} pictures, but {count} pictures.")
+    of_each = [list(one) for one in boxes] if by_picture else [boxes] * count
+    if entities.tracks is None:
+        return [choose(found, own) for found, own in zip(entities.maps, of_each)]
+    first = of_each if by_picture else of_each[:1]
+    tracks: set[int] = set()
+    for found, own, numbers in zip(entities.maps, first, entities.tracks):
+        tracks.update(choose_tracks([found], [numbers], own))
+    return entities.of_numbers(tracks)
 
 
-def _preview(photo: np.ndarray, entities: EntityMap, ids: list[int]) -> dict[str, Any]:
-    """What the widget draws: files in the folder of previews, and which entities are chosen."""
-    small, labels = shrink(photo, entities.labels, PREVIEW)
-    numbers = np.stack([labels & 255, labels >> 8 & 255, labels >> 16], axis=-1).astype(np.uint8)
-    picture, map_of_numbers = host().temp_path(".jpg"), host().temp_path(".png")
-    Image.fromarray(small).save(picture, quality=90)
-    Image.fromarray(numbers).save(map_of_numbers, compress_level=1)
-    files = {
-        name: {"filename": path.name, "subfolder": "", "type": "temp"}
-        for name, path in (("picture", picture), ("labels", map_of_numbers))
-    }
-    return {**files, "count": len(entities), "width": labels.shape[1], "height": labels.shape[0], "ids": ids}
+def _previews(image: Tensor, entities: Entities, chosen: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """What the widget draws of each picture: files in the folder of previews, and numbers."""
+    previews = []
+    for one, found, own, ids in zip(image, entities.maps, entities.numbers, chosen):
+        step = max(1, max(found.labels.shape) // (2 * PREVIEW))  # to shrink all of a large picture takes a second
+        (photo,) = pictures(one[None, step // 2 :: step, step // 2 :: step])
+        small, labels = shrink(photo, found.labels[step // 2 :: step, step // 2 :: step], PREVIEW)
+        numbers = np.append(0, own)[labels]
+        colours = np.stack([numbers & 255, numbers >> 8 & 255, numbers >> 16], axis=-1).astype(np.uint8)
+        picture, map_of_numbers = host().temp_path(".jpg"), host().temp_path(".png")
+        Image.fromarray(small).save(picture, quality=90)
+        Image.fromarray(colours).save(map_of_numbers, compress_level=1)
+        files = {
+            name: {"filename": path.name, "subfolder": "", "type": "temp"}
+            for name, path in (("picture", picture), ("labels", map_of_numbers))
+        }
+        previews.append(
+            {
+                **files,
+                "count": len(found),
+                "width": labels.shape[1],
+                "height": labels.shape[0],
+                "scale": found.width / labels.shape[1],
+                "numbers": sorted(own.tolist()),
+                "clip": entities.tracks is not None,
+                "ids": sorted(own[np.array(ids, int) - 1].tolist()),
+            }
+        )
+    return previews

@@ -10,13 +10,14 @@ from torch import Tensor
 from ..esg import overlay
 from .host import host
 from .inputs import number, switch, wire
+from .later import Later
 from .values import ENTITIES, Entities, check_pairs, pictures, to_image
 
 
 class PreviewEntities:
     CATEGORY = "ESG"
     DESCRIPTION = "Shows pictures with their entities in colours, numbered."
-    SEARCH_ALIASES = ("show entities", "overlay", "view masks", "preview masks")
+    SEARCH_ALIASES = ("show entities", "overlay", "view masks", "preview masks", "sam")
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("overlay",)
     OUTPUT_TOOLTIPS = ("What is shown.",)
@@ -31,16 +32,25 @@ class PreviewEntities:
                 "entities": wire(ENTITIES, "Of any node."),
                 "opacity": number(0.5, 0, 1, "Of the colours: 0 shows the picture alone, 1 the colours."),
                 "numbers": switch(True, "Write the number of every entity that has room for it."),
-            }
+            },
+            "optional": {
+                "phrases": switch(
+                    False, "Write what Ground Text found an entity to be, instead of its number, where there is room."
+                ),
+            },
         }
 
-    def preview(self, image: Tensor, entities: Entities, opacity: float, numbers: bool) -> dict[str, Any]:
-        photos = pictures(image)
-        check_pairs(photos, entities)
-        shown = [overlay(*each, alpha=opacity, numbers=numbers) for each in zip(photos, entities.maps)]
+    def preview(
+        self, image: Tensor, entities: Entities, opacity: float, numbers: bool, phrases: bool = False
+    ) -> dict[str, Any]:
+        check_pairs(image, entities)
+        shown = [
+            overlay(photo, found, alpha=opacity, numbers=numbers, shown_as=own, texts=names if phrases else None)
+            for photo, found, own, names in zip(pictures(image), entities.maps, entities.numbers, entities.names)
+        ]
         files = []
         for pixels in shown:
             path = host().temp_path(".png")
             Image.fromarray(pixels).save(path, compress_level=1)
             files.append({"filename": path.name, "subfolder": "", "type": "temp"})
-        return {"ui": {"images": files}, "result": (to_image(shown),)}
+        return {"ui": {"images": files}, "result": (Later((len(shown), *shown[0].shape), lambda: to_image(shown)),)}

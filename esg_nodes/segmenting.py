@@ -6,11 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..esg import overlay
-from .host import host, of_one
 from .inputs import MANY, choice, number, switch, whole, wire
 from .loading import Loaded
-from .values import ENTITIES, SEGMENTER, Entities, entity_masks, pictures, to_image
+from .recalling import segmented
+from .values import ENTITIES, SEGMENTER, Entities, entity_masks, later_overlay
 
 LIMITS = {
     "min_score": number(-1, -1, 1, "Entities with a lower score (0 to 0.73) are left out; -1: what suits the model."),
@@ -27,7 +26,15 @@ class SegmentEntities:
         "Takes every picture of a batch apart into its entities: all that is in it, without classes, without overlap. "
         "They are numbered from 1, the surest first."
     )
-    SEARCH_ALIASES = ("segment everything", "entity segmentation", "auto mask", "segment anything", "cropformer")
+    SEARCH_ALIASES = (
+        "segment everything",
+        "entity segmentation",
+        "auto mask",
+        "segment anything",
+        "sam",
+        "sam2",
+        "cropformer",
+    )
     RETURN_TYPES = (ENTITIES, "MASK", "IMAGE")
     RETURN_NAMES = ("entities", "masks", "overlay")
     OUTPUT_TOOLTIPS = (
@@ -97,22 +104,17 @@ class SegmentEntities:
         remove_islands: int = 0,
         size: int = 0,
     ) -> tuple[Entities, Tensor, Tensor]:
-        photos = pictures(image)
-        show = host().progress()
-        model = segmenter.ready()
-        maps = []
-        for index, photo in enumerate(photos):
-            found = model(
-                photo,
-                crops=int(crops),
-                fusion=None if fusion == "auto" else fusion,
-                min_score=None if min_score < 0 else min_score,
-                min_area=min_area,
-                fill_holes=fill_holes,
-                remove_islands=remove_islands,
-                size=size or None,
-                progress=of_one(show, index, len(photos)),
-            )
-            maps.append(found.keep(range(1, max_count + 1)) if 0 < max_count < len(found) else found)
-        coloured = [overlay(photo, found, numbers=numbers) for photo, found in zip(photos, maps)]
-        return Entities.of(maps), entity_masks(maps, each=masks_of == EACH), to_image(coloured)
+        options = {"crops": int(crops), "fusion": None if fusion == "auto" else fusion, "size": size or None}
+        filters = {
+            "min_score": None if min_score < 0 else min_score,
+            "min_area": min_area,
+            "fill_holes": fill_holes,
+            "remove_islands": remove_islands,
+        }
+        maps = [
+            found.keep(range(1, max_count + 1)) if 0 < max_count < len(found) else found
+            for found in segmented(segmenter, image, options, filters)
+        ]
+        entities = Entities.of(maps)
+        masks = entity_masks(entities, each=masks_of == EACH)
+        return entities, masks, later_overlay(image, entities, numbers=numbers)

@@ -5,16 +5,18 @@ ComfyUI's IMAGE is (B, H, W, C) float32 from 0 to 1, its MASK is (B, H, W) or (H
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..esg import EntityMap, Grounding, InputError
+from ..esg import EntityMap, Grounding, InputError, choose, choose_tracks, overlay, write_ids
 from .host import host
+from .later import Later, LaterMaps
 
 SEGMENTER = "ESG_SEGMENTER"
 GROUNDER = "ESG_GROUNDER"
@@ -28,21 +30,101 @@ LARGEST_STACK = 4 << 30  # bytes of masks in one output; more is hardly ever wan
 class Entities:
     """ESG_ENTITIES: the entities of a batch of pictures.
 
+    Users know entities by their numbers. These are the ids of the maps or, in a clip, the tracks: one number for one
+    thing in all of its pictures. Groundings and maps hold ids; what a user reads or writes holds numbers.
+
     Attributes:
         maps: one for each picture.
         groundings: what words mean in each picture, or None where nobody asked.
+        tracks: of a clip, for each picture (N,) whole numbers from 1, the track of each of its entities; None: the
+            pictures are no clip.
     """
 
-    maps: tuple[EntityMap, ...]
+    maps: Sequence[EntityMap]
     groundings: tuple[Grounding | None, ...]
+    tracks: tuple[np.ndarray, ...] | None = None
 
     @classmethod
-    def of(cls, maps: Sequence[EntityMap], groundings: Sequence[Grounding | None] | None = None) -> Entities:
+    def of(
+        cls,
+        maps: Sequence[EntityMap],
+        groundings: Sequence[Grounding | None] | None = None,
+        tracks: Sequence[np.ndarray] | None = None,
+    ) -> Entities:
         """Without groundings, nobody has asked yet."""
-        return cls(tuple(maps), tuple(groundings) if groundings is not None else (None,) * len(maps))
+        asked = tuple(groundings) if groundings is not None else (None,) * len(maps)
+        return cls(
+            maps if isinstance(maps, LaterMaps) else tuple(maps), asked, tuple(tracks) if tracks is not None else None
+        )
 
     def __len__(self) -> int:
         return len(self.maps)
+
+    @property
+    def numbers(self) -> tuple[np.ndarray, ...]:
+        """For each picture (N,), the number of each of its entities."""
+        return tuple(np.arange(1, len(found) + 1) for found in self.maps) if self.tracks is None else self.tracks
+
+    @property
+    def names(self) -> tuple[list[str], ...]:
+        """For each picture the first phrase that means each of its entities; an empty text where there is none."""
+        return tuple(
+            [next((phrase.text for phrase in grounding.entity_phrases(k)), "") if grounding else "" for k in ids]
+            for grounding, ids in zip(self.groundings, (range(1, len(found) + 1) for found in self.maps))
+        )
+
+    def choose(self, what: Any, *, strict: bool | None = None, first: int = 1) -> list[list[int]]:
+        """The ids in each picture that a text or data means; see `esg.choose`, and `esg.choose_tracks` for clips.
+
+        Args:
+            what: numbers in it are those that the user knows.
+            strict: whether a number that is not there is an error; None: only with one picture or a clip, since of
+                several pictures some may have it.
+            first: the number of the first picture, which `picture 3:` counts from.
+        """
+        if self.tracks is not None:
+            strict = strict is not False
+            chosen = choose_tracks(self.maps, self.tracks, what, groundings=self.groundings, strict=strict)
+            return self.of_numbers(chosen)
+        strict = len(self) == 1 if strict is None else strict
+        return [
+            choose(found, what, grounding=grounding, strict=strict, picture=first + k)
+            for k, (found, grounding) in enumerate(zip(self.maps, self.groundings))
+        ]
+
+    def of_numbers(self, numbers: Iterable[int]) -> list[list[int]]:
+        """The ids in each picture of the entities of these numbers."""
+        wanted = [*numbers]
+        return [(np.flatnonzero(np.isin(own, wanted)) + 1).tolist() for own in self.numbers]
+
+    def written(self, chosen: Sequence[Sequence[int]]) -> list[str]:
+        """The numbers of entities, given by their ids, as a text like 3,5-7 for each picture."""
+        return [write_ids(own[np.array(ids, int) - 1].tolist()) for own, ids in zip(self.numbers, chosen)]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The groundings as JSON, with numbers instead of ids; an empty caption where nobody asked."""
+        content = [(one or Grounding("")).to_json() for one in self.groundings]
+        for one, own in zip(content, self.numbers):
+            for phrase in one["phrases"]:
+                phrase["entity_ids"] = [int(own[number - 1]) for number in phrase["entity_ids"]]
+        return content
+
+
+def moved(tracks: np.ndarray, new_ids: np.ndarray, count: int) -> np.ndarray:
+    """The tracks of `count` entities that have come from others: `new_ids` is as in `esg.follow`.
+
+    Of entities that became one, it keeps the lowest track; an entity that has come from none has 0.
+    """
+    found = np.zeros(count + 1, np.int64)
+    for track, new in sorted(zip(tracks.tolist(), new_ids[1:].tolist()), reverse=True):
+        found[new] = track
+    return found[1:]
+
+
+def one_by_one(lists: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Lists of inputs as one call after the other, as ComfyUI makes them: of shorter lists the last one is repeated."""
+    for k in range(max(map(len, lists.values()), default=0)):
+        yield {name: values[min(k, len(values) - 1)] for name, values in lists.items()}
 
 
 def pictures(image: Tensor) -> list[np.ndarray]:
@@ -59,9 +141,14 @@ def checked_image(image: Tensor) -> Tensor:
     if image.ndim != 4 or image.shape[3] not in (1, 3, 4) or not image.numel():
         raise InputError(f"An IMAGE must have the shape [batch, height, width, 3], not {list(image.shape)}.")
     image = image.detach().float()
-    if not all(torch.isfinite(one).all() for one in image):
+    if not all(_finite(one) for one in image):
         raise InputError("The IMAGE holds values that are no numbers; the node it comes from has failed.")
     return image
+
+
+def _finite(values: Tensor) -> bool:
+    """Whether all are numbers. The sum tells it in one pass, unless it is too large."""
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _eight_bits(picture: Tensor) -> np.ndarray:
@@ -82,16 +169,23 @@ def to_image(photos: Sequence[np.ndarray]) -> Tensor:
 def read_masks(mask: Tensor) -> list[np.ndarray]:
     """MASK → a (H, W) float32 array for each mask.
 
+    An axis of length 1 too many, for channels before or behind, is dropped: some nodes make such masks.
+
     Raises:
         InputError: it is no MASK.
     """
+    shape = list(mask.shape)
     if mask.ndim == 2:
         mask = mask[None]
+    elif mask.ndim == 4 and shape[1] == 1:
+        mask = mask[:, 0]
+    elif mask.ndim == 4 and shape[3] == 1:
+        mask = mask[..., 0]
     if mask.ndim != 3 or not mask.numel():
-        raise InputError(f"A MASK must have the shape [batch, height, width], not {list(mask.shape)}.")
-    if not torch.isfinite(mask).all():
+        raise InputError(f"A MASK must have the shape [batch, height, width], not {shape}.")
+    if not all(_finite(one) for one in mask):
         raise InputError("The MASK holds values that are no numbers; the node it comes from has failed.")
-    return list(mask.detach().float().clamp(0, 1).cpu().numpy())
+    return [one.detach().float().clamp(0, 1).cpu().numpy() for one in mask]
 
 
 def to_mask(found: Sequence[np.ndarray], size: tuple[int, ...] = (1, 1)) -> Tensor:
@@ -102,17 +196,61 @@ def to_mask(found: Sequence[np.ndarray], size: tuple[int, ...] = (1, 1)) -> Tens
     return stack.to(host().results())
 
 
-def entity_masks(maps: Sequence[EntityMap], *, each: bool = True) -> Tensor:
-    """The entities of pictures of one size as MASK, one after the other, or all of a picture in one mask.
+def later_mask(count: int, size: tuple[int, ...], each: Callable[[int], np.ndarray]) -> Tensor:
+    """MASK of `count` masks (H, W), made when they are needed; without any, one in which nothing is marked.
 
-    Raises:
-        InputError: they would take more memory than is sensible.
+    Args:
+        count: how many.
+        size: height and width of all of them.
+        each: gives mask k, from 0, bool or float.
     """
-    wanted = [(found, k) for found in maps for k in (range(1, len(found) + 1) if each else [0])]
-    stack = _stack(len(wanted), maps[0].labels.shape)
-    for place, (found, k) in zip(stack, wanted):
-        place.numpy()[...] = found.labels == k if k else found.labels > 0
-    return stack.to(host().results())
+
+    def make() -> Tensor:
+        stack = _stack(count, size)
+        for k in range(count):
+            stack[k].numpy()[...] = each(k)
+        return stack.to(host().results())
+
+    return Later((max(count, 1), *size), make)
+
+
+def entity_masks(entities: Entities, *, each: bool = True) -> Tensor:
+    """The entities of pictures of one size as MASK, made when it is needed.
+
+    Those of the first picture come first, in the order of their numbers; or all of a picture are in one mask. Who needs
+    more of them than memory has room for gets an InputError.
+    """
+    wanted = [
+        (found, int(number))
+        for found, own in zip(entities.maps, entities.numbers)
+        for number in (np.argsort(own) + 1 if each else [0])
+    ]
+
+    def mask(k: int) -> np.ndarray:
+        found, number = wanted[k]
+        inside: np.ndarray = found.labels == number if number else found.labels > 0
+        return inside
+
+    return later_mask(len(wanted), entities.maps[0].labels.shape, mask)
+
+
+def number_mask(entities: Entities, numbers: Sequence[int]) -> Tensor:
+    """MASK of some entities together, given by their numbers, one for each picture; made when it is needed."""
+    chosen = entities.of_numbers(numbers)
+    return later_mask(len(entities), entities.maps[0].labels.shape, lambda k: entities.maps[k].mask(chosen[k]))
+
+
+def later_overlay(image: Tensor, entities: Entities, *, numbers: bool) -> Tensor:
+    """IMAGE of the pictures of `image` with their entities in the colours of their numbers, made when it is needed."""
+
+    def make() -> Tensor:
+        drawn = torch.empty(*image.shape[:3], 3)
+        for place, one, found, own in zip(drawn, image, entities.maps, entities.numbers):
+            (photo,) = pictures(one[None])
+            place.copy_(torch.from_numpy(overlay(photo, found, numbers=numbers, shown_as=own))).div_(255)
+        return drawn.to(host().results())
+
+    return Later((*image.shape[:3], 3), make)
 
 
 def _stack(count: int, size: tuple[int, ...]) -> Tensor:
@@ -134,15 +272,16 @@ def fitted(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return resized[0, 0].numpy()
 
 
-def check_pairs(photos: Sequence[np.ndarray], entities: Entities) -> None:
+def check_pairs(image: Tensor, entities: Entities) -> None:
     """InputError unless there is one map for every picture, of its size."""
-    if len(photos) != len(entities):
+    if len(image) != len(entities):
         raise InputError(
-            f"There are {len(photos)} pictures, but entities of {len(entities)}; connect those of the same batch."
+            f"There are {len(image)} pictures, but entities of {len(entities)}; connect those of the same batch."
         )
-    for photo, found in zip(photos, entities.maps):
-        if photo.shape[:2] != found.labels.shape:
+    height, width = image.shape[1:3]
+    for found in entities.maps:
+        if (height, width) != found.labels.shape:
             raise InputError(
-                f"The picture has {photo.shape[1]}x{photo.shape[0]} pixels, but its entities are of one of "
+                f"The picture has {width}x{height} pixels, but its entities are of one of "
                 f"{found.width}x{found.height}; connect the picture that was segmented."
             )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg.choice import choose, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
+from esg.choice import check_choice, choose, choose_tracks, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
 from esg.entities import EntityMap
 from esg.errors import InputError
 from esg.grounding import Grounding, Phrase
@@ -293,3 +293,98 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         return
     assert ids == sorted(set(ids))
     assert set(ids) <= {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("leftmost", [2]),
+        ("leftmost 2", [1, 2]),
+        ("rightmost", [5]),
+        ("top", [1]),
+        ("topmost 2", [1, 5]),
+        ("bottom 3", [2, 3, 4]),
+        ("not bottom 3", [1, 5]),
+    ],
+)
+def test_by_place(text: str, expected: list[int]) -> None:
+    assert choose(ENTITIES, text) == expected
+
+
+def test_chinese_commas_and_colons_are_commas_and_colons() -> None:
+    assert choose(ENTITIES, "1，3、5") == [1, 3, 5]
+    assert choose(ENTITIES, "phrase：two dogs，3", grounding=GROUNDING) == [1, 2, 3, 4]
+    assert choose(ENTITIES, '{"x": 9, "y": 0}，1') == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second", "third"),
+    [
+        ("3", [3], [3], [3]),
+        ("3, picture 2: 1,4", [3], [1, 4], [3]),
+        ("picture 2: 1\nPicture 1: not 2", [1, 3, 4, 5], [1], []),
+        ("all, pictures 2-3: best", [1, 2, 3, 4, 5], [1], [1]),
+        ("all, picture 2:", [1, 2, 3, 4, 5], [], [1, 2, 3, 4, 5]),
+        ('picture 3: phrase: "two dogs, picture 1: 3"', [], [], []),
+        ("picture 1：2，picture 3： 4", [2], [], [4]),
+    ],
+)
+def test_parts_for_single_pictures(text: str, first: list[int], second: list[int], third: list[int]) -> None:
+    check_choice(text)
+    for picture, expected in enumerate((first, second, third), start=1):
+        assert choose(ENTITIES, text, grounding=GROUNDING, picture=picture) == expected
+
+
+@pytest.mark.parametrize("text", ["larger", "3-1", "[{", "phrase:", "3 4", "not", "picture 0: 3", "picture 3-2: 1"])
+def test_what_cannot_be_read_is_told_without_entities(text: str) -> None:
+    with pytest.raises(InputError):
+        check_choice(text)
+
+
+# A clip: track 2 is the left half of both frames, first with id 2 and then with id 1; 5 and 9 are in one frame each.
+FRAMES = [
+    EntityMap.from_labels(np.array([[2, 2, 1, 1]]), [0.9, 0.5]),
+    EntityMap.from_labels(np.array([[1, 1, 2, 0]]), [0.9, 0.5]),
+]
+TRACKS = [np.array([5, 2]), np.array([2, 9])]
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("2", [2]),
+        ("2-9", [2, 5, 9]),
+        ("all", [2, 5, 9]),
+        ("not 5", [2, 9]),
+        ("best", [5]),
+        ("picture 2: best", [2]),
+        ("5, picture 2: smallest", [5, 9]),
+        ("all, picture 2: not smallest", [2, 5]),
+        ("picture 1: not 2", [5, 9]),
+        ("picture 7: largest", []),
+        ('{"x": 0, "y": 0}', [2]),
+        ([5, {"x": 0, "y": 0}], [2, 5]),
+        ('all, {"x": 0, "y": 0, "label": 0}', [5, 9]),
+        ("", []),
+    ],
+)
+def test_tracks(what: object, expected: list[int]) -> None:
+    assert choose_tracks(FRAMES, TRACKS, what) == expected  # type: ignore[arg-type]
+
+
+def test_a_track_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="There is no track 3: this clip has 2,5,9"):
+        choose_tracks(FRAMES, TRACKS, "3")
+    assert choose_tracks(FRAMES, TRACKS, "3, 9", strict=False) == [9]
+    empty = EntityMap.from_labels(np.zeros((1, 4), np.int32))
+    assert choose_tracks([empty], [np.zeros(0, np.int64)], "all, largest") == []
+
+
+def test_a_phrase_means_the_tracks_that_it_means_most_of_the_time() -> None:
+    cat = Phrase("cat", (0, 3), (2,), (0.9,))
+    groundings = [Grounding("cat", (cat,)), None]
+    assert choose_tracks(FRAMES, TRACKS, "phrase: cat", groundings=groundings) == [2]  # in one frame of two
+    longer = [*FRAMES, FRAMES[1]], [*TRACKS, TRACKS[1]], [*groundings, None]
+    assert choose_tracks(longer[0], longer[1], "phrase: cat", groundings=longer[2]) == []  # in one of three
+    with pytest.raises(InputError, match="ground a text"):
+        choose_tracks(FRAMES, TRACKS, "phrase: cat")

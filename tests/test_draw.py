@@ -143,3 +143,16 @@ def test_what_cannot_be_shown(options: dict, words: str) -> None:
 def test_no_entity_needs_no_number() -> None:
     empty = EntityMap.from_labels(np.zeros((2, 4), int))
     assert np.array_equal(overlay(grey(2, 4), empty, shown_as=[]), grey(2, 4))
+
+
+def test_texts_are_written_instead_of_numbers() -> None:
+    entities = EntityMap.from_labels(np.repeat([[1, 2]], 100, 0).repeat(100, 1))
+    image = np.zeros((100, 200, 3), np.uint8)
+    plain, numbered = overlay(image, entities), overlay(image, entities, numbers=True)
+    assert np.array_equal(overlay(image, entities, texts=["", ""]), plain)
+    assert np.array_equal(overlay(image, entities, texts=["1", "2"]), numbered)
+    mixed = overlay(image, entities, numbers=True, texts=["", "dog"])
+    assert np.array_equal(mixed[:, :100], numbered[:, :100])
+    assert not np.array_equal(mixed[:, 100:], numbered[:, 100:])
+    with pytest.raises(InputError, match="There must be 2 texts"):
+        overlay(image, entities, texts=["dog"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +11,7 @@ from scipy import ndimage
 
 from esg import edges
 from esg.edges import soft_alpha
-from esg.errors import EsgError, InputError
+from esg.errors import InputError
 
 RED, BLUE = np.array([200, 40, 30]), np.array([20, 60, 220])
 
@@ -112,7 +110,23 @@ def test_what_cannot_be_refined_is_refused() -> None:
             soft_alpha(image, mask, **options)
 
 
-def test_without_kornia_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kornia.filters", None)
-    with pytest.raises(EsgError, match=r"pip install kornia \(or the extra esg\[edges\]\)"):
-        soft_alpha(np.zeros((4, 5, 3), np.uint8), np.eye(4, 5, dtype=bool))
+@pytest.mark.parametrize(("radius", "eps"), [(1, 1e-3), (5, 1e-3), (9, 1e-2)])
+def test_the_filter_is_the_one_of_the_paper(radius: int, eps: float) -> None:
+    """Equations 19 to 21, pixel by pixel, away from the border."""
+    random = np.random.default_rng(0)
+    guide, signal = random.integers(0, 256, (41, 43, 3), np.uint8), random.random((41, 43)) > 0.5
+    colours = guide / 255
+
+    def window(y: int, x: int) -> tuple[slice, slice]:
+        return slice(y - radius, y + radius + 1), slice(x - radius, x + radius + 1)
+
+    def coefficients(y: int, x: int) -> np.ndarray:
+        own, levels = colours[window(y, x)].reshape(-1, 3), signal[window(y, x)].ravel()
+        with_signal = (own * levels[:, None]).mean(0) - own.mean(0) * levels.mean()
+        slope = np.linalg.solve(np.cov(own.T, bias=True) + eps * np.eye(3), with_signal)
+        return np.append(slope, levels.mean() - slope @ own.mean(0))
+
+    y, x = 20, 21
+    around = [coefficients(v, u) for v in range(y - radius, y + radius + 1) for u in range(x - radius, x + radius + 1)]
+    expected = np.append(colours[y, x], 1) @ np.mean(around, axis=0)
+    assert edges._filter(guide, signal, radius, eps)[y, x] == pytest.approx(expected, abs=1e-4)

@@ -9,7 +9,7 @@ from esg.draw import palette
 from esg.entities import EntityMap
 from esg.errors import InputError
 from esg.grounding import Grounding, Phrase
-from esg.grounding_picture import LONGEST, NARROWEST, draw_grounding, entity_colours, phrase_colours, shrink
+from esg.grounding_picture import LONGEST, NARROWEST, draw_grounding, drawn_size, entity_colours, phrase_colours, shrink
 
 CAPTION = "A cat, the cat and a dog on a mat."
 CAT, THE_CAT, DOG, MAT = (2, 5), (7, 14), (21, 24), (30, 33)
@@ -117,3 +117,13 @@ def test_what_does_not_belong_together_is_refused() -> None:
         draw_grounding(np.zeros((81, 400, 3), np.uint8), quarters(80, 400), grounding(cat=(1,)))
     with pytest.raises(InputError, match="'cat' means entity 5, but there are only 4"):
         draw_grounding(np.zeros((80, 400, 3), np.uint8), quarters(80, 400), grounding(cat=(5,)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 60), (300, 500), (10, 3000), (8, 12000)])
+def test_its_size_is_known_before_it_is_drawn(height: int, width: int) -> None:
+    for caption in ("a dog", "a dog and a cat, " * 9):
+        grounding = Grounding(caption)
+        drawn = draw_grounding(
+            np.zeros((height, width, 3), np.uint8), EntityMap.from_labels(np.ones((height, width), np.int32)), grounding
+        )
+        assert drawn.shape[:2] == drawn_size(grounding, height, width)

@@ -71,8 +71,8 @@ def load(args: argparse.Namespace, console: Console) -> Grounder:
     grounder = Grounder.from_pretrained(args.model, device=args.device, precision=args.precision)
     if args.model == "gella-nano":
         console.line(
-            "gella-nano is a small model: it knows about 130 everyday things (people, animals, vehicles, food, sky, grass "
-            "...), colours, sizes and places, and what it says of a photo may be wrong."
+            "gella-nano is a small model: it knows about 130 everyday things (people, animals, vehicles, food, sky, "
+            "grass ...), colours, sizes and places, and what it says of a photo may be wrong."
         )
     return grounder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..checks import kind_of
 from ..errors import InputError
 from ..resample import resize
 from .frame import CropSettings, Slices, frame, in_photo
-from .masks import generation_and_blend
+from .masks import generation_and_blend, without_noise
 from .stitch import Stitch, check_photo
 
 
@@ -32,7 +33,9 @@ class InpaintCrop:
     stitch: Stitch
 
 
-def cut_for_inpainting(photo: np.ndarray, mask: np.ndarray, settings: CropSettings | None = None) -> InpaintCrop:
+def cut_for_inpainting(
+    photo: np.ndarray, mask: np.ndarray, settings: CropSettings | None = None, *, visible: np.ndarray | None = None
+) -> InpaintCrop:
     """Cuts the surroundings of a mask out of a photo, for an inpainting engine.
 
     The crop is not distorted: its box has exactly the aspect ratio of the size that the engine gets. Where that box
@@ -44,19 +47,54 @@ def cut_for_inpainting(photo: np.ndarray, mask: np.ndarray, settings: CropSettin
         mask: (H, W) bool, or float from 0 to 1. It grows and is feathered from where it is 1; softer parts, as of
             matting, are generated and keep their value in the blend mask, or get a higher one.
         settings: None: the defaults.
+        visible: (H, W) bool, more of the photo that has to be in the crop; None: nothing more.
 
     Raises:
         InputError: photo or mask have a wrong shape, dtype or value, or the settings are no CropSettings.
     """
+    return cut_together([photo], [mask], settings, visible=visible)[0]
+
+
+def cut_together(
+    photos: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    settings: CropSettings | None = None,
+    *,
+    visible: np.ndarray | None = None,
+) -> list[InpaintCrop]:
+    """Cuts one box out of several photos, such as the frames of a clip, so that all crops are of one size and place.
+
+    Args:
+        photos: as many as masks, of one size, each as in `cut_for_inpainting`. The box holds what all masks need; it
+            holds all of the photo only if all masks are empty.
+        masks, settings, visible: as in `cut_for_inpainting`.
+
+    Raises:
+        InputError: see `cut_for_inpainting`; or the photos differ in size, or there is none.
+    """
     settings = CropSettings() if settings is None else settings
     if not isinstance(settings, CropSettings):
         raise InputError(f"The settings must be CropSettings(...), not {kind_of(settings)}.")
-    check_photo(photo)
-    _check_mask(mask, photo)
+    if not photos or len(photos) != len(masks):
+        raise InputError(f"Give one mask for each photo; these are {len(masks)} masks of {len(photos)} photos.")
+    for photo, mask in zip(photos, masks):
+        check_photo(photo)
+        _check_mask(mask, photos[0] if photo.shape == photos[0].shape else photo)
+        if photo.shape != photos[0].shape:
+            raise InputError("The photos must be of one size to be cut at one place.")
+    photo_size = photos[0].shape[0], photos[0].shape[1]
+    marked = [mask > settings.background for mask in masks]
+    box, size = frame(_needed(marked, visible, max(settings.grow, settings.feather)), photo_size, settings)
+    return [_cut(photo, mask, box, size, settings) for photo, mask in zip(photos, masks)]
+
+
+def _cut(
+    photo: np.ndarray, mask: np.ndarray, box: Slices, size: tuple[int, int], settings: CropSettings
+) -> InpaintCrop:
     photo_size = (mask.shape[0], mask.shape[1])
-    box, size = frame(_needed(mask, max(settings.grow, settings.feather)), photo_size, settings)
     inside = in_photo(box, photo_size)
-    generated, blend = generation_and_blend(mask[inside], settings.grow, settings.feather, settings.fill_holes)
+    clean = without_noise(mask[inside], settings.background)
+    generated, blend = generation_and_blend(clean, settings.grow, settings.feather, settings.fill_holes)
 
     picture = resize(_padded(photo[inside], box, photo_size), size)
     if picture.dtype != np.uint8:
@@ -74,15 +112,33 @@ def cut_for_inpainting(photo: np.ndarray, mask: np.ndarray, settings: CropSettin
     return InpaintCrop(picture, generation, shown, record)
 
 
-def _needed(mask: np.ndarray, margin: int) -> Slices:
-    """The smallest box around all of the mask that is not 0, and a margin; of an empty mask, all."""
-    found = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
-    if not len(found[0]):
-        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
-    rows, columns = (
-        slice(max(int(at[0]) - margin, 0), min(int(at[-1]) + 1 + margin, end)) for at, end in zip(found, mask.shape)
-    )
+def _needed(masks: Sequence[np.ndarray], visible: np.ndarray | None, margin: int) -> Slices:
+    """The smallest box around all that the masks (H, W) bool mark, with a margin, and what else has to be visible.
+
+    Where all masks are empty, it is the whole photo.
+    """
+    height, width = masks[0].shape
+    extents = [found for mask in masks if (found := _extent(mask))]
+    if not extents:
+        return slice(0, height), slice(0, width)
+    boxes = [
+        [(max(s.start - margin, 0), min(s.stop + margin, end)) for s, end in zip(found, (height, width))]
+        for found in extents
+    ]
+    if visible is not None and (found := _extent(visible)):
+        boxes.append([(s.start, s.stop) for s in found])
+    rows, columns = (slice(min(at[0] for at in one), max(at[1] for at in one)) for one in zip(*boxes))
     return rows, columns
+
+
+def _extent(mask: np.ndarray) -> Slices | None:
+    """The smallest box around what is marked; None where nothing is."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return None
+    down = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(mask[down].any(axis=0))
+    return down, slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _padded(pixels: np.ndarray, box: Slices, photo_size: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import check_whole, is_number
+from ..checks import check_number, check_whole, is_number
 from ..errors import InputError
 
 MAX_TARGET = 8192
@@ -25,13 +25,16 @@ class CropSettings:
     Attributes:
         target: the square root of the crop's area in pixels, for the engine: 512 for Stable Diffusion 1.5, 1024 for
             SDXL. The crop comes as near to it as its shape allows. 0: the crop keeps the photo's own scale.
-        multiple: the crop's sides are multiples of this many pixels: 8, 16 or 64, as the engine demands.
+        multiple: the crop's sides are multiples of this many pixels: 8, 16, 32 or 64, as the engine demands.
         context: the crop's sides as a multiple of those of the generation mask's box, from 1; larger shows the engine
             more of the surroundings. It ends where the photo ends.
         grow: pixels of the photo by which the generation mask goes beyond the mask.
         feather: pixels of the photo over which the blend mask falls from 1 to 0, at the outer edge of the generation
             mask. They all lie outside of the mask: if this is more than `grow`, the generation mask grows by this.
         fill_holes: whether holes in the mask belong to it; they are generated and shown, then.
+        background: soft masks count as 0 up to this value, 0..0.5, and as 1 from 1 less this value on. Programs write
+            black as 1 of 255, and video as 16 of 255; taken literally, all of the photo would be generated.
+        width, height: the crop's exact size in pixels, instead of `target` and `multiple`; 0: by these.
 
     Raises:
         InputError: a value is out of its range.
@@ -43,6 +46,9 @@ class CropSettings:
     grow: int = 8
     feather: int = 4
     fill_holes: bool = True
+    background: float = 0.08
+    width: int = 0
+    height: int = 0
 
     def __post_init__(self) -> None:
         check_whole("target", self.target, 0, MAX_TARGET)
@@ -51,6 +57,11 @@ class CropSettings:
             raise InputError(f"The context of a crop must be at least 1, the mask's own box, not {self.context!r}.")
         check_whole("grow", self.grow, 0)
         check_whole("feather", self.feather, 0)
+        check_number("background", self.background, 0, 0.5)
+        check_whole("width", self.width, 0, MAX_TARGET)
+        check_whole("height", self.height, 0, MAX_TARGET)
+        if bool(self.width) != bool(self.height):
+            raise InputError("Give both the width and the height of the crop, or neither.")
 
 
 def frame(needed: Slices, photo_size: tuple[int, int], settings: CropSettings) -> tuple[Slices, tuple[int, int]]:
@@ -87,6 +98,11 @@ def _sides(height: int, width: int, settings: CropSettings) -> tuple[tuple[int, 
     whose box is hardly larger than needed.
     """
     multiple, target = settings.multiple, settings.target
+    if settings.width:
+        exact = settings.height, settings.width
+        unit = math.gcd(*exact)
+        repeats = max(-(-height * unit // exact[0]), -(-width * unit // exact[1]))
+        return (exact[0] // unit * repeats, exact[1] // unit * repeats), exact
     if not target:
         sides = -(-height // multiple) * multiple, -(-width // multiple) * multiple
         return sides, sides

@@ -10,6 +10,16 @@ from ..labelmap import strips
 SOLID = 0.99  # from here on a mask counts as 1, which resizing may have spoilt a little
 
 
+def without_noise(mask: np.ndarray, background: float) -> np.ndarray:
+    """The mask with what is nearly 0 at 0 and what is nearly 1 at 1; (h, w) bool or float32."""
+    if mask.dtype == bool or not background:
+        return mask
+    clean = mask.astype(np.float32)
+    clean[clean <= background] = 0
+    clean[clean >= 1 - background] = 1
+    return clean
+
+
 def generation_and_blend(mask: np.ndarray, grow: int, feather: int, fill_holes: bool) -> tuple[np.ndarray, np.ndarray]:
     """The two masks that are made of one; the second is 0 where the first is.
 

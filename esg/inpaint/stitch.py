@@ -81,11 +81,18 @@ def stitch_back(photo: np.ndarray, record: Stitch, result: np.ndarray, match_col
         InputError: the photo has another size than the one that was cut, or an argument a wrong shape, dtype or value.
     """
     check_photo(photo)
-    _check_result(photo, record, result, match_colour)
     edited = photo.copy()
+    stitch_into(edited, record, result, match_colour)
+    return edited
+
+
+def stitch_into(photo: np.ndarray, record: Stitch, result: np.ndarray, match_colour: float = 0.0) -> None:
+    """As `stitch_back`, but changes the photo that it is given, which need not lie in one piece."""
+    check_photo(photo)
+    _check_result(photo, record, result, match_colour)
     changed = _changed(record, result)
     if changed is not None and not changed.any():
-        return edited
+        return
     if match_colour > 0:
         result = _matched(record, result, match_colour)
     rows, columns = record.inside
@@ -94,8 +101,7 @@ def stitch_back(photo: np.ndarray, record: Stitch, result: np.ndarray, match_col
     in_box = slice(rows.start - y0, rows.stop - y0), slice(columns.start - x0, columns.stop - x0)
     weight = record.blend if changed is None else record.blend * _spread(changed, box)[in_box]
     for channel in range(3):
-        _blend(edited[rows, columns, channel], resize(_unit(result[..., channel]), box)[in_box], weight)
-    return edited
+        _blend(photo[rows, columns, channel], resize(_unit(result[..., channel]), box)[in_box], weight)
 
 
 def _check_result(photo: np.ndarray, record: Stitch, result: np.ndarray, match_colour: float) -> None:

@@ -108,6 +108,15 @@ class ZeroShot:
         chosen = None if writer == NO_WRITER else writer or WRITER
         return cls.from_pretrained(writer=chosen, device=device, precision=precision, bits=int(bits) if bits else None)
 
+    @staticmethod
+    def public_models(name: str) -> list[str]:
+        """The public models that a name is made of; see `from_name`, also for what it raises."""
+        found = _NAME.fullmatch(name)
+        if not found:
+            raise InputError(f"{name!r} is no training-free grounder.")
+        writer = found[2] or WRITER
+        return [CLIP] if writer == NO_WRITER else [CLIP, writer]
+
     @property
     def device(self) -> torch.device:
         """Where it computes."""

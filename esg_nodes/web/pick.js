@@ -1,11 +1,14 @@
-// The picture in the Pick Entities node: click an entity to choose it, click again to let it go.
+// The picture in the Pick Entities node: click an entity to choose it, click again to let it go. Dragging chooses what
+// lies in a box, with Shift what the pointer passes over; Alt takes away instead.
 //
 // The text widget `picks` is the one place where a choice is kept: it is saved with the workflow, sent with the prompt,
 // and can be typed without a mouse. This file only draws what that text means on the photo of the last run, and writes
-// ids such as `3,5-7` into it. It needs no run in between, because the node sends the id of every pixel along:
-//   ui.esg_pick = [{picture, labels, count, width, height, ids}], one for each image of the batch,
+// ids such as `3,5-7` into it; of several pictures, `picture 2: 3,5-7` is for the second alone. It needs no run in
+// between, because the node sends the id of every pixel along:
+//   ui.esg_pick = [{picture, labels, count, width, height, numbers, clip, ids}], one for each picture,
 // where `picture` and `labels` are files of one size for /view, a pixel of `labels` is red + 256 green + 65536 blue = its
-// entity's id (0: none), and `ids` is what the node chose after all its inputs, in a language that this file need not know.
+// entity's id (0: none), `numbers` are all ids in it, `clip` says that ids hold for all pictures, and `ids` is what the
+// node chose after all its inputs, in a language that this file need not know.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
@@ -16,15 +19,60 @@ const HOVER = [255, 214, 10];
 const WHITE = [255, 255, 255];
 const TINT = 0.4;
 const DIM = 0.65;
-const FIRST_RUN = "Run the graph once, then click what you want.";
-const GONE = "The picture of the last run is gone. Run the graph once more, then click.";
+const LINE = 0.45; // how white the outlines of what is not chosen are
+const STILL = 4; // screen pixels that a click may move
+
+const TEXTS = {
+  en: {
+    first: "Run the graph once, then click what you want.",
+    gone: "The picture of the last run is gone. Run the graph once more, then click.",
+    nothing: "No entities were found in this picture.",
+    back: "Previous picture",
+    next: "Next picture",
+    clear: "Clear",
+    clearHelp: "Choose nothing in this picture",
+    invert: "Invert",
+    invertHelp: "Choose what is not chosen now",
+    all: "All",
+    allHelp: "Choose every entity of this picture",
+    help: "Click: choose or let go. Drag: all in a box. Shift and drag: all that you pass over. Alt: take away.",
+    linked: "The choice comes through a link, so clicking is off.",
+    status: (known, count, named) => `${known} of ${count}${named && `: ${named}`}`,
+    label: (count, named) => `Photo with ${count} entities, chosen: ${named || "none"}`,
+  },
+  zh: {
+    first: "先运行一次，再点击想要的内容。",
+    gone: "上次运行的图像已不存在。请再运行一次，然后点击。",
+    nothing: "这张图像中没有找到实体。",
+    back: "上一张图像",
+    next: "下一张图像",
+    clear: "清除",
+    clearHelp: "这张图像中什么都不选",
+    invert: "反选",
+    invertHelp: "选中当前未选的",
+    all: "全选",
+    allHelp: "选中这张图像的全部实体",
+    help: "单击：选中或取消。拖动：框内全部。按住 Shift 拖动：经过的全部。按住 Alt：去除。",
+    linked: "选择来自连线，因此不能点击。",
+    status: (known, count, named) => `${count} 个中选中 ${known} 个${named && `：${named}`}`,
+    label: (count, named) => `含 ${count} 个实体的照片，已选：${named || "无"}`,
+  },
+};
+
+/** The picker's own words, in the language of the page where there are any. */
+function texts() {
+  const locale = String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en");
+  return TEXTS[locale.split("-")[0]] ?? TEXTS.en;
+}
 
 const CSS = `
 .esg-pick { display: flex; flex-direction: column; gap: 4px; box-sizing: border-box; width: 100%; height: 100%;
   min-height: 240px; font: 12px/1.3 Inter, Arial, sans-serif; color: var(--input-text, #ddd); }
 .esg-pick-view { position: relative; flex: 1 1 0; min-height: 0; overflow: hidden; border-radius: 4px;
   background: var(--comfy-input-bg, #222); }
-.esg-pick canvas { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; cursor: crosshair; }
+.esg-pick canvas { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; cursor: crosshair;
+  touch-action: none; }
+.esg-pick i { position: absolute; border: 1px dashed rgb(${HOVER}); background: rgba(${HOVER}, 0.15); pointer-events: none; }
 .esg-pick p { position: absolute; inset: 0; margin: 0; padding: 12px; display: flex; align-items: center;
   justify-content: center; text-align: center; }
 .esg-pick b { position: absolute; left: 0; top: 0; padding: 1px 6px; border-radius: 8px; background: rgb(${HOVER});
@@ -40,15 +88,33 @@ const CSS = `
 
 // ---- the text ---------------------------------------------------------------------------------------------------
 
-/** `3,5-7` → Set {3, 5, 6, 7}; the empty text is the empty set; null for anything that is not ids. */
+/** `3,5-7` → Set {3, 5, 6, 7}; `none` and the empty text are the empty set; null for anything that is not ids. */
 function parseIds(text) {
   const ids = new Set();
-  for (const part of text.split(/[\s,]+/).filter(Boolean)) {
-    const [, first, last = first] = part.match(/^(\d{1,6})(?:-(\d{1,6}))?$/) ?? [];
+  for (const part of text.split(/[\s,，、]+/).filter(Boolean)) {
+    if (part.toLowerCase() === "none") continue;
+    const [, first, last = first] = part.match(/^(\d{1,6})(?:[-–](\d{1,6}))?$/) ?? [];
     if (first === undefined) return null;
     for (let id = Math.min(first, last); id <= Math.max(first, last); id++) ids.add(id);
   }
   return ids;
+}
+
+/** `largest, picture 2: 3,5` → {general: "largest", own: Map {2 → "3,5"}}; `own` has pictures 1..count only. */
+function parsePictures(text, count) {
+  const [general, ...rest] = text.split(/(?:^|[,，、\n])\s*pictures?\s*(\d+(?:\s*[-–]\s*\d+)?)\s*[:：]/i);
+  const own = new Map();
+  for (let k = 0; k < rest.length; k += 2) {
+    const [first, last = first] = rest[k].split(/[-–]/).map(Number);
+    for (let n = first; n <= Math.min(last, count); n++) own.set(n, [own.get(n), rest[k + 1].trim()].filter(Boolean).join(","));
+  }
+  return { general: general.trim(), own };
+}
+
+/** The inverse of it. */
+function formatPictures({ general, own }) {
+  const marked = [...own].sort(([a], [b]) => a - b).map(([n, text]) => `picture ${n}: ${text || "none"}`);
+  return [general, ...marked].filter(Boolean).join(", ");
 }
 
 /** Set {3, 5, 6, 7} → `3,5-7`. */
@@ -81,6 +147,9 @@ async function readPixels(file, zoom, smooth) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
+/** The ids in a picture; workflows opened with the output of an earlier release have only their count. */
+const numbersOf = (report) => report.numbers ?? Array.from({ length: report.count }, (_, i) => i + 1);
+
 /** The photo, the id of every pixel, and the pixels and box of each entity's outline. */
 async function readPicture(report) {
   // A small picture is enlarged, so that an outline of one pixel stays a thin line in the node.
@@ -94,9 +163,10 @@ async function readPicture(report) {
   const labels = new Uint32Array(width * height);
   for (let i = 0; i < labels.length; i++) {
     const id = colours.data[4 * i] + 256 * colours.data[4 * i + 1] + 65536 * colours.data[4 * i + 2];
-    labels[i] = id <= report.count ? id : 0;
+    labels[i] = id;
   }
-  return { photo, labels, outlines: findOutlines(labels, width, height, report.count), width, height };
+  const highest = Math.max(0, ...numbersOf(report));
+  return { photo, labels, outlines: findOutlines(labels, width, height, highest), width, height };
 }
 
 /** outlines[id]: the pixels of entity `id` within a line's width of something else, and the box around them. */
@@ -125,9 +195,12 @@ function findOutlines(labels, width, height, count) {
 /** A colour as one pixel of a Uint32Array over ImageData, whose bytes are R, G, B, A. */
 const pixel = ([r, g, b]) => new Uint32Array(new Uint8Array([r, g, b, 255]).buffer)[0];
 
-/** The photo with the chosen entities tinted and outlined, and the rest dimmed. */
+/** The photo with everything outlined, the chosen entities tinted, and the rest dimmed where any is chosen. */
 function paintChosen({ photo, labels, outlines, width, height }, chosen) {
   const image = new ImageData(new Uint8ClampedArray(photo.data), width, height);
+  for (const { pixels } of outlines) {
+    for (const i of pixels) for (let c = 4 * i; c < 4 * i + 3; c++) image.data[c] += LINE * (255 - image.data[c]);
+  }
   if (chosen.size === 0) return image;
   const tinted = Uint8Array.from(outlines, (_, id) => chosen.has(id));
   for (let i = 0, at = 0; i < labels.length; i++, at += 4) {
@@ -155,18 +228,19 @@ function addPicture(node, picks) {
   const view = element("div", root, { className: "esg-pick-view" });
   const canvas = element("canvas", view, { hidden: true });
   canvas.setAttribute("role", "img");
-  const message = element("p", view, { textContent: FIRST_RUN });
+  const message = element("p", view, { textContent: texts().first });
   const badge = element("b", view, { hidden: true });
+  const band = element("i", view, { hidden: true });
   const bar = element("div", root, { className: "esg-pick-bar" });
   const status = element("output", bar);
   const button = (textContent, title, onclick) =>
     element("button", bar, { type: "button", textContent, title, onclick });
-  const back = button("‹", "Previous picture of the batch", () => turn(-1));
+  const back = button("‹", texts().back, () => turn(-1));
   const pages = element("span", bar);
-  const next = button("›", "Next picture of the batch", () => turn(1));
-  const clear = button("Clear", "Choose nothing", () => write(new Set()));
-  const invert = button("Invert", "Choose what is not chosen now", () => write(toggled(everything())));
-  const all = button("All", "Choose every entity", () => write(new Set(everything())));
+  const next = button("›", texts().next, () => turn(1));
+  const clear = button(texts().clear, texts().clearHelp, () => write(new Set()));
+  const invert = button(texts().invert, texts().invertHelp, () => write(toggled(everything())));
+  const all = button(texts().all, texts().allHelp, () => write(new Set(everything())));
   const context = canvas.getContext("2d", { colorSpace: "srgb" });
 
   let reports; // what the last run sent: one object an image of the batch
@@ -181,14 +255,24 @@ function addPicture(node, picks) {
   const text = () => String(picks.value ?? "");
   const wired = (...names) => Boolean(node.inputs?.some((input) => names.includes(input.name) && input.link != null));
   const inverted = () => Boolean(node.widgets.find((widget) => widget.name === "invert")?.value);
-  const everything = () => Array.from({ length: Math.max(...reports.map((r) => r.count)) }, (_, i) => i + 1);
-  const othersIf = (condition, ids) => (condition ? new Set(everything().filter((id) => !ids.has(id))) : ids);
+  /** The ids that there are to choose: of a page, or in a clip of all pages. */
+  const everything = (of = page) => [...new Set(reports[of].clip ? reports.flatMap(numbersOf) : numbersOf(reports[of]))];
+  const othersIf = (condition, ids, of = page) =>
+    condition ? new Set(everything(of).filter((id) => !ids.has(id))) : ids;
+  const single = () => reports.length === 1 || reports[page].clip; // one choice for all there is
+
+  /** The ids that the text names for a page; null if it is not ids. */
+  function named(of) {
+    const { general, own } = parsePictures(text(), reports.length);
+    if (reports[of].clip && own.size) return null;
+    return parseIds(own.has(of + 1) ? own.get(of + 1) : general);
+  }
 
   /** What the node chooses now, as far as the text alone tells; otherwise what it chose in the last run. */
-  function chosen() {
-    const ids = wired("picks") ? null : parseIds(text());
+  function chosen(of = page) {
+    const ids = wired("picks") ? null : named(of);
     const added = wired("more", "boxes") && text() === ran;
-    return ids === null || added ? new Set(reports[page].ids) : othersIf(inverted(), ids);
+    return ids === null || added ? new Set(reports[of].ids) : othersIf(inverted(), ids, of);
   }
 
   /** The choice with each of these ids let go where it was chosen and chosen where it was not. */
@@ -201,7 +285,11 @@ function addPicture(node, picks) {
   function write(ids) {
     if (!picture || wired("picks")) return;
     app.canvas.emitBeforeChange?.(); // one step for undo, and the workflow counts as changed
-    picks.value = formatIds(othersIf(inverted(), ids));
+    const kept = formatIds(othersIf(inverted(), ids));
+    const pictures = parsePictures(text(), reports.length);
+    pictures.own.set(page + 1, kept);
+    if (!kept && !pictures.general) pictures.own.delete(page + 1);
+    picks.value = single() ? kept : formatPictures(pictures);
     picks.callback?.(picks.value, app.canvas, node);
     app.canvas.emitAfterChange?.();
     node.graph?.setDirtyCanvas(true, true);
@@ -219,11 +307,13 @@ function addPicture(node, picks) {
     if (!reports) return;
     pages.textContent = `${page + 1}/${reports.length}`;
     const ids = chosen();
-    const known = [...ids].filter((id) => id <= reports[page].count).length;
-    const named = formatIds(ids);
-    status.textContent = `${known} of ${reports[page].count}${named && `: ${named}`}`;
-    status.title = wired("picks") ? "The choice comes through a link, so clicking is off." : named;
-    canvas.setAttribute("aria-label", `Photo with ${reports[page].count} entities, chosen: ${named || "none"}`);
+    const here = new Set(numbersOf(reports[page]));
+    const known = [...ids].filter((id) => here.has(id)).length;
+    const written = formatIds(ids);
+    status.textContent = texts().status(known, reports[page].count, written);
+    status.title = wired("picks") ? texts().linked : written;
+    canvas.title = wired("picks") ? texts().linked : texts().help;
+    canvas.setAttribute("aria-label", texts().label(reports[page].count, written));
     if (!picture) return;
     image = paintChosen(picture, ids);
     context.putImageData(image, 0, 0);
@@ -262,11 +352,12 @@ function addPicture(node, picks) {
       picture = read;
       [canvas.width, canvas.height] = [picture.width, picture.height];
       canvas.hidden = false;
-      message.hidden = true;
+      message.hidden = report.count > 0;
+      message.textContent = texts().nothing;
     } catch (error) {
       if (report !== reports[page]) return;
       console.warn("Pick Entities:", error);
-      message.textContent = GONE;
+      message.textContent = texts().gone;
       message.hidden = false;
       canvas.hidden = true;
     }
@@ -283,13 +374,43 @@ function addPicture(node, picks) {
   }
 
   /** The place of a pointer in the picture, which lies centred in the canvas element at its own proportions. */
-  function locate(event) {
+  function place(event) {
     const box = canvas.getBoundingClientRect(); // in screen pixels, so the graph's zoom is in it
     const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
-    const x = Math.floor((event.clientX - box.left - (box.width - canvas.width * scale) / 2) / scale);
-    const y = Math.floor((event.clientY - box.top - (box.height - canvas.height * scale) / 2) / scale);
+    const x = (event.clientX - box.left - (box.width - canvas.width * scale) / 2) / scale;
+    const y = (event.clientY - box.top - (box.height - canvas.height * scale) / 2) / scale;
+    return [Math.floor(x), Math.floor(y)];
+  }
+
+  function idAt([x, y]) {
     const inside = picture && x >= 0 && y >= 0 && x < canvas.width && y < canvas.height;
     return inside ? picture.labels[y * picture.width + x] : 0;
+  }
+
+  const locate = (event) => idAt(place(event));
+
+  /** The ids of which at least half lies between two places. */
+  function idsBetween([ax, ay], [bx, by]) {
+    const [left, right] = [Math.max(0, Math.min(ax, bx)), Math.min(picture.width - 1, Math.max(ax, bx))];
+    const [top, bottom] = [Math.max(0, Math.min(ay, by)), Math.min(picture.height - 1, Math.max(ay, by))];
+    const [inside, whole] = [new Map(), new Map()];
+    picture.labels.forEach((id, i) => {
+      if (!id) return;
+      whole.set(id, (whole.get(id) ?? 0) + 1);
+      const [x, y] = [i % picture.width, Math.floor(i / picture.width)];
+      if (x >= left && x <= right && y >= top && y <= bottom) inside.set(id, (inside.get(id) ?? 0) + 1);
+    });
+    return [...inside.keys()].filter((id) => 2 * inside.get(id) >= whole.get(id));
+  }
+
+  /** The ids on the way from one place to another. */
+  function idsAlong([ax, ay], [bx, by]) {
+    const steps = Math.max(1, Math.abs(bx - ax), Math.abs(by - ay));
+    const ids = new Set();
+    for (let k = 0; k <= steps; k++)
+      ids.add(idAt([Math.round(ax + ((bx - ax) * k) / steps), Math.round(ay + ((by - ay) * k) / steps)]));
+    ids.delete(0);
+    return ids;
   }
 
   function hover(event) {
@@ -308,12 +429,61 @@ function addPicture(node, picks) {
     if (picture) highlight(id);
   }
 
-  canvas.addEventListener("pointermove", hover);
-  canvas.addEventListener("pointerleave", () => hover());
-  canvas.addEventListener("click", (event) => {
-    const id = locate(event);
-    if (id) write(toggled([id]));
+  let press; // where the button went down, and what was passed over since
+
+  const within = (event) => {
+    const box = view.getBoundingClientRect();
+    return event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+  };
+
+  function drawBand(event) {
+    const box = view.getBoundingClientRect();
+    const zoom = box.width / view.offsetWidth;
+    const [left, right] = [press.x, event.clientX].sort((a, b) => a - b);
+    const [top, bottom] = [press.y, event.clientY].sort((a, b) => a - b);
+    const pixels = { left: left - box.left, top: top - box.top, width: right - left, height: bottom - top };
+    for (const [side, value] of Object.entries(pixels)) band.style[side] = `${value / zoom}px`;
+    band.hidden = false;
+  }
+
+  function letGo() {
+    press = undefined;
+    band.hidden = true;
+  }
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || !picture || wired("picks")) return;
+    event.stopPropagation(); // or Vue nodes would be dragged
+    canvas.setPointerCapture(event.pointerId);
+    press = { x: event.clientX, y: event.clientY, from: place(event), at: place(event), passed: new Set([locate(event)]) };
   });
+  canvas.addEventListener("pointermove", (event) => {
+    if (press) {
+      event.stopPropagation();
+      press.moved ||= Math.hypot(event.clientX - press.x, event.clientY - press.y) > STILL;
+      if (press.moved && event.shiftKey) for (const id of idsAlong(press.at, place(event))) press.passed.add(id);
+      if (press.moved && !event.shiftKey) drawBand(event);
+      press.at = place(event);
+    }
+    hover(event);
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    if (!press) return;
+    const { from, moved, passed } = press;
+    letGo();
+    if (!picture || !within(event)) return; // released elsewhere: not meant
+    if (!moved && !event.altKey) {
+      const id = locate(event);
+      if (id) write(toggled([id]));
+      return;
+    }
+    const ids = moved && !event.shiftKey ? idsBetween(from, place(event)) : [...passed];
+    const result = chosen();
+    for (const id of ids.filter(Boolean)) event.altKey ? result.delete(id) : result.add(id);
+    if (ids.some(Boolean)) write(result);
+  });
+  canvas.addEventListener("pointercancel", letGo);
+  canvas.addEventListener("pointerleave", () => hover());
   root.addEventListener("pointerenter", refresh);
   // On classic nodes this element lies over the graph's canvas and would keep zooming and panning from it; Vue nodes
   // pass these on by themselves.

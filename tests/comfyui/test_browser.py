@@ -88,13 +88,29 @@ class Opened:
         (pick,) = [node for node in sent.values() if node["class_type"] == "ESGPickEntities"]
         return pick["inputs"], run
 
-    def click(self, x: int, y: int) -> None:
-        """Clicks a pixel of the photo."""
+    def _on_screen(self, x: int, y: int) -> tuple[float, float]:
+        """Where a pixel of the photo is."""
         box = self.page.evaluate(f"() => {CANVAS}.getBoundingClientRect().toJSON()")
         scale = min(box["width"] / WIDTH, box["height"] / HEIGHT)
         left = box["x"] + (box["width"] - WIDTH * scale) / 2
         top = box["y"] + (box["height"] - HEIGHT * scale) / 2
-        self.page.mouse.click(left + (x + 0.5) * scale, top + (y + 0.5) * scale)
+        return left + (x + 0.5) * scale, top + (y + 0.5) * scale
+
+    def click(self, x: int, y: int) -> None:
+        """Clicks a pixel of the photo."""
+        self.page.mouse.click(*self._on_screen(x, y))
+        self.page.wait_for_timeout(300)
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int], *keys: str) -> None:
+        """Drags from one pixel of the photo to another, with keys held down."""
+        for key in keys:
+            self.page.keyboard.down(key)
+        self.page.mouse.move(*self._on_screen(*start))
+        self.page.mouse.down()
+        self.page.mouse.move(*self._on_screen(*end), steps=4)
+        self.page.mouse.up()
+        for key in keys:
+            self.page.keyboard.up(key)
         self.page.wait_for_timeout(300)
 
     @property
@@ -196,6 +212,36 @@ def test_what_is_clicked_is_sent_and_saved_and_comes_back(comfy: Any, tabs: Any)
     third.page.wait_for_function(f"() => {PICK}")
     third.page.wait_for_function(f"picks => {PICKS} === picks", arg=picks)
     assert sorted(node["type"] for node in third.saved()["nodes"]) == sorted(node["type"] for node in workflow["nodes"])
+
+
+def test_pictures_of_a_batch_are_picked_one_by_one(comfy: Any, tabs: Any) -> None:
+    prompt = graph(comfy)
+    prompt["7"] = comfy.node("RepeatImageBatch", image=["1", 0], amount=2)
+    for node in ("3", "4"):
+        prompt[node]["inputs"]["image"] = ["7", 0]
+    tab = tabs()
+    tab.page.evaluate("async prompt => { await app.loadApiJson(prompt, 'picking'); }", prompt)
+    tab.load(tab.saved())
+    _, run = tab.run()
+    labels = np.asarray(Image.open(comfy.file(run.outputs["4"]["esg_pick"][0]["labels"])))[..., 0]
+    disc, box, sky = (int(labels[y, x]) for x, y in (DISC, BOX, SKY))
+
+    tab.click(*DISC)
+    assert tab.picks == f"picture 1: {disc}"
+    tab.page.evaluate(f"() => {CANVAS}.closest('.esg-pick').querySelector('button:nth-of-type(2)').click()")
+    tab.page.wait_for_timeout(1000)
+    tab.drag((BOX[0] - 60, BOX[1] - 90), (BOX[0] + 60, BOX[1] + 90))
+    assert tab.picks == f"picture 1: {disc}, picture 2: {box}"
+    tab.drag(SKY, (SKY[0] + 200, SKY[1]), "Shift")
+    first, _, second = tab.picks.partition(", picture 2: ")
+    assert first == f"picture 1: {disc}"
+    assert choose(EntityMap.from_labels(labels), second) == sorted([box, sky])
+    tab.drag(SKY, (SKY[0] + 200, SKY[1]), "Shift", "Alt")
+    assert tab.picks == f"picture 1: {disc}, picture 2: {box}"
+    tab.drag(SKY, (SKY[0], -200))  # released elsewhere
+    assert tab.picks == f"picture 1: {disc}, picture 2: {box}"
+    _, run = tab.run()
+    assert [page["ids"] for page in run.outputs["4"]["esg_pick"]] == [[disc], [box]]
 
 
 def test_shipped_workflows_open_as_the_graphs_that_run_by_api(comfy: Any, tabs: Any) -> None:

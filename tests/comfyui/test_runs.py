@@ -44,6 +44,52 @@ def shown(comfy: Any, run: Any, node: str) -> np.ndarray:
     return pixels
 
 
+def test_nothing_picked_stops_before_what_comes_next_and_says_why(comfy: Any) -> None:
+    prompt = segmenting(comfy)
+    prompt |= {
+        "pick": comfy.node("ESGPickEntities", image=["photo", 0], entities=["entities", 0], picks=""),
+        "cut": comfy.node("ESGMaskToInpaint", image=["photo", 0], mask=["pick", 0]),
+        "stitch": comfy.node("ESGInpaintStitch", image=["photo", 0], inpainted=["cut", 0], stitch=["cut", 4]),
+        "saved": comfy.node("SaveImage", images=["stitch", 0]),
+    }
+    run = comfy.run(prompt)
+    assert run.status == "success", run.messages
+    assert run.outputs.keys() == {"pick"}
+    prompt["cut"]["inputs"]["pass_empty"] = True
+    assert comfy.run(prompt).outputs.keys() == {"pick", "saved"}
+
+
+def test_a_batch_with_a_choice_for_each_picture_and_a_clip_with_tracks(comfy: Any) -> None:
+    prompt = segmenting(comfy)
+    prompt["twice"] = comfy.node("RepeatImageBatch", image=["photo", 0], amount=2)
+    prompt["entities"]["inputs"]["image"] = ["twice", 0]
+    prompt |= {
+        "pick": comfy.node("ESGPickEntities", image=["twice", 0], entities=["entities", 0], picks="1, picture 2: 2"),
+        "cut": comfy.node("ESGMaskToInpaint", image=["twice", 0], mask=["pick", 0], target=64, one_box=True),
+        "stitch": comfy.node("ESGInpaintStitch", image=["twice", 0], inpainted=["cut", 0], stitch=["cut", 4]),
+        "saved": comfy.node("SaveImage", images=["stitch", 0]),
+    }
+    run = comfy.run(prompt)
+    assert run.status == "success", run.messages
+    assert [page["ids"] for page in run.outputs["pick"]["esg_pick"]] == [[1], [2]]
+    assert len(run.outputs["saved"]["images"]) == 2
+    inputs = prompt["entities"]["inputs"]
+    prompt["entities"] = comfy.node(
+        "ESGSegmentFrames", segmenter=inputs["segmenter"], image=["twice", 0], crops="0", tracks="none"
+    )
+    prompt["pick"]["inputs"]["picks"] = "2"
+    run = comfy.run(prompt)
+    assert run.status == "success", run.messages
+    assert [page["ids"] for page in run.outputs["pick"]["esg_pick"]] == [[2], [2]]
+
+
+def test_a_text_that_cannot_be_read_is_refused_before_anything_runs(comfy: Any) -> None:
+    prompt = segmenting(comfy)
+    prompt["pick"] = comfy.node("ESGPickEntities", image=["photo", 0], entities=["entities", 0], picks="larger")
+    refused = comfy.post("/prompt", {"prompt": prompt})
+    assert "'larger' is not understood" in json.dumps(refused["node_errors"]["pick"])
+
+
 def test_segmented_grounded_picked_and_converted(comfy: Any, nodes: Callable[[str], Any]) -> None:
     prompt = segmenting(comfy)
     prompt |= {

@@ -28,6 +28,8 @@ def test_a_shipped_workflow_runs(checkpoint: Callable[..., None], request: pytes
     for node in prompt.values():
         inputs = node["inputs"]
         inputs |= {name: value for name, value in SMALL.items() if name in inputs}
+        if inputs.get("picks") == "":  # it waits for a click
+            inputs["picks"] = "centre"
         if node["class_type"] == "CheckpointLoaderSimple":
             checkpoint(comfy, inputs["ckpt_name"], request.getfixturevalue("shared"))
     run = comfy.run(prompt)

@@ -19,8 +19,17 @@ class Squares:
 
     def __init__(self, entity_map: Any) -> None:
         self._map = entity_map
+        self.runs = 0
 
-    def __call__(self, photo: np.ndarray, *, progress: Any, min_area: int, **options: Any) -> Any:
+    @property
+    def model(self) -> Squares:
+        return self
+
+    def tidied(self, found: Any, **options: Any) -> Any:
+        return found
+
+    def __call__(self, photo: np.ndarray, *, progress: Any, **options: Any) -> Any:
+        self.runs += 1
         progress(1, 1, "views")
         progress(1, 1, "labels")
         grey = photo[..., 0]
@@ -53,8 +62,9 @@ def test_numbers_stay_although_those_of_the_pictures_change(follow: Callable[...
     entities, mask, tracks, _ = follow()
     assert [len(found) for found in entities.maps] == [1, 1, 2, 2]
     moving, late = json.loads(tracks)
-    assert (moving["id"], moving["frames"], moving["entity_ids"]) == (1, [0, 1, 2, 3], [1, 1, 2, 2])
-    assert (late["id"], late["frames"], late["entity_ids"]) == (2, [2, 3], [1, 1])
+    assert (moving["id"], moving["frames"], moving["entity_ids"]) == (1, [0, 1, 2, 3], [1, 1, 1, 1])
+    assert (late["id"], late["frames"], late["entity_ids"]) == (2, [2, 3], [2, 2])
+    assert [own.tolist() for own in entities.numbers] == [[1], [1], [2, 1], [2, 1]]
     assert late["scores"] == pytest.approx([200 / 255] * 2, abs=1e-3)
     assert torch.equal(mask, (clip[..., 0] > 0).float())
 
@@ -83,8 +93,123 @@ def test_a_track_is_a_phrase_in_every_picture(
     entities, _, _, _ = follow()
     assert {grounding.caption for grounding in entities.groundings} == {"track 1, track 2"}
     picked = nodes("PickEntities").pick(clip, entities, "phrase: track 1", False)["result"]
-    assert picked[3] == "1\n1\n2\n2"
+    assert picked[3] == "1\n1\n1\n1"
     assert torch.equal(picked[0], follow("1")[1])
+
+
+@pytest.fixture
+def tracked(follow: Callable[..., Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The entities of the clip: track 1 has the ids 1, 1, 2, 2 and track 2 has the id 1 in the last two pictures."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return follow()[0]
+
+
+@pytest.mark.parametrize(
+    ("picks", "ids"),
+    [
+        ("1", "1\n1\n1\n1"),
+        ("2", "none\nnone\n2\n2"),
+        ("not 1", "none\nnone\n2\n2"),
+        ("largest", "1\n1\n1\n1"),
+        ("picture 3: smallest", "none\nnone\n2\n2"),
+        ('{"x": 5, "y": 10}', "1\n1\n1\n1"),
+        ("7", "none\nnone\nnone\nnone"),
+    ],
+)
+def test_a_pick_is_of_tracks(
+    follow: Callable[..., Any], nodes: Nodes, clip: torch.Tensor, tracked: Any, picks: str, ids: str
+) -> None:
+    picked = nodes("PickEntities").pick(clip, tracked, picks, False)
+    mask, chosen, rest, said = picked["result"]
+    assert said == ids
+    wanted = {line for line in ids.splitlines() if line != "none"}
+    assert torch.equal(mask, follow(",".join(wanted) or "none")[1])
+    assert {n for own in chosen.numbers for n in own.tolist()} == {int(line) for line in wanted}
+    assert {n for own in rest.numbers for n in own.tolist()} == {1, 2} - {int(line) for line in wanted}
+    pages = picked["ui"]["esg_pick"]
+    assert [page["numbers"] for page in pages] == [[1], [1], [1, 2], [1, 2]]
+    assert all(page["clip"] for page in pages)
+
+
+def test_boxes_in_a_clip_are_followed(nodes: Nodes, clip: torch.Tensor, tracked: Any) -> None:
+    moving = {"x": 0, "y": 0, "width": 20, "height": 20}
+    late = {"x": 28, "y": 0, "width": 12, "height": 10}
+    pick = nodes("PickEntities").pick
+    assert pick(clip, tracked, "", False, boxes=moving)["result"][3] == "1\n1\n1\n1"
+    assert pick(clip, tracked, "", False, boxes=late)["result"][3] == "none\nnone\nnone\nnone"
+    assert pick(clip, tracked, "", False, boxes=[[], [], [late], []])["result"][3] == "none\nnone\n2\n2"
+
+
+def test_tracks_go_through_the_other_nodes(
+    nodes: Nodes, clip: torch.Tensor, tracked: Any, core: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def numbers(entities: Any) -> list[list[int]]:
+        return [sorted(own.tolist()) for own in entities.numbers]
+
+    assert numbers(nodes("FilterEntities").filter(tracked, "2", 0.0, 0, 0, 0, 0)[0]) == [[], [], [2], [2]]
+    with pytest.raises(core.InputError, match="There is no track 3"):
+        nodes("FilterEntities").filter(tracked, "3", 0.0, 0, 0, 0, 0)
+    merged, said = nodes("MergeEntities").merge(tracked, "1-2")
+    assert numbers(merged) == [[1]] * 4
+    assert said == "1\n1\n1\n1"
+    paint = torch.zeros(1, 20, 40)
+    paint[0, 16:19, :5] = 1
+    split, said = nodes("SplitEntity").split(tracked, paint, "new entity", 0)
+    assert numbers(split) == [[1, 3], [1, 3], [1, 2, 3], [1, 2, 3]]
+    assert said == "3\n3\n3\n3"
+    mended, said = nodes("SplitEntity").split(tracked, paint, "add to", 2)
+    assert said == "none\nnone\n2\n2"
+    assert numbers(mended) == numbers(tracked)
+    both = nodes("CombineEntities").combine(tracked, split, "union")[0]
+    assert {5, 3 + 2} <= {n for own in both.numbers for n in own.tolist()}
+
+    masks, prompts, names = nodes("ForEach").list(tracked, "entity", "2 = a moon")
+    assert [mask.shape for mask in masks] == [(4, 20, 40)]
+    assert (prompts, names) == (["a moon"], ["track 2"])
+    assert torch.equal(masks[0], nodes("PickEntities").pick(clip, tracked, "2", False)["result"][0])
+    batch, listed = nodes("EntitiesToMasks").convert(tracked)
+    assert batch.shape == (6, 20, 40)
+    assert [mask.shape for mask in listed] == [(4, 20, 40)] * 2
+    grey = nodes("EntitiesToLabelMap").convert(tracked, "numbers")[0]
+    assert [sorted((255 * one).round().unique().int().tolist()) for one in grey] == [
+        [0, 1],
+        [0, 1],
+        [0, 1, 2],
+        [0, 1, 2],
+    ]
+    files = nodes("SaveCoco").save(tracked, "clip")["ui"]["text"]
+    ids = [
+        sorted(one["track_id"] for one in json.loads((tmp_path / file).read_text())["annotations"]) for file in files
+    ]
+    assert ids == [[1], [1], [1, 2], [1, 2]]
+
+
+def test_what_words_mean_in_a_clip_is_told_by_tracks(part: Callable[[str], Any], core: Any, tracked: Any) -> None:
+    phrase = core.Phrase("moon", (0, 4), (1,), (0.9,))
+    grounded = type(tracked).of(tracked.maps, [None, None, *[core.Grounding("moon", (phrase,))] * 2], tracked.tracks)
+    assert [one["phrases"][0]["entity_ids"] for one in grounded.to_json()[2:]] == [[2], [2]]
+    assert grounded.choose("phrase: moon") == [[], [], [1], [1]]
+
+
+def test_following_otherwise_runs_no_network_again(nodes: Nodes, core: Any, clip: torch.Tensor) -> None:
+    squares = Squares(core.EntityMap)
+    for patience, tracks in ((2, "all"), (0, "all"), (2, "1")):
+        nodes("SegmentFrames").segment(squares, clip, tracks, "0", -1.0, 0, False, patience=patience)
+    assert squares.runs == 4
+
+
+def test_tracks_that_cannot_be_read_are_told_before_anything_runs(nodes: Nodes, core: Any, clip: torch.Tensor) -> None:
+    node = nodes("SegmentFrames")
+    assert node.VALIDATE_INPUTS(tracks="1、2", in_first="largest，3") is True
+    assert "names no tracks" in node.VALIDATE_INPUTS(tracks="largest")
+    assert "not understood" in node.VALIDATE_INPUTS(in_first="larger")
+    squares = Squares(core.EntityMap)
+    for options in ({"tracks": "largest"}, {"tracks": "1", "in_first": "larger"}):
+        with pytest.raises(core.InputError):
+            node.segment(squares, clip, options.pop("tracks"), "0", -1.0, 0, False, **options)
+    assert squares.runs == 0
 
 
 def test_colours_stay(follow: Callable[..., Any]) -> None:
@@ -99,7 +224,7 @@ def test_colours_stay(follow: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("tracks", "message"),
     [
-        ("3", "There is no track 3: the numbers of this clip go from 1 to 2"),
+        ("3", "There is no track 3: this clip has 1,2"),
         ("0", "There is no track 0"),
         ("largest", "'largest' names no tracks"),
         ("7" * 5000, "names no tracks"),
@@ -115,6 +240,7 @@ def test_a_clip_without_entities(follow: Callable[..., Any]) -> None:
     entities, mask, tracks, overlay = follow(image=torch.zeros(2, 4, 6, 3))
     assert [len(found) for found in entities.maps] == [0, 0]
     assert entities.groundings == (None, None)
+    assert entities.choose("all") == [[], []]
     assert torch.equal(mask, torch.zeros(2, 4, 6))
     assert json.loads(tracks) == []
     assert not overlay.any()

@@ -139,3 +139,34 @@ def test_pieces_of_masks_that_overlap_are_laid_as_masks_of_their_own_are(nodes: 
 def test_an_empty_mask_is_no_entity(nodes: Nodes) -> None:
     (found,) = nodes("MasksToEntities").convert(torch.zeros(1, 4, 6), 0.5, True)
     assert len(found.maps[0]) == 0
+
+
+def test_boxes_of_entities_can_be_picked_again(nodes: Nodes, entities: Any, core: Any) -> None:
+    phrases = (core.Phrase("dog", (0, 3), (2,), (0.9,)),)
+    grounded = type(entities).of(entities.maps, [core.Grounding("dog", phrases), None])
+    (boxes,) = nodes("EntitiesToBoxes").convert(grounded)
+    assert [len(of_picture) for of_picture in boxes] == [4, 0]
+    second = boxes[0][1]
+    assert (second["x"], second["y"], second["width"], second["height"]) == (30, 0, 30, 20)
+    assert (second["label"], boxes[0][0]["label"]) == ("dog", "1")
+    assert second["score"] == pytest.approx(0.6)
+    for k, box in enumerate(boxes[0], start=1):
+        assert core.choose(entities.maps[0], [box]) == [k]
+
+
+def test_a_cut_out_is_transparent_around_what_is_kept(nodes: Nodes, core: Any) -> None:
+    image = torch.rand(1, 20, 30, 3)
+    masks = torch.zeros(3, 20, 30)
+    masks[0, 5:9, 10:16] = 0.5
+    masks[2, :, :2] = 1
+    cut, alphas = nodes("CutOut").cut_out(image, masks, True, 2)
+    assert [one.shape for one in cut] == [(1, 8, 10, 4), (1, 20, 4, 4)]  # an empty mask is left out
+    assert torch.equal(cut[0][..., :3], image[:, 3:11, 8:18])
+    assert torch.equal(cut[0][..., 3], masks[:1, 3:11, 8:18])
+    assert torch.equal(alphas[1], masks[2:, :, :4])
+    whole, _ = nodes("CutOut").cut_out(image, masks[:1], False, 2)
+    assert torch.equal(whole[0], torch.cat([image, masks[:1, ..., None]], dim=-1))
+    with pytest.raises(core.InputError, match="Nothing is chosen"):
+        nodes("CutOut").cut_out(image, torch.zeros(1, 20, 30), True, 0)
+    with pytest.raises(core.InputError, match="3 masks do not fit 2 pictures"):
+        nodes("CutOut").cut_out(image.repeat(2, 1, 1, 1), masks, True, 0)

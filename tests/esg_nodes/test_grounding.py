@@ -43,9 +43,22 @@ def test_it_says_what_the_core_says(
     photo = (image[0].numpy() * 255).astype(np.uint8)
     expected = grounder.ready()(photo, entities.maps[0], "A dog and a door.", threshold=0.3)
     assert ground("A dog and a door.", "a sentence", 0.3)[0].groundings[0] == expected
-    best = grounder.ready().refer(photo, entities.maps[0], "the dog")
-    found = ground("the dog", "one expression or question", 0.9)[0].groundings[0]
-    assert found.phrases == (best,)
+    best = grounder.ready().refer(photo, entities.maps[0], "the dog", threshold=0.0)
+    (found,) = ground("the dog", "one expression or question", best.scores[0])[0].groundings[0].phrases
+    assert (found.text, found.entity_ids, found.scores) == ("the dog", best.entity_ids[:1], best.scores[:1])
+
+
+def test_an_expression_that_fits_nothing_well_means_nothing_and_says_so(
+    ground: Callable[..., Any], part: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(part("host").PlainHost, "say", lambda self, text: said.append(text))
+    entities, mask, *_ = ground("the dog", "one expression or question", 1.0)
+    assert [phrase.entity_ids for phrase in entities.groundings[0].phrases] == [()]
+    assert not mask.any()
+    assert "Nothing is sure enough for 'the dog': the best score is 0." in said[-1]
+    ground("the dog", "one expression or question", 0.0)
+    assert said[-1] == ""
 
 
 def test_categories_share_no_entity(ground: Callable[..., Any]) -> None:

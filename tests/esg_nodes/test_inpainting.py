@@ -25,8 +25,10 @@ def mask() -> torch.Tensor:
 
 @pytest.fixture
 def cut(nodes: Nodes) -> Callable[..., Any]:
-    def run(image: torch.Tensor, mask: torch.Tensor, target: int = 64, grow: int = 2, feather: int = 3) -> Any:
-        return nodes("MaskToInpaint").cut(image, mask, target, "8", 1.5, grow, feather, True)
+    def run(
+        image: torch.Tensor, mask: torch.Tensor, target: int = 64, grow: int = 2, feather: int = 3, **options: Any
+    ) -> Any:
+        return nodes("MaskToInpaint").cut(image, mask, target, "8", 1.5, grow, feather, True, **options)
 
     return run
 
@@ -97,9 +99,18 @@ def test_variants_of_a_crop_are_as_many_pictures(
 
 
 def test_an_empty_mask_changes_nothing(cut: Any, stitch: Any, photo: torch.Tensor) -> None:
-    (crop,), (generation,), _, _, records = cut(photo, torch.zeros(1, 50, 70))
+    (crop,), (generation,), _, _, records = cut(photo, torch.zeros(1, 50, 70), pass_empty=True)
     assert not generation.any()
     assert torch.equal(stitch(photo, [1 - crop], records)[0], photo)
+
+
+def test_nothing_chosen_stops_what_comes_next(cut: Any, stitch: Any, photo: torch.Tensor, core: Any) -> None:
+    with pytest.raises(core.InputError, match="Nothing is chosen"):
+        cut(photo, torch.full((1, 50, 70), 0.02))
+    masks = torch.zeros(3, 50, 70)
+    masks[1, 10:20, 10:20] = 1
+    (crop,), *_, records = cut(photo, masks)  # those that are empty are left out
+    assert stitch(photo, [1 - crop], records)[1].any()
 
 
 def test_alpha_stays_and_masks_of_another_size_are_fitted(cut: Any, stitch: Any, photo: torch.Tensor) -> None:
@@ -121,12 +132,130 @@ def test_what_does_not_fit_is_one_sentence(
     crops, _, _, _, records = cut(photo, mask)
     with pytest.raises(core.InputError, match="1 crops to put back, but 2 pictures"):
         stitch(photo, crops * 2, records)
-    with pytest.raises(core.InputError, match="takes one batch of pictures"):
+    with pytest.raises(core.InputError, match="into one batch of pictures"):
         nodes("InpaintStitch").stitch([photo, photo], crops, records, [0.0])
     with pytest.raises(core.InputError, match="fewer pictures than were cut"):
         stitch(photo, crops, cut(torch.cat([photo] * 2), mask)[4][1:])
     with pytest.raises(core.InputError, match="different numbers of variants"):
         stitch(photo, [crops[0].repeat(2, 1, 1, 1), crops[0].repeat(3, 1, 1, 1)], records * 2)
+
+
+@pytest.mark.parametrize("levels", [(1, 255), (2, 250), (16, 235)])
+def test_black_that_is_not_quite_black_is_no_mask(
+    cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor, levels: tuple[int, int]
+) -> None:
+    black, white = levels
+    grey = torch.where(mask > 0, white / 255, black / 255)
+    (crop,), *masks, records = cut(photo, grey)
+    (_true,), *true_masks, true_records = cut(photo, mask)
+    assert records[0].stitch.box == true_records[0].stitch.box
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(masks, true_masks))
+    image, changed = stitch(photo, [torch.zeros_like(crop)], records)
+    assert torch.equal(image[changed == 0], photo[changed == 0])
+    literal = cut(photo, grey, background=0.0)
+    assert literal[4][0].stitch.box == (0, 0, 70, 50) or literal[0][0].shape != crop.shape
+
+
+@pytest.fixture
+def clip() -> tuple[torch.Tensor, torch.Tensor]:
+    """Five pictures, and masks of something that moves and grows, and is not in the third picture."""
+    frames = torch.rand(5, 48, 64, 3, generator=torch.Generator().manual_seed(0))
+    masks = torch.zeros(5, 48, 64)
+    for k in (0, 1, 3, 4):
+        masks[k, 10 : 15 + 3 * k, 5 + 6 * k : 15 + 7 * k] = 1
+    return frames, masks
+
+
+def test_the_pictures_of_a_clip_have_one_box_and_make_one_batch(
+    cut: Any, stitch: Any, clip: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    frames, masks = clip
+    crops, generations, blends, full, records = cut(frames, masks, target=0, one_box=True)
+    assert len(crops) == len(generations) == len(blends) == len(full) == 1
+    assert len(crops[0]) == len(generations[0]) == len(full[0]) == len(records) == 5
+    assert len({record.stitch.box for record in records}) == 1
+    image, changed = stitch(frames, [1 - crops[0]], records)
+    assert torch.equal(changed, full[0])
+    assert torch.equal(image[changed == 0], frames[changed == 0])
+    assert torch.equal(image[2], frames[2])
+    for k in (0, 1, 3, 4):
+        inside = masks[k] > 0
+        assert torch.allclose(image[k][inside], 1 - frames[k][inside], atol=1e-5)
+
+
+def test_crops_come_back_in_whatever_batches(cut: Any, stitch: Any, clip: tuple[torch.Tensor, torch.Tensor]) -> None:
+    frames, masks = clip
+    crops, *_, records = cut(frames, masks, one_box=True)
+    made = 1 - crops[0]
+    expected = stitch(frames, [made], records)[0]
+    assert torch.equal(stitch(frames, [*made.split(1)], records)[0], expected)
+    twice = stitch(frames, [torch.cat([made, crops[0]])], records)[0]  # two variants, the second as it was
+    assert torch.equal(twice, torch.cat([expected, frames]))
+    one_mask = masks.amax(0, keepdim=True)
+    several, *_, records = cut(frames, one_mask)
+    assert len(several) == 5
+    expected = stitch(frames, [1 - one for one in several], records)[0]
+    assert torch.equal(stitch(frames, [1 - torch.cat(several)], records)[0], expected)
+
+
+def test_lists_of_pictures_of_different_sizes_go_there_and_back(nodes: Nodes, clip: Any) -> None:
+    frames, masks = clip
+    images = [frames[:1], torch.rand(1, 30, 90, 3), frames[1:3]]
+    marked = [masks[:1], torch.zeros(1, 30, 90), masks[1:2]]
+    marked[1][0, 5:9, 60:80] = 1
+    settings = {"target": [64], "multiple": ["8"], "context": [1.5], "grow": [2], "feather": [3], "fill_holes": [True]}
+    node = nodes("MaskToInpaint")
+    assert node.INPUT_IS_LIST
+    crops, *_, _full, records = getattr(node, node.FUNCTION)(image=images, mask=marked, **settings)
+    assert len(crops) == 4  # one mask holds for both pictures of the third batch
+    node = nodes("InpaintStitch")
+    done, changed = getattr(node, node.FUNCTION)(images, [1 - crop for crop in crops], records, [0.0])
+    assert [one.shape for one in done] == [one.shape for one in images]
+    for before, after, may in zip(images, done, changed):
+        assert torch.equal(after[may == 0], before[may == 0])
+        assert (after != before).flatten(1).any(1).all()
+    copies = [image.clone() for image in images]  # as another node would give them on
+    again, _ = getattr(node, node.FUNCTION)(copies, [1 - crop for crop in crops], records, [0.0])
+    assert all(torch.equal(a, b) for a, b in zip(again, done))
+
+
+def test_an_empty_mask_in_a_list_leaves_its_picture_as_it_is(nodes: Nodes, core: Any, photo: torch.Tensor) -> None:
+    mask = torch.zeros(1, 50, 70)
+    mask[0, 10:20, 10:20] = 1
+    images, masks = [photo, 1 - photo], [torch.zeros(1, 50, 70), mask]
+    settings = {"target": [64], "multiple": ["8"], "context": [1.5], "grow": [2], "feather": [3], "fill_holes": [True]}
+    (crop,), *_, records = nodes("MaskToInpaint").cut_lists(image=images, mask=masks, **settings)
+    with pytest.raises(core.InputError, match="Nothing is chosen"):
+        nodes("MaskToInpaint").cut_lists(image=images, mask=[masks[0]], **settings)
+    done, _ = nodes("InpaintStitch").stitch_lists(images, [1 - crop], records, [0.0])
+    assert torch.equal(done[0], images[0])
+    assert not torch.equal(done[1], images[1])
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (96, 48), (40, 104)])
+def test_a_crop_of_an_exact_size(
+    cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor, width: int, height: int
+) -> None:
+    (crop,), *_, records = cut(photo, mask, width=width, height=height)
+    assert crop.shape == (1, height, width, 3)
+    x0, y0, x1, y1 = records[0].stitch.box
+    assert (x1 - x0) * height == (y1 - y0) * width
+    assert torch.equal(stitch(photo, [crop], records)[0], photo)
+
+
+def test_one_side_alone_is_no_size(cut: Any, core: Any, photo: torch.Tensor, mask: torch.Tensor) -> None:
+    with pytest.raises(core.InputError, match="both the width and the height"):
+        cut(photo, mask, width=64)
+
+
+def test_more_can_be_shown_to_the_model(cut: Any, photo: torch.Tensor, mask: torch.Tensor) -> None:
+    more = torch.zeros(1, 50, 70)
+    more[0, 45:48, 2:5] = 1
+    (_,), (generation,), *_, records = cut(photo, mask, context_mask=more)
+    x0, y0, x1, y1 = records[0].stitch.box
+    assert x0 <= 2 < 45 <= x1
+    assert y0 <= 10 < 48 <= y1
+    assert generation.sum() < generation.numel() / 2
 
 
 # ------------------------------------------------------------------------------------------------------- for each

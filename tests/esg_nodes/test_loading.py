@@ -33,6 +33,53 @@ def test_the_lists_offer_what_is_known_and_what_lies_in_the_folder(nodes: Nodes,
     assert {"words.safetensors", "zero-shot"} < {*found}
 
 
+def test_the_lists_offer_only_what_fits(nodes: Nodes, home: Path) -> None:
+    (home / "as_published.pth").write_bytes(b"what it is, only reading it tells")
+    (home / "broken.safetensors").write_bytes(b"")
+    assert "words.safetensors" not in names(nodes, "LoadSegmenter")
+    assert "own/tiny.safetensors" not in names(nodes, "LoadGrounder")
+    for loader in ("LoadSegmenter", "LoadGrounder"):
+        assert {"as_published.pth", "broken.safetensors"} < {*names(nodes, loader)}
+
+
+def test_public_models_are_downloaded_only_if_allowed(
+    nodes: Nodes, part: Callable[[str], Any], core: Any, monkeypatch: pytest.MonkeyPatch, home: Path, hf_home: Path
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(part("loading"), "download_public", lambda names, say: asked.append(names))
+    clip = "openai/clip-vit-large-patch14-336"
+    load = nodes("LoadGrounder").load
+    with pytest.raises(core.WeightsError, match=r"clip-vit-large-patch14-336 .* switch `download` on"):
+        load("zero-shot:none", "fp32", "cpu")
+    assert asked == []
+    (home / "writer").mkdir()
+    for model, folder, expected in (
+        ("zero-shot:none", "", [clip]),
+        ("zero-shot", "", [clip, "llava-hf/llava-1.5-7b-hf"]),
+        ("zero-shot", "someone/model", [clip, "someone/model"]),
+        ("zero-shot-4bit", "writer", [clip, str((home / "writer").resolve())]),
+    ):
+        with pytest.raises(core.WeightsError, match="not on this machine"):
+            load(model, "fp32", "cpu", True, folder)
+        assert asked[-1] == expected
+    for outside in ("../..", "/etc", "a/../b", "none at all"):
+        with pytest.raises(core.WeightsError, match="There is no folder"):
+            load("zero-shot", "fp32", "cpu", True, outside)
+
+
+def test_a_public_model_that_cannot_be_fetched_is_one_sentence(core: Any, hf_home: Path) -> None:
+    with pytest.raises(core.WeightsError, match=r"someone/model cannot be downloaded .* `hf download someone/model`"):
+        core.download_public(["someone/model"], say=lambda line: None)
+
+
+def test_a_folder_that_comfyui_does_not_serve_is_told(part: Callable[[str], Any]) -> None:
+    unserved = part("host").unserved
+    for name in ("esg-nodes", "esg", "ESG_1.0"):
+        assert unserved(name) == ""
+    for name in ("esg nodes", "实体", "été"):
+        assert f"from the folder {name!r}" in unserved(name)
+
+
 def test_without_a_folder_there_are_the_known_models(
     nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

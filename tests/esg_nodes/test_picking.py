@@ -87,6 +87,47 @@ def test_numbers_of_another_picture_choose_nothing(pick: Callable[..., Any], ima
     assert pick("3", image=image)["result"][3] == "3\nnone"
 
 
+def test_every_picture_can_have_a_choice_of_its_own(
+    pick: Callable[..., Any], nodes: Nodes, image: torch.Tensor, entities: Any
+) -> None:
+    twice = type(entities).of([entities.maps[0]] * 2)
+    node = nodes("PickEntities")
+    for picks, said in (
+        ("1", "1\n1"),
+        ("picture 2: 3,4", "none\n3,4"),
+        ("largest, picture 2: none", "1\nnone"),
+        ("2，picture 1：not 2、4", "1,3,4\n2"),
+    ):
+        assert node.pick(image, twice, picks, False)["result"][3] == said
+
+
+def test_lists_are_counted_on(pick: Callable[..., Any], nodes: Nodes, image: torch.Tensor, entities: Any) -> None:
+    small = type(entities).of(entities.maps[:1])
+    node = nodes("PickEntities")
+    assert node.INPUT_IS_LIST
+    given = {"image": [image[:1], image, image[:1]], "entities": [small, entities, small], "invert": [False]}
+    found = getattr(node, node.FUNCTION)(picks=["1, picture 4: 3, picture 2: 4"], **given)
+    masks, picked, rest, said = found["result"]
+    assert said == ["1", "4\nnone", "3"]
+    assert [mask.shape for mask in masks] == [(1, 40, 60), (2, 40, 60), (1, 40, 60)]
+    assert [len(one) for one in picked] == [len(one) for one in rest] == [1, 2, 1]
+    assert [page["ids"] for page in found["ui"]["esg_pick"]] == [[1], [4], [], [3]]
+
+
+def test_a_text_that_cannot_be_read_is_told_before_anything_runs(nodes: Nodes) -> None:
+    for node, name in (
+        ("PickEntities", "picks"),
+        ("FilterEntities", "picks"),
+        ("MergeEntities", "picks"),
+        ("ForEach", "only"),
+    ):
+        validate = nodes(node).VALIDATE_INPUTS
+        assert validate(**{name: "3, largest 2"}) is True
+        assert validate(**{name: None}) is True  # it comes over a wire
+        assert "'larger' is not understood" in validate(**{name: "larger"})
+    assert "not understood" in nodes("PickEntities").VALIDATE_INPUTS(picks=["larger"])
+
+
 def test_what_cannot_be_read_is_one_sentence(pick: Callable[..., Any], core: Any) -> None:
     for picks in ("3-1", "larger", "[{", "phrase:"):
         with pytest.raises(core.InputError) as caught:
@@ -101,6 +142,7 @@ def test_the_widget_gets_the_picture_and_the_numbers_of_its_pixels(
 ) -> None:
     (shown,) = pick("2,4")["ui"]["esg_pick"]
     assert (shown["count"], shown["width"], shown["height"], shown["ids"]) == (4, 60, 40, [2, 4])
+    assert (shown["numbers"], shown["clip"]) == ([1, 2, 3, 4], False)
     folder = part("host").host().temp_path(".x").parent
     numbers = np.asarray(Image.open(folder / shown["labels"]["filename"])).astype(int)
     assert np.array_equal(numbers[..., 0] + 256 * numbers[..., 1] + 65536 * numbers[..., 2], entities.maps[0].labels)

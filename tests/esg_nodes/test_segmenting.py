@@ -50,6 +50,39 @@ def test_the_surest_are_kept(segment: Callable[..., Any]) -> None:
     assert (masks[0].numpy() > 0).tolist() == (every.maps[0].labels == 1).tolist()
 
 
+def test_only_another_filter_runs_no_network_again(
+    segment: Callable[..., Any], segmenter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every, _, _ = segment()
+
+    def run(*args: Any, **options: Any) -> None:
+        raise AssertionError("the network ran")
+
+    monkeypatch.setattr(segmenter, "ready", run)
+    assert segment()[0].maps == every.maps
+    score, area = float(every.maps[0].scores[1]), int(every.maps[0].areas.max())
+    assert len(segment(min_score=score)[0].maps[0]) <= 2 or len(every.maps[0]) <= 2
+    assert (segment(min_area=area)[0].maps[0].areas >= area).all()
+    assert len(segment(max_count=1, numbers=True, masks_of="all in one")[0].maps[0]) == 1
+    with pytest.raises(AssertionError, match="the network ran"):
+        segment(crops="0")
+
+
+def test_what_nobody_looks_at_is_not_made(
+    segment: Callable[..., Any], part: Callable[[str], Any], core: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = part("values")
+    monkeypatch.setattr(values, "LARGEST_STACK", 1)
+    drawn: list[Any] = []
+    monkeypatch.setattr(values, "overlay", lambda *args, **options: drawn.append(args))
+    entities, masks, _overlay = segment()
+    assert all(map(len, entities.maps))
+    assert masks.shape == (sum(map(len, entities.maps)), 40, 60)
+    assert not drawn
+    with pytest.raises(core.InputError, match="take fewer entities"):
+        masks.cpu()
+
+
 def test_options_reach_the_core(segment: Callable[..., Any]) -> None:
     every, _, _ = segment(crops="0")
     large, _, _ = segment(crops="0", min_area=int(every.maps[0].areas.min()) + 1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,19 @@ def test_masks_there_and_back(values: Any) -> None:
     assert torch.equal(values.to_mask(values.read_masks(given[0]), (2, 2)), given)  # one mask may come without a batch
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (1, 3, 4), (2, 1, 3, 4), (2, 3, 4, 1), (1, 1, 3, 4), (1, 3, 4, 1)])
+def test_an_axis_too_many_is_dropped(values: Any, shape: tuple[int, ...]) -> None:
+    mask = torch.rand(shape)
+    found = values.read_masks(mask)
+    assert np.array_equal(np.stack(found), mask.reshape(-1, 3, 4).numpy())
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3, 4), (4,), (1, 1, 1, 3, 4), (2, 3, 4, 2), (0, 3, 4)])
+def test_what_is_no_mask_is_refused(values: Any, core: Any, shape: tuple[int, ...]) -> None:
+    with pytest.raises(core.InputError, match=f"not {re.escape(str([*shape]))}"):
+        values.read_masks(torch.zeros(shape))
+
+
 def test_a_mask_that_holds_no_numbers_is_refused(values: Any, core: Any) -> None:
     with pytest.raises(core.InputError, match="no numbers"):
         values.read_masks(torch.full((1, 2, 2), float("nan")))
@@ -64,11 +78,11 @@ def test_no_mask_at_all_is_one_empty_mask(values: Any) -> None:
 
 def test_masks_of_entities_come_in_the_order_of_pictures_and_numbers(values: Any, entities: Any) -> None:
     first, second = entities.maps
-    found = values.entity_masks([second, first, first])
+    found = values.entity_masks(type(entities).of([second, first, first]))
     assert found.shape == (8, 40, 60)
     for k in range(8):
         assert np.array_equal(found[k].numpy() > 0, first.labels == k % 4 + 1)
-    together = values.entity_masks([first, second], each=False)
+    together = values.entity_masks(type(entities).of([first, second]), each=False)
     assert together.shape == (2, 40, 60)
     assert together[0].all()
     assert not together[1].any()
@@ -78,8 +92,10 @@ def test_more_masks_than_memory_are_refused(
     values: Any, core: Any, monkeypatch: pytest.MonkeyPatch, entities: Any
 ) -> None:
     monkeypatch.setattr(values, "LARGEST_STACK", 4 * 40 * 60 * 3)
+    masks = values.entity_masks(entities)
+    assert masks.shape == (4, 40, 60)  # who does not look at them does not suffer
     with pytest.raises(core.InputError, match="4 masks of 60x40 pixels"):
-        values.entity_masks(entities.maps)
+        masks.sum()
 
 
 def test_a_mask_of_another_size_is_fitted(values: Any) -> None:
@@ -92,8 +108,8 @@ def test_a_mask_of_another_size_is_fitted(values: Any) -> None:
 
 
 def test_pictures_and_entities_must_belong_together(values: Any, core: Any, entities: Any, image: torch.Tensor) -> None:
-    values.check_pairs(values.pictures(image), entities)
+    values.check_pairs(image, entities)
     with pytest.raises(core.InputError, match="There are 1 pictures, but entities of 2"):
-        values.check_pairs(values.pictures(image[:1]), entities)
+        values.check_pairs(image[:1], entities)
     with pytest.raises(core.InputError, match="The picture has 30x40 pixels, but its entities are of one of 60x40"):
-        values.check_pairs(values.pictures(image[:, :, :30]), entities)
+        values.check_pairs(image[:, :, :30], entities)

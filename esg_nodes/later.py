@@ -1,0 +1,96 @@
+"""Masks, pictures and maps that are made only when a node looks into them: most outputs of a node have no wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from ..esg import EntityMap
+from .host import host
+
+# What is known of a tensor before it is made. ComfyUI itself asks for some of this to reckon with its memory.
+_KNOWN = {
+    Tensor.__len__,
+    Tensor.device.__get__,  # type: ignore[attr-defined]
+    Tensor.dim,
+    Tensor.dtype.__get__,  # type: ignore[attr-defined]
+    Tensor.element_size,
+    Tensor.is_floating_point,
+    Tensor.layout.__get__,  # type: ignore[attr-defined]
+    Tensor.nbytes.__get__,  # type: ignore[attr-defined]
+    Tensor.ndim.__get__,  # type: ignore[attr-defined]
+    Tensor.nelement,
+    Tensor.numel,
+    Tensor.requires_grad.__get__,  # type: ignore[attr-defined]
+    Tensor.shape.__get__,  # type: ignore[attr-defined]
+    Tensor.size,
+}
+
+
+class LaterMaps(Sequence[EntityMap]):
+    """The maps of some pictures, each made when it is first needed, and then kept."""
+
+    def __init__(self, count: int, make: Callable[[int], EntityMap]) -> None:
+        self._found: list[EntityMap | None] = [None] * count
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return tuple(self[k] for k in range(*place.indices(len(self))))
+        if self._found[place] is None:
+            self._found[place] = self._make(range(len(self))[place])
+        return self._found[place]
+
+
+class Later(Tensor):
+    """A float32 tensor for any node, made when its values are first needed, and then kept.
+
+    To torch it is a tensor like any other: whatever is done with it gives ordinary tensors. If making it raises, that
+    is the error of the node that wanted it.
+    """
+
+    _make: Callable[[], Tensor] | None
+    _made: Tensor | None
+
+    @staticmethod
+    def __new__(cls, shape: Sequence[int], make: Callable[[], Tensor]) -> Later:
+        """`make` gives a tensor of this shape, float32, on the host's device for results."""
+        later: Later = Tensor._make_wrapper_subclass(cls, [*shape], dtype=torch.float32, device=host().results())
+        later._make, later._made = make, None
+        return later
+
+    def __init__(self, shape: Sequence[int], make: Callable[[], Tensor]) -> None:
+        super().__init__()
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return f"Later({list(self.shape)})"
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _KNOWN:
+            return super().__torch_function__(func, types, args, kwargs or {})
+        return func(*tree_map(_made, args), **tree_map(_made, kwargs or {}))
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """What torch does with it from within."""
+        return func(*tree_map(_made, args), **tree_map(_made, kwargs or {}))
+
+
+def _made(value: Any) -> Any:
+    if not isinstance(value, Later):
+        return value
+    if value._made is None:
+        assert value._make is not None
+        value._made = value._make()
+        value._make = None  # and with it what it was made from
+    return value._made
