@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from esg import EntityMap, EntitySegmenter, Grounder, overlay, palette, read_image, write_image
-from esg.data.synth import HELD_OUT
-from esg.data.telling.told import tell_scene
+from esg import EntitySegmenter, Grounder, overlay, palette, read_image, write_image
 from esg.grounding_picture import draw_grounding
 
 ROOT = Path(__file__).parent.parent
@@ -17,6 +15,7 @@ PHOTOS = ROOT / "web_demo" / "examples"
 PICTURES = Path(__file__).parent / "pictures"
 HEIGHT = 320  # pixels of a row
 GAP = 6
+CAPTIONS = {"chelsea": "A cat lies on a blanket.", "rocket": "A building under the dark blue sky."}
 
 
 def main() -> None:
@@ -29,14 +28,15 @@ def main() -> None:
     write_image(PICTURES / "entities.jpg", np.concatenate([rows[0], gap, rows[1]]), quality=88)
     grounder = Grounder.from_pretrained("gella-nano")
     write_image(PICTURES / "icon.png", icon(segmenter, read_image(PHOTOS / "coffee.jpg")))
-    write_image(PICTURES / "grounding.jpg", side_by_side([grounded(grounder, 5), grounded(grounder, 2)]), quality=90)
+    grounded_photos = [grounded(segmenter, grounder, name, caption) for name, caption in CAPTIONS.items()]
+    write_image(PICTURES / "grounding.jpg", side_by_side(grounded_photos), quality=90)
 
 
-def grounded(grounder: Grounder, number: int) -> np.ndarray:
-    """A held-out scene with its true masks, and its caption as the grounder understands it."""
-    told = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), (400, 400))
-    entities = EntityMap.from_labels(told.labels)
-    return draw_grounding(told.image, entities, grounder(told.image, entities, caption=told.narratives[0].caption))
+def grounded(segmenter: EntitySegmenter, grounder: Grounder, name: str, caption: str) -> np.ndarray:
+    """A photo with a caption as the grounder understands it."""
+    photo = np.asarray(shrink(read_image(PHOTOS / f"{name}.jpg"), 400))
+    entities = segmenter(photo)
+    return draw_grounding(photo, entities, grounder(photo, entities, caption=caption))
 
 
 def icon(segmenter: EntitySegmenter, photo: np.ndarray) -> np.ndarray:
@@ -65,9 +65,9 @@ def triptych(segmenter: EntitySegmenter, photo: np.ndarray) -> np.ndarray:
     return np.concatenate([parts[0], gap, parts[1], gap, parts[2]], axis=1)
 
 
-def shrink(picture: np.ndarray) -> np.ndarray:
-    width = round(picture.shape[1] * HEIGHT / picture.shape[0])
-    return np.asarray(Image.fromarray(picture).resize((width, HEIGHT), Image.Resampling.LANCZOS))
+def shrink(picture: np.ndarray, height: int = HEIGHT) -> np.ndarray:
+    width = round(picture.shape[1] * height / picture.shape[0])
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
 
 
 if __name__ == "__main__":
