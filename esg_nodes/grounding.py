@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding
+from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding, split_names
 from .host import Progress, host, of_one
 from .inputs import choice, number, text, whole, wire
 from .loading import Loaded
@@ -22,9 +21,6 @@ SENTENCE, LIST, CATEGORIES, ONE = READINGS = (
     "a list of categories",
     "one expression or question",
 )
-
-
-_COMMA = re.compile(r"[,\n，、]")
 
 
 class GroundText:
@@ -60,12 +56,15 @@ class GroundText:
                 ),
                 "read_as": choice(
                     READINGS,
-                    "How the text is read. A sentence: its nouns are grounded. A list: phrases with commas "
-                    "between them or one a line. Categories: the same, but an entity goes to one of them at most. One "
+                    "How the text is read. A sentence: its nouns are grounded. A list: phrases with commas or dots "
+                    "between them, or one a line. Categories: the same, but an entity goes to one of them at most. One "
                     "expression: its best entity is taken, such as of 'the dog on the left'.",
                 ),
                 "threshold": number(
-                    0.5, 0, 1, "Entities with a lower score are not meant. One expression takes the best in any case."
+                    0.5,
+                    0,
+                    1,
+                    "Entities with a lower score are not meant, not even the best one of an expression.",
                 ),
             }
         }
@@ -196,9 +195,9 @@ def _ground(
     if read_as == SENTENCE:
         return model(photo, entities, words, threshold=threshold)
     if read_as == ONE:
-        found: Phrase = model.refer(photo, entities, words)
+        found: Phrase = model.refer(photo, entities, words, least=threshold)
         return Grounding(found.text, (found,))
-    listed = [piece.strip() for piece in _COMMA.split(words) if piece.strip()]
+    listed = split_names(words)
     if not listed:
         raise InputError("The list holds only commas; write phrases between them.")
     if read_as == LIST:

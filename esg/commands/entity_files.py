@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..entities import EntityMap
+    from ..images import Photo
     from ..naming import Listed
 
 KINDS = {
@@ -21,6 +22,7 @@ KINDS = {
     "coco": "JSON with RLE, score, box and area of every entity",
     "masks": "a PNG for every entity in NAME.masks",
 }
+ENDINGS = {"overlay": ".overlay.jpg", "labels": ".labels.png", "coco": ".entities.json", "masks": ".masks"}
 JPEG_SIDE = 65500  # pixels; the longest that JPEG libraries agree on
 
 
@@ -34,42 +36,44 @@ def check_size(pixels: np.ndarray, path: Path, kinds: list[str]) -> None:
         )
 
 
-def save(entities: EntityMap, pixels: np.ndarray, photo: Listed, folder: Path, kinds: list[str]) -> None:
-    """Writes the files of these kinds below `folder`; see `results.save_together`."""
+def save(entities: EntityMap, source: Photo, photo: Listed, folder: Path, kinds: list[str]) -> int:
+    """Writes the files of these kinds below `folder`; see `results.save_together`, also for what comes back."""
 
     def write(stem: Path) -> None:
         for kind in kinds:
-            _WRITERS[kind](entities, pixels, photo, stem)
+            _WRITERS[kind](entities, source, photo, stem)
 
-    masks = folder / f"{photo.name}.masks"
+    masks = folder / f"{photo.name}{ENDINGS['masks']}"
     stale = [path for path in masks.glob("[0-9]*.png") if path.is_file()] if "masks" in kinds else []
-    save_together(folder, photo.name, write, stale)
+    return save_together(folder, photo.name, write, stale)
 
 
-def _save_overlay(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_overlay(entities: EntityMap, source: Photo, photo: Listed, stem: Path) -> None:
     from ..draw import overlay
     from ..images import write_image
 
-    write_image(f"{stem}.overlay.jpg", overlay(pixels, entities, numbers=True), quality=92, subsampling=0)
+    # In the photo's profile its numbers are the photo's colours.
+    shown = overlay(source.pixels, entities, numbers=True)
+    write_image(f"{stem}{ENDINGS['overlay']}", shown, quality=92, subsampling=0, icc_profile=source.profile)
 
 
-def _save_labels(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
-    entities.save_labels_png(f"{stem}.labels.png")
+def _save_labels(entities: EntityMap, source: Photo, photo: Listed, stem: Path) -> None:
+    entities.save_labels_png(f"{stem}{ENDINGS['labels']}")
 
 
-def _save_coco(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_coco(entities: EntityMap, source: Photo, photo: Listed, stem: Path) -> None:
     name = PurePath(photo.name).with_name(photo.path.name).as_posix()
     name = os.fsencode(name).decode("utf-8", "replace")  # a file's name need not be text, JSON has to be
-    entities.save_coco(f"{stem}.entities.json", file_name=name)
+    entities.save_coco(f"{stem}{ENDINGS['coco']}", file_name=name)
 
 
-def _save_masks(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_masks(entities: EntityMap, source: Photo, photo: Listed, stem: Path) -> None:
     import numpy as np
 
     from ..images import write_image
 
     for number in range(1, len(entities) + 1):
-        write_image(f"{stem}.masks/{number}.png", entities.mask(number).astype(np.uint8) * np.uint8(255))
+        write_image(f"{stem}{ENDINGS['masks']}/{number}.png", entities.mask(number).astype(np.uint8) * np.uint8(255))
 
 
 _WRITERS = {"overlay": _save_overlay, "labels": _save_labels, "coco": _save_coco, "masks": _save_masks}

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..limits import MIN_SIDE
-from .arguments import add_machine, add_max_pixels, add_out, add_photos, fraction, not_empty, whole
+from .arguments import DASHES, add_machine, add_max_pixels, add_out, add_photos, fraction, not_empty, whole
 from .console import Console
-from .entity_files import KINDS, check_size, save
-from .photos import enough_memory, entity_count, work_through
-from .results import check_folder
+from .entity_files import ENDINGS, KINDS, check_size, save
+from .photos import Batch, enough_memory, entity_count
+from .results import check_folder, replaced
 
 if TYPE_CHECKING:
     from ..naming import Listed
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
         description="Takes photos apart into their entities, and writes for each NAME.jpg its NAME.overlay.jpg, "
         "NAME.labels.png and NAME.entities.json. What comes from a folder keeps its subfolder.",
         epilog="A photo that cannot be used, or whose files cannot be written, is named and left out, as is a folder "
-        "without pictures; the exit status is then 2.",
+        f"without pictures; the exit status is then 2. {DASHES}",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
@@ -97,10 +97,12 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Segments every photo; 2 if some of them could not be used or written, or a folder holds none."""
-    from ..naming import list_images
-
-    photos, empty = list_images(args.photos)
+    batch = Batch(args.photos, console)
     check_folder(args.out)
+    endings = [ENDINGS[kind] for kind in args.save]
+    batch.look(args.max_pixels, out=args.out, endings=endings, overwrite=args.overwrite)
+    if not batch.waiting:
+        return batch.close(done="segmented")
     console.progress(f"Loading {args.model} ...")
     segmenter = _load(args)
 
@@ -108,7 +110,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         with enough_memory(photo, "--views-at-once 1, a smaller --size, or --crops 0"):
             return _segment(segmenter, photo, args, console, place)
 
-    return work_through(photos, empty, work, console, done="segmented", out=args.out)
+    return batch.work(work, done="segmented", out=args.out)
 
 
 def _load(args: argparse.Namespace) -> EntitySegmenter:
@@ -121,11 +123,12 @@ def _load(args: argparse.Namespace) -> EntitySegmenter:
 
 def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace, console: Console, place: str) -> str:
     """Segments one photo, writes its files, and says how it went."""
-    from ..images import read_image
+    from ..images import read_photo
 
     begin = time.monotonic()
     console.progress(f"{place}{photo.path.name} ...")
-    pixels = read_image(photo.path, max_pixels=args.max_pixels)
+    source = read_photo(photo.path, max_pixels=args.max_pixels)
+    pixels = source.pixels
     check_size(pixels, photo.path, args.save)
     entities = segmenter(
         pixels,
@@ -142,10 +145,10 @@ def _segment(segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace
         progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
     )
     console.progress(f"{place}{photo.path.name}: writing")
-    save(entities, pixels, photo, args.out, args.save)
+    earlier = save(entities, source, photo, args.out, args.save)
     said = f"{entity_count(len(entities))} in {time.monotonic() - begin:.1f} s"
     if len(entities) or {*args.save} != {"masks"}:
-        said += f" -> {args.out / photo.name}.*"
+        said += f" -> {args.out / photo.name}.*{replaced(earlier)}"
     return said if len(entities) else said + _hint(args)
 
 

@@ -23,6 +23,7 @@ from .coco_names import counted_names
 from .colormap import colormap, without_gaps
 from .conversation import Conversation, Text
 from .known_words import Rendering, render
+from .knowing import has_words, is_known
 from .language import Sight
 from .letterbox import Letterbox
 from .model import Gella
@@ -69,6 +70,8 @@ class GellaInference:
         self.precision = precision
         self.model = model.eval().to(self.device)
         self._conversation = Conversation(tokenizer, model.config.language)
+        self._tokenizer = tokenizer
+        self._has_words = has_words(tokenizer.get_vocab())
         self._last: tuple[Sight, EntityMap, list[_Group]] | None = None
 
     @property
@@ -93,6 +96,13 @@ class GellaInference:
         """
         model, tokenizer = read_gella(path, precision)
         return cls(model, tokenizer, device, precision)
+
+    def knows(self, word: str) -> bool:
+        """See `KnowsWords.knows`."""
+        return not self._has_words or is_known(word, self._pieces)
+
+    def _pieces(self, text: str) -> list[str]:
+        return [self._tokenizer.decode([token]) for token in self._tokenizer.encode(text, add_special_tokens=False).ids]
 
     def to(self, device: torch.device) -> None:
         """See `GroundingModel.to`."""

@@ -130,6 +130,10 @@ class ZeroShot:
             self.writer.to(device)
         self.clip.to(device)
 
+    def knows(self, word: str) -> bool:
+        """See `gella.knowing.KnowsWords.knows`: it finds with CLIP, whatever the language model may understand."""
+        return self.clip.knows(word)
+
     def see(self, pixels: np.ndarray) -> Sight:
         """See `GroundingModel.see`."""
         return Sight(pixels.copy(), self.clip.patches(pixels))  # whose they are may write to them
