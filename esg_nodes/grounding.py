@@ -56,15 +56,12 @@ class GroundText:
                 ),
                 "read_as": choice(
                     READINGS,
-                    "How the text is read. A sentence: its nouns are grounded. A list: phrases with commas or dots "
-                    "between them, or one a line. Categories: the same, but an entity goes to one of them at most. One "
+                    "How the text is read. A sentence: its nouns are grounded. A list: phrases with commas "
+                    "between them or one a line. Categories: the same, but an entity goes to one of them at most. One "
                     "expression: its best entity is taken, such as of 'the dog on the left'.",
                 ),
                 "threshold": number(
-                    0.5,
-                    0,
-                    1,
-                    "Entities with a lower score are not meant, not even the best one of an expression.",
+                    0.5, 0, 1, "Entities with a lower score are not meant. One expression takes the best of the others."
                 ),
             }
         }

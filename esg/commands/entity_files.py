@@ -22,7 +22,12 @@ KINDS = {
     "coco": "JSON with RLE, score, box and area of every entity",
     "masks": "a PNG for every entity in NAME.masks",
 }
-ENDINGS = {"overlay": ".overlay.jpg", "labels": ".labels.png", "coco": ".entities.json", "masks": ".masks"}
+ENDINGS = {  # of the names of these files
+    "overlay": (".overlay.jpg",),
+    "labels": (".labels.png",),
+    "coco": (".entities.json",),
+    "masks": (".masks",),
+}
 JPEG_SIDE = 65500  # pixels; the longest that JPEG libraries agree on
 
 
@@ -41,39 +46,41 @@ def save(entities: EntityMap, source: Photo, photo: Listed, folder: Path, kinds:
 
     def write(stem: Path) -> None:
         for kind in kinds:
-            _WRITERS[kind](entities, source, photo, stem)
+            if kind == "overlay":
+                _save_overlay(entities, source, stem)
+            else:
+                _WRITERS[kind](entities, source.pixels, photo, stem)
 
-    masks = folder / f"{photo.name}{ENDINGS['masks']}"
+    masks = folder / f"{photo.name}.masks"
     stale = [path for path in masks.glob("[0-9]*.png") if path.is_file()] if "masks" in kinds else []
     return save_together(folder, photo.name, write, stale)
 
 
-def _save_overlay(entities: EntityMap, source: Photo, photo: Listed, stem: Path) -> None:
+def _save_overlay(entities: EntityMap, source: Photo, stem: Path) -> None:
     from ..draw import overlay
     from ..images import write_image
 
-    # In the photo's profile its numbers are the photo's colours.
-    shown = overlay(source.pixels, entities, numbers=True)
-    write_image(f"{stem}{ENDINGS['overlay']}", shown, quality=92, subsampling=0, icc_profile=source.profile)
+    shown = overlay(source.pixels, entities, numbers=True)  # whose colours are numbers in the photo's profile
+    write_image(f"{stem}.overlay.jpg", shown, quality=92, subsampling=0, icc_profile=source.profile)
 
 
-def _save_labels(entities: EntityMap, source: Photo, photo: Listed, stem: Path) -> None:
-    entities.save_labels_png(f"{stem}{ENDINGS['labels']}")
+def _save_labels(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+    entities.save_labels_png(f"{stem}.labels.png")
 
 
-def _save_coco(entities: EntityMap, source: Photo, photo: Listed, stem: Path) -> None:
+def _save_coco(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
     name = PurePath(photo.name).with_name(photo.path.name).as_posix()
     name = os.fsencode(name).decode("utf-8", "replace")  # a file's name need not be text, JSON has to be
-    entities.save_coco(f"{stem}{ENDINGS['coco']}", file_name=name)
+    entities.save_coco(f"{stem}.entities.json", file_name=name)
 
 
-def _save_masks(entities: EntityMap, source: Photo, photo: Listed, stem: Path) -> None:
+def _save_masks(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
     import numpy as np
 
     from ..images import write_image
 
     for number in range(1, len(entities) + 1):
-        write_image(f"{stem}{ENDINGS['masks']}/{number}.png", entities.mask(number).astype(np.uint8) * np.uint8(255))
+        write_image(f"{stem}.masks/{number}.png", entities.mask(number).astype(np.uint8) * np.uint8(255))
 
 
-_WRITERS = {"overlay": _save_overlay, "labels": _save_labels, "coco": _save_coco, "masks": _save_masks}
+_WRITERS = {"labels": _save_labels, "coco": _save_coco, "masks": _save_masks}

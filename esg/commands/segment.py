@@ -99,7 +99,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Segments every photo; 2 if some of them could not be used or written, or a folder holds none."""
     batch = Batch(args.photos, console)
     check_folder(args.out)
-    endings = [ENDINGS[kind] for kind in args.save]
+    endings = [ending for kind in args.save for ending in ENDINGS[kind]]
     batch.look(args.max_pixels, out=args.out, endings=endings, overwrite=args.overwrite)
     if not batch.waiting:
         return batch.close(done="segmented")

@@ -43,9 +43,27 @@ def test_it_says_what_the_core_says(
     photo = (image[0].numpy() * 255).astype(np.uint8)
     expected = grounder.ready()(photo, entities.maps[0], "A dog and a door.", threshold=0.3)
     assert ground("A dog and a door.", "a sentence", 0.3)[0].groundings[0] == expected
-    best = grounder.ready().refer(photo, entities.maps[0], "the dog")
-    found = ground("the dog", "one expression or question", 0.9)[0].groundings[0]
+    best = grounder.ready().refer(photo, entities.maps[0], "the dog", least=0)
+    found = ground("the dog", "one expression or question", best.scores[0])[0].groundings[0]
     assert found.phrases == (best,)
+
+
+def test_an_expression_that_nothing_fits_means_nothing_and_has_a_guess(
+    ground: Callable[..., Any], grounder: Any, image: torch.Tensor, entities: Any
+) -> None:
+    photo = (image[0].numpy() * 255).astype(np.uint8)
+    best = grounder.ready().refer(photo, entities.maps[0], "the dog", least=0)
+    found, mask, _, phrases, _ = ground("the dog", "one expression or question", 1.0)
+    (phrase,) = found.groundings[0].phrases
+    assert phrase.entity_ids == ()
+    assert phrase.guess == (best.entity_ids[0], best.scores[0])
+    assert not mask.any()
+    assert json.loads(phrases)[0]["phrases"][0]["guess"] == [*phrase.guess]
+
+
+def test_a_list_may_have_dots(ground: Callable[..., Any]) -> None:
+    found = ground("cat . dog .", "a list of phrases")[0].groundings[0]
+    assert [phrase.text for phrase in found.phrases] == ["cat", "dog"]
 
 
 def test_categories_share_no_entity(ground: Callable[..., Any]) -> None:
