@@ -155,8 +155,11 @@ def _with_its_end(data: bytes) -> Image.Image | None:
     data = data[:-1] if data.endswith(b"\xff") else data
     found = []
     for ending in (b"", b"\xb5\x4a" * 64):
-        picture = identified(BytesIO(data + ending + b"\xff\xd9"), "")
-        picture.load()
+        try:
+            picture = identified(BytesIO(data + ending + b"\xff\xd9"), "")
+            picture.load()
+        except (ImageError, *READ_ERRORS):
+            return None
         found.append(picture)
     whole, other = found
     return whole if ImageChops.difference(whole, other).getbbox() is None and _has_all_scans(data) else None
