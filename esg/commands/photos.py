@@ -54,13 +54,13 @@ class Batch:
         waiting = []
         for photo in self.waiting:
             try:
+                check_file(photo.path, max_pixels=max_pixels)
                 if out is not None:
                     check_names(out, photo, endings)
                 there = [] if out is None or overwrite else earlier(out, photo, endings)
                 if there:
                     self._console.line(f"{photo.path}: left out, since {there[0]} is there already.")
                     continue
-                check_file(photo.path, max_pixels=max_pixels)
                 waiting.append(photo)
             except (ImageError, UnusablePhoto) as error:
                 self._console.complain(str(error))

@@ -222,9 +222,9 @@ def test_a_bad_photo_does_not_stop_the_others(
     result = ground(small, bad, good, "--masks", tmp_path / "masks.json", "--phrases", "disc")
     assert result.status == 2
     assert written() == [f"a.{suffix}" for suffix in SUFFIXES]
-    assert f"{small}: " in result.err[0]
-    assert "masks of 60x40 pixels, but the photo has 30x30" in result.err[0]
-    assert "c.png is not a picture" in result.err[1]
+    assert "c.png is not a picture" in result.err[0]  # which is known before the work
+    assert f"{small}: " in result.err[1]
+    assert "masks of 60x40 pixels, but the photo has 30x30" in result.err[1]
     assert result.err[-1] == f"esg: 2 of 3 photos could not be grounded: {small}, {bad}"
 
 
