@@ -193,7 +193,9 @@ def test_a_text_without_a_known_word_is_refused_before_the_picture_is_looked_at(
 ) -> None:
     model = Reading((0.9,), (0.8,))
     grounder = Grounder(model, name="mine")
-    words = r"^mine knows no word of 'eine Katze': it reads English only; say it in common English words\.$"
+    words = (
+        r"^mine knows no word of 'eine Katze': it reads English only, and not every word; try other English words\.$"
+    )
     for ask in (
         lambda: grounder(PHOTO, stripes(1), "eine  Katze"),
         lambda: grounder(PHOTO, stripes(1), phrases=["eine Katze"]),

@@ -22,8 +22,8 @@ from .checkpoint import read_gella
 from .coco_names import counted_names
 from .colormap import colormap, without_gaps
 from .conversation import Conversation, Text
-from .known_words import Rendering, render
 from .knowing import has_words, is_known
+from .known_words import Rendering, render
 from .language import Sight
 from .letterbox import Letterbox
 from .model import Gella
@@ -72,6 +72,8 @@ class GellaInference:
         self._conversation = Conversation(tokenizer, model.config.language)
         self._tokenizer = tokenizer
         self._has_words = has_words(tokenizer.get_vocab())
+        given = (*model.config.names, *model.config.synonyms)
+        self._named = frozenset(word.key for name in given for word in find_words(name))
         self._last: tuple[Sight, EntityMap, list[_Group]] | None = None
 
     @property
@@ -99,7 +101,7 @@ class GellaInference:
 
     def knows(self, word: str) -> bool:
         """See `KnowsWords.knows`."""
-        return not self._has_words or is_known(word, self._pieces)
+        return word in self._named or not self._has_words or is_known(word, self._pieces)
 
     def _pieces(self, text: str) -> list[str]:
         return [self._tokenizer.decode([token]) for token in self._tokenizer.encode(text, add_special_tokens=False).ids]

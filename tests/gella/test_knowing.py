@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from esg.errors import InputError
+from esg.gella.inference import GellaInference
 from esg.gella.knowing import has_words, is_known, knows_any
+from esg.gella.model import Gella
 from esg.grounder import Grounder
 
 TOKENS = {"disc": ["disc"], " disc": [" disc"], " giraffe": [" gir", "affe"], " kreis": [" k", "re", "is"]}
@@ -60,10 +65,20 @@ def test_the_model_that_ships_says_what_it_cannot_read() -> None:
     grounder = Grounder.from_pretrained("gella-nano", device="cpu")
     for text in ("der rote Kreis", "红色的圆盘", "🙂🔴", "zzzz"):
         with pytest.raises(
-            InputError, match=r"^gella-nano knows no word of .*: it reads English only; say it in"
+            InputError, match=r"^gella-nano knows no word of .*: it reads English only, and not every word"
         ) as caught:
             grounder.check_words([text])
         assert "\n" not in str(caught.value)
     assert grounder.check_words(["a red disc", "犬", "the blue box"]) == ["犬"]
     for text in ("red disc", "Large GREEN areas at the top", "which one is it?"):
         assert grounder.check_words([text]) == []
+
+
+def test_names_and_what_stands_for_them_are_known(speaker: Any) -> None:
+    config, tokenizer = speaker
+    inference = GellaInference(Gella(replace(config, names=("hot dog",), synonyms={"puppy": "dog"})), tokenizer)
+    inference._has_words = True
+    for word in ("hot", "dog", "puppy"):
+        assert inference.knows(word)
+    assert not inference.knows("katze")
+    assert knows_any(inference, "two puppies")
