@@ -169,8 +169,8 @@ class Grounder:
         if unknown and len(unknown) == len(texts):
             said = short(" . ".join(" ".join(text.split()) for text in texts))
             raise InputError(
-                f"{self.name or 'The model'} knows no word of {said}: it reads English only, and not every word; try other "
-                "English words."
+                f"{self.name or 'The model'} knows no word of {said}: it reads English only, and not every word; "
+                "try other English words."
             )
         return unknown
 
