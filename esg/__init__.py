@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .entities import EntityMap
     from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
     from .frames import Clip, Track, track_entities
+    from .gella.listing import split_names
     from .grounder import Grounder
     from .grounding import Grounding, Phrase
     from .grounding_html import grounding_page
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .inpaint.stitch import Stitch, stitch_back, stitch_into
     from .limits import MAX_PIXELS
     from .masks import read_masks
+    from .metadata import Metadata
     from .segmenter import EntitySegmenter
     from .weights import list_checkpoints, locate, task_of
     from .workflow.edits import RecordedEdit, Segmentation, Selection, edit_workflow
@@ -51,6 +53,7 @@ _HOME = {
     "InpaintCrop": ".inpaint.crop",
     "InputError": ".errors",
     "MAX_PIXELS": ".limits",
+    "Metadata": ".metadata",
     "OutputError": ".errors",
     "Photo": ".images",
     "Phrase": ".grounding",
@@ -97,6 +100,7 @@ _HOME = {
     "shrink": ".grounding_picture",
     "soft_alpha": ".edges",
     "split": ".combining",
+    "split_names": ".gella.listing",
     "stitch_back": ".inpaint.stitch",
     "stitch_into": ".inpaint.stitch",
     "subtract": ".combining",
@@ -121,6 +125,7 @@ __all__ = [
     "ImageError",
     "InpaintCrop",
     "InputError",
+    "Metadata",
     "OutputError",
     "Photo",
     "Phrase",
@@ -167,6 +172,7 @@ __all__ = [
     "shrink",
     "soft_alpha",
     "split",
+    "split_names",
     "stitch_back",
     "stitch_into",
     "subtract",

@@ -69,13 +69,13 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         Checkpoint(
             "cropformer-nano",
             licence="Apache-2.0",
-            credit="ships with ESG; trained in part on COCO and BSDS500 photos, the latter for research (see its model card)",
+            credit="ships with ESG; trained in part on COCO photos and, for research, BSDS500 (see its model card)",
         ),
         Checkpoint(
             "gella-nano",
             "grounding",
             licence="Apache-2.0",
-            credit="ships with ESG; trained in part on COCO and BSDS500 photos, the latter for research (see its model card)",
+            credit="ships with ESG; trained in part on COCO photos and, for research, BSDS500 (see its model card)",
         ),
         Checkpoint("cropformer-swin-tiny", pattern=f"cropformer[^/]*{_TINY}"),
         Checkpoint("cropformer-swin-large", pattern=f"cropformer[^/]*{_LARGE}"),

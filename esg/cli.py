@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -22,15 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: all is done. 2: wrong arguments (as `SystemExit`), or something that the user can put right, said in one line on
     stderr. 130: stopped by Ctrl-C. Anything else that is raised is a bug and keeps its stack trace.
     """
-    parser = _parser()
-    args = parser.parse_args(argv)
-    if "run" not in args:
-        parser.print_help(sys.stderr)
-        return FAILED
+    quieten_libraries()
     with Console() as console, warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("ignore")  # those of the libraries, which speak to programmers
         try:
+            parser = _parser()
+            args = parser.parse_args(argv)
+            if "run" not in args:
+                parser.print_help(sys.stderr)
+                return FAILED
             return args.run(args, console)
         except EsgError as error:
             console.complain(str(error))
@@ -38,6 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             console.complain("Stopped.")
             return INTERRUPTED
+
+
+def quieten_libraries() -> None:
+    """Keeps what libraries say to programmers off the user's screen, unless the environment asks for it."""
+    for library in ("TRANSFORMERS", "DIFFUSERS", "HF_HUB"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
 
 
 def _parser() -> Parser:

@@ -6,8 +6,10 @@ import hashlib
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from logging import getLogger
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -20,15 +22,21 @@ from .entities import EntityMap
 from .errors import InputError, NoNumbers, OutOfMemory
 from .gella.grounding_model import GroundingModel
 from .gella.inference import GellaInference
+from .gella.knowing import KnowsWords, knows_any
+from .gella.listing import dotted_names
 from .gella.prompts import category_caption, phrase_caption
+from .gella.tidying import tidied
 from .gella.words import Span
 from .gella.writing import SEEDS, Writing
 from .grounding import Grounding, Phrase
 from .images import read_image
 from .limits import MAX_PIXELS
 from .memory import is_out_of_memory
+from .quiet import drop_deprecations
 from .weights import locate
 from .zeroshot.zero_shot import ZeroShot
+
+log = getLogger(__name__)
 
 THRESHOLD = 0.5  # scores from here on mean an entity
 DRAFT_TEMPERATURE = 0.5  # of the second draft of a caption and those after it
@@ -77,7 +85,9 @@ class Grounder:
             InputError: an option is wrong.
         """
         dtype = choose_dtype(precision, choose_device(device))
-        return cls(_load(name_or_path, choose_device(at_rest or device), dtype), name=str(name_or_path))
+        model = _load(name_or_path, choose_device(at_rest or device), dtype)
+        drop_deprecations()
+        return cls(model, name=str(name_or_path))
 
     @staticmethod
     def public_models(name: str) -> list[str]:
@@ -140,10 +150,34 @@ class Grounder:
 
         Raises:
             ImageError: the picture cannot be used.
-            InputError: the caption is empty or too long.
+            InputError: the caption is empty or too long, or the model knows no word of it.
         """
         _check_text(caption, "caption")
-        return self._nouns(self._see(read_image(image, max_pixels=max_pixels)), caption)
+        self.check_words([caption])
+        return self._read(lambda: self._see(read_image(image, max_pixels=max_pixels)), caption).written
+
+    def check_words(self, texts: Iterable[str]) -> list[str]:
+        """Says before long work whether the model can make sense of texts at all.
+
+        Args:
+            texts: a caption or an expression alone, or several names.
+
+        Returns:
+            Those of them of which it knows no word; none where it cannot tell.
+
+        Raises:
+            InputError: these are all.
+        """
+        texts = list(texts)
+        model = self.model
+        unknown = [text for text in texts if isinstance(model, KnowsWords) and not knows_any(model, text)]
+        if unknown and len(unknown) == len(texts):
+            said = short(" . ".join(" ".join(text.split()) for text in texts))
+            raise InputError(
+                f"{self.name or 'The model'} knows no word of {said}: it reads English only, and not every word; "
+                "try other English words."
+            )
+        return unknown
 
     def __call__(
         self,
@@ -159,11 +193,15 @@ class Grounder:
     ) -> Grounding:
         """Says which entities the nouns of a sentence mean.
 
+        White space and line breaks in a sentence do not matter. One that is a list of names with dots, "cat . dog .",
+        is read as such a list.
+
         Args:
             image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
             entities: of that picture; they stay as they are.
             caption: the sentence; None lets the model write one, see `best_caption`.
-            phrases: instead of a sentence, a list of what is looked for.
+            phrases: instead of a sentence, a list of what is looked for. A name of which the model knows no word means
+                nothing, which is logged.
             categories: instead of a sentence, the names of all there might be, for panoptic segmentation: of several
                 names that might mean an entity the one with the highest score gets it. A name given twice is one.
             threshold: entities of a smaller score (0..1) are not meant.
@@ -174,30 +212,39 @@ class Grounder:
         Raises:
             ImageError: the picture cannot be used.
             InputError: more than one of caption, phrases and categories is given, or one of them is empty or too
-                long, the threshold is out of its range, the entities are none or those of a picture of another size,
-                or the model writes no caption.
+                long, the model knows no word of it, the threshold is out of its range, the entities are none or those
+                of a picture of another size, or the model writes no caption.
         """
         if sum(given is not None for given in (caption, phrases, categories)) > 1:
             raise InputError("Give a caption, a list of phrases or a list of categories, and not several of them.")
-        spans: list[Span] | None = None
-        if categories is not None:
-            caption, spans = category_caption(categories)
-        elif phrases is not None:
-            caption, spans = phrase_caption(phrases)
+        names: list[str] | None = None
+        text: _Text | None = None
+        for given, make in ((categories, category_caption), (phrases, phrase_caption)):
+            if given is not None:
+                told, spans = make(_names(given))
+                names, text = [told[slice(*span)] for span in spans], _Text(told, spans, told, spans)
         if caption is not None:
             _check_text(caption, "caption")
+        elif text is not None:
+            _check_text(text.caption, "caption")
         check_number("threshold", threshold, 0, 1)
         pixels = _read_for(entities, image, max_pixels)
+        unknown: list[str] = []
+        if caption is not None or names is not None:
+            unknown = self.check_words([caption] if names is None and caption is not None else names or [])
         sight = self._see(pixels)
-        if caption is None:
-            caption = self._best_caption(sight, entities, Writing(), self.model.drafts, progress)
-        if spans is None:
-            spans = self._nouns(sight, caption)
-        scores = self._scores(sight, entities, caption, spans)
+        if text is None:
+            if caption is None:
+                caption = self._best_caption(sight, entities, Writing(), self.model.drafts, progress)
+            text = self._read(lambda: sight, caption)
+        scores = self._scores(sight, entities, text.told, text.spans)
         meant = scores >= threshold
-        if categories is not None and len(spans):
-            meant &= np.arange(len(spans))[:, None] == scores.argmax(axis=0)
-        return Grounding(caption, tuple(_phrase(caption, *of_span) for of_span in zip(spans, scores, meant)))
+        if categories is not None and len(text.spans):
+            meant &= np.arange(len(text.spans))[:, None] == scores.argmax(axis=0)
+        if unknown:
+            log.info("%s knows no word of %s, so that means nothing.", self.name or "The model", " and ".join(unknown))
+            meant &= np.array([name not in unknown for name in names or []])[:, None]
+        return Grounding(text.caption, tuple(_phrase(text.caption, *each) for each in zip(text.written, scores, meant)))
 
     def names(
         self, image: Any, entities: EntityMap, *, threshold: float = THRESHOLD, max_pixels: int = MAX_PIXELS
@@ -274,9 +321,10 @@ class Grounder:
             raise InputError("The model found no words for this picture; give a caption or a list of phrases.")
         if len(found) == 1:
             return found[0]
+        told = [tidied(caption).text for caption in found]
         with self._enough_memory():
-            grounded = self.model.grounded(sight, entities, found)
-        fits = [_fit(caption, spans, self._checked(scores)) for caption, (spans, scores) in zip(found, grounded)]
+            grounded = self.model.grounded(sight, entities, told)
+        fits = [_fit(caption, spans, self._checked(scores)) for caption, (spans, scores) in zip(told, grounded)]
         return found[int(np.argmax(fits))]
 
     def refer(
@@ -286,6 +334,7 @@ class Grounder:
         expression: str,
         *,
         threshold: float | None = None,
+        least: float = THRESHOLD,
         max_pixels: int = MAX_PIXELS,
     ) -> Phrase:
         """Says which entity an expression as a whole means: "the dog left of the door".
@@ -296,26 +345,39 @@ class Grounder:
         Args:
             image, entities, max_pixels: as for a call.
             expression: what is looked for, or a question.
-            threshold: take every entity with at least this score (0..1), maybe none; None: the one with the highest.
+            threshold: take every entity with at least this score (0..1), maybe none; None: the one with the highest,
+                if that is at least `least`.
+            least: what the one entity has to score (0..1); 0 takes the best in any case.
 
         Returns:
-            The expression, without space around it, as a phrase.
+            The expression, without space around it, as a phrase. If it means no entity, its `guess` is the best one.
 
         Raises:
             ImageError: the picture cannot be used.
-            InputError: the expression is empty or too long, the threshold is out of its range, or the entities are
-                those of a picture of another size.
+            InputError: the expression is empty or too long, the model knows no word of it, a threshold is out of its
+                range, or the entities are those of a picture of another size.
         """
         _check_text(expression, "expression")
         if threshold is not None:
             check_number("threshold", threshold, 0, 1)
+        check_number("least", least, 0, 1)
         pixels = _read_for(entities, image, max_pixels)
-        caption = expression.strip()
+        self.check_words([expression])
+        told, caption = tidied(expression).text, expression.strip()
+        (scores,) = self._scores(self._see(pixels), entities, told, [(0, len(told))])
         span = (0, len(caption))
-        (scores,) = self._scores(self._see(pixels), entities, caption, [span])
-        least = scores.max(initial=0) if threshold is None else threshold
-        found = _phrase(caption, span, scores, scores >= least)
+        found = _phrase(caption, span, scores, scores >= (least if threshold is None else threshold))
+        if not found.entity_ids and len(scores):
+            return Phrase(caption, span, guess=(int(scores.argmax()) + 1, float(scores.max())))
         return found if threshold is not None else Phrase(caption, span, found.entity_ids[:1], found.scores[:1])
+
+    def _read(self, look: Callable[[], Any], caption: str) -> _Text:
+        """A caption with its nouns; the names if it is a list of them, for which nothing is looked at."""
+        if (names := dotted_names(caption)) is not None:
+            return _Text(caption, names, *phrase_caption(caption[slice(*span)] for span in names))
+        even = tidied(caption)
+        spans = self._nouns(look(), even.text)
+        return _Text(caption, [even.written(span) for span in spans], even.text, spans)
 
     def _see(self, pixels: np.ndarray) -> Any:
         """What the model sees in (H, W, 3) uint8 RGB; to know a photo again takes a tenth of what looking takes."""
@@ -357,6 +419,27 @@ class Grounder:
             raise OutOfMemory(
                 f"{self.device} has no memory left for what {self.name or 'the model'} has to do; choose {advice}."
             ) from None
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A caption as it was written and as the model is told it, with where its phrases are in each."""
+
+    caption: str
+    written: list[Span]
+    told: str
+    spans: list[Span]
+
+
+def _names(given: Any) -> Any:
+    """Names, of which one with dots, "cat . dog .", is several."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return given  # which is not what it should be, and will be told
+    names: list[str] = []
+    for name in given:
+        spans = dotted_names(name) if isinstance(name, str) else None
+        names += [name] if spans is None else [name[slice(*span)] for span in spans]
+    return names
 
 
 def _fit(caption: str, spans: Sequence[Span], scores: np.ndarray) -> float:

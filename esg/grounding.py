@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import index
 from pathlib import Path
 from reprlib import repr as short  # long values are cut, so that a message stays a sentence
@@ -25,6 +25,8 @@ class Phrase:
         span: start and end of `text` in the caption, in characters (Unicode code points), the end exclusive.
         entity_ids: ids of an EntityMap, from 1, by descending score, none of them twice.
         scores: a number in 0..1 for every id, non-increasing.
+        guess: of an expression that means no entity, the id that it would mean most likely and its score, which is
+            below what was asked for; None otherwise. Phrases that differ in it alone are equal.
 
     Raises:
         InputError: something of this does not hold.
@@ -34,6 +36,7 @@ class Phrase:
     span: tuple[int, int]
     entity_ids: tuple[int, ...] = ()
     scores: tuple[float, ...] = ()
+    guess: tuple[int, float] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text:
@@ -54,8 +57,21 @@ class Phrase:
             raise InputError(f"The phrase {name} has {len(ids)} entity ids, but {len(scores)} scores.")
         if any(later > earlier for earlier, later in zip(scores, scores[1:])):
             raise InputError(f"The entities of the phrase {name} must be in the order of their scores, highest first.")
-        for field, value in (("span", span), ("entity_ids", ids), ("scores", scores)):
-            object.__setattr__(self, field, value)
+        for attribute, value in (("span", span), ("entity_ids", ids), ("scores", scores), ("guess", self._guess(name))):
+            object.__setattr__(self, attribute, value)
+
+    def _guess(self, name: str) -> tuple[int, float] | None:
+        if self.guess is None:
+            return None
+        try:
+            number, score = self.guess
+        except (TypeError, ValueError):
+            raise InputError(f"The guess of the phrase {name} must be an entity id and a score.") from None
+        (number,) = _whole_numbers([number], f"The guess of the phrase {name}")
+        (score,) = _fractions([score], f"The score of the guess of the phrase {name}")
+        if number < 1:
+            raise InputError(f"The guess of the phrase {name} must be an entity id from 1 up, not {number}.")
+        return number, score
 
 
 @dataclass(frozen=True)
@@ -95,10 +111,12 @@ class Grounding:
         """The grounding as a dict that `json.dump` takes, and `from_json` turns back into an equal one.
 
         Returns:
-            "caption" and "phrases", a list of dicts of "text", "span" (start, end), "entity_ids" and "scores".
+            "caption" and "phrases", a list of dicts of "text", "span" (start, end), "entity_ids" and "scores", and
+            "guess" (id, score) where there is one.
         """
         phrases = [
             {"text": one.text, "span": [*one.span], "entity_ids": [*one.entity_ids], "scores": [*one.scores]}
+            | ({} if one.guess is None else {"guess": [*one.guess]})
             for one in self.phrases
         ]
         return {"caption": self.caption, "phrases": phrases}
@@ -134,7 +152,9 @@ class Grounding:
 def _phrase(content: Any) -> Phrase:
     if not isinstance(content, Mapping):
         raise InputError("a phrase must be an object with text, span, entity_ids and scores.")
-    return Phrase(content["text"], content["span"], content["entity_ids"], content["scores"])
+    return Phrase(
+        content["text"], content["span"], content["entity_ids"], content["scores"], guess=content.get("guess")
+    )
 
 
 def _load_json(path: Path) -> Mapping[str, Any]:

@@ -28,7 +28,9 @@ LONGEST = 1600  # pixels of the photo in the page
 _TEMPLATE = Path(__file__).with_suffix(".html")
 
 
-def grounding_page(image: np.ndarray, entities: EntityMap, grounding: Grounding, *, title: str) -> str:
+def grounding_page(
+    image: np.ndarray, entities: EntityMap, grounding: Grounding, *, title: str, icc_profile: bytes | None = None
+) -> str:
     """The page.
 
     Args:
@@ -36,6 +38,7 @@ def grounding_page(image: np.ndarray, entities: EntityMap, grounding: Grounding,
         entities: of it.
         grounding: whose ids are those of the map.
         title: any text.
+        icc_profile: of the picture, see `Photo.profile`.
 
     Returns:
         HTML, to be saved as UTF-8.
@@ -49,16 +52,16 @@ def grounding_page(image: np.ndarray, entities: EntityMap, grounding: Grounding,
     values = {
         "title": html.escape(title),
         "caption": html.escape(grounding.caption),
-        "data": _json(_data(image, entities, grounding)),
+        "data": _json(_data(image, entities, grounding, icc_profile)),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], _TEMPLATE.read_text(encoding="utf-8"))
 
 
-def _data(image: np.ndarray, entities: EntityMap, grounding: Grounding) -> dict[str, Any]:
+def _data(image: np.ndarray, entities: EntityMap, grounding: Grounding, icc_profile: bytes | None) -> dict[str, Any]:
     photo, labels = shrink(image, entities.labels, LONGEST)
     height, width = labels.shape
     jpeg = io.BytesIO()
-    Image.fromarray(photo).save(jpeg, "JPEG", quality=90)
+    Image.fromarray(photo).save(jpeg, "JPEG", quality=90, icc_profile=icc_profile)
     packed = zlib.compress(labels.astype("<u2").tobytes(), 9)  # a PNG would go through the browser's colour management
     return {
         "width": width,

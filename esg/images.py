@@ -3,48 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from logging import getLogger
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile
 
 from .checks import kind_of
+from .depth import DEEP, is_deep, largest_value, prepare, stated_bits, stretched, used_bits
 from .errors import ImageError, InputError, OutputError
 from .files import write_atomically
 from .labelmap import strips
 from .limits import MAX_PIXELS
+from .metadata import Metadata, orientation, read_metadata
+from .picture_files import READ_ERRORS, check_size, decoded, opened, reason_of
+from .picture_files import open_picture as open_picture
 
 log = getLogger(__name__)
 
-# What is tried on a file, by its content. Formats that run programs (EPS) or are no pictures are not among them; AVIF
-# and HEIF work where Pillow or a plugin of the user's brings them.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "MPO", "AVIF", "HEIF")
-_KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000"
-_ORIENTATION = 0x0112
-_LARGEST_PROFILE = 1 << 20  # bytes; Pillow takes PNGs with larger ones for damaged
-# What Pillow's readers are known to raise on damaged files; the bomb error guards parts of files that we do not see.
-_READ_ERRORS = (
-    *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError, struct.error),
-    *(zlib.error, Image.DecompressionBombError),
-)
 # What Pillow's writers are known to raise on pixels or options that their format cannot take.
 _WRITE_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError, struct.error)
+_WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 
 
 def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Turns a file, a PIL picture or an array into RGB pixels, upright as EXIF says.
 
-    Transparent parts are laid over white, 16 bit values are brought to 8 bit by their upper byte, and of an animated
-    picture the first frame is taken, which is logged.
+    Transparent parts are laid over white, and of an animated picture the first frame is taken, which is logged. Values
+    of 16 bits are brought to 8 by their upper bits; where they use no more than 14, as those of a camera with 10 or 12
+    do, by the upper ones of these, which is logged, too.
 
     Args:
         source: a path, a PIL picture, or a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA.
@@ -61,10 +52,10 @@ def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int
     if isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or "The picture"
         check_size(source.size, name, max_pixels)
-        return _from_picture(source, name)
+        return _upright(_Decoded(source, _bits_of(source, name)), name)
     if isinstance(source, (str, Path)):
-        with open_picture(source, max_pixels=max_pixels) as picture:
-            return _from_picture(picture, str(source))
+        with opened(source, max_pixels) as picture:
+            return _upright(_read(picture, str(source)), str(source))
     raise ImageError(f"A picture must be a path, a PIL image or a numpy array, not {type(source).__name__}.")
 
 
@@ -73,15 +64,43 @@ class Photo:
     """The pixels of a photo's file, and what else it needs to look the same when it is written again.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB, C-contiguous.
-        profile: the ICC profile that says which colours these numbers mean, for `write_image(..., icc_profile=)`; None
-            if the file has none for RGB, and they are sRGB.
-        changes: what of the file is otherwise in the pixels, a few words each; nothing for most photos.
+        pixels: (H, W, 3) uint8 RGB, C-contiguous; transparent parts are laid over white.
+        changes: what of the file is otherwise in the pixels or is not kept, a few words each; nothing for most photos.
+        metadata: what the file says beside its pixels, for `write_image(..., metadata=)`.
+        rgba: (H, W, 4) uint8, the pixels with their transparency; None if all are opaque.
     """
 
     pixels: np.ndarray
-    profile: bytes | None
     changes: tuple[str, ...]
+    metadata: Metadata
+    rgba: np.ndarray | None
+
+    @property
+    def profile(self) -> bytes | None:
+        """The ICC profile that says which colours the pixels mean; None if the file has none for RGB: they are sRGB."""
+        return self.metadata.profile
+
+    def edited(self, pixels: np.ndarray) -> np.ndarray:
+        """What to write after an edit: the edited pixels with the transparency of the photo.
+
+        Where the edit changed nothing, no bit of the file's own pixels changes.
+
+        Args:
+            pixels: (H, W, 3) uint8, `self.pixels` after the edit.
+
+        Returns:
+            (H, W, 4) uint8 RGBA, or the pixels themselves if the photo is opaque.
+        """
+        if self.rgba is None:
+            return pixels
+        out = self.rgba.copy()
+        for rows in strips(*pixels.shape[:2]):
+            changed = (pixels[rows] != self.pixels[rows]).any(axis=2) & (out[rows][..., 3] > 0)
+            alpha = out[rows][..., 3:][changed].astype(np.float32) / 255
+            colours = (pixels[rows][changed] - 255 * (1 - alpha)) / alpha  # without the white beneath
+            part = out[rows]
+            part[..., :3][changed] = np.rint(colours).clip(0, 255).astype(np.uint8)
+        return out
 
 
 def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -90,107 +109,56 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
     Raises:
         ImageError: the file is missing, damaged, too large, or no picture.
     """
-    with _opened(path, max_pixels) as picture:
-        deep = _is_deep(picture)  # which is known no more when it is decoded
-        picture.load()
-        pixels = _from_picture(picture, str(path))
-        profile = _rgb_profile(picture)
-        changes = {
-            "transparent parts are white now": _is_transparent(picture),
-            "16 bit became 8 bit": deep,
-            f"{picture.mode} became RGB": picture.mode in ("CMYK", "LAB", "YCbCr"),
-            "the colour profile is left out": bool(picture.info.get("icc_profile")) and profile is None,
-        }
-        return Photo(pixels, profile, tuple(words for words, true in changes.items() if true))
+    with opened(path, max_pixels) as picture:
+        deep = is_deep(picture)  # which is known no more when it is decoded
+        found = _read(picture, str(path))
+        rgba = _upright(found, str(path), alpha=True) if _is_transparent(found.picture) else None
+        pixels = _upright(found, str(path)) if rgba is None else _over_white(rgba)
+        metadata, lost = read_metadata(found.picture, (pixels.shape[1], pixels.shape[0]))
+        mode = found.picture.mode
+        changes = [f"{found.bits} bit became 8 bit"] * deep
+        changes += [f"{mode} became RGB"] * (mode in ("CMYK", "LAB", "YCbCr"))
+        return Photo(pixels, (*changes, *lost), metadata, rgba)
 
 
-@contextmanager
-def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """A decoded PIL picture from a file whose size was checked first; whatever fails in the block is an ImageError."""
-    with _opened(path, max_pixels) as picture:
-        picture.load()
-        yield picture
+@dataclass(frozen=True)
+class _Decoded:
+    """A picture with its pixels, and how many bits the values of a grey one with more than 8 use."""
+
+    picture: Image.Image
+    bits: int
 
 
-@contextmanager
-def _opened(path: str | Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """As `open_picture`, but it is decoded only when its pixels are asked for.
+def _read(picture: ImageFile.ImageFile, name: str) -> _Decoded:
+    """Decodes; values of more than 8 bits are brought to the upper ones of those that they use."""
+    deep, stated = is_deep(picture), stated_bits(picture)
+    prepare(picture)
+    tiles, file = list(picture.tile), picture.fp
+    result = decoded(picture)
+    if not deep:
+        return _Decoded(result, DEEP)
+    bits = stated or DEEP
+    if result.mode.startswith("I"):
+        bits = _bits_of(result, name, stated)
+    elif stated is None and result.mode in ("RGB", "RGBA", "LA"):
+        result, bits = stretched(result, file, tiles)
+    if stated is None and bits < DEEP:
+        log.info("%s uses only 0 to %d of its 16 bits, and is read as %d bit.", name, (1 << bits) - 1, bits)
+    return _Decoded(result, bits)
 
-    Pillow's own limit is a global of the process that belongs to whoever imported Pillow, so the file is opened
-    through Pillow's table of formats, beside that limit.
-    """
-    file = _open(path)
+
+def _bits_of(picture: Image.Image, name: str, stated: int | None = None) -> int:
+    """How many bits the values of a grey picture use, that of other pictures do not matter."""
     try:
-        with file:
-            picture = _identify(file, str(path))
-            if picture is None:
-                raise ImageError(_not_a_picture(Path(path)))
-            with picture:
-                check_size(picture.size, str(path), max_pixels)
-                if getattr(picture, "is_animated", False) and picture.format != "MPO":
-                    log.info("%s has several frames; the first one is taken.", path)
-                yield picture
-    except _READ_ERRORS as error:
-        raise ImageError(
-            f"{path} is damaged or incomplete ({str(error).rstrip('.') or type(error).__name__})."
-        ) from None
-    except MemoryError:
-        raise ImageError(f"{path} is too large for the memory of this machine.") from None
+        picture.load()
+        largest = largest_value(picture, name) if picture.mode.startswith("I") else 65535
+    except READ_ERRORS as error:
+        raise _damaged(name, error) from None
+    return stated or used_bits(largest)
 
 
-def _open(path: str | Path) -> BinaryIO:
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # to open a pipe may never end
-        raise ImageError(f"{path} is a pipe or a device, no file; save the picture as a file and give that.")
-    try:
-        return open(path, "rb")
-    except FileNotFoundError:
-        raise ImageError(f"{path} does not exist.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder, not a picture.") from None
-    except PermissionError:
-        raise ImageError(f"{path} may not be read{' (it is a folder)' if os.path.isdir(path) else ''}.") from None
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ImageError(f"{str(path)!r} cannot be opened: {reason.lower()}.") from None
-
-
-def _identify(file: Any, name: str) -> ImageFile.ImageFile | None:
-    head = file.read(16)
-    Image.preinit()
-    for attempt in (0, 1):
-        for format_name in FORMATS:
-            if format_name not in Image.OPEN:
-                continue
-            opener, accepts = Image.OPEN[format_name]
-            verdict = accepts is None or accepts(head)
-            if not verdict or isinstance(verdict, str):  # text says why the format is not at hand
-                continue
-            file.seek(0)
-            try:
-                return opener(file, name)
-            except (SyntaxError, IndexError, TypeError, struct.error):  # how Pillow's readers say "not mine"
-                continue
-        if attempt == 0:
-            Image.init()  # the less common formats; slow, so only when needed
-    return None
-
-
-def _not_a_picture(path: Path) -> str:
-    if path.stat().st_size == 0:
-        return f"{path} is empty."
-    return f"{path} is not a picture that can be read ({_KNOWN}) or its beginning is damaged."
-
-
-def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
-    """ImageError unless a picture of this width, height has pixels, and not more than `max_pixels`."""
-    width, height = size
-    if width < 1 or height < 1:
-        raise ImageError(f"{name} has no pixels ({width}x{height}).")
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name} has {width}x{height} = {width * height:,} pixels, more than the limit of {max_pixels:,}; "
-            f"raise it with --max-pixels (max_pixels=) if you trust the picture."
-        )
+def _damaged(name: str, error: Exception) -> ImageError:
+    return ImageError(f"{name} is damaged or of an unknown kind ({reason_of(error)}).")
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
@@ -228,52 +196,56 @@ def _channels_first(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4  # else it may be a side
 
 
-def _from_picture(picture: Image.Image, name: str) -> np.ndarray:
-    """Converts strip by strip, straight into the upright result, so that nothing full-size is made but the result."""
+def _upright(found: _Decoded, name: str, *, alpha: bool = False) -> np.ndarray:
+    """(H, W, 3) RGB, or with `alpha` (H, W, 4) RGBA.
+
+    Converts strip by strip, straight into the upright result, so that nothing full-size is made but the result.
+    """
+    picture = found.picture
     try:
-        picture.load()
         width, height = picture.size  # after loading: TIFF turns itself upright then
-        orientation = _read_orientation(picture)
-        out = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
-        as_stored = _undo_orientation(out, orientation)
+        turned = _read_orientation(picture)
+        shape = (width, height) if turned >= 5 else (height, width)
+        out = np.empty((*shape, 4 if alpha else 3), np.uint8)
+        as_stored = _undo_orientation(out, turned)
         for rows in strips(height, width):
-            as_stored[rows] = _rgb(picture.crop((0, rows.start, width, rows.stop)), name)
-    except _READ_ERRORS as error:
-        raise ImageError(f"{name} is damaged or of an unknown kind ({str(error).rstrip('.')}).") from None
+            part = _channels(picture.crop((0, rows.start, width, rows.stop)), found.bits, name)
+            as_stored[rows] = part if alpha or part.shape[2] < 4 else _over_white(part)
+    except READ_ERRORS as error:
+        raise _damaged(name, error) from None
     return out
 
 
-def _rgb(part: Image.Image, name: str) -> np.ndarray:
+def _channels(part: Image.Image, bits: int, name: str) -> np.ndarray:
+    """(h, w, 1) grey, (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
     if part.mode.startswith("I"):
         values = np.asarray(part)
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageError(f"{name} holds whole numbers beyond 16 bit; save it with 8 or 16 bit.")
-        grey = (values >> 8).astype(np.uint8)
-        if "transparency" in part.info:  # the one value that is; Pillow's own conversion knows it in 8 bit only
-            grey[values == part.info["transparency"]] = 255
-        return grey[..., None]
+        grey = (values >> (bits - 8)).clip(0, 255).astype(np.uint8)[..., None]
+        if "transparency" not in part.info:
+            return grey
+        # The one value that is; Pillow's own conversion knows it in 8 bit only.
+        opaque = np.where(values == part.info["transparency"], 0, 255).astype(np.uint8)[..., None]
+        return np.concatenate([grey, grey, grey, opaque], axis=2)
     if part.mode == "F":
         raise ImageError(f"{name} holds floating point numbers; save it with 8 or 16 bit.")
-    if part.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in part.info:
-        return _over_white(np.asarray(part.convert("RGBA")))
+    if part.mode in _WITH_ALPHA or "transparency" in part.info:
+        return np.asarray(part.convert("RGBA"))
     return np.asarray(part.convert("RGB"))
 
 
 def _over_white(rgba: np.ndarray) -> np.ndarray:
-    alpha = rgba[..., 3:].astype(np.uint32)
-    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def _is_deep(picture: ImageFile.ImageFile) -> bool:
-    """Whether a picture that is not decoded yet has more than 8 bits a channel, which Pillow tells of PNG and TIFF."""
-    how = " ".join(str(tile[3]) for tile in picture.tile)  # such as RGB;16B, but BGR;16 are 16 bits for all channels
-    return picture.mode.startswith("I") or re.search(r";16[BLN]", how) is not None
+    """(h, w, 4) → (h, w, 3)."""
+    out = np.empty((*rgba.shape[:2], 3), np.uint8)
+    for rows in strips(*rgba.shape[:2]):
+        alpha = rgba[rows][..., 3:].astype(np.uint32)
+        out[rows] = (rgba[rows][..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return out
 
 
 def _is_transparent(picture: Image.Image) -> bool:
     """Whether any pixel is, if only in part."""
     one = picture.info.get("transparency")  # of some kinds of pictures the one value or colour that is
-    if one is None and picture.mode not in ("RGBA", "RGBa", "LA", "La", "PA"):
+    if one is None and picture.mode not in _WITH_ALPHA:
         return False
     for rows in strips(picture.height, picture.width):
         part = picture.crop((0, rows.start, picture.width, rows.stop))
@@ -286,20 +258,12 @@ def _is_transparent(picture: Image.Image) -> bool:
     return False
 
 
-def _rgb_profile(picture: Image.Image) -> bytes | None:
-    """The ICC profile, if it is one that RGB pixels can have."""
-    profile = picture.info.get("icc_profile")
-    usable = isinstance(profile, bytes) and profile[16:20] == b"RGB " and len(profile) <= _LARGEST_PROFILE
-    return profile if usable and picture.mode in ("RGB", "RGBX", "RGBA", "RGBa", "P", "PA") else None
-
-
 def _read_orientation(picture: Image.Image) -> int:
     try:
-        orientation = picture.getexif().get(_ORIENTATION, 1)
+        return orientation(picture)
     except Exception:  # a damaged EXIF block can raise nearly anything, and the picture is good without it
         log.warning("The EXIF data of a picture is damaged; its orientation is taken as it is stored.")
         return 1
-    return orientation if orientation in range(1, 9) else 1
 
 
 def _undo_orientation(upright: np.ndarray, orientation: int) -> np.ndarray:
@@ -311,13 +275,15 @@ def _undo_orientation(upright: np.ndarray, orientation: int) -> np.ndarray:
     return upright.swapaxes(0, 1) if orientation >= 5 else upright
 
 
-def write_image(path: str | Path, pixels: np.ndarray, **options: Any) -> None:
+def write_image(path: str | Path, pixels: np.ndarray, *, metadata: Metadata | None = None, **options: Any) -> None:
     """Writes a picture whole or not at all, in the format of the path's suffix.
 
     Args:
         path: ends in .png, .jpg, .webp or another suffix that Pillow knows.
         pixels: (H, W) uint8 or uint16, or (H, W, 3) RGB or (H, W, 4) RGBA uint8.
-        **options: for Pillow's writer, such as quality=90, or icc_profile= of `read_photo`.
+        metadata: of `read_photo`, so that the file says beside the pixels what that of the photo does, as far as its
+            format can: profile, EXIF, resolution, and in a PNG text.
+        **options: for Pillow's writer, such as quality=90; they go before what the metadata says.
 
     Raises:
         InputError: the pixels are no array.
@@ -329,14 +295,16 @@ def write_image(path: str | Path, pixels: np.ndarray, **options: Any) -> None:
     Image.init()
     suffix = os.path.splitext(path)[1].lower()
     format_name = Image.EXTENSION.get(suffix)
-    if format_name not in Image.SAVE:
+    if format_name is None or format_name not in Image.SAVE:
         raise OutputError(f"{path} cannot be written: no picture format has the suffix {suffix!r}; use .png or .jpg.")
+    if metadata is not None:
+        options = metadata.options(format_name) | options
     try:
         Image.fromarray(pixels).save(encoded, format_name, **options)
     except _WRITE_ERRORS as error:
         raise OutputError(
             f"{path} cannot be written: {format_name} does not take pixels of shape {pixels.shape} "
-            f"{pixels.dtype} with these options ({str(error).rstrip('.') or type(error).__name__}); try .png."
+            f"{pixels.dtype} with these options ({reason_of(error)}); try .png."
         ) from error
     with write_atomically(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())

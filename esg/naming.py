@@ -12,7 +12,7 @@ from .errors import InputError
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
-    *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif"),
+    *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif", ".hif", ".jxl"),
 )
 # pictures that ESG makes of pictures
 RESULT_SUFFIXES = (".labels.png", ".panoptic.png", ".overlay.jpg", ".grounding.jpg", ".inpainted.png")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding, drawn_size
+from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding, drawn_size, split_names
 from .host import Progress, host, of_one
 from .inputs import choice, number, text, whole, wire
 from .later import Later
@@ -22,9 +21,6 @@ SENTENCE, LIST, CATEGORIES, ONE = READINGS = (
     "a list of categories",
     "one expression or question",
 )
-
-
-_COMMA = re.compile(r"[,\n，、]")
 
 
 class GroundText:
@@ -82,8 +78,7 @@ class GroundText:
             report = of_one(show, index, len(photos))
             groundings.append(_ground(model, photo, found, words, read_as, threshold, report))
             report(1, 1, "texts")
-        host().say(" ".join(filter(None, (_unsure(one, threshold) for one in groundings))))
-        groundings = [_sure(one, threshold) for one in groundings]
+        host().say(" ".join(filter(None, map(_unsure, groundings))))
         grounded = Entities.of(entities.maps, groundings, entities.tracks)
         return (
             grounded,
@@ -197,10 +192,9 @@ def _ground(
     if read_as == SENTENCE:
         return model(photo, entities, words, threshold=threshold)
     if read_as == ONE:
-        every: Phrase = model.refer(photo, entities, words, threshold=0.0)
-        best = Phrase(every.text, every.span, every.entity_ids[:1], every.scores[:1])
-        return Grounding(best.text, (best,))
-    listed = [piece.strip() for piece in _COMMA.split(words) if piece.strip()]
+        found: Phrase = model.refer(photo, entities, words, least=threshold)
+        return Grounding(found.text, (found,))
+    listed = split_names(words)
     if not listed:
         raise InputError("The list holds only commas; write phrases between them.")
     if read_as == LIST:
@@ -208,21 +202,12 @@ def _ground(
     return model(photo, entities, categories=listed, threshold=threshold)
 
 
-def _unsure(grounding: Grounding, threshold: float) -> str:
+def _unsure(grounding: Grounding) -> str:
     """A sentence where the best that an expression could mean is below the threshold, or an empty text."""
     for phrase in grounding.phrases:
-        if phrase.scores and phrase.scores[0] < threshold:
-            return f"Nothing is sure enough for {phrase.text!r}: the best score is {phrase.scores[0]:.2f}."
+        if phrase.guess is not None:
+            return f"Nothing is sure enough for {phrase.text!r}: the best score is {phrase.guess[1]:.2f}."
     return ""
-
-
-def _sure(grounding: Grounding, threshold: float) -> Grounding:
-    """Without what is below the threshold."""
-    phrases = []
-    for phrase in grounding.phrases:
-        sure = sum(score >= threshold for score in phrase.scores)
-        phrases.append(Phrase(phrase.text, phrase.span, phrase.entity_ids[:sure], phrase.scores[:sure]))
-    return Grounding(grounding.caption, tuple(phrases))
 
 
 def _texts(text: str, count: int) -> list[str]:

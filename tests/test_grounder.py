@@ -144,13 +144,87 @@ def test_of_several_categories_an_entity_has_the_likeliest_or_none() -> None:
 def test_an_expression_means_the_best_entity_or_all_above_a_threshold() -> None:
     model = Knowing((0.2, 0.4, 0.3))
     grounder = Grounder(model)
-    found = grounder.refer(PHOTO, stripes(3), " Which one flies? ")
+    found = grounder.refer(PHOTO, stripes(3), " Which one flies? ", least=0.4)
     assert (found.text, found.span, found.entity_ids) == ("Which one flies?", (0, 16), (2,))
     assert found.scores == pytest.approx((0.4,))
     assert grounder.refer(PHOTO, stripes(3), "the bird", threshold=0.25).entity_ids == (2, 3)
     assert grounder.refer(PHOTO, stripes(3), "the bird", threshold=0.5).entity_ids == ()
     assert model.asked[0] == ("Which one flies?", ["Which one flies?"])
-    assert Grounder(Knowing((0.0, 0.0))).refer(PHOTO, stripes(2), "the bird").entity_ids == (1,)
+    assert Grounder(Knowing((0.0, 0.0))).refer(PHOTO, stripes(2), "the bird", least=0).entity_ids == (1,)
+
+
+def test_what_no_entity_reaches_is_a_guess() -> None:
+    grounder = Grounder(Knowing((0.2, 0.45, 0.3)))
+    for options in ({}, {"least": 0.46}, {"threshold": 0.5}):
+        found = grounder.refer(PHOTO, stripes(3), "the bird", **options)
+        assert (found.entity_ids, found.scores) == ((), ())
+        assert found.guess == (2, pytest.approx(0.45))
+    assert grounder.refer(PHOTO, stripes(3), "the bird", least=0.45).guess is None
+    assert Grounder(Knowing()).refer(PHOTO, NOTHING, "the bird").guess is None
+    for least in (-0.1, float("nan"), None):
+        with pytest.raises(InputError, match="least is"):
+            grounder.refer(PHOTO, stripes(3), "the bird", least=least)  # type: ignore[arg-type]
+
+
+def test_white_space_is_even_for_the_model_and_as_written_for_the_user() -> None:
+    model = Knowing((0.9,), (0.8,))
+    grounder = Grounder(model)
+    text = " big\n  cat\u00a0on\tmat "
+    model.nouns = lambda sight, caption: [(0, 7), (11, 14)] if caption == "big cat on mat" else []  # type: ignore
+    found = grounder(PHOTO, stripes(1), text)
+    assert found.caption == text
+    assert [(phrase.text, phrase.span) for phrase in found.phrases] == [("big\n  cat", (1, 10)), ("mat", (14, 17))]
+    assert model.asked == [("big cat on mat", ["big cat", "mat"])]
+    assert grounder.nouns(PHOTO, text) == [(1, 10), (14, 17)]
+    model.rows = ((0.7,),)
+    phrase = grounder.refer(PHOTO, stripes(1), text)
+    assert (phrase.text, phrase.span) == (text.strip(), (0, len(text.strip())))
+    assert model.asked[-1] == ("big cat on mat", ["big cat on mat"])
+
+
+def test_a_caption_with_dots_is_a_list_of_names() -> None:
+    model = Knowing((0.9, 0.1), (0.1, 0.8))
+    grounder = Grounder(model)
+    found = grounder(PHOTO, stripes(2), " cat . red  dog .")
+    assert found.caption == " cat . red  dog ."
+    assert [(phrase.text, phrase.entity_ids) for phrase in found.phrases] == [("cat", (1,)), ("red  dog", (2,))]
+    assert model.asked == [("This image depicts a cat and a red dog.", ["cat", "red dog"])]
+    assert grounder.nouns(PHOTO, "cat . red  dog .") == [(0, 3), (6, 14)]
+    for given in ({"phrases": ["cat . red dog ."]}, {"categories": ["cat . red dog"]}):
+        listed = grounder(PHOTO, stripes(2), **given)
+        assert [(phrase.text, phrase.entity_ids) for phrase in listed.phrases] == [("cat", (1,)), ("red dog", (2,))]
+
+
+class Reading(Knowing):
+    """Knows some words alone."""
+
+    def knows(self, word: str) -> bool:
+        return word in ("cat", "mat")
+
+
+def test_a_text_without_a_known_word_is_refused_before_the_picture_is_looked_at(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = Reading((0.9,), (0.8,))
+    grounder = Grounder(model, name="mine")
+    words = (
+        r"^mine knows no word of 'eine Katze': it reads English only, and not every word; try other English words\.$"
+    )
+    for ask in (
+        lambda: grounder(PHOTO, stripes(1), "eine  Katze"),
+        lambda: grounder(PHOTO, stripes(1), phrases=["eine Katze"]),
+        lambda: grounder(PHOTO, stripes(1), categories=["eine Katze"]),
+        lambda: grounder.refer(PHOTO, stripes(1), "eine Katze"),
+        lambda: grounder.nouns(PHOTO, "eine Katze"),
+    ):
+        with pytest.raises(InputError, match=words):
+            ask()
+    assert model.seen == []
+    with caplog.at_level("INFO", "esg"):
+        found = grounder(PHOTO, stripes(1), phrases=["cats", "Katze"])
+    assert ids(found.phrases) == [(1,), ()]
+    assert "mine knows no word of Katze, so that means nothing." in caplog.text
+    assert ids(Grounder(Knowing((0.9,)))(PHOTO, stripes(1), phrases=["Katze"]).phrases) == [(1,)]  # it cannot tell
 
 
 def test_captions_come_in_pieces_and_can_be_stopped() -> None:

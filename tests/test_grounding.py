@@ -180,3 +180,13 @@ def test_wrong_content_is_one_sentence_that_names_the_file(tmp_path: Path, conte
         Grounding.from_json(path)
     assert str(caught.value).startswith(f"{path} is no ")
     assert str(caught.value).endswith(".")
+
+
+def test_a_guess_is_kept_and_checked() -> None:
+    guessed = Grounding("the cat", (Phrase("the cat", (0, 7), guess=(2, 0.25)),))
+    assert guessed.to_json()["phrases"][0]["guess"] == [2, 0.25]
+    assert Grounding.from_json(guessed.to_json()).phrases[0].guess == (2, 0.25)
+    assert "guess" not in Grounding("the cat", (Phrase("the cat", (0, 7)),)).to_json()["phrases"][0]
+    for wrong in ((0, 0.5), (1, 1.5), (1,), 3, ("1", 0.5), (1, "0.5")):
+        with pytest.raises(InputError, match="guess of the phrase 'the cat'"):
+            Phrase("the cat", (0, 7), guess=wrong)  # type: ignore[arg-type]

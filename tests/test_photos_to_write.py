@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from esg.errors import ImageError
-from esg.images import read_image, read_photo, write_image
+from esg.images import Photo, read_image, read_photo, write_image
+from esg.metadata import Metadata
 
 RGB = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[0, 0, 0], [90, 90, 90], [255, 255, 255]]], np.uint8)
 GREY = np.array([[0, 128, 255]], np.uint8)
@@ -76,27 +79,38 @@ def test_cmyk_does_not_stay(saved: Callable[..., Path]) -> None:
     assert read_photo(path).changes == ("CMYK became RGB", "the colour profile is left out")
 
 
-def test_transparency_does_not_stay_where_there_is_any(saved: Callable[..., Path]) -> None:
+def test_transparency_comes_along_where_there_is_any(saved: Callable[..., Path]) -> None:
     alpha = np.full((900, 1301), 255, np.uint8)  # more than a strip
-    for value, changes in ((255, ()), (254, ("transparent parts are white now",))):
+    for value in (255, 254):
         alpha[-1, -1] = value
         for mode in ("LA", "RGBA"):
             picture = Image.new(mode, (1301, 900))
             picture.putalpha(Image.fromarray(alpha))
-            assert read_photo(saved(picture, compress_level=1)).changes == changes
+            photo = read_photo(saved(picture, compress_level=1))
+            assert photo.changes == ()
+            assert photo.pixels[-1, -1].tolist() == [255 - value] * 3
+            assert (photo.rgba is None) == (value == 255)
+            if photo.rgba is not None:
+                assert np.array_equal(photo.rgba, np.asarray(picture.convert("RGBA")))
 
 
 @pytest.mark.filterwarnings("ignore:.*mode.*:DeprecationWarning")
 @pytest.mark.parametrize("there", [False, True])
 def test_one_transparent_value_or_colour_counts_where_it_is(saved: Callable[..., Path], there: bool) -> None:
-    words = ("transparent parts are white now",) * there
     palette = Image.new("P", (2, 1))
-    assert read_photo(saved(palette, transparency=0 if there else 1)).changes == words
     colour = (255, 0, 0) if there else (1, 0, 0)
-    assert read_photo(saved(Image.fromarray(RGB), transparency=colour)).changes == words
     deep = Image.fromarray(np.array([[0, 1, 65535]], np.uint16))
-    changes = read_photo(saved(deep, transparency=1 if there else 2)).changes
-    assert changes == (*words, "16 bit became 8 bit")
+    for picture, transparent, place in (
+        (palette, 0 if there else 1, (0, 0)),
+        (Image.fromarray(RGB), colour, (0, 0)),
+        (deep, 1 if there else 2, (0, 1)),
+    ):
+        photo = read_photo(saved(picture, transparency=transparent))
+        assert (photo.rgba is not None) == there
+        if photo.rgba is not None:
+            assert photo.rgba[place][3] == 0
+            assert photo.pixels[place].tolist() == [255] * 3
+    assert photo.changes == ("16 bit became 8 bit",)
 
 
 def deep_png(channels: int) -> bytes:
@@ -145,3 +159,118 @@ def test_a_photo_that_cannot_be_read_again_is_refused_as_a_picture_is(
                 read(tmp_path / name)
     with pytest.raises(ImageError, match="limit of 1,599"):
         read_photo(tmp_path / "picture.png", max_pixels=1599)
+
+
+# --------------------------------------------------------------------------------------- what is written beside pixels
+
+
+def test_what_a_camera_writes_is_kept_and_upright(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0132], exif[0x8298], exif[0x0112] = "Maker", "2024:05:06 07:08:09", "(c) nobody", 6
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:06 07:08:09", 0xA002: 3, 0xA003: 2})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 30.0, 0.0)})
+    for suffix in (".jpg", ".png", ".webp", ".tif"):
+        photo = read_photo(saved(Image.fromarray(RGB), suffix, exif=exif, dpi=(300, 200), lossless=True))
+        assert photo.pixels.shape == (3, 2, 3)
+        assert photo.changes == ()
+        for target in ("new.png", "new.jpg", "new.webp"):
+            write_image(tmp_path / target, photo.pixels, metadata=photo.metadata)
+            with Image.open(tmp_path / target) as written:
+                again = written.getexif()
+                assert [again[tag] for tag in (0x010F, 0x0132, 0x8298)] == [
+                    "Maker",
+                    "2024:05:06 07:08:09",
+                    "(c) nobody",
+                ]
+                assert again.get(0x0112) in (1, None)  # Pillow turns a TIFF by itself
+                if suffix != ".tif":  # into which Pillow writes no directories
+                    assert again.get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
+                    assert (again.get_ifd(0x8769)[0xA002], again.get_ifd(0x8769)[0xA003]) == (2, 3)
+                    assert again.get_ifd(0x8825)[1] == "N"
+                if suffix != ".webp" and target != "new.webp":  # which has no place for it
+                    assert written.info["dpi"] == pytest.approx((300, 200), abs=0.1)
+            assert read_image(tmp_path / target).shape == (3, 2, 3)
+
+
+def test_the_thumbnail_of_a_photo_is_not_kept(tmp_path: Path) -> None:
+    """It would still show what has been removed."""
+    thumbnail = b"\xff\xd8thumbnail\xff\xd9"
+    # Big-endian: a directory with the maker's name, and one with where the thumbnail is and how long.
+    first = struct.pack(">HHHI4sI", 1, 0x010F, 2, 4, b"Me!\0", 26)
+    second = struct.pack(">HHHIIHHIII", 2, 0x0201, 4, 1, 56, 0x0202, 4, 1, len(thumbnail), 0)
+    block = b"Exif\0\0MM\0*" + struct.pack(">I", 8) + first + second + thumbnail
+    Image.fromarray(RGB).save(tmp_path / "photo.jpg", exif=block)
+    with Image.open(tmp_path / "photo.jpg") as picture:
+        assert 0x0201 in picture.getexif().get_ifd(ExifTags.IFD.IFD1)  # so that this test says something
+    photo = read_photo(tmp_path / "photo.jpg")
+    assert photo.metadata.exif is not None
+    assert b"Me!" in photo.metadata.exif
+    write_image(tmp_path / "new.png", photo.pixels, metadata=photo.metadata)
+    assert b"thumbnail" not in (tmp_path / "new.png").read_bytes()
+
+
+def test_the_text_of_a_png_is_kept(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    info = PngInfo()
+    info.add_text("parameters", "a red ball, steps 20")
+    info.add_text("prompt", '{"1": {}}', zip=True)
+    info.add_itxt("Titel", "Größe 红", "de", "Titel")
+    photo = read_photo(saved(Image.fromarray(RGB), pnginfo=info, dpi=(300, 300)))
+    write_image(tmp_path / "new.png", photo.pixels, metadata=photo.metadata)
+    with Image.open(tmp_path / "new.png") as written:
+        assert written.text == {"parameters": "a red ball, steps 20", "prompt": '{"1": {}}', "Titel": "Größe 红"}
+        assert written.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    commented = read_photo(saved(Image.fromarray(RGB), ".jpg", comment="a note"))
+    assert commented.metadata.text == (("Comment", "a note"),)
+
+
+def test_xmp_is_kept_and_upright(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    packet = b'<x:xmpmeta><rdf:Description tiff:Orientation="6" dc:rights="nobody"/></x:xmpmeta>'
+    photo = read_photo(saved(Image.fromarray(RGB), ".webp", xmp=packet, lossless=True))
+    for name in ("new.png", "new.jpg", "new.webp"):
+        write_image(tmp_path / name, photo.pixels, metadata=photo.metadata)
+        assert read_photo(tmp_path / name).metadata.xmp == packet.replace(b'"6"', b'"1"')
+
+
+def test_damaged_exif_is_left_out_and_told(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of it
+        path = saved(Image.fromarray(RGB), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+        photo = read_photo(path)
+    write_image(tmp_path / "new.png", photo.pixels, metadata=photo.metadata)
+    assert np.array_equal(read_image(tmp_path / "new.png"), RGB)
+
+
+def test_what_a_format_cannot_hold_does_not_stop_the_writing(tmp_path: Path) -> None:
+    metadata = Metadata(exif=b"Exif\0\0" + bytes(70_000), xmp=bytes(70_000), text=(("x" * 99, "long"), ("ü", "é")))
+    for name in ("a.jpg", "a.png", "a.bmp", "a.gif"):
+        write_image(tmp_path / name, RGB, metadata=metadata)
+        assert read_image(tmp_path / name).shape == RGB.shape
+
+
+# ---------------------------------------------------------------------------------------------------- transparent parts
+
+
+def test_an_edit_keeps_transparency_and_every_pixel_that_it_did_not_change(saved: Callable[..., Path]) -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8)
+    rgba[:5, :, 3], rgba[5:10, :, 3] = 0, 255
+    photo = read_photo(saved(Image.fromarray(rgba)))
+    assert photo.rgba is not None
+    assert np.array_equal(photo.edited(photo.pixels), rgba)  # to the bit, below transparent parts, too
+    new = photo.pixels.copy()
+    new[4:16, 10:20] = (200, 30, 60)
+    result = photo.edited(new)
+    inside = np.zeros((20, 30), bool)
+    inside[4:16, 10:20] = True
+    assert np.array_equal(result[~inside], rgba[~inside])
+    assert np.array_equal(result[..., 3], rgba[..., 3])
+    assert np.array_equal(result[5:10, 10:20, :3], new[5:10, 10:20])
+    seen = Image.alpha_composite(Image.new("RGBA", (30, 20), "white"), Image.fromarray(result))
+    shown = np.asarray(seen).astype(int)[..., :3]
+    possible = 255 - rgba[..., 3:].astype(int)  # nothing is darker over white
+    assert np.abs(shown - np.maximum(new, possible))[10:16, 10:20].max() <= 2
+
+
+def test_an_opaque_photo_is_written_as_it_is() -> None:
+    photo = Photo(RGB, (), Metadata(), None)
+    assert photo.edited(RGB) is RGB
+    assert photo.profile is None

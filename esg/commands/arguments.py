@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..limits import MAX_PIXELS
 from ..orders import ORDERS
+from .console import print_to
 
 DEFAULT_OUT = "esg-output"
+DASHES = "Names that begin with a dash come after two dashes: esg COMMAND [OPTIONS] -- -photo.jpg."
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,6 +21,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`.\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """How argparse prints all that it does; its own way passes over an error that then comes at exit."""
+        if message:
+            print_to(file or sys.stderr, message)
 
 
 def add_photos(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +40,16 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
-    """--out: `args.out`, the output folder."""
+    """--out and --no-overwrite: `args.out`, the output folder, and `args.overwrite`."""
     parser.add_argument(
         "--out", type=file_or_folder, default=DEFAULT_OUT, metavar="DIR", help=f"output folder [{DEFAULT_OUT}]"
     )
+    add_no_overwrite(parser, "leave out photos that have results there already [those are replaced, which is said]")
+
+
+def add_no_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
+    """--no-overwrite: `args.overwrite`."""
+    parser.add_argument("--no-overwrite", dest="overwrite", action="store_false", help=what)
 
 
 def add_max_pixels(parser: argparse.ArgumentParser) -> None:
@@ -214,11 +228,12 @@ def words(text: str) -> str:
 
 
 def names(text: str) -> list[str]:
-    """A list with commas between the names, none of them empty."""
-    found = [name.strip() for name in text.split(",")]
-    if not all(found):
+    """A list with commas between the names, none of them empty, or with dots: cat . dog ."""
+    from ..gella.listing import split_names
+
+    if not all(name.strip() for name in text.split(",")):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list like red ball, two dogs")
-    return found
+    return split_names(text)
 
 
 def _number(text: str) -> float:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_entities, add_grounder, add_machine, add_max_pixels, add_photos, add_writing
+from .arguments import DASHES, add_entities, add_grounder, add_machine, add_max_pixels, add_photos, add_writing
 from .console import Console
 from .finding import check_masks, find_entities, load_segmenter
-from .photos import UnusablePhoto, about, enough_memory, work_through
+from .photos import Batch, UnusablePhoto, about, enough_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
         "small model writes several captions, and the one is taken whose nouns are grounded best in the entities of "
         "the photo.",
         epilog="A photo that cannot be used is named and left out, as is a folder without pictures; the exit status "
-        "is then 2.",
+        f"is then 2. {DASHES}",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
@@ -42,16 +42,19 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Describes every photo; 2 if some of them could not be used, or a folder holds none."""
     from ..images import read_image
-    from ..naming import list_images
 
-    photos, empty = list_images(args.photos)
-    check_masks(args.masks, photos)
+    batch = Batch(args.photos, console)
+    check_masks(args.masks, batch.photos)
+    batch.look(args.max_pixels)
+    if not batch.waiting:
+        return batch.close(done="described")
     grounder = load(args, console)
     alone = drafts(grounder, args) == 1
     segmenter = None if alone or args.masks else load_segmenter(args, console)
-    several = len(photos) > 1
+    several = batch.several
 
     def work(photo: Listed, place: str) -> None:
+
         with enough_memory(photo, ADVICE):
             console.progress(f"{place}{photo.path.name} ...")
             pixels = read_image(photo.path, max_pixels=args.max_pixels)
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 text = caption(grounder, entities, pixels, photo, args, console, place)
         console.answer(f"{photo.path}: {text}" if several else text)
 
-    return work_through(photos, empty, work, console, done="described")
+    return batch.work(work, done="described")
 
 
 def load(args: argparse.Namespace, console: Console) -> Grounder:

@@ -8,9 +8,11 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TextIO
+
+from ..errors import OutputError
 
 _SECONDS_BETWEEN = 0.1  # of two states of the progress line
 
@@ -23,8 +25,8 @@ class Console(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.stream = sys.stderr
-        self.live = self.stream.isatty()
+        self.stream: TextIO | None = sys.stderr  # None where it is closed
+        self.live = self.stream is not None and self.stream.isatty()
         self._shown = 0  # characters of the progress line on the screen
         self._when = 0.0
         self._subject = ""
@@ -52,9 +54,9 @@ class Console(logging.Handler):
         self._put(" ".join(text.splitlines()) + "\n")
 
     def answer(self, text: str) -> None:
-        """Lines on stdout: what the command was asked for, and other programs may read."""
+        """Lines on stdout: what the command was asked for, and other programs may read; OutputError if that fails."""
         self.wipe()
-        _write(sys.stdout, text + "\n")
+        print_to(sys.stdout, text + "\n")
 
     def complain(self, text: str) -> None:
         """A line about something that went wrong."""
@@ -99,19 +101,35 @@ class Console(logging.Handler):
         self._logger.setLevel(self._level)
 
     def _put(self, text: str) -> None:
-        _write(self.stream, text)
+        with suppress(OutputError):  # there is no other place to say so
+            print_to(self.stream, text)
 
 
-def _write(stream: TextIO, text: str) -> None:
-    """Writes what the stream's encoding has no sign for, as in some names of files, by its number.
+def print_to(stream: TextIO | None, text: str) -> None:
+    """Writes, what the stream's encoding has no sign for, as in some names of files, by its number.
 
-    When the reader of a pipe has gone, as `head` does, this and all that follows is dropped.
+    When the reader of a pipe has gone, as `head` does, this and all that follows is dropped; so is what goes to a
+    stream that is closed.
+
+    Raises:
+        OutputError: it cannot be written, as on a full disk.
     """
+    if stream is None or stream.closed:
+        return
     encoding = stream.encoding or "utf-8"
     try:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        _drop_the_rest(stream)
+        if not isinstance(error, BrokenPipeError):
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"The output cannot be written ({reason}); send it somewhere else.") from error
+
+
+def _drop_the_rest(stream: TextIO) -> None:
+    """Else Python complains at exit about what is still in the buffer."""
+    with suppress(OSError, ValueError):  # a stream without a file
         nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, stream.fileno())  # else Python complains at exit about what is still in the buffer
+        os.dup2(nothing, stream.fileno())
         os.close(nothing)

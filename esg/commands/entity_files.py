@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..entities import EntityMap
+    from ..images import Photo
     from ..naming import Listed
 
 KINDS = {
@@ -28,6 +29,17 @@ KINDS = {
     "yolo": "YOLO's text with outlines",
     "cvat": "CVAT's XML for images",
     "panoptic": "COCO's panoptic PNG and JSON",
+}
+ENDINGS = {  # of the names of these files
+    "overlay": (".overlay.jpg",),
+    "labels": (".labels.png",),
+    "coco": (".entities.json",),
+    "masks": (".masks",),
+    "polygons": (".polygons.json",),
+    "labelme": (".json",),
+    "yolo": (".txt",),
+    "cvat": (".cvat.xml",),
+    "panoptic": (".panoptic.png", ".panoptic.json"),
 }
 JPEG_SIDE = 65500  # pixels; the longest that JPEG libraries agree on
 
@@ -42,16 +54,19 @@ def check_size(pixels: np.ndarray, path: Path, kinds: list[str]) -> None:
         )
 
 
-def save(entities: EntityMap, pixels: np.ndarray, photo: Listed, folder: Path, kinds: list[str]) -> None:
-    """Writes the files of these kinds below `folder`; see `results.save_together`."""
+def save(entities: EntityMap, source: Photo, photo: Listed, folder: Path, kinds: list[str]) -> int:
+    """Writes the files of these kinds below `folder`; see `results.save_together`, also for what comes back."""
 
     def write(stem: Path) -> None:
         for kind in kinds:
-            _WRITERS[kind](entities, pixels, photo, stem)
+            if kind == "overlay":
+                _save_overlay(entities, source, stem)
+            else:
+                _WRITERS[kind](entities, source.pixels, photo, stem)
 
     masks = folder / f"{photo.name}.masks"
     stale = [path for path in masks.glob("[0-9]*.png") if path.is_file()] if "masks" in kinds else []
-    save_together(folder, photo.name, write, stale)
+    return save_together(folder, photo.name, write, stale)
 
 
 class DataSet:
@@ -100,11 +115,12 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _save_overlay(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_overlay(entities: EntityMap, source: Photo, stem: Path) -> None:
     from ..draw import overlay
     from ..images import write_image
 
-    write_image(f"{stem}.overlay.jpg", overlay(pixels, entities, numbers=True), quality=92, subsampling=0)
+    shown = overlay(source.pixels, entities, numbers=True)  # whose colours are numbers in the photo's profile
+    write_image(f"{stem}.overlay.jpg", shown, quality=92, subsampling=0, icc_profile=source.profile)
 
 
 def _save_labels(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
@@ -158,7 +174,6 @@ def _save_panoptic(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem:
 
 
 _WRITERS: dict[str, Callable[[EntityMap, np.ndarray, Listed, Path], None]] = {
-    "overlay": _save_overlay,
     "labels": _save_labels,
     "coco": _save_coco,
     "masks": _save_masks,

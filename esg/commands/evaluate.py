@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..files import check_place, write_atomically
-from .arguments import add_grounder, add_machine, file_or_folder, fraction, not_empty, whole
+from ..files import write_atomically
+from .arguments import add_grounder, add_machine, add_no_overwrite, file_or_folder, fraction, not_empty, whole
 from .console import Console
+from .results import check_result
 
 if TYPE_CHECKING:
     from ..evaluation.narratives import Segment
@@ -167,13 +168,13 @@ def _add_shared(command: argparse.ArgumentParser) -> None:
         help="makes the entities, e.g. cropformer-nano [none: the true ones are given]",
     )
     command.add_argument("--out", type=file_or_folder, metavar="FILE.json", help="write the figures there, too")
+    add_no_overwrite(command, "leave a file of that name as it is [it is replaced, which is said]")
     add_machine(command)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measures and prints; 0."""
-    if args.out is not None:
-        check_place(args.out)
+    earlier = 0 if args.out is None else check_result(args.out, overwrite=args.overwrite)
     from ..gella.inference import quietly
 
     with quietly():
@@ -182,6 +183,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         known = {name: None if math.isnan(value) else value for name, value in figures.items()}
         with write_atomically(args.out) as path:
             path.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    if earlier:
+        console.line(f"{args.out} was there already and is replaced.")
     return 0
 
 

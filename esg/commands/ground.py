@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .arguments import (
+    DASHES,
     add_entities,
     add_grounder,
     add_machine,
@@ -21,9 +22,9 @@ from .arguments import (
 from .caption import ADVICE, caption, load
 from .console import Console
 from .finding import check_masks, find_entities, load_segmenter
-from .grounding_files import save
-from .photos import about, enough_memory, entity_count, work_through
-from .results import check_folder
+from .grounding_files import ENDINGS, PAGE, save
+from .photos import Batch, about, enough_memory, entity_count
+from .results import check_folder, replaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +45,7 @@ def add(commands: Any) -> None:
         "each NAME.jpg its NAME.grounding.json (caption, phrases, ids and scores), NAME.labels.png (16 bit, pixel = "
         "entity id) and NAME.grounding.jpg (a picture of it all). What comes from a folder keeps its subfolder.",
         epilog="A photo that cannot be used, or whose files cannot be written, is named and left out, as is a folder "
-        "without pictures; the exit status is then 2.",
+        f"without pictures; the exit status is then 2. {DASHES}",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
@@ -57,7 +58,12 @@ def add(commands: Any) -> None:
     given = parser.add_argument_group("words", "one of these; without any, the model writes a caption")
     one = given.add_mutually_exclusive_group()
     one.add_argument("--caption", type=words, metavar="TEXT", help="ground the nouns of this sentence")
-    one.add_argument("--phrases", type=names, metavar='"A, B"', help="look for these, such as: red ball, two dogs")
+    one.add_argument(
+        "--phrases",
+        type=names,
+        metavar='"A, B"',
+        help="look for these, such as: red ball, two dogs; also: red ball . two dogs .",
+    )
     one.add_argument(
         "--categories",
         type=names,
@@ -74,7 +80,7 @@ def add(commands: Any) -> None:
         "--threshold",
         type=fraction,
         metavar="S",
-        help="entities below this score, 0 to 1, are not meant [0.5; with --refer the best entity alone]",
+        help="entities below this score, 0 to 1, are not meant [0.5; with --refer the best entity alone, from 0.5 on]",
     )
 
     add_entities(add_grounder(parser))
@@ -84,34 +90,47 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Grounds in every photo; 2 if some of them could not be used or written, or a folder holds none."""
-    from ..naming import list_images
-
-    photos, empty = list_images(args.photos)
-    check_masks(args.masks, photos)
+    batch = Batch(args.photos, console)
+    check_masks(args.masks, batch.photos)
     check_folder(args.out)
+    endings = [*ENDINGS, PAGE] if args.html else ENDINGS
+    batch.look(args.max_pixels, out=args.out, endings=endings, overwrite=args.overwrite)
+    if not batch.waiting:
+        return batch.close(done="grounded")
     grounder = load(args, console)
+    _check_words(grounder, args)
     segmenter = None if args.masks else load_segmenter(args, console)
-    several = len(photos) > 1
+    several = batch.several
 
     def work(photo: Listed, place: str) -> str:
-        from ..images import read_image
+        from ..images import read_photo
 
         begin = time.monotonic()
         console.progress(f"{place}{photo.path.name} ...")
         with enough_memory(photo, ADVICE):
-            pixels = read_image(photo.path, max_pixels=args.max_pixels)
+            source = read_photo(photo.path, max_pixels=args.max_pixels)
+            pixels = source.pixels
             entities = find_entities(segmenter, pixels, photo, args, console, place, several=several)
             grounding = _ground(grounder, entities, pixels, photo, args, console, place)
             console.progress(f"{place}{photo.path.name}: writing")
-            save(grounding, entities, pixels, photo, args.out, page=args.html)
+            earlier = save(grounding, entities, source, photo, args.out, page=args.html)
         before = f"{photo.path}: " if several else ""
         console.answer("\n".join([before + _in_one_line(grounding.caption), *map(_line, grounding.phrases)]))
         phrases = "1 phrase" if len(grounding.phrases) == 1 else f"{len(grounding.phrases)} phrases"
         hint = "" if len(entities) else "; there is nothing that they could mean"
         seconds = time.monotonic() - begin
-        return f"{phrases}, {entity_count(len(entities))} in {seconds:.1f} s -> {args.out / photo.name}.*{hint}"
+        place = f"{args.out / photo.name}.*{replaced(earlier)}"
+        return f"{phrases}, {entity_count(len(entities))} in {seconds:.1f} s -> {place}{hint}"
 
-    return work_through(photos, empty, work, console, done="grounded", out=args.out)
+    return batch.work(work, done="grounded", out=args.out)
+
+
+def _check_words(grounder: Grounder, args: argparse.Namespace) -> None:
+    """InputError before the work if the model knows no word of what was given."""
+    for text in filter(None, (args.caption, args.refer)):
+        grounder.check_words([text])
+    for listed in filter(None, (args.phrases, args.categories)):
+        grounder.check_words(listed)
 
 
 def _ground(
@@ -141,6 +160,9 @@ def _ground(
 
 def _line(phrase: Phrase) -> str:
     means = ", ".join(f"{number} ({score:.2f})" for number, score in zip(phrase.entity_ids, phrase.scores))
+    if phrase.guess is not None:
+        number, score = phrase.guess
+        means = f"no entity for sure; the best guess is {number} ({score:.2f})"
     return f"  {_in_one_line(phrase.text)}: {means or 'no entity'}"
 
 

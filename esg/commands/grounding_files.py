@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 from .results import save_together
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..entities import EntityMap
     from ..grounding import Grounding
+    from ..images import Photo
     from ..naming import Listed
 
 
-def save(
-    grounding: Grounding, entities: EntityMap, pixels: np.ndarray, photo: Listed, folder: Path, *, page: bool
-) -> None:
-    """Writes the files, the page among them if it is wanted, below `folder`; see `results.save_together`."""
+PAGE = ".grounding.html"
+ENDINGS = (".grounding.json", ".labels.png", ".grounding.jpg")
+
+
+def save(grounding: Grounding, entities: EntityMap, source: Photo, photo: Listed, folder: Path, *, page: bool) -> int:
+    """Writes the files, the page among them if it is wanted, below `folder`; see `results.save_together`, also for what
+    comes back."""
 
     def write(stem: Path) -> None:
         from ..grounding_picture import draw_grounding
@@ -27,18 +29,19 @@ def save(
 
         grounding.save(f"{stem}.grounding.json")
         entities.save_labels_png(f"{stem}.labels.png")
-        write_image(f"{stem}.grounding.jpg", draw_grounding(pixels, entities, grounding), quality=92, subsampling=0)
+        drawn = draw_grounding(source.pixels, entities, grounding)
+        write_image(f"{stem}.grounding.jpg", drawn, quality=92, subsampling=0, icc_profile=source.profile)
         if page:
-            _save_page(grounding, entities, pixels, photo, Path(f"{stem}.grounding.html"))
+            _save_page(grounding, entities, source, photo, Path(f"{stem}{PAGE}"))
 
-    save_together(folder, photo.name, write)
+    return save_together(folder, photo.name, write)
 
 
-def _save_page(grounding: Grounding, entities: EntityMap, pixels: np.ndarray, photo: Listed, path: Path) -> None:
+def _save_page(grounding: Grounding, entities: EntityMap, source: Photo, photo: Listed, path: Path) -> None:
     from ..files import write_atomically
     from ..grounding_html import grounding_page
 
     title = os.fsencode(photo.path.name).decode("utf-8", "replace")  # a file's name need not be text
-    text = grounding_page(pixels, entities, grounding, title=title)
+    text = grounding_page(source.pixels, entities, grounding, title=title, icc_profile=source.profile)
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import (
+    DASHES,
     add_entities,
     add_grounder,
     add_machine,
@@ -21,15 +22,18 @@ from .caption import load
 from .console import Console
 from .filling import add_filling, advice, load_filling
 from .finding import check_masks, find_entities, load_segmenter
-from .photos import UnusablePhoto, about, enough_memory, entity_count, work_through
-from .results import check_folder, save_together
+from .photos import Batch, UnusablePhoto, about, enough_memory, entity_count
+from .results import check_folder, replaced, save_together
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..entities import EntityMap
     from ..grounder import Grounder
+    from ..images import Photo
     from ..naming import Listed
+
+ENDING = ".inpainted.png"
 
 
 def add(commands: Any) -> None:
@@ -40,11 +44,12 @@ def add(commands: Any) -> None:
         description="Removes entities from photos: fills their place from what surrounds it, with OpenCV and without a "
         "diffusion model, which suits small things on plain ground. With --prompt and --inpainter a diffusion model "
         "paints something else there. Prints the ids of these entities, with --text also their scores, and writes for "
-        "each NAME.jpg a NAME.inpainted.png, which has the same RGB values beside them and the same colour profile. "
-        "What a PNG of 8 bit RGB cannot hold is told when it is lost: transparency, which becomes white, 16 bit, CMYK. "
+        "each NAME.jpg a NAME.inpainted.png, which has the same values beside them, the same transparency and colour "
+        "profile, and the EXIF data, resolution and text of the photo. What such a PNG cannot hold is named when it is "
+        "lost: 16 bit, CMYK. "
         "What comes from a folder keeps its subfolder.",
         epilog="A photo that cannot be used or has no such entity, or whose file cannot be written, is named and left "
-        "out, as is a folder without pictures; the exit status is then 2.",
+        f"out, as is a folder without pictures; the exit status is then 2. {DASHES}",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
@@ -81,16 +86,19 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Changes every photo; 2 if some of them could not be used or written, or a folder holds none."""
-    from ..naming import list_images
-
-    photos, empty = list_images(args.photos)
-    check_masks(args.masks, photos)
+    batch = Batch(args.photos, console)
+    check_masks(args.masks, batch.photos)
     check_folder(args.out)
+    batch.look(args.max_pixels, out=args.out, endings=[ENDING], overwrite=args.overwrite)
+    done = "removed" if args.prompt is None else "repainted"
+    if not batch.waiting:
+        return batch.close(done="inpainted")
     fill = load_filling(args, console)
     grounder = None if args.text is None else load(args, console)
+    if grounder is not None:
+        grounder.check_words([args.text])
     segmenter = None if args.masks else load_segmenter(args, console)
-    several = len(photos) > 1
-    done = "removed" if args.prompt is None else "repainted"
+    several = batch.several
 
     def work(photo: Listed, place: str) -> str:
         from ..images import read_photo
@@ -111,14 +119,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
                     entities.mask(ids),
                     lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
                 )
-            _save(filled, source.profile, photo, args.out)
+            earlier = _save(source, filled, photo, args.out)
         before = f"{photo.path}: " if several else ""
         console.answer(before + ", ".join(f"{one} ({scores[one]:.2f})" if scores else str(one) for one in ids))
         seconds = time.monotonic() - begin
         hint = "".join(f"; {change}" for change in source.changes)
-        return f"{entity_count(len(ids))} {done} in {seconds:.1f} s -> {args.out / photo.name}.inpainted.png{hint}"
+        written = f"{args.out / photo.name}{ENDING}{replaced(earlier)}"
+        return f"{entity_count(len(ids))} {done} in {seconds:.1f} s -> {written}{hint}"
 
-    return work_through(photos, empty, work, console, done="inpainted", out=args.out)
+    return batch.work(work, done="inpainted", out=args.out)
 
 
 def _chosen(entities: EntityMap, photo: Listed, args: argparse.Namespace) -> list[int]:
@@ -163,10 +172,13 @@ def _none_of(entities: EntityMap, photo: Listed, what: str) -> str:
     return f"{photo.path}: of its {entity_count(len(entities))} there is none that {what!r} means."
 
 
-def _save(pixels: np.ndarray, profile: bytes | None, photo: Listed, folder: Path) -> None:
+def _save(source: Photo, pixels: np.ndarray, photo: Listed, folder: Path) -> int:
     from ..images import write_image
 
-    save_together(folder, photo.name, lambda stem: write_image(f"{stem}.inpainted.png", pixels, icc_profile=profile))
+    def write(stem: Path) -> None:
+        write_image(f"{stem}{ENDING}", source.edited(pixels), metadata=source.metadata)
+
+    return save_together(folder, photo.name, write)
 
 
 def _point(text: str) -> tuple[int, int]:

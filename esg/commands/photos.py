@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 from ..errors import EsgError, ImageError, InputError, OutOfMemory, OutputError
-from ..memory import is_out_of_memory
+from ..naming import Listed, list_images
 from .console import Console
 from .results import check_folder
-
-if TYPE_CHECKING:
-    from ..naming import Listed
 
 FAILED = 2  # exit status
 
@@ -23,56 +20,124 @@ class UnusablePhoto(EsgError):
     """Something about this photo; the next one may be good."""
 
 
-def work_through(
-    photos: Sequence[Listed],
-    empty: Sequence[Path],
-    work: Callable[[Listed, str], str | None],
-    console: Console,
-    *,
-    done: str,
-    out: Path | None = None,
-) -> int:
-    """Works on every photo, and names in the end those that failed.
+class Batch:
+    """The photos that a command is given.
 
-    Args:
-        photos, empty: of `naming.list_images`.
-        work: is given a photo and its place in the row, "[2/9] " or nothing, and says how it went if that is of
-            interest; ImageError and UnusablePhoto leave the photo out, and so does an OutputError unless the disk is
-            full.
-        done: what was to be done with the photos, as in "2 of 9 photos could not be segmented".
-        out: the output folder, if there is one.
-
-    Returns:
-        The exit status: 2 if a photo failed or a folder holds none.
+    Attributes:
+        photos: all of them.
+        waiting: those that are still to be worked on, as far as is known.
+        several: whether they are more than one.
     """
-    unusable: list[Listed] = []
-    unwritten: list[Listed] = []
-    for number, photo in enumerate(photos, start=1):
-        place = f"[{number}/{len(photos)}] " if len(photos) > 1 else ""
+
+    def __init__(self, paths: Iterable[Path], console: Console) -> None:
+        """Looks for the photos; InputError as `naming.list_images`."""
+        self.photos, self._empty = list_images(paths)
+        self.waiting = list(self.photos)
+        self.several = len(self.photos) > 1
+        self._console = console
+        self._unusable: list[Listed] = []
+        self._unwritten: list[Listed] = []
+
+    def look(
+        self, max_pixels: int, *, out: Path | None = None, endings: Sequence[str] = (), overwrite: bool = True
+    ) -> None:
+        """Before models are loaded, names the files that are no photos, and the results that cannot be called so.
+
+        Args:
+            max_pixels: of a photo at most.
+            out: the output folder, if there is one.
+            endings: of the names of a photo's results.
+            overwrite: whether photos are worked on that have results there already; they are left out and named if not.
+        """
+        from ..picture_files import check_file
+
+        waiting = []
+        for photo in self.waiting:
+            try:
+                check_file(photo.path, max_pixels=max_pixels)
+                if out is not None:
+                    check_names(out, photo, endings)
+                there = [] if out is None or overwrite else earlier(out, photo, endings)
+                if there:
+                    self._console.line(f"{photo.path}: left out, since {there[0]} is there already.")
+                    continue
+                waiting.append(photo)
+            except (ImageError, UnusablePhoto) as error:
+                self._console.complain(str(error))
+                self._unusable.append(photo)
+        self.waiting = waiting
+
+    def work(self, work: Callable[[Listed, str], str | None], *, done: str, out: Path | None = None) -> int:
+        """Works on every photo that waits, and names in the end all that failed.
+
+        Args:
+            work: is given a photo and its place in the row, "[2/9] " or nothing, and says how it went if that is of
+                interest; ImageError and UnusablePhoto leave the photo out, and so does an OutputError unless the disk
+                is full.
+            done: what was to be done with the photos, as in "2 of 9 photos could not be segmented".
+            out: the output folder, if there is one.
+
+        Returns:
+            The exit status: 2 if a photo failed or a folder holds none.
+        """
+        for photo in self.waiting:
+            self._work_on(photo, work, out)
+        return self.close(done=done)
+
+    def _work_on(self, photo: Listed, work: Callable[[Listed, str], str | None], out: Path | None) -> None:
+        place = f"[{self.photos.index(photo) + 1}/{len(self.photos)}] " if self.several else ""
         try:
-            with console.working_on(str(photo.path) if place else ""):
+            with self._console.working_on(str(photo.path) if place else ""):
                 said = work(photo, place)
             if said is not None:
-                console.line(f"{place}{photo.path}: {said}")
+                self._console.line(f"{place}{photo.path}: {said}")
         except (ImageError, UnusablePhoto) as error:
-            console.complain(str(error))
-            unusable.append(photo)
+            self._console.complain(str(error))
+            self._unusable.append(photo)
         except OutputError as error:
             if _is_disk_full(error) or out is None:
                 raise
-            console.complain(str(error))
-            unwritten.append(photo)
+            self._console.complain(str(error))
+            self._unwritten.append(photo)
             check_folder(out)  # if nothing at all can be written there any more, this ends the run
-    for failed, sentence in (
-        (unusable, f"{{}} of {{}} photos could not be {done}: {{}}"),
-        (unwritten, "The files of {} of {} photos could not be written: {}"),
-    ):
-        if failed and len(photos) > 1:
-            names = ", ".join(str(photo.path) for photo in failed)
-            console.complain(sentence.format(len(failed), len(photos), names))
-    for folder in empty:
-        console.complain(f"The folder {folder} holds no pictures.")
-    return FAILED if unusable or unwritten or empty else 0
+
+    def close(self, *, done: str) -> int:
+        """Names what failed, of several photos, and the folders without any; gives the exit status."""
+        for failed, sentence in (
+            (self._unusable, f"{{}} of {{}} photos could not be {done}: {{}}"),
+            (self._unwritten, "The files of {} of {} photos could not be written: {}"),
+        ):
+            if failed and self.several:
+                names = ", ".join(str(photo.path) for photo in self.photos if photo in failed)
+                self._console.complain(sentence.format(len(failed), len(self.photos), names))
+        for folder in self._empty:
+            self._console.complain(f"The folder {folder} holds no pictures.")
+        return FAILED if self._unusable or self._unwritten or self._empty else 0
+
+
+def check_names(folder: Path, photo: Listed, endings: Sequence[str]) -> None:
+    """UnusablePhoto where the file system has no room for the name of a result of this photo."""
+    nearest = next((place for place in (folder, *folder.absolute().parents) if os.path.isdir(place)), folder)
+    for ending in endings:
+        for part in PurePath(f"{photo.name}{ending}").parts:
+            try:
+                os.lstat(nearest / part)
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise UnusablePhoto(
+                        f"{photo.path}: the name of its result, {_shortened(part)}, would be too long for a file "
+                        f"({len(os.fsencode(part))} bytes); give the photo a shorter name."
+                    ) from None
+
+
+def earlier(folder: Path, photo: Listed, endings: Sequence[str]) -> list[Path]:
+    """The results of this photo that are there already."""
+    places = (folder / f"{photo.name}{ending}" for ending in endings)
+    return [place for place in places if os.path.lexists(place)]
+
+
+def _shortened(name: str) -> str:
+    return f"{name[:12]}…{name[-24:]}"
 
 
 @contextmanager
@@ -81,6 +146,8 @@ def enough_memory(photo: Listed, advice: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError, OutOfMemory) as error:
+        from ..memory import is_out_of_memory
+
         if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
             raise
         raise UnusablePhoto(f"{photo.path} needs more memory than there is; try {advice}.") from None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import try_folder
+from ..files import check_place, try_folder
 
 
 def check_folder(folder: Path) -> None:
@@ -25,7 +25,20 @@ def make_folder(folder: Path) -> None:
         try_folder(folder)
 
 
-def save_together(folder: Path, name: str, write: Callable[[Path], None], stale: Iterable[Path] = ()) -> None:
+def check_result(path: Path, *, overwrite: bool) -> int:
+    """How many files lie where a result goes, 0 or 1, before the work.
+
+    Raises:
+        OutputError: it cannot be written there, or there is one and it must not be replaced.
+    """
+    check_place(path)
+    there = os.path.lexists(path)
+    if there and not overwrite:
+        raise OutputError(f"{path} is there already; choose another name, or leave out --no-overwrite.")
+    return int(there)
+
+
+def save_together(folder: Path, name: str, write: Callable[[Path], None], stale: Iterable[Path] = ()) -> int:
     """Writes the files of one photo below `folder`, where those of an earlier run are replaced.
 
     They are made in a hidden folder beside their places and moved there when all are complete.
@@ -35,6 +48,9 @@ def save_together(folder: Path, name: str, write: Callable[[Path], None], stale:
         name: of the photo's results, see `naming.Listed`.
         write: makes the files; it is given their common path, to which it adds a suffix for each.
         stale: files of an earlier run that have no place beside the new ones and go.
+
+    Returns:
+        How many files of an earlier run were replaced or are gone.
 
     Raises:
         OutputError: they cannot be written; none of them is left then, and those of an earlier run are as they were.
@@ -48,11 +64,14 @@ def save_together(folder: Path, name: str, write: Callable[[Path], None], stale:
             raise OutputError(str(error).replace(str(stage), str(folder))) from error.__cause__
         moves = [(path, folder / path.relative_to(stage)) for path in sorted(stage.rglob("*")) if path.is_file()]
         with tempfile.TemporaryDirectory(prefix=".esg-", dir=folder) as earlier:
-            _move(moves, list(stale), Path(earlier))
+            return _move(moves, list(stale), Path(earlier))
 
 
-def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> None:
-    """Moves files to their places, and what lies there and the stale ones to `earlier`; on failure all goes back."""
+def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> int:
+    """Moves files to their places, and what lies there and the stale ones to `earlier`; on failure all goes back.
+
+    Gives the number of those that went to `earlier`.
+    """
     made: list[Path] = []
     begun: list[tuple[Path, Path]] = []
     try:
@@ -81,6 +100,14 @@ def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> N
         for folder in reversed(made):
             folder.rmdir()
         raise
+    return len(aside)
+
+
+def replaced(count: int) -> str:
+    """What to add to a line where files of an earlier run were replaced."""
+    if not count:
+        return ""
+    return f" ({count} earlier {'file' if count == 1 else 'files'} replaced)"
 
 
 @contextmanager

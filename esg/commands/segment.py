@@ -7,11 +7,21 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..limits import MIN_SIDE
-from .arguments import add_machine, add_max_pixels, add_out, add_photos, file_or_folder, fraction, not_empty, whole
+from .arguments import (
+    DASHES,
+    add_machine,
+    add_max_pixels,
+    add_out,
+    add_photos,
+    file_or_folder,
+    fraction,
+    not_empty,
+    whole,
+)
 from .console import Console
-from .entity_files import KINDS, DataSet, check_size, save
-from .photos import enough_memory, entity_count, work_through
-from .results import check_folder
+from .entity_files import ENDINGS, KINDS, DataSet, check_size, save
+from .photos import Batch, enough_memory, entity_count
+from .results import check_folder, replaced
 
 if TYPE_CHECKING:
     from ..entities import EntityMap
@@ -27,7 +37,7 @@ def add(commands: Any) -> None:
         description="Takes photos apart into their entities, and writes for each NAME.jpg its NAME.overlay.jpg, "
         "NAME.labels.png and NAME.entities.json. What comes from a folder keeps its subfolder.",
         epilog="A photo that cannot be used, or whose files cannot be written, is named and left out, as is a folder "
-        "without pictures; the exit status is then 2.",
+        f"without pictures; the exit status is then 2. {DASHES}",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
@@ -107,13 +117,15 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Segments every photo; 2 if some of them could not be used or written, or a folder holds none."""
-    from ..naming import list_images
-
-    photos, empty = list_images(args.photos)
+    batch = Batch(args.photos, console)
     check_folder(args.out)
     dataset = None if args.dataset is None else DataSet(args.dataset, polygons=args.polygons)
     if dataset is not None:
         dataset.check()
+    endings = [ending for kind in args.save for ending in ENDINGS[kind]]
+    batch.look(args.max_pixels, out=args.out, endings=endings, overwrite=args.overwrite)
+    if not batch.waiting:
+        return batch.close(done="segmented")
     console.progress(f"Loading {args.model} ...")
     segmenter = _load(args)
 
@@ -125,7 +137,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             return said
 
     try:
-        return work_through(photos, empty, work, console, done="segmented", out=args.out)
+        return batch.work(work, done="segmented", out=args.out)
     finally:  # what was found so far is kept, too, when something stops the run
         if dataset is not None and len(dataset):
             dataset.write()
@@ -144,11 +156,12 @@ def _segment(
     segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace, console: Console, place: str
 ) -> tuple[EntityMap, str]:
     """Segments one photo, writes its files, and says how it went."""
-    from ..images import read_image
+    from ..images import read_photo
 
     begin = time.monotonic()
     console.progress(f"{place}{photo.path.name} ...")
-    pixels = read_image(photo.path, max_pixels=args.max_pixels)
+    source = read_photo(photo.path, max_pixels=args.max_pixels)
+    pixels = source.pixels
     check_size(pixels, photo.path, args.save)
     entities = segmenter(
         pixels,
@@ -165,10 +178,10 @@ def _segment(
         progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
     )
     console.progress(f"{place}{photo.path.name}: writing")
-    save(entities, pixels, photo, args.out, args.save)
+    earlier = save(entities, source, photo, args.out, args.save)
     said = f"{entity_count(len(entities))} in {time.monotonic() - begin:.1f} s"
     if len(entities) or {*args.save} != {"masks"}:
-        said += f" -> {args.out / photo.name}.*"
+        said += f" -> {args.out / photo.name}.*{replaced(earlier)}"
     return entities, said if len(entities) else said + _hint(args)
 
 

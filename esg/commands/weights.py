@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .arguments import file_or_folder, not_empty
+from .arguments import add_no_overwrite, file_or_folder, not_empty
 from .console import Console
+from .results import check_result
 
 
 def add(commands: Any) -> None:
@@ -51,6 +52,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--out", type=file_or_folder, required=True, metavar="FILE.safetensors", help="the file to write"
     )
+    add_no_overwrite(command, "leave a file of that name as it is [it is replaced, which is said]")
     command.add_argument("--half", action="store_true", help="keep the numbers in fp16: half the size")
 
     command = own.add_parser(
@@ -97,11 +99,14 @@ def download(args: argparse.Namespace, console: Console) -> int:
 
 def convert(args: argparse.Namespace, console: Console) -> int:
     """Converts, and says what the file turned out to be."""
+    earlier = check_result(args.out, overwrite=args.overwrite)
     console.progress(f"Reading {args.file} ...")
     from ..conversion import convert_file
 
     result = convert_file(args.file, args.out, half=args.half)
     size = result.path.stat().st_size / 2**20
+    if earlier:
+        console.line(f"{result.path} was there already and is replaced.")
     console.answer(f"{result.path}: {result.preset}, {result.parameters:,} parameters, {size:.1f} MiB")
     return 0
 

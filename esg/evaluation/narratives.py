@@ -64,7 +64,7 @@ def evaluate_narratives(
         narrative, referring = told.narratives
         judged += judge(grounder, told, entities, narrative, threshold)
         if len(referring.mentions) == 1 and referring.mentions[0].span == (0, len(referring.caption)):
-            meant = grounder.refer(told.image, entities, referring.caption)
+            meant = grounder.refer(told.image, entities, referring.caption, least=0)
             overlaps.append(_overlap(told, entities, meant.entity_ids, referring.mentions[0]))
         if progress is not None:
             progress(number + 1, count)

@@ -22,6 +22,7 @@ from .checkpoint import read_gella
 from .coco_names import counted_names
 from .colormap import colormap, without_gaps
 from .conversation import Conversation, Text
+from .knowing import has_words, is_known
 from .known_words import Rendering, render
 from .language import Sight
 from .letterbox import Letterbox
@@ -69,6 +70,10 @@ class GellaInference:
         self.precision = precision
         self.model = model.eval().to(self.device)
         self._conversation = Conversation(tokenizer, model.config.language)
+        self._tokenizer = tokenizer
+        self._has_words = has_words(tokenizer.get_vocab())
+        given = (*model.config.names, *model.config.synonyms)
+        self._named = frozenset(word.key for name in given for word in find_words(name))
         self._last: tuple[Sight, EntityMap, list[_Group]] | None = None
 
     @property
@@ -98,6 +103,13 @@ class GellaInference:
         """
         model, tokenizer = read_gella(path, precision)
         return cls(model, tokenizer, device, precision)
+
+    def knows(self, word: str) -> bool:
+        """See `KnowsWords.knows`."""
+        return word in self._named or not self._has_words or is_known(word, self._pieces)
+
+    def _pieces(self, text: str) -> list[str]:
+        return [self._tokenizer.decode([token]) for token in self._tokenizer.encode(text, add_special_tokens=False).ids]
 
     def to(self, device: torch.device) -> None:
         """See `GroundingModel.to`."""

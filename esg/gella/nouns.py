@@ -14,6 +14,7 @@ from .words import (
     ADJECTIVES,
     DETERMINERS,
     FUNCTION_WORDS,
+    NOUNS_TOO,
     PLACES,
     POSTPOSITIONS,
     Span,
@@ -255,7 +256,8 @@ def noun_phrases(caption: str) -> list[Span]:
     def end_run() -> None:
         keys = {word.key for word in run if word.key != "and"}
         nothing = all(is_number(key) or key in PLACES for key in keys)
-        nothing = nothing or (not determiner and all(map(is_qualifier, keys)))
+        named = len(run) > 1 and run[-1].key in NOUNS_TOO  # blue square
+        nothing = nothing or (not determiner and not named and all(map(is_qualifier, keys)))
         while len(run) > 1 and run[-1].key in ("left", "right"):
             run.pop()  # the bar left of the ring
         if run and not nothing:

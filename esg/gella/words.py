@@ -64,6 +64,7 @@ ADJECTIVES = vocabulary(
     "beautiful pretty colorful colourful striped shaggy wooden plain left right top bottom upper lower same different "
     "outdoor indoor sunny cloudy"
 )
+NOUNS_TOO = vocabulary("square orange")  # of these adjectives: "a blue square"
 PLACES = vocabulary(  # no thing by themselves: "on the left", "in the picture"
     "left right front back middle center centre side sides top bottom end edge leftmost rightmost foreground "
     "background image picture photo photograph scene view kind type variety way"

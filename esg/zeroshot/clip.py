@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..device import leave
 from ..errors import WeightsError
+from ..gella.knowing import has_words, is_known
 from ..gella.pixels import normalised
 from ..memory import is_out_of_memory
 from ..statedict import read_state_dict
@@ -56,6 +57,7 @@ class Clip:
         self._precision = precision
         self.network: Any = model.eval().float().to(self.device)
         self._tokenizer = tokenizer
+        self._has_words = has_words(tokenizer.get_vocab())
 
     @classmethod
     def from_folder(cls, folder: Path, device: torch.device, precision: torch.dtype) -> Clip:
@@ -90,6 +92,14 @@ class Clip:
     def scale(self) -> float:
         """Of the cosines in the softmax that it was trained with."""
         return float(self.network.logit_scale.detach().exp())
+
+    def knows(self, word: str) -> bool:
+        """See `gella.knowing.KnowsWords.knows`."""
+        return not self._has_words or is_known(word, self._pieces)
+
+    def _pieces(self, text: str) -> list[str]:
+        ids = self._tokenizer(text, add_special_tokens=False).input_ids
+        return [self._tokenizer.decode([token]) for token in ids]
 
     def to(self, device: torch.device) -> None:
         """Moves it."""

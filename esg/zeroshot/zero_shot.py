@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..entities import EntityMap
 from ..errors import InputError
 from ..gella import prompts
+from ..gella.knowing import KnowsWords
 from ..gella.nouns import align, noun_phrases, parse_pieces
 from ..gella.words import Span
 from ..gella.writing import Writing
@@ -138,6 +139,10 @@ class ZeroShot:
         if self.writer is not None:
             self.writer.to(device)
         self.clip.to(device)
+
+    def knows(self, word: str) -> bool:
+        """See `gella.knowing.KnowsWords.knows`: it finds with CLIP, whatever the language model may understand."""
+        return not isinstance(self.clip, KnowsWords) or self.clip.knows(word)
 
     def see(self, pixels: np.ndarray) -> Sight:
         """See `GroundingModel.see`."""

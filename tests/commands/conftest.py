@@ -34,7 +34,9 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def say(text: str) -> None:
         pieces = [text[start : start + 3] for start in range(0, len(text), 3)]
         monkeypatch.setattr(GellaInference, "describe", lambda *_: iter(pieces))
-        monkeypatch.setattr(GellaInference, "captions", lambda self, sight, writings, watch: [text] * len(writings))
+        monkeypatch.setattr(
+            GellaInference, "captions", lambda self, sight, entities, writings, watch: [text] * len(writings)
+        )
 
     return say
 

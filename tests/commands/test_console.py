@@ -110,3 +110,33 @@ def test_a_name_that_is_no_text(segment: Run, photo: Path, written: Callable[[],
     assert result.status == 0
     assert "caf\\udce9.png" in result.err[0]
     assert len(written()) == 3
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["weights", "list"], ["--help"], ["--version"]])
+def test_an_output_that_is_full_is_one_sentence(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "esg", *arguments], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "esg: The output cannot be written (no space left on device); send it somewhere else."
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes streams as a Unix shell does")
+def test_closed_streams_are_no_crash() -> None:
+    for closed in ("1>&-", "2>&-", "1>&- 2>&-"):
+        ended = subprocess.run(
+            f'"{sys.executable}" -m esg --version {closed}', shell=True, capture_output=True, text=True
+        )
+        assert ended.returncode == 0
+        assert "Traceback" not in ended.stderr
+
+
+def test_two_dashes_come_before_a_name_with_one(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    esg("segment", "--", "-photo.jpg").refused("-photo.jpg does not exist")
+    for command in ("segment", "caption", "ground", "inpaint"):
+        assert "-- -photo.jpg" in " ".join(" ".join(esg(command, "--help").out).split())

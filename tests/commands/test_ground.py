@@ -99,14 +99,44 @@ def test_categories(ground: Run, grounder: Grounder, tmp_path: Path, photo: Path
     assert sorted(number for phrase in expected.phrases for number in phrase.entity_ids) == [1, 2, 3, 4]
 
 
-def test_an_expression(ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path) -> None:
+def test_an_expression(
+    ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GellaInference, "scores", lambda *_: np.array([[0.2, 0.75, 0.5, 0.1]], np.float32))
     result = ground(photo, "--masks", masks, "--refer", "the left one")
     best = grounder.refer(photo, EntityMap.from_labels_png(masks), "the left one")
     assert saved(tmp_path) == Grounding("the left one", (best,))
-    assert result.out == ["the left one", f"  the left one: {best.entity_ids[0]} ({best.scores[0]:.2f})"]
+    assert result.out == ["the left one", "  the left one: 2 (0.75)"]
     assert ": 1 phrase, 4 entities in" in result.err[-1]
     ground(photo, "--masks", masks, "--refer", "the left one", "--threshold", 0)
     assert sorted(saved(tmp_path).phrases[0].entity_ids) == [1, 2, 3, 4]
+
+
+def test_an_expression_that_nothing_fits_is_told_with_the_best_guess(
+    ground: Run, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GellaInference, "scores", lambda *_: np.array([[0.2, 0.45, 0.3, 0.1]], np.float32))
+    result = ground(photo, "--masks", masks, "--refer", "the left one")
+    assert result.status == 0
+    assert result.out[1] == "  the left one: no entity for sure; the best guess is 2 (0.45)"
+    assert saved(tmp_path).phrases[0].entity_ids == ()
+    assert saved(tmp_path).phrases[0].guess == (2, pytest.approx(0.45))
+
+
+def test_lists_may_have_dots(ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path) -> None:
+    ground(photo, "--masks", masks, "--phrases", "red disc . blue square .")
+    expected = grounder(photo, EntityMap.from_labels_png(masks), phrases=["red disc", "blue square"])
+    assert saved(tmp_path) == expected
+
+
+def test_words_that_the_model_does_not_know_are_refused_before_anything_is_segmented(
+    ground: Run, photo: Path, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GellaInference, "knows", lambda self, word: word == "disc")
+    monkeypatch.setattr(EntitySegmenter, "from_pretrained", lambda *_, **__: pytest.fail("it was loaded"))
+    for option in ("--refer", "--caption", "--phrases", "--categories"):
+        ground(photo, option, "der rote Kreis").refused("knows no word of 'der rote Kreis': it reads English only")
+    assert written() == []
 
 
 def test_by_itself_it_segments_and_writes_a_caption(
@@ -192,9 +222,9 @@ def test_a_bad_photo_does_not_stop_the_others(
     result = ground(small, bad, good, "--masks", tmp_path / "masks.json", "--phrases", "disc")
     assert result.status == 2
     assert written() == [f"a.{suffix}" for suffix in SUFFIXES]
-    assert f"{small}: " in result.err[0]
-    assert "masks of 60x40 pixels, but the photo has 30x30" in result.err[0]
-    assert "c.png is not a picture" in result.err[1]
+    assert "c.png is not a picture" in result.err[0]  # which is known before the work
+    assert f"{small}: " in result.err[1]
+    assert "masks of 60x40 pixels, but the photo has 30x30" in result.err[1]
     assert result.err[-1] == f"esg: 2 of 3 photos could not be grounded: {small}, {bad}"
 
 

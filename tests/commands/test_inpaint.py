@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from esg import (
     CropSettings,
@@ -126,7 +127,9 @@ def test_words(by_words: Run, scored: Callable[..., None], tmp_path: Path, photo
 
 def test_the_words_are_those_that_are_given(inpaint: Run, tiny_gella: Path, photo: Path, masks: Path) -> None:
     for text in ("the left one", "a large dog"):
-        best = Grounder.from_pretrained(tiny_gella, device="cpu").refer(photo, EntityMap.from_labels_png(masks), text)
+        best = Grounder.from_pretrained(tiny_gella, device="cpu").refer(
+            photo, EntityMap.from_labels_png(masks), text, least=0
+        )
         result = inpaint(photo, "--model", tiny_gella, "--masks", masks, "--text", text, "--threshold", best.scores[0])
         assert result.out == [f"{best.entity_ids[0]} ({best.scores[0]:.2f})"]
 
@@ -211,10 +214,53 @@ def test_what_cannot_stay_is_said(inpaint: Run, tmp_path: Path, photo: Path, mas
     assert result.err[0].endswith(".inpainted.png; 16 bit became 8 bit; the colour profile is left out")
     with Image.open(tmp_path / "out/photo.inpainted.png") as picture:
         assert "icc_profile" not in picture.info
-    half = Image.fromarray(np.dstack([read_image(photo), np.full((40, 60), 128, np.uint8)]))
-    half.save(photo)
+
+
+def test_what_is_in_the_file_beside_its_pixels_stays(inpaint: Run, tmp_path: Path, photo: Path, masks: Path) -> None:
+    exif, text = Image.Exif(), PngInfo()
+    exif[0x0132], exif[0x8298] = "2024:05:06 07:08:09", "(c) nobody"
+    text.add_text("parameters", "a red ball, steps 20, seed 1")
+    with Image.open(photo) as picture:
+        picture.save(photo, exif=exif, dpi=(300, 300), pnginfo=text)
     result = inpaint(photo, "--masks", masks, "--entity", 2)
-    assert result.err[0].endswith(".inpainted.png; transparent parts are white now")
+    assert result.err[0].endswith(".inpainted.png")  # there is nothing to say
+    with Image.open(tmp_path / "out/photo.inpainted.png") as picture:
+        assert {**picture.getexif()} == {0x0132: "2024:05:06 07:08:09", 0x8298: "(c) nobody"}
+        assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        assert picture.text == {"parameters": "a red ball, steps 20, seed 1"}
+
+
+def test_transparency_stays(inpaint: Run, tmp_path: Path, photo: Path, masks: Path) -> None:
+    alpha = np.full((40, 60), 255, np.uint8)
+    alpha[:, :30] = 0
+    alpha[:9] = 100
+    given = np.dstack([read_image(photo), alpha])
+    Image.fromarray(given).save(photo)
+    result = inpaint(photo, "--masks", masks, "--entity", 3, "--grow", 2, "--feather", 0)
+    assert result.err[0].endswith(".inpainted.png")
+    with Image.open(tmp_path / "out/photo.inpainted.png") as picture:
+        new = np.asarray(picture)
+    assert picture.mode == "RGBA"
+    assert np.array_equal(new[..., 3], alpha)
+    changed = (new != given).any(axis=2)
+    assert changed.any()
+    assert not changed[:8].any()
+    assert not changed[:, :38].any()
+
+
+def test_earlier_results_are_replaced_only_if_they_may_be(
+    inpaint: Run, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = (photo, "--masks", masks, "--entity", 2)
+    assert inpaint(*fixed).err[0].endswith(".inpainted.png")
+    written = tmp_path / "out/photo.inpainted.png"
+    assert inpaint(*fixed).err[0].endswith(".inpainted.png (1 earlier file replaced)")
+    written.write_text("precious")
+    monkeypatch.setattr(EntitySegmenter, "from_pretrained", lambda *_, **__: pytest.fail("the model was loaded"))
+    kept = inpaint(photo, "--entity", 2, "--no-overwrite")
+    assert (kept.status, kept.out) == (0, [])
+    assert kept.err == [f"{photo}: left out, since {written} is there already."]
+    assert written.read_text() == "precious"
 
 
 # ---------------------------------------------------------------------------------------------------------- repainting

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from esg import EntityMap, OutputError
 
@@ -168,6 +168,55 @@ def test_an_output_that_takes_no_more_ends_the_run(
     assert ("disk is full" if reason == "full" else "(read-only file system)") in result.err[-1]
     assert not any("other.png" in line for line in result.err)
     assert written() == []
+
+
+# ----------------------------------------------------------------------------------------------- known before the work
+
+
+@pytest.mark.usefixtures("without_model")
+def test_what_is_wrong_with_files_is_said_before_a_model_is_loaded(
+    segment: Run, tmp_path: Path, make_photo: MakePhoto
+) -> None:
+    segment(tmp_path / "missing.jpg").refused("missing.jpg does not exist")
+    (tmp_path / "words.jpg").write_text("no picture")
+    long = make_photo(tmp_path / ("x" * 245 + ".png"))
+    result = segment(tmp_path / "words.jpg", long, tmp_path / "missing.jpg")
+    assert result.status == 2
+    assert "words.jpg is not a picture" in result.err[0]
+    assert "would be too long for a file (257 bytes); give the photo a shorter name." in result.err[1]
+    assert "missing.jpg does not exist" in result.err[2]
+    assert result.err[3].startswith("esg: 3 of 3 photos could not be segmented: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_is_too_long_only_for_the_results_that_are_asked_for(
+    segment: Run, tmp_path: Path, make_photo: MakePhoto
+) -> None:
+    photo = make_photo(tmp_path / ("照" * 80 + ".png"))  # 240 bytes before the suffix
+    assert segment(photo, "--save", "labels").status == 0
+    segment(make_photo(tmp_path / ("照" * 82 + ".png")), "--save", "labels").refused("too long for a file (257 bytes)")
+
+
+def test_replaced_files_are_counted_and_kept_where_asked(
+    segment: Run, tmp_path: Path, photo: Path, make_photo: MakePhoto, written: Written
+) -> None:
+    assert segment(photo, "--save", "labels").err[0].endswith("out/photo.*")
+    assert segment(photo, "--save", "labels,coco").err[0].endswith("out/photo.* (1 earlier file replaced)")
+    assert segment(photo, "--save", "labels,coco").err[0].endswith("out/photo.* (2 earlier files replaced)")
+    result = segment(photo, make_photo(tmp_path / "other.png"), "--save", "labels", "--no-overwrite")
+    assert result.status == 0
+    assert result.err[0] == f"{photo}: left out, since {tmp_path / 'out/photo.labels.png'} is there already."
+    assert result.err[1].startswith(f"[2/2] {tmp_path / 'other.png'}: ")
+    assert "other.labels.png" in written()
+
+
+def test_the_overlay_has_the_profile_of_the_photo(segment: Run, tmp_path: Path, photo: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open(photo) as picture:
+        picture.save(photo, icc_profile=profile)
+    assert segment(photo, "--save", "overlay").status == 0
+    with Image.open(tmp_path / "out/photo.overlay.jpg") as picture:
+        assert picture.info["icc_profile"] == profile
 
 
 # ----------------------------------------------------------------------------------------------- writes that do not end

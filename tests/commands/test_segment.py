@@ -105,8 +105,9 @@ def test_a_bad_photo_does_not_stop_the_others(
     assert result.status == 2
     assert written() == ["a.entities.json", "c.entities.json"]
     assert len(result.err) == 5
-    assert "b.png is not a picture" in result.err[1]
-    assert "missing.jpg does not exist" in result.err[2]
+    assert "b.png is not a picture" in result.err[0]  # which is known before the work
+    assert "missing.jpg does not exist" in result.err[1]
+    assert [line[:6] for line in result.err[2:4]] == ["[1/4] ", "[4/4] "]
     assert result.err[4] == f"esg: 2 of 4 photos could not be segmented: {bad}, {tmp_path / 'missing.jpg'}"
 
 

@@ -43,22 +43,38 @@ def test_it_says_what_the_core_says(
     photo = (image[0].numpy() * 255).astype(np.uint8)
     expected = grounder.ready()(photo, entities.maps[0], "A dog and a door.", threshold=0.3)
     assert ground("A dog and a door.", "a sentence", 0.3)[0].groundings[0] == expected
-    best = grounder.ready().refer(photo, entities.maps[0], "the dog", threshold=0.0)
-    (found,) = ground("the dog", "one expression or question", best.scores[0])[0].groundings[0].phrases
-    assert (found.text, found.entity_ids, found.scores) == ("the dog", best.entity_ids[:1], best.scores[:1])
+    best = grounder.ready().refer(photo, entities.maps[0], "the dog", least=0)
+    found = ground("the dog", "one expression or question", best.scores[0])[0].groundings[0]
+    assert found.phrases == (best,)
 
 
-def test_an_expression_that_fits_nothing_well_means_nothing_and_says_so(
+def test_an_expression_that_fits_nothing_well_says_so(
     ground: Callable[..., Any], part: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(part("host").PlainHost, "say", lambda self, text: said.append(text))
-    entities, mask, *_ = ground("the dog", "one expression or question", 1.0)
-    assert [phrase.entity_ids for phrase in entities.groundings[0].phrases] == [()]
-    assert not mask.any()
+    ground("the dog", "one expression or question", 1.0)
     assert "Nothing is sure enough for 'the dog': the best score is 0." in said[-1]
     ground("the dog", "one expression or question", 0.0)
     assert said[-1] == ""
+
+
+def test_an_expression_that_nothing_fits_means_nothing_and_has_a_guess(
+    ground: Callable[..., Any], grounder: Any, image: torch.Tensor, entities: Any
+) -> None:
+    photo = (image[0].numpy() * 255).astype(np.uint8)
+    best = grounder.ready().refer(photo, entities.maps[0], "the dog", least=0)
+    found, mask, _, phrases, _ = ground("the dog", "one expression or question", 1.0)
+    (phrase,) = found.groundings[0].phrases
+    assert phrase.entity_ids == ()
+    assert phrase.guess == (best.entity_ids[0], best.scores[0])
+    assert not mask.any()
+    assert json.loads(phrases)[0]["phrases"][0]["guess"] == [*phrase.guess]
+
+
+def test_a_list_may_have_dots(ground: Callable[..., Any]) -> None:
+    found = ground("cat . dog .", "a list of phrases")[0].groundings[0]
+    assert [phrase.text for phrase in found.phrases] == ["cat", "dog"]
 
 
 def test_categories_share_no_entity(ground: Callable[..., Any]) -> None:

@@ -1,0 +1,163 @@
+"""More than 8 bits a channel, brought to 8: by the bits that the values use, which may be fewer than the file has.
+
+Cameras of 10 or 12 bits leave their values in files of 16 bits as they are: 0..4095 of 0..65535.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from .errors import ImageError
+from .labelmap import strips
+from .picture_files import identified
+
+DEEP = 16
+_MOST_USED = 14  # bits; what needs more uses all 16, and is dark
+_SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+_PLANES = 284  # tag of TIFF; 2: each colour by itself
+_RAW_MODE = re.compile(r"(\w+);16([BLN])")
+
+
+def is_deep(picture: ImageFile.ImageFile) -> bool:
+    """Whether a picture that is not decoded yet has more than 8 bits a channel, as Pillow says of PNG, TIFF and PPM."""
+    how = " ".join(str(tile[3]) for tile in picture.tile)  # such as RGB;16B, but BGR;16 are 16 bits for all channels
+    if picture.mode.startswith("I") or _RAW_MODE.search(how):
+        return True
+    return _is_deep_ppm(picture) or _has_deep_planes(picture)
+
+
+def stated_bits(picture: ImageFile.ImageFile) -> int | None:
+    """The bits a channel of a picture that is not decoded yet, where its file has fewer than 16 or scales them."""
+    how = " ".join(str(tile[3]) for tile in picture.tile)
+    if "I;12" in how:
+        return 12
+    scaled = any(tile[0] in ("ppm", "ppm_plain", "jpeg2k") for tile in picture.tile)
+    return DEEP if scaled and not _is_deep_ppm(picture) else None
+
+
+def used_bits(largest: int) -> int:
+    """How many bits values up to `largest` are of, 8 to 16."""
+    bits = max(8, int(largest).bit_length())
+    return bits if bits <= _MOST_USED else DEEP
+
+
+def largest_value(picture: Image.Image, name: str) -> int:
+    """The largest value of a decoded grey picture of 16 bits or of whole numbers.
+
+    Raises:
+        ImageError: a value is negative, or needs more than 16 bits.
+    """
+    largest = 0
+    for rows in strips(picture.height, picture.width):
+        values = np.asarray(picture.crop((0, rows.start, picture.width, rows.stop)))
+        if values.min() < 0 or values.max() > 65535:
+            raise ImageError(f"{name} holds whole numbers beyond 16 bit; save it with 8 or 16 bit.")
+        largest = max(largest, int(values.max()))
+    return largest
+
+
+def stretched(picture: Image.Image, file: Any, how: list[Any]) -> tuple[Image.Image, int]:
+    """A colour picture of 16 bits, of which Pillow gives the upper bytes alone, and the bits that its values use.
+
+    Where those are fewer than 16 the lower bytes are read, too, and the picture is of the bits that are used.
+
+    Args:
+        picture: decoded; RGB, RGBA or another mode with 8 bits a channel.
+        file: that it comes from.
+        how: its tiles, as they were before it was decoded.
+    """
+    colours = len(picture.getbands()) - (picture.mode in ("RGBA", "LA", "RGBa", "La"))
+    upper = [high for _, high in _extrema(picture)]
+    if max(upper[:colours]) >= 1 << (_MOST_USED - 8):
+        return picture, DEEP
+    lower = _lower_bytes(file, how)
+    bands, bits = [], 8
+    groups = [range(colours), range(colours, len(upper))]
+    for group in filter(len, groups):
+        values = [_joined(picture.getchannel(k), lower and lower.getchannel(k)) for k in group]
+        used = used_bits(max(int(one.max()) for one in values))
+        bands += [Image.fromarray((one >> (used - 8)).astype(np.uint8)) for one in values]
+        bits = used if group.start == 0 else bits
+    result = Image.merge(picture.mode, bands)
+    result.info = picture.info
+    return result, bits
+
+
+def _extrema(picture: Image.Image) -> list[tuple[int, int]]:
+    found: Any = picture.getextrema()
+    return [found] if isinstance(found[0], (int, float)) else list(found)
+
+
+def _joined(upper: Image.Image, lower: Image.Image | None) -> np.ndarray:
+    values = np.asarray(upper).astype(np.uint16) << 8
+    return values if lower is None else values | np.asarray(lower)
+
+
+def _lower_bytes(file: Any, how: list[Any]) -> Image.Image | None:
+    """The picture again, decoded as if its numbers were of the other byte order: that gives their lower bytes.
+
+    None for the kinds that Pillow has in one order only.
+    """
+    file.seek(0)
+    picture: Any = identified(file, "")
+    picture.tile = [tile for given in how if (tile := _swapped(given)) is not None]
+    by_libtiff = any(tile[0] == "libtiff" for tile in how)
+    if len(picture.tile) != len(how) or (by_libtiff and _has_deep_planes(picture)):
+        return None
+    try:
+        picture.load()
+    except ValueError:  # no such kind
+        return None
+    return picture
+
+
+def _swapped(tile: Any) -> Any:
+    decoder, arguments = tile[0], tile[3]
+    mode = arguments if isinstance(arguments, str) else arguments[0]
+    found = _RAW_MODE.fullmatch(mode)
+    if found is None:
+        return None
+    other = f"{found[1]};16{_SWAPPED[found[2]]}"
+    swapped = other if isinstance(arguments, str) else (other, *arguments[1:])
+    return _tile(tile, decoder, swapped)
+
+
+def _is_deep_ppm(picture: ImageFile.ImageFile) -> bool:
+    """Whether it is a PPM of RGB with 16 bits, whose values Pillow scales by the largest that the file might hold."""
+    return any(tile[0] == "ppm" and picture.mode == "RGB" and _last(tile[3]) == 65535 for tile in picture.tile)
+
+
+def _last(arguments: Any) -> Any:
+    return arguments[-1] if isinstance(arguments, tuple) else arguments
+
+
+def prepare(picture: Any) -> None:
+    """Tells Pillow where the upper bytes are in some pictures, not decoded yet, of 16 bits that it reads otherwise.
+
+    Those are PPMs, and TIFFs that keep each colour by itself.
+    """
+    if _is_deep_ppm(picture):
+        picture.tile = [_tile(tile, "raw", ("RGB;16B", 0, 1)) for tile in picture.tile]
+    elif _has_deep_planes(picture):
+        order = "B" if picture.tag_v2.prefix == b"MM" else "L"
+        picture.tile = [
+            _tile(one, "raw", (f"{one[3][0]};16{order}", *one[3][1:])) if one[3][0] in ("R", "G", "B", "A") else one
+            for one in picture.tile
+        ]
+
+
+def _has_deep_planes(picture: Any) -> bool:
+    if picture.format != "TIFF" or picture.tag_v2.get(_PLANES) != 2:
+        return False
+    bits = picture.tag_v2.get(258, (8,))
+    return picture.mode in ("RGB", "RGBA") and set(bits if isinstance(bits, tuple) else (bits,)) == {16}
+
+
+def _tile(like: Any, decoder: str, arguments: Any) -> Any:
+    values = (decoder, like[1], like[2], arguments)
+    return type(like)(*values) if hasattr(like, "_fields") else values

@@ -1,0 +1,59 @@
+"""Lists of names as people write them: with commas, one a line, or with dots as Grounding DINO wants them."""
+
+from __future__ import annotations
+
+import re
+
+from .nouns import noun_phrases
+from .words import DETERMINERS, Span, find_words, is_qualifier
+
+_BREAK = re.compile(r"[,;，、；。\n\r\u2028]")
+_LONE_DOT = re.compile(r"(?:(?<=\s)|^)\.+(?=\s|$)")  # which no sentence has within
+_DOT = re.compile(r"\.+(?=\s|$)")
+_MOST_WORDS = 6  # of a name
+
+
+def split_names(text: str) -> list[str]:
+    """The names in a list: "cat, dog", one a line, or "cat . dog ." and "cat. dog."; none of them is empty.
+
+    Dots count only where there is no other sign between names, so that "St. Bernard, cat" are two.
+    """
+    if _BREAK.search(text):
+        parts = _BREAK.split(text)
+    elif _LONE_DOT.search(text) or (text.rstrip().endswith(".") and len(_DOT.findall(text)) > 1):
+        parts = _DOT.split(text)
+    else:
+        parts = [text]
+    names = [" ".join(part.split()) for part in parts]
+    names = [_LONE_DOT.sub("", name).strip() for name in names]
+    return [name for name in names if name]
+
+
+def dotted_names(caption: str) -> list[Span] | None:
+    """Where the names are if a caption is no sentence but a list with dots, "cat . dog ."; None if it is none."""
+    dots = [found.span() for found in _LONE_DOT.finditer(caption)]
+    if not dots:
+        return None
+    starts, ends = [0, *(end for _, end in dots)], [*(start for start, _ in dots), len(caption)]
+    spans = [_without_space(caption, start, end) for start, end in zip(starts, ends)]
+    spans = [(start, end) for start, end in spans if start < end]
+    if len(spans) < 2 or not all(_is_name(caption[start:end]) for start, end in spans):
+        return None
+    return spans
+
+
+def _without_space(text: str, start: int, end: int) -> Span:
+    part = text[start:end]
+    return start + len(part) - len(part.lstrip()), start + len(part.rstrip())
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text is a noun phrase alone, and no sentence."""
+    words = find_words(text)
+    if not words or len(words) > _MOST_WORDS:
+        return False
+    if all(is_qualifier(word.key) for word in words):
+        return True  # an orange, a square
+    phrases = noun_phrases(text)
+    before = [word for word in words if not phrases or word.start < phrases[0][0]]
+    return len(phrases) == 1 and phrases[0][1] == words[-1].end and all(word.key in DETERMINERS for word in before)

@@ -1,0 +1,429 @@
+"""Picture files: what a file is by its content, opened with its size checked, or why it cannot be used."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from io import BytesIO
+from logging import getLogger
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image, ImageChops, ImageFile, TiffImagePlugin
+
+from .errors import ImageError
+from .limits import MAX_PIXELS
+
+log = getLogger(__name__)
+
+# What is tried on a file, by its content. Formats that run programs (EPS) or are no pictures are not among them.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "MPO", "AVIF", "HEIF", "JXL")
+_KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000, and with a plugin HEIC, AVIF, JPEG XL"
+# What Pillow's readers are known to raise on damaged files; the bomb error guards parts of files that we do not see.
+READ_ERRORS = (
+    *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError, struct.error),
+    *(zlib.error, RuntimeError, Image.DecompressionBombError),
+)
+_NOT_MINE = (SyntaxError, IndexError, TypeError, KeyError, struct.error)  # how Pillow's readers say so
+
+# Formats that come with a package beside Pillow: its module, its name for pip, and what people call the format.
+_PLUGINS = {
+    "HEIF": ("pillow_heif", "pillow-heif", "HEIC"),
+    "AVIF": ("pillow_avif", "pillow-avif-plugin", "AVIF"),
+    "JXL": ("pillow_jxl", "pillow-jxl-plugin", "JPEG XL"),
+}
+_BRANDS = {  # the first brand of an ISO media file
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIF"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
+_RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"ARRIRAW")  # cameras' own formats
+_OTHERS = {  # files that are taken for pictures, by how they begin
+    b"%PDF": ("a PDF", "export the page as PNG"),
+    b"%!PS": ("PostScript", "export it as PNG"),
+    b"8BPS": ("a Photoshop file", "export it as PNG or TIFF"),
+    b"gimp xcf": ("a GIMP file", "export it as PNG"),
+    b"\x76\x2f\x31\x01": ("OpenEXR", "save it with 8 or 16 bit as PNG or TIFF"),
+    b"#?RADIANCE": ("Radiance HDR", "save it with 8 or 16 bit as PNG or TIFF"),
+    b"SIMPLE  =": ("FITS", "save it with 8 or 16 bit as PNG or TIFF"),
+    b"DDS ": ("a DDS texture", "save it as PNG"),
+    b"PK\3\4": ("a ZIP archive", "unpack it first"),
+    b"\x1f\x8b": ("a gzip archive", "unpack it first"),
+    b"version https://git-lfs": ("a pointer of Git LFS", "get the file itself with `git lfs pull`"),
+    b"<svg": ("SVG", "export it as PNG"),
+    b"<!doctype": ("a web page", "download the picture itself"),
+    b"<html": ("a web page", "download the picture itself"),
+    b"\x1aE\xdf\xa3": ("a video", "save a frame of it as PNG"),
+}
+
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a JPEG, but for those within a scan
+
+# Tags of TIFF
+_KIND, _OLD_KIND, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
+_BANDS, _SUB_PICTURES, _NUMBERS, _DNG = 277, 330, 339, 50706
+_OF_SENSORS = (32803, 34892)  # photometric: a colour filter's pattern, and what is linear in the light
+_FLOATS, _COMPLEX = 3, (5, 6)
+
+
+@contextmanager
+def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
+    """A PIL picture from a file, not decoded yet, whose size was checked; whatever fails in the block is an ImageError.
+
+    Pillow's own limit is a global of the process that belongs to whoever imported Pillow, so the file is opened
+    through Pillow's table of formats, beside that limit.
+    """
+    file = _open(path)
+    try:
+        with file:
+            picture = identified(file, str(path), max_pixels)
+            with picture:
+                check_size(picture.size, str(path), max_pixels)
+                if picture.format == "TIFF":
+                    _turn_to_photo(picture, str(path))
+                    check_size(picture.size, str(path), max_pixels)
+                elif getattr(picture, "is_animated", False) and picture.format != "MPO":
+                    log.info("%s has several frames; the first one is taken.", path)
+                yield picture
+    except READ_ERRORS as error:
+        raise ImageError(
+            f"{path} is damaged or incomplete ({reason_of(error)}); get the file again, "
+            "or open it in another program and save what that shows."
+        ) from None
+    except MemoryError:
+        raise ImageError(f"{path} is too large for the memory of this machine.") from None
+
+
+@contextmanager
+def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """A decoded PIL picture from a file whose size was checked first; whatever fails in the block is an ImageError."""
+    with opened(path, max_pixels) as picture:
+        yield decoded(picture)
+
+
+def check_file(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> None:
+    """Says before long work whether a file can be a picture: it exists, and its beginning and its size are all right.
+
+    Raises:
+        ImageError: it does not exist, is no picture, or is too large.
+    """
+    with opened(path, max_pixels):
+        pass
+
+
+def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    """ImageError unless a picture of this width, height has pixels, and not more than `max_pixels`."""
+    width, height = size
+    if width < 1 or height < 1:
+        raise ImageError(f"{name} has no pixels ({width}x{height}).")
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name} has {width}x{height} = {width * height:,} pixels, more than the limit of {max_pixels:,}; "
+            f"raise it with --max-pixels (max_pixels=) if you trust the picture."
+        )
+
+
+def decoded(picture: ImageFile.ImageFile) -> Image.Image:
+    """The picture with its pixels; a JPEG that lacks nothing but its end marker is whole.
+
+    Raises:
+        Exception: of `READ_ERRORS`.
+    """
+    file = picture.fp
+    try:
+        picture.load()
+    except OSError:
+        if picture.format != "JPEG" or file is None or file.closed:
+            raise
+        file.seek(0)
+        whole = _with_its_end(file.read())
+        if whole is None:
+            raise
+        return whole
+    return picture
+
+
+def _with_its_end(data: bytes) -> Image.Image | None:
+    """A JPEG that stops early, if all of its pixels are there.
+
+    What is missing would be decoded from whatever follows; so if two different endings give the same picture, nothing
+    is missing.
+    """
+    data = data[:-1] if data.endswith(b"\xff") else data
+    found = []
+    for ending in (b"", b"\xb5\x4a" * 64):
+        try:
+            picture = identified(BytesIO(data + ending + b"\xff\xd9"), "")
+            picture.load()
+        except (ImageError, *READ_ERRORS):
+            return None
+        found.append(picture)
+    whole, other = found
+    return whole if ImageChops.difference(whole, other).getbbox() is None and _has_all_scans(data) else None
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Whether the scans of a JPEG, as far as they have begun, give every coefficient all of its bits."""
+    missing: dict[int, set[int]] = {}  # of each component, the coefficients whose last bit has not come
+    place = 2
+    while place + 4 <= len(data):
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        segment = data[place + 4 : place + 2 + length]
+        if marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA) and len(segment) > 5:
+            missing = {number: set(range(64)) for number in segment[6 : 6 + 3 * segment[5] : 3]}
+        place += 2 + length
+        if marker == 0xDA and segment:
+            first, last, bits = segment[1 + 2 * segment[0] :][:3]
+            for number in segment[1 : 1 + 2 * segment[0] : 2]:
+                if not bits & 15:
+                    missing.get(number, set()).difference_update(range(first, last + 1))
+            following = _MARKER.search(data, place)
+            place = following.start() if following else len(data)
+        while place + 1 < len(data) and data[place : place + 2] == b"\xff\xff":
+            place += 1
+    return bool(missing) and not any(missing.values())
+
+
+def _open(path: str | Path) -> BinaryIO:
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # to open a pipe may never end
+        raise ImageError(f"{path} is a pipe or a device, no file; save the picture as a file and give that.")
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not a picture.") from None
+    except PermissionError:
+        raise ImageError(f"{path} may not be read{' (it is a folder)' if os.path.isdir(path) else ''}.") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(f"{str(path)!r} cannot be opened: {reason.lower()}.") from None
+
+
+def identified(file: Any, name: str, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+    """The PIL picture that a file holds, not decoded yet; ImageError with the reason if there is none."""
+    head = file.read(64)
+    if kind := _plugin_kind(head):
+        _register(kind)
+    if kind == "JXL":  # its plugin decodes at once
+        check_size(_jxl_size(file, head), name, max_pixels)
+    Image.preinit()
+    refused: dict[str, Exception] = {}
+    for attempt in (0, 1):
+        for format_name in FORMATS:
+            if format_name not in Image.OPEN:
+                continue
+            opener, accepts = Image.OPEN[format_name]
+            verdict = accepts is None or accepts(head[:16])
+            if not verdict or isinstance(verdict, str):  # text says why the format is not at hand
+                continue
+            file.seek(0)
+            try:
+                return opener(file, name)
+            except _NOT_MINE as error:
+                refused[format_name] = error
+        if attempt == 0:
+            Image.init()  # the less common formats; slow, so only when needed
+    raise ImageError(_why_none(file, head, name, kind, refused))
+
+
+# ------------------------------------------------------------------------------------------------ what else a file is
+
+
+def _plugin_kind(head: bytes) -> str | None:
+    """The format of a file that may need a plugin."""
+    if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
+        return "JXL"
+    if head[4:8] != b"ftyp":
+        return None
+    also = [head[k : k + 4] for k in range(16, min(struct.unpack(">I", head[:4])[0], len(head)), 4)]
+    return "AVIF" if {b"avif", b"avis"} & {head[8:12], *also} else _BRANDS.get(head[8:12])
+
+
+def _register(kind: str) -> None:
+    """Makes Pillow know a format, if the package that brings it is installed and works."""
+    Image.preinit()
+    if kind == "AVIF" and kind not in Image.OPEN:
+        Image.init()  # newer versions of Pillow may read it themselves
+    if kind in Image.OPEN and not _is_empty(kind):
+        return
+    try:
+        module = import_module(_PLUGINS[kind][0])
+        if kind == "HEIF":
+            module.register_heif_opener()
+    except Exception as error:  # a plugin that does not fit its libraries may raise anything
+        log.debug("%s cannot be used: %s", _PLUGINS[kind][0], error)
+
+
+def _is_empty(kind: str) -> bool:
+    """Whether Pillow was built without the library that a format needs, which it says only when it is asked."""
+    accepts = Image.OPEN[kind][1]
+    return kind == "AVIF" and accepts is not None and isinstance(accepts(b"\0\0\0 ftypavif\0\0\0\0"), str)
+
+
+def _why_none(file: Any, head: bytes, name: str, kind: str | None, refused: dict[str, Exception]) -> str:
+    """The reason why a file is no picture that can be used, as a sentence."""
+    file.seek(0, os.SEEK_END)
+    if file.tell() == 0:
+        return f"{name} is empty."
+    if kind is not None:
+        _, package, called = _PLUGINS[kind]
+        if not {kind} & refused.keys():
+            return f"{name} is {called}, which needs a plugin: pip install {package}."
+        return f"{name} is {called}, and its beginning is damaged ({reason_of(refused[kind])})."
+    if head.startswith(_RAW) or head[4:12] == b"ftypcrx ":
+        return _raw_photo(name)
+    if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
+        return f"{name} is a video, not a picture; save a frame of it as PNG."
+    begins = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for magic, (what, advice) in _OTHERS.items():
+        if head.startswith(magic) or begins.startswith(magic):
+            return f"{name} is {what}, not a picture that can be read; {advice}."
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and (why := _why_no_tiff(file, name)):
+        return why
+    if "JPEG" in refused and "12-bit" in str(refused["JPEG"]):
+        return f"{name} is a JPEG of 12 bit, which cannot be read here; save it with 8 bit."
+    return f"{name} is not a picture that can be read ({_KNOWN}) or its beginning is damaged."
+
+
+def reason_of(error: Exception) -> str:
+    """What a library says went wrong, to be put into a sentence."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def _raw_photo(name: str, more: str = "") -> str:
+    return f"{name} is a camera's raw file{more}; develop it to JPEG or TIFF first and give that."
+
+
+def _why_no_tiff(file: Any, name: str) -> str | None:
+    """What of a TIFF cannot be read, as its first directory has it."""
+    try:
+        file.seek(0)
+        head = file.read(8)
+        head += file.read(8) if head[2:3] == b"+" or head[3:4] == b"+" else b""
+        tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+        file.seek(tags.next)
+        tags.load(file)
+        bands, bits = int(tags.get(_BANDS, 1)), max(_numbers(tags.get(_BITS, 1)))
+        kinds = {*_numbers(tags.get(_NUMBERS, 1))}
+        photometric, compression = tags.get(_PHOTOMETRIC), tags.get(_COMPRESSION, 1)
+        if _HEIGHT not in tags or _WIDTH not in tags:
+            return None
+    except READ_ERRORS:
+        return None
+    if photometric in _OF_SENSORS or _DNG in tags:
+        return _raw_photo(name)
+    if bands > 4:
+        return (
+            f"{name} has {bands} bands, and a picture has 1 (grey), 3 (RGB) or 4 (with transparency); save three of "
+            "them as an RGB picture of 8 or 16 bit."
+        )
+    if _FLOATS in kinds or kinds & {*_COMPLEX}:
+        what = "floating point" if _FLOATS in kinds else "complex"
+        return f"{name} holds {what} numbers; save it with 8 or 16 bit."
+    if bits > 16:
+        return f"{name} holds numbers of {bits} bit; save it with 8 or 16 bit."
+    if compression not in TiffImagePlugin.COMPRESSION_INFO:
+        return (
+            f"{name} is compressed in a way that cannot be read here (TIFF's number {compression}); save it with LZW."
+        )
+    return (
+        f"{name} is a TIFF of a kind that cannot be read here ({bands} bands of {bits} bit, photometric "
+        f"{photometric}); save it as grey or RGB with 8 or 16 bit."
+    )
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    return tuple(map(int, value)) if isinstance(value, tuple) else (int(value),)
+
+
+def _turn_to_photo(picture: Any, name: str) -> None:
+    """Goes to the first directory of a TIFF that is no reduced copy; ImageError where the photo is out of reach."""
+    place, unreadable = 0, False
+    while _is_copy(picture.tag_v2) and place + 1 < picture.n_frames:
+        place += 1
+        try:
+            picture.seek(place)
+        except READ_ERRORS:  # of a kind that cannot be read, whose tags must not be taken for those of the copy
+            unreadable = True
+            picture.seek(0)
+    if _is_copy(picture.tag_v2):
+        picture.seek(0)
+        place = 0
+        if unreadable or _hidden_photo(picture) or _DNG in picture.tag_v2:
+            raise ImageError(_raw_photo(name, ", of which only a small preview can be read"))
+    elif picture.tag_v2.get(_PHOTOMETRIC) in _OF_SENSORS or _hidden_photo(picture):
+        raise ImageError(_raw_photo(name))
+    if place:
+        log.info("%s begins with a reduced copy; its picture number %d is taken.", name, place + 1)
+    elif getattr(picture, "is_animated", False):
+        log.info("%s has several frames; the first one is taken.", name)
+
+
+def _is_copy(tags: Any) -> bool:
+    kind, old = tags.get(_KIND, 0), tags.get(_OLD_KIND, 1)
+    return (isinstance(kind, int) and bool(kind & 1)) or old == 2
+
+
+def _hidden_photo(picture: Any) -> bool:
+    """Whether a directory below that of the picture has a larger one, which Pillow does not reach."""
+    width, height = picture.size
+    for place in _numbers(picture.tag_v2.get(_SUB_PICTURES, ())):
+        tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=picture.tag_v2.prefix)
+        try:
+            picture.fp.seek(place)
+            tags.load(picture.fp)
+            if int(tags[_WIDTH]) * int(tags[_HEIGHT]) > width * height:
+                return True
+        except READ_ERRORS:
+            continue
+    return False
+
+
+def _jxl_size(file: Any, head: bytes) -> tuple[int, int]:
+    """Width and height of a JPEG XL by its header (ISO/IEC 18181-1, SizeHeader)."""
+    bits = int.from_bytes(_jxl_codestream(file, head), "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value = bits & ((1 << count) - 1)
+        bits >>= count
+        return value
+
+    def side(small: int) -> int:
+        return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    small = take(1)
+    height = side(small)
+    ratio = take(3)
+    if ratio:
+        above, below = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
+        return height * above // below, height
+    return side(small), height
+
+
+def _jxl_codestream(file: Any, head: bytes) -> bytes:
+    """The first bytes after the codestream's signature."""
+    if head.startswith(b"\xff\x0a"):
+        return head[2:18]
+    place = 0
+    while True:
+        file.seek(place)
+        box = file.read(48)
+        if len(box) < 12:
+            raise SyntaxError("no codestream")
+        size, kind = struct.unpack(">I4s", box[:8])
+        start = 8
+        if size == 1:
+            size, start = struct.unpack(">Q", box[8:16])[0], 16
+        if kind in (b"jxlc", b"jxlp"):
+            stream = box[start + (4 if kind == b"jxlp" else 0) :]
+            if not stream.startswith(b"\xff\x0a"):
+                raise SyntaxError("no codestream")
+            return stream[2:18]
+        if size < start:
+            raise SyntaxError("no codestream")
+        place += size
