@@ -26,6 +26,8 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
     Raises:
         InputError: one of the two is no list.
     """
+    if content.get("images") == []:
+        return []
     for key in ("images", "annotations"):
         if not isinstance(content.get(key), list):
             raise InputError(f"{source} is not in COCO's format: {_missing(content, key)}.")
