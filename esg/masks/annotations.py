@@ -146,7 +146,11 @@ def _pictures(content: Any, source: str) -> list[Picture]:
     if isinstance(content.get("annotations"), list):
         return [coco.from_record(content)]
     if isinstance(content.get("masks"), list):
+        if any("segmentation" in one for one in records(content["masks"])):
+            return coco.from_list(content["masks"])
         return [coco.from_columns(content)]
+    if isinstance(content.get("predictions"), list):
+        return [coco.from_record({"image": content.get("image"), "annotations": content["predictions"]})]
     if tools.is_via(content):
         return tools.via(content)
     if isinstance(content.get("samples"), list):

@@ -26,6 +26,8 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
     Raises:
         InputError: one of the two is no list.
     """
+    if content.get("images") == []:
+        return []
     for key in ("images", "annotations"):
         if not isinstance(content.get(key), list):
             raise InputError(f"{source} is not in COCO's format: {_missing(content, key)}.")
@@ -118,8 +120,18 @@ def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") ->
     """One annotation; it is called by its id, else by its place in the file."""
     known = identifier(annotation.get("id"))
     called = f"{kind} {place}" if known is None else f"{kind} {known}"
-    mask = Segmentation(annotation.get("segmentation"))
+    mask = Segmentation(_outline(annotation))
     return Item(called, mask.draw, partial(score, annotation), None, mask.size)
+
+
+def _outline(annotation: Mapping[str, Any]) -> Any:
+    """Its "segmentation", or the outline that Ultralytics ("segments") or Roboflow's server ("points") has instead."""
+    if "segmentation" in annotation:
+        return annotation["segmentation"]
+    segments = annotation.get("segments")
+    if isinstance(segments, Mapping) and isinstance(segments.get("x"), list) and isinstance(segments.get("y"), list):
+        return [list(pair) for pair in zip(segments["x"], segments["y"], strict=False)]
+    return annotation.get("points")
 
 
 class Segmentation:

@@ -324,6 +324,17 @@ def test_via_detectron2_mmdetection_and_isat(tmp_path: Path) -> None:
     ]
 
 
+def test_what_inference_servers_answer(tmp_path: Path) -> None:
+    ultralytics = [{"name": "a", "class": 0, "confidence": 0.5, "segments": {"x": LEFT[::2], "y": LEFT[1::2]}}]
+    found = read_masks(put(tmp_path, ultralytics), SIZE)
+    assert (found.areas.tolist(), found.scores.tolist()) == ([16], [0.5])
+    points = [{"x": x, "y": y} for x, y in pairs(RIGHT)]
+    roboflow = {"predictions": [{"class": "a", "points": points}], "image": {"width": W, "height": H}}
+    assert areas(put(tmp_path, roboflow)) == [20]
+    sam = [{"segmentation": encode_mask(np.eye(H, W, dtype=bool)), "predicted_iou": 0.9}]
+    assert areas(put(tmp_path, {"masks": sam, "photo": "x"})) == [12]
+
+
 def test_fiftyone(tmp_path: Path) -> None:
     data = BytesIO()
     np.save(data, np.ones((3, 4), bool))
