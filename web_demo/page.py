@@ -13,13 +13,14 @@ import gradio as gr
 from esg import InputError
 
 from .endpoints import add_endpoints
+from .gate import HOUR, Callers, Gate
 from .models import Models
 from .parts.edit import EditPart
 from .parts.files import FilesPart
 from .parts.photo import EXAMPLES, PhotoPart
 from .parts.words import WordsPart
 from .picture import BROWSER, channel, detail_value, scripts, view
-from .shared import AT_ONCE, HOUR, Shared, sentences
+from .shared import AT_ONCE, Shared, sentences
 from .theme import theme
 from .visit import Visit
 from .working import Worker
@@ -35,8 +36,23 @@ _SHOWS_NO_MASK = "() => { esg.edit(false); }"
 _SHOWS_MASK = "() => { esg.edit(true); }"
 
 
-def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels: int, private: bool) -> gr.Blocks:
-    """The page, not served yet; arguments as for `launch`; `private`: whether only this machine can see it."""
+def build(
+    *,
+    model: str,
+    grounder: str,
+    inpainter: str,
+    device: str,
+    max_pixels: int,
+    private: bool,
+    callers: Callers | None = None,
+) -> gr.Blocks:
+    """The page, not served yet.
+
+    Args:
+        model, grounder, inpainter, device, max_pixels: as for `launch`.
+        private: whether only this machine can see it.
+        callers: of the gate that will stand before it; None: nobody ever hangs up.
+    """
     models, worker = Models(device), Worker()
     # What belongs to a visitor goes after an hour: files, and photos in memory that long unused.
     with gr.Blocks(title="ESG", analytics_enabled=False, delete_cache=(600, HOUR)) as page:
@@ -116,30 +132,34 @@ def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels:
         for tab in (entities_tab, words_tab, files_tab):
             tab.select(None, None, None, js=_SHOWS_NO_MASK)
         edit_tab.select(None, None, None, js=_SHOWS_MASK)
-        add_endpoints(shared, photo.model, words.model, edit.model)
+        add_endpoints(shared, photo.model, words.model, edit.model, callers or Callers())
     return page
 
 
 def serve(
     page: gr.Blocks,
+    gate: Gate,
     *,
     host: str,
     port: int,
     share: bool,
     auth: tuple[str, str] | None,
     max_size_mb: int | None,
+    root_path: str,
     open_browser: bool,
     wait: bool,
     say: Callable[[str], object],
 ) -> gr.Blocks:
-    """Launches a page of `build`; arguments as for `launch`."""
+    """Launches a page of `build` behind a gate; arguments as for `launch`."""
     try:
         page.launch(
             server_name=f"[{host}]" if ":" in host else host,  # as an address of IPv6 is written in a URL
             server_port=port,
             share=share,
             auth=auth,
-            max_file_size=None if max_size_mb is None else max_size_mb * 1024 * 1024,
+            max_file_size=None if max_size_mb is None else max_size_mb * 1024**2,
+            root_path=root_path,
+            app_kwargs={"lifespan": gate.around},
             inbrowser=open_browser,
             prevent_thread_lock=True,
             quiet=True,  # Gradio's own lines speak to programmers
@@ -155,6 +175,8 @@ def serve(
             raise
         # Gradio also wants the port of 127.0.0.1, whatever the host is, and is content with five seconds for its start.
         raise InputError(f"Port {port} of {host} cannot be used; choose another one with --port.") from None
+    if page.share_url:
+        gate.allow(page.share_url)
     if wait:
         say(f"The page is at {page.share_url or page.local_url} until Ctrl-C ends it.")
         try:

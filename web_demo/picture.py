@@ -124,14 +124,22 @@ def shown_file(pixels: np.ndarray) -> str:
     """The path of a JPEG of a photo in the size of the browser."""
     folder = new_folder()
     _shown(pixels).save(folder / "photo.jpg", quality=92)
-    return str(folder / "photo.jpg")
+    return str(private_file(folder / "photo.jpg"))
 
 
 def new_folder() -> Path:
     """An empty folder among the files that Gradio serves and clears away; its name cannot be guessed."""
-    folder = Path(get_upload_folder()) / secrets.token_hex(20)
-    folder.mkdir(parents=True)
+    uploads = Path(get_upload_folder())
+    uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = uploads / secrets.token_hex(20)
+    folder.mkdir(mode=0o700)
     return folder
+
+
+def private_file(path: Path) -> Path:
+    """The same file, which nobody else on this machine may read."""
+    path.chmod(0o600)
+    return path
 
 
 def _part(pixels: np.ndarray, entities: EntityMap | None, rows: slice, columns: slice) -> dict[str, Any]:
@@ -178,4 +186,4 @@ def _entries(entities: EntityMap) -> list[dict[str, Any]]:
 
 
 def _file(path: Path) -> dict[str, Any]:
-    return FileData(path=str(path), orig_name=path.name).model_dump()
+    return FileData(path=str(private_file(path)), orig_name=path.name).model_dump()

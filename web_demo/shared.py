@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,6 @@ from esg import EntityMap, EsgError, InputError
 from .models import Models
 from .visit import Visit
 from .working import News, Worker
-
-HOUR = 3600  # seconds after which what belongs to a visitor goes
 
 Busy = dict[str, Any]  # for the channel `busy`
 Steps = Generator[News, None, tuple[Any, ...]]  # how far it is, outputs meanwhile, outputs at the end
@@ -32,6 +31,9 @@ _AND_WAIT = """(...given) => {
 AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 _numbers = count()
+_LIMIT = re.compile(r"; raise it with --max-pixels[^.]*")
+_DOWNLOAD = re.compile(r" \(--download, download=True(?:; ([^)]*))?\)")
+_CHOICE = re.compile(r"choose to download it \([^)]*\), (?:or )?")
 _NO_LONGER_BUSY = '() => { esg.receive("busy", { text: "" }); }'
 
 
@@ -40,13 +42,34 @@ def idle() -> Busy:
     return {"text": "", "number": next(_numbers)}
 
 
+def plainly(error: EsgError, *, download: bool = True) -> str:
+    """The sentence of an error without the options of command line and Python, which the page does not have.
+
+    Args:
+        error: of the core.
+        download: whether there is a box to tick for that.
+    """
+    sentence = _LIMIT.sub("", str(error))
+    if not download:
+        sentence = _CHOICE.sub("", sentence)
+    return _DOWNLOAD.sub(lambda found: f" ({found[1]})" if found[1] else "", sentence)
+
+
 @contextmanager
 def sentences() -> Iterator[None]:
     """Errors that are meant for users become Gradio's, which shows them in the page."""
     try:
         yield
     except EsgError as error:
-        raise gr.Error(str(error), print_exception=False) from None
+        raise gr.Error(plainly(error), print_exception=False) from None
+
+
+def filled(components: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    """What components hold, with their first value where the browser sent none.
+
+    It sends none for what it has never drawn, such as a field in a folded part of the page, and for an emptied number.
+    """
+    return [component.value if value is None else value for component, value in zip(components, values)]
 
 
 @dataclass(frozen=True)
@@ -168,7 +191,7 @@ class Shared:
         def run(visit: Visit, *given: Any) -> Any:
             *values, chosen = given
             try:
-                steps = work(visit, *values, Chosen.read(chosen))
+                steps = work(visit, *filled(inputs, values), Chosen.read(chosen))
                 try:
                     while True:
                         step = next(steps)
@@ -181,7 +204,7 @@ class Shared:
                 result = nothing
             except EsgError as error:
                 yield (idle(), gr.skip(), *nothing)
-                raise gr.Error(str(error), print_exception=False) from None
+                raise gr.Error(plainly(error), print_exception=False) from None
             yield (idle(), visit, *result)
 
         event = trigger(
@@ -222,7 +245,7 @@ class Shared:
         def run(visit: Visit, *given: Any) -> Any:
             *values, chosen = given
             with sentences():
-                return answer(visit, *values, Chosen.read(chosen))
+                return answer(visit, *filled(inputs, values), Chosen.read(chosen))
 
         return trigger(
             run,

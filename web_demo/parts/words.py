@@ -37,7 +37,7 @@ class WordsPart:
             self.describe = gr.Button("Describe", elem_id="describe", min_width=90)
             self.find = gr.Button("Find nouns", elem_id="find-nouns", min_width=90)
             self.ground = gr.Button("Ground", variant="primary", elem_id="ground", min_width=90)
-        self.text = gr.Textbox(label="Text", placeholder=PLACEHOLDER, lines=3, max_lines=8, elem_id="text")
+        self.text = gr.Textbox("", label="Text", placeholder=PLACEHOLDER, lines=3, max_lines=8, elem_id="text")
         self.way = gr.Radio(WAYS, value=SENTENCE, label="Read it as", elem_id="way")
         self.words = view("words")
         with gr.Accordion("Model and threshold", open=False):
@@ -83,7 +83,7 @@ class WordsPart:
 
         def find(visit: Visit, name: str, text: str, chosen: Chosen) -> Steps:
             pixels = visit.need_photo()
-            _check(text)
+            check_text(text)
             finding = shared.worker.work(
                 lambda report: shared.models.grounder(name).nouns(pixels, text, max_pixels=shared.max_pixels),
                 begin(name, "Finding nouns"),
@@ -93,7 +93,7 @@ class WordsPart:
 
         def ground(visit: Visit, name: str, text: str, way: str, threshold: float, chosen: Chosen) -> Steps:
             pixels, best, number = visit.need_photo(), best_entities(visit, chosen), visit.map_number
-            _check(text)
+            check_text(text)
             grounding = shared.worker.work(
                 lambda report: read(
                     shared.models.grounder(name), pixels, best, text, way, threshold, shared.max_pixels
@@ -110,9 +110,10 @@ class WordsPart:
         shared.job(self.ground.click, ground, [self.model, self.text, self.way, self.threshold], [self.words])
 
 
-def _check(text: str) -> None:
+def check_text(text: str, what: str = "") -> None:
+    """InputError where a text has no words; an endpoint says `what` input of it that is."""
     if not text.strip(" ,\n\t"):
-        raise InputError("Write a text first, or let Describe write one.")
+        raise InputError(f"{what} is empty." if what else "Write a text first, or let Describe write one.")
 
 
 def grounder_choices(model: str) -> list[tuple[str, str]]:

@@ -225,6 +225,20 @@ def test_a_diffusion_model_paints_step_by_step(
     assert not changed[50:].any()
 
 
+def test_replacing_needs_nothing_to_be_unfolded(
+    editing: Any, tiny_diffusion: Callable[[int], Path], pixels: np.ndarray, quarters: EntityMap
+) -> None:
+    """What the page has never drawn, such as the fields that are folded away, sends nothing at all."""
+    editing.tab.get_by_label("Replace", exact=True).check()
+    editing.tab.fill("#diffusion input", str(tiny_diffusion(9)))
+    editing.tab.keyboard.press("Enter")
+    editing.tab.fill("#prompt :is(input, textarea)", "a red hat")
+    editing.press("#apply")
+    editing.wait_until_done()
+    changed = (read_image(editing.download("result")) != pixels).any(axis=2)
+    assert changed[quarters.mask(1)].mean() > 0.9
+
+
 def test_painting_can_be_stopped(editing: Any, painter: Painter, tiny_diffusion: Callable[[int], Path]) -> None:
     replace(editing, tiny_diffusion(9), "a red hat", steps=100)
     expect(editing.find(".esg-busy")).to_contain_text("Painting: step 1 of 100")
