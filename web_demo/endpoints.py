@@ -96,7 +96,8 @@ def add_endpoints(
         segmenter: str,
         masks: str | None = None,
     ) -> dict[str, Any]:
-        """Says which entities a text means: caption and phrases with ids and scores."""
+        """Says which entities a text means: caption and phrases with ids and scores. Where no entity reaches the
+        threshold for an expression, its phrase has none, and "guess" is the best of all with its score."""
         _from_menu("model", grounders, model)
         _from_menu("segmenter", segmenters, segmenter)
         check_text(_text_of("text", text), "text")
@@ -104,7 +105,11 @@ def add_endpoints(
             raise InputError(f"read_as: {_short(read_as)} is not in the list of choices: {', '.join(WAYS)}.")
         least = _number("threshold", threshold, 0, 1)
         photo, entities = look(report, image, masks, segmenter)
-        return read(models.grounder(model), photo.pixels, entities, text, read_as, least, max_pixels).to_json()
+        reading = read(models.grounder(model), photo.pixels, entities, text, read_as, least, max_pixels)
+        found = reading.grounding.to_json()
+        if reading.guess is not None:
+            found["guess"] = {"entity_id": reading.guess.entity_ids[0], "score": reading.guess.scores[0]}
+        return found
 
     def edit(
         report: Report,

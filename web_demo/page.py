@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import gradio as gr
 
@@ -19,15 +18,17 @@ from .parts.edit import EditPart
 from .parts.files import FilesPart
 from .parts.photo import EXAMPLES, PhotoPart
 from .parts.words import WordsPart
-from .picture import BROWSER, channel, detail_value, scripts, view
+from .picture import BROWSER, channel, detail_value, picture_value, scripts, view
+from .returning import Visits
 from .shared import AT_ONCE, Shared, sentences
 from .theme import theme
 from .visit import Visit
 from .working import Worker
 
 INTRO = """# ESG
-Drop a photo, and it is taken apart into its entities: every thing and every region, each with a mask of its own. Click
-them, find them by words, and change them."""
+<span class="esg-mouse">Drop</span><span class="esg-touch">Choose</span> a photo, and it is taken apart into its
+entities: every thing and every region, each with a mask of its own. <span class="esg-mouse">Click</span><span
+class="esg-touch">Tap</span> them, find them by words, and change them."""
 
 FOOTNOTE = """Photos stay on the machine that serves this page, for an hour. Examples: NASA and SpaceX (public domain),
 Stéfan van der Walt and Rachel Michetti (CC0)."""
@@ -57,8 +58,8 @@ def build(
     # What belongs to a visitor goes after an hour: files, and photos in memory that long unused.
     with gr.Blocks(title="ESG", analytics_enabled=False, delete_cache=(600, HOUR)) as page:
         visit = gr.State(Visit(), time_to_live=HOUR)
-        chosen = gr.JSON(visible=False)
-        channels = {name: channel(name) for name in ("picture", "edited", "mask", "detail", "busy")}
+        chosen, key = gr.JSON(visible=False), gr.JSON(visible=False)
+        channels = {name: channel(name) for name in ("visit", "picture", "edited", "mask", "detail", "busy")}
         gr.Markdown(INTRO, elem_id="intro")
         photo = PhotoPart(model)
         with gr.Row(elem_id="work"):
@@ -110,15 +111,27 @@ def build(
                 box = event._data.get("box")
                 return detail_value(visit.need_photo(), visit.entities, box, map_number=visit.map_number)
 
-        # Gradio keeps the state of a closed tab for an hour, but nobody can come back to it: a reload is a new visit.
-        visits: WeakValueDictionary[str, Visit] = WeakValueDictionary()
+        visits = Visits()
 
-        def enter(visit: Visit, request: gr.Request) -> None:
-            visits[str(request.session_hash)] = visit
+        def enter(fresh: Visit, key: str | None, request: gr.Request) -> tuple[Any, ...]:
+            key, visit = visits.enter(str(request.session_hash), key, fresh)
+            if visit.pixels is None:
+                return visit, {"key": key}, gr.skip(), gr.skip(), gr.skip()
+            shown = picture_value(
+                visit.pixels,
+                visit.entities,
+                map_number=visit.map_number,
+                min_score=visit.min_score,
+                before=visit.photo if visit.changes else None,
+            )
+            return visit, {"key": key}, shown, visit.text, visit.words
 
         def leave(request: gr.Request) -> None:
-            if left := visits.pop(str(request.session_hash), None):
-                left.forget()
+            visits.leave(str(request.session_hash))
+
+        def warm(visit: Visit, name: str) -> None:
+            if visit.entities is not None:
+                models.warm(name)
 
         def give_up() -> None:
             names = models.free()
@@ -127,7 +140,11 @@ def build(
         picture.look(look, visit, shared.channels["detail"], trigger_mode="always_last", **AT_ONCE)
         picture.cancel(None, None, None, cancels=shared.jobs, **AT_ONCE)
         free.click(give_up, None, None, concurrency_id="model", show_progress="hidden", api_visibility="private")
-        page.load(enter, visit, None, **AT_ONCE)
+        back = [visit, channels["visit"], channels["picture"], words.text, words.words]
+        page.load(enter, [visit, key], back, js="(visit) => [visit, esg.recall('visit')]", **AT_ONCE)
+        # A grounder is loaded while the visitor looks at the entities.
+        channels["picture"].change(warm, [visit, words.model], None, **AT_ONCE)
+        words.model.input(warm, [visit, words.model], None, **AT_ONCE)
         page.unload(leave)
         for tab in (entities_tab, words_tab, files_tab):
             tab.select(None, None, None, js=_SHOWS_NO_MASK)

@@ -55,7 +55,12 @@ def channel(name: str) -> gr.HTML:
 
 
 def picture_value(
-    pixels: np.ndarray, entities: EntityMap | None = None, *, map_number: int = 0, min_score: float = 0
+    pixels: np.ndarray,
+    entities: EntityMap | None = None,
+    *,
+    map_number: int = 0,
+    min_score: float = 0,
+    before: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """What the browser needs to show a photo.
 
@@ -64,6 +69,7 @@ def picture_value(
         entities: None while they are not known yet.
         map_number: of their map, as in `Visit`; the browser sends it along with ids.
         min_score: where the score slider stands at first.
+        before: how the photo came, if edits have changed it.
 
     Returns:
         "photo" and "labels" are files of the same size in pixels, "size" width and height of it, "full" those of the
@@ -75,6 +81,7 @@ def picture_value(
     height, width = pixels.shape[:2]
     value = _part(pixels, entities, slice(0, height), slice(0, width))
     value |= {"full": (width, height), "map_number": map_number, "min_score": min_score}
+    value["before"] = None if before is None else _file(Path(shown_file(before)))
     return value if entities is None else {**value, "entities": _entries(entities)}
 
 

@@ -75,7 +75,7 @@ def save(visit: Visit, data: Mapping[str, Any]) -> str:
         ending = "comfyui.zip"
     path = new_folder() / f"{visit.name}.{ending}"
     write(path, visit, wish)
-    return str(private_file(path))
+    return str(visit.give(private_file(path)))
 
 
 def _shown(visit: Visit, wish: Wish) -> EntityMap:
