@@ -25,7 +25,9 @@ class Models:
         self.device = device
         self._held: dict[type, tuple[str, EntitySegmenter | Grounder | DiffusionInpainting]] = {}
         # One for each kind: while a grounder is being loaded, photos are taken apart.
-        self._locks = {kind: threading.Lock() for kind in (EntitySegmenter, Grounder, DiffusionInpainting)}
+        self._locks: dict[type, threading.Lock] = {
+            kind: threading.Lock() for kind in (EntitySegmenter, Grounder, DiffusionInpainting)
+        }
 
     def segmenter(self, name: str) -> EntitySegmenter:
         return self._get(EntitySegmenter, name, lambda: EntitySegmenter.from_pretrained(name, device=self.device))
