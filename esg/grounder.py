@@ -179,6 +179,22 @@ class Grounder:
             )
         return unknown
 
+    def answer(self, image: Any, caption: str, *, max_pixels: int = MAX_PIXELS) -> str:
+        """What a language model literally answers when it is asked for the nouns of a caption: each with a <SEG> token.
+
+        Returns:
+            A line for each part in which the caption was read; empty for models that are not asked so.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InputError: the caption is empty or too long.
+        """
+        _check_text(caption, "caption")
+        answer = getattr(self.model, "answer", None)
+        sight = self._see(read_image(image, max_pixels=max_pixels))
+        with self._enough_memory():
+            return "" if answer is None else answer(sight, caption)
+
     def __call__(
         self,
         image: Any,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from esg import MAX_PIXELS, DiffusionInpainting, EsgError, choose_device, locate
 
-from .address import check_address
+from .address import check_address, checked_root_path, is_loopback
+from .gate import LOOPBACK, Gate, host_name
 
 if TYPE_CHECKING:
     import gradio
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 ZERO_SHOT = "zero-shot"  # public models, which are looked for when they are needed
 
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # what only this machine can see
+MAX_SIZE_MB = 512  # of a file; the largest photos that are read, of 200 megapixels, fit in most formats
+MAX_VISITOR_MB = 2048  # of all files that one visitor brings within an hour, after which they are cleared away
 
 
 def launch(
@@ -30,7 +31,11 @@ def launch(
     max_pixels: int = MAX_PIXELS,
     share: bool = False,
     auth: tuple[str, str] | None = None,
-    max_size_mb: int | None = None,
+    max_size_mb: int | None = MAX_SIZE_MB,
+    max_visitor_mb: int = MAX_VISITOR_MB,
+    allowed_hosts: Sequence[str] = (),
+    root_path: str = "",
+    frames: Sequence[str] = (),
     open_browser: bool = False,
     wait: bool = True,
     say: Callable[[str], object] = print,
@@ -48,6 +53,12 @@ def launch(
         share: also makes a public address at gradio.live, through Gradio's servers.
         auth: user and password that visitors have to give.
         max_size_mb: larger files are refused, in megabytes of 1024 x 1024 bytes; None: of any size.
+        max_visitor_mb: so much may one visitor bring within an hour, in the same megabytes.
+        allowed_hosts: names by which the page may be asked for, besides those of this machine alone and `host`. A page
+            that only this machine can see answers to no other name, or any web site that its user visits could use
+            it; where others can see it, it answers to every name unless some are given here.
+        root_path: the path under which a proxy serves the page, such as "/esg", or the whole address there.
+        frames: addresses of other pages that may show this one in a frame, such as "https://huggingface.co".
         open_browser: shows the page in the browser of this machine.
         wait: False returns at once; the page then lives until the `close()` of what is returned.
         say: told the address, once the page is there, where it is waited for.
@@ -58,6 +69,7 @@ def launch(
     """
     host = host.removeprefix("[").removesuffix("]")  # as an address of IPv6 may be given
     check_address(host, port)
+    root_path = checked_root_path(root_path)
     locate(model, task="entity")
     if grounder != ZERO_SHOT:
         locate(grounder, task="grounding")
@@ -70,6 +82,10 @@ def launch(
         if error.name != "gradio":
             raise
         raise EsgError("The page needs gradio; install it with: pip install 'esg[demo]'") from None
+    alone = is_loopback(host)
+    names = [*LOOPBACK, host, host_name(root_path), *allowed_hosts]
+    hosts = None if "*" in allowed_hosts or not (alone or allowed_hosts) else [name for name in names if name]
+    gate = Gate(hosts, frames, max_visitor_mb * 1024**2)
     return page.serve(
         page.build(
             model=model,
@@ -77,13 +93,16 @@ def launch(
             inpainter=inpainter,
             device=device,
             max_pixels=max_pixels,
-            private=host in LOOPBACK and not share,
+            private=alone and not share and not root_path and not allowed_hosts,
+            callers=gate.callers,
         ),
+        gate,
         host=host,
         port=port,
         share=share,
         auth=auth,
         max_size_mb=max_size_mb,
+        root_path=root_path,
         open_browser=open_browser,
         wait=wait,
         say=say,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 
@@ -36,6 +37,30 @@ def check_address(host: str, port: int) -> None:
             raise InputError(f"{host} is no address of this machine; {_HOSTS}.")
         reason = os.strerror(failures[0]).lower()
         raise InputError(f"Port {port} of {host} cannot be used ({reason}); choose another one with --port.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what listens there can be reached by this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def checked_root_path(path: str) -> str:
+    """The path under which a proxy serves the page, as Gradio wants it: "/esg", a whole address, or "" for none.
+
+    Where it is empty, `GRADIO_ROOT_PATH` of the environment counts.
+
+    Raises:
+        InputError: no address could look so.
+    """
+    path = (path or os.environ.get("GRADIO_ROOT_PATH", "")).strip().rstrip("/")
+    if not path:
+        return ""
+    if any(letter.isspace() or letter in "?#\\\"'<>" for letter in path):
+        raise InputError(f"{path!r} is no path of an address; give one such as --root-path /esg.")
+    return path if path.startswith(("http://", "https://")) else "/" + path.lstrip("/")
 
 
 def _failure(place: tuple) -> int | None:

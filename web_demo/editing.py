@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from esg import (
     CropSettings,
@@ -41,6 +42,21 @@ class MaskSettings:
 
 
 @dataclass(frozen=True)
+class Stroke:
+    """One stroke of a brush over a mask.
+
+    Attributes:
+        add: whether it adds to the mask, or takes away from it.
+        radius: of the brush, as a part of the picture's width.
+        points: x, y of where it went, as parts of the picture's width and height; at least one.
+    """
+
+    add: bool
+    radius: float
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
 class Painting:
     """How a diffusion model paints: see `esg.DiffusionInpainting`; `match_colour` as in `esg.stitch_back`."""
 
@@ -66,12 +82,14 @@ class Painting:
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit: `ids` are removed where `prompt` is empty, else painted anew."""
+    """One edit: `ids`, and what brush strokes add to them and take away, is removed where `prompt` is empty, else
+    painted over."""
 
     ids: tuple[int, ...]
     prompt: str
     mask: MaskSettings
     painting: Painting
+    strokes: tuple[Stroke, ...] = ()
 
     def check(self) -> None:
         """InputError where the settings of a painting make no sense, before its model is loaded."""
@@ -82,27 +100,60 @@ class Edit:
         check_painting(self.prompt, **self.painting.options)
 
 
+def need_selection(ids: tuple[int, ...], strokes: tuple[Stroke, ...]) -> None:
+    """InputError where there is nothing to make a mask of."""
+    if not ids and not any(stroke.add for stroke in strokes):
+        raise InputError("Select at least one entity first, on the picture or in the table.")
+
+
+def brushed(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:
+    """A mask, (H, W) bool, with brush strokes, one after another."""
+    if not strokes:
+        return mask
+    height, width = mask.shape
+    canvas = Image.fromarray(mask.astype(np.uint8))
+    draw = ImageDraw.Draw(canvas)
+    for stroke in strokes:
+        radius, fill = max(0.5, stroke.radius * width), int(stroke.add)
+        points = [(x * width - 0.5, y * height - 0.5) for x, y in stroke.points]  # a pixel's centre is a whole number
+        if len(points) > 1:
+            draw.line(points, fill=fill, width=max(1, round(2 * radius)))
+        for x, y in points:
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+    return np.asarray(canvas).astype(bool)
+
+
 def mask_of(
-    pixels: np.ndarray, entities: EntityMap, ids: tuple[int, ...], how: MaskSettings, report: Report | None = None
+    pixels: np.ndarray,
+    entities: EntityMap,
+    ids: tuple[int, ...],
+    how: MaskSettings,
+    report: Report | None = None,
+    strokes: tuple[Stroke, ...] = (),
 ) -> np.ndarray:
     """The mask of a selection, not yet grown, (H, W) bool, or float32 from 0 to 1 with a soft edge.
 
     Raises:
-        InputError: nothing is selected.
+        InputError: nothing is selected, or nothing is left of it.
         EsgError: a soft edge needs kornia.
     """
-    if not ids:
-        raise InputError("Select at least one entity first: click it on the picture.")
-    mask = entities.mask(ids)
+    need_selection(ids, strokes)
+    mask = brushed(entities.mask(ids) if ids else np.zeros(entities.labels.shape, bool), strokes)
     if how.invert:
         mask = ~mask
     if not mask.any():
-        raise InputError("The mask is empty: the selection is the whole picture, and inverted.")
+        why = "the selection is the whole picture, and inverted" if how.invert else "the brush took everything away"
+        raise InputError(f"The mask is empty: {why}.")
     return soft_alpha(pixels, mask, width=SOFT_WIDTH, progress=report) if how.soft else mask
 
 
 def mask_picture(
-    pixels: np.ndarray, entities: EntityMap, ids: tuple[int, ...], how: MaskSettings, longest: int
+    pixels: np.ndarray,
+    entities: EntityMap,
+    ids: tuple[int, ...],
+    how: MaskSettings,
+    longest: int,
+    strokes: tuple[Stroke, ...] = (),
 ) -> np.ndarray:
     """What an edit would show of its result, (h, w, 4) uint8 RGBA to be laid over the photo.
 
@@ -119,10 +170,11 @@ def mask_picture(
     pixels, labels = pixels[rows[:, None], columns], entities.labels[rows[:, None], columns]
     inside = np.zeros(len(entities) + 1, bool)
     inside[entities.checked_ids(ids)] = True
-    mask = inside[labels] ^ how.invert
+    mask = brushed(inside[labels], strokes)
     small = np.zeros((*labels.shape, 4), np.uint8)
-    if not ids or not mask.any():
+    if not mask.any() or (how.invert and mask.all()):
         return small
+    mask = mask ^ how.invert
     if how.soft:
         mask = soft_alpha(np.ascontiguousarray(pixels), mask, width=max(1, round(SOFT_WIDTH * scale)))
     settings = crop_settings(how, target=0, multiple=1, context=1.0, scale=scale)
@@ -150,7 +202,7 @@ def edited(
         engine: None where it has no prompt.
         report: told how far it is; what it raises ends the work.
     """
-    mask = mask_of(pixels, entities, edit.ids, edit.mask, report)
+    mask = mask_of(pixels, entities, edit.ids, edit.mask, report, edit.strokes)
     if engine is None:
         settings = crop_settings(edit.mask, target=0, multiple=1, context=OPENCV_CONTEXT)
         crop = cut_for_inpainting(pixels, mask, settings)

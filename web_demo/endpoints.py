@@ -1,64 +1,93 @@
 """The page from code: endpoints with names, for `gradio_client` and plain HTTP.
 
 They keep nothing: every call brings its photo. They wait in the same queue as visitors. Their inputs are components
-that nobody sees, since only for those Gradio checks that a file is one that the caller has uploaded.
+that nobody sees, since only for those Gradio checks that a file is one that the caller has uploaded. What a caller
+gives is checked here and not by the components, whose messages speak of Gradio; all that can be checked at once comes
+before the photo is taken apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from inspect import isgeneratorfunction
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
+from gradio.context import LocalContext
 
-from esg import EntityMap, EsgError, InputError, Photo, choose, read_image, read_masks, read_photo, write_image
+from esg import (
+    DiffusionInpainting,
+    EntityMap,
+    EsgError,
+    InputError,
+    Photo,
+    choose,
+    read_image,
+    read_masks,
+    read_photo,
+    write_image,
+)
 
 from .editing import Edit, MaskSettings, Painting, edited
-from .parts.words import SENTENCE, WAYS, read
-from .picture import new_folder
-from .shared import Shared
-from .working import Report
+from .gate import Callers
+from .parts.words import SENTENCE, WAYS, check_text, read
+from .picture import new_folder, private_file
+from .shared import Shared, filled, plainly
+from .working import News, Report, Work
+
+CROPS = (0, 4, 8)
+MAX_PIXELS_OF_EDGES = 4096  # grow and feather, in pixels of the photo
 
 
-def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdown, inpainters: gr.Dropdown) -> None:
+class Abandoned(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def add_endpoints(
+    shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdown, inpainters: gr.Dropdown, callers: Callers
+) -> None:
     """Adds them to the page that is being built; callers may name the models that its menus offer."""
     models, worker, max_pixels = shared.models, shared.worker, shared.max_pixels
 
-    def segment(image: str, model: str, crops: float, min_score: float | None = None) -> tuple[str, dict[str, Any]]:
+    def segment(
+        report: Report, image: str, model: str, crops: float, min_score: float | None = None
+    ) -> tuple[str, dict[str, Any]]:
         """Takes a photo apart: a 16-bit label PNG, whose pixels are the ids, and the entities as COCO JSON."""
-        with _sentences(image):
-            pixels = read_image(_given(image), max_pixels=max_pixels)
-            entities = models.segmenter(model)(pixels, crops=int(crops), min_score=min_score, max_pixels=max_pixels)
-            path = new_folder() / f"{Path(image).stem}.labels.png"
-            entities.save_labels_png(path)
-            return str(path), entities.to_coco(file_name=Path(image).name)
+        _from_menu("model", segmenters, model)
+        views = _whole("crops", crops)
+        if views not in CROPS:
+            raise InputError(f"crops is {views}, but must be one of {', '.join(map(str, CROPS))}.")
+        least = None if min_score is None else _number("min_score", min_score, 0, 1)
+        pixels = read_image(_given(image), max_pixels=max_pixels)
+        segmenter = models.segmenter(model)
+        entities = segmenter(pixels, crops=views, min_score=least, max_pixels=max_pixels, progress=report)
+        path = new_folder() / f"{Path(image).stem}.labels.png"
+        entities.save_labels_png(path)
+        return str(private_file(path)), entities.to_coco(file_name=Path(image).name)
 
-    def describe(image: str, model: str) -> Iterator[str]:
+    def describe(report: Report, image: str, model: str) -> str:
         """Describes a photo; the text grows word by word."""
+        _from_menu("model", grounders, model)
+        text = ""
+        for piece in models.grounder(model).caption(_given(image), max_pixels=max_pixels):
+            text += piece
+            report.show(text.strip())
+        return text.strip()
 
-        def write(report: Report) -> None:
-            text = ""
-            for piece in models.grounder(model).caption(_given(image), max_pixels=max_pixels):
-                text += piece
-                report.show(text.strip())
-
-        with _sentences(image):
-            said = None
-            for news in worker.work(write, ""):
-                if isinstance(news, tuple) and news[0] != said:  # the last one comes again while no other does
-                    yield (said := news[0])
-
-    def find_nouns(image: str, caption: str, model: str) -> list[dict[str, Any]]:
+    def find_nouns(report: Report, image: str, caption: str, model: str) -> list[dict[str, Any]]:
         """The nouns of a caption: text and span of each."""
-        with _sentences(image):
-            spans = models.grounder(model).nouns(_given(image), caption, max_pixels=max_pixels)
-            return [{"text": caption[slice(*span)], "span": [*span]} for span in spans]
+        _from_menu("model", grounders, model)
+        check_text(_text_of("caption", caption), "caption")
+        pixels = read_image(_given(image), max_pixels=max_pixels)
+        spans = models.grounder(model).nouns(pixels, caption, max_pixels=max_pixels)
+        return [{"text": caption[slice(*span)], "span": [*span]} for span in spans]
 
     def ground(
+        report: Report,
         image: str,
         text: str,
         read_as: str,
@@ -67,12 +96,23 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
         segmenter: str,
         masks: str | None = None,
     ) -> dict[str, Any]:
-        """Says which entities a text means: caption and phrases with ids and scores."""
-        with _sentences(image, masks):
-            photo, entities = look(image, masks, segmenter)
-            return read(models.grounder(model), photo.pixels, entities, text, read_as, threshold, max_pixels).to_json()
+        """Says which entities a text means: caption and phrases with ids and scores. Where no entity reaches the
+        threshold for an expression, its phrase has none, and "guess" is the best of all with its score."""
+        _from_menu("model", grounders, model)
+        _from_menu("segmenter", segmenters, segmenter)
+        check_text(_text_of("text", text), "text")
+        if read_as not in WAYS:
+            raise InputError(f"read_as: {_short(read_as)} is not in the list of choices: {', '.join(WAYS)}.")
+        least = _number("threshold", threshold, 0, 1)
+        photo, entities = look(report, image, masks, segmenter)
+        reading = read(models.grounder(model), photo.pixels, entities, text, read_as, least, max_pixels)
+        found = reading.grounding.to_json()
+        if reading.guess is not None:
+            found["guess"] = {"entity_id": reading.guess.entity_ids[0], "score": reading.guess.scores[0]}
+        return found
 
     def edit(
+        report: Report,
         image: str,
         entities: str,
         prompt: str,
@@ -88,60 +128,107 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
         masks: str | None = None,
     ) -> str:
         """Removes entities, or with a prompt paints them anew; a PNG of the photo's size."""
-        with _sentences(image, masks):
-            photo, known = look(image, masks, segmenter)
-            painting = Painting(model, steps=int(steps), strength=strength, guidance=guidance, seed=int(seed))
-            mask = MaskSettings(int(grow), int(feather), soft=soft)
-            ids = tuple(choose(known, entities))
-            if not ids:
-                raise InputError(f"Of {len(known)} entities there is none that {entities!r} means.")
-            wanted = Edit(ids, prompt.strip(), mask, painting)
-            wanted.check()
-            engine = models.diffusion(model, download=False) if wanted.prompt else None
-            path = new_folder() / f"{Path(image).stem}.edited.png"
-            write_image(path, edited(photo.pixels, known, wanted, engine)[0], icc_profile=photo.profile)
-            return str(path)
+        _from_menu("model", inpainters, model)
+        _from_menu("segmenter", segmenters, segmenter)
+        # Only whether it can be read: what it means is known with the photo's entities.
+        choose(EntityMap.from_labels(np.zeros((1, 1), np.int32)), _text_of("entities", entities), strict=False)
+        if not isinstance(soft, bool):
+            raise InputError(f"soft is {_short(soft)}, but must be true or false.")
+        mask = MaskSettings(
+            _whole("grow", grow, 0, MAX_PIXELS_OF_EDGES), _whole("feather", feather, 0, MAX_PIXELS_OF_EDGES), soft=soft
+        )
+        painting = Painting(
+            model,
+            steps=_whole("steps", steps),
+            strength=_number("strength", strength),
+            guidance=_number("guidance", guidance),
+            seed=_whole("seed", seed),
+        )
+        wanted = Edit((), _text_of("prompt", prompt).strip(), mask, painting)
+        wanted.check()
+        if wanted.prompt:
+            DiffusionInpainting.find(model)
+        photo, known = look(report, image, masks, segmenter)
+        ids = tuple(choose(known, entities))
+        if not ids:
+            raise InputError(f"Of {len(known)} entities there is none that {entities!r} means.")
+        engine = models.diffusion(model, download=False) if wanted.prompt else None
+        picture, _ = edited(photo.pixels, known, Edit(ids, wanted.prompt, mask, painting), engine, report)
+        path = new_folder() / f"{Path(image).stem}.edited.png"
+        write_image(path, picture, icc_profile=photo.profile)
+        return str(private_file(path))
 
-    def look(image: str, masks: str | None, segmenter: str) -> tuple[Photo, EntityMap]:
+    def look(report: Report, image: str, masks: str | None, segmenter: str) -> tuple[Photo, EntityMap]:
         photo = read_photo(_given(image), max_pixels=max_pixels)
         if masks:
             height, width = photo.pixels.shape[:2]
             return photo, read_masks(masks, (height, width), photo=image, max_pixels=max_pixels)
-        return photo, models.segmenter(segmenter)(photo.pixels, max_pixels=max_pixels)
+        return photo, models.segmenter(segmenter)(photo.pixels, max_pixels=max_pixels, progress=report)
 
-    def add(name: str, function: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> None:
-        @wraps(function)
+    def watched(work: Work[Any]) -> Iterator[News]:
+        """What comes of a work, until the caller hangs up: that ends it at its next report."""
+        request = LocalContext.request.get(None)
+        session = str(request.session_hash) if request else ""
+        times = callers.left(session)
+        steps = iter(work)
+        try:
+            for news in steps:
+                if callers.left(session) > times:
+                    raise Abandoned
+                yield news
+        finally:
+            steps.close()  # type: ignore[attr-defined]
+
+    def add(
+        name: str, function: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any], grows: bool = False
+    ) -> None:
+        def begin(given: Sequence[Any]) -> Work[Any]:
+            values = filled(inputs, given)
+            return worker.work(lambda report: function(report, *values), "")
+
         def run(*given: Any) -> Any:
-            # A caller's null stands for what the page itself would begin with.
-            values = [menu.value if one is None else one for menu, one in zip(inputs, given)]
-            return worker.submit(function, *values).result()
+            with _sentences(given):
+                work = begin(given)
+                for _ in watched(work):
+                    pass
+                return work.result
 
+        def run_growing(*given: Any) -> Iterator[Any]:
+            with _sentences(given):
+                said = None
+                for news in watched(begin(given)):
+                    if isinstance(news, tuple) and news[0] != said:  # the last one comes again while no other does
+                        yield (said := news[0])
+
+        answer = wraps(function)(run_growing if grows else run)
+        # Callers know the inputs by the names that the function gives them; its report is no input.
+        own = inspect.signature(function)
+        answer.__signature__ = own.replace(parameters=[*own.parameters.values()][1:])  # type: ignore[attr-defined]
         # An event needs a trigger; nobody can press this one.
         trigger = gr.Button(visible=False).click
-        answer = function if isgeneratorfunction(function) else run
         trigger(answer, inputs, outputs, api_name=name, concurrency_id="model", concurrency_limit=1)
 
     mask, painting = MaskSettings(), Painting("")
     image, masks = _file("image"), _file("masks")
     segmenter, grounder, inpainter = (_same(menu) for menu in (segmenters, grounders, inpainters))
-    crops = _number("crops", 4)
-    add("segment", segment, [image, segmenter, crops, _number("min_score", None)], [_file("labels"), _json("coco")])
-    add("describe", describe, [image, grounder], [_text("caption")])
+    crops = _field("crops", 4)
+    add("segment", segment, [image, segmenter, crops, _field("min_score", None)], [_file("labels"), _json("coco")])
+    add("describe", describe, [image, grounder], [_text("caption")], grows=True)
     add("find_nouns", find_nouns, [image, _text("caption"), grounder], [_json("nouns")])
-    way = gr.Radio(WAYS, value=SENTENCE, visible=False, label="read_as")
-    words = [image, _text("text"), way, _number("threshold", 0.5), grounder, segmenter, masks]
+    way = _unchecked(gr.Radio(WAYS, value=SENTENCE, visible=False, label="read_as"))
+    words = [image, _text("text"), way, _field("threshold", 0.5), grounder, segmenter, masks]
     add("ground", ground, words, [_json("grounding")])
     wishes = [
         image,
         _text("entities"),
         _text("prompt", ""),
-        _number("grow", mask.grow),
-        _number("feather", mask.feather),
-        gr.Checkbox(mask.soft, visible=False, label="soft"),
-        _number("steps", painting.steps),
-        _number("strength", painting.strength),
-        _number("guidance", painting.guidance),
-        _number("seed", painting.seed),
+        _field("grow", mask.grow),
+        _field("feather", mask.feather),
+        _unchecked(gr.Checkbox(mask.soft, visible=False, label="soft")),
+        _field("steps", painting.steps),
+        _field("strength", painting.strength),
+        _field("guidance", painting.guidance),
+        _field("seed", painting.seed),
         inpainter,
         segmenter,
         masks,
@@ -149,10 +236,68 @@ def add_endpoints(shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdow
     add("edit", edit, wishes, [_file("edited")])
 
 
+# ---------------------------------------------------------------------------------------------- what callers give
+
+
 def _given(image: str | None) -> str:
     if not image:
-        raise InputError("Give an image: a file that you have uploaded.")
+        raise InputError("image is missing: give a file that you have uploaded.")
     return image
+
+
+def _from_menu(name: str, menu: gr.Dropdown, value: Any) -> None:
+    """InputError unless the page offers this model; on a page of one's own, some menus take other names, too."""
+    if not isinstance(value, str):
+        raise InputError(f"{name} is {_short(value)}, but must be the name of a model.")
+    offered = [str(choice[1]) for choice in menu.choices]
+    if value not in offered and not menu.allow_custom_value:
+        names = ", ".join(Path(one).stem if Path(one).exists() else one for one in offered)
+        raise InputError(f"{name}: {_short(value)} is not in the list of choices: {names}.")
+
+
+def _text_of(name: str, value: Any) -> str:
+    if value is None:
+        raise InputError(f"{name} is missing.")
+    if not isinstance(value, str):
+        raise InputError(f"{name} is {_short(value)}, but must be text.")
+    return value
+
+
+def _number(name: str, value: Any, least: float = -np.inf, most: float = np.inf) -> float:
+    """A number, also one that is written as text."""
+    try:
+        if isinstance(value, (bool, type(None))):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} is {_short(value)}, but must be a number.") from None
+    if not least <= number <= most:  # which is true of NaN, too
+        raise InputError(f"{name} is {_short(value)}, but must be a number from {least:g} to {most:g}.")
+    return number
+
+
+def _whole(name: str, value: Any, least: float = -np.inf, most: float = np.inf) -> int:
+    """A whole number, also as 4.0 or "4"."""
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+        return value  # of any length: a seed may have more digits than a float holds
+    number = _number(name, value, least, most)
+    if not number.is_integer():
+        raise InputError(f"{name} is {_short(value)}, but must be a whole number.")
+    return int(number)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+# ---------------------------------------------------------------------------------------------- unseen components
+
+
+def _unchecked(component: Any) -> Any:
+    """Hands on what came over the network as it is: the endpoint says in its own words what is wrong with it."""
+    component.preprocess = lambda value: value
+    return component
 
 
 def _file(label: str) -> gr.File:
@@ -160,18 +305,20 @@ def _file(label: str) -> gr.File:
 
 
 def _text(label: str, value: str | None = None) -> gr.Textbox:
-    return gr.Textbox(value, visible=False, label=label)
+    return _unchecked(gr.Textbox(value, visible=False, label=label))
 
 
 def _same(menu: gr.Dropdown) -> gr.Dropdown:
     choices = [(str(label), str(value)) for label, value in menu.choices]
-    return gr.Dropdown(
-        choices, value=menu.value, allow_custom_value=menu.allow_custom_value, visible=False, label=menu.label
+    return _unchecked(
+        gr.Dropdown(
+            choices, value=menu.value, allow_custom_value=menu.allow_custom_value, visible=False, label=menu.label
+        )
     )
 
 
-def _number(label: str, value: float | None) -> gr.Number:
-    return gr.Number(value, visible=False, label=label)
+def _field(label: str, value: float | None) -> gr.Number:
+    return _unchecked(gr.Number(value, visible=False, label=label))
 
 
 def _json(label: str) -> gr.JSON:
@@ -179,12 +326,15 @@ def _json(label: str) -> gr.JSON:
 
 
 @contextmanager
-def _sentences(*paths: str | None) -> Iterator[None]:
+def _sentences(given: Sequence[Any]) -> Iterator[None]:
     """Errors for users become Gradio's; where files lie on this machine is not told."""
     try:
         yield
     except EsgError as error:
-        sentence = str(error)
-        for path in filter(None, paths):
-            sentence = sentence.replace(path, Path(path).name)
+        sentence = plainly(error, download=False)
+        for path in given:
+            if isinstance(path, str) and Path(path).is_absolute():
+                sentence = sentence.replace(path, Path(path).name)
         raise gr.Error(sentence, print_exception=False) from None
+    except Abandoned:
+        raise gr.Error("The caller did not wait for the answer.", print_exception=False) from None

@@ -13,14 +13,14 @@ from PIL import Image
 
 from esg import RecordedEdit, Segmentation, Selection, edit_workflow, interior_point
 
-from .editing import MaskSettings
+from .editing import MaskSettings, Stroke, brushed
 from .visit import Visit
 
 
 def needs_files(visit: Visit) -> bool:
-    """Whether the workflow is about pictures that only the page has: masks of the visitor's own, or a photo that is
-    itself the result of edits. They travel with it in a ZIP."""
-    return not visit.model or visit.made
+    """Whether the workflow is about pictures that only the page has: masks of the visitor's own or made with the
+    brush, or a photo that is itself the result of edits. They travel with it in a ZIP."""
+    return not visit.model or visit.made or any(change.edit.strokes for change in visit.changes)
 
 
 def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ...]) -> None:
@@ -39,17 +39,17 @@ def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ..
     masks: dict[str, np.ndarray] = {}
     photo = {visit.file: visit.photo} if visit.made and visit.photo is not None else {}
 
-    def selection(ids: tuple[int, ...], how: MaskSettings) -> Selection:
-        if visit.model:
+    def selection(ids: tuple[int, ...], how: MaskSettings, strokes: tuple[Stroke, ...] = ()) -> Selection:
+        if visit.model and not strokes:
             points = tuple(interior_point(entities, number)[:2] for number in ids)
             return Selection(tuple((int(x), int(y)) for x, y in points), None, how.invert, how.soft)
         name = f"{visit.name}.mask-{len(masks) + 1}.png"
-        masks[name] = entities.mask(ids)
+        masks[name] = brushed(entities.mask(ids) if ids else np.zeros(entities.labels.shape, bool), strokes)
         return Selection((), name, how.invert, how.soft)
 
     edits = [
         RecordedEdit(
-            selection(change.edit.ids, change.edit.mask),
+            selection(change.edit.ids, change.edit.mask, change.edit.strokes),
             change.edit.prompt or None,
             change.edit.painting.negative,
             change.edit.painting.steps,

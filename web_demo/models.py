@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
-from esg import DiffusionInpainting, EntitySegmenter, Grounder
+from esg import DiffusionInpainting, EntitySegmenter, EsgError, Grounder, locate
 
 Model = TypeVar("Model", EntitySegmenter, Grounder, DiffusionInpainting)
 
@@ -22,7 +24,10 @@ class Models:
     def __init__(self, device: str) -> None:
         self.device = device
         self._held: dict[type, tuple[str, EntitySegmenter | Grounder | DiffusionInpainting]] = {}
-        self._lock = threading.Lock()
+        # One for each kind: while a grounder is being loaded, photos are taken apart.
+        self._locks: dict[type, threading.Lock] = {
+            kind: threading.Lock() for kind in (EntitySegmenter, Grounder, DiffusionInpainting)
+        }
 
     def segmenter(self, name: str) -> EntitySegmenter:
         return self._get(EntitySegmenter, name, lambda: EntitySegmenter.from_pretrained(name, device=self.device))
@@ -37,6 +42,20 @@ class Models:
             lambda: DiffusionInpainting.from_pretrained(name, device=self.device, download=download),
         )
 
+    def warm(self, grounder: str) -> None:
+        """Begins to load a grounder, beside whatever is going on, where none is in memory; nobody waits for it.
+
+        One that is in memory stays, since somebody may be computing with it.
+        """
+
+        def load() -> None:
+            with suppress(EsgError):  # told to whoever needs it
+                self.grounder(grounder)
+
+        known = grounder.startswith("zero-shot") or Grounder in self._held or self._locks[Grounder].locked()
+        if not known:
+            threading.Thread(target=load, name="esg-warm", daemon=True).start()
+
     def has(self, kind: type, name: str) -> bool:
         """Whether it is in memory, and so needs no loading."""
         return self._held.get(kind, ("", None))[0] == name
@@ -48,14 +67,14 @@ class Models:
 
     def free(self) -> list[str]:
         """Gives up the memory of all models, while nobody computes with them; → their names."""
-        with self._lock:
-            names = self.names
-            for kind in list(self._held):
+        names = self.names
+        for kind in list(self._held):
+            with self._locks[kind]:
                 self._drop(kind)
         return names
 
     def _get(self, kind: type[Model], name: str, load: Callable[[], Model]) -> Model:
-        with self._lock:
+        with self._locks[kind]:
             if not self.has(kind, name):
                 self._drop(kind)
                 self._held[kind] = (name, load())
@@ -69,3 +88,20 @@ class Models:
             model.to("cpu")  # which also gives a GPU's memory back; nobody computes: see the queue's group in page.py
             del model
             gc.collect()
+
+
+def loading(name: str, task: str) -> str:
+    """What is said while a model is brought into memory: its name, and how large its file is.
+
+    Args:
+        name: as for `from_pretrained`.
+        task: "entity" or "grounding".
+    """
+    short = Path(name).stem if Path(name).exists() else name
+    try:
+        path = locate(name, task=task)
+    except EsgError:  # public models, which are several files
+        return f"Loading {short}"
+    return (
+        f"Loading {short} ({max(1, round(path.stat().st_size / 1e6)):,} MB)" if path.is_file() else f"Loading {short}"
+    )

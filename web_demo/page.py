@@ -6,27 +6,29 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import gradio as gr
 
 from esg import InputError
 
 from .endpoints import add_endpoints
+from .gate import HOUR, Callers, Gate
 from .models import Models
 from .parts.edit import EditPart
 from .parts.files import FilesPart
 from .parts.photo import EXAMPLES, PhotoPart
 from .parts.words import WordsPart
-from .picture import BROWSER, channel, detail_value, scripts, view
-from .shared import AT_ONCE, HOUR, Shared, sentences
+from .picture import BROWSER, channel, detail_value, picture_value, scripts, view
+from .returning import Visits
+from .shared import AT_ONCE, Shared, sentences
 from .theme import theme
 from .visit import Visit
 from .working import Worker
 
 INTRO = """# ESG
-Drop a photo, and it is taken apart into its entities: every thing and every region, each with a mask of its own. Click
-them, find them by words, and change them."""
+<span class="esg-mouse">Drop</span><span class="esg-touch">Choose</span> a photo, and it is taken apart into its
+entities: every thing and every region, each with a mask of its own. <span class="esg-mouse">Click</span><span
+class="esg-touch">Tap</span> them, find them by words, and change them."""
 
 FOOTNOTE = """Photos stay on the machine that serves this page, for an hour. Examples: NASA and SpaceX (public domain),
 Stéfan van der Walt and Rachel Michetti (CC0)."""
@@ -35,14 +37,29 @@ _SHOWS_NO_MASK = "() => { esg.edit(false); }"
 _SHOWS_MASK = "() => { esg.edit(true); }"
 
 
-def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels: int, private: bool) -> gr.Blocks:
-    """The page, not served yet; arguments as for `launch`; `private`: whether only this machine can see it."""
+def build(
+    *,
+    model: str,
+    grounder: str,
+    inpainter: str,
+    device: str,
+    max_pixels: int,
+    private: bool,
+    callers: Callers | None = None,
+) -> gr.Blocks:
+    """The page, not served yet.
+
+    Args:
+        model, grounder, inpainter, device, max_pixels: as for `launch`.
+        private: whether only this machine can see it.
+        callers: of the gate that will stand before it; None: nobody ever hangs up.
+    """
     models, worker = Models(device), Worker()
     # What belongs to a visitor goes after an hour: files, and photos in memory that long unused.
     with gr.Blocks(title="ESG", analytics_enabled=False, delete_cache=(600, HOUR)) as page:
         visit = gr.State(Visit(), time_to_live=HOUR)
-        chosen = gr.JSON(visible=False)
-        channels = {name: channel(name) for name in ("picture", "edited", "mask", "detail", "busy")}
+        chosen, key = gr.JSON(visible=False), gr.JSON(visible=False)
+        channels = {name: channel(name) for name in ("visit", "picture", "edited", "mask", "detail", "busy")}
         gr.Markdown(INTRO, elem_id="intro")
         photo = PhotoPart(model)
         with gr.Row(elem_id="work"):
@@ -94,15 +111,27 @@ def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels:
                 box = event._data.get("box")
                 return detail_value(visit.need_photo(), visit.entities, box, map_number=visit.map_number)
 
-        # Gradio keeps the state of a closed tab for an hour, but nobody can come back to it: a reload is a new visit.
-        visits: WeakValueDictionary[str, Visit] = WeakValueDictionary()
+        visits = Visits()
 
-        def enter(visit: Visit, request: gr.Request) -> None:
-            visits[str(request.session_hash)] = visit
+        def enter(fresh: Visit, key: str | None, request: gr.Request) -> tuple[Any, ...]:
+            key, visit = visits.enter(str(request.session_hash), key, fresh)
+            if visit.pixels is None:
+                return visit, {"key": key}, gr.skip(), gr.skip(), gr.skip()
+            shown = picture_value(
+                visit.pixels,
+                visit.entities,
+                map_number=visit.map_number,
+                min_score=visit.min_score,
+                before=visit.photo if visit.changes else None,
+            )
+            return visit, {"key": key}, shown, visit.text, visit.words
 
         def leave(request: gr.Request) -> None:
-            if left := visits.pop(str(request.session_hash), None):
-                left.forget()
+            visits.leave(str(request.session_hash))
+
+        def warm(visit: Visit, name: str) -> None:
+            if visit.entities is not None:
+                models.warm(name)
 
         def give_up() -> None:
             names = models.free()
@@ -111,35 +140,43 @@ def build(*, model: str, grounder: str, inpainter: str, device: str, max_pixels:
         picture.look(look, visit, shared.channels["detail"], trigger_mode="always_last", **AT_ONCE)
         picture.cancel(None, None, None, cancels=shared.jobs, **AT_ONCE)
         free.click(give_up, None, None, concurrency_id="model", show_progress="hidden", api_visibility="private")
-        page.load(enter, visit, None, **AT_ONCE)
+        back = [visit, channels["visit"], channels["picture"], words.text, words.words]
+        page.load(enter, [visit, key], back, js="(visit) => [visit, esg.recall('visit')]", **AT_ONCE)
+        # A grounder is loaded while the visitor looks at the entities.
+        channels["picture"].change(warm, [visit, words.model], None, **AT_ONCE)
+        words.model.input(warm, [visit, words.model], None, **AT_ONCE)
         page.unload(leave)
         for tab in (entities_tab, words_tab, files_tab):
             tab.select(None, None, None, js=_SHOWS_NO_MASK)
         edit_tab.select(None, None, None, js=_SHOWS_MASK)
-        add_endpoints(shared, photo.model, words.model, edit.model)
+        add_endpoints(shared, photo.model, words.model, edit.model, callers or Callers())
     return page
 
 
 def serve(
     page: gr.Blocks,
+    gate: Gate,
     *,
     host: str,
     port: int,
     share: bool,
     auth: tuple[str, str] | None,
     max_size_mb: int | None,
+    root_path: str,
     open_browser: bool,
     wait: bool,
     say: Callable[[str], object],
 ) -> gr.Blocks:
-    """Launches a page of `build`; arguments as for `launch`."""
+    """Launches a page of `build` behind a gate; arguments as for `launch`."""
     try:
         page.launch(
             server_name=f"[{host}]" if ":" in host else host,  # as an address of IPv6 is written in a URL
             server_port=port,
             share=share,
             auth=auth,
-            max_file_size=None if max_size_mb is None else max_size_mb * 1024 * 1024,
+            max_file_size=None if max_size_mb is None else max_size_mb * 1024**2,
+            root_path=root_path,
+            app_kwargs={"lifespan": gate.around},
             inbrowser=open_browser,
             prevent_thread_lock=True,
             quiet=True,  # Gradio's own lines speak to programmers
@@ -155,6 +192,8 @@ def serve(
             raise
         # Gradio also wants the port of 127.0.0.1, whatever the host is, and is content with five seconds for its start.
         raise InputError(f"Port {port} of {host} cannot be used; choose another one with --port.") from None
+    if page.share_url:
+        gate.allow(page.share_url)
     if wait:
         say(f"The page is at {page.share_url or page.local_url} until Ctrl-C ends it.")
         try:

@@ -55,7 +55,12 @@ def channel(name: str) -> gr.HTML:
 
 
 def picture_value(
-    pixels: np.ndarray, entities: EntityMap | None = None, *, map_number: int = 0, min_score: float = 0
+    pixels: np.ndarray,
+    entities: EntityMap | None = None,
+    *,
+    map_number: int = 0,
+    min_score: float = 0,
+    before: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """What the browser needs to show a photo.
 
@@ -64,6 +69,7 @@ def picture_value(
         entities: None while they are not known yet.
         map_number: of their map, as in `Visit`; the browser sends it along with ids.
         min_score: where the score slider stands at first.
+        before: how the photo came, if edits have changed it.
 
     Returns:
         "photo" and "labels" are files of the same size in pixels, "size" width and height of it, "full" those of the
@@ -75,6 +81,7 @@ def picture_value(
     height, width = pixels.shape[:2]
     value = _part(pixels, entities, slice(0, height), slice(0, width))
     value |= {"full": (width, height), "map_number": map_number, "min_score": min_score}
+    value["before"] = None if before is None else _file(Path(shown_file(before)))
     return value if entities is None else {**value, "entities": _entries(entities)}
 
 
@@ -124,14 +131,22 @@ def shown_file(pixels: np.ndarray) -> str:
     """The path of a JPEG of a photo in the size of the browser."""
     folder = new_folder()
     _shown(pixels).save(folder / "photo.jpg", quality=92)
-    return str(folder / "photo.jpg")
+    return str(private_file(folder / "photo.jpg"))
 
 
 def new_folder() -> Path:
     """An empty folder among the files that Gradio serves and clears away; its name cannot be guessed."""
-    folder = Path(get_upload_folder()) / secrets.token_hex(20)
-    folder.mkdir(parents=True)
+    uploads = Path(get_upload_folder())
+    uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = uploads / secrets.token_hex(20)
+    folder.mkdir(mode=0o700)
     return folder
+
+
+def private_file(path: Path) -> Path:
+    """The same file, which nobody else on this machine may read."""
+    path.chmod(0o600)
+    return path
 
 
 def _part(pixels: np.ndarray, entities: EntityMap | None, rows: slice, columns: slice) -> dict[str, Any]:
@@ -178,4 +193,4 @@ def _entries(entities: EntityMap) -> list[dict[str, Any]]:
 
 
 def _file(path: Path) -> dict[str, Any]:
-    return FileData(path=str(path), orig_name=path.name).model_dump()
+    return FileData(path=str(private_file(path)), orig_name=path.name).model_dump()

@@ -14,7 +14,7 @@ from PIL import Image
 from esg import EntityMap, Grounding, InputError, grounding_page, overlay, write_image
 
 from .export import needs_files, write_workflow
-from .picture import new_folder
+from .picture import new_folder, private_file
 from .visit import Visit
 
 
@@ -75,7 +75,7 @@ def save(visit: Visit, data: Mapping[str, Any]) -> str:
         ending = "comfyui.zip"
     path = new_folder() / f"{visit.name}.{ending}"
     write(path, visit, wish)
-    return str(path)
+    return str(visit.give(private_file(path)))
 
 
 def _shown(visit: Visit, wish: Wish) -> EntityMap:

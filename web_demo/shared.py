@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,11 +13,10 @@ import gradio as gr
 
 from esg import EntityMap, EsgError, InputError
 
+from .editing import Stroke
 from .models import Models
 from .visit import Visit
 from .working import News, Worker
-
-HOUR = 3600  # seconds after which what belongs to a visitor goes
 
 Busy = dict[str, Any]  # for the channel `busy`
 Steps = Generator[News, None, tuple[Any, ...]]  # how far it is, outputs meanwhile, outputs at the end
@@ -31,7 +31,12 @@ _AND_WAIT = """(...given) => {
 # Past the queue altogether, with `queue=False`, an error would be one of HTTP, too, and stand in the browser's console.
 AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
+MOST_POINTS = 20_000  # of all strokes of the brush together
+
 _numbers = count()
+_LIMIT = re.compile(r"; raise it with --max-pixels[^.]*")
+_DOWNLOAD = re.compile(r" \(--download, download=True(?:; ([^)]*))?\)")
+_CHOICE = re.compile(r"choose to download it \([^)]*\), (?:or )?")
 _NO_LONGER_BUSY = '() => { esg.receive("busy", { text: "" }); }'
 
 
@@ -40,13 +45,34 @@ def idle() -> Busy:
     return {"text": "", "number": next(_numbers)}
 
 
+def plainly(error: EsgError, *, download: bool = True) -> str:
+    """The sentence of an error without the options of command line and Python, which the page does not have.
+
+    Args:
+        error: of the core.
+        download: whether there is a box to tick for that.
+    """
+    sentence = _LIMIT.sub("", str(error))
+    if not download:
+        sentence = _CHOICE.sub("", sentence)
+    return _DOWNLOAD.sub(lambda found: f" ({found[1]})" if found[1] else "", sentence)
+
+
 @contextmanager
 def sentences() -> Iterator[None]:
     """Errors that are meant for users become Gradio's, which shows them in the page."""
     try:
         yield
     except EsgError as error:
-        raise gr.Error(str(error), print_exception=False) from None
+        raise gr.Error(plainly(error), print_exception=False) from None
+
+
+def filled(components: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    """What components hold, with their first value where the browser sent none.
+
+    It sends none for what it has never drawn, such as a field in a folded part of the page, and for an emptied number.
+    """
+    return [component.value if value is None else value for component, value in zip(components, values)]
 
 
 @dataclass(frozen=True)
@@ -55,22 +81,35 @@ class Chosen:
 
     Both speak of the map that the browser shows, `map_number` as in `Visit`. When a job's turn comes, the visitor may
     have other entities. `picture` counts the pictures that the browser has been given: an answer about an earlier one
-    comes too late.
+    comes too late. `strokes` are those of the brush, which add to the mask and take away from it.
     """
 
     ids: tuple[int, ...]
     shown: int
     map_number: int
     picture: int
+    strokes: tuple[Stroke, ...] = ()
 
     @classmethod
     def read(cls, data: Any) -> Chosen:
         """From what came over the network; InputError if it makes no sense."""
         try:
             ids = tuple(int(number) for number in data["selected"])
-            return cls(ids, int(data["shown"]), int(data["map_number"]), int(data["picture"]))
-        except (KeyError, TypeError, ValueError, OverflowError):
+            strokes = tuple(_stroke(one) for one in data.get("strokes", ()))
+            if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
+                raise InputError("That is more than the brush can keep; apply the edit, and then go on.")
+            return cls(ids, int(data["shown"]), int(data["map_number"]), int(data["picture"]), strokes)
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None
+
+
+def _stroke(data: Any) -> Stroke:
+    """From what came over the network; ValueError and the like if it makes no sense."""
+    points = tuple((float(x), float(y)) for x, y in data["points"])
+    radius = float(data["radius"])
+    if not points or not 0 < radius <= 1 or not all(-1 <= part <= 2 for point in points for part in point):
+        raise ValueError  # also of NaN
+    return Stroke(bool(data["add"]), radius, points)
 
 
 class Outdated(Exception):
@@ -150,6 +189,7 @@ class Shared:
         outputs: Sequence[Any],
         *,
         anew: bool = False,
+        wrong: Sequence[Any] | None = None,
     ) -> Any:
         """Lets an event do heavy work: one at a time in the whole page, in turn, with its state in the picture.
 
@@ -159,6 +199,7 @@ class Shared:
                 may raise Outdated.
             inputs, outputs: components.
             anew: whether a trigger while it runs begins it once more afterwards, rather than counting for nothing.
+            wrong: outputs after an error; None leaves them as they are.
 
         Returns:
             The event, for `then` and `success`.
@@ -168,7 +209,7 @@ class Shared:
         def run(visit: Visit, *given: Any) -> Any:
             *values, chosen = given
             try:
-                steps = work(visit, *values, Chosen.read(chosen))
+                steps = work(visit, *filled(inputs, values), Chosen.read(chosen))
                 try:
                     while True:
                         step = next(steps)
@@ -180,8 +221,8 @@ class Shared:
             except Outdated:
                 result = nothing
             except EsgError as error:
-                yield (idle(), gr.skip(), *nothing)
-                raise gr.Error(str(error), print_exception=False) from None
+                yield (idle(), gr.skip(), *(nothing if wrong is None else wrong))
+                raise gr.Error(plainly(error), print_exception=False) from None
             yield (idle(), visit, *result)
 
         event = trigger(
@@ -222,7 +263,7 @@ class Shared:
         def run(visit: Visit, *given: Any) -> Any:
             *values, chosen = given
             with sentences():
-                return answer(visit, *values, Chosen.read(chosen))
+                return answer(visit, *filled(inputs, values), Chosen.read(chosen))
 
         return trigger(
             run,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from esg import CropSettings, EntityMap, Grounding, InputError
 
 from .editing import Edit
+
+MOST_FILES = 20  # of one visitor, that were made to be taken away and are still there
 
 _numbers = count(1)  # of photos and maps, in the order in which they came
 
@@ -52,6 +57,9 @@ class Visit:
         grounding: of the entities, if there is one.
         changes: the edits, the first one first.
         drafts: captions that were written of the photo.
+        text: the words about it, as they were last read or written.
+        words: what the view of phrases shows of them, see `parts.words`.
+        files: what was made to be taken away, the oldest first.
     """
 
     name: str = ""
@@ -69,6 +77,9 @@ class Visit:
     grounding: Grounding | None = None
     changes: list[Change] = field(default_factory=list)
     drafts: int = 0
+    text: str = ""
+    words: dict[str, Any] | None = None
+    files: list[Path] = field(default_factory=list)
 
     def begin(self, file: str, photo: np.ndarray, profile: bytes | None = None) -> None:
         """Another photo, of which nothing is known yet."""
@@ -83,6 +94,7 @@ class Visit:
         self.map_number = 0
         self.changes = []
         self.drafts = 0
+        self.text, self.words = "", None
         self.made = False
 
     def forget(self) -> None:
@@ -100,7 +112,15 @@ class Visit:
         """The entities of the photo as it is now; what was said of others is forgotten."""
         self.take_result()
         self.entities, self.map_number, self.min_score = entities, next(_numbers), min_score
-        self.model, self.crops, self.grounding = model, crops, None
+        self.model, self.crops, self.grounding, self.words = model, crops, None, None
+
+    def give(self, path: Path) -> Path:
+        """A file for the visitor; of many, the oldest go, so that no visitor fills the disk."""
+        self.files.append(path)
+        while len(self.files) > MOST_FILES:
+            with suppress(OSError):  # it is gone already, or still being read
+                self.files.pop(0).unlink()
+        return path
 
     def need_photo(self) -> np.ndarray:
         """The pixels with all edits; InputError before the first photo."""

@@ -62,7 +62,30 @@ def add(commands: Any) -> None:
         help=f"larger photos are refused [{MAX_PIXELS}]",
     )
     parser.add_argument(
-        "--max-size-mb", type=whole(1), metavar="N", help="larger files are refused, in megabytes [of any size]"
+        "--max-size-mb", type=whole(1), metavar="N", help="larger files are refused, in megabytes [512]"
+    )
+    parser.add_argument(
+        "--max-visitor-mb",
+        type=whole(1),
+        metavar="N",
+        help="all files that one visitor may bring within an hour, in megabytes [2048]",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        type=not_empty,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which the page may be asked for, such as that of a proxy before it, or * for every name; may "
+        "be given several times [on 127.0.0.1 none but that and localhost, so that no web site can use the page; "
+        "elsewhere every name]",
+    )
+    parser.add_argument(
+        "--root-path",
+        type=not_empty,
+        metavar="PATH",
+        help="the path under which a proxy serves the page, such as /esg, or the whole address there [none, or "
+        "GRADIO_ROOT_PATH of the environment]",
     )
     parser.add_argument(
         "--auth", type=_auth, metavar="USER:PASSWORD", help="what visitors have to give before they see the page"
@@ -82,6 +105,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not pages:
         raise InputError('The page is not installed; install it with: pip install "esg[demo]"')
     launch = next(iter(pages)).load()
+    limits = {"max_size_mb": args.max_size_mb, "max_visitor_mb": args.max_visitor_mb}
     launch(
         host=args.host,
         port=args.port,
@@ -90,11 +114,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         inpainter=args.inpainter or "",
         device=args.device,
         max_pixels=args.max_pixels,
-        max_size_mb=args.max_size_mb,
+        allowed_hosts=args.allowed_host,
+        root_path=args.root_path or "",
         auth=args.auth,
         share=args.share,
         open_browser=not args.no_browser,
         say=console.line,
+        **{name: limit for name, limit in limits.items() if limit is not None},  # else the page has one of its own
     )
     return 0
 

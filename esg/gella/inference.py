@@ -30,7 +30,7 @@ from .model import Gella
 from .nouns import align, mended, noun_phrases, parse_pieces
 from .parts import parted, sentences
 from .pixels import centred, normalised
-from .prompts import category_caption
+from .prompts import SEG, category_caption
 from .words import Span, find_words
 from .writing import Writing, write, write_together
 
@@ -75,6 +75,7 @@ class GellaInference:
         given = (*model.config.names, *model.config.synonyms)
         self._named = frozenset(word.key for name in given for word in find_words(name))
         self._last: tuple[Sight, EntityMap, list[_Group]] | None = None
+        self._said: tuple[Sight, str, str] | None = None  # the last caption whose nouns were asked for, and the answer
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -115,7 +116,7 @@ class GellaInference:
         """See `GroundingModel.to`."""
         self.model.to(device)
         self.device = device
-        self._last = None
+        self._last = self._said = None
 
     def see(self, pixels: np.ndarray) -> Sight:
         """See `GroundingModel.see`."""
@@ -169,15 +170,28 @@ class GellaInference:
 
     def _nouns(self, sight: Sight, caption: str) -> list[Span]:
         found: list[Span] = []
+        answers: list[str] = []
         place = 0
         for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, sight)):
             asked = self._conversation.extract(part)
             # It copies the caption: six guesses let a pass write 1.8 tokens, and gella-nano 1.3 times as fast on a CPU.
             writing = Writing(most=_LISTED * len(asked.ids), guesses=6)
-            spans = self._listed(list(self._tokens(sight, asked, writing)), part)
+            answer = list(self._tokens(sight, asked, writing))
+            answers.append(SEG.join(self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))).strip())
+            spans = self._listed(answer, part)
             found += [(place + start, place + end) for start, end in spans]
             place += len(part)
+        self._said = sight, caption, "\n".join(answers)
         return found
+
+    def answer(self, sight: Sight, caption: str) -> str:
+        """What the model answered when it was asked for the nouns of a caption: its text with <SEG> tokens, a line for
+        each part in which the caption was read."""
+        told = self._known(caption).text
+        if self._said is None or self._said[0] is not sight or self._said[1] != told:
+            self._nouns(sight, told)
+        assert self._said is not None
+        return self._said[2]
 
     def scores(self, sight: Sight, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is read in parts."""

@@ -26,12 +26,15 @@ def test_what_the_page_is_told(esg: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     calls = []
     monkeypatch.setitem(sys.modules, "web_demo", SimpleNamespace(launch=lambda **options: calls.append(options)))
     models = ["--model", "a", "--grounder", "b", "--inpainter", "c"]
-    limits = ["--max-pixels", 9, "--max-size-mb", 8, "--auth", "anna:my:secret", "--share"]
-    assert esg("demo", *models, *limits).status == 0
+    limits = ["--max-pixels", 9, "--max-size-mb", 8, "--max-visitor-mb", 9, "--auth", "anna:my:secret", "--share"]
+    proxy = ["--allowed-host", "a.example", "--allowed-host", "b.example", "--root-path", "/esg"]
+    assert esg("demo", *models, *limits, *proxy).status == 0
     (options,) = calls
     told = {name: options[name] for name in ("model", "grounder", "inpainter", "max_pixels", "max_size_mb", "share")}
     assert told == {"model": "a", "grounder": "b", "inpainter": "c", "max_pixels": 9, "max_size_mb": 8, "share": True}
     assert options["auth"] == ("anna", "my:secret")
+    assert options["max_visitor_mb"] == 9
+    assert (options["allowed_hosts"], options["root_path"]) == (["a.example", "b.example"], "/esg")
 
 
 @pytest.mark.parametrize("wrong", ["anna", "anna:", ":secret", ""])

@@ -282,6 +282,21 @@ def visit(browser: Any, profile: Any, address: str) -> Iterator[Callable[..., Vi
 
 
 @pytest.fixture
+def visit_at(profile: Any) -> Iterator[Callable[[str], Visitor]]:
+    """Lets a visitor come to a page of the test's own; afterwards nothing may have gone wrong."""
+    visitors: list[Visitor] = []
+
+    def come(address: str) -> Visitor:
+        visitors.append(Visitor(profile, address))
+        return visitors[-1]
+
+    yield come
+    for visitor in visitors:
+        visitor.tab.close()
+    assert [visitor.wrong for visitor in visitors] == [[]] * len(visitors)
+
+
+@pytest.fixture
 def visitor(visit: Callable[..., Visitor]) -> Visitor:
     """A fresh visitor on a wide screen."""
     return visit()

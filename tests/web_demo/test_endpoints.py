@@ -171,6 +171,58 @@ def test_what_goes_wrong_is_one_sentence(refused: Callable[..., str], files: Any
     assert "grow" in refused("/edit", masks=masks, entities="1", grow=-1)
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "sentence"),
+    [
+        ("/segment", {"crops": "many"}, "crops is 'many', but must be a number."),
+        ("/segment", {"crops": 4.5}, "crops is 4.5, but must be a whole number."),
+        ("/segment", {"crops": [4]}, "crops is [4], but must be a number."),
+        ("/segment", {"min_score": 2}, "min_score is 2, but must be a number from 0 to 1."),
+        ("/segment", {"model": 5}, "model is 5, but must be the name of a model."),
+        ("/ground", {"text": 5}, "text is 5, but must be text."),
+        ("/ground", {"text": " "}, "text is empty."),
+        ("/ground", {"text": TEXT, "read_as": "a poem"}, "read_as: 'a poem' is not in the list of choices: "),
+        ("/ground", {"text": TEXT, "threshold": "high"}, "threshold is 'high', but must be a number."),
+        ("/ground", {"text": TEXT, "threshold": "nan"}, "threshold is 'nan', but must be a number from 0 to 1."),
+        ("/find_nouns", {"caption": ["a"]}, "caption is ['a'], but must be text."),
+        ("/edit", {"entities": 3}, "entities is 3, but must be text."),
+        ("/edit", {"entities": "what is this"}, ""),
+        ("/edit", {"entities": "1", "grow": -1}, "grow is -1, but must be a number from 0 to 4096."),
+        ("/edit", {"entities": "1", "soft": "yes"}, "soft is 'yes', but must be true or false."),
+        ("/edit", {"entities": "1", "prompt": {"a": 1}}, "prompt is {'a': 1}, but must be text."),
+        ("/edit", {"entities": "1", "prompt": "a hat", "steps": 0}, "The number of steps must be "),
+        ("/edit", {"entities": "1", "prompt": "a hat", "model": "nobody/has-this"}, "nobody/has-this is not on this"),
+    ],
+)
+def test_what_can_be_checked_at_once_is_checked_before_the_photo_is_taken_apart(
+    refused: Callable[..., str],
+    name: str,
+    wrong: dict[str, Any],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: pytest.fail("the photo was taken apart"))
+    said = refused(name, **wrong)
+    assert said.startswith(sentence)
+    assert "--" not in said
+    assert "Gradio" not in said
+
+
+def test_numbers_may_be_written_as_text(ask: Callable[..., Any]) -> None:
+    labels, _ = ask("/segment", crops="0", min_score="0")
+    assert Path(labels).is_file()
+
+
+def test_an_expression_that_no_entity_reaches_has_none_but_a_guess(ask: Callable[..., Any], files: Any) -> None:
+    given = {"masks": handle_file(files.masks), "text": "the red disc", "read_as": "an expression or a question"}
+    found = ask("/ground", **given, threshold=1)
+    assert found["phrases"][0]["entity_ids"] == []
+    assert found["guess"]["entity_id"] in (1, 2, 3)
+    sure = ask("/ground", **given, threshold=0)
+    assert sure["phrases"][0]["entity_ids"] == [found["guess"]["entity_id"]]
+    assert "guess" not in sure
+
+
 def test_only_models_of_the_menus_are_taken(ask: Callable[..., Any], files: Any, tiny_model: Path) -> None:
     for name, more in {
         "/segment": {"model": str(tiny_model)},

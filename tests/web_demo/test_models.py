@@ -111,3 +111,25 @@ def test_one_of_each_kind_of_the_real_classes(
     assert isinstance(models.diffusion(str(painter), download=False), DiffusionInpainting)
     assert models.free() == [str(small_model), str(tiny_gella), str(painter)]
     assert models.names == []
+
+
+def test_a_grounder_is_loaded_while_others_are_used(monkeypatch: pytest.MonkeyPatch, loaded: list[Any]) -> None:
+    began, go, calls = threading.Event(), threading.Event(), []
+
+    def load(name: str, *, device: str) -> Any:
+        calls.append(name)
+        began.set()
+        assert go.wait(60)
+        return Grounder(None, name=name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Grounder, "from_pretrained", load)
+    models = Models("cpu")
+    models.warm("zero-shot")  # which is large and may not be wanted
+    models.warm("one")
+    assert began.wait(60)
+    models.warm("one")
+    models.segmenter("another")  # nobody waits for it
+    assert not models.has(Grounder, "one")
+    go.set()
+    assert models.grounder("one").name == "one"
+    assert calls == ["one"]

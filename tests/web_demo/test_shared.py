@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from esg import EntityMap, InputError
-from web_demo.shared import Chosen, Outdated, best_entities, entities_seen, idle, while_photo_stays
+from web_demo.editing import Stroke
+from web_demo.shared import (
+    MOST_POINTS,
+    Chosen,
+    Outdated,
+    best_entities,
+    entities_seen,
+    filled,
+    idle,
+    plainly,
+    while_photo_stays,
+)
 from web_demo.visit import Visit
 
 
@@ -112,3 +124,51 @@ def test_entities_of_the_same_photo_end_no_work(known: Visit, quarters: EntityMa
         seen.append(news)
         known.know(quarters)
     assert len(seen) == 3
+
+
+SEEN = {"selected": [], "shown": 1, "map_number": 1, "picture": 1}
+
+
+def test_strokes_of_the_brush() -> None:
+    strokes = [{"add": True, "radius": 0.02, "points": [[0.5, 0], [1.2, 0.5]]}]
+    assert Chosen.read({**SEEN, "strokes": strokes}).strokes == (Stroke(True, 0.02, ((0.5, 0), (1.2, 0.5))),)
+
+
+@pytest.mark.parametrize(
+    "stroke",
+    [
+        None,
+        {},
+        {"add": True, "radius": 0.1, "points": []},
+        {"add": True, "radius": 0, "points": [[0, 0]]},
+        {"add": True, "radius": 2, "points": [[0, 0]]},
+        {"add": True, "radius": 0.1, "points": [[0]]},
+        {"add": True, "radius": 0.1, "points": [[0, 1e9]]},
+        {"add": True, "radius": 0.1, "points": [[0, float("nan")]]},
+    ],
+)
+def test_strokes_that_make_no_sense_are_one_sentence(stroke: Any) -> None:
+    with pytest.raises(InputError, match=r"^[^\n]+reload it\.$"):
+        Chosen.read({**SEEN, "strokes": [stroke]})
+
+
+def test_a_brush_does_not_keep_everything() -> None:
+    stroke = {"add": True, "radius": 0.1, "points": [[0, 0]] * (MOST_POINTS + 1)}
+    with pytest.raises(InputError, match="more than the brush can keep"):
+        Chosen.read({**SEEN, "strokes": [stroke]})
+
+
+def test_what_was_never_shown_has_its_first_value() -> None:
+    with gr.Blocks():
+        fields = [gr.Textbox("", label="a"), gr.Slider(0, 9, value=4), gr.Checkbox(True), gr.Number(7)]
+    assert filled(fields, [None] * 4) == ["", 4, True, 7]
+    assert filled(fields, ["x", 0, False, 0]) == ["x", 0, False, 0]
+    assert filled([gr.UploadButton()], [None]) == [None]
+
+
+def test_sentences_are_without_the_options_of_a_command_line() -> None:
+    limit = "a.png has 9x9 pixels, more than the limit of 4; raise it with --max-pixels (max_pixels=) if you trust it."
+    assert plainly(InputError(limit)) == "a.png has 9x9 pixels, more than the limit of 4."
+    missing = "x/y is not on this machine; choose to download it (--download, download=True), get it with `hf`, or not."
+    assert plainly(InputError(missing)) == missing.replace(" (--download, download=True)", "")
+    assert plainly(InputError(missing), download=False) == "x/y is not on this machine; get it with `hf`, or not."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from esg import CropSettings, EntityMap, Grounding, InputError
 from web_demo.editing import Edit, MaskSettings, Painting
-from web_demo.visit import Visit
+from web_demo.visit import MOST_FILES, Visit
 
 EDIT = Edit((1,), "", MaskSettings(), Painting(""))
 Box = tuple[int, int, int, int]
@@ -174,3 +176,12 @@ def test_what_is_not_there_yet_is_one_sentence() -> None:
     visit.begin("cat.jpg", photo())
     with pytest.raises(InputError, match=r"^Take the photo apart first"):
         visit.need_entities()
+
+
+def test_of_many_files_that_were_taken_away_the_oldest_go(tmp_path: Path) -> None:
+    visit = Visit()
+    paths = [tmp_path / f"{number}.png" for number in range(MOST_FILES + 2)]
+    for path in paths:
+        path.touch()
+        visit.give(path)
+    assert [path.exists() for path in paths] == [False] * 2 + [True] * MOST_FILES

@@ -4,6 +4,7 @@ const { state, painting } = window.esg;
 const rows = element.querySelector("tbody"), board = element.querySelector(".esg-board");
 const clear = element.querySelector(".esg-clear");
 const photo = new Image();
+const touchy = matchMedia("(hover: none)").matches;
 
 const share = (percent) => `${percent < 0.1 ? "< 0.1" : percent.toFixed(1)} %`;
 
@@ -34,14 +35,14 @@ async function cutOut() {
 esg.subscribe((news) => {
   if (news.has("picture")) fill();
   if (news.has("picture") || news.has("shown")) {
-    board.querySelector("p").textContent = state.map
-      ? "Click entities on the picture or in the table to cut them out."
-      : "The entities will stand here.";
+    board.querySelector("p").textContent = !state.map ? "The entities will stand here."
+      : !state.shown ? "Lower the minimum score to see weaker entities."
+      : `${touchy ? "Tap" : "Click"} entities on the picture or in the table to cut them out.`;
     element.querySelector(".esg-count").textContent = state.map ? state.shown : "";
     for (const row of rows.children) row.hidden = row.dataset.id > state.shown;
   }
   if (news.has("selected") || news.has("edited") || news.has("picture")) cutOut();
-  clear.disabled = !state.selected.size;
+  clear.disabled = !state.selected.size && !state.strokes.length;
   for (const row of rows.children) {
     const id = Number(row.dataset.id);
     row.classList.toggle("esg-hover", state.pointed.has(id));
@@ -63,5 +64,5 @@ rows.addEventListener("pointerleave", () => esg.point([]));
 rows.addEventListener("focusin", (event) => esg.point([idOf(event)]));
 rows.addEventListener("focusout", () => esg.point([]));
 rows.addEventListener("change", (event) => esg.toggle(idOf(event)));
-rows.addEventListener("click", (event) => { if (!event.target.closest("label")) esg.toggle(idOf(event)); });
+rows.addEventListener("click", (event) => { if (!event.target.closest("label")) esg.pick([idOf(event)], event); });
 clear.addEventListener("click", () => esg.select([]));

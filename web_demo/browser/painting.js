@@ -64,6 +64,32 @@ window.esg.painting = (() => {
     return right < 0 ? null : [left, top, right, bottom];
   }
 
+  // The ids that have at least half of their pixels in a box of fractions: left, top, right, bottom.
+  function idsIn(map, [left, top, right, bottom], shown) {
+    const all = new Uint32Array(65536), inside = new Uint32Array(65536);
+    for (let y = 0, i = 0; y < map.height; y++) {
+      const row = (y + 0.5) / map.height, within = row >= top && row < bottom;
+      const from = Math.ceil(left * map.width - 0.5), to = Math.ceil(right * map.width - 0.5);
+      for (let x = 0; x < map.width; x++, i++) {
+        all[map.ids[i]]++;
+        if (within && x >= from && x < to) inside[map.ids[i]]++;
+      }
+    }
+    return Array.from({ length: shown }, (_, index) => index + 1).filter((id) => all[id] && 2 * inside[id] >= all[id]);
+  }
+
+  // Draws a stroke of the brush: the radius is a part of the width, points are parts of width and height.
+  function stroke(canvas, { add, radius, points }) {
+    const context = canvas.getContext("2d"), at = ([x, y]) => [x * canvas.width, y * canvas.height];
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = 2 * radius * canvas.width;
+    context.strokeStyle = add ? "rgba(255, 45, 85, 0.6)" : "rgba(255, 255, 255, 0.7)";
+    context.beginPath();
+    context.moveTo(...at(points[0]));
+    for (const point of [points[0], ...points]) context.lineTo(...at(point));
+    context.stroke();
+  }
+
   // Draws what some entities show of a photo of the map's size, on nothing.
   function cutOut(canvas, photo, map, ids) {
     const box = boxOf(map, ids);
@@ -81,5 +107,5 @@ window.esg.painting = (() => {
     context.putImageData(image, 0, 0);
   }
 
-  return { readMap, paints, paint, cutOut };
+  return { readMap, paints, paint, cutOut, idsIn, stroke };
 })();

@@ -6,6 +6,7 @@ const find = (name) => element.querySelector(`.esg-${name}`);
 const root = element.querySelector(".esg");
 const stage = find("stage"), world = find("world"), photo = find("photo"), overlay = find("overlay");
 const detail = find("detail"), mask = find("mask"), numbers = find("numbers"), busy = find("busy");
+const strokes = find("strokes"), boxed = find("box"), tip = find("tip"), brushSize = find("size");
 const compare = find("compare"), opacity = find("opacity"), score = find("score"), numbered = find("numbered");
 
 // ------------------------------------------------------------------------------------------------ drawing
@@ -25,6 +26,7 @@ function paint() {
 }
 
 const maskShown = () => state.editing && Boolean(state.mask);
+const touchy = matchMedia("(hover: none)").matches;
 
 // Numbers are text above the canvas, so that they stay sharp and of one size; where there is no room, there is none.
 function writeNumbers() {
@@ -54,7 +56,8 @@ function describe() {
     return `Entity ${id}${names.length ? `, ${[...new Set(names)].join(", ")}` : ""}: score ${score.toFixed(2)}, ${share(percent)} of the picture`;
   }
   const chosen = state.selected.size;
-  if (!chosen) return "Point at an entity to see it, click to select it.";
+  if (state.tool === "add" || state.tool === "take") return "Paint over the picture; Ctrl+Z takes the last stroke back.";
+  if (!chosen) return touchy ? "Tap entities to select them." : "Click an entity to select it: Shift adds, Alt takes away, a drag selects by box.";
   return chosen === 1 ? "1 entity selected" : `${chosen} entities selected`;
 }
 
@@ -80,7 +83,11 @@ function place() {
   view.y = within(view.y, stage.clientHeight);
   world.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
   world.style.setProperty("--zoom", view.zoom);
-  stage.classList.toggle("esg-zoomed", view.zoom > 1);
+  if (stage.classList.contains("esg-zoomed") !== view.zoom > 1) {
+    stage.classList.toggle("esg-zoomed", view.zoom > 1);
+    if (view.zoom === 1 && state.tool === "move") esg.take("select");
+    else showTools();
+  }
   clearTimeout(looking);
   looking = setTimeout(look, 250);
 }
@@ -111,11 +118,38 @@ find("zoom").addEventListener("click", (event) => {
 const touches = new Map();   // pointers that are down: where they are
 let moved = 0;               // how far, since the first of them came: a drag is no click
 let spread = 0;              // distance of two fingers
+let drag = "";               // what the pointer that is down does: box, brush or move
+let from = [0, 0];           // where it came down, as parts of the picture
+let stroke = null;           // of the brush, as long as it is being made
+let spaced = false;          // whether the space bar is held
+
+// The fractions of the picture's width and height where a pointer is.
+function placeOf({ clientX, clientY }) {
+  const box = overlay.getBoundingClientRect();
+  return [(clientX - box.left) / box.width, (clientY - box.top) / box.height];
+}
+
+const brushRadius = () => Number(brushSize.value) / 100 / view.zoom;
+
+function begin(event) {
+  const finger = event.pointerType === "touch";
+  if (event.button === 1 || spaced || state.tool === "move" || (finger && state.tool === "select")) return "move";
+  if (!state.map) return "";
+  return state.tool === "select" ? "box" : "brush";
+}
 
 stage.addEventListener("pointerdown", (event) => {
-  if (!touches.size) moved = 0;
+  if (event.button > 1) return;
+  if (event.button === 1) event.preventDefault();  // no scrolling by the middle button
+  if (!touches.size) {
+    [moved, drag, from] = [0, begin(event), placeOf(event)];
+    if (drag === "brush") stroke = { add: state.tool === "add", radius: brushRadius(), points: [from] };
+    if (drag === "brush") drawStroke();
+  } else {
+    giveUp();  // a second finger: the two of them zoom
+  }
   touches.set(event.pointerId, [event.clientX, event.clientY]);
-  if (view.zoom > 1) stage.setPointerCapture(event.pointerId);
+  if (drag !== "move" || view.zoom > 1) stage.setPointerCapture(event.pointerId);
 });
 
 stage.addEventListener("pointermove", (event) => {
@@ -125,9 +159,12 @@ stage.addEventListener("pointermove", (event) => {
     moved += Math.abs(dx) + Math.abs(dy);
     touches.set(event.pointerId, [event.clientX, event.clientY]);
     if (touches.size === 2) pinch();
-    else if (view.zoom > 1) { view.x += dx; view.y += dy; place(); }
+    else if (drag === "move" && view.zoom > 1) { view.x += dx; view.y += dy; place(); }
+    else if (drag === "brush") lengthen(event);
+    else if (drag === "box" && moved > 6) showBox(event);
   }
-  if (event.pointerType === "mouse" && !(before && moved > 6)) esg.point(idsAt(event));
+  showTip(event);
+  if (event.pointerType === "mouse" && !(before && moved > 6)) esg.point(state.tool === "select" ? idsAt(event) : []);
 });
 
 function pinch() {
@@ -138,17 +175,83 @@ function pinch() {
   moved += 10;
 }
 
-for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
-  stage.addEventListener(end, (event) => { touches.delete(event.pointerId); spread = 0; });
+// From where the pointer came down to where it is, within the picture: left, top, right, bottom.
+function boxTo(event) {
+  const within = (part) => Math.min(1, Math.max(0, part));
+  const [[x0, y0], [x1, y1]] = [from.map(within), placeOf(event).map(within)];
+  return [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
 }
-stage.addEventListener("pointerleave", () => esg.point([]));
-stage.addEventListener("click", (event) => { if (moved <= 6) idsAt(event).forEach(esg.toggle); });
+
+function showBox(event) {
+  const [left, top, right, bottom] = boxTo(event), [width, height] = [stage.clientWidth, stage.clientHeight];
+  boxed.hidden = false;
+  Object.assign(boxed.style, {
+    left: `${view.x + left * width * view.zoom}px`, top: `${view.y + top * height * view.zoom}px`,
+    width: `${(right - left) * width * view.zoom}px`, height: `${(bottom - top) * height * view.zoom}px`,
+  });
+  esg.point(painting.idsIn(state.map, [left, top, right, bottom], state.shown));
+}
+
+function lengthen(event) {
+  const [x, y] = placeOf(event), [lastX, lastY] = stroke.points.at(-1);
+  if (Math.hypot(x - lastX, y - lastY) < stroke.radius / 4) return;
+  stroke.points.push([x, y]);
+  drawStroke();
+}
+
+function drawStroke() {
+  [strokes.width, strokes.height] = state.size;  // which also clears it
+  if (stroke) painting.stroke(strokes, stroke);
+}
+
+function giveUp() {
+  [drag, stroke, boxed.hidden] = ["", null, true];
+  drawStroke();
+}
+
+// A click is judged where the pointer was let go, by the same numbers as hovering: `click` itself has rounded ones.
+stage.addEventListener("pointerup", (event) => {
+  if (!touches.has(event.pointerId)) return;
+  const alone = touches.size === 1;
+  touches.delete(event.pointerId);
+  spread = 0;
+  if (!alone) return;
+  if (drag === "brush") esg.brush({ ...stroke, points: stroke.points.map((at) => at.map((part) => Number(part.toFixed(5)))) });
+  else if (drag === "box" && moved > 6) esg.pick(painting.idsIn(state.map, boxTo(event), state.shown), { ...keysOf(event), detail: 2 });
+  else if (drag && moved <= 6 && state.tool === "select" && event.button === 0 && state.map) {
+    // Fingers have no Shift: a tap adds, and another one takes away.
+    const finger = event.pointerType === "touch" ? { ctrlKey: true } : {};
+    const [now, again] = [performance.now(), idsAt(event)];
+    esg.pick(again, { ...keysOf(event), ...finger, detail: now - clicked < 400 ? 2 : 1 });
+    clicked = now;
+  }
+  [drag, stroke, boxed.hidden] = ["", null, true];  // what was painted stays until the mask comes
+  if (event.pointerType === "mouse" && state.tool === "select") esg.point(idsAt(event));
+});
+let clicked = -1000;         // when
+
+const keysOf = ({ shiftKey, altKey, ctrlKey, metaKey }) => ({ shiftKey, altKey, ctrlKey, metaKey });
+
+stage.addEventListener("pointercancel", (event) => { touches.delete(event.pointerId); spread = 0; giveUp(); });
+stage.addEventListener("pointerleave", () => { tip.hidden = true; esg.point([]); });
+stage.addEventListener("auxclick", (event) => event.preventDefault());
+
+// A ring of the brush's size goes with the pointer.
+function showTip(event) {
+  tip.hidden = !(state.tool === "add" || state.tool === "take") || event.pointerType === "touch" || !state.map;
+  if (tip.hidden) return;
+  const box = stage.getBoundingClientRect(), size = 2 * brushRadius() * stage.clientWidth * view.zoom;
+  Object.assign(tip.style, {
+    left: `${event.clientX - box.left}px`, top: `${event.clientY - box.top}px`, width: `${size}px`, height: `${size}px`,
+  });
+}
+
+find("drag").addEventListener("click", (event) => event.target.dataset.tool && esg.take(event.target.dataset.tool));
 
 // None, or one.
 function idsAt(event) {
   if (!state.map) return [];
-  const box = overlay.getBoundingClientRect();
-  let [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  let [x, y] = placeOf(event);
   let map = state.map;
   if (state.detail?.map && !detail.hidden) {
     const [left, top, right, bottom] = state.detail.box;
@@ -165,14 +268,15 @@ stage.addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   const zoom = { "+": view.zoom * 1.6, "=": view.zoom * 1.6, "-": view.zoom / 1.6, 0: 1 }[event.key];
   const [at] = state.pointed, { shown } = state;
-  if (event.target !== stage || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target !== stage || event.ctrlKey || event.metaKey) return;
   if (step && shown) esg.point([at ? (at - 1 + step + shown) % shown + 1 : step > 0 ? 1 : shown]);
   else if (zoom) zoomTo(zoom);
-  else if (event.key === "Enter" || event.key === " ") state.pointed.forEach(esg.toggle);
-  else if (event.key === "Escape") esg.select([]);
+  else if (event.key === "Enter" && at) esg.pick(state.pointed, keysOf(event));
+  else if (event.key === " ") { spaced = stage.matches(":hover") && view.zoom > 1; if (!spaced) state.pointed.forEach(esg.toggle); }
   else return;
   event.preventDefault();
 });
+document.addEventListener("keyup", (event) => { if (event.key === " ") spaced = false; });
 stage.addEventListener("blur", () => esg.point([]));
 
 opacity.addEventListener("input", draw);
@@ -220,7 +324,9 @@ esg.subscribe((news) => {
   if (news.has("picture") || news.has("edited")) compare.hidden = !state.before;
   if (news.has("edited")) place();
   if (news.has("picture") || news.has("edited") || news.has("detail")) showDetail();
-  if (["mask", "selected", "edited", "picture"].some((one) => news.has(one))) {
+  if (news.has("tool") || news.has("picture") || news.has("editing")) showTools();
+  if (news.has("mask") || news.has("picture") || (news.has("strokes") && !state.strokes.length)) drawStroke();
+  if (["mask", "selected", "strokes", "edited", "picture"].some((one) => news.has(one))) {
     mask.hidden = !maskShown();
     if (maskShown()) mask.src = state.mask;
   }
@@ -233,6 +339,19 @@ esg.subscribe((news) => {
   find("status").textContent = describe();
   draw();
 });
+
+// Brushes where there is a mask to see, and Move where the picture is larger than its place.
+function showTools() {
+  const zoomed = view.zoom > 1, brush = state.tool === "add" || state.tool === "take";
+  for (const button of find("drag").querySelectorAll("button")) {
+    const { tool } = button.dataset;
+    button.hidden = tool === "move" ? !zoomed : tool !== "select" && !state.editing;
+    button.setAttribute("aria-pressed", tool === state.tool);
+  }
+  find("drag").hidden = !zoomed && !state.editing;
+  find("sized").hidden = !brush;
+  stage.dataset.tool = state.tool;
+}
 
 function showDetail() {
   detail.hidden = !state.detail;
@@ -253,10 +372,25 @@ function showAgain() {
 
 find("again").addEventListener("click", () => trigger("again"));
 
+// Says what is going on, and after some seconds of the same also for how long.
+let told = "", since = 0, ticking = 0;
+
+function tick() {
+  const seconds = Math.floor((performance.now() - since) / 1000);
+  busy.querySelector("span").textContent = seconds < 3 ? told : `${told} · ${seconds} s`;
+}
+
 function showBusy() {
   busy.hidden = !state.busy;
-  if (!state.busy) return;
-  busy.querySelector("span").textContent = state.busy.text;
+  if (!state.busy) {
+    clearInterval(ticking);
+    [told, ticking] = ["", 0];
+    return;
+  }
+  if (state.busy.text !== told) [told, since] = [state.busy.text, performance.now()];
+  ticking ||= setInterval(tick, 1000);
+  tick();
+  find("cancel").hidden = Boolean(state.busy.saving);  // what is written cannot be stopped
   const bar = busy.querySelector("progress");
   if (state.busy.part == null) bar.removeAttribute("value");
   else bar.value = state.busy.part;

@@ -18,6 +18,7 @@ esg.subscribe(() => {
 
 buttons.forEach((button) => button.addEventListener("click", () => {
   button.setAttribute("aria-busy", "true");
+  if (!state.busy) esg.receive("busy", { text: `Writing ${button.textContent}`, part: null, saving: true });
   const tools = document.querySelector("#picture");
   trigger("save", {
     what: button.dataset.what,

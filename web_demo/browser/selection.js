@@ -13,6 +13,8 @@ window.esg = (() => {
     least: 0,                // score from which on entities are shown
     shown: 0,                // so ids 1..shown are
     selected: new Set(),
+    strokes: [],             // of the brush, in their order: add (or take away), radius, points, as parts of the picture
+    tool: "select",          // what a drag on the picture does: select, add, take or move
     pointed: new Set(),      // under the pointer
     phrases: [],             // of the grounding: text, span, ids, scores
     mask: "",                // URL of the mask of an edit, laid over the picture
@@ -27,15 +29,18 @@ window.esg = (() => {
   const wanted = {};         // by channel: how to ask the server for news of it
   let asking = 0;
 
+  const hasMask = () => state.selected.size > 0 || state.strokes.some(({ add }) => add);
+
   function tell(...what) {
-    if (!state.selected.size) state.mask = "";
+    if (!hasMask()) state.mask = "";
     listeners.forEach((listener) => listener(new Set(what)));
-    if (["selected", "shown", "editing"].some((one) => what.includes(one))) askForMask();
+    if (what.includes("selected") && state.mapNumber) keep("selection", { mapNumber: state.mapNumber, ids: [...state.selected] });
+    if (["selected", "strokes", "shown", "editing"].some((one) => what.includes(one))) askForMask();
   }
 
   function askForMask() {
     clearTimeout(asking);
-    if (state.editing && state.map && state.selected.size) asking = setTimeout(() => wanted.mask?.(), 80);
+    if (state.editing && state.map && hasMask()) asking = setTimeout(() => wanted.mask?.(), 80);
   }
 
   const wants = (name, ask) => { wanted[name] = ask; };
@@ -49,7 +54,16 @@ window.esg = (() => {
     return address;
   }
 
+  // What a tab knows of itself after it was reloaded: the key to its visit, and what was selected.
+  const keep = (name, value) => { try { sessionStorage.setItem(`esg-${name}`, JSON.stringify(value)); } catch { /* none */ } };
+  const recall = (name) => { try { return JSON.parse(sessionStorage.getItem(`esg-${name}`)); } catch { return null; } };
+
   const channels = {
+    // The key of this visit.
+    async visit(value) {
+      keep("visit", value.key);
+    },
+
     // A photo, with or without its entities.
     async picture(value, current) {
       const [photo, map] = await Promise.all([
@@ -59,12 +73,16 @@ window.esg = (() => {
       if (!current()) return;
       const { size, full, map_number: mapNumber, min_score: least } = value;
       const entities = value.entities || [];
-      Object.assign(state, { photo, map, mapNumber, size, full, entities, before: "", mask: "", detail: null });
+      const before = url(value.before);
+      Object.assign(state, { photo, map, mapNumber, size, full, entities, before, mask: "", detail: null });
       state.selected.clear();
       state.pointed.clear();
+      state.strokes = [];
       state.phrases = [];
+      const kept = recall("selection");  // from before a reload
       threshold(least);
-      tell("picture", "phrases");
+      if (mapNumber && kept?.mapNumber === mapNumber) state.selected = new Set(kept.ids.filter((id) => id <= state.shown));
+      tell("picture", "phrases", "selected");
     },
 
     // The same picture after an edit.
@@ -78,7 +96,7 @@ window.esg = (() => {
     async mask(value, current) {
       if (value.picture !== pictures) return;
       const mask = value.photo ? await arrived(url(value.photo)) : "";
-      if (!current() || !state.selected.size) return;
+      if (!current() || !hasMask()) return;
       state.mask = mask;
       tell("mask");
     },
@@ -119,14 +137,46 @@ window.esg = (() => {
 
   function select(ids) {
     state.selected = new Set([...ids].filter((id) => id >= 1 && id <= state.shown));
+    state.strokes = [];
+    tell("selected", "strokes");
+  }
+
+  // The one convention of picture, table and phrases: a click replaces the selection, with Shift it adds, with Alt it
+  // takes away, with Ctrl it does whichever of the two changes something. Clicking what is selected alone clears it,
+  // but not by the second half of a double click.
+  function pick(ids, { shiftKey, altKey, ctrlKey, metaKey, detail } = {}) {
+    const meant = [...ids].filter((id) => id >= 1 && id <= state.shown), before = state.selected;
+    const all = meant.length > 0 && meant.every((id) => before.has(id));
+    if (altKey || ((ctrlKey || metaKey) && all)) state.selected = new Set([...before].filter((id) => !meant.includes(id)));
+    else if (shiftKey || ctrlKey || metaKey) state.selected = new Set([...before, ...meant]);
+    else if (all && before.size === meant.length) return detail > 1 ? undefined : select([]);
+    else return select(meant);
     tell("selected");
   }
 
-  function toggle(id) {
-    if (id < 1 || id > state.shown) return;
-    if (!state.selected.delete(id)) state.selected.add(id);
-    tell("selected");
+  const toggle = (id) => pick([id], { ctrlKey: true });
+
+  // One more stroke of the brush, or without one the last is taken back.
+  function brush(stroke) {
+    state.strokes = stroke ? [...state.strokes, stroke] : state.strokes.slice(0, -1);
+    tell("strokes");
   }
+
+  function take(tool) {
+    state.tool = tool;
+    tell("tool");
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const writing = event.target.closest?.("input:not([type=checkbox], [type=radio], [type=range]), textarea, [contenteditable=true]");
+    if (writing || !state.map || event.altKey || event.defaultPrevented) return;
+    const command = event.ctrlKey || event.metaKey, key = event.key.toLowerCase();
+    if (command && key === "a") select(state.entities.map((_, index) => index + 1));
+    else if (command && key === "z" && state.strokes.length) brush();
+    else if (key === "escape" && !command) select([]);
+    else return;
+    event.preventDefault();
+  });
 
   function point(ids) {
     const now = [...ids];
@@ -137,7 +187,8 @@ window.esg = (() => {
 
   function edit(editing) {
     state.editing = editing;
-    tell("mask", "editing");
+    if (state.tool === "add" || state.tool === "take") state.tool = "select";
+    tell("mask", "editing", "tool");
   }
 
   function say(phrases) {
@@ -148,13 +199,14 @@ window.esg = (() => {
   // What the server gets to know with every wish.
   const chosen = () => {
     const selected = [...state.selected].sort((a, b) => a - b);
-    return { selected, shown: state.shown, map_number: state.mapNumber, picture: pictures };
+    const { strokes, shown, mapNumber } = state;
+    return { selected, strokes, shown, map_number: mapNumber, picture: pictures };
   };
 
   function subscribe(listener) {
     listeners.add(listener);
-    listener(new Set(["picture", "shown", "selected", "pointed", "phrases", "mask", "detail", "busy", "editing"]));
+    listener(new Set(["picture", "shown", "selected", "pointed", "phrases", "mask", "detail", "busy", "editing", "strokes", "tool"]));
   }
 
-  return { state, receive, threshold, select, toggle, point, edit, say, chosen, wants, subscribe };
+  return { state, receive, threshold, select, pick, toggle, brush, take, hasMask, point, edit, say, chosen, recall, wants, subscribe };
 })();

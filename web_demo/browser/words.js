@@ -4,6 +4,7 @@
 const { state } = window.esg;
 const root = element.querySelector(".esg-words"), text = element.querySelector(".esg-caption");
 const hint = element.querySelector(".esg-hint");
+const said = element.querySelector(".esg-said"), touchy = matchMedia("(hover: none)").matches;
 let phrases = [];
 
 function fill() {
@@ -20,21 +21,24 @@ function fill() {
     end = to;
   });
   text.replaceChildren(...pieces, letters.slice(end).join(""));
-  hint.textContent = value?.hint || "";
-  esg.say(value?.grounded ? phrases : []);
+  hint.textContent = (touchy && value?.touch_hint) || value?.hint || "";
+  said.hidden = !value?.said;
+  said.querySelector("pre").textContent = value?.said || "";
+  esg.say(value?.grounded ? phrases.filter(({ guess }) => !guess) : []);
   mark();
 }
 
-function button({ ids, scores, index }, words) {
+function button({ ids, scores, index, guess }, words) {
   const made = document.createElement("button");
   made.type = "button";
   made.textContent = words;
   made.dataset.index = index;
-  made.dataset.grounded = ids.length > 0;
+  made.dataset.grounded = ids.length > 0 && !guess;
+  made.dataset.guess = Boolean(guess);
   const colours = ids.slice(0, 4).map((id) => state.entities[id - 1]?.colour).filter(Boolean);
   const stops = colours.map((colour, k) => `rgba(${colour}, 0.45) ${100 * k / colours.length}% ${100 * (k + 1) / colours.length}%`);
   made.style.backgroundImage = colours.length ? `linear-gradient(90deg, ${stops})` : "";
-  made.title = ids.length
+  made.title = guess ? `a guess: entity ${ids[0]} (${scores[0].toFixed(2)})` : ids.length
     ? ids.slice(0, 8).map((id, k) => `entity ${id} (${scores[k].toFixed(2)})`).join(", ")
     : phrases.some((one) => one.ids.length) ? "no entity is meant" : "a noun";
   return made;
@@ -53,8 +57,7 @@ text.addEventListener("click", (event) => {
   const ids = idsOf(event);
   if (!ids.length) return;
   if (ids.every((id) => id > state.shown)) hint.textContent = "Its entities are hidden by the minimum score.";
-  const all = ids.every((id) => state.selected.has(id)) && state.selected.size === ids.length;
-  esg.select(all ? [] : event.shiftKey ? [...state.selected, ...ids] : ids);
+  esg.pick(ids, event);
 });
 text.addEventListener("pointerover", (event) => esg.point(idsOf(event)));
 text.addEventListener("pointerleave", () => esg.point([]));

@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, WeightsError, write_ids
+from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, write_ids
 
-from ..editing import Edit, MaskSettings, Painting, edited, mask_picture, read_steps
+from ..editing import Edit, MaskSettings, Painting, Stroke, edited, mask_picture, need_selection, read_steps
 from ..picture import LONGEST_SHOWN, edited_value, image_value, picture_value, shown_file
 from ..shared import AT_ONCE, Chosen, Shared, Steps, entities_seen, while_photo_stays
 from ..visit import Visit
@@ -43,7 +43,7 @@ class EditPart:
         self.what = gr.Radio(WAYS, value=REMOVE, label="What to do with the selection", elem_id="what")
         with gr.Group(visible=False, elem_id="painting") as self.painting:
             self.prompt = gr.Textbox(
-                label="What comes in its place", placeholder="a blue silk dress with golden stars", elem_id="prompt"
+                "", label="What comes in its place", placeholder="a blue silk dress with golden stars", elem_id="prompt"
             )
             self.model = gr.Dropdown(
                 [inpainter, *MODELS] if inpainter else MODELS,
@@ -57,7 +57,7 @@ class EditPart:
                 label="Download it if it is not here (gigabytes)", visible=private, elem_id="download"
             )
             with gr.Accordion("Steps, strength, guidance, seed, colours", open=False):
-                self.negative = gr.Textbox(label="What it should avoid", placeholder="blurry, text")
+                self.negative = gr.Textbox(painting.negative, label="What it should avoid", placeholder="blurry, text")
                 self.steps = gr.Slider(1, 100, value=painting.steps, step=1, label="Steps", elem_id="steps")
                 self.strength = gr.Slider(
                     0.05, 1, value=painting.strength, step=0.05, label="Strength (less keeps more of what was there)"
@@ -81,7 +81,7 @@ class EditPart:
             self.anew = gr.Button("Take apart anew", interactive=False, elem_id="anew", min_width=130)
         with gr.Accordion("Several, one after another", open=False, elem_id="several"):
             gr.Markdown(STEPS_HELP, elem_classes="esg-help")
-            self.list = gr.Textbox(show_label=False, lines=3, max_lines=10, elem_id="list", placeholder="3, 5 =")
+            self.list = gr.Textbox("", show_label=False, lines=3, max_lines=10, elem_id="list", placeholder="3, 5 =")
             with gr.Row():
                 self.add = gr.Button("Add the selection", elem_id="add", min_width=130)
                 self.run = gr.Button("Do all", elem_id="run", min_width=90)
@@ -107,11 +107,15 @@ class EditPart:
             return before_and_after(visit), gr.Button(interactive=changed), gr.Button(interactive=changed)
 
         def do(
-            visit: Visit, entities: EntityMap, steps: Sequence[tuple[tuple[int, ...], str]], given: Sequence[Any]
+            visit: Visit,
+            entities: EntityMap,
+            steps: Sequence[tuple[tuple[int, ...], str]],
+            given: Sequence[Any],
+            strokes: tuple[Stroke, ...] = (),
         ) -> Steps:
             *given, download = given
             mask, painting = MaskSettings(*given[:count]), Painting(*given[count:])
-            edits = [Edit(ids, prompt, mask, painting) for ids, prompt in steps]
+            edits = [Edit(ids, prompt, mask, painting, strokes) for ids, prompt in steps]
             for edit in edits:
                 edit.check()
             pixels = visit.need_photo()
@@ -133,21 +137,18 @@ class EditPart:
             engine = None
             if edit.prompt:
                 if not shared.models.has(DiffusionInpainting, edit.painting.model):
-                    report(0, 1, "Getting the diffusion model ready")
-                try:
-                    engine = shared.models.diffusion(edit.painting.model, download=download and self.private)
-                except WeightsError as error:  # which also speaks to people at a command line
-                    raise WeightsError(str(error).replace(" (--download, download=True)", "")) from None
+                    report(0, 1, f"Loading the diffusion model {edit.painting.model}")
+                engine = shared.models.diffusion(edit.painting.model, download=download and self.private)
             return edited(pixels, entities, edit, engine, report)
 
         def apply(visit: Visit, what: str, prompt: str, *given: Any) -> Steps:
             *values, chosen = given
             entities = entities_seen(visit, chosen)
+            need_selection(chosen.ids, chosen.strokes)
             if what == REPLACE and not prompt.strip():
                 raise InputError("Write what comes in place of the selection.")
-            if not chosen.ids:
-                raise InputError("Select at least one entity first: click it on the picture.")
-            return (yield from do(visit, entities, [(chosen.ids, prompt.strip() if what == REPLACE else "")], values))
+            steps = [(chosen.ids, prompt.strip() if what == REPLACE else "")]
+            return (yield from do(visit, entities, steps, values, chosen.strokes))
 
         def run_list(visit: Visit, text: str, *given: Any) -> Steps:
             *values, chosen = given
@@ -171,12 +172,12 @@ class EditPart:
             if chosen.map_number != visit.map_number:  # other entities are on their way to the browser
                 return gr.skip()
             how = MaskSettings(*values)
-            mask = mask_picture(visit.pixels, visit.entities, chosen.ids, how, LONGEST_SHOWN)
+            mask = mask_picture(visit.pixels, visit.entities, chosen.ids, how, LONGEST_SHOWN, chosen.strokes)
             return image_value(mask, chosen.picture)
 
         def add(visit: Visit, text: str, what: str, prompt: str, chosen: Chosen) -> str:
             if not chosen.ids:
-                raise InputError("Select at least one entity first: click it on the picture.")
+                raise InputError("Select at least one entity first, on the picture or in the table.")
             line = f"{write_ids(chosen.ids)} = {prompt.strip() if what == REPLACE else ''}".rstrip()
             return f"{text.rstrip()}\n{line}".strip()
 

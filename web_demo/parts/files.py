@@ -18,6 +18,7 @@ _DOWNLOAD = """(file) => {
 }"""
 _NOT_BUSY = """() => {
     document.querySelectorAll("#saving [aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
+    if (esg.state.busy?.saving) esg.receive("busy", { text: "" });
 }"""
 
 

@@ -11,6 +11,7 @@ import gradio as gr
 
 from esg import EntityMap, EntitySegmenter, EsgError, InputError, Photo, list_checkpoints, read_masks, read_photo
 
+from ..models import loading
 from ..picture import picture_value
 from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, while_photo_stays
 from ..visit import Visit
@@ -105,7 +106,7 @@ class PhotoPart:
                 return entities, segmenter.preset.min_score
 
             looking = shared.worker.work(
-                work, "Getting the model ready" if not shared.models.has(EntitySegmenter, name) else "Looking"
+                work, "Looking" if shared.models.has(EntitySegmenter, name) else loading(name, "entity")
             )
             yield from while_photo_stays(visit, looking)
             if visit.pixels is not pixels or visit.entities is not known:  # an edit was undone, or own masks have come

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from esg import Grounder, Grounding, InputError, list_checkpoints
+from esg import EntityMap, Grounder, Grounding, InputError, Phrase, list_checkpoints
 
+from ..models import loading
 from ..picture import view
 from ..shared import Chosen, Shared, Steps, best_entities, while_photo_stays
 from ..visit import Visit
@@ -18,11 +21,14 @@ from ..working import Report
 SENTENCE, LIST, EXPRESSION = WAYS = ("a sentence", "a list of phrases", "an expression or a question")
 LIVELY = 0.7  # temperature of a photo's second description and those after it
 
+# Between the phrases of a list; other tools want dots, with spaces around them.
+_BETWEEN = re.compile(r"[,，、;\r\n]|\s+\.(?=\s|$)|\.\s*$")
+
 PLACEHOLDER = """Describe writes here. Or write yourself: a sentence, a list of phrases, or what you look for."""
 
-HELP = """*Describe* writes about the photo, *Find nouns* marks what could be grounded, *Ground* says which entities
-that means. The small weights know colours, shapes and places (`the red disc at the left`); `zero-shot` and full models
-know the words of everyday life."""
+HELP = """*Describe and ground* does all three steps: *Describe* writes about the photo, *Find nouns* marks what could
+be grounded, *Ground* says which entities that means. The small weights know colours, shapes and places (`the red disc
+at the left`); `zero-shot` and full models know the words of everyday life."""
 
 
 class WordsPart:
@@ -33,11 +39,12 @@ class WordsPart:
     """
 
     def __init__(self, model: str) -> None:
+        self.tell = gr.Button("Describe and ground", variant="primary", elem_id="tell")
         with gr.Row():
             self.describe = gr.Button("Describe", elem_id="describe", min_width=90)
             self.find = gr.Button("Find nouns", elem_id="find-nouns", min_width=90)
-            self.ground = gr.Button("Ground", variant="primary", elem_id="ground", min_width=90)
-        self.text = gr.Textbox(label="Text", placeholder=PLACEHOLDER, lines=3, max_lines=8, elem_id="text")
+            self.ground = gr.Button("Ground", elem_id="ground", min_width=90)
+        self.text = gr.Textbox("", label="Text", placeholder=PLACEHOLDER, lines=3, max_lines=8, elem_id="text")
         self.way = gr.Radio(WAYS, value=SENTENCE, label="Read it as", elem_id="way")
         self.words = view("words")
         with gr.Accordion("Model and threshold", open=False):
@@ -51,11 +58,11 @@ class WordsPart:
         """Says what happens when."""
 
         def begin(name: str, otherwise: str) -> str:
-            return otherwise if shared.models.has(Grounder, name) else "Getting the model ready"
+            return otherwise if shared.models.has(Grounder, name) else loading(name, "grounding")
 
-        def describe(visit: Visit, name: str, chosen: Chosen) -> Steps:
+        def writing_of(visit: Visit, name: str, entities: EntityMap | None) -> Callable[[Report], str]:
+            """Writes about the photo; the text is shown word by word."""
             pixels = visit.need_photo()
-            entities = None if visit.entities is None else best_entities(visit, chosen)
             drafts, visit.drafts = visit.drafts, visit.drafts + 1
 
             def write(report: Report) -> str:
@@ -77,23 +84,54 @@ class WordsPart:
                 # its own grounding believes in most.
                 return grounder.best_caption(pixels, entities, max_pixels=shared.max_pixels, progress=report)
 
+            return write
+
+        def describe(visit: Visit, name: str, chosen: Chosen) -> Steps:
+            visit.need_photo()
+            entities = None if visit.entities is None else best_entities(visit, chosen)
+            write = writing_of(visit, name, entities)
             writing = shared.worker.work(write, begin(name, "Looking at the picture"))
             yield from while_photo_stays(visit, writing)
+            visit.text, visit.words = writing.result, None
             return writing.result, None
+
+        def tell(visit: Visit, name: str, threshold: float, chosen: Chosen) -> Steps:
+            best, number = best_entities(visit, chosen), visit.map_number
+            write = writing_of(visit, name, best)
+
+            def write_and_read(report: Report) -> tuple[str, Reading]:
+                text = write(report)
+                report.show(text, None)
+                report(0, 1, "Grounding")
+                grounder, pixels = shared.models.grounder(name), visit.need_photo()
+                return text, read(grounder, pixels, best, text, SENTENCE, threshold, shared.max_pixels)
+
+            telling = shared.worker.work(write_and_read, begin(name, "Looking at the picture"))
+            yield from while_photo_stays(visit, telling)
+            text, reading = telling.result
+            return text, keep(visit, number, text, reading)
+
+        def keep(visit: Visit, number: int, text: str, reading: Reading) -> dict[str, Any]:
+            visit.need_entities(map_number=number)
+            visit.grounding, visit.text, visit.words = reading.grounding, text, grounded_words(reading)
+            return visit.words
 
         def find(visit: Visit, name: str, text: str, chosen: Chosen) -> Steps:
             pixels = visit.need_photo()
-            _check(text)
+            check_text(text)
+            visit.grounding = None
             finding = shared.worker.work(
                 lambda report: shared.models.grounder(name).nouns(pixels, text, max_pixels=shared.max_pixels),
                 begin(name, "Finding nouns"),
             )
             yield from while_photo_stays(visit, finding)
-            return (noun_words(text, finding.result),)
+            visit.text, visit.words = text, noun_words(text, finding.result)
+            return (visit.words,)
 
         def ground(visit: Visit, name: str, text: str, way: str, threshold: float, chosen: Chosen) -> Steps:
             pixels, best, number = visit.need_photo(), best_entities(visit, chosen), visit.map_number
-            _check(text)
+            check_text(text)
+            visit.grounding = None
             grounding = shared.worker.work(
                 lambda report: read(
                     shared.models.grounder(name), pixels, best, text, way, threshold, shared.max_pixels
@@ -101,18 +139,20 @@ class WordsPart:
                 begin(name, "Grounding"),
             )
             yield from while_photo_stays(visit, grounding)
-            visit.need_entities(map_number=number)
-            visit.grounding = grounding.result
-            return (grounded_words(grounding.result),)
+            return (keep(visit, number, text, grounding.result),)
 
-        shared.job(self.describe.click, describe, [self.model], [self.text, self.words])
-        shared.job(self.find.click, find, [self.model, self.text], [self.words])
-        shared.job(self.ground.click, ground, [self.model, self.text, self.way, self.threshold], [self.words])
+        # After an error the phrases of an earlier text would stand there as if they were those of this one.
+        written, words = [self.text, self.words], [self.words]
+        shared.job(self.tell.click, tell, [self.model, self.threshold], written, wrong=(gr.skip(), None))
+        shared.job(self.describe.click, describe, [self.model], written, wrong=(gr.skip(), None))
+        shared.job(self.find.click, find, [self.model, self.text], words, wrong=(None,))
+        shared.job(self.ground.click, ground, [self.model, self.text, self.way, self.threshold], words, wrong=(None,))
 
 
-def _check(text: str) -> None:
+def check_text(text: str, what: str = "") -> None:
+    """InputError where a text has no words; an endpoint says `what` input of it that is."""
     if not text.strip(" ,\n\t"):
-        raise InputError("Write a text first, or let Describe write one.")
+        raise InputError(f"{what} is empty." if what else "Write a text first, or let Describe write one.")
 
 
 def grounder_choices(model: str) -> list[tuple[str, str]]:
@@ -123,19 +163,41 @@ def grounder_choices(model: str) -> list[tuple[str, str]]:
     return found if (model, model) in found else [(Path(model).stem if Path(model).exists() else model, model), *found]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a text means.
+
+    Attributes:
+        grounding: its phrases, with the entities that reach the threshold.
+        guess: of an expression that no entity is sure enough for, the best one of all; None for other texts.
+        least: the threshold.
+        said: what the language model answered; empty where none was asked.
+    """
+
+    grounding: Grounding
+    guess: Phrase | None = None
+    least: float = 0.5
+    said: str = ""
+
+
 def read(
-    grounder: Grounder, pixels: Any, entities: Any, text: str, way: str, threshold: float, max_pixels: int
-) -> Grounding:
+    grounder: Grounder, pixels: Any, entities: EntityMap, text: str, way: str, threshold: float, max_pixels: int
+) -> Reading:
     """What a text means, read in one of `WAYS`; errors as of `Grounder`."""
     if way == EXPRESSION:
-        phrase = grounder.refer(pixels, entities, text, max_pixels=max_pixels)
-        return Grounding(phrase.text, (phrase,))
+        found = grounder.refer(pixels, entities, text, threshold=0, max_pixels=max_pixels)
+        best = Phrase(found.text, found.span, found.entity_ids[:1], found.scores[:1])
+        if best.scores and best.scores[0] < threshold:
+            return Reading(Grounding(best.text, (Phrase(best.text, best.span),)), best, threshold)
+        return Reading(Grounding(best.text, (best,)), None, threshold)
     if way == LIST:
-        phrases = [part.strip() for line in text.splitlines() for part in line.split(",")]
+        phrases = [part.strip() for part in _BETWEEN.split(text)]
         given: dict[str, Any] = {"phrases": [part for part in phrases if part]}
     else:
         given = {"caption": text}
-    return grounder(pixels, entities, **given, threshold=threshold, max_pixels=max_pixels)
+    grounding = grounder(pixels, entities, **given, threshold=threshold, max_pixels=max_pixels)
+    said = grounder.answer(pixels, text, max_pixels=max_pixels) if way == SENTENCE else ""
+    return Reading(grounding, None, threshold, said)
 
 
 def noun_words(caption: str, spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
@@ -145,16 +207,28 @@ def noun_words(caption: str, spans: Sequence[tuple[int, int]]) -> dict[str, Any]
     return {"caption": caption, "phrases": phrases, "grounded": False, "hint": hint}
 
 
-def grounded_words(grounding: Grounding) -> dict[str, Any]:
-    """For the view of phrases: a text with its phrases and the entities that they mean."""
+def grounded_words(reading: Reading) -> dict[str, Any]:
+    """For the view of phrases: a text with its phrases and the entities that they mean, or a guess, as one."""
+    grounding, guess = reading.grounding, reading.guess
+    if guess is not None:
+        number, score = guess.entity_ids[0], guess.scores[0]
+        one = {"text": guess.text, "span": [*guess.span], "ids": [number], "scores": [score], "guess": True}
+        hint = (
+            f"Only a guess: entity {number} fits best, but scores {score:.2f}, less than the {reading.least:.2f} that "
+            "an entity has to reach."
+        )
+        return {"caption": grounding.caption, "phrases": [one], "grounded": True, "hint": hint}
     phrases = [
         {"text": one.text, "span": [*one.span], "ids": [*one.entity_ids], "scores": [*one.scores]}
         for one in grounding.phrases
     ]
+    touch_hint = None
     if not phrases:
         hint = "There are no nouns in this text."
     elif not any(one["ids"] for one in phrases):
         hint = "None of these phrases reaches the least score for an entity: lower it below, or try other words."
     else:
-        hint = "Click a phrase to select its entities, with Shift to add them."
-    return {"caption": grounding.caption, "phrases": phrases, "grounded": True, "hint": hint}
+        hint = "Click a phrase to select its entities: Shift adds them, Alt takes them away."
+        touch_hint = "Tap a phrase to select its entities."
+    more = {"hint": hint, "touch_hint": touch_hint, "said": reading.said}
+    return {"caption": grounding.caption, "phrases": phrases, "grounded": True, **more}

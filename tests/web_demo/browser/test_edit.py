@@ -70,6 +70,54 @@ def test_the_mask_is_shown_at_once_and_follows_the_settings(editing: Any, quarte
     expect(editing.find(".esg-mask")).to_be_hidden()
 
 
+def paint(visitor: Any, tool: str, *places: tuple[float, float]) -> None:
+    """With a brush from place to place of the picture, in parts of its width and height."""
+    visitor.tab.click(f".esg-drag [data-tool={tool}]")
+    box = visitor.find(".esg-overlay").bounding_box()
+    spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+    visitor.tab.mouse.move(*spots[0])
+    visitor.tab.mouse.down()
+    for spot in spots[1:]:
+        visitor.tab.mouse.move(*spot, steps=10)
+    visitor.tab.mouse.up()
+
+
+def test_a_brush_adds_to_the_mask_and_takes_away(editing: Any, pixels: np.ndarray, quarters: EntityMap) -> None:
+    editing.slide("#grow", 0)
+    editing.slide("#feather", 0)
+    first = quarters.mask(1)
+    painted = after(editing, lambda: paint(editing, "add", (0.6, 0.75), (0.9, 0.75))) > 0
+    assert painted[first].all()
+    assert painted[60, 72:108].all()
+    assert not painted[:40, 64:].any()
+    left = after(editing, lambda: paint(editing, "take", (0.1, 0.25), (0.4, 0.25))) > 0
+    assert not left[20, 12:48].any()
+    assert left[60, 72:108].all()
+    assert editing.selected == [1]  # brushes select nothing
+    editing.tab.keyboard.press("Control+z")
+    editing.tab.wait_for_function("esg.state.strokes.length === 1")
+    editing.press("#apply")
+    editing.wait_until_done()
+    changed = (read_image(editing.download("result")) != pixels).any(axis=2)
+    assert changed[60, 72:108].mean() > 0.8
+    assert changed[first].mean() > 0.9
+    assert not changed[:40, 70:].any()
+
+
+def test_a_brush_needs_no_entity(editing: Any, pixels: np.ndarray) -> None:
+    editing.tab.keyboard.press("Escape")
+    after(editing, lambda: paint(editing, "add", (0.7, 0.7), (0.8, 0.8)))
+    editing.press("#apply")
+    editing.wait_until_done()
+    changed = (read_image(editing.download("result")) != pixels).any(axis=2)
+    assert changed[56:64, 86:94].any()
+    assert not changed[:, :50].any()
+    editing.tab.keyboard.press("Escape")
+    editing.open("Edit")
+    editing.tab.click("#apply")
+    editing.sentence("Select at least one entity first")
+
+
 def test_nothing_selected_is_a_sentence(editing: Any) -> None:
     editing.select()
     editing.tab.click("#apply")
@@ -225,12 +273,26 @@ def test_a_diffusion_model_paints_step_by_step(
     assert not changed[50:].any()
 
 
+def test_replacing_needs_nothing_to_be_unfolded(
+    editing: Any, tiny_diffusion: Callable[[int], Path], pixels: np.ndarray, quarters: EntityMap
+) -> None:
+    """What the page has never drawn, such as the fields that are folded away, sends nothing at all."""
+    editing.tab.get_by_label("Replace", exact=True).check()
+    editing.tab.fill("#diffusion input", str(tiny_diffusion(9)))
+    editing.tab.keyboard.press("Enter")
+    editing.tab.fill("#prompt :is(input, textarea)", "a red hat")
+    editing.press("#apply")
+    editing.wait_until_done()
+    changed = (read_image(editing.download("result")) != pixels).any(axis=2)
+    assert changed[quarters.mask(1)].mean() > 0.9
+
+
 def test_painting_can_be_stopped(editing: Any, painter: Painter, tiny_diffusion: Callable[[int], Path]) -> None:
     replace(editing, tiny_diffusion(9), "a red hat", steps=100)
     expect(editing.find(".esg-busy")).to_contain_text("Painting: step 1 of 100")
     editing.open("Entities")  # nothing else of the page waits for it
     editing.find(".esg-stage").click(position=editing.spot(0.75, 0.25))
-    assert editing.selected == [1, 2]
+    assert editing.selected == [2]
     editing.stop()
     painter.paint(100)
     assert painter.ended.wait(60)

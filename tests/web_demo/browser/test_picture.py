@@ -13,6 +13,7 @@ from PIL import Image
 
 import web_demo
 from esg import EntitySegmenter, read_image
+from web_demo import returning
 from web_demo.visit import Visit
 
 expect = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright").expect
@@ -59,6 +60,86 @@ def test_what_is_shown_follows_score_numbers_and_opacity(visitor: Any, files: An
     visitor.tab.wait_for_function(f"({alpha})(document.querySelector('.esg-overlay')) === 0")
     visitor.slide(".esg-opacity", 1)
     visitor.tab.wait_for_function(f"({alpha})(document.querySelector('.esg-overlay')) === 255")
+
+
+def test_one_convention_selects_on_the_picture_and_in_the_table(visitor: Any, files: Any) -> None:
+    visitor.bring(files)  # 1 and 2 above, 3 below at the left
+    one, two, three, ground = (visitor.spot(x, y) for x, y in ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)))
+    rows = visitor.find(".esg tbody tr td:last-child")
+
+    def click(spot: Any, *keys: str) -> list[int]:
+        visitor.find(".esg-stage").click(position=spot, modifiers=list(keys))
+        return visitor.selected
+
+    assert click(one) == [1]
+    assert click(two) == [2]
+    assert click(three, "Shift") == [2, 3]
+    assert click(three, "Shift") == [2, 3]
+    assert click(two, "Alt") == [3]
+    assert click(two, "Alt") == [3]
+    assert click(two, "Control") == [2, 3]
+    assert click(two, "Control") == [3]
+    assert click(ground) == []
+    rows.nth(0).click()
+    rows.nth(2).click(modifiers=["Shift"])
+    assert visitor.selected == [1, 3]
+    rows.nth(0).click(modifiers=["Alt"])
+    assert visitor.selected == [3]
+    rows.nth(1).click()
+    assert visitor.selected == [2]
+    visitor.tab.keyboard.press("Control+a")
+    assert visitor.selected == [1, 2, 3]
+    visitor.tab.keyboard.press("Escape")
+    assert visitor.selected == []
+
+
+def drag(visitor: Any, *places: tuple[float, float]) -> None:
+    """With the mouse from place to place of the picture, in parts of its width and height."""
+    box = visitor.find(".esg-overlay").bounding_box()
+    spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+    visitor.tab.mouse.move(*spots[0])
+    visitor.tab.mouse.down()
+    for spot in spots[1:]:
+        visitor.tab.mouse.move(*spot, steps=8)
+    visitor.tab.mouse.up()
+
+
+def test_a_drag_selects_by_box(visitor: Any, files: Any) -> None:
+    visitor.bring(files)
+    drag(visitor, (0.1, 0.02), (0.9, 0.6))  # most of 1 and 2, a little of 3
+    assert visitor.selected == [1, 2]
+    visitor.tab.keyboard.down("Alt")
+    drag(visitor, (0.02, 0.02), (0.45, 0.45))
+    visitor.tab.keyboard.up("Alt")
+    assert visitor.selected == [2]
+    visitor.tab.keyboard.down("Shift")
+    drag(visitor, (0.49, 0.98), (0.01, 0.55))
+    visitor.tab.keyboard.up("Shift")
+    assert visitor.selected == [2, 3]
+    drag(visitor, (0.8, 0.8), (0.9, 0.9))  # on nothing
+    assert visitor.selected == []
+
+
+def test_hovering_and_clicking_agree_at_the_rim(visitor: Any, files: Any) -> None:
+    """Moves have parts of pixels, clicks have none: both must mean the same entity."""
+    visitor.bring(files)
+    box = visitor.find(".esg-overlay").bounding_box()
+    y = box["y"] + box["height"] / 4
+    rim = box["x"] + box["width"] / 2
+    for x in (rim - 0.6, rim - 0.3, rim - 0.1, rim + 0.1, rim + 0.3, rim + 0.6):
+        visitor.tab.keyboard.press("Escape")
+        visitor.tab.mouse.move(x, y)
+        pointed = visitor.tab.evaluate("[...esg.state.pointed]")
+        visitor.tab.mouse.down()
+        visitor.tab.mouse.up()
+        assert visitor.selected == pointed
+
+
+def test_no_advice_to_click_what_is_not_shown(visitor: Any, files: Any) -> None:
+    visitor.bring(files)
+    visitor.slide(".esg-score", 0.73)
+    expect(visitor.find(".esg-status")).to_have_text("No entity reaches this score; lower it.")
+    expect(visitor.find(".esg-board p")).to_have_text("Lower the minimum score to see weaker entities.")
 
 
 def test_a_bad_file_is_one_sentence(visitor: Any, tmp_path: Path) -> None:
@@ -109,7 +190,7 @@ def test_masks_of_ones_own(visitor: Any, files: Any, quarters: Any, tmp_path: Pa
     for spot in spots:
         visitor.find(".esg-stage").click(position=spot)
         selected.append(len(visitor.selected))
-    assert selected == [0, 1, 2]
+    assert selected == [0, 1, 1]
     small = tmp_path / "small.png"
     Image.new("L", (7, 5)).save(small)
     visitor.tab.set_input_files("#settings input[type=file]", small)
@@ -202,10 +283,95 @@ def test_a_photo_goes_with_its_visitor(visitor: Any, files: Any, monkeypatch: py
             gone.set()
 
     monkeypatch.setattr(Visit, "forget", forget_and_tell)
+    monkeypatch.setattr(returning, "AWAY", 0)  # so that nobody is expected back
     visitor.upload(files.photo.rename(files.photo.with_name("going.png")))
     visitor.tab.wait_for_selector(".esg[data-state=ready]")
     visitor.tab.close()
     assert gone.wait(60)
+
+
+def test_a_reload_keeps_the_visit(visitor: Any, files: Any, pixels: np.ndarray) -> None:
+    visitor.bring(files)
+    visitor.select(1)
+    visitor.open("Edit")
+    visitor.press("#apply")
+    visitor.wait_until_done()
+    visitor.open("Words")
+    visitor.tab.fill("#text textarea", "A red disc is left of the dog.")
+    visitor.tab.click("#find-nouns")
+    expect(visitor.find(".esg-caption button")).to_have_count(2)
+    edited = read_image(visitor.download("result"))
+    visitor.tab.reload()
+    visitor.tab.wait_for_selector(".esg[data-state=ready]")
+    assert visitor.selected == [1]
+    expect(visitor.find(".esg-compare")).to_be_visible()
+    visitor.open("Words")
+    expect(visitor.find("#text textarea")).to_have_value("A red disc is left of the dog.")
+    expect(visitor.find(".esg-caption button")).to_have_count(2)
+    assert np.array_equal(read_image(visitor.download("result")), edited)
+    visitor.open("Edit")
+    visitor.press("#undo")
+    assert np.array_equal(read_image(visitor.download("result")), pixels)
+
+
+def test_a_phone_is_told_to_tap(visit: Callable[..., Any], files: Any) -> None:
+    visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    expect(visitor.find(".esg-drop")).to_contain_text("Tap to choose a photo", use_inner_text=True)
+    visitor.bring(files)
+    expect(visitor.find(".esg-status")).to_have_text("Tap entities to select them.")
+    words = visitor.find("body").inner_text().lower()
+    assert "click" not in words
+    assert "drop a" not in words
+    for x in (0.25, 0.75):
+        visitor.find(".esg-stage").tap(position=visitor.spot(x, 0.25))
+    visitor.tab.wait_for_function("esg.chosen().selected.length === 2")
+    visitor.find(".esg-stage").tap(position=visitor.spot(0.25, 0.25))
+    visitor.tab.wait_for_function("esg.chosen().selected.length === 1")
+
+
+def test_what_stands_on_the_page_can_be_read(visitor: Any, files: Any) -> None:
+    """Headings in their order, pictures with names, and a contrast of at least 4.5 for every text (WCAG AA)."""
+    names = visitor.find("#examples button").evaluate_all(
+        "all => all.map((one) => one.querySelector('img')?.alt || one.getAttribute('aria-label') || '')"
+    )
+    assert [name.split()[-1] for name in names] == ["Astronaut", "Cat", "Coffee", "Rocket"]
+    visitor.bring(files)
+    for tab in ("Entities", "Words", "Edit", "Take away"):
+        visitor.open(tab)
+        found = visitor.tab.evaluate("""() => {
+            const seen = (one) => one.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+            const headings = [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].filter(seen);
+            const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+            const rgba = (colour) => {
+                canvas.clearRect(0, 0, 1, 1);
+                canvas.fillStyle = colour;
+                canvas.fillRect(0, 0, 1, 1);
+                return [...canvas.getImageData(0, 0, 1, 1).data].map((part) => part / 255);
+            };
+            const over = ([r, g, b, a], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a)];
+            const ground = (one) => {
+                const layers = [];
+                for (let at = one; at; at = at.parentElement) layers.push(rgba(getComputedStyle(at).backgroundColor));
+                return layers.reverse().reduce((under, layer) => over(layer, under), [1, 1, 1]);
+            };
+            const linear = (part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+            const light = (colour) => colour.map(linear)
+                .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+            const pale = [], without = ":disabled, .esg-frame, option, script, style, template";
+            const walker = document.createTreeWalker(document.querySelector("#work"), NodeFilter.SHOW_TEXT);
+            while (walker.nextNode()) {
+                const one = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
+                if (!text || !seen(one) || one.closest(without)) continue;
+                const under = ground(one), ink = over(rgba(getComputedStyle(one).color), under);
+                const [a, b] = [light(ink), light(under)];
+                const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+                if (contrast < 4.5) pale.push(`${text.slice(0, 30)}: ${contrast.toFixed(2)}`);
+            }
+            return { levels: headings.map((one) => Number(one.tagName[1])), pale };
+        }""")
+        assert found["levels"][0] == 1
+        assert all(after <= before + 1 for before, after in zip(found["levels"], found["levels"][1:]))
+        assert found["pale"] == []
 
 
 def test_a_phone_does_not_scroll_sideways(visit: Callable[..., Any], files: Any) -> None:

@@ -131,11 +131,61 @@ def test_phrases_of_ones_own_and_a_question(visitor: Any, files: Any, tiny_gella
     visitor.wait_until_done()
     visitor.tab.fill("#text textarea", "which one is red?")
     visitor.tab.get_by_label("an expression or a question").check()
+    visitor.unfold("Model and threshold")
+    visitor.slide("#threshold", 0)
     visitor.tab.click("#ground")
     expect(visitor.find(".esg-caption button")).to_have_text(["which one is red?"])
     visitor.wait_until_done()
-    expected = Grounder.from_pretrained(tiny_gella, device="cpu").refer(files.photo, read(files), "which one is red?")
-    assert Grounding.from_json(visitor.download("grounding")).phrases == (expected,)
+    grounder = Grounder.from_pretrained(tiny_gella, device="cpu")
+    expected = grounder.refer(files.photo, read(files), "which one is red?", threshold=0)
+    (found,) = Grounding.from_json(visitor.download("grounding")).phrases
+    assert found.entity_ids == expected.entity_ids[:1]
+    assert found.scores == expected.scores[:1]
+
+
+def test_an_expression_that_no_entity_reaches_is_a_guess(visitor: Any, files: Any) -> None:
+    visitor.bring(files)
+    visitor.open("Words")
+    visitor.unfold("Model and threshold")
+    visitor.slide("#threshold", 1)
+    expect(visitor.find("#threshold input[type=number]")).to_have_value("1")
+    visitor.tab.fill("#text textarea", "which one is red?")
+    visitor.tab.get_by_label("an expression or a question").check()
+    visitor.tab.click("#ground")
+    phrase = visitor.find(".esg-caption button")
+    expect(phrase).to_have_attribute("data-guess", "true")
+    expect(visitor.find(".esg-words .esg-hint")).to_contain_text("Only a guess: entity")
+    phrase.click()  # it can be looked at all the same
+    assert len(visitor.selected) == 1
+    visitor.wait_until_done()
+    visitor.open("Take away")
+    expect(visitor.find(".esg-save [data-what=grounding]")).to_be_disabled()
+
+
+def test_one_button_from_the_photo_to_a_grounded_caption(visitor: Any, files: Any, writer: Writer) -> None:
+    writer.words = ["A", " red", " disc", " is", " left", " of", " the", " dog."]
+    visitor.bring(files)
+    visitor.open("Words")
+    writer.write(8)
+    visitor.tab.click("#tell")
+    expect(visitor.find("#text textarea")).to_have_value(TEXT)
+    expect(visitor.find(".esg-caption button")).to_have_text(["red disc", "dog"])
+    visitor.wait_until_done()
+    visitor.find(".esg-said summary").click()
+    expect(visitor.find(".esg-said pre")).not_to_be_empty()
+
+
+def test_after_an_error_the_phrases_of_the_earlier_text_are_gone(visitor: Any, files: Any) -> None:
+    visitor.bring(files)
+    visitor.open("Words")
+    visitor.tab.fill("#text textarea", TEXT)
+    visitor.tab.click("#find-nouns")
+    expect(visitor.find(".esg-caption button")).to_have_count(2)
+    visitor.wait_until_done()
+    visitor.tab.fill("#text textarea", " ")
+    visitor.tab.click("#ground")
+    visitor.sentence("Write a text first")
+    expect(visitor.find(".esg-words")).to_have_attribute("data-filled", "false")
 
 
 def test_what_is_missing_is_said_in_a_sentence(visitor: Any, files: Any) -> None:

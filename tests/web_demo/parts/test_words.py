@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from esg import EntityMap, Grounding, InputError, Phrase
-from web_demo.parts.words import EXPRESSION, LIST, SENTENCE, grounded_words, grounder_choices, noun_words, read
+from web_demo.parts.words import (
+    EXPRESSION,
+    LIST,
+    SENTENCE,
+    Reading,
+    grounded_words,
+    grounder_choices,
+    noun_words,
+    read,
+)
 from web_demo.shared import Chosen, Steps
 from web_demo.visit import Visit
 
@@ -39,15 +48,15 @@ def test_spans_count_code_points() -> None:
 
 
 def test_phrases_have_their_entities() -> None:
-    words = grounded_words(Grounding("a dog on a mat", (DOG, MAT)))
+    words = grounded_words(Reading(Grounding("a dog on a mat", (DOG, MAT))))
     assert words["grounded"]
     assert words["phrases"] == [
         {"text": "dog", "span": [2, 5], "ids": [2, 1], "scores": [0.9, 0.6]},
         {"text": "mat", "span": [11, 14], "ids": [], "scores": []},
     ]
     assert words["hint"].startswith("Click a phrase")
-    assert grounded_words(Grounding("a dog on a mat", (MAT,)))["hint"].startswith("None of these phrases")
-    assert grounded_words(Grounding("over there", ()))["hint"] == "There are no nouns in this text."
+    assert grounded_words(Reading(Grounding("a dog on a mat", (MAT,))))["hint"].startswith("None of these phrases")
+    assert grounded_words(Reading(Grounding("over there", ())))["hint"] == "There are no nouns in this text."
 
 
 class Asked:
@@ -56,30 +65,53 @@ class Asked:
     def __init__(self) -> None:
         self.questions: list[Any] = []
 
-    def refer(self, pixels: Any, entities: Any, text: str, *, max_pixels: int) -> Phrase:
+    def refer(self, pixels: Any, entities: Any, text: str, *, threshold: float, max_pixels: int) -> Phrase:
         self.questions.append(("refer", text, max_pixels))
-        return Phrase(text, (0, len(text)), (1,), (0.4,))
+        return Phrase(text, (0, len(text)), (1, 2), (0.4, 0.35))
+
+    def answer(self, pixels: Any, caption: str, *, max_pixels: int) -> str:
+        return "dog <SEG>"
 
     def __call__(self, pixels: Any, entities: Any, **given: Any) -> Grounding:
         self.questions.append(given)
         return Grounding("a dog on a mat", (DOG,))
 
 
-def ask(text: str, way: str) -> tuple[Any, Grounding]:
+def ask(text: str, way: str, threshold: float = 0.3) -> tuple[Any, Reading]:
     grounder: Any = Asked()
     entities = EntityMap.from_labels(np.ones((4, 6), int))
-    grounding = read(grounder, np.zeros((4, 6, 3), np.uint8), entities, text, way, 0.3, 99)
+    reading = read(grounder, np.zeros((4, 6, 3), np.uint8), entities, text, way, threshold, 99)
     (question,) = grounder.questions
-    return question, grounding
+    return question, reading
 
 
 def test_the_ways_to_read_a_text() -> None:
     assert ask("a dog, a mat", SENTENCE)[0] == {"caption": "a dog, a mat", "threshold": 0.3, "max_pixels": 99}
     question, _ = ask(" a dog,, a mat \n\n the sky,", LIST)
     assert question == {"phrases": ["a dog", "a mat", "the sky"], "threshold": 0.3, "max_pixels": 99}
-    question, grounding = ask("who is it?", EXPRESSION)
+    question, reading = ask("who is it?", EXPRESSION)
     assert question == ("refer", "who is it?", 99)
-    assert grounding == Grounding("who is it?", (Phrase("who is it?", (0, 10), (1,), (0.4,)),))
+    assert reading.grounding == Grounding("who is it?", (Phrase("who is it?", (0, 10), (1,), (0.4,)),))
+    assert reading.guess is None
+
+
+@pytest.mark.parametrize("text", ["a dog . a mat .", "a dog . a mat", "a dog\na mat.", "a dog; a mat", "a dog，a mat"])
+def test_a_list_as_other_tools_write_it(text: str) -> None:
+    assert ask(text, LIST)[0]["phrases"] == ["a dog", "a mat"]
+
+
+def test_below_the_threshold_an_expression_means_nothing_and_the_best_is_a_guess() -> None:
+    _, reading = ask("who is it?", EXPRESSION, 0.5)
+    assert reading.grounding == Grounding("who is it?", (Phrase("who is it?", (0, 10)),))
+    words = grounded_words(reading)
+    (phrase,) = words["phrases"]
+    assert (phrase["ids"], phrase["guess"]) == ([1], True)
+    assert words["hint"].startswith("Only a guess: entity 1 fits best, but scores 0.40, less than the 0.50 ")
+
+
+def test_what_the_language_model_answered_is_kept() -> None:
+    assert grounded_words(ask("a dog", SENTENCE)[1])["said"] == "dog <SEG>"
+    assert grounded_words(ask("a dog", LIST)[1])["said"] == ""
 
 
 @pytest.mark.parametrize("way", [SENTENCE, LIST, EXPRESSION])
@@ -116,6 +148,9 @@ class Believer:
         self.entities.append(entities)
         return "a dog on a mat"
 
+    def answer(self, pixels: Any, caption: str, **how: Any) -> str:
+        return ""
+
     def __call__(self, pixels: Any, entities: EntityMap, **how: Any) -> Grounding:
         self.entities.append(entities)
         return Grounding("a dog on a mat", (DOG, MAT))
@@ -140,6 +175,16 @@ def test_words_are_about_the_entities_that_are_shown(
     ask_both(events, finish, known, Chosen((), 1, known.map_number, 1))
     assert believer.entities == [quarters.keep([1])] * 2
     assert known.grounding is not None
+
+
+def test_one_button_describes_and_grounds(
+    events: Events, finish: Finish, believer: Believer, known: Visit, quarters: EntityMap
+) -> None:
+    text, words = finish(events["tell"](known, "a-model", 0.5, Chosen((), 1, known.map_number, 1)))
+    assert text == words["caption"] == "a dog on a mat"
+    assert believer.entities == [quarters.keep([1])] * 2
+    assert (known.text, known.words) == (text, words)
+    assert known.grounding == Grounding(text, (DOG, MAT))
 
 
 def test_asked_for_before_entities_were_shown_they_are_about_those_that_then_are(

@@ -1,0 +1,19 @@
+"""The page as a Space on Hugging Face, which runs this file; see README.md beside it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # the project is not installed there
+
+import web_demo
+
+if __name__ == "__main__":
+    web_demo.launch(
+        host="0.0.0.0",
+        frames=["https://huggingface.co"],  # which shows a Space in a frame
+        max_pixels=40_000_000,  # two shared cores
+        max_size_mb=100,
+        max_visitor_mb=20_480,  # all visitors come through one proxy
+    )

@@ -1,0 +1,327 @@
+"""The gate of the page: who is let in, how much they may bring, and what browsers are told about every answer.
+
+A page on this machine alone can still be reached by any web site that its user visits: the site's own name may be
+pointed at 127.0.0.1 (DNS rebinding), and a form may be sent to it. Browsers say in `Host` and `Origin` where a request
+was meant to go and where it came from, so both are checked before anything else is done. Gradio checks neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import time
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # what only this machine can see
+HOUR = 3600  # seconds
+WORDS = 8 * 1024 * 1024  # bytes of a request that brings no file
+LONGEST_WAIT = 60  # seconds after a wrong password, at most
+_REMEMBERED = 10_000  # callers
+
+# What the page itself needs: Gradio writes scripts and styles into it, and compiles the code of `gr.HTML`.
+_CONTENT = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+_FILE_CONTENT = "default-src 'none'; sandbox"  # a file of a visitor is looked at, and never run
+
+
+def host_name(address: str) -> str:
+    """The name in a `Host` or `Origin`, without port and scheme, in lower case; empty where there is none."""
+    try:
+        name = urlsplit(address if "://" in address else f"//{address}").hostname or ""
+    except ValueError:
+        return ""
+    return name.rstrip(".")
+
+
+class Callers:
+    """Who has stopped waiting for answers, so that nothing more is computed for them."""
+
+    def __init__(self) -> None:
+        self._left: OrderedDict[str, int] = OrderedDict()
+
+    def leave(self, session: str) -> None:
+        """Somebody has hung up before everything was answered."""
+        self._left[session] = self.left(session) + 1
+        self._left.move_to_end(session)
+        while len(self._left) > _REMEMBERED:
+            self._left.popitem(last=False)
+
+    def left(self, session: str) -> int:
+        """How often that has happened; work begun after that is for somebody who has come back."""
+        return self._left.get(session, 0)
+
+
+class Uploads:
+    """How many bytes every visitor brought in the last hour, after which files are cleared away.
+
+    Args:
+        most: that one may bring.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._brought: dict[str, deque[tuple[float, int]]] = defaultdict(deque)
+
+    def brought(self, visitor: str) -> int:
+        """In bytes."""
+        seen = self._brought[visitor]
+        while seen and seen[0][0] < time.monotonic() - HOUR:
+            seen.popleft()
+        total = sum(size for _, size in seen)
+        if not seen:
+            del self._brought[visitor]
+        return total
+
+    def add(self, visitor: str, size: int) -> None:
+        """Takes note of what has arrived."""
+        self._brought[visitor].append((time.monotonic(), size))
+
+
+class Passwords:
+    """Makes whoever gave a wrong password wait before the next one is looked at: 1 s, 2 s, 4 s … a minute."""
+
+    def __init__(self) -> None:
+        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # how many, and until when to wait
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @asynccontextmanager
+    async def turn(self, visitor: str) -> Any:
+        """One password of a visitor at a time; tells how many seconds there are to wait, 0 to go on."""
+        turn = self._turns[visitor]
+        async with turn:
+            yield max(0.0, self._wrong.get(visitor, (0, 0.0))[1] - time.monotonic())
+        if not turn.locked():
+            self._turns.pop(visitor, None)
+
+    def judge(self, visitor: str, right: bool) -> None:
+        """Remembers whether the password was right."""
+        times, _ = self._wrong.pop(visitor, (0, 0.0))
+        if not right:
+            self._wrong[visitor] = times + 1, time.monotonic() + min(2**times, LONGEST_WAIT)
+        while len(self._wrong) > _REMEMBERED:
+            self._wrong.popitem(last=False)
+
+
+class Gate:
+    """What stands around the page, in the form of ASGI.
+
+    Args:
+        hosts: names by which the page may be asked for; None: any, where others than this machine can reach it.
+        frames: addresses of pages that may show this one in a frame, besides itself.
+        most: bytes that one visitor may bring within an hour.
+    """
+
+    def __init__(self, hosts: Iterable[str] | None, frames: Iterable[str], most: int) -> None:
+        self.hosts = None if hosts is None else {host_name(host) or host.lower() for host in hosts}
+        self.frames = tuple(frames)
+        self.callers = Callers()
+        self._uploads, self._passwords = Uploads(most), Passwords()
+        self._app: App | None = None
+
+    @asynccontextmanager
+    async def around(self, app: Any) -> Any:
+        """As `lifespan` of an app: it comes around all that the app consists of, whatever order that was added in."""
+        self._app, app.middleware_stack = app.middleware_stack, self
+        yield
+
+    def allow(self, host: str) -> None:
+        """One more name by which the page may be asked for."""
+        if self.hosts is not None:
+            self.hosts.add(host_name(host))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if problem := self._foreign(headers):
+            await _refuse(scope, send, 403, problem)
+            return
+        if scope["type"] == "http":
+            await self._answer(self._app, scope, headers, receive, self._with_headers(scope, send))
+        else:
+            await self._app(scope, receive, send)
+
+    def _foreign(self, headers: dict[str, str]) -> str:
+        """What is wrong with where a request goes to or comes from; empty if nothing is."""
+        host, origin = host_name(headers.get("host", "")), headers.get("origin")
+        if self.hosts is not None and host not in self.hosts:
+            return (
+                f"This page does not go by the name {host[:100]!r}. If it is yours, start the page with "
+                f"--allowed-host and that name."
+            )
+        # A proxy tells the name that the browser knows; a foreign site cannot say so without asking first (CORS).
+        known = {host, host_name(headers.get("x-forwarded-host", "").split(",")[0]), *(self.hosts or ())} - {""}
+        if origin is not None and host_name(origin) not in known:
+            return (
+                f"Requests from {origin[:100]!r} are not answered. If that is this page's own address, start the page "
+                "with --allowed-host and its name."
+            )
+        # Somebody may follow a link to the page, but no other site may use what is on it.
+        elsewhere = headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
+        return "Requests from other sites are not answered." if elsewhere and origin is None else ""
+
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
+        ancestors = " ".join(["'self'", *self.frames])
+        content = _FILE_CONTENT if "/file=" in scope["path"] else _CONTENT
+        told = {
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "same-origin",
+            "content-security-policy": f"{content}; frame-ancestors {ancestors}",
+            "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+        }
+        if not self.frames:
+            told["x-frame-options"] = "SAMEORIGIN"
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [
+                    (name, value) for name, value in message.get("headers", ()) if name.decode().lower() not in told
+                ]
+                message["headers"] = kept + [(name.encode(), value.encode()) for name, value in told.items()]
+            await send(message)
+
+        return tell
+
+    async def _answer(self, app: App, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        path, visitor = scope["path"].rstrip("/"), _visitor(scope, headers)
+        if scope["method"] == "POST" and path.endswith("/login"):
+            await self._log_in(app, scope, visitor, receive, send)
+        elif scope["method"] == "POST" and path.endswith("/upload"):
+            await self._upload(app, scope, headers, visitor, receive, send)
+        elif scope["method"] == "POST":
+            sentence = f"A request without files may take {WORDS // 1024**2} MB at most."
+            await _limited(app, scope, headers, receive, send, WORDS, sentence)
+        elif session := _listening(scope):
+            await self._listen(app, scope, session, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    async def _log_in(self, app: App, scope: Scope, visitor: str, receive: Receive, send: Send) -> None:
+        async def judge(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._passwords.judge(visitor, right=message["status"] < 400)
+            await send(message)
+
+        async with self._passwords.turn(visitor) as seconds:
+            if seconds:
+                sentence = f"The last password was wrong; wait {int(seconds) + 1} seconds before you try another one."
+                await _refuse(scope, send, 429, sentence, [(b"retry-after", str(int(seconds) + 1).encode())])
+            else:
+                await _limited(app, scope, {}, receive, judge, WORDS, "That is no password.")
+
+    async def _upload(
+        self, app: App, scope: Scope, headers: dict[str, str], visitor: str, receive: Receive, send: Send
+    ) -> None:
+        most = self._uploads.most
+        sentence = f"That is more than the {most // 1024**2} MB of files that one visitor may bring within an hour."
+
+        async def count() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                self._uploads.add(visitor, len(message.get("body", b"")))
+            return message
+
+        await _limited(app, scope, headers, count, send, max(0, most - self._uploads.brought(visitor)), sentence)
+
+    async def _listen(self, app: App, scope: Scope, session: str, receive: Receive, send: Send) -> None:
+        answered = False
+
+        async def watch() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect" and not answered:
+                self.callers.leave(session)
+            return message
+
+        async def pass_on(message: Message) -> None:
+            nonlocal answered
+            body = message.get("body", b"")
+            answered |= message["type"] == "http.response.body" and (
+                not message.get("more_body") or any(end in body for end in _ENDS)
+            )
+            await send(message)
+
+        await app(scope, watch, pass_on)
+
+
+_ENDS = (b'"close_stream"', b"event: complete", b"event: error")  # with which Gradio has answered everything
+_CALL = re.compile(r"/call/(?:v2/)?[^/]+/([^/]+)$")
+
+
+def _listening(scope: Scope) -> str:
+    """Whose answers a request waits for, as Gradio calls the session; empty for other requests."""
+    path = scope["path"].rstrip("/")
+    if path.endswith("/queue/data"):
+        return parse_qs(scope.get("query_string", b"").decode("latin-1")).get("session_hash", [""])[0]
+    found = _CALL.search(path)
+    return found[1] if found else ""
+
+
+def _visitor(scope: Scope, headers: dict[str, str]) -> str:
+    """By what a visitor is known: the address, of IPv6 the network, which is one household's."""
+    address = (scope.get("client") or ("",))[0]
+    if address in LOOPBACK and (told := headers.get("x-forwarded-for")):  # the last one is what the proxy saw itself
+        address = told.split(",")[-1].strip()
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
+
+
+async def _limited(
+    app: App, scope: Scope, headers: dict[str, str], receive: Receive, send: Send, most: int, sentence: str
+) -> None:
+    """Answers a request of at most so many bytes; a longer one is refused as soon as that is known."""
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > most:
+        await _refuse(scope, send, 413, sentence)
+        return
+    came, refused = 0, False
+
+    async def take() -> Message:
+        nonlocal came, refused
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > most:
+            if not refused:
+                refused = True
+                await _refuse(scope, send, 413, sentence)
+            return {"type": "http.disconnect"}
+        return message
+
+    async def pass_on(message: Message) -> None:
+        if not refused:
+            await send(message)
+
+    try:
+        await app(scope, take, pass_on)
+    except Exception:
+        if not refused:  # else it only says that the rest did not come
+            raise
+
+
+async def _refuse(
+    scope: Scope, send: Send, status: int, sentence: str, more: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": sentence[:120]})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff"), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": sentence.encode()})
