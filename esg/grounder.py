@@ -193,7 +193,7 @@ class Grounder:
         answer = getattr(self.model, "answer", None)
         sight = self._see(read_image(image, max_pixels=max_pixels))
         with self._enough_memory():
-            return "" if answer is None else answer(sight, caption)
+            return "" if answer is None else answer(sight, tidied(caption).text)
 
     def __call__(
         self,

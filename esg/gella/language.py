@@ -9,6 +9,7 @@ of transformers; the names of our weight files do not (`our_key`).
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -202,10 +203,11 @@ class Language(nn.Module):
             transformers.
         """
         mask = None if there is None else there.long()
-        out = self._decoder(
-            inputs_embeds=embedded, past_key_values=past, attention_mask=mask, position_ids=places, use_cache=True
-        )
-        return self.logits(out.last_hidden_state[:, -last:]), out.past_key_values
+        # transformers 5 calls the past `cache`, and will not know its name of before.
+        name = "cache" if "cache" in inspect.signature(self._decoder.forward).parameters else "past_key_values"
+        kept = {name: past, "use_cache": True}
+        out = self._decoder(inputs_embeds=embedded, attention_mask=mask, position_ids=places, **kept)
+        return self.logits(out.last_hidden_state[:, -last:]), getattr(out, name)
 
     def embedded(self, ids: Tensor) -> Tensor:
         """Tokens that stand for text, (N, L) → (N, L, C)."""
