@@ -138,7 +138,7 @@ def named_facts(
     """
     ids, labels = compacted(labels)
     measures = measure(image, labels, len(ids))
-    facts = []
+    facts: list[tuple[int, str | None, str, set[str], set[str]]] = []
     for row, number in enumerate(ids.tolist()):
         category = categories[number - 1] if number <= len(categories) else None
         smooth = _surface(float(measures.roughness[row]))
