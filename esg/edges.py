@@ -114,9 +114,9 @@ def _filter(guide: np.ndarray, signal: np.ndarray, radius: int, eps: float) -> n
     """The guided filter with guide (h, w, 3) uint8 and signal (h, w) bool, (h, w) float32."""
     step = _step(radius)
     side = 2 * (radius // step) + 1
-    colours = guide.astype(np.float32) / 255
+    colours = guide / 255  # float64: of a grey photo the colours' covariance is all but singular
     small = [_shrunk(colours[..., channel], step) for channel in range(3)]
-    levels = _shrunk(signal.astype(np.float32), step)
+    levels = _shrunk(signal.astype(np.float64), step)
 
     def mean(values: np.ndarray) -> np.ndarray:
         return ndimage.uniform_filter(values, side, mode="nearest")
@@ -139,15 +139,18 @@ def _filter(guide: np.ndarray, signal: np.ndarray, radius: int, eps: float) -> n
     offset = level - sum(slope * of_one for slope, of_one in zip(slopes, means))
     height, width = signal.shape
     whole = levels.shape[0] * step, levels.shape[1] * step
-    filtered = resize(mean(offset), whole, Image.Resampling.BILINEAR)[:height, :width]
+
+    def large(values: np.ndarray) -> np.ndarray:
+        return resize(mean(values).astype(np.float32), whole, Image.Resampling.BILINEAR)[:height, :width]
+
+    filtered = large(offset)
     for channel, slope in enumerate(slopes):
-        large = resize(mean(slope), whole, Image.Resampling.BILINEAR)[:height, :width]
-        filtered = filtered + large * colours[..., channel]
+        filtered = filtered + large(slope) * colours[..., channel].astype(np.float32)
     return filtered
 
 
 def _shrunk(values: np.ndarray, step: int) -> np.ndarray:
-    """The means of squares of `step` pixels a side, of (h, w) float32; at the end they go on as the border is."""
+    """The means of squares of `step` pixels a side, of (h, w) float64; at the end they go on as the border is."""
     if step == 1:
         return values
     height, width = values.shape

@@ -284,7 +284,9 @@ class SegsToEntities:
         }
 
     def convert(self, segs: Any, threshold: float) -> tuple[Entities]:
-        found, labels = from_segs(segs, threshold)
+        found, labels, odd = from_segs(segs, threshold)
+        more = f"; and {len(odd) - 3} more" if len(odd) > 3 else ""
+        host().say(f"Left out: {'; '.join(odd[:3])}{more}." if odd else "")
         return (Entities.of([found], [_named(labels, found.scores)]),)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,39 +39,68 @@ def to_segs(entities: EntityMap, labels: Sequence[str], factor: float) -> tuple[
     return (entities.height, entities.width), found
 
 
-def from_segs(segs: Any, threshold: float) -> tuple[EntityMap, list[str]]:
-    """The entities of SEGS, and their labels in the order of their numbers.
+def from_segs(segs: Any, threshold: float) -> tuple[EntityMap, list[str], list[str]]:
+    """The entities of SEGS, their labels in the order of their numbers, and why some SEGs were left out.
 
-    Of masks that overlap, the surer one gets the pixel, and of equally sure ones the smaller.
+    Of masks that overlap, the surer one gets the pixel, and of equally sure ones the smaller. What lies beyond the
+    border of the picture is cut off.
 
     Args:
         segs: from any node.
         threshold: of soft masks; what is above belongs to the entity.
 
     Raises:
-        InputError: it is no SEGS.
+        InputError: it is no SEGS, or none of its SEGs can be used.
     """
     try:
         (height, width), items = segs
-        size = (int(height), int(width))
-        scores = [float(np.max(item.confidence)) for item in items]
-        masks = [_flat(np.asarray(item.cropped_mask)) > threshold for item in items]
-        corners = [(int(item.crop_region[0]), int(item.crop_region[1])) for item in items]
-        names = [str(item.label or "") for item in items]
-        labels = np.zeros(size, np.int32)
-        for index in np.lexsort(([mask.sum() for mask in masks], [-score for score in scores]))[::-1]:
-            (left, top), mask = corners[index], masks[index]
-            labels[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = index + 1
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise InputError(f"This is no SEGS ({error}); connect one of the Impact Pack or of Entities to SEGS.") from None
-    entities = EntityMap.from_labels(labels, scores)
+        size, items = (int(height), int(width)), [*items]
+    except (TypeError, ValueError):
+        raise InputError("This is no SEGS; connect one of the Impact Pack or of Entities to SEGS.") from None
+    if min(size) < 1:
+        raise InputError(f"These SEGS are of a picture of {size[1]}x{size[0]} pixels; connect those of a picture.")
+    found, odd = [], []
+    for place, item in enumerate(items, start=1):
+        try:
+            found.append(_read(item, threshold))
+        except (TypeError, ValueError, AttributeError, IndexError):
+            odd.append(f"SEG {place} has no mask, score or region that can be read")
+    if items and not found:
+        where = "connect one of the Impact Pack or of Entities to SEGS"
+        raise InputError(f"This is no SEGS that can be used: {odd[0]}; {where}.")
+    labels = np.zeros(size, np.int32)
+    ranks = [np.array([one.mask.sum() for one in found]), np.array([-one.score for one in found])]
+    for index in np.lexsort(ranks)[::-1]:
+        one = found[index]
+        top, left = max(one.top, 0), max(one.left, 0)
+        mask = one.mask[top - one.top :, left - one.left :][: max(size[0] - top, 0), : max(size[1] - left, 0)]
+        labels[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = index + 1
+    entities = EntityMap.from_labels(labels, [one.score for one in found])
     ids, first = np.unique(entities.labels, return_index=True)
-    return entities, [names[labels.flat[place] - 1] for number, place in zip(ids, first) if number]
+    names = [found[labels.flat[place] - 1].name for number, place in zip(ids, first) if number]
+    return entities, names, odd
 
 
-def _flat(mask: np.ndarray) -> np.ndarray:
-    """Some nodes make cropped masks of the shape (1, h, w)."""
-    return mask[0] if mask.ndim == 3 and len(mask) == 1 else mask
+class _Seg(NamedTuple):
+    mask: np.ndarray
+    score: float
+    top: int
+    left: int
+    name: str
+
+
+def _read(item: Any, threshold: float) -> _Seg:
+    """What is used of a SEG; it raises what NumPy and Python raise where something is missing."""
+    mask = np.asarray(item.cropped_mask)
+    if mask.ndim == 3:  # some nodes make masks with an axis too many
+        mask = mask[0] if len(mask) == 1 else mask[..., 0] if mask.shape[2] == 1 else mask
+    if mask.ndim != 2 or mask.dtype.kind not in "biuf":
+        raise ValueError("no mask")
+    score = float(np.max(item.confidence))
+    if not np.isfinite(score):
+        raise ValueError("no score")
+    left, top = int(item.crop_region[0]), int(item.crop_region[1])
+    return _Seg(mask > threshold, score, top, left, str(item.label or ""))
 
 
 def _grown(start: int, stop: int, factor: float, end: int) -> tuple[int, int]:

@@ -45,6 +45,15 @@ def test_a_soft_edge_of_the_photo_makes_a_soft_edge() -> None:
     assert (np.diff(alpha, axis=1) < 1e-3).all()
 
 
+@pytest.mark.parametrize("contrast", [0.001, 0.01, 0.1])
+def test_a_grey_photo_is_no_worse_than_a_coloured_one(contrast: float) -> None:
+    true = ball(96, 30.0)
+    grey = np.repeat(np.where(true, 180, 60)[..., None], 3, axis=2).astype(np.uint8)
+    for image in (grey, 255 - grey):
+        alpha = soft_alpha(image, np.roll(true, 2, axis=1), width=8, contrast=contrast)
+        assert np.array_equal(alpha > 0.5, true)
+
+
 @pytest.mark.parametrize("mask", [np.zeros((9, 7), bool), np.ones((9, 7), bool)])
 def test_a_mask_without_contour_stays(mask: np.ndarray) -> None:
     image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)

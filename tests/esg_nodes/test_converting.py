@@ -78,6 +78,35 @@ def test_cropped_masks_of_segs_may_have_an_axis_more(nodes: Nodes, one: Any) -> 
     assert nodes("SegsToEntities").convert(more, 0.5)[0].maps == one.maps
 
 
+def test_a_seg_beyond_the_border_is_cut_off_and_an_odd_one_left_out(
+    nodes: Nodes, part: Callable[[str], Any], core: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(part("host").PlainHost, "say", lambda self, text: said.append(text))
+    seg = part("segs").SEG
+    mask = np.ones((4, 6), np.float32)
+    over = [
+        seg(None, mask, 0.9, (-2, -1, 4, 3), (0, 0, 4, 3), "corner", None),
+        seg(None, mask, 0.8, (17, 8, 23, 12), (17, 8, 20, 10), "other corner", None),
+        seg(None, mask[..., None], 0.7, (8, 4, 14, 8), (8, 4, 14, 8), "inside", None),
+        seg(None, mask, 0.6, (30, 4, 36, 8), (30, 4, 36, 8), "outside", None),
+    ]
+    odd = [
+        seg(None, None, 0.5, (0, 0, 6, 4), (0, 0, 6, 4), "no mask", None),
+        seg(None, mask, None, None, None, "", None),
+    ]
+    (found,) = nodes("SegsToEntities").convert(((10, 20), over), 0.5)
+    assert found.names == (["corner", "other corner", "inside"],)
+    assert found.maps[0].boxes.tolist() == [[0, 0, 4, 3], [17, 8, 20, 10], [8, 4, 14, 8]]
+    assert said == [""]
+    (same,) = nodes("SegsToEntities").convert(((10, 20), [odd[0], *over, odd[1]]), 0.5)
+    assert same.maps == found.maps
+    assert said[-1].startswith("Left out: SEG 1 has no mask")
+    assert "SEG 6" in said[-1]
+    with pytest.raises(core.InputError, match="This is no SEGS that can be used: SEG 1 has no mask"):
+        nodes("SegsToEntities").convert(((10, 20), odd), 0.5)
+
+
 def test_segs_are_of_one_picture(nodes: Nodes, entities: Any, core: Any) -> None:
     with pytest.raises(core.InputError, match="these are entities of 2"):
         nodes("EntitiesToSegs").convert(entities, 3)
