@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from esg import EntityMap, Grounder, Grounding, InputError, Phrase, list_checkpoints
+from esg import EntityMap, Grounder, Grounding, InputError, Phrase, list_checkpoints, split_names
 
 from ..models import loading
 from ..picture import view
@@ -21,14 +20,11 @@ from ..working import Report
 SENTENCE, LIST, EXPRESSION = WAYS = ("a sentence", "a list of phrases", "an expression or a question")
 LIVELY = 0.7  # temperature of a photo's second description and those after it
 
-# Between the phrases of a list; other tools want dots, with spaces around them.
-_BETWEEN = re.compile(r"[,，、;\r\n]|\s+\.(?=\s|$)|\.\s*$")
-
 PLACEHOLDER = """Describe writes here. Or write yourself: a sentence, a list of phrases, or what you look for."""
 
 HELP = """*Describe and ground* does all three steps: *Describe* writes about the photo, *Find nouns* marks what could
-be grounded, *Ground* says which entities that means. The small weights know colours, shapes and places (`the red disc
-at the left`); `zero-shot` and full models know the words of everyday life."""
+be grounded, *Ground* says which entities that means. The small weights know about 130 everyday things (people, animals,
+vehicles, food, furniture, sky, grass ...), colours, sizes and places; `zero-shot` and full models know many more words."""
 
 
 class WordsPart:
@@ -191,8 +187,7 @@ def read(
             return Reading(Grounding(best.text, (Phrase(best.text, best.span),)), best, threshold)
         return Reading(Grounding(best.text, (best,)), None, threshold)
     if way == LIST:
-        phrases = [part.strip() for part in _BETWEEN.split(text)]
-        given: dict[str, Any] = {"phrases": [part for part in phrases if part]}
+        given: dict[str, Any] = {"phrases": split_names(text)}
     else:
         given = {"caption": text}
     grounding = grounder(pixels, entities, **given, threshold=threshold, max_pixels=max_pixels)
