@@ -146,8 +146,8 @@ def add_endpoints(
         )
         wanted = Edit((), _text_of("prompt", prompt).strip(), mask, painting)
         wanted.check()
-        if wanted.prompt:
-            DiffusionInpainting.find(model)
+        if wanted.prompt and DiffusionInpainting.find(model) is None:
+            raise InputError(f"{model} is not on this machine, and endpoints download nothing: hf download {model}.")
         photo, known = look(report, image, masks, segmenter)
         ids = tuple(choose(known, entities))
         if not ids:
