@@ -19,7 +19,7 @@ def split_names(text: str) -> list[str]:
     Dots count only where there is no other sign between names, so that "St. Bernard, cat" are two.
     """
     if _BREAK.search(text):
-        parts = _BREAK.split(text)
+        parts = _BREAK.split(text.rstrip().removesuffix("."))  # which ends the list, not a name
     elif _LONE_DOT.search(text) or (text.rstrip().endswith(".") and len(_DOT.findall(text)) > 1):
         parts = _DOT.split(text)
     else:

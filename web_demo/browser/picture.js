@@ -66,6 +66,7 @@ function describe() {
 
 const view = { zoom: 1, x: 0, y: 0 };
 let looking = 0, waiting = 0;
+let told = "", since = 0, ticking = 0;  // what is said to be going on, since when, and the clock that counts
 
 const mostZoom = () => Math.max(4, 8 * state.full[0] / Math.max(1, stage.clientWidth));
 
@@ -373,8 +374,6 @@ function showAgain() {
 find("again").addEventListener("click", () => trigger("again"));
 
 // Says what is going on, and after some seconds of the same also for how long.
-let told = "", since = 0, ticking = 0;
-
 function tick() {
   const seconds = Math.floor((performance.now() - since) / 1000);
   busy.querySelector("span").textContent = seconds < 3 ? told : `${told} · ${seconds} s`;

@@ -196,4 +196,4 @@ def _read_masks_at(place: Path, called: str, visit: Visit, max_pixels: int) -> E
     try:
         return read_masks(place, (height, width), photo=visit.file, max_pixels=max_pixels)
     except EsgError as error:
-        raise type(error)(str(error).replace(str(place), called)) from None
+        raise InputError(str(error).replace(str(place), called)) from None
