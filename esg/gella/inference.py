@@ -44,7 +44,7 @@ PASTS = 1 << 30  # bytes that the pasts of all answers that are written together
 _HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # of one that takes several tokens
 _READ = 8  # captions that are read in one pass; what it costs grows with the square of their number
 _LISTED = 4  # tokens, at most, for each of a caption in the list of its nouns: a short noun, its comma and its <SEG>
-RECOGNISED = 0.5  # the score from which on a description names what is recognised
+RECOGNISED = 0.4  # the score from which on a description names what is recognised
 GAP = 0.04  # of the colormap's side: as wide are the gaps between masks that it does not show
 _Group = tuple[np.ndarray, Tensor, Ties]
 """Ids (n,), what the queries have learnt (Q, C), and which query stands for which of the ids."""
@@ -259,7 +259,9 @@ class GellaInference:
     def _listed(self, answer: list[int], caption: str) -> list[Span]:
         """Where the nouns that an answer lists are in the caption."""
         pieces = self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))
-        return mended(align(parse_pieces(pieces), caption), caption)
+        # What tells capitals from small letters has learnt from the world's texts.
+        trusted = self.model.config.language.cased
+        return mended(align(parse_pieces(pieces), caption), caption, trusted=trusted)
 
     def _scores(
         self, sight: Sight, entities: EntityMap, told: Sequence[tuple[str, Sequence[Span]]]

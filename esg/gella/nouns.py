@@ -308,7 +308,7 @@ _LISTING = re.compile(  # between two nouns that a sentence, or a numbered list,
 )
 
 
-def mended(spans: Sequence[Span | None], caption: str) -> list[Span]:
+def mended(spans: Sequence[Span | None], caption: str, *, trusted: bool = True) -> list[Span]:
     """What `align` found, in the order of the caption, without articles and overlaps, with what a model missed.
 
     A small model copies words that it knows. It has misread a caption if a noun of its list stands nowhere there, if
@@ -319,10 +319,21 @@ def mended(spans: Sequence[Span | None], caption: str) -> list[Span]:
     listed beside a noun that was found ("tree" of "tree, house and car"), since a list is of things of one kind: such a
     list it has misread. Elsewhere nouns only grow by the digits before them, which a small model cannot copy: "2 discs"
     is to be found as "two discs" is.
+
+    A model that is not trusted has learnt from so few captions that it misreads every other one. Of what it found only
+    where noun phrases end counts ("red disc at the top" of "red disc"), and all of them are nouns.
     """
     trimmed = {None if span is None else _trimmed(span, caption) for span in spans}
     phrases = noun_phrases(caption)
     found = {span for span in trimmed if span is not None}
+    if not trusted:
+        longer = {phrase: [span for span in found if span[0] < phrase[1] and phrase[0] < span[1]] for phrase in phrases}
+        shared = {span for span in found if sum(span in spans for spans in longer.values()) > 1}
+        ends = {
+            phrase: max([phrase[1], *(end for start, end in spans if (start, end) not in shared)])
+            for phrase, spans in longer.items()
+        }
+        return sorted((phrase[0], end) for phrase, end in ends.items())
     cut = any(a <= start and end < b for start, end in found for a, b in phrases)
     misread = cut or not found or None in trimmed
     found = _joined(_grown(span, phrases, caption, misread) for span in found)

@@ -83,8 +83,8 @@ def paint(visitor: Any, tool: str, *places: tuple[float, float]) -> None:
 
 
 def test_a_brush_adds_to_the_mask_and_takes_away(editing: Any, pixels: np.ndarray, quarters: EntityMap) -> None:
-    editing.slide("#grow", 0)
-    editing.slide("#feather", 0)
+    after(editing, lambda: editing.slide("#grow", 0))
+    after(editing, lambda: editing.slide("#feather", 0))
     first = quarters.mask(1)
     painted = after(editing, lambda: paint(editing, "add", (0.6, 0.75), (0.9, 0.75))) > 0
     assert painted[first].all()
