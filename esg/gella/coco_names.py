@@ -31,6 +31,19 @@ ARGUABLE: dict[str, tuple[str, ...]] = {row["name"]: tuple(row["arguable"]) for 
 SYNONYMS: dict[str, str] = {other: row["name"] for row in _ROWS for other in row["synonyms"]}
 """Other words, in the singular, and the everyday name that each of them stands for."""
 
+SHAPES: dict[str, str] = {
+    "circle": "disc",
+    "square": "box",
+    "rectangle": "box",
+    "cube": "box",
+    "oval": "ellipse",
+    "blotch": "spot",
+    "stripe": "strip",
+    "woods": "forest",
+    "banister": "railing",
+}
+"""Other words for the nouns of synthetic scenes (`esg.data.telling.words`)."""
+
 UNCOUNTED = frozenset(
     [
         "sky",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, WeightsError
-from .coco_names import NAMES, SYNONYMS
+from .coco_names import NAMES, SHAPES, SYNONYMS
 from .colormap import COLOURS
 from .colormap_encoder import ENCODERS
 from .resoblend import BlendConfig
@@ -279,7 +279,7 @@ PRESETS: dict[str, GellaConfig] = {
         association=128,
         drafts=4,
         names=NAMES,
-        synonyms=SYNONYMS,
+        synonyms={**SHAPES, **SYNONYMS},
     ),
     "gella-7b": GellaConfig(),
     "gella-13b": GellaConfig(language=LanguageConfig(width=5120, ffn=13824, layers=40, heads=40)),

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg.gella.coco_names import NAMES, SYNONYMS, counted, counted_names, plural
+from esg.data.telling.words import NOUNS
+from esg.data.telling.words import SHAPES as WORDS_FOR_SHAPES
+from esg.gella.coco_names import NAMES, SHAPES, SYNONYMS, counted, counted_names, plural
 from esg.gella.known_words import render
 
 SEVERAL = frozenset(name for name in NAMES if " " in name)
@@ -53,6 +55,12 @@ def test_every_span_of_whole_words_comes_back(text: str, data: st.DataObject) ->
     known = found.known(span)
     assert 0 <= known[0] < known[1] <= len(found.text)
     assert found.own(known) == span
+
+
+def test_shapes_have_other_words_too() -> None:
+    assert render("two red squares and a circle", SHAPES).text == "two red boxes and a disc"
+    assert not SHAPES.keys() & {*NOUNS.values(), *WORDS_FOR_SHAPES, *NAMES}
+    assert set(SHAPES.values()) <= {*NOUNS.values(), *WORDS_FOR_SHAPES}
 
 
 def test_no_name_stands_for_another() -> None:

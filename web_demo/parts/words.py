@@ -24,7 +24,8 @@ PLACEHOLDER = """Describe writes here. Or write yourself: a sentence, a list of 
 
 HELP = """*Describe and ground* does all three steps: *Describe* writes about the photo, *Find nouns* marks what could
 be grounded, *Ground* says which entities that means. The small weights know about 130 everyday things (people, animals,
-vehicles, food, furniture, sky, grass ...), colours, sizes and places; `zero-shot` and full models know many more words."""
+vehicles, food, furniture, sky, grass ...), colours, sizes and places; `zero-shot` and full models know many more
+words."""
 
 
 class WordsPart:
