@@ -27,6 +27,9 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     GRADIO_ANALYTICS_ENABLED="False",
 )
+# Tiny models gain nothing from threads, and on a busy machine threads that wait for each other take many times as long.
+# Read when torch is imported; it also holds for the programs that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("ESG_WEIGHTS", "HF_HUB_CACHE", "HF_TOKEN", "HF_ENDPOINT"):
     os.environ.pop(name, None)
 
