@@ -313,7 +313,7 @@ class EntityMap:
         image_id: int = 1,
         file_name: str = "",
         polygons: bool = False,
-        tracks: Sequence[int] | None = None,
+        tracks: Sequence[int] | np.ndarray | None = None,
     ) -> dict[str, Any]:
         """The map as a COCO dict that `json.dump` takes, and `from_coco` turns back into an equal map.
 
@@ -341,7 +341,7 @@ class EntityMap:
         *,
         file_name: str = "",
         polygons: bool = False,
-        tracks: Sequence[int] | None = None,
+        tracks: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         """Writes `to_coco` as JSON; OutputError when that fails, and then no file is left."""
         content = self.to_coco(file_name=file_name, polygons=polygons, tracks=tracks)
