@@ -10,8 +10,8 @@ from esg.cropformer import checkpoints
 from esg.cropformer.config import PRESETS, CropFormerConfig
 from esg.cropformer.model import CropFormer
 from esg.errors import InputError, WeightsError
+from esg.modeling.efficientnet import EfficientNetConfig
 from esg.modeling.hornet import HorNetConfig
-from esg.modeling.swin import SwinConfig
 from esg.segmenter import load_model
 
 MANIFESTS = {
@@ -128,7 +128,7 @@ def test_nano_is_as_small_as_promised() -> None:
     with torch.device("meta"):
         model = CropFormer(PRESETS["cropformer-nano"].config)
     assert model.association is not None
-    assert isinstance(PRESETS["cropformer-nano"].config.backbone, SwinConfig)
+    assert isinstance(PRESETS["cropformer-nano"].config.backbone, EfficientNetConfig)
     assert sum(parameter.numel() for parameter in model.parameters()) <= 6_000_000
 
 

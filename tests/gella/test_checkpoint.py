@@ -149,4 +149,4 @@ def test_a_file_that_does_not_fit_is_refused_in_one_sentence(written: tuple[Gell
 
 def test_every_weight_has_a_name_of_its_own(written: tuple[Gella, Path]) -> None:
     names = list(written[0].state_dict())
-    assert len({checkpoint._our_name(name) for name in names}) == len(names)
+    assert len({checkpoint.our_name(name) for name in names}) == len(names)

@@ -158,5 +158,5 @@ def test_the_13b_model_is_as_big_as_it_says() -> None:
     assert parameters(on_meta(PRESETS["gella-13b"]).language) == pytest.approx(13.35e9, rel=0.01)
 
 
-def test_nano_fits_into_14_mebibytes_at_two_bytes_a_number() -> None:
-    assert sum(value.numel() * 2 for value in on_meta(PRESETS["gella-nano"]).state_dict().values()) <= 14 * 2**20
+def test_nano_fits_into_25_megabytes_at_two_bytes_a_number() -> None:
+    assert sum(value.numel() * 2 for value in on_meta(PRESETS["gella-nano"]).state_dict().values()) <= 25e6
