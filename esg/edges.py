@@ -75,7 +75,7 @@ def soft_alpha(
         refined = _refine(image[around], mask[around], width, contrast)
         alpha[rows, columns] = refined[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
     if progress is not None:
-        progress(1, 1, "edges")
+        progress(max(1, len(pieces)), max(1, len(pieces)), "edges")  # of a mask without a contour, too
     return alpha
 
 

@@ -44,7 +44,7 @@ PASTS = 1 << 30  # bytes that the pasts of all answers that are written together
 _HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # of one that takes several tokens
 _READ = 8  # captions that are read in one pass; what it costs grows with the square of their number
 _LISTED = 4  # tokens, at most, for each of a caption in the list of its nouns: a short noun, its comma and its <SEG>
-RECOGNISED = 0.4  # the score from which on a description names what is recognised
+RECOGNISED = 0.3  # the score from which on a description names what is recognised
 GAP = 0.04  # of the colormap's side: as wide are the gaps between masks that it does not show
 _Group = tuple[np.ndarray, Tensor, Ties]
 """Ids (n,), what the queries have learnt (Q, C), and which query stands for which of the ids."""

@@ -70,6 +70,16 @@ def test_the_mask_is_shown_at_once_and_follows_the_settings(editing: Any, quarte
     expect(editing.find(".esg-mask")).to_be_hidden()
 
 
+def mask_when(visitor: Any, holds: Callable[[np.ndarray], bool]) -> np.ndarray:
+    """The mask, (H, W) bool, once something holds of it; one change may bring several masks, one after the other."""
+    for _ in range(300):
+        mask = mask_alpha(visitor) > 0
+        if holds(mask):
+            return mask
+        visitor.tab.wait_for_timeout(100)
+    pytest.fail("the mask never became what it should be")
+
+
 def paint(visitor: Any, tool: str, *places: tuple[float, float]) -> None:
     """With a brush from place to place of the picture, in parts of its width and height."""
     visitor.tab.click(f".esg-drag [data-tool={tool}]")
@@ -86,12 +96,12 @@ def test_a_brush_adds_to_the_mask_and_takes_away(editing: Any, pixels: np.ndarra
     after(editing, lambda: editing.slide("#grow", 0))
     after(editing, lambda: editing.slide("#feather", 0))
     first = quarters.mask(1)
-    painted = after(editing, lambda: paint(editing, "add", (0.6, 0.75), (0.9, 0.75))) > 0
+    paint(editing, "add", (0.6, 0.75), (0.9, 0.75))
+    painted = mask_when(editing, lambda mask: mask[60, 72:108].all())
     assert painted[first].all()
-    assert painted[60, 72:108].all()
     assert not painted[:40, 64:].any()
-    left = after(editing, lambda: paint(editing, "take", (0.1, 0.25), (0.4, 0.25))) > 0
-    assert not left[20, 12:48].any()
+    paint(editing, "take", (0.1, 0.25), (0.4, 0.25))
+    left = mask_when(editing, lambda mask: not mask[20, 12:48].any())
     assert left[60, 72:108].all()
     assert editing.selected == [1]  # brushes select nothing
     editing.tab.keyboard.press("Control+z")
