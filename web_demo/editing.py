@@ -177,7 +177,7 @@ def mask_picture(
     mask = mask ^ how.invert
     if how.soft:
         mask = soft_alpha(np.ascontiguousarray(pixels), mask, width=max(1, round(SOFT_WIDTH * scale)))
-    settings = crop_settings(how, strokes, target=0, multiple=1, context=1.0, scale=scale)
+    settings = crop_settings(how, strokes=strokes, target=0, multiple=1, context=1.0, scale=scale)
     blend = cut_for_inpainting(np.ascontiguousarray(pixels), mask, settings).stitch.full_mask
     small[..., :3] = MASK_COLOUR
     small[..., 3] = np.rint(255 * MASK_STRENGTH * blend)
@@ -204,10 +204,10 @@ def edited(
     """
     mask = mask_of(pixels, entities, edit.ids, edit.mask, report, edit.strokes)
     if engine is None:
-        settings = crop_settings(edit.mask, edit.strokes, target=0, multiple=1, context=OPENCV_CONTEXT)
+        settings = crop_settings(edit.mask, strokes=edit.strokes, target=0, multiple=1, context=OPENCV_CONTEXT)
         crop = cut_for_inpainting(pixels, mask, settings)
         return stitch_back(pixels, crop.stitch, remove_with_opencv(crop.picture, crop.generation)), settings
-    settings = crop_settings(edit.mask, edit.strokes, target=engine.size, multiple=engine.multiple)
+    settings = crop_settings(edit.mask, strokes=edit.strokes, target=engine.size, multiple=engine.multiple)
     crop = cut_for_inpainting(pixels, mask, settings)
     made = engine(crop.picture, crop.generation, edit.prompt, **edit.painting.options, progress=report)
     assert made is not None  # nobody asked it to stop
@@ -246,8 +246,8 @@ def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tup
 
 def crop_settings(
     how: MaskSettings,
-    strokes: tuple[Stroke, ...],
     *,
+    strokes: tuple[Stroke, ...] = (),
     target: int,
     multiple: int,
     context: float = CropSettings().context,

@@ -106,7 +106,7 @@ def test_edit_removes(ask: Callable[..., Any], files: Any, pixels: np.ndarray, q
     path = ask("/edit", masks=handle_file(files.masks), entities="1")
     assert Path(path).name == "photo.edited.png"
     changed = (read_image(path) != pixels).any(axis=2)
-    settings = crop_settings(MaskSettings(), (), target=0, multiple=1)
+    settings = crop_settings(MaskSettings(), target=0, multiple=1)
     blend = cut_for_inpainting(pixels, quarters.mask(1), settings).stitch.full_mask
     assert changed[quarters.mask(1)].mean() > 0.9
     assert not changed[blend == 0].any()
