@@ -13,7 +13,7 @@ import pytest
 from esg.quiet import drop_deprecations
 
 
-def test_deprecations_are_dropped_and_other_warnings_stay() -> None:
+def test_deprecations_are_dropped_and_other_warnings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
 
     class Screen(logging.Handler):
@@ -26,6 +26,9 @@ def test_deprecations_are_dropped_and_other_warnings_stay() -> None:
         for _ in range(2):
             drop_deprecations()
         below = logging.getLogger("transformers.utils.generic")
+        monkeypatch.setattr(below, "level", logging.WARNING)  # whatever other tests have set above it
+        monkeypatch.setattr(below, "disabled", False)
+        below.manager._clear_cache()  # type: ignore[attr-defined]
         below.warning("`past_key_values` are deprecated. Use `cache` instead.")
         below.warning("Some weights were not initialised.")
     finally:
