@@ -81,7 +81,7 @@ def overlay(
         (H, W, 3) uint8 RGB, a new array.
 
     Raises:
-        InputError: the picture does not belong to the map, `alpha` or `shown_as` are none of these numbers, or there
+        InputError: the picture does not belong to the map, `alpha` or `shown_as` have other values, or there
             is not one text for every entity.
     """
     entities.check_image(image)

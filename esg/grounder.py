@@ -228,7 +228,7 @@ class Grounder:
         Raises:
             ImageError: the picture cannot be used.
             InputError: more than one of caption, phrases and categories is given, or one of them is empty or too
-                long, the model knows no word of it, the threshold is out of its range, the entities are none or those
+                long, the model knows no word of it, the threshold is out of its range, there are no entities, or they are those
                 of a picture of another size, or the model writes no caption.
         """
         if sum(given is not None for given in (caption, phrases, categories)) > 1:

@@ -29,7 +29,7 @@ def bottom_first(order: str, scores: np.ndarray, areas: np.ndarray, layers: Sequ
         order: one of ORDERS.
         scores: (N,) floats.
         areas: (N,) pixels.
-        layers: (N,) numbers, of which a higher one lies above whatever the order; None: there are none.
+        layers: (N,) numbers, of which a higher one lies above whatever the order; None: no layers are given.
     """
     place = np.arange(len(areas))
     keys = {  # the last of each counts most; what is equal in all is painted from the last to the first

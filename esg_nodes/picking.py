@@ -32,8 +32,8 @@ class PickEntities:
     RETURN_NAMES = ("mask", "picked", "rest", "ids")
     OUTPUT_TOOLTIPS = (
         "All that is chosen, one mask for each picture.",
-        "The chosen entities, numbered anew; those of a clip keep their numbers.",
-        "The others, numbered anew; those of a clip keep their numbers.",
+        "The chosen entities, with new numbers; those of a clip keep theirs.",
+        "The others, with new numbers; those of a clip keep theirs.",
         "The numbers of what is chosen, as in 3,5-7; one line for each picture.",
     )
     INPUT_IS_LIST = True
@@ -91,7 +91,7 @@ class PickEntities:
         """The same for one batch of pictures, of which `before` came before the first."""
         check_pairs(image, entities)
         # Numbers that were clicked on another picture may not exist in this one; that must not keep it from being
-        # shown to be clicked anew.
+        # shown to be clicked again.
         wanted = [
             entities.choose(picks, strict=False, first=before + 1),
             entities.choose(more or "", strict=False, first=before + 1),
@@ -121,7 +121,7 @@ def unreadable(what: Any) -> bool | str:
 
 
 def kept(entities: Entities, chosen: Sequence[Sequence[int]]) -> Entities:
-    """These entities of each picture alone, numbered anew; phrases and tracks follow them."""
+    """These entities of each picture alone, with new numbers; phrases and tracks follow them."""
     groundings: list[Grounding | None] = []
     for found, grounding, ids in zip(entities.maps, entities.groundings, chosen):
         new_ids = np.zeros(len(found) + 1, np.int32)

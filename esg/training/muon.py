@@ -1,7 +1,7 @@
 """Muon (Jordan et al., 2024): steps of matrices with all their singular values made alike.
 
 PyTorch has had one since 2.9, which computes in bfloat16. A CPU without instructions for that takes fifteen to thirty
-times as long so as in float32: for gella-nano, 14 of the 25 seconds of a step. This one computes in float32 there.
+times as long with that as with float32: for gella-nano, 14 of the 25 seconds of a step. This one computes in float32 there.
 """
 
 from __future__ import annotations
