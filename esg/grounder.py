@@ -228,8 +228,8 @@ class Grounder:
         Raises:
             ImageError: the picture cannot be used.
             InputError: more than one of caption, phrases and categories is given, or one of them is empty or too
-                long, the model knows no word of it, the threshold is out of its range, there are no entities, or they are those
-                of a picture of another size, or the model writes no caption.
+                long, the model knows no word of it, the threshold is out of its range, the entities are missing or
+                those of a picture of another size, or the model writes no caption.
         """
         if sum(given is not None for given in (caption, phrases, categories)) > 1:
             raise InputError("Give a caption, a list of phrases or a list of categories, and not several of them.")

@@ -83,7 +83,7 @@ def render(text: str, synonyms: Mapping[str, str], names: frozenset[str] = froze
 def _found(
     words: list[Word], number: int, synonyms: Mapping[str, str], names: frozenset[str]
 ) -> tuple[int, str | None] | None:
-    """How many words from here are one name, and what stands for them (None: they stay); None if no name begins here."""
+    """How many words from here are one name, and what they stand for (None: they stay); None if it is no name."""
     for count in (3, 2, 1):
         keys = [word.key for word in words[number : number + count]]
         if len(keys) < count:

@@ -39,7 +39,9 @@ class Canvas:
         self._drawn = 0
 
     def polygons(self, polygons: Iterable[Any], holes: Iterable[Any] = ()) -> Rle:
-        """The union of polygons without the holes, each as `fields.points` takes it; pieces without an area are dropped.
+        """The union of polygons without the holes, each as `fields.points` takes it.
+
+        Pieces that cannot be used are dropped.
 
         Raises:
             Unusable: none of them is a polygon, or they have no pixel.
