@@ -1,7 +1,7 @@
 """Muon (Jordan et al., 2024): steps of matrices with all their singular values made alike.
 
-PyTorch has had one since 2.9, which computes in bfloat16. A CPU without instructions for that is fifteen to thirty times
-slower than with float32: it took 14 of the 25 seconds of a step of gella-nano. This one computes in float32 on a CPU.
+PyTorch has had one since 2.9, which computes in bfloat16. A CPU without instructions for that is 15 to 30 times slower
+than with float32: it took 14 of the 25 seconds of a step of gella-nano. This one computes in float32 on a CPU.
 """
 
 from __future__ import annotations
