@@ -65,8 +65,6 @@ def weights(run_dir: Path, kind: str = "model") -> dict[str, torch.Tensor]:
 def test_interrupted_run_ends_like_an_uninterrupted_one(
     run: TrainConfig, tmp_path: Path, number: int, optimizer: Any
 ) -> None:
-    if optimizer == "muon" and not hasattr(torch.optim, "Muon"):
-        pytest.skip("this PyTorch has no Muon")
     run = dataclasses.replace(run, optimizer=optimizer)
     whole, parts = train(run, tmp_path / "whole"), tmp_path / "parts"
 
