@@ -21,7 +21,7 @@ from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
 from .errors import InputError, NoNumbers, OutOfMemory
 from .gella.grounding_model import GroundingModel
-from .gella.inference import GellaInference
+from .gella.inference import RECOGNISED, GellaInference
 from .gella.knowing import KnowsWords, knows_any
 from .gella.listing import dotted_names
 from .gella.prompts import category_caption, phrase_caption
@@ -263,26 +263,29 @@ class Grounder:
         return Grounding(text.caption, tuple(_phrase(text.caption, *each) for each in zip(text.written, scores, meant)))
 
     def names(
-        self, image: Any, entities: EntityMap, *, threshold: float = THRESHOLD, max_pixels: int = MAX_PIXELS
-    ) -> dict[int, Phrase]:
-        """What the model would call each entity, of the names that it has learnt (gella-nano: 133).
+        self, image: Any, entities: EntityMap, *, threshold: float = RECOGNISED, max_pixels: int = MAX_PIXELS
+    ) -> dict[int, tuple[str, float]]:
+        """What the model would call the entities, of the names that it has learnt (gella-nano: 133).
 
         Args:
             image, entities, max_pixels: as for a call.
-            threshold: entities whose best name has a smaller score (0..1) get none.
+            threshold: entities whose best name has a smaller score (0..1) get no name.
 
         Returns:
-            The name of every entity that has one, by its id: a phrase that means all entities of the same name.
+            Name and score of every entity that has a name, by its id.
 
         Raises:
             ImageError: the picture cannot be used.
             InputError: the model has no list of names, since it knows words of all kinds: give it `categories` in a
-                call; or an argument cannot be used, as for a call.
+                call; or the threshold is out of its range, or the entities are those of a picture of another size.
         """
         if not self.model.names:
             raise InputError(f"{self.name or 'This model'} has no list of names; give one as categories=[...].")
-        found = self(image, entities, categories=self.model.names, threshold=threshold, max_pixels=max_pixels)
-        return {number: phrase for phrase in found.phrases for number in phrase.entity_ids}
+        check_number("threshold", threshold, 0, 1)
+        sight = self._see(_read_for(entities, image, max_pixels))
+        with self._enough_memory():
+            found = self.model.recognise(sight, entities)
+        return {number: (name, score) for number, (name, score) in enumerate(found, start=1) if score >= threshold}
 
     def best_caption(
         self,

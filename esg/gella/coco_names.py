@@ -74,7 +74,7 @@ _IRREGULAR = {"person": "people", "knife": "knives", "shelf": "shelves", "comput
 _IRREGULAR |= {"sheep": "sheep"}
 _MOST_NAMED = 6  # names in a description
 _LEAST_SHARE = 0.01  # of the picture, for what a description names
-_COUNTS = ("two", "three", "four")
+COUNTS = ("two", "three", "four")
 
 
 def plural(name: str) -> str:
@@ -88,7 +88,7 @@ def counted(name: str, number: int) -> str:
     """ "dog", "two dogs", "several dogs"; what is not counted stays as it is."""
     if number == 1 or name in UNCOUNTED:
         return name
-    return f"{_COUNTS[number - 2] if number <= 4 else 'several'} {plural(name)}"
+    return f"{COUNTS[number - 2] if number <= 4 else 'several'} {plural(name)}"
 
 
 def counted_names(names: Sequence[str], areas: Sequence[int] | np.ndarray, picture: int) -> list[str]:

@@ -40,6 +40,10 @@ class GroundingModel(Protocol):
         """All that the model has learnt to call things; none for a model that knows words of all kinds."""
         ...
 
+    def recognise(self, sight: Any, entities: EntityMap) -> list[tuple[str, float]]:
+        """For each of the N entities the best of `names`, and its score in 0..1; only for models that have names."""
+        ...
+
     def see(self, pixels: np.ndarray) -> Any:
         """What the other methods need of a picture, (H, W, 3) uint8 RGB; computed once."""
         ...

@@ -30,6 +30,7 @@ from .model import Gella
 from .nouns import align, mended, noun_phrases, parse_pieces
 from .parts import parted, sentences
 from .pixels import centred, normalised
+from .plain_sentence import plain_sentence
 from .prompts import SEG, category_caption
 from .words import Span, find_words
 from .writing import Writing, write, write_together
@@ -44,7 +45,9 @@ PASTS = 1 << 30  # bytes that the pasts of all answers that are written together
 _HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # of one that takes several tokens
 _READ = 8  # captions that are read in one pass; what it costs grows with the square of their number
 _LISTED = 4  # tokens, at most, for each of a caption in the list of its nouns: a short noun, its comma and its <SEG>
-RECOGNISED = 0.3  # the score from which on a description names what is recognised
+RECOGNISED = 0.7  # the score from which on a description names what is recognised
+_LEAST_AREA = 0.01  # of the picture, for what has a say in which names are looked for once more
+_CANDIDATES, _SHORT_LIST = 3, 16  # names of each entity, and of all together
 GAP = 0.04  # of the colormap's side: as wide are the gaps between masks that it does not show
 _Group = tuple[np.ndarray, Tensor, Ties]
 """Ids (n,), what the queries have learnt (Q, C), and which query stands for which of the ids."""
@@ -144,19 +147,36 @@ class GellaInference:
         self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
     ) -> list[str]:
         """See `GroundingModel.captions`; a model with names first looks for what it can name among the entities."""
-        asked = self._conversation.describe(names=self._recognised(sight, entities))
+        names = self._recognised(sight, entities)
+        asked = self._conversation.describe(names=names)
         answers = self._answers(sight, [asked] * len(writings), writings, watch)
         texts = [" ".join(self._conversation.pieces(torch.tensor(answer))) for answer in answers]
-        return [text.rstrip(_HALF_A_LETTER).strip() for text in texts]
+        written = [text.rstrip(_HALF_A_LETTER).strip() for text in texts]
+        # A sentence of the names alone stands beside what is written, and is taken where all of that says less truly.
+        return [*written, plain_sentence(names)] if names else written
 
     def _recognised(self, sight: Sight, entities: EntityMap) -> list[str]:
         """What a description can name, the largest first, with how many of it there are."""
-        names = self.names
-        if not names or not len(entities):
+        found = self.recognise(sight, entities) if self.names else []
+        sure = [number for number, (_, score) in enumerate(found) if score >= RECOGNISED]
+        return counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
+
+    def recognise(self, sight: Sight, entities: EntityMap) -> list[tuple[str, float]]:
+        """See `GroundingModel.recognise`; the names that come out best are looked for once more by themselves.
+
+        Among all its names a small model gives even the right one a low score. Among a few it gives a high one, which
+        tells right from wrong names better.
+        """
+        if not len(entities):
             return []
-        scores = self.scores(sight, entities, *category_caption(names))
-        best, sure = scores.argmax(axis=0), scores.max(axis=0) >= RECOGNISED
-        return counted_names([names[number] for number in best[sure]], entities.areas[sure], entities.labels.size)
+        scores = self.scores(sight, entities, *category_caption(self.names))
+        large = entities.areas >= _LEAST_AREA * entities.labels.size
+        seen = scores[:, large] if large.any() else scores
+        likely = {int(name) for column in seen.T for name in column.argsort()[-_CANDIDATES:]}
+        names = [self.names[name] for name in sorted(likely, key=lambda name: -seen[name].max())[:_SHORT_LIST]]
+        again = self.scores(sight, entities, *category_caption(names))
+        best = again.argmax(axis=0)
+        return [(names[name], float(again[name, number])) for number, name in enumerate(best.tolist())]
 
     def nouns(self, sight: Sight, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; a rule of thumb helps where the model misread the caption."""

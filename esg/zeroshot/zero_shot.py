@@ -168,6 +168,10 @@ class ZeroShot:
         """See `GroundingModel.names`."""
         return ()
 
+    def recognise(self, sight: Sight, entities: EntityMap) -> list[tuple[str, float]]:
+        """Never asked, since there are no names."""
+        raise InputError("This model has no list of names.")
+
     def captions(
         self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
     ) -> list[str]:

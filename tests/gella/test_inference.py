@@ -266,10 +266,18 @@ def test_what_is_recognised_is_told_before_a_photo_is_described(
         knowing._conversation, "describe", lambda caption=None, names=(): (asked.append(tuple(names)), describe())[1]
     )
     sure = np.array([[0.9, 0.2], [0.1, 0.2]], np.float32)
-    monkeypatch.setattr(knowing, "scores", lambda *_: sure)
+    read: list[tuple[str, ...]] = []
+
+    def scores(sight: Any, entities: Any, caption: str, spans: Any) -> np.ndarray:
+        read.append(tuple(caption[slice(*span)] for span in spans))
+        return sure[[knowing.names.index(name) for name in read[-1]]]
+
+    monkeypatch.setattr(knowing, "scores", scores)
     knowing.captions(sight, HALVES, [Writing(3)], lambda done: None)
     sure[:] = [[0.9, 0.8], [0.1, 0.2]]
     knowing.captions(sight, HALVES, [Writing(3)], lambda done: None)
     sure[:] = 0.2
     knowing.captions(sight, HALVES, [Writing(3)], lambda done: None)
     assert asked == [("disc",), ("two discs",), ()]
+    assert read[0] == knowing.names
+    assert read[1] == ("disc", "bar")  # once more by themselves, the likeliest first

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...gella.coco_names import ALSO, NAMES
+from ...gella.coco_names import ALSO, NAMES, UNCOUNTED
+from ...gella.plain_sentence import listed, sentence
 from ...gella.prompts import category_caption, phrase_caption
 from .facts import Facts
 from .teller import Mention, Narrative
-from .words import MASS, NUMBERS, article, plural
-
-_UNDERFOOT = ("grass", "snow", "sand", "road", "pavement", "playing field", "dirt", "gravel", "floor", "wooden floor")
+from .words import plural
 
 
 def names_to_find(facts: Sequence[Facts], rng: np.random.Generator, absent: int) -> Narrative:
@@ -47,42 +46,27 @@ def names_to_find(facts: Sequence[Facts], rng: np.random.Generator, absent: int)
     return Narrative(caption, tuple(mentions))
 
 
+_UNDERFOOT = ("grass", "snow", "sand", "road", "pavement", "playing field", "dirt", "gravel", "floor", "wooden floor")
+
+
 def described(names: Sequence[str], rng: np.random.Generator) -> str:
-    """A sentence that names things and where they are: "A person and two dogs on the grass, with trees behind them."
+    """A sentence that names things and where they are: "A person and two dogs on the grass with trees."
 
     Args:
         names: see `coco_names.counted_names`, at least one.
         rng: source of chance.
     """
     ground = next((name for name in names if name in _UNDERFOOT), None)
-    stuff = [name for name in names if name in MASS and name != ground]
+    stuff = [name for name in names if name in UNCOUNTED and name != ground]
     things = [name for name in names if name != ground and name not in stuff]
     if not things:
-        listed = _listed([*stuff, *([ground] if ground else [])])
-        return _sentence(f"a view of {listed}" if rng.random() < 0.5 else listed)
-    text = _listed(things)
+        text = listed([*stuff, *([ground] if ground else [])])
+        return sentence(f"a view of {text}" if rng.random() < 0.5 else text)
+    text = listed(things)
     if ground:
         text += f" on the {ground}"
     if stuff:
-        text += f" {('with', 'and')[int(rng.integers(2))]} {_listed(stuff)}"
+        text += f" {('with', 'and')[int(rng.integers(2))]} {listed(stuff)}"
         if rng.random() < 0.5:
             text += " in the background"
-    return _sentence(text)
-
-
-def _listed(names: Sequence[str]) -> str:
-    parts = [_with_article(name) for name in names]
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _with_article(name: str) -> str:
-    first = name.split()[0]
-    if first in NUMBERS or first == "several":
-        return name
-    if name in MASS:
-        return f"the {name}" if name in ("sky", "sea", "water", "ground", "floor", "ceiling") else name
-    return f"{article(name)} {name}"
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
+    return sentence(text)
