@@ -135,7 +135,6 @@ def mask_of(
 
     Raises:
         InputError: nothing is selected, or nothing is left of it.
-        EsgError: a soft edge needs kornia.
     """
     need_selection(ids, strokes)
     mask = brushed(entities.mask(ids) if ids else np.zeros(entities.labels.shape, bool), strokes)
@@ -161,7 +160,6 @@ def mask_picture(
 
     Raises:
         InputError: an id does not exist.
-        EsgError: a soft edge needs kornia.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, longest / max(height, width))

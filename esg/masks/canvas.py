@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..polygons import box_of, fill_polygons
-from ..rle import Rle, area, encode_mask, read_counts
+from ..rle import Rle, area, encode_mask, read_counts, union
 from .fields import Unusable, points
 from .stack import MAX_DRAWN
 
@@ -119,3 +119,22 @@ class Canvas:
             raise InputError(
                 f"The masks in {self._source} have more than {MAX_DRAWN:,} pixels together; give fewer or smaller ones."
             )
+
+
+def draw_all(pieces: Sequence[Callable[[Canvas], Rle]], canvas: Canvas) -> Rle:
+    """The union of the pieces of one mask; those that cannot be used are dropped.
+
+    Raises:
+        Unusable: none of them can be used.
+        InputError: too much was drawn.
+    """
+    masks, reasons = [], []
+    for draw in pieces:
+        try:
+            masks.append(draw(canvas))
+        except Unusable as error:
+            reasons.append(str(error))
+    if not masks:
+        raise Unusable(reasons[0])
+    canvas.dropped += reasons
+    return union(masks)

@@ -12,8 +12,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ..errors import InputError
-from ..rle import Rle, union
-from .canvas import Canvas
+from ..rle import Rle
+from .canvas import Canvas, draw_all
 from .coco import counts
 from .fields import Unusable, identifier, number, side, size, text
 from .items import NO_MASK, Item, Picture
@@ -106,20 +106,12 @@ def _item(shapes: list[tuple[int, Shape]]) -> Item:
     place, (kind, first) = shapes[0]
     label = text(first.get("label"))
     called = f"{kind} {place}" + (f" ({label})" if label else "")
-    return Item(called, partial(_draw_all, [shape for _, shape in shapes]), None, number(first.get("z_order")) or 0.0)
-
-
-def _draw_all(shapes: list[Shape], canvas: Canvas) -> Rle:
-    masks, reasons = [], []
-    for kind, attributes in shapes:
-        try:
-            masks.append(_draw(kind, attributes, canvas))
-        except Unusable as error:
-            reasons.append(str(error))
-    if not masks:
-        raise Unusable(reasons[0])
-    canvas.dropped += reasons
-    return union(masks)
+    return Item(
+        called,
+        partial(draw_all, [partial(_draw, *shape) for _, shape in shapes]),
+        None,
+        number(first.get("z_order")) or 0.0,
+    )
 
 
 def _draw(kind: str, attributes: dict[str, str], canvas: Canvas) -> Rle:

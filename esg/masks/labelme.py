@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..rle import Rle, union
-from .canvas import Canvas
+from ..rle import Rle
+from .canvas import Canvas, draw_all
 from .embedded import mask_of_png
 from .fields import Unusable, identifier, points, records, score, shown, size, text
 from .items import NO_MASK, Item, Picture
@@ -65,20 +65,7 @@ def _item(shapes: list[tuple[int, Mapping[str, Any]]]) -> Item:
     place, first = shapes[0]
     label = text(first.get("label"))
     called = f"shape {place}" + (f" ({label})" if label else "")
-    return Item(called, partial(_draw_all, [shape for _, shape in shapes]), partial(score, first))
-
-
-def _draw_all(shapes: list[Mapping[str, Any]], canvas: Canvas) -> Rle:
-    masks, reasons = [], []
-    for shape in shapes:
-        try:
-            masks.append(_draw(shape, canvas))
-        except Unusable as error:
-            reasons.append(str(error))
-    if not masks:
-        raise Unusable(reasons[0])
-    canvas.dropped += reasons
-    return union(masks)
+    return Item(called, partial(draw_all, [partial(_draw, shape) for _, shape in shapes]), partial(score, first))
 
 
 def _draw(shape: Mapping[str, Any], canvas: Canvas) -> Rle:

@@ -38,7 +38,6 @@ def test_a_mask_is_the_selection_or_all_but_it(pixels: np.ndarray, quarters: Ent
 
 
 def test_a_soft_edge_follows_the_photos_own(pixels: np.ndarray, quarters: EntityMap) -> None:
-    pytest.importorskip("kornia", reason="soft edges need kornia")
     told = []
     mask = mask_of(pixels, quarters, (1,), MaskSettings(soft=True), lambda *news: told.append(news))
     assert mask.dtype == np.float32
@@ -115,8 +114,6 @@ def test_a_mask_of_what_is_no_longer_there_is_one_sentence(pixels: np.ndarray, q
 def test_removing_changes_nothing_where_the_mask_has_faded_out(
     pixels: np.ndarray, quarters: EntityMap, how: MaskSettings
 ) -> None:
-    if how.soft:
-        pytest.importorskip("kornia", reason="soft edges need kornia")
     before = pixels.copy()
     edit = Edit((1,), "", how, Painting(""))
     result, crop = edited(pixels, quarters, edit, None)
