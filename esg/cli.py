@@ -13,20 +13,20 @@ from .commands.arguments import Parser
 from .commands.console import Console
 from .errors import EsgError
 
-FAILED = 2  # as argparse does for wrong arguments
-INTERRUPTED = 130  # as shells say it: 128 + SIGINT
+FAILED = 2  # argparse's status for wrong arguments
+INTERRUPTED = 130  # the convention of shells: 128 + SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status.
 
-    0: all is done. 2: wrong arguments (as `SystemExit`), or something that the user can put right, said in one line on
-    stderr. 130: stopped by Ctrl-C. Anything else that is raised is a bug and keeps its stack trace.
+    0: success. 2: wrong arguments (as `SystemExit`), or a problem that the user can fix, reported in one line on
+    stderr. 130: stopped by Ctrl-C. Any other exception is a bug and keeps its stack trace.
     """
     quieten_libraries()
     with Console() as console, warnings.catch_warnings():
         if not sys.warnoptions:
-            warnings.simplefilter("ignore")  # those of the libraries, which speak to programmers
+            warnings.simplefilter("ignore")  # library warnings are meant for programmers
         try:
             parser = _parser()
             args = parser.parse_args(argv)
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def quieten_libraries() -> None:
-    """Keeps what libraries say to programmers off the user's screen, unless the environment asks for it."""
+    """Hides library messages meant for programmers, unless the environment asks for them."""
     for library in ("TRANSFORMERS", "DIFFUSERS", "HF_HUB"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
 
@@ -51,8 +51,8 @@ def quieten_libraries() -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="esg",
-        description="Takes photos apart into their entities, says which of them words mean, and removes them.",
-        epilog="`esg COMMAND --help` explains a command.",
+        description="Segments photos into entities, finds the entities that a phrase refers to, and removes them.",
+        epilog="Run `esg COMMAND --help` for the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"esg {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")

@@ -1,12 +1,12 @@
-"""Which of masks that overlap lies above; apart from what does it, so that `esg --help` is quick."""
+"""The orders in which overlapping masks can be stacked; in a file of its own so that `esg --help` is quick."""
 
 from __future__ import annotations
 
 ORDERS = {
-    "score": "the higher score lies above",
-    "smaller": "the smaller mask lies above, so that parts show on wholes",
-    "larger": "the larger mask lies above",
-    "first": "earlier masks lie above later ones",
-    "last": "later masks lie above earlier ones, as they were painted",
-    "whole": "of masks within each other only the whole objects are kept",
+    "score": "the mask with the higher score is on top",
+    "smaller": "the smaller mask is on top, so that parts show on wholes",
+    "larger": "the larger mask is on top",
+    "first": "earlier masks are on top",
+    "last": "later masks are on top, as if painted in order",
+    "whole": "of nested masks, only whole objects are kept",
 }

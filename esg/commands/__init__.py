@@ -1,5 +1,5 @@
-"""The subcommands of `esg`, one a file: each adds its arguments with `add` and does its work in `run`.
+"""The subcommands of `esg`, one per file: `add` adds the arguments, `run` does the work.
 
-At the top of these files only the standard library is imported, and of ESG what needs no more than that itself; the
+At the top, these files import only the standard library and ESG modules that need no more than that themselves; the
 rest is imported where it is needed, so that `esg --help` is quick.
 """

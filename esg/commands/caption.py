@@ -1,4 +1,4 @@
-"""`esg caption`: photos and folders of photos in, a sentence or more about each out."""
+"""`esg caption`: describes photos in a sentence or more each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..grounder import Grounder
     from ..naming import Listed
 
-ADVICE = "--precision bf16, a smaller --model, or --device cpu"  # where memory is short
+ADVICE = "--precision bf16, a smaller --model, or --device cpu"  # when memory runs out
 
 
 def add(commands: Any) -> None:
@@ -25,11 +25,11 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "caption",
         help="describe photos in words",
-        description="Describes photos in words, a line for each; of several photos the line begins with the name. A "
-        "small model writes several captions, and the one is taken whose nouns are grounded best in the entities of "
-        "the photo.",
-        epilog="A photo that cannot be used is named and left out, as is a folder without pictures; the exit status "
-        f"is then 2. {DASHES}",
+        description="Describes photos in words, one line each; with several photos, each line begins with the file "
+        "name. A small model writes several captions and keeps the one whose nouns are grounded best in the photo's "
+        "entities.",
+        epilog="Photos that cannot be used and folders without pictures are reported and skipped; the exit status is "
+        f"then 2. {DASHES}",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Describes every photo; 2 if some of them could not be used, or a folder holds none."""
+    """Describes every photo; returns 2 if a photo could not be used, or a folder contains none."""
     from ..images import read_image
 
     batch = Batch(args.photos, console)
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def load(args: argparse.Namespace, console: Console) -> Grounder:
-    """The model of --model."""
+    """Loads the model named by --model."""
     console.progress(f"Loading {args.model} ...")
     from ..grounder import Grounder
 
@@ -75,13 +75,13 @@ def load(args: argparse.Namespace, console: Console) -> Grounder:
     if args.model == "gella-nano":
         console.line(
             "gella-nano is a small model: it knows about 130 everyday things (people, animals, vehicles, food, sky, "
-            "grass ...), colours, sizes and places, and what it says of a photo may be wrong."
+            "grass ...), colours, sizes and places, and its descriptions can be wrong."
         )
     return grounder
 
 
 def drafts(grounder: Grounder, args: argparse.Namespace) -> int:
-    """How many captions of a photo are written, to take the best."""
+    """The number of captions to write for a photo; the best one is kept."""
     return grounder.model.drafts if args.drafts is None else int(args.drafts)
 
 
@@ -94,9 +94,9 @@ def caption(
     console: Console,
     place: str,
 ) -> str:
-    """A caption in one line; UnusablePhoto if the model has nothing to say.
+    """A caption in one line; UnusablePhoto if the model writes nothing.
 
-    It is the best of several if entities are there to choose by; one alone is shown as it grows.
+    With entities to judge by, it is the best of several drafts. A single draft is shown while it is being written.
     """
     writing = {"most": args.length, "temperature": args.temperature, "seed": args.seed, "max_pixels": args.max_pixels}
     number = drafts(grounder, args)
@@ -115,5 +115,5 @@ def caption(
         console.writing(f"{place}{photo.path.name}: ", text)
     text = " ".join(text.split())
     if not text:
-        raise UnusablePhoto(f"{photo.path}: the model found no words for this picture.")
+        raise UnusablePhoto(f"{photo.path}: the model wrote an empty caption for this picture.")
     return text

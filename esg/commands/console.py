@@ -1,4 +1,4 @@
-"""What the commands say: answers on stdout; on stderr lines, complaints, and on a terminal the progress."""
+"""The output of the commands: answers on stdout; messages, errors and, on a terminal, progress on stderr."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import TextIO
 
 from ..errors import OutputError
 
-_SECONDS_BETWEEN = 0.1  # of two states of the progress line
+_SECONDS_BETWEEN = 0.1  # minimum time between two updates of the progress line
 
 
 class Console(logging.Handler):
-    """Writes so that lines, log messages of ESG and the progress line do not run into each other.
+    """Keeps messages, ESG's log messages and the progress line from running into each other.
 
-    As a context manager it takes over ESG's log messages (from INFO on) and in the end wipes the progress line.
+    As a context manager it handles ESG's log messages (INFO and above), and wipes the progress line at the end.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Console(logging.Handler):
         self._level = self._logger.level
 
     def progress(self, text: str) -> None:
-        """Rewrites the progress line on a terminal; elsewhere nothing is written."""
+        """Rewrites the progress line on a terminal; writes nothing elsewhere."""
         now = time.monotonic()
         if not self.live or (self._shown and now - self._when < _SECONDS_BETWEEN):
             return
@@ -43,42 +43,42 @@ class Console(logging.Handler):
         self._shown, self._when = len(text), now
 
     def writing(self, before: str, text: str) -> None:
-        """Progress that is a text as it grows, whose end is shown where it is too long, after `before`."""
+        """Shows a growing text after `before` as progress; if it is too long, only its end."""
         room = max(1, shutil.get_terminal_size().columns - 1 - len(before))
         text = " ".join(text.split())
         self.progress(before + (text if len(text) <= room else f"…{text[len(text) - room + 1 :]}"))
 
     def line(self, text: str) -> None:
-        """A line that stays; a line break in `text`, from a file's name or a library, becomes a space."""
+        """Writes a permanent line; line breaks in `text`, from a file name or a library, become spaces."""
         self.wipe()
         self._put(" ".join(text.splitlines()) + "\n")
 
     def answer(self, text: str) -> None:
-        """Lines on stdout: what the command was asked for, and other programs may read; OutputError if that fails."""
+        """Writes the result of the command to stdout, where other programs may read it; OutputError if that fails."""
         self.wipe()
         print_to(sys.stdout, text + "\n")
 
     def complain(self, text: str) -> None:
-        """A line about something that went wrong."""
+        """Writes a line about a problem."""
         self.line(f"esg: {text}")
 
     def wipe(self) -> None:
-        """Takes the progress line off the terminal."""
+        """Removes the progress line from the terminal."""
         if self._shown:
             self._put("\r" + " " * self._shown + "\r")
             self._shown = 0
 
     @contextmanager
     def working_on(self, subject: str) -> Iterator[None]:
-        """Puts the name of what is worked on before the log messages that are without it; an empty one is in all."""
-        self._subject = subject
+        """Prefixes log messages with `subject`, unless they contain it already."""
+        self._subject = subject  # an empty one is contained in every message
         try:
             yield
         finally:
             self._subject = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Takes a log message."""
+        """Writes a log message."""
         text = record.getMessage()
         if self._subject not in text:
             text = f"{self._subject}: {text}"
@@ -101,18 +101,18 @@ class Console(logging.Handler):
         self._logger.setLevel(self._level)
 
     def _put(self, text: str) -> None:
-        with suppress(OutputError):  # there is no other place to say so
+        with suppress(OutputError):  # there is nowhere else to report it
             print_to(self.stream, text)
 
 
 def print_to(stream: TextIO | None, text: str) -> None:
-    """Writes, what the stream's encoding has no sign for, as in some names of files, by its number.
+    """Writes a text; characters that the stream cannot encode, as in some file names, become escape sequences.
 
-    When the reader of a pipe has gone, as `head` does, this and all that follows is dropped; so is what goes to a
-    stream that is closed.
+    If the reader of a pipe is gone, as after `head`, this text and all further ones are dropped. Texts for a closed
+    stream are dropped, too.
 
     Raises:
-        OutputError: it cannot be written, as on a full disk.
+        OutputError: the text cannot be written, for example because the disk is full.
     """
     if stream is None or stream.closed:
         return
@@ -124,11 +124,11 @@ def print_to(stream: TextIO | None, text: str) -> None:
         _drop_the_rest(stream)
         if not isinstance(error, BrokenPipeError):
             reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"The output cannot be written ({reason}); send it somewhere else.") from error
+            raise OutputError(f"The output cannot be written ({reason}); redirect it somewhere else.") from error
 
 
 def _drop_the_rest(stream: TextIO) -> None:
-    """Else Python complains at exit about what is still in the buffer."""
+    """Redirects the stream to nowhere, or Python would complain at exit about the rest of its buffer."""
     with suppress(OSError, ValueError):  # a stream without a file
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())

@@ -1,4 +1,4 @@
-"""The files that `esg segment` makes of a photo, and those that it makes of all photos together."""
+"""The files that `esg segment` writes for each photo, and the one that it writes for all photos together."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 KINDS = {
     "overlay": "the photo with its entities coloured and numbered",
-    "labels": "16 bit grey PNG whose pixels are entity ids",
+    "labels": "16-bit grey PNG whose pixels are entity ids",
     "coco": "JSON with RLE, score, box and area of every entity",
-    "masks": "a PNG for every entity in NAME.masks",
+    "masks": "one PNG per entity in NAME.masks",
     "polygons": "COCO JSON with polygons",
-    "labelme": "LabelMe's JSON",
-    "yolo": "YOLO's text with outlines",
-    "cvat": "CVAT's XML for images",
-    "panoptic": "COCO's panoptic PNG and JSON",
+    "labelme": "LabelMe JSON",
+    "yolo": "YOLO text with outlines",
+    "cvat": "CVAT XML for images",
+    "panoptic": "COCO panoptic PNG and JSON",
 }
-ENDINGS = {  # of the names of these files
+ENDINGS = {  # of the file names
     "overlay": (".overlay.jpg",),
     "labels": (".labels.png",),
     "coco": (".entities.json",),
@@ -41,21 +41,21 @@ ENDINGS = {  # of the names of these files
     "cvat": (".cvat.xml",),
     "panoptic": (".panoptic.png", ".panoptic.json"),
 }
-JPEG_SIDE = 65500  # pixels; the longest that JPEG libraries agree on
+JPEG_SIDE = 65500  # pixels; the longest side that all JPEG libraries accept
 
 
 def check_size(pixels: np.ndarray, path: Path, kinds: list[str]) -> None:
-    """ImageError if a file of these kinds cannot be as large as the picture, which is better known before the work."""
+    """Raises ImageError, before the work, if the picture is too large for one of these kinds of files."""
     longest = max(pixels.shape[:2])
     if "overlay" in kinds and longest > JPEG_SIDE:
         raise ImageError(
-            f"{path} is {longest:,} pixels long, and a JPEG overlay can have {JPEG_SIDE:,}; "
-            "leave it out with --save labels,coco."
+            f"{path} is {longest:,} pixels long, but a JPEG overlay can have at most {JPEG_SIDE:,}; "
+            "omit it with --save labels,coco."
         )
 
 
 def save(entities: EntityMap, source: Photo, photo: Listed, folder: Path, kinds: list[str]) -> int:
-    """Writes the files of these kinds below `folder`; see `results.save_together`, also for what comes back."""
+    """Writes the files of these kinds below `folder`; see `results.save_together`, also for the return value."""
 
     def write(stem: Path) -> None:
         for kind in kinds:
@@ -70,7 +70,7 @@ def save(entities: EntityMap, source: Photo, photo: Listed, folder: Path, kinds:
 
 
 class DataSet:
-    """One COCO file of many photos, with an id of its own for each photo and each annotation."""
+    """One COCO file for many photos, with unique ids for photos and annotations."""
 
     def __init__(self, path: Path, *, polygons: bool = False) -> None:
         self.path, self.polygons = path, polygons
@@ -81,9 +81,9 @@ class DataSet:
         return len(self._images)
 
     def check(self) -> None:
-        """OutputError unless the file can be written, which is better known before the work."""
+        """Raises OutputError, before the work, unless the file can be written."""
         if self.path.is_dir():
-            raise OutputError(f"{self.path} is a folder; give the name of a file for all photos, such as coco.json.")
+            raise OutputError(f"{self.path} is a folder; give a file name, such as coco.json.")
         check_folder(self.path.parent)
 
     def add(self, entities: EntityMap, photo: Listed) -> None:
@@ -94,16 +94,16 @@ class DataSet:
         self._annotations += [{**one, "id": begin + one["id"]} for one in made["annotations"]]
 
     def write(self) -> None:
-        """Writes the file; OutputError when that fails, and then no file is left."""
+        """Writes the file; OutputError if that fails, and then no file is left."""
         categories = [{"id": 1, "name": "entity"}]
         make_folder(self.path.parent)
         _write_json(self.path, {"images": self._images, "annotations": self._annotations, "categories": categories})
 
 
 def _file_name(photo: Listed) -> str:
-    """The photo's name as it is written into files: with its folder below the one that was given."""
+    """The photo's name as it is written into files: relative to the folder that was given."""
     name = PurePath(photo.name).with_name(photo.path.name).as_posix()
-    return os.fsencode(name).decode("utf-8", "replace")  # a file's name need not be text, JSON has to be
+    return os.fsencode(name).decode("utf-8", "replace")  # a file name need not be valid text, but JSON must be
 
 
 def _write_json(path: Path, content: Any) -> None:
@@ -119,7 +119,7 @@ def _save_overlay(entities: EntityMap, source: Photo, stem: Path) -> None:
     from ..draw import overlay
     from ..images import write_image
 
-    shown = overlay(source.pixels, entities, numbers=True)  # whose colours are numbers in the photo's profile
+    shown = overlay(source.pixels, entities, numbers=True)  # its colours are values in the photo's profile
     write_image(f"{stem}.overlay.jpg", shown, quality=92, subsampling=0, icc_profile=source.profile)
 
 

@@ -1,4 +1,4 @@
-"""`esg eval`: figures of a grounder, measured on pictures whose truth is known."""
+"""`esg eval`: measures segmenters and grounders on pictures with ground truth."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ _FIGURES = {
     "gIoU": "referring expressions, gIoU",
 }
 
+_UNITS = "Printed figures are percentages, those in the file are fractions."
+
 _FOUND = {
     "AP": "AP^e",
     "AP50": "at an IoU of 0.5",
     "APs": "entities below 32 x 32 pixels",
     "APm": "up to 96 x 96 pixels",
-    "APl": "above",
+    "APl": "larger",
     "AR100": "average recall",
     "covering": "mean best IoU of true segments",
     "covering_by_area": "weighted by their areas",
-    "whole": "people, animals and vehicles above 2 % of the picture in one entity (IoU 0.5)",
+    "whole": "people, animals and vehicles above 2 % of the picture found as one entity (IoU 0.5)",
 }
 _NAMED = {
-    "category": "true segments that get the name of their category, of 133",
+    "category": "true segments given the name of their category, out of 133",
     "category_things": "things",
     "category_stuff": "stuff",
-    "AR": "average recall of the names that are there",
+    "AR": "average recall of the names present in the photo",
     "AR_things": "things",
     "AR_stuff": "stuff",
     "AR_singular": "names with one segment",
@@ -65,8 +67,8 @@ def add(commands: Any) -> None:
     command = own.add_parser(
         "entities",
         help="how well the entities of labelled photos are found",
-        description="Segments photos with panoptic truth. Prints AP^e, how well segments are covered, and the share of "
-        "people, animals and vehicles that come back as one entity, in percent; files hold fractions.",
+        description="Segments photos that have panoptic ground truth. Prints AP^e, how well segments are covered, and "
+        f"the share of people, animals and vehicles found as one entity. {_UNITS}",
     )
     command.set_defaults(run=run, measure=entities)
     command.add_argument(
@@ -83,26 +85,30 @@ def add(commands: Any) -> None:
         help="the segmenter [cropformer-nano]",
     )
     command.add_argument("--crops", type=int, choices=(0, 4, 8), default=4, help="crops of every photo [4]")
-    command.add_argument("--out", type=file_or_folder, metavar="FILE.json", help="write the figures there, too")
+    command.add_argument("--out", type=file_or_folder, metavar="FILE.json", help="also write the figures to this file")
     add_machine(command)
 
     command = own.add_parser(
         "narratives",
-        help="captions of scenes that no training has seen",
-        description="Grounds captions of held-out synthetic scenes and referring expressions about them. Prints "
-        "percents; files hold fractions.",
+        help="how well captions of held-out synthetic scenes are grounded",
+        description=f"Grounds captions of held-out synthetic scenes and referring expressions about them. {_UNITS}",
     )
     command.set_defaults(run=run, measure=narratives)
     _add_shared(command)
     command.add_argument("--count", type=whole(1), default=500, metavar="N", help="number of scenes [500]")
     command.add_argument(
-        "--threshold", type=fraction, default=0.5, metavar="T", help="least score of what a plural means [0.5]"
+        "--threshold",
+        type=fraction,
+        default=0.5,
+        metavar="T",
+        help="minimum score of an entity that a plural refers to [0.5]",
     )
 
     command = own.add_parser(
         "reconstruction",
-        help="how many masks come out of GELLA as they went in",
-        description="The share of entities in held-out synthetic scenes that GELLA's mask decoder gives back, by size.",
+        help="how many masks GELLA reconstructs",
+        description="Measures the share of entities in held-out synthetic scenes that GELLA's mask decoder "
+        "reconstructs, by size.",
     )
     command.set_defaults(run=run, measure=reconstruction)
     _add_shared(command)
@@ -111,49 +117,49 @@ def add(commands: Any) -> None:
     command = own.add_parser(
         "claims",
         help="whether captions of photos are true",
-        description="Lets the model describe photos that people have segmented, and measures whether its words of "
-        "colour, size and position are true of the entities that they are grounded in.",
+        description="Has the model describe photos that people have segmented, and measures whether its words about "
+        "colour, size and position are true of the entities they are grounded in.",
     )
     command.set_defaults(run=run, measure=claims)
     command.add_argument(
         "photos", type=file_or_folder, metavar="DIR", help="photos ID.jpg with segmentations ID_0.png ..."
     )
     _add_shared(command)
-    command.add_argument("--count", type=whole(1), metavar="N", help="of the first photos [all]")
+    command.add_argument("--count", type=whole(1), metavar="N", help="use only the first N photos [all]")
 
     for name, measure, text, described, truth in (
         (
             "names",
             names,
-            "whether entities of photos get their names",
-            "Asks for the names of all 133 categories of COCO in every photo and counts the segments that get the "
-            "right one, and grounds the names of what is there.",
+            "whether entities get the right names",
+            "Looks for the names of all 133 COCO categories in every photo and counts the segments that get the right "
+            "one; then grounds the names of the categories that are present.",
             "COCO panoptic photos: a folder with panoptic.json, panoptic/ and images/",
         ),
         (
             "captions",
             captions,
             "whether captions name what is there",
-            "Lets the model describe photos, and counts the things that it names and that are there, and how much of "
-            "what is large it names.",
+            "Has the model describe photos, and counts how many of the things it names are there, and how many of the "
+            "large things it names.",
             "COCO photos: a folder with panoptic.json or instances.json, and images/",
         ),
         (
             "written",
             written,
-            "whether the nouns of captions by people are grounded",
-            "Grounds captions that people wrote, and counts the nouns that name a thing of the photo and mean it.",
+            "whether the nouns of human-written captions are grounded",
+            "Grounds captions that people wrote, and counts the nouns that are grounded in the thing they name.",
             "COCO photos: a folder with instances.json, captions.json and images/",
         ),
         (
             "words",
             words,
-            "whether common words mean what their category means",
-            "Looks for 100 common words in photos, and counts those that choose what their category chooses.",
+            "whether common words find the same entities as their category",
+            "Looks for 100 common words in photos, and counts those that find the same entities as their category.",
             "COCO panoptic photos: a folder with panoptic.json, panoptic/ and images/",
         ),
     ):
-        command = own.add_parser(name, help=text, description=f"{described} Prints percents; files hold fractions.")
+        command = own.add_parser(name, help=text, description=f"{described} {_UNITS}")
         command.set_defaults(run=run, measure=measure)
         command.add_argument("photos", type=file_or_folder, metavar="DIR", help=truth)
         _add_shared(command)
@@ -165,15 +171,15 @@ def _add_shared(command: argparse.ArgumentParser) -> None:
         "--segmenter",
         type=not_empty,
         metavar="NAME|FILE",
-        help="makes the entities, e.g. cropformer-nano [none: the true ones are given]",
+        help="the model that finds the entities, such as cropformer-nano [none: the true entities are used]",
     )
-    command.add_argument("--out", type=file_or_folder, metavar="FILE.json", help="write the figures there, too")
-    add_no_overwrite(command, "leave a file of that name as it is [it is replaced, which is said]")
+    command.add_argument("--out", type=file_or_folder, metavar="FILE.json", help="also write the figures to this file")
+    add_no_overwrite(command, "stop if the file already exists [replace it, and say so]")
     add_machine(command)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Measures and prints; 0."""
+    """Measures and prints the figures; returns 0."""
     earlier = 0 if args.out is None else check_result(args.out, overwrite=args.overwrite)
     from ..gella.inference import quietly
 
@@ -184,12 +190,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         with write_atomically(args.out) as path:
             path.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
     if earlier:
-        console.line(f"{args.out} was there already and is replaced.")
+        console.line(f"{args.out} already existed and was replaced.")
     return 0
 
 
 def entities(args: argparse.Namespace, console: Console) -> dict[str, float]:
-    """Measures, prints, and gives back what a file shall hold."""
+    """Prints the figures and returns them for the file."""
     from ..data.coco import CocoPanoptic
     from ..evaluation.photos import evaluate_entities
     from ..segmenter import EntitySegmenter
@@ -207,7 +213,7 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
 
 def narratives(args: argparse.Namespace, console: Console) -> dict[str, float]:
-    """Measures, prints, and gives back what a file shall hold."""
+    """Prints the figures and returns them for the file."""
     from ..evaluation.narratives import evaluate_narratives
 
     found = evaluate_narratives(
@@ -224,23 +230,23 @@ def narratives(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
 
 def reconstruction(args: argparse.Namespace, console: Console) -> dict[str, float]:
-    """Measures, prints, and gives back what a file shall hold."""
+    """Prints the figures and returns them for the file."""
     from ..evaluation.narratives import evaluate_reconstruction
     from ..gella.inference import GellaInference
 
     model = _grounder(args, console).model
     if not isinstance(model, GellaInference):
-        raise InputError(f"{args.model} reconstructs no masks; give a GELLA, such as gella-nano.")
+        raise InputError(f"{args.model} does not reconstruct masks; give a GELLA, such as gella-nano.")
     progress = partial(_progress, console, "scene")
     found = evaluate_reconstruction(model, args.count, segment=_segment(args), progress=progress)
-    console.answer(f"Entities of {args.count} held-out scenes with a query of their own")
+    console.answer(f"Entities of {args.count} held-out scenes that a query reconstructs")
     for name, share in found.items():
         console.answer(f"  {name:12} {_percent(share)}")
     return found
 
 
 def claims(args: argparse.Namespace, console: Console) -> dict[str, float]:
-    """Measures, prints, and gives back what a file shall hold."""
+    """Prints the figures and returns them for the file."""
     from ..data.bsds import BsdsPhotos
     from ..evaluation.narratives import evaluate_claims
 
@@ -254,7 +260,7 @@ def claims(args: argparse.Namespace, console: Console) -> dict[str, float]:
     )
     console.answer(
         f"{_percent(found.share).strip()} % of {found.true + found.false} phrases about colour, size or position are "
-        f"true, {_percent(found.clear_share).strip()} % without any doubt; {found.silent} others claim nothing of it"
+        f"true, {_percent(found.clear_share).strip()} % clearly so; {found.silent} others make no such claim"
     )
     for photo, phrase in found.examples:
         console.answer(f"  not true: {photo}: {phrase}")
@@ -263,7 +269,7 @@ def claims(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
 
 def names(args: argparse.Namespace, console: Console) -> dict[str, float]:
-    """Measures, prints, and gives back what a file shall hold."""
+    """Prints the figures and returns them for the file."""
     from ..data.coco import CocoPanoptic
     from ..evaluation.naming import evaluate_names
 
@@ -278,7 +284,7 @@ def names(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
 
 def captions(args: argparse.Namespace, console: Console) -> dict[str, float]:
-    """Measures, prints, and gives back what a file shall hold."""
+    """Prints the figures and returns them for the file."""
     from ..data.bsds import BsdsPhotos
     from ..data.photos import open_photos
     from ..evaluation.naming import evaluate_captions
@@ -286,7 +292,7 @@ def captions(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
     photos = open_photos(args.photos)
     if isinstance(photos, BsdsPhotos):
-        raise InputError(f"The photos in {args.photos} have no categories; give a folder of COCO's.")
+        raise InputError(f"The photos in {args.photos} do not have categories; give a folder of COCO photos.")
     segment = _segment(args) or EntitySegmenter.from_pretrained("cropformer-nano", device=args.device)
     progress = partial(_progress, console, "photo")
     found = evaluate_captions(_grounder(args, console), photos, segment=segment, progress=progress)
@@ -301,28 +307,32 @@ def captions(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
 
 def written(args: argparse.Namespace, console: Console) -> dict[str, float]:
-    """Measures, prints, and gives back what a file shall hold."""
+    """Prints the figures and returns them for the file."""
     from ..data.coco import CocoInstances
     from ..evaluation.naming import evaluate_written
 
     photos = CocoInstances(args.photos)
     progress = partial(_progress, console, "photo")
     found = evaluate_written(_grounder(args, console), photos, segment=_segment(args), progress=progress)
-    console.answer(f"{_percent(found['acc50']).strip()} % of {found['nouns']:.0f} nouns are grounded in what they name")
+    console.answer(
+        f"{_percent(found['acc50']).strip()} % of {found['nouns']:.0f} nouns are grounded in the thing they name"
+    )
     return found
 
 
 def words(args: argparse.Namespace, console: Console) -> dict[str, float]:
-    """Measures, prints, and gives back what a file shall hold."""
+    """Prints the figures and returns them for the file."""
     from ..data.coco import CocoPanoptic
     from ..evaluation.naming import COMMON_WORDS, evaluate_words
 
     progress = partial(_progress, console, "word")
     found = evaluate_words(_grounder(args, console), CocoPanoptic(args.photos), COMMON_WORDS, progress=progress)
     right = sum(found.values())
-    console.answer(f"{_percent(right / len(found)).strip()} % of {len(found)} words choose what their category chooses")
+    console.answer(
+        f"{_percent(right / len(found)).strip()} % of {len(found)} words find the same entities as their category"
+    )
     if right < len(found):
-        console.answer(f"  not so: {', '.join(word for word, same in found.items() if not same)}")
+        console.answer(f"  the others: {', '.join(word for word, same in found.items() if not same)}")
     return {"words": right / len(found)}
 
 

@@ -1,4 +1,4 @@
-"""How `esg inpaint` fills the place of entities: from what surrounds it, or with what a diffusion model paints."""
+"""How `esg inpaint` fills the gap an entity leaves: from its surroundings, or with a diffusion model."""
 
 from __future__ import annotations
 
@@ -14,81 +14,85 @@ from .console import Console
 if TYPE_CHECKING:
     import numpy as np
 
-CONTEXT = 1.5  # OpenCV looks no further than the rim of a hole
-PAINTING_ADVICE = "a smaller --inpainter, --paint-precision fp16 on a GPU, or --device cpu"  # where memory is short
+CONTEXT = 1.5  # OpenCV uses only the pixels along the rim of a hole
+PAINTING_ADVICE = "a smaller --inpainter, --paint-precision fp16 on a GPU, or --device cpu"  # when memory runs out
 
 Report = Callable[[int, int, str], None]
 Fill = Callable[["np.ndarray", "np.ndarray", Report], "np.ndarray"]  # photo and mask, (H, W, 3) and (H, W) → photo
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:
-    """The options of both ways."""
-    hole = parser.add_argument_group("how to fill its place")
+    """Adds the options for OpenCV and for diffusion."""
+    hole = parser.add_argument_group("how to fill the gap")
     hole.add_argument(
-        "--grow", type=whole(0), default=8, metavar="PIXELS", help="how far beyond the entity's edge is filled [8]"
+        "--grow", type=whole(0), default=8, metavar="PIXELS", help="fill this far beyond the entity's edge [8]"
     )
     hole.add_argument(
         "--feather",
         type=whole(0),
         default=4,
         metavar="PIXELS",
-        help="outermost part of that in which the filling fades into the photo [4]",
+        help="width of the outermost part of it, in which the filling fades into the photo [4]",
     )
-    hole.add_argument("--method", choices=("telea", "ns"), default="telea", help="OpenCV's way of filling [telea]")
+    hole.add_argument("--method", choices=("telea", "ns"), default="telea", help="OpenCV's inpainting method [telea]")
 
-    paint = parser.add_argument_group("repainting instead", "with a diffusion model, in the library diffusers")
-    paint.add_argument("--prompt", metavar="TEXT", help="what is to be there instead of the entity")
+    paint = parser.add_argument_group("repainting instead", "with a diffusion model, through the diffusers library")
+    paint.add_argument("--prompt", metavar="TEXT", help="what to paint in place of the entity")
     paint.add_argument(
         "--inpainter",
         type=not_empty,
         metavar="ID|FOLDER|FILE",
-        help="the model: a folder of diffusers, a .safetensors file, or its name on the Hugging Face hub, such as "
+        help="the model: a diffusers folder, a .safetensors file, or its name on the Hugging Face hub, such as "
         "stable-diffusion-v1-5/stable-diffusion-inpainting",
     )
     paint.add_argument(
-        "--download", action="store_true", help="get from the hub what is missing of the model [nothing is downloaded]"
+        "--download", action="store_true", help="get missing files of the model from the hub [nothing is downloaded]"
     )
-    paint.add_argument("--negative", default="", metavar="TEXT", help="what is not to be there")
-    paint.add_argument("--steps", type=whole(1), default=25, metavar="N", help="of the diffusion, up to 1000 [25]")
+    paint.add_argument("--negative", default="", metavar="TEXT", help="what to avoid")
+    paint.add_argument("--steps", type=whole(1), default=25, metavar="N", help="diffusion steps, up to 1000 [25]")
     paint.add_argument(
         "--strength",
         type=positive,
         default=1.0,
         metavar="S",
-        help="up to 1, which paints from nothing; less keeps more of the entity [1]",
+        help="up to 1, which starts from pure noise; less keeps more of the entity [1]",
     )
     paint.add_argument(
-        "--guidance", type=not_negative, default=7.5, metavar="G", help="how closely the text is followed, to 100 [7.5]"
+        "--guidance",
+        type=not_negative,
+        default=7.5,
+        metavar="G",
+        help="how closely to follow the prompt, up to 100 [7.5]",
     )
-    paint.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the noise [0]")
+    paint.add_argument("--seed", type=whole(0), default=0, metavar="N", help="random seed of the noise [0]")
     paint.add_argument(
         "--match-colour",
         type=fraction,
         default=0.0,
         metavar="S",
-        help="how far the colours are brought to those around, 0 to 1 [0]",
+        help="how far to match the colours to the surroundings, 0 to 1 [0]",
     )
     paint.add_argument(
         "--paint-precision",
         choices=("auto", "fp32", "bf16", "fp16"),
         default="auto",
-        help="of the inpainter [auto: fp16 with CUDA, else fp32]",
+        help="precision of the inpainter [auto: fp16 with CUDA, else fp32]",
     )
 
 
 def load_filling(args: argparse.Namespace, console: Console) -> Fill:
-    """What fills, ready to work.
+    """Returns the function that fills a gap, with its model loaded.
 
     Raises:
-        EsgError: an option is wrong, or what it needs is not there.
+        EsgError: an option is wrong, or something that it needs is missing.
     """
     if (args.prompt is None) != (args.inpainter is None):
-        raise InputError("To repaint, give --prompt TEXT and --inpainter MODEL; without both, entities are removed.")
+        raise InputError("To repaint, give both --prompt TEXT and --inpainter MODEL; to remove entities, give neither.")
     return _removing(args) if args.prompt is None else _repainting(args, console)
 
 
 def advice(args: argparse.Namespace) -> str:
-    """What to try where memory is short."""
+    """Suggests what to try when memory runs out."""
     return ADVICE if args.prompt is None else PAINTING_ADVICE
 
 
@@ -125,7 +129,7 @@ def _repainting(args: argparse.Namespace, console: Console) -> Fill:
     def fill(pixels: np.ndarray, mask: np.ndarray, report: Report) -> np.ndarray:
         crop = cut_for_inpainting(pixels, mask, settings)
         made = engine(crop.picture, crop.generation, args.prompt, progress=report, **how)
-        assert made is not None  # nobody stops it
+        assert made is not None  # it is None only when stopped
         return stitch_back(pixels, crop.stitch, made, args.match_colour)
 
     return fill

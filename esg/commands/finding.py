@@ -1,4 +1,4 @@
-"""Where the entities of a photo come from: a segmenter, or masks that the user has."""
+"""Where the entities of a photo come from: a segmenter, or the user's own masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_masks(masks: Path | None, photos: Sequence[Listed]) -> None:
-    """InputError if --masks is not there or no file of masks, or holds those of one photo and there are several."""
+    """Raises InputError if --masks is missing, is not a mask file, or covers one photo while several were given."""
     if masks is None:
         return
     from ..masks import kind_of, tells_photos_apart
@@ -28,13 +28,13 @@ def check_masks(masks: Path | None, photos: Sequence[Listed]) -> None:
     kind_of(masks)
     if len(photos) > 1 and not tells_photos_apart(masks, [photo.path for photo in photos]):
         raise InputError(
-            f"{masks} holds the masks of one photo, but there are {len(photos)}; "
-            "take them one by one, or give a COCO file that describes them all, or a folder with a file for each."
+            f"{masks} holds the masks of one photo, but there are {len(photos)} photos; "
+            "process them one by one, or give a COCO file that describes them all, or a folder with a file for each."
         )
 
 
 def load_segmenter(args: argparse.Namespace, console: Console) -> EntitySegmenter:
-    """The model of --segmenter."""
+    """Loads the model named by --segmenter."""
     console.progress(f"Loading {args.segmenter} ...")
     from ..segmenter import EntitySegmenter
 
@@ -51,7 +51,10 @@ def find_entities(
     *,
     several: bool,
 ) -> EntityMap:
-    """What the segmenter finds in a photo, or without one what --masks says; of `several` photos by their names."""
+    """The entities of a photo, from the segmenter, or from --masks if there is none.
+
+    If there are `several` photos, a photo's masks are found by its name.
+    """
     if segmenter is not None:
         return segmenter(
             pixels,

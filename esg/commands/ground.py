@@ -1,4 +1,4 @@
-"""`esg ground`: photos and folders of photos in, captions with the entities that their nouns mean out."""
+"""`esg ground`: captions photos and links the nouns to the entities they refer to."""
 
 from __future__ import annotations
 
@@ -39,23 +39,25 @@ def add(commands: Any) -> None:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "ground",
-        help="say which entities of photos words mean",
-        description="Writes a caption of each photo, or takes yours, and says which of the photo's entities each noun "
-        "in it means. Prints the caption and its phrases, each with the ids and scores of its entities, and writes for "
-        "each NAME.jpg its NAME.grounding.json (caption, phrases, ids and scores), NAME.labels.png (16 bit, pixel = "
-        "entity id) and NAME.grounding.jpg (a picture of it all). What comes from a folder keeps its subfolder.",
-        epilog="A photo that cannot be used, or whose files cannot be written, is named and left out, as is a folder "
-        f"without pictures; the exit status is then 2. {DASHES}",
+        help="find the entities that words refer to",
+        description="Writes a caption for each photo, or takes yours, and finds the entities that each of its nouns "
+        "refers to. Prints the caption and its phrases, each with the ids and scores of its entities, and writes for "
+        "each NAME.jpg: NAME.grounding.json (caption, phrases, ids and scores), NAME.labels.png (16 bit, pixel = "
+        "entity id) and NAME.grounding.jpg (a picture of the result). Photos from a folder keep their subfolder.",
+        epilog="Photos that cannot be used, photos whose files cannot be written, and folders without pictures are "
+        f"reported and skipped; the exit status is then 2. {DASHES}",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
     add_out(parser)
     parser.add_argument(
-        "--html", action="store_true", help="also write NAME.grounding.html, a page where phrases light up their masks"
+        "--html",
+        action="store_true",
+        help="also write NAME.grounding.html, a page on which phrases light up their masks",
     )
     add_max_pixels(parser)
 
-    given = parser.add_argument_group("words", "one of these; without any, the model writes a caption")
+    given = parser.add_argument_group("words", "give at most one of these; by default, the model writes a caption")
     one = given.add_mutually_exclusive_group()
     one.add_argument("--caption", type=words, metavar="TEXT", help="ground the nouns of this sentence")
     one.add_argument(
@@ -68,19 +70,19 @@ def add(commands: Any) -> None:
         "--categories",
         type=names,
         metavar='"A, B"',
-        help="name every entity by the one of these that fits it best, or not at all: panoptic segmentation",
+        help="label every entity with the best-fitting of these names, or none: panoptic segmentation",
     )
     one.add_argument(
         "--refer",
         type=words,
         metavar="TEXT",
-        help="find the entity that this expression means, or that answers this question",
+        help="find the entity that this expression refers to, or that answers this question",
     )
     given.add_argument(
         "--threshold",
         type=fraction,
         metavar="S",
-        help="entities below this score, 0 to 1, are not meant [0.5; with --refer the best entity alone, from 0.5 on]",
+        help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5]",
     )
 
     add_entities(add_grounder(parser))
@@ -89,7 +91,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Grounds in every photo; 2 if some of them could not be used or written, or a folder holds none."""
+    """Grounds text in every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
     batch = Batch(args.photos, console)
     check_masks(args.masks, batch.photos)
     check_folder(args.out)
@@ -117,7 +119,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         before = f"{photo.path}: " if several else ""
         console.answer("\n".join([before + _in_one_line(grounding.caption), *map(_line, grounding.phrases)]))
         phrases = "1 phrase" if len(grounding.phrases) == 1 else f"{len(grounding.phrases)} phrases"
-        hint = "" if len(entities) else "; there is nothing that they could mean"
+        hint = "" if len(entities) else "; the photo has no entities that they could refer to"
         seconds = time.monotonic() - begin
         place = f"{args.out / photo.name}.*{replaced(earlier)}"
         return f"{phrases}, {entity_count(len(entities))} in {seconds:.1f} s -> {place}{hint}"
@@ -126,7 +128,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _check_words(grounder: Grounder, args: argparse.Namespace) -> None:
-    """InputError before the work if the model knows no word of what was given."""
+    """Raises InputError, before any photo is processed, if the model does not know a single word of a text."""
     for text in filter(None, (args.caption, args.refer)):
         grounder.check_words([text])
     for listed in filter(None, (args.phrases, args.categories)):
@@ -154,7 +156,7 @@ def _ground(
     if any(value is not None for value in given.values()):
         console.progress(f"{place}{photo.path.name}: grounding")
         return grounder(pixels, entities, **given, **options)
-    with about(photo):  # what is wrong with a caption of its own may be right with that of the next photo
+    with about(photo):  # the model's caption may be unusable for this photo and fine for the next
         return grounder(pixels, entities, caption(grounder, entities, pixels, photo, args, console, place), **options)
 
 
@@ -162,7 +164,7 @@ def _line(phrase: Phrase) -> str:
     means = ", ".join(f"{number} ({score:.2f})" for number, score in zip(phrase.entity_ids, phrase.scores))
     if phrase.guess is not None:
         number, score = phrase.guess
-        means = f"no entity for sure; the best guess is {number} ({score:.2f})"
+        means = f"no sure match; the best guess is {number} ({score:.2f})"
     return f"  {_in_one_line(phrase.text)}: {means or 'no entity'}"
 
 

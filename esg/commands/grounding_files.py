@@ -1,4 +1,4 @@
-"""The files that `esg ground` makes of a photo."""
+"""The files that `esg ground` writes for a photo."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ ENDINGS = (".grounding.json", ".labels.png", ".grounding.jpg")
 
 
 def save(grounding: Grounding, entities: EntityMap, source: Photo, photo: Listed, folder: Path, *, page: bool) -> int:
-    """Writes the files, the page among them if it is wanted, below `folder`; see `results.save_together`, also for what
-    comes back."""
+    """Writes the files below `folder`, including the HTML page if `page`.
+
+    See `results.save_together`, also for the return value.
+    """
 
     def write(stem: Path) -> None:
         from ..grounding_picture import draw_grounding
@@ -41,7 +43,7 @@ def _save_page(grounding: Grounding, entities: EntityMap, source: Photo, photo: 
     from ..files import write_atomically
     from ..grounding_html import grounding_page
 
-    title = os.fsencode(photo.path.name).decode("utf-8", "replace")  # a file's name need not be text
+    title = os.fsencode(photo.path.name).decode("utf-8", "replace")  # a file name need not be valid text
     text = grounding_page(source.pixels, entities, grounding, title=title, icc_profile=source.profile)
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`esg inpaint`: photos and folders of photos in, the same with some of their entities removed or repainted out."""
+"""`esg inpaint`: writes copies of photos with chosen entities removed or repainted."""
 
 from __future__ import annotations
 
@@ -41,42 +41,43 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "inpaint",
         help="remove entities from photos, or repaint them",
-        description="Removes entities from photos: fills their place from what surrounds it, with OpenCV and without a "
-        "diffusion model, which suits small things on plain ground. With --prompt and --inpainter a diffusion model "
-        "paints something else there. Prints the ids of these entities, with --text also their scores, and writes for "
-        "each NAME.jpg a NAME.inpainted.png, which has the same values beside them, the same transparency and colour "
-        "profile, and the EXIF data, resolution and text of the photo. What such a PNG cannot hold is named when it is "
-        "lost: 16 bit, CMYK. "
-        "What comes from a folder keeps its subfolder.",
-        epilog="A photo that cannot be used or has no such entity, or whose file cannot be written, is named and left "
-        f"out, as is a folder without pictures; the exit status is then 2. {DASHES}",
+        description="Removes entities from photos: OpenCV fills the gap from its surroundings, which suits small "
+        "things on a plain background and needs no diffusion model. With --prompt and --inpainter, a diffusion model "
+        "paints something else there. Prints the ids of these entities, with --text also their scores, and writes "
+        "NAME.inpainted.png for each NAME.jpg. The PNG has the same pixel values everywhere else, and keeps the "
+        "photo's transparency, colour profile, EXIF data, resolution and text. If something cannot be kept (16 bit, "
+        "CMYK), a message says so. Photos from a folder keep their subfolder.",
+        epilog="Photos that cannot be used or have no such entity, photos whose file cannot be written, and folders "
+        f"without pictures are reported and skipped; the exit status is then 2. {DASHES}",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
     add_out(parser)
     add_max_pixels(parser)
 
-    chosen = parser.add_argument_group("what to remove or repaint", "one of these")
+    chosen = parser.add_argument_group("what to remove or repaint", "give one of these")
     one = chosen.add_mutually_exclusive_group(required=True)
     one.add_argument(
         "--entity",
         metavar="IDS",
-        help="entities by number, such as 3,5-7, as the overlay of `esg segment` shows them (--masks takes its "
-        "labels), or in words: largest, smallest 3, not 2, area<5%%",
+        help="entities by number, such as 3,5-7, as shown in the overlay of `esg segment` (pass its label map to "
+        "--masks), or in words: largest, smallest 3, not 2, area<5%%",
     )
     one.add_argument(
         "--point",
         type=_point,
         action="append",
         metavar="X,Y",
-        help="the entity at this place, in pixels from the upper left corner; may be given several times",
+        help="the entity at this point, in pixels from the top left corner; can be given several times",
     )
-    one.add_argument("--text", type=words, metavar="TEXT", help="the entity that this means: the dog left of the door")
+    one.add_argument(
+        "--text", type=words, metavar="TEXT", help="the entity that this describes, such as: the dog left of the door"
+    )
     chosen.add_argument(
         "--threshold",
         type=fraction,
         metavar="S",
-        help="with --text, every entity with at least this score, 0 to 1 [the best entity alone, from 0.5 on]",
+        help="with --text, every entity that scores at least this, 0 to 1 [the best entity alone, if it scores 0.5]",
     )
 
     add_filling(parser)
@@ -85,7 +86,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Changes every photo; 2 if some of them could not be used or written, or a folder holds none."""
+    """Changes every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
     batch = Batch(args.photos, console)
     check_masks(args.masks, batch.photos)
     check_folder(args.out)
@@ -131,12 +132,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _chosen(entities: EntityMap, photo: Listed, args: argparse.Namespace) -> list[int]:
-    """The ids of what --point or --entity says; UnusablePhoto if there is nothing."""
+    """The ids that --point or --entity selects; UnusablePhoto if they select nothing."""
     if args.point:
         found = {place: entities.at(*place) for place in args.point}
         missed = [f"{x},{y}" for (x, y), number in found.items() if not number]
         if missed:
-            raise UnusablePhoto(f"{photo.path}: there is no entity at {' and '.join(missed)}; choose another place.")
+            raise UnusablePhoto(f"{photo.path}: there is no entity at {' and '.join(missed)}; choose another point.")
         return sorted(set(found.values()))
     from ..choice import choose
 
@@ -150,7 +151,7 @@ def _chosen(entities: EntityMap, photo: Listed, args: argparse.Namespace) -> lis
 def _meant(
     grounder: Grounder, entities: EntityMap, pixels: np.ndarray, photo: Listed, args: argparse.Namespace
 ) -> dict[int, float]:
-    """The ids and scores of what --text means; UnusablePhoto if that is nothing, or no more than a guess."""
+    """The ids and scores of the entities that --text refers to; UnusablePhoto if there are none, or only a guess."""
     from ..grounder import THRESHOLD
 
     found = grounder.refer(pixels, entities, args.text, threshold=0, max_pixels=args.max_pixels)
@@ -160,8 +161,8 @@ def _meant(
     least = THRESHOLD if args.threshold is None else args.threshold
     if score < least:
         raise UnusablePhoto(
-            f"{photo.path}: nothing in it is meant by {args.text!r} for sure: the best guess is entity {best}, whose "
-            f"score of {score:.3f} is below {least:g}; to take it all the same, give --entity {best} instead."
+            f"{photo.path}: no entity matches {args.text!r} well enough: the best guess is entity {best}, whose score "
+            f"of {score:.3f} is below {least:g}; to use it anyway, give --entity {best} instead."
         )
     if args.threshold is None:
         return {best: score}
@@ -169,7 +170,7 @@ def _meant(
 
 
 def _none_of(entities: EntityMap, photo: Listed, what: str) -> str:
-    return f"{photo.path}: of its {entity_count(len(entities))} there is none that {what!r} means."
+    return f"{photo.path}: no entity matches {what!r}; the photo has {entity_count(len(entities))}."
 
 
 def _save(source: Photo, pixels: np.ndarray, photo: Listed, folder: Path) -> int:
@@ -185,5 +186,5 @@ def _point(text: str) -> tuple[int, int]:
     try:
         x, y = map(int, text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no place like 320,200") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a point such as 320,200") from None
     return x, y

@@ -1,4 +1,4 @@
-"""One photo after the other: each is worked on by itself, and one that cannot be used does not stop the others."""
+"""Processes photos one by one; a photo that cannot be used does not stop the others."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ FAILED = 2  # exit status
 
 
 class UnusablePhoto(EsgError):
-    """Something about this photo; the next one may be good."""
+    """A problem with this photo; the next one may be fine."""
 
 
 class Batch:
-    """The photos that a command is given.
+    """The photos that a command was given.
 
     Attributes:
-        photos: all of them.
-        waiting: those that are still to be worked on, as far as is known.
-        several: whether they are more than one.
+        photos: all photos.
+        waiting: the photos still to be processed.
+        several: whether there is more than one photo.
     """
 
     def __init__(self, paths: Iterable[Path], console: Console) -> None:
-        """Looks for the photos; InputError as `naming.list_images`."""
+        """Lists the photos; raises InputError like `naming.list_images`."""
         self.photos, self._empty = list_images(paths)
         self.waiting = list(self.photos)
         self.several = len(self.photos) > 1
@@ -41,13 +41,13 @@ class Batch:
     def look(
         self, max_pixels: int, *, out: Path | None = None, endings: Sequence[str] = (), overwrite: bool = True
     ) -> None:
-        """Before models are loaded, names the files that are no photos, and the results that cannot be called so.
+        """Checks the photos and the names of their results before any model is loaded, and reports problems.
 
         Args:
-            max_pixels: of a photo at most.
-            out: the output folder, if there is one.
-            endings: of the names of a photo's results.
-            overwrite: whether photos are worked on that have results there already; they are left out and named if not.
+            max_pixels: maximum number of pixels of a photo.
+            out: output folder, if there is one.
+            endings: endings of the result file names.
+            overwrite: whether to process photos that already have results; otherwise they are reported and skipped.
         """
         from ..picture_files import check_file
 
@@ -59,7 +59,7 @@ class Batch:
                     check_names(out, photo, endings)
                 there = [] if out is None or overwrite else earlier(out, photo, endings)
                 if there:
-                    self._console.line(f"{photo.path}: left out, since {there[0]} is there already.")
+                    self._console.line(f"{photo.path}: skipped, because {there[0]} already exists.")
                     continue
                 waiting.append(photo)
             except (ImageError, UnusablePhoto) as error:
@@ -68,17 +68,17 @@ class Batch:
         self.waiting = waiting
 
     def work(self, work: Callable[[Listed, str], str | None], *, done: str, out: Path | None = None) -> int:
-        """Works on every photo that waits, and names in the end all that failed.
+        """Processes every waiting photo, and lists all failures at the end.
 
         Args:
-            work: is given a photo and its place in the row, "[2/9] " or nothing, and says how it went if that is of
-                interest; ImageError and UnusablePhoto leave the photo out, and so does an OutputError unless the disk
-                is full.
-            done: what was to be done with the photos, as in "2 of 9 photos could not be segmented".
-            out: the output folder, if there is one.
+            work: function of a photo and its position, "[2/9] " or an empty text. It returns a line about the result,
+                or None. If it raises ImageError, UnusablePhoto, or an OutputError other than a full disk, the photo is
+                reported and skipped.
+            done: past participle for the summary, as in "2 of 9 photos could not be segmented".
+            out: output folder, if there is one.
 
         Returns:
-            The exit status: 2 if a photo failed or a folder holds none.
+            The exit status: 2 if a photo failed or a folder contains none.
         """
         for photo in self.waiting:
             self._work_on(photo, work, out)
@@ -99,10 +99,10 @@ class Batch:
                 raise
             self._console.complain(str(error))
             self._unwritten.append(photo)
-            check_folder(out)  # if nothing at all can be written there any more, this ends the run
+            check_folder(out)  # ends the run if nothing can be written there any more
 
     def close(self, *, done: str) -> int:
-        """Names what failed, of several photos, and the folders without any; gives the exit status."""
+        """Lists the failed photos, if there were several, and the folders without photos; returns the exit status."""
         for failed, sentence in (
             (self._unusable, f"{{}} of {{}} photos could not be {done}: {{}}"),
             (self._unwritten, "The files of {} of {} photos could not be written: {}"),
@@ -111,12 +111,12 @@ class Batch:
                 names = ", ".join(str(photo.path) for photo in self.photos if photo in failed)
                 self._console.complain(sentence.format(len(failed), len(self.photos), names))
         for folder in self._empty:
-            self._console.complain(f"The folder {folder} holds no pictures.")
+            self._console.complain(f"The folder {folder} does not contain any pictures.")
         return FAILED if self._unusable or self._unwritten or self._empty else 0
 
 
 def check_names(folder: Path, photo: Listed, endings: Sequence[str]) -> None:
-    """UnusablePhoto where the file system has no room for the name of a result of this photo."""
+    """Raises UnusablePhoto if the name of one of the photo's results is too long for the file system."""
     nearest = next((place for place in (folder, *folder.absolute().parents) if os.path.isdir(place)), folder)
     for ending in endings:
         for part in PurePath(f"{photo.name}{ending}").parts:
@@ -125,13 +125,13 @@ def check_names(folder: Path, photo: Listed, endings: Sequence[str]) -> None:
             except OSError as error:
                 if error.errno == errno.ENAMETOOLONG:
                     raise UnusablePhoto(
-                        f"{photo.path}: the name of its result, {_shortened(part)}, would be too long for a file "
+                        f"{photo.path}: the name of its result file, {_shortened(part)}, would be too long "
                         f"({len(os.fsencode(part))} bytes); give the photo a shorter name."
                     ) from None
 
 
 def earlier(folder: Path, photo: Listed, endings: Sequence[str]) -> list[Path]:
-    """The results of this photo that are there already."""
+    """The results of this photo that already exist."""
     places = (folder / f"{photo.name}{ending}" for ending in endings)
     return [place for place in places if os.path.lexists(place)]
 
@@ -142,7 +142,7 @@ def _shortened(name: str) -> str:
 
 @contextmanager
 def enough_memory(photo: Listed, advice: str) -> Iterator[None]:
-    """Makes an UnusablePhoto of a lack of memory."""
+    """Turns an out-of-memory error into an UnusablePhoto."""
     try:
         yield
     except (MemoryError, RuntimeError, OutOfMemory) as error:
@@ -150,12 +150,12 @@ def enough_memory(photo: Listed, advice: str) -> Iterator[None]:
 
         if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
             raise
-        raise UnusablePhoto(f"{photo.path} needs more memory than there is; try {advice}.") from None
+        raise UnusablePhoto(f"{photo.path} needs more memory than is available; try {advice}.") from None
 
 
 @contextmanager
 def about(photo: Listed) -> Iterator[None]:
-    """Makes an UnusablePhoto of an InputError that has its reason in the photo or its masks, not in the machine."""
+    """Turns an InputError about the photo or its masks, but not one about the machine, into an UnusablePhoto."""
     try:
         yield
     except OutOfMemory:

@@ -1,4 +1,4 @@
-"""The files that a command makes of a photo: all of them, or none."""
+"""The files that a command writes for a photo: either all of them, or none."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from ..files import check_place, try_folder
 
 
 def check_folder(folder: Path) -> None:
-    """OutputError unless files can be made in the folder, or it can be made where it is missing; makes nothing."""
+    """Raises OutputError unless the folder is writable or, if it is missing, could be made; leaves no trace."""
     with _refusal(folder):
         try_folder(folder)
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder if it is missing; OutputError unless files can be made in it."""
+    """Makes a folder if it is missing; OutputError unless it is writable."""
     with _refusal(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try_folder(folder)
 
 
 def check_result(path: Path, *, overwrite: bool) -> int:
-    """How many files lie where a result goes, 0 or 1, before the work.
+    """Checks, before the work, where a result will be written; returns the number of files there, 0 or 1.
 
     Raises:
-        OutputError: it cannot be written there, or there is one and it must not be replaced.
+        OutputError: the file cannot be written, or it exists and must not be replaced.
     """
     check_place(path)
     there = os.path.lexists(path)
     if there and not overwrite:
-        raise OutputError(f"{path} is there already; choose another name, or leave out --no-overwrite.")
+        raise OutputError(f"{path} already exists; choose another name, or omit --no-overwrite.")
     return int(there)
 
 
 def save_together(folder: Path, name: str, write: Callable[[Path], None], stale: Iterable[Path] = ()) -> int:
-    """Writes the files of one photo below `folder`, where those of an earlier run are replaced.
+    """Writes the files of one photo below `folder`, replacing those of an earlier run.
 
-    They are made in a hidden folder beside their places and moved there when all are complete.
+    They are written to a hidden folder next to their destination, and moved when all are complete.
 
     Args:
-        folder: the output folder, made if it is missing.
-        name: of the photo's results, see `naming.Listed`.
-        write: makes the files; it is given their common path, to which it adds a suffix for each.
-        stale: files of an earlier run that have no place beside the new ones and go.
+        folder: output folder, made if it is missing.
+        name: name of the photo's results, see `naming.Listed`.
+        write: function that writes the files; it gets their common path and adds a suffix for each.
+        stale: files of an earlier run that do not belong with the new ones; they are deleted.
 
     Returns:
-        How many files of an earlier run were replaced or are gone.
+        The number of files of an earlier run that were replaced or deleted.
 
     Raises:
-        OutputError: they cannot be written; none of them is left then, and those of an earlier run are as they were.
+        OutputError: the files cannot be written; then none of them is left, and those of an earlier run are unchanged.
     """
     make_folder(folder)
     with _refusal(folder), tempfile.TemporaryDirectory(prefix=".esg-", dir=folder) as temporary:
@@ -68,9 +68,9 @@ def save_together(folder: Path, name: str, write: Callable[[Path], None], stale:
 
 
 def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> int:
-    """Moves files to their places, and what lies there and the stale ones to `earlier`; on failure all goes back.
+    """Moves files to their places, and existing and stale files to `earlier`; on failure, undoes all moves.
 
-    Gives the number of those that went to `earlier`.
+    Returns the number of files moved to `earlier`.
     """
     made: list[Path] = []
     begun: list[tuple[Path, Path]] = []
@@ -85,7 +85,7 @@ def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> i
         for _, place in moves:
             if place.is_dir():
                 raise OutputError(
-                    f"{place} cannot be written: a folder lies in its place; choose another output folder."
+                    f"{place} cannot be written, because a folder has that name; choose another output folder."
                 )
         taken = dict.fromkeys([*stale, *(place for _, place in moves if os.path.lexists(place))])
         aside = [(path, earlier / str(number)) for number, path in enumerate(taken)]
@@ -95,7 +95,7 @@ def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> i
                 source.replace(place)
     except BaseException:
         for source, place in reversed(begun):
-            if not os.path.lexists(source):  # else it did not come to the move
+            if not os.path.lexists(source):  # otherwise the move did not happen
                 place.replace(source)
         for folder in reversed(made):
             folder.rmdir()
@@ -104,7 +104,7 @@ def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> i
 
 
 def replaced(count: int) -> str:
-    """What to add to a line where files of an earlier run were replaced."""
+    """The addition to a line if files of an earlier run were replaced."""
     if not count:
         return ""
     return f" ({count} earlier {'file' if count == 1 else 'files'} replaced)"
@@ -116,4 +116,4 @@ def _refusal(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"The output folder {folder} cannot be written to ({reason}); choose another one.") from error
+        raise OutputError(f"Cannot write to the output folder {folder} ({reason}); choose another one.") from error

@@ -33,11 +33,11 @@ def add(commands: Any) -> None:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "segment",
-        help="take photos apart into their entities",
-        description="Takes photos apart into their entities, and writes for each NAME.jpg its NAME.overlay.jpg, "
-        "NAME.labels.png and NAME.entities.json. What comes from a folder keeps its subfolder.",
-        epilog="A photo that cannot be used, or whose files cannot be written, is named and left out, as is a folder "
-        f"without pictures; the exit status is then 2. {DASHES}",
+        help="segment photos into their entities",
+        description="Segments photos into their entities, and writes NAME.overlay.jpg, NAME.labels.png and "
+        "NAME.entities.json for each NAME.jpg. Photos from a folder keep their subfolder.",
+        epilog="Photos that cannot be used, photos whose files cannot be written, and folders without pictures are "
+        f"reported and skipped; the exit status is then 2. {DASHES}",
     )
     parser.set_defaults(run=run)
     add_photos(parser)
@@ -53,10 +53,12 @@ def add(commands: Any) -> None:
         "--dataset",
         type=file_or_folder,
         metavar="FILE",
-        help="also write one COCO file about all photos, with an id of its own for each entity of each",
+        help="also write one COCO file for all photos, in which every entity has a unique id",
     )
     parser.add_argument(
-        "--polygons", action="store_true", help="masks in --dataset as polygons, for tools that do not read RLE [RLE]"
+        "--polygons",
+        action="store_true",
+        help="write the masks of --dataset as polygons, for tools that do not read RLE [RLE]",
     )
     add_max_pixels(parser)
 
@@ -66,38 +68,43 @@ def add(commands: Any) -> None:
         type=not_empty,
         default="cropformer-nano",
         metavar="NAME|FILE",
-        help="one of `esg weights list`, or a weight file [cropformer-nano, which comes with ESG]",
+        help="a name from `esg weights list`, or a weight file [cropformer-nano, which comes with ESG]",
     )
-    model.add_argument("--crops", type=int, choices=(0, 4, 8), default=4, help="close-up views beside the full one [4]")
+    model.add_argument(
+        "--crops", type=int, choices=(0, 4, 8), default=4, help="number of close-up views besides the full view [4]"
+    )
     model.add_argument(
         "--fusion",
         choices=("boc", "bc", "bo", "io"),
-        help="predictions that make the result: boc: batch level, full view and crops; bc: crops only; bo: full view "
-        "only; io: image level, full view [boc, or io without crops or for a Mask2Former]",
+        help="predictions to build the result from: boc: batch level, full view and crops; bc: crops only; bo: full "
+        "view only; io: image level, full view [boc, or io without crops or with a Mask2Former]",
     )
     model.add_argument(
-        "--size", type=whole(MIN_SIDE), metavar="PIXELS", help="short side that a view is resized to [the model's own]"
+        "--size", type=whole(MIN_SIDE), metavar="PIXELS", help="resize views to this short side [the model's default]"
     )
     model.add_argument(
-        "--max-size", type=whole(MIN_SIDE), metavar="PIXELS", help="its long side is at most this [the model's own]"
+        "--max-size",
+        type=whole(MIN_SIDE),
+        metavar="PIXELS",
+        help="but keep their long side within this [the model's default]",
     )
 
     entities = parser.add_argument_group("entities")
     entities.add_argument(
-        "--min-score", type=fraction, metavar="S", help="leave out entities below this score, 0 to 1 [the model's own]"
+        "--min-score", type=fraction, metavar="S", help="drop entities below this score, 0 to 1 [the model's default]"
     )
     entities.add_argument(
-        "--min-area", type=whole(0), default=0, metavar="PIXELS", help="leave out entities smaller than this [0]"
+        "--min-area", type=whole(0), default=0, metavar="PIXELS", help="drop entities with fewer pixels [0]"
     )
     entities.add_argument(
-        "--fill-holes", type=whole(0), default=0, metavar="PIXELS", help="fill holes in an entity up to this size [0]"
+        "--fill-holes", type=whole(0), default=0, metavar="PIXELS", help="fill holes in an entity up to this area [0]"
     )
     entities.add_argument(
         "--remove-islands",
         type=whole(0),
         default=0,
         metavar="PIXELS",
-        help="leave out separate parts of an entity smaller than this, but never its largest [0]",
+        help="drop detached parts of an entity below this area, but never its largest part [0]",
     )
 
     machine = add_machine(parser)
@@ -105,18 +112,18 @@ def add(commands: Any) -> None:
         "--attention",
         choices=("auto", "sdpa", "xformers", "eager"),
         default="auto",
-        help="implementation of attention; all give the same result [auto: sdpa]",
+        help="attention implementation; all give the same result [auto: sdpa]",
     )
     machine.add_argument(
         "--views-at-once",
         type=whole(1),
         metavar="N",
-        help="views that are computed together; fewer need less memory, with the same result [as memory allows]",
+        help="number of views to compute together; fewer use less memory and give the same result [as memory allows]",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Segments every photo; 2 if some of them could not be used or written, or a folder holds none."""
+    """Segments every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
     batch = Batch(args.photos, console)
     check_folder(args.out)
     dataset = None if args.dataset is None else DataSet(args.dataset, polygons=args.polygons)
@@ -138,7 +145,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     try:
         return batch.work(work, done="segmented", out=args.out)
-    finally:  # what was found so far is kept, too, when something stops the run
+    finally:  # keep the results so far even if something stops the run
         if dataset is not None and len(dataset):
             dataset.write()
             console.line(f"{len(dataset)} {'photo' if len(dataset) == 1 else 'photos'} -> {dataset.path}")
@@ -155,7 +162,7 @@ def _load(args: argparse.Namespace) -> EntitySegmenter:
 def _segment(
     segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace, console: Console, place: str
 ) -> tuple[EntityMap, str]:
-    """Segments one photo, writes its files, and says how it went."""
+    """Segments one photo and writes its files; returns the entities and a line about the result."""
     from ..images import read_photo
 
     begin = time.monotonic()
@@ -186,10 +193,10 @@ def _segment(
 
 
 def _hint(args: argparse.Namespace) -> str:
-    """What may have left out all entities."""
-    limits = {"--min-score": args.min_score, "--min-area": args.min_area}  # of the first, None is the model's own
+    """Names the options that may have removed all entities."""
+    limits = {"--min-score": args.min_score, "--min-area": args.min_area}  # --min-score None: the model's default
     lower = " or ".join(name for name, limit in limits.items() if limit != 0)
-    return f"; a lower {lower} may show some" if lower else ""
+    return f"; try a lower {lower}" if lower else ""
 
 
 def _kinds(text: str) -> list[str]:

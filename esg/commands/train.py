@@ -1,4 +1,4 @@
-"""`esg train`: making weights of one's own."""
+"""`esg train`: trains your own weights."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .console import Console
 if TYPE_CHECKING:
     from ..training.loop import Task
 
-_SAMPLES = ("photos", "batch", "sizes", "texts", "seed")  # options that are settings of the samples
-_RUN = ("steps", "lr", "init", "device", "precision", "workers")  # and of the run
+_SAMPLES = ("photos", "batch", "sizes", "texts", "seed")  # options that belong to the settings of the samples
+_RUN = ("steps", "lr", "init", "device", "precision", "workers")  # and to those of the run
 
 
 @dataclass(frozen=True)
 class Family:
-    """What can be trained under one name.
+    """A kind of model that can be trained.
 
     Attributes:
-        default: settings of a run.
+        default: default settings of a run.
         presets: names of the architectures.
-        task: makes a run of its settings and its folder.
+        task: function from settings and run folder to the task.
     """
 
     default: Any
@@ -48,33 +48,32 @@ def add(commands: Any) -> None:
         "--sizes",
         type=_sizes,
         metavar="HxW,...",
-        help="sizes of the views in pixels, multiples of 32, one of which is drawn for a step "
-        "[192x192,192x288,288x192,256x256]",
+        help="view sizes in pixels, multiples of 32; each step draws one at random [192x192,192x288,288x192,256x256]",
     )
     command.add_argument(
         "--init", type=not_empty, metavar="FILE", help="weights of the same preset to start from [random]"
     )
     command = _command(own, "gella", "a GELLA, which writes captions and grounds them", batch=8, lr=0.0005)
     command.add_argument("--preset", type=not_empty, metavar="NAME", help="architecture: nano, 7b, 13b [nano]")
-    command.add_argument("--texts", type=whole(1), metavar="N", help="texts about every picture [1]")
+    command.add_argument("--texts", type=whole(1), metavar="N", help="texts per picture [1]")
     command.add_argument(
         "--init",
         type=not_empty,
         metavar="FILE|DIR",
-        help="weights of the same preset to start from, or for 7b and 13b the folder of LLaVA-1.5 as llava-hf "
-        "publishes it [random; 7b and 13b need one]",
+        help="weights of the same preset to start from, or for 7b and 13b a LLaVA-1.5 folder as published by llava-hf "
+        "[random; required for 7b and 13b]",
     )
 
 
 def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argparse.ArgumentParser:
-    """A command with the options that all models have."""
+    """Adds a command with the options that all models share."""
     command: argparse.ArgumentParser = own.add_parser(
         family,
         help=f"train {what}",
-        description="Trains on synthetic scenes and, if there are any, on segmented photos. Ctrl-C ends a run with a "
-        "checkpoint; called again with the same --out it goes on from there with the settings of that run, except "
-        "those given anew. The folder of a run holds config.json, checkpoint.pt, log.jsonl and plot.png.",
-        epilog=f"Several GPUs: accelerate launch -m esg train {family} ...",
+        description="Trains on synthetic scenes and, if you give --photos, on segmented photos. Ctrl-C saves a "
+        "checkpoint and stops. Called again with the same --out, the run resumes from there with its earlier settings, "
+        "except for the options you give. The run folder holds config.json, checkpoint.pt, log.jsonl and plot.png.",
+        epilog=f"On several GPUs: accelerate launch -m esg train {family} ...",
     )
     command.set_defaults(run=run, family=family)
     command.add_argument("--out", type=file_or_folder, metavar="RUN_DIR", help="folder of the run [runs/PRESET]")
@@ -82,7 +81,7 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
         "--config",
         type=file_or_folder,
         metavar="FILE.json",
-        help="all settings, written like the config.json of a run; the options here take precedence",
+        help="read all settings from this file, in the format of a run's config.json; the options here take precedence",
     )
     command.add_argument(
         "--photos",
@@ -92,17 +91,17 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
         help="folders of labelled photos: COCO's panoptic.json or instances.json beside images/, or photos ID.jpg with "
         "segmentations ID_0.png, ID_1.png ... [synthetic scenes only]",
     )
-    command.add_argument("--steps", type=whole(1), metavar="N", help="length of the run [20000]")
-    command.add_argument("--batch", type=whole(1), metavar="N", help=f"pictures a step on each device [{batch}]")
+    command.add_argument("--steps", type=whole(1), metavar="N", help="number of training steps [20000]")
+    command.add_argument("--batch", type=whole(1), metavar="N", help=f"pictures per step on each device [{batch}]")
     command.add_argument("--lr", type=positive, metavar="RATE", help=f"peak learning rate [{lr}]")
-    command.add_argument("--seed", type=whole(0), metavar="N", help="of everything that is drawn [0]")
+    command.add_argument("--seed", type=whole(0), metavar="N", help="random seed of the run [0]")
     command.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 ... [auto: CUDA if there is one]")
     command.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16", "fp16"),
-        help="of the network; fp16 needs a GPU [auto: bf16 on CUDA devices made for it, else fp32]",
+        help="precision of the network; fp16 needs a GPU [auto: bf16 on CUDA devices that support it, else fp32]",
     )
-    command.add_argument("--workers", type=whole(0), metavar="N", help="processes that draw pictures [1]")
+    command.add_argument("--workers", type=whole(0), metavar="N", help="number of processes that prepare pictures [1]")
     command.add_argument(
         "--export",
         type=file_or_folder,
@@ -113,19 +112,19 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Trains; 130 if it was interrupted before the last step."""
+    """Trains a model; returns 130 if interrupted before the last step."""
     if args.export and args.export.suffix.lower() != ".safetensors":
-        raise InputError(f"--export writes a safetensors file, and {args.export} is not called so.")
+        raise InputError(f"--export writes a safetensors file; give {args.export} a name that ends in .safetensors.")
     from ..training.checkpoint import export, load_checkpoint
     from ..training.loop import train
 
     family = _FAMILIES[args.family]()
     config, run_dir = _configuration(args, family)
     if args.export:
-        check_place(args.export)  # its folder is made when the weights are written: a refused run leaves nothing
+        check_place(args.export)  # its folder is made only when the weights are written
     task = family.task(config, run_dir)
     train(task, run_dir, progress=lambda done, total, what: console.progress(f"{what}: step {done}/{total}"))
-    if os.environ.get("RANK", "0") != "0":  # of several processes one speaks and writes
+    if os.environ.get("RANK", "0") != "0":  # only one of several processes reports and writes
         return 0
     state = load_checkpoint(run_dir)
     if state is None or state["step"] < config.steps:
@@ -152,11 +151,11 @@ def _gella() -> Family:
     )
 
 
-_FAMILIES: dict[str, Callable[[], Family]] = {"cropformer": _cropformer, "gella": _gella}  # what they import is large
+_FAMILIES: dict[str, Callable[[], Family]] = {"cropformer": _cropformer, "gella": _gella}  # their imports are slow
 
 
 def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]:
-    """The settings of --config or of the run that goes on, with the options laid over them; and the run's folder."""
+    """The settings, from --config or the run being resumed and overridden by the options; and the run folder."""
     config = read_config(args.config, family.default) if args.config else family.default
     preset = _preset(args.preset or config.preset, args.family, family.presets)
     run_dir = args.out or Path("runs") / preset
@@ -174,9 +173,9 @@ def _given(args: argparse.Namespace, names: Collection[str]) -> dict[str, Any]:
 
 
 def _preset(name: str, family: str, presets: Collection[str]) -> str:
-    """The full name of a preset, whose family may be left out; InputError if there is none."""
+    """The full name of a preset, whose family may be omitted; InputError if it does not exist."""
     full = f"{family}-{name}" if f"{family}-{name}" in presets else name
-    if full not in presets:  # before a folder is called so
+    if full not in presets:  # checked before a folder gets this name
         raise InputError(f"There is no preset {name!r}; use one of {', '.join(presets)}.")
     return full
 

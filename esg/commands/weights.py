@@ -1,4 +1,4 @@
-"""`esg weights`: what can be loaded; getting, converting and checking it."""
+"""`esg weights`: lists, downloads, converts and verifies weights."""
 
 from __future__ import annotations
 
@@ -19,63 +19,64 @@ def add(commands: Any) -> None:
 
     command = own.add_parser(
         "list",
-        help="the models that can be loaded",
-        description="Lists the models that can be loaded, their licences, and where their weights are.",
+        help="list the models that you can load",
+        description="Lists the models that you can load, their licences, and where their weights are.",
     )
     command.set_defaults(run=list_weights)
 
     command = own.add_parser(
         "download",
-        help="get published weights from their authors' page",
-        description="Gets published weights from their authors' page on the Hugging Face hub and checks them; an "
-        "interrupted download goes on. Prints the path of the file.",
+        help="download published weights from their authors' page",
+        description="Downloads published weights from their authors' page on the Hugging Face hub and verifies them; "
+        "an interrupted download resumes. Prints the path of the file.",
     )
     command.set_defaults(run=download)
-    command.add_argument("name", type=not_empty, metavar="NAME", help="a model of `esg weights list`")
+    command.add_argument("name", type=not_empty, metavar="NAME", help="a model from `esg weights list`")
     command.add_argument(
         "--folder", type=file_or_folder, metavar="DIR", help="where to put the file [$ESG_WEIGHTS, or esg in HF_HOME]"
     )
     command.add_argument(
         "--token",
         metavar="TOKEN",
-        help="of a Hugging Face account that has accepted the authors' terms [$HF_TOKEN, or that of `hf auth login`]",
+        help="token of a Hugging Face account that has accepted the authors' terms [$HF_TOKEN, or the one from `hf "
+        "auth login`]",
     )
 
     command = own.add_parser(
         "convert",
         help="turn a published .pth into safetensors",
         description="Turns a published .pth, or a weight file of a CropFormer or Mask2Former, into a safetensors file "
-        "that says itself which model it is. What the .pth might run as a program is never run.",
+        "whose metadata names the model. Code inside the .pth is never executed.",
     )
     command.set_defaults(run=convert)
     command.add_argument("file", type=file_or_folder, metavar="FILE", help="the weights to convert")
     command.add_argument(
         "--out", type=file_or_folder, required=True, metavar="FILE.safetensors", help="the file to write"
     )
-    add_no_overwrite(command, "leave a file of that name as it is [it is replaced, which is said]")
-    command.add_argument("--half", action="store_true", help="keep the numbers in fp16: half the size")
+    add_no_overwrite(command, "stop if the file already exists [replace it, and say so]")
+    command.add_argument("--half", action="store_true", help="store the weights in fp16: half the size")
 
     command = own.add_parser(
         "verify",
         help="check that weights are complete and fit their model",
-        description="Checks the weights against the SHA-256 that was noted when they were downloaded, if they were, "
-        "loads them into their model, and prints what they are.",
+        description="Checks the weights against the SHA-256 recorded when they were downloaded, if there is one, loads "
+        "them into their model, and prints a summary.",
     )
     command.set_defaults(run=verify)
     command.add_argument(
-        "name", type=not_empty, metavar="NAME|FILE", help="a model of `esg weights list`, or a weight file"
+        "name", type=not_empty, metavar="NAME|FILE", help="a model from `esg weights list`, or a weight file"
     )
 
 
 def list_weights(args: argparse.Namespace, console: Console) -> int:
-    """Prints a table."""
+    """Prints the table of models."""
     from ..weights import list_checkpoints
     from ..zeroshot.folders import download_commands, find_model
     from ..zeroshot.zero_shot import CLIP, LICENCES, WRITER
 
     rows = [("NAME", "TASK", "LICENCE", "WEIGHTS")]
     for checkpoint, path in list_checkpoints():
-        missing = "missing; install ESG again" if checkpoint.shipped else f"esg weights download {checkpoint.name}"
+        missing = "missing; reinstall ESG" if checkpoint.shipped else f"esg weights download {checkpoint.name}"
         rows.append((checkpoint.name, checkpoint.task, checkpoint.licence, str(path or missing)))
     places = {name: find_model(name) for name in (CLIP, WRITER)}
     absent = [name for name, place in places.items() if place is None]
@@ -88,7 +89,7 @@ def list_weights(args: argparse.Namespace, console: Console) -> int:
 
 
 def download(args: argparse.Namespace, console: Console) -> int:
-    """Downloads, and prints the path of the file."""
+    """Downloads weights and prints the path of the file."""
     console.progress(f"Looking for {args.name} ...")
     from ..downloading import download as fetch
 
@@ -98,7 +99,7 @@ def download(args: argparse.Namespace, console: Console) -> int:
 
 
 def convert(args: argparse.Namespace, console: Console) -> int:
-    """Converts, and says what the file turned out to be."""
+    """Converts a file and prints which model it holds."""
     earlier = check_result(args.out, overwrite=args.overwrite)
     console.progress(f"Reading {args.file} ...")
     from ..conversion import convert_file
@@ -106,13 +107,13 @@ def convert(args: argparse.Namespace, console: Console) -> int:
     result = convert_file(args.file, args.out, half=args.half)
     size = result.path.stat().st_size / 2**20
     if earlier:
-        console.line(f"{result.path} was there already and is replaced.")
+        console.line(f"{result.path} already existed and was replaced.")
     console.answer(f"{result.path}: {result.preset}, {result.parameters:,} parameters, {size:.1f} MiB")
     return 0
 
 
 def verify(args: argparse.Namespace, console: Console) -> int:
-    """Checks, and prints what the weights are."""
+    """Verifies weights and prints a summary."""
     console.progress(f"Reading {args.name} ...")
     from .. import weights
     from ..gella.checkpoint import read_gella
@@ -126,7 +127,7 @@ def verify(args: argparse.Namespace, console: Console) -> int:
     else:
         _, preset, name = load_model(args.name)
         task = preset.task
-    noted = "as noted when it was downloaded" if verified.recorded else "nothing noted to compare it with"
+    noted = "as recorded when it was downloaded" if verified.recorded else "no recorded value to compare with"
     console.answer(f"file        {verified.path}")
     console.answer(f"sha256      {verified.sha256} ({noted})")
     console.answer(f"model       {name} ({task}), every tensor fits")

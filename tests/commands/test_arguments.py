@@ -52,7 +52,7 @@ def test_no_path_or_name_may_be_empty() -> None:
     ],
 )
 def test_an_empty_one_is_refused_in_one_line(esg: Run, command: list[str], name: str) -> None:
-    esg(*command).refused(f"argument {name}: it is empty; give a name or a path; see")
+    esg(*command).refused(f"argument {name}: the value is empty; give a name or a path; see")
 
 
 def test_a_path_is_taken_as_it_is() -> None:
@@ -63,7 +63,11 @@ def test_a_path_is_taken_as_it_is() -> None:
 def test_whole_numbers_within_limits() -> None:
     parse = whole(1, 9)
     assert [parse("1"), parse(" 9 ")] == [1, 9]
-    for text, words in (("0", "0 is less than 1"), ("10", "10 is more than 9"), ("1.0", "'1.0' is no whole number")):
+    for text, words in (
+        ("0", "0 is below the minimum of 1"),
+        ("10", "10 is above the maximum of 9"),
+        ("1.0", "'1.0' is not a whole number"),
+    ):
         with pytest.raises(argparse.ArgumentTypeError, match=f"^{words}$"):
             parse(text)
     assert whole(0)("1" + "0" * 30) == 10**30

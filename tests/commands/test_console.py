@@ -121,7 +121,7 @@ def test_an_output_that_is_full_is_one_sentence(arguments: list[str]) -> None:
         )
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == [
-        "esg: The output cannot be written (no space left on device); send it somewhere else."
+        "esg: The output cannot be written (no space left on device); redirect it somewhere else."
     ]
 
 

@@ -118,7 +118,7 @@ def test_an_expression_that_nothing_fits_is_told_with_the_best_guess(
     monkeypatch.setattr(GellaInference, "scores", lambda *_: np.array([[0.2, 0.45, 0.3, 0.1]], np.float32))
     result = ground(photo, "--masks", masks, "--refer", "the left one")
     assert result.status == 0
-    assert result.out[1] == "  the left one: no entity for sure; the best guess is 2 (0.45)"
+    assert result.out[1] == "  the left one: no sure match; the best guess is 2 (0.45)"
     assert saved(tmp_path).phrases[0].entity_ids == ()
     assert saved(tmp_path).phrases[0].guess == (2, pytest.approx(0.45))
 
@@ -318,7 +318,7 @@ def test_a_photo_without_entities_is_a_result(
     result = ground(photo, "--segmenter", tiny_model, "--phrases", "disc", "--html")
     assert (result.status, result.out[1]) == (0, "  disc: no entity")
     assert "0 entities" in result.err[0]
-    assert "nothing that they could mean" in result.err[0]
+    assert "no entities that they could refer to" in result.err[0]
     assert saved(tmp_path).phrases[0].entity_ids == ()
 
 
@@ -336,7 +336,7 @@ def test_masks_without_entities_are_a_result_too(ground: Run, tmp_path: Path, ph
     result = ground(photo, "--masks", path, "--phrases", "disc")
     assert (result.status, result.out[1]) == (0, "  disc: no entity")
     assert result.err[0] == f"{path} holds no masks of {photo.name}: not one pixel belongs to an entity."
-    assert "nothing that they could mean" in result.err[1]
+    assert "no entities that they could refer to" in result.err[1]
     assert not EntityMap.from_labels_png(tmp_path / "out/photo.labels.png").labels.any()
 
 
@@ -366,7 +366,7 @@ def test_no_memory_for_one_photo(
 
     monkeypatch.setattr(GellaInference, "see", full)
     ground(photo, "--masks", masks, "--phrases", "disc").refused(
-        "photo.png needs more memory than there is; try --precision bf16"
+        "photo.png needs more memory than is available; try --precision bf16"
     )
     assert written() == []
 
@@ -383,7 +383,7 @@ def test_no_memory_for_one_photo(
         (["--threshold", "1.1"], "not between 0 and 1"),
         (["--temperature", "-1"], "not a number from 0 up"),
         (["--temperature", "nan"], "not a number from 0 up"),
-        (["--length", "0"], "less than 1"),
+        (["--length", "0"], "below the minimum of 1"),
     ],
 )
 def test_wrong_options(ground: Run, photo: Path, options: list[str], words: str) -> None:

@@ -140,7 +140,7 @@ def test_the_words_are_those_that_are_given(inpaint: Run, tiny_gella: Path, phot
         (
             (0.1, 0.12, 0.05),
             [],
-            "entity 2, whose score of 0.120 is below 0.5; to take it all the same, give --entity 2",
+            "entity 2, whose score of 0.120 is below 0.5; to use it anyway, give --entity 2",
         ),
         ((0.499, 0.1, 0.1), [], "entity 1, whose score of 0.499 is below 0.5"),
         ((0.2, 0.1, 0.625), ["--threshold", "0.7"], "entity 3, whose score of 0.625 is below 0.7"),
@@ -156,7 +156,7 @@ def test_a_guess_is_not_removed(
     guess: str,
 ) -> None:
     scored(*scores)
-    by_words(*options).refused(f"{photo}: nothing in it is meant by 'the left one' for sure", guess)
+    by_words(*options).refused(f"{photo}: no entity matches 'the left one' well enough", guess)
     assert written() == []
 
 
@@ -259,7 +259,7 @@ def test_earlier_results_are_replaced_only_if_they_may_be(
     monkeypatch.setattr(EntitySegmenter, "from_pretrained", lambda *_, **__: pytest.fail("the model was loaded"))
     kept = inpaint(photo, "--entity", 2, "--no-overwrite")
     assert (kept.status, kept.out) == (0, [])
-    assert kept.err == [f"{photo}: left out, since {written} is there already."]
+    assert kept.err == [f"{photo}: skipped, because {written} already exists."]
     assert written.read_text() == "precious"
 
 
@@ -344,7 +344,7 @@ def test_a_diffusion_model_that_needs_too_much_memory(repaint: Run, monkeypatch:
         raise OutOfMemory("too much")
 
     monkeypatch.setattr(DiffusionInpainting, "__call__", fail)
-    repaint("--prompt", "a red hat").refused("photo.png needs more memory than there is", "a smaller --inpainter")
+    repaint("--prompt", "a red hat").refused("photo.png needs more memory than is available", "a smaller --inpainter")
 
 
 # ----------------------------------------------------------------------------------------------------------- bad input
@@ -354,7 +354,7 @@ def test_a_diffusion_model_that_needs_too_much_memory(repaint: Run, monkeypatch:
     ("choice", "words"),
     [
         (["--entity", "4"], "4"),
-        (["--entity", "none"], "of its 3 entities there is none that 'none' means"),
+        (["--entity", "none"], "no entity matches 'none'; the photo has 3 entities"),
         (["--entity", "the dog"], "dog"),
         (["--point", "12,12", "--point", "0,0", "--point", "60,39"], "no entity at 0,0 and 60,39"),
         (["--entity", "all", "--grow", "40"], "nothing to fill it from"),
@@ -373,7 +373,7 @@ def test_words_about_a_photo_without_entities(
     nothing = EntityMap.from_labels(np.zeros((40, 60), int))
     monkeypatch.setattr(EntitySegmenter, "__call__", lambda self, pixels, **_: nothing)
     options = ("--model", tiny_gella, "--segmenter", tiny_model, "--text", "a dog")
-    inpaint(photo, *options).refused(str(photo), "of its 0 entities there is none that 'a dog' means")
+    inpaint(photo, *options).refused(str(photo), "no entity matches 'a dog'; the photo has 0 entities")
 
 
 @pytest.mark.usefixtures("without_model")
@@ -383,12 +383,12 @@ def test_words_about_a_photo_without_entities(
         ([], "one of the arguments --entity --point --text is required"),
         (["--entity", "1", "--text", "a"], "not allowed with"),
         (["--text", " "], "argument --text: there are no words in it"),
-        (["--point", "12"], "'12' is no place like 320,200"),
-        (["--point", "a,b"], "no place"),
-        (["--entity", "1", "--grow", "-1"], "less than 0"),
+        (["--point", "12"], "'12' is not a point such as 320,200"),
+        (["--point", "a,b"], "not a point"),
+        (["--entity", "1", "--grow", "-1"], "below the minimum of 0"),
         (["--entity", "1", "--method", "lama"], "telea"),
-        (["--entity", "1", "--prompt", "a hat"], "give --prompt TEXT and --inpainter MODEL"),
-        (["--entity", "1", "--inpainter", "a/b"], "give --prompt TEXT and --inpainter MODEL"),
+        (["--entity", "1", "--prompt", "a hat"], "give both --prompt TEXT and --inpainter MODEL"),
+        (["--entity", "1", "--inpainter", "a/b"], "give both --prompt TEXT and --inpainter MODEL"),
         ([*REPAINT, "--steps", "1001"], "from 1 to 1000"),
         ([*REPAINT, "--strength", "1.5"], "up to 1, not 1.5"),
         ([*REPAINT, "--strength", "0.01"], "no step is left of 25"),

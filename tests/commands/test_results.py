@@ -183,7 +183,7 @@ def test_what_is_wrong_with_files_is_said_before_a_model_is_loaded(
     result = segment(tmp_path / "words.jpg", long, tmp_path / "missing.jpg")
     assert result.status == 2
     assert "words.jpg is not a picture" in result.err[0]
-    assert "would be too long for a file (257 bytes); give the photo a shorter name." in result.err[1]
+    assert "would be too long (257 bytes); give the photo a shorter name." in result.err[1]
     assert "missing.jpg does not exist" in result.err[2]
     assert result.err[3].startswith("esg: 3 of 3 photos could not be segmented: ")
     assert not (tmp_path / "out").exists()
@@ -194,7 +194,7 @@ def test_a_name_is_too_long_only_for_the_results_that_are_asked_for(
 ) -> None:
     photo = make_photo(tmp_path / ("照" * 80 + ".png"))  # 240 bytes before the suffix
     assert segment(photo, "--save", "labels").status == 0
-    segment(make_photo(tmp_path / ("照" * 82 + ".png")), "--save", "labels").refused("too long for a file (257 bytes)")
+    segment(make_photo(tmp_path / ("照" * 82 + ".png")), "--save", "labels").refused("too long (257 bytes)")
 
 
 def test_replaced_files_are_counted_and_kept_where_asked(
@@ -205,7 +205,7 @@ def test_replaced_files_are_counted_and_kept_where_asked(
     assert segment(photo, "--save", "labels,coco").err[0].endswith("out/photo.* (2 earlier files replaced)")
     result = segment(photo, make_photo(tmp_path / "other.png"), "--save", "labels", "--no-overwrite")
     assert result.status == 0
-    assert result.err[0] == f"{photo}: left out, since {tmp_path / 'out/photo.labels.png'} is there already."
+    assert result.err[0] == f"{photo}: skipped, because {tmp_path / 'out/photo.labels.png'} already exists."
     assert result.err[1].startswith(f"[2/2] {tmp_path / 'other.png'}: ")
     assert "other.labels.png" in written()
 

@@ -60,9 +60,9 @@ def test_an_empty_result_is_a_result(segment: Run, tmp_path: Path, photo: Path, 
 @pytest.mark.parametrize(
     ("options", "hint"),
     [
-        (("--min-score", 1), "; a lower --min-score may show some"),
-        (("--min-area", 2401), "; a lower --min-area may show some"),  # above a --min-score of 0 there is none to show
-        (("--min-score", 1, "--min-area", 2401), "; a lower --min-score or --min-area may show some"),
+        (("--min-score", 1), "; try a lower --min-score"),
+        (("--min-area", 2401), "; try a lower --min-area"),  # above a --min-score of 0 there is none to show
+        (("--min-score", 1, "--min-area", 2401), "; try a lower --min-score or --min-area"),
     ],
 )
 def test_without_entities_there_are_no_masks_to_write(
@@ -186,7 +186,7 @@ def test_no_memory_for_one_photo(
     monkeypatch.setattr(EntitySegmenter, "__call__", first_fails)
     result = segment(photo, make_photo(tmp_path / "small.png", (30, 30)), "--save", "labels")
     assert result.status == 2
-    assert "photo.png needs more memory than there is; try --views-at-once 1" in result.err[0]
+    assert "photo.png needs more memory than is available; try --views-at-once 1" in result.err[0]
     assert written() == ["small.labels.png"]
 
 

@@ -96,10 +96,10 @@ def test_convert(esg: Run, tiny_model: Path, tiny_preset: str, tmp_path: Path) -
 def test_an_earlier_file_is_replaced_only_if_it_may_be(esg: Run, tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "half.safetensors"
     out.write_text("precious")
-    esg("weights", "convert", tiny_model, "--out", out, "--no-overwrite").refused(f"{out} is there already")
+    esg("weights", "convert", tiny_model, "--out", out, "--no-overwrite").refused(f"{out} already exists")
     assert out.read_text() == "precious"
     result = esg("weights", "convert", tiny_model, "--out", out)
-    assert (result.status, result.err) == (0, [f"{out} was there already and is replaced."])
+    assert (result.status, result.err) == (0, [f"{out} already existed and was replaced."])
 
 
 @pytest.mark.usefixtures("tiny_preset")
