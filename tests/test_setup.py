@@ -48,8 +48,9 @@ def test_base_dependencies_have_lower_bounds_only(project: dict) -> None:
         assert not set("<=!~;@") & set(requirement.replace(">=", "", 1)), requirement
 
 
-def test_version_equals_the_one_in_pyproject(project: dict) -> None:
+def test_the_version_is_the_same_everywhere(root: Path, project: dict) -> None:
     assert project["version"] == esg.__version__
+    assert f"\nversion: {esg.__version__}\n" in (root / "CITATION.cff").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("folder", "made"), [(".venv", ".installed-demo"), (".venv-oldest", ".installed")])
