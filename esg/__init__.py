@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .inpaint.crop import InpaintCrop, cut_for_inpainting, cut_together
     from .inpaint.frame import CropSettings
     from .inpaint.stitch import Stitch, stitch_back, stitch_into
+    from .inpainter import Inpainter, MaskSettings, PaintSettings
     from .limits import MAX_PIXELS
     from .masks import read_masks
     from .metadata import Metadata
@@ -51,10 +52,13 @@ _HOME = {
     "Grounding": ".grounding",
     "ImageError": ".errors",
     "InpaintCrop": ".inpaint.crop",
+    "Inpainter": ".inpainter",
     "InputError": ".errors",
     "MAX_PIXELS": ".limits",
+    "MaskSettings": ".inpainter",
     "Metadata": ".metadata",
     "OutputError": ".errors",
+    "PaintSettings": ".inpainter",
     "Photo": ".images",
     "Phrase": ".grounding",
     "RecordedEdit": ".workflow.edits",
@@ -124,9 +128,12 @@ __all__ = [
     "Grounding",
     "ImageError",
     "InpaintCrop",
+    "Inpainter",
     "InputError",
+    "MaskSettings",
     "Metadata",
     "OutputError",
+    "PaintSettings",
     "Photo",
     "Phrase",
     "RecordedEdit",

@@ -14,7 +14,8 @@ from .console import Console
 if TYPE_CHECKING:
     import numpy as np
 
-CONTEXT = 1.5  # OpenCV uses only the pixels along the rim of a hole
+    from ..inpainter import MaskSettings
+
 PAINTING_ADVICE = "a smaller --inpainter, --paint-precision fp16 on a GPU, or --device cpu"  # when memory runs out
 
 Report = Callable[[int, int, str], None]
@@ -68,9 +69,9 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
     paint.add_argument(
         "--match-colour",
         type=fraction,
-        default=0.0,
+        default=0.5,
         metavar="S",
-        help="how far to match the colours to the surroundings, 0 to 1 [0]",
+        help="how far to match the colours to the surroundings, 0 to 1 [0.5]",
     )
     paint.add_argument(
         "--paint-precision",
@@ -97,39 +98,33 @@ def advice(args: argparse.Namespace) -> str:
 
 
 def _removing(args: argparse.Namespace) -> Fill:
-    from ..engines.opencv import load_opencv, remove_with_opencv
-    from ..inpaint.crop import cut_for_inpainting
-    from ..inpaint.frame import CropSettings
-    from ..inpaint.stitch import stitch_back
+    from ..engines.opencv import load_opencv
+    from ..inpainter import Inpainter
 
     load_opencv()
-    settings = CropSettings(target=0, multiple=1, context=CONTEXT, grow=args.grow, feather=args.feather)
-
-    def fill(pixels: np.ndarray, mask: np.ndarray, report: Report) -> np.ndarray:
-        crop = cut_for_inpainting(pixels, mask, settings)
-        return stitch_back(pixels, crop.stitch, remove_with_opencv(crop.picture, crop.generation, method=args.method))
-
-    return fill
+    inpainter, settings = Inpainter(), _mask_settings(args)
+    return lambda pixels, mask, report: inpainter.remove(
+        pixels, mask, settings, method=args.method, max_pixels=args.max_pixels
+    )
 
 
 def _repainting(args: argparse.Namespace, console: Console) -> Fill:
-    from ..engines.diffusion import DiffusionInpainting, check_painting
-    from ..inpaint.crop import cut_for_inpainting
-    from ..inpaint.frame import CropSettings
-    from ..inpaint.stitch import stitch_back
+    from ..inpainter import Inpainter, PaintSettings
 
-    how = {name: getattr(args, name) for name in ("negative", "steps", "strength", "guidance", "seed")}
-    check_painting(args.prompt, **how)
+    names = ("negative", "steps", "strength", "guidance", "seed", "match_colour")
+    paint = PaintSettings(**{name: getattr(args, name) for name in names})
+    paint.check(args.prompt)
     console.progress(f"Loading {args.inpainter} ...")
-    engine = DiffusionInpainting.from_pretrained(
+    inpainter = Inpainter.from_pretrained(
         args.inpainter, device=args.device, precision=args.paint_precision, download=args.download
     )
-    settings = CropSettings(target=engine.size, multiple=engine.multiple, grow=args.grow, feather=args.feather)
+    settings = _mask_settings(args)
+    return lambda pixels, mask, report: inpainter.repaint(
+        pixels, mask, args.prompt, settings, paint, max_pixels=args.max_pixels, progress=report
+    )
 
-    def fill(pixels: np.ndarray, mask: np.ndarray, report: Report) -> np.ndarray:
-        crop = cut_for_inpainting(pixels, mask, settings)
-        made = engine(crop.picture, crop.generation, args.prompt, progress=report, **how)
-        assert made is not None  # it is None only when stopped
-        return stitch_back(pixels, crop.stitch, made, args.match_colour)
 
-    return fill
+def _mask_settings(args: argparse.Namespace) -> MaskSettings:
+    from ..inpainter import MaskSettings
+
+    return MaskSettings(args.grow, args.feather)

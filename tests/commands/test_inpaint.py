@@ -273,7 +273,7 @@ def repaint(inpaint: Run, tiny_diffusion: Callable[[int], Path], photo: Path, ma
     return lambda *options: inpaint(photo, *fixed, *options)
 
 
-def repainted(photo: Path, masks: Path, model: Path, match_colour: float = 0.0, **options: Any) -> np.ndarray:
+def repainted(photo: Path, masks: Path, model: Path, match_colour: float = 0.5, **options: Any) -> np.ndarray:
     pixels = read_image(photo)
     engine = DiffusionInpainting.from_pretrained(model, device="cpu")
     settings = CropSettings(target=engine.size, multiple=engine.multiple, grow=3, feather=1)
@@ -382,7 +382,7 @@ def test_words_about_a_photo_without_entities(
     [
         ([], "one of the arguments --entity --point --text is required"),
         (["--entity", "1", "--text", "a"], "not allowed with"),
-        (["--text", " "], "argument --text: there are no words in it"),
+        (["--text", " "], "argument --text: the text is blank"),
         (["--point", "12"], "'12' is not a point such as 320,200"),
         (["--point", "a,b"], "not a point"),
         (["--entity", "1", "--grow", "-1"], "below the minimum of 0"),

@@ -1,0 +1,195 @@
+"""Inpainter: a photo and a mask in, the photo with that part removed or repainted out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .engines.diffusion import DiffusionInpainting, check_painting
+from .engines.opencv import remove_with_opencv
+from .errors import InputError
+from .images import read_image
+from .inpaint.crop import cut_for_inpainting
+from .inpaint.frame import CropSettings
+from .inpaint.stitch import stitch_back
+from .limits import MAX_PIXELS
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """How a mask becomes the area that is filled.
+
+    Attributes:
+        grow: pixels by which the filled area reaches beyond the mask.
+        feather: width in pixels of the outermost part of it, in which the filling fades into the photo.
+        fill_holes: whether holes in the mask are filled as well.
+    """
+
+    grow: int = CropSettings.grow
+    feather: int = CropSettings.feather
+    fill_holes: bool = CropSettings.fill_holes
+
+    def crop(self, engine: DiffusionInpainting | None) -> CropSettings:
+        """Returns the crop that a diffusion model gets to see, or OpenCV for None.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        if engine is None:  # OpenCV looks no further than the rim of a hole, and takes any size
+            return CropSettings(target=0, multiple=1, **asdict(self))
+        return CropSettings(target=engine.size, multiple=engine.multiple, **asdict(self))
+
+
+@dataclass(frozen=True)
+class PaintSettings:
+    """How a diffusion model paints.
+
+    Attributes:
+        negative: what to avoid.
+        steps: diffusion steps, 1 to 1000.
+        strength: above 0 and up to 1; 1 starts from pure noise, less keeps more of what was there.
+        guidance: how closely to follow the prompt, 0 to 100.
+        seed: random seed of the noise, 0 to 2**64 - 1.
+        match_colour: how far to match the colours to the surroundings, 0 to 1.
+    """
+
+    negative: str = ""
+    steps: int = 25
+    strength: float = 1.0
+    guidance: float = 7.5
+    seed: int = 0
+    match_colour: float = 0.5
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The settings that `DiffusionInpainting` takes as arguments: all but `match_colour`."""
+        return {name: value for name, value in asdict(self).items() if name != "match_colour"}
+
+    def check(self, prompt: str) -> None:
+        """Checks settings and prompt before a model is loaded.
+
+        Raises:
+            InputError: a value has the wrong type or is out of range.
+        """
+        check_painting(prompt, **self.options)
+
+
+class Inpainter:
+    """Removes parts of photos, or repaints them with a diffusion model. Outside the filled area, no pixel changes.
+
+    Removing needs no model: OpenCV fills the gap from its surroundings, which suits small things on a plain background.
+
+    >>> import numpy as np
+    >>> from esg import Inpainter
+    >>> photo = np.full((64, 96, 3), 200, np.uint8)
+    >>> photo[24:40, 40:56] = (180, 20, 20)  # a red square on a grey wall
+    >>> mask = np.zeros((64, 96), bool)
+    >>> mask[24:40, 40:56] = True
+    >>> clean = Inpainter().remove(photo, mask)
+    >>> bool(np.abs(clean[32, 48] - 200.0).max() < 10)  # the wall goes on where the square was
+    True
+
+    Attributes:
+        engine: the diffusion model; None if there is none, and `repaint` cannot be called.
+    """
+
+    def __init__(self, engine: DiffusionInpainting | None = None) -> None:
+        """Uses a model that is loaded already; `from_pretrained` loads one."""
+        self.engine = engine
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path, *, device: str = "auto", precision: str = "auto", download: bool = False
+    ) -> Inpainter:
+        """Loads a diffusion model for inpainting through the diffusers library.
+
+        Args:
+            model: a diffusers folder, a `.safetensors` file, or a name on the Hugging Face hub such as
+                "stable-diffusion-v1-5/stable-diffusion-inpainting".
+            device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
+            precision: "auto" (fp16 on CUDA, else fp32), "fp32", "bf16" or "fp16".
+            download: whether missing files are fetched from the hub.
+
+        Raises:
+            WeightsError: the model is not there, or is not suitable.
+            EsgError: diffusers is not installed.
+        """
+        return cls(DiffusionInpainting.from_pretrained(model, device=device, precision=precision, download=download))
+
+    def remove(
+        self,
+        image: Any,
+        mask: np.ndarray,
+        settings: MaskSettings | None = None,
+        *,
+        method: str = "telea",
+        max_pixels: int = MAX_PIXELS,
+    ) -> np.ndarray:
+        """Removes what the mask covers. The same input gives the same result.
+
+        Args:
+            image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array; it is not changed.
+            mask: (H, W) bool, or float from 0 to 1, for example `entities.mask([3])`.
+            settings: how the mask grows and fades; None: the defaults.
+            method: OpenCV's inpainting method, "telea" or "ns".
+            max_pixels: larger pictures are refused.
+
+        Returns:
+            (H, W, 3) uint8 RGB; with an empty mask, a copy of the picture.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InputError: the mask has another size or leaves nothing to fill from, or a setting is out of range.
+            EsgError: OpenCV is not installed.
+        """
+        pixels = read_image(image, max_pixels=max_pixels)
+        crop = cut_for_inpainting(pixels, mask, (settings or MaskSettings()).crop(None))
+        return stitch_back(pixels, crop.stitch, remove_with_opencv(crop.picture, crop.generation, method=method))
+
+    def repaint(
+        self,
+        image: Any,
+        mask: np.ndarray,
+        prompt: str,
+        settings: MaskSettings | None = None,
+        paint: PaintSettings | None = None,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Paints something else where the mask is. The same input gives the same result on the same device.
+
+        Args:
+            image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array; it is not changed.
+            mask: (H, W) bool, or float from 0 to 1.
+            prompt: what to paint.
+            settings: how the mask grows and fades; None: the defaults.
+            paint: how the model paints; None: the defaults.
+            max_pixels: larger pictures are refused.
+            progress: called as `progress(done, total, "steps")` after every step; an exception that it raises ends the
+                call.
+
+        Returns:
+            (H, W, 3) uint8 RGB; with an empty mask, a copy of the picture.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InputError: no model is loaded, the mask has another size, or a setting is out of range.
+            OutOfMemory: the device has too little memory.
+            EsgError: the model's own safety checker refuses the result.
+        """
+        if self.engine is None:
+            raise InputError("Repainting needs a diffusion model; load one with Inpainter.from_pretrained(MODEL).")
+        paint = paint or PaintSettings()
+        paint.check(prompt)
+        pixels = read_image(image, max_pixels=max_pixels)
+        crop = cut_for_inpainting(pixels, mask, (settings or MaskSettings()).crop(self.engine))
+        painted = self.engine(crop.picture, crop.generation, prompt, progress=progress, **paint.options)
+        assert painted is not None  # it is None only where `stop` is given
+        return stitch_back(pixels, crop.stitch, painted, paint.match_colour)
