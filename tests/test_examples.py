@@ -1,0 +1,79 @@
+"""The scripts in `examples/` run as they are, offline, with the weights that ship."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from esg import EntityMap
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTOS = ROOT / "web_demo/examples"
+
+
+def run(script: str, *arguments: str | Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, ROOT / "examples" / script, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_a_folder_is_segmented_and_what_is_no_photo_is_skipped(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(PHOTOS / "chelsea.jpg", photos)
+    (photos / "notes.txt").write_text("not a photo", encoding="utf-8")
+    lines = run("segment_folder.py", photos, tmp_path / "out").splitlines()
+    assert len(lines) == 2
+    assert "notes.txt" in lines[1]
+    entities = json.loads((tmp_path / "out/chelsea.json").read_text(encoding="utf-8"))["annotations"]
+    assert lines[0].startswith(f"chelsea.jpg: {len(entities)} entities")
+    with Image.open(PHOTOS / "chelsea.jpg") as photo, Image.open(tmp_path / "out/chelsea.overlay.png") as overlay:
+        assert overlay.size == photo.size
+
+
+def test_masks_of_another_program_are_grounded(tmp_path: Path) -> None:
+    with Image.open(PHOTOS / "chelsea.jpg") as photo:
+        width, height = photo.size
+    labels = np.ones((height, width), np.uint8)
+    labels[:, width // 3 : width // 3 * 2] = 2
+    Image.fromarray(labels).save(tmp_path / "masks.png")
+    (line,) = run("ground_other_masks.py", PHOTOS / "chelsea.jpg", tmp_path / "masks.png", "the cat").splitlines()
+    assert line.startswith("the cat: ")
+    assert "entity" in line
+
+
+def test_an_object_is_removed_and_the_rest_stays(tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="removing needs OpenCV", exc_type=ImportError)
+    line = run("remove_object.py", PHOTOS / "rocket.jpg", "the sky", tmp_path / "clean.png")
+    assert line.startswith("the sky: entity ")
+    with Image.open(PHOTOS / "rocket.jpg") as photo, Image.open(tmp_path / "clean.png") as clean:
+        same = (np.asarray(photo.convert("RGB")) == np.asarray(clean.convert("RGB"))).all(axis=2)
+    assert same.any()
+    assert not same.all()
+
+
+@pytest.mark.slow
+def test_a_small_model_is_trained_and_can_be_used(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason="training needs the extra `train`")
+    photos = tmp_path / "photos/images"
+    photos.mkdir(parents=True)
+    shutil.copy(PHOTOS / "chelsea.jpg", photos)
+    with Image.open(PHOTOS / "chelsea.jpg") as photo:
+        width, height = photo.size
+    labels = np.zeros((height, width), np.int32)
+    labels[20:200, 30:300] = 1
+    content = EntityMap.from_labels(labels).to_coco(file_name="chelsea.jpg")
+    (tmp_path / "photos/instances.json").write_text(json.dumps(content), encoding="utf-8")
+    out = run("train_small.py", tmp_path / "photos", tmp_path / "run", "1")
+    assert (tmp_path / "run/mine.safetensors").is_file()
+    assert "Done." in out
