@@ -11,7 +11,7 @@ import gradio as gr
 
 from esg import EntityMap, EntitySegmenter, EsgError, InputError, Photo, list_checkpoints, read_masks, read_photo
 
-from ..models import loading
+from ..models import loading, short_name
 from ..picture import picture_value
 from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, while_photo_stays
 from ..visit import Visit
@@ -157,7 +157,7 @@ def segmenter_choices(model: str) -> list[tuple[str, str]]:
     """Label and value of every entity model with weights on this machine, and of `model`, wherever it is from."""
     names = [checkpoint.name for checkpoint, path in list_checkpoints() if path and checkpoint.task == "entity"]
     found = [(name, name) for name in names]
-    return found if model in names else [(Path(model).stem if Path(model).exists() else model, model), *found]
+    return found if model in names else [(short_name(model), model), *found]
 
 
 def is_small(model: str) -> bool:

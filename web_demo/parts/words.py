@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from esg import EntityMap, Grounder, Grounding, InputError, Phrase, list_checkpoints, split_names
 
-from ..models import loading
+from ..models import loading, short_name
 from ..picture import view
 from ..shared import Chosen, Shared, Steps, best_entities, while_photo_stays
 from ..visit import Visit
@@ -157,7 +156,7 @@ def grounder_choices(model: str) -> list[tuple[str, str]]:
     `model`, wherever it is from."""
     names = [checkpoint.name for checkpoint, path in list_checkpoints() if path and checkpoint.task == "grounding"]
     found = [(name, name) for name in [*names, "zero-shot"]]
-    return found if (model, model) in found else [(Path(model).stem if Path(model).exists() else model, model), *found]
+    return found if (model, model) in found else [(short_name(model), model), *found]
 
 
 @dataclass(frozen=True)
