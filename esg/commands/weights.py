@@ -20,7 +20,8 @@ def add(commands: Any) -> None:
     command = own.add_parser(
         "list",
         help="the models that can be loaded",
-        description="Lists the models that can be loaded, their licences, and where their weights are.",
+        description="Lists the models that can be loaded, their licences, and where their weights are; then says, on "
+        "stderr, what those know that come with ESG.",
     )
     command.set_defaults(run=list_weights)
 
@@ -69,6 +70,7 @@ def add(commands: Any) -> None:
 
 def list_weights(args: argparse.Namespace, console: Console) -> int:
     """Prints a table."""
+    from ..catalogue import CHECKPOINTS
     from ..weights import list_checkpoints
     from ..zeroshot.folders import download_commands, find_model
     from ..zeroshot.zero_shot import CLIP, LICENCES, WRITER
@@ -84,6 +86,9 @@ def list_weights(args: argparse.Namespace, console: Console) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     console.answer("\n".join(lines))
+    for checkpoint in CHECKPOINTS.values():
+        if checkpoint.knows:
+            console.line(checkpoint.knows)
     return 0
 
 

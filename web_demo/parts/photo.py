@@ -9,7 +9,17 @@ from typing import Any
 
 import gradio as gr
 
-from esg import EntityMap, EntitySegmenter, EsgError, InputError, Photo, list_checkpoints, read_masks, read_photo
+from esg import (
+    EntityMap,
+    EntitySegmenter,
+    EsgError,
+    InputError,
+    Photo,
+    checkpoint_named,
+    list_checkpoints,
+    read_masks,
+    read_photo,
+)
 
 from ..models import loading, short_name
 from ..picture import picture_value
@@ -22,9 +32,9 @@ CAPTIONS = {"astronaut": "Astronaut", "chelsea": "Cat", "coffee": "Coffee", "roc
 CROPS = [("none", 0), ("4", 4), ("8", 8)]
 MASK_FILES = [".png", ".json", ".npy", ".npz"]
 
-SMALL_WEIGHTS = """**Small weights:** quick on any computer, but coarse. The authors' full model is far better: run
-`esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page again, and
-choose it under *Model*."""
+SMALL_WEIGHTS = f"""**Small weights:** {checkpoint_named("cropformer-nano").knows} The authors' full model is far
+better: run `esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page
+again, and choose it under *Model*."""
 
 
 class PhotoPart:

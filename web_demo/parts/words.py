@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from esg import EntityMap, Grounder, Grounding, InputError, Phrase, list_checkpoints, split_names
+from esg import EntityMap, Grounder, Grounding, InputError, Phrase, checkpoint_named, list_checkpoints, split_names
 
 from ..models import loading, short_name
 from ..picture import view
@@ -21,10 +21,9 @@ LIVELY = 0.7  # temperature of a photo's second description and those after it
 
 PLACEHOLDER = """Describe writes here. Or write yourself: a sentence, a list of phrases, or what you look for."""
 
-HELP = """*Describe and ground* does all three steps: *Describe* writes about the photo, *Find nouns* marks what could
-be grounded, *Ground* says which entities that means. The small weights know about 130 everyday things (people, animals,
-vehicles, food, furniture, sky, grass ...), colours, sizes and places; `zero-shot` and full models know many more
-words."""
+HELP = f"""*Describe and ground* does all three steps: *Describe* writes about the photo, *Find nouns* marks what could
+be grounded, *Ground* says which entities that means. {checkpoint_named("gella-nano").knows} `zero-shot` and full models
+know many more words."""
 
 
 class WordsPart:
