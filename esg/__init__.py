@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .catalogue import checkpoint_named
     from .choice import check_choice, choose, choose_tracks, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
     from .cleanup import drop_small, drop_weak, fill_holes, remove_islands
     from .combining import Combined, assign, follow, intersect, merge, split, subtract, union
@@ -69,6 +70,7 @@ _HOME = {
     "WeightsError": ".errors",
     "assign": ".combining",
     "check_choice": ".choice",
+    "checkpoint_named": ".catalogue",
     "choose": ".choice",
     "choose_tracks": ".choice",
     "choose_device": ".device",
@@ -144,6 +146,7 @@ __all__ = [
     "WeightsError",
     "assign",
     "check_choice",
+    "checkpoint_named",
     "choose",
     "choose_device",
     "choose_tracks",

@@ -279,13 +279,17 @@ class Grounder:
             InputError: the model has no list of names, since it knows words of all kinds: give it `categories` in a
                 call; or the threshold is out of its range, or the entities are those of a picture of another size.
         """
-        if not self.model.names:
-            raise InputError(f"{self.name or 'This model'} has no list of names; give one as categories=[...].")
+        self.check_names()
         check_number("threshold", threshold, 0, 1)
         sight = self._see(_read_for(entities, image, max_pixels))
         with self._enough_memory():
             found = self.model.recognise(sight, entities)
         return {number: (name, score) for number, (name, score) in enumerate(found, start=1) if score >= threshold}
+
+    def check_names(self) -> None:
+        """Says before long work whether `names` can be asked for; InputError where the model has no list of names."""
+        if not self.model.names:
+            raise InputError(f"{self.name or 'This model'} has no list of names; give one as categories.")
 
     def best_caption(
         self,

@@ -14,6 +14,7 @@ from ..esg import (
     EntitySegmenter,
     Grounder,
     WeightsError,
+    checkpoint_named,
     download,
     download_public,
     list_checkpoints,
@@ -137,7 +138,8 @@ class LoadSegmenter:
     CATEGORY = "ESG"
     DESCRIPTION = (
         "Loads a CropFormer or Mask2Former, which takes pictures apart into their entities. cropformer-nano comes with "
-        f"ESG. Put the authors' weights into models/{WEIGHTS}, or let them be downloaded (CC BY-NC 4.0)."
+        f"ESG. {checkpoint_named('cropformer-nano').knows} Put the authors' weights into models/{WEIGHTS}, or let them "
+        "be downloaded (CC BY-NC 4.0)."
     )
     SEARCH_ALIASES = (
         "cropformer",
@@ -205,9 +207,9 @@ def _own_or_public(name: str) -> str:
 class LoadGrounder:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Loads a GELLA, which describes pictures and says which entities words mean. gella-nano comes with ESG; it is "
-        "small and knows about 130 everyday things, colours, sizes and places. zero-shot uses CLIP and LLaVA from the "
-        "Hugging Face cache, or lets them be downloaded."
+        "Loads a GELLA, which describes pictures and says which entities words mean. gella-nano comes with ESG. "
+        f"{checkpoint_named('gella-nano').knows} zero-shot uses CLIP and LLaVA from the Hugging Face cache, or lets "
+        "them be downloaded."
     )
     SEARCH_ALIASES = ("gella", "llava", "caption", "text grounding", "referring segmentation")
     RETURN_TYPES = (GROUNDER,)

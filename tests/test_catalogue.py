@@ -85,3 +85,19 @@ def test_only_what_is_for_the_task_is_suggested() -> None:
     for task, names in ("entity", "cropformer-nano, cropformer-swin-tiny, "), ("grounding", r"gella-nano\?"):
         with pytest.raises(WeightsError, match=f"did you mean {names}"):
             checkpoint_named("nonsense", task)
+
+
+def test_what_the_shipped_weights_know_is_said_truly_and_in_one_sentence() -> None:
+    """It is said of these numbers; another training changes both."""
+    from esg.gella.coco_names import NAMES, SYNONYMS
+
+    shipped = {one.name: one.knows for one in CHECKPOINTS.values() if one.knows}
+    assert set(shipped) == {one.name for one in CHECKPOINTS.values() if one.shipped}
+    for name, knows in shipped.items():
+        assert knows.startswith(f"{name} ")
+        assert knows.endswith(".")
+        assert ". " not in knows.replace("...", "")
+    assert (len(NAMES), round(len(SYNONYMS), -2)) == (133, 700)
+    named = [name for name in ("person", "dog", "car", "chair", "sky", "grass") if name in shipped["gella-nano"]]
+    assert len(named) == 6
+    assert set(named) <= set(NAMES)

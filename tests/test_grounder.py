@@ -129,7 +129,7 @@ def test_entities_have_names_where_the_model_is_sure() -> None:
     assert Grounder(model).names(PHOTO, stripes(3)) == {1: ("cat", 0.9)}
     assert Grounder(model).names(PHOTO, stripes(3), threshold=0.5) == {1: ("cat", 0.9), 3: ("door", 0.6)}
     model.names = ()
-    with pytest.raises(InputError, match=r"has no list of names; give one as categories="):
+    with pytest.raises(InputError, match=r"has no list of names; give one as categories"):
         Grounder(model, name="zero-shot").names(PHOTO, stripes(4))
 
 

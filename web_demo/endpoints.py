@@ -34,6 +34,7 @@ from esg import (
 
 from .editing import Edit, MaskSettings, Painting, edited
 from .gate import Callers
+from .models import short_name
 from .parts.words import SENTENCE, WAYS, check_text, read
 from .picture import new_folder, private_file
 from .shared import Shared, filled, plainly
@@ -251,7 +252,7 @@ def _from_menu(name: str, menu: gr.Dropdown, value: Any) -> None:
         raise InputError(f"{name} is {_short(value)}, but must be the name of a model.")
     offered = [str(choice[1]) for choice in menu.choices]
     if value not in offered and not menu.allow_custom_value:
-        names = ", ".join(Path(one).stem if Path(one).exists() else one for one in offered)
+        names = ", ".join(map(short_name, offered))
         raise InputError(f"{name}: {_short(value)} is not in the list of choices: {names}.")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,19 +41,17 @@ class Models:
             lambda: DiffusionInpainting.from_pretrained(name, device=self.device, download=download),
         )
 
-    def warm(self, grounder: str) -> None:
-        """Begins to load a grounder, beside whatever is going on, where none is in memory; nobody waits for it.
+    def grounder_if_free(self, name: str) -> Grounder | None:
+        """The grounder of this name, loaded where none is in memory, beside whatever is going on.
 
-        One that is in memory stays, since somebody may be computing with it.
+        None where another one is: it stays, since somebody may be computing with it.
         """
-
-        def load() -> None:
-            with suppress(EsgError):  # told to whoever needs it
-                self.grounder(grounder)
-
-        known = grounder.startswith("zero-shot") or Grounder in self._held or self._locks[Grounder].locked()
-        if not known:
-            threading.Thread(target=load, name="esg-warm", daemon=True).start()
+        with self._locks[Grounder]:
+            if Grounder not in self._held:
+                self._held[Grounder] = (name, Grounder.from_pretrained(name, device=self.device))
+            held, model = self._held[Grounder]
+        assert isinstance(model, Grounder)
+        return model if held == name else None
 
     def has(self, kind: type, name: str) -> bool:
         """Whether it is in memory, and so needs no loading."""
@@ -85,9 +82,14 @@ class Models:
     def _drop(self, kind: type) -> None:
         _, model = self._held.pop(kind, ("", None))
         if model is not None:
-            model.to("cpu")  # which also gives a GPU's memory back; nobody computes: see the queue's group in page.py
+            model.to("cpu")  # which also gives a GPU's memory back; nobody computes: all that do are one worker
             del model
             gc.collect()
+
+
+def short_name(name: str) -> str:
+    """What a model is called on the page: of a file its stem, or else its name."""
+    return Path(name).stem if Path(name).exists() else name
 
 
 def loading(name: str, task: str) -> str:
@@ -97,7 +99,7 @@ def loading(name: str, task: str) -> str:
         name: as for `from_pretrained`.
         task: "entity" or "grounding".
     """
-    short = Path(name).stem if Path(name).exists() else name
+    short = short_name(name)
     try:
         path = locate(name, task=task)
     except EsgError:  # public models, which are several files

@@ -16,6 +16,7 @@ from .gate import HOUR, Callers, Gate
 from .models import Models
 from .parts.edit import EditPart
 from .parts.files import FilesPart
+from .parts.names import connect_names
 from .parts.photo import EXAMPLES, PhotoPart
 from .parts.words import WordsPart
 from .picture import BROWSER, channel, detail_value, picture_value, scripts, view
@@ -59,7 +60,7 @@ def build(
     with gr.Blocks(title="ESG", analytics_enabled=False, delete_cache=(600, HOUR)) as page:
         visit = gr.State(Visit(), time_to_live=HOUR)
         chosen, key = gr.JSON(visible=False), gr.JSON(visible=False)
-        channels = {name: channel(name) for name in ("visit", "picture", "edited", "mask", "detail", "busy")}
+        channels = {name: channel(name) for name in ("visit", "picture", "edited", "mask", "detail", "names", "busy")}
         gr.Markdown(INTRO, elem_id="intro")
         photo = PhotoPart(model)
         with gr.Row(elem_id="work"):
@@ -105,6 +106,7 @@ def build(
         words.connect(shared)
         edit.connect(shared, photo.segment, [photo.model, photo.crops])
         files.connect(shared)
+        connect_names(shared, words.model)
 
         def look(visit: Visit, event: gr.EventData) -> dict[str, Any]:
             with sentences():
@@ -129,12 +131,8 @@ def build(
         def leave(request: gr.Request) -> None:
             visits.leave(str(request.session_hash))
 
-        def warm(visit: Visit, name: str) -> None:
-            if visit.entities is not None:
-                models.warm(name)
-
         def give_up() -> None:
-            names = models.free()
+            names = worker.submit(models.free).result()  # where nobody else computes
             gr.Info(f"Freed: {', '.join(Path(name).stem for name in names)}." if names else "No model is in memory.")
 
         picture.look(look, visit, shared.channels["detail"], trigger_mode="always_last", **AT_ONCE)
@@ -142,9 +140,6 @@ def build(
         free.click(give_up, None, None, concurrency_id="model", show_progress="hidden", api_visibility="private")
         back = [visit, channels["visit"], channels["picture"], words.text, words.words]
         page.load(enter, [visit, key], back, js="(visit) => [visit, esg.recall('visit')]", **AT_ONCE)
-        # A grounder is loaded while the visitor looks at the entities.
-        channels["picture"].change(warm, [visit, words.model], None, **AT_ONCE)
-        words.model.input(warm, [visit, words.model], None, **AT_ONCE)
         page.unload(leave)
         for tab in (entities_tab, words_tab, files_tab):
             tab.select(None, None, None, js=_SHOWS_NO_MASK)

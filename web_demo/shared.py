@@ -163,7 +163,7 @@ class Shared:
         max_pixels: larger photos are refused.
         visit: the visitor's own.
         chosen: what is selected in the browser; comes last with every event.
-        channels: to the browser, by name: picture, edited, mask, detail, busy.
+        channels: to the browser, by name: picture, edited, mask, detail, names, busy.
         words: the view of phrases.
         text: what the visitor or a model wrote about the photo.
         slider: before and after.
@@ -254,7 +254,7 @@ class Shared:
             trigger: such as `button.click`.
             answer: `answer(visit, *inputs, chosen)` returns the outputs.
             inputs, outputs: components.
-            more: options of the event.
+            more: options of the event, also in place of those of `AT_ONCE`.
 
         Returns:
             The event, for `then` and `success`.
@@ -270,6 +270,5 @@ class Shared:
             [self.visit, *inputs, self.chosen],
             outputs,
             js=_WITH_SELECTION,
-            **AT_ONCE,
-            **more,
+            **{**AT_ONCE, **more},
         )

@@ -56,6 +56,7 @@ class Visit:
         crops: high-resolution crops it looked at.
         grounding: of the entities, if there is one.
         changes: the edits, the first one first.
+        names: what a model calls the entities, as the browser shows it, see `parts.names`; None before it was asked.
         drafts: captions that were written of the photo.
         text: the words about it, as they were last read or written.
         words: what the view of phrases shows of them, see `parts.words`.
@@ -76,6 +77,7 @@ class Visit:
     crops: int = 0
     grounding: Grounding | None = None
     changes: list[Change] = field(default_factory=list)
+    names: dict[str, Any] | None = None
     drafts: int = 0
     text: str = ""
     words: dict[str, Any] | None = None
@@ -90,7 +92,7 @@ class Visit:
         photo.setflags(write=False)
         self.profile = profile
         self.file, self.name, self.photo, self.pixels = file, file.rpartition(".")[0] or file, photo, photo
-        self.entities = self.grounding = None
+        self.entities = self.grounding = self.names = None
         self.map_number = 0
         self.changes = []
         self.drafts = 0
@@ -112,7 +114,7 @@ class Visit:
         """The entities of the photo as it is now; what was said of others is forgotten."""
         self.take_result()
         self.entities, self.map_number, self.min_score = entities, next(_numbers), min_score
-        self.model, self.crops, self.grounding, self.words = model, crops, None, None
+        self.model, self.crops, self.grounding, self.words, self.names = model, crops, None, None, None
 
     def give(self, path: Path) -> Path:
         """A file for the visitor; of many, the oldest go, so that no visitor fills the disk."""

@@ -69,14 +69,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def load(args: argparse.Namespace, console: Console) -> Grounder:
     """Loads the model named by --model."""
     console.progress(f"Loading {args.model} ...")
+    from ..catalogue import checkpoint_named
     from ..grounder import Grounder
 
     grounder = Grounder.from_pretrained(args.model, device=args.device, precision=args.precision)
     if args.model == "gella-nano":
-        console.line(
-            "gella-nano is a small model: it knows about 130 everyday things (people, animals, vehicles, food, sky, "
-            "grass ...), colours, sizes and places, and its descriptions can be wrong."
-        )
+        console.line(checkpoint_named(args.model).knows)
     return grounder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .arguments import (
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from ..grounder import Grounder
     from ..grounding import Grounding, Phrase
     from ..naming import Listed
+
+
+NAMELESS = "no name"
 
 
 def add(commands: Any) -> None:
@@ -78,11 +82,18 @@ def add(commands: Any) -> None:
         metavar="TEXT",
         help="find the entity that this expression refers to, or that answers this question",
     )
+    one.add_argument(
+        "--names",
+        action="store_true",
+        help="name every entity that the model has a name for, from its own list (gella-nano: 133 names), and say "
+        "which entities have none",
+    )
     given.add_argument(
         "--threshold",
         type=fraction,
         metavar="S",
-        help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5]",
+        help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5; with --names "
+        "0.7]",
     )
 
     add_entities(add_grounder(parser))
@@ -101,6 +112,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return batch.close(done="grounded")
     grounder = load(args, console)
     _check_words(grounder, args)
+    if args.names:
+        grounder.check_names()
     segmenter = None if args.masks else load_segmenter(args, console)
     several = batch.several
 
@@ -117,7 +130,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.progress(f"{place}{photo.path.name}: writing")
             earlier = save(grounding, entities, source, photo, args.out, page=args.html)
         before = f"{photo.path}: " if several else ""
-        console.answer("\n".join([before + _in_one_line(grounding.caption), *map(_line, grounding.phrases)]))
+        lines = [before + _in_one_line(grounding.caption), *map(_line, grounding.phrases)]
+        if args.names:
+            lines += _nameless(grounding, entities)
+        console.answer("\n".join(lines))
         phrases = "1 phrase" if len(grounding.phrases) == 1 else f"{len(grounding.phrases)} phrases"
         hint = "" if len(entities) else "; the photo has no entities that they could refer to"
         seconds = time.monotonic() - begin
@@ -144,6 +160,7 @@ def _ground(
     console: Console,
     place: str,
 ) -> Grounding:
+    from ..gella.inference import RECOGNISED
     from ..grounder import THRESHOLD
     from ..grounding import Grounding
 
@@ -151,6 +168,10 @@ def _ground(
         console.progress(f"{place}{photo.path.name}: grounding")
         phrase = grounder.refer(pixels, entities, args.refer, threshold=args.threshold, max_pixels=args.max_pixels)
         return Grounding(phrase.text, (phrase,))
+    if args.names:
+        console.progress(f"{place}{photo.path.name}: naming")
+        least = RECOGNISED if args.threshold is None else args.threshold
+        return _listed(grounder.names(pixels, entities, threshold=least, max_pixels=args.max_pixels))
     given = {"caption": args.caption, "phrases": args.phrases, "categories": args.categories}
     options = {"threshold": THRESHOLD if args.threshold is None else args.threshold, "max_pixels": args.max_pixels}
     if any(value is not None for value in given.values()):
@@ -158,6 +179,29 @@ def _ground(
         return grounder(pixels, entities, **given, **options)
     with about(photo):  # the model's caption may be unusable for this photo and fine for the next
         return grounder(pixels, entities, caption(grounder, entities, pixels, photo, args, console, place), **options)
+
+
+def _listed(names: Mapping[int, tuple[str, float]]) -> Grounding:
+    """The names of entities, each once, as a caption whose phrases they are."""
+    from ..grounding import Grounding, Phrase
+
+    found: dict[str, list[tuple[float, int]]] = {}
+    for number, (name, score) in names.items():
+        found.setdefault(name, []).append((score, number))
+    phrases, start = [], 0
+    for name, meant in found.items():
+        meant.sort(key=lambda one: (-one[0], one[1]))
+        scores, ids = zip(*meant)
+        phrases.append(Phrase(name, (start, start + len(name)), ids, scores))
+        start += len(name) + len(", ")
+    return Grounding(", ".join(found) or NAMELESS, tuple(phrases))
+
+
+def _nameless(grounding: Grounding, entities: EntityMap) -> list[str]:
+    """A line with the ids of the entities that no phrase means, if there are such."""
+    named = {number for phrase in grounding.phrases for number in phrase.entity_ids}
+    ids = [str(number) for number in range(1, len(entities) + 1) if number not in named]
+    return [f"  {NAMELESS}: {', '.join(ids)}"] if ids else []
 
 
 def _line(phrase: Phrase) -> str:

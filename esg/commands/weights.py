@@ -20,7 +20,8 @@ def add(commands: Any) -> None:
     command = own.add_parser(
         "list",
         help="list the models that you can load",
-        description="Lists the models that you can load, their licences, and where their weights are.",
+        description="Lists the models that you can load, their licences, and where their weights are; then says, on "
+        "stderr, what the models that ship with ESG know.",
     )
     command.set_defaults(run=list_weights)
 
@@ -70,6 +71,7 @@ def add(commands: Any) -> None:
 
 def list_weights(args: argparse.Namespace, console: Console) -> int:
     """Prints the table of models."""
+    from ..catalogue import CHECKPOINTS
     from ..weights import list_checkpoints
     from ..zeroshot.folders import download_commands, find_model
     from ..zeroshot.zero_shot import CLIP, LICENCES, WRITER
@@ -85,6 +87,9 @@ def list_weights(args: argparse.Namespace, console: Console) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     console.answer("\n".join(lines))
+    for checkpoint in CHECKPOINTS.values():
+        if checkpoint.knows:
+            console.line(checkpoint.knows)
     return 0
 
 

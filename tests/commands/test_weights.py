@@ -22,7 +22,8 @@ def test_weights_list(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ESG_WEIGHTS", str(tmp_path))
     (tmp_path / "cropformer-swin-tiny.safetensors").touch()
     result = esg("weights", "list")
-    assert (result.status, result.err) == (0, [])
+    assert result.status == 0
+    assert [line.split()[0] for line in result.err] == ["cropformer-nano", "gella-nano"]  # and what they know
     table = {line.split()[0]: line for line in result.out}
     assert {*PRESETS, "gella-nano", "zero-shot"} == set(table) - {"NAME"}
     assert "grounding" in table["gella-nano"]

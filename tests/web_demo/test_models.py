@@ -113,8 +113,10 @@ def test_one_of_each_kind_of_the_real_classes(
     assert models.names == []
 
 
-def test_a_grounder_is_loaded_while_others_are_used(monkeypatch: pytest.MonkeyPatch, loaded: list[Any]) -> None:
-    began, go, calls = threading.Event(), threading.Event(), []
+def test_a_grounder_is_loaded_while_others_are_used_and_stays(
+    monkeypatch: pytest.MonkeyPatch, loaded: list[Any]
+) -> None:
+    began, go, calls, got = threading.Event(), threading.Event(), [], []
 
     def load(name: str, *, device: str) -> Any:
         calls.append(name)
@@ -124,12 +126,15 @@ def test_a_grounder_is_loaded_while_others_are_used(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Grounder, "from_pretrained", load)
     models = Models("cpu")
-    models.warm("zero-shot")  # which is large and may not be wanted
-    models.warm("one")
+    visitors = [threading.Thread(target=lambda: got.append(models.grounder_if_free("one"))) for _ in range(2)]
+    for visitor in visitors:
+        visitor.start()
     assert began.wait(60)
-    models.warm("one")
     models.segmenter("another")  # nobody waits for it
     assert not models.has(Grounder, "one")
     go.set()
-    assert models.grounder("one").name == "one"
+    for visitor in visitors:
+        visitor.join(60)
+    assert got == [models.grounder("one")] * 2
+    assert models.grounder_if_free("another") is None  # somebody may be computing with the one that is there
     assert calls == ["one"]

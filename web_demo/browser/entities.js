@@ -1,8 +1,9 @@
-// The table of entities and the cut-out of those that are selected.
+// The table of entities, with the names that a model has for them, and the cut-out of those that are selected.
 
 const { state, painting } = window.esg;
 const rows = element.querySelector("tbody"), board = element.querySelector(".esg-board");
 const clear = element.querySelector(".esg-clear");
+const root = element.querySelector(".esg-list"), naming = element.querySelector(".esg-naming");
 const photo = new Image();
 const touchy = matchMedia("(hover: none)").matches;
 
@@ -13,11 +14,29 @@ function fill() {
     const id = index + 1;
     const row = document.createElement("tr");
     row.dataset.id = id;
-    row.innerHTML = `<th scope="row"><label><input type="checkbox" aria-label="Entity ${id}"><i></i>${id}</label></th>
+    row.innerHTML = `<th scope="row"><label><input type="checkbox" aria-label="Entity ${id}"><i></i>${id}</label></th><td class="esg-name"></td>
       <td>${score.toFixed(2)}</td><td>${share(percent)}</td><td>${area.toLocaleString("en")}</td>`;
     row.querySelector("i").style.background = `rgb(${colour})`;
     return row;
   }));
+}
+
+function writeNames() {
+  const { names: found, shown } = state;
+  root.dataset.named = Boolean(found?.names);
+  for (const row of rows.children) {
+    const cell = row.querySelector(".esg-name"), [name, score] = found?.names?.[row.dataset.id] || [];
+    const asked = row.dataset.id <= (found?.among || 0);
+    cell.textContent = name || (asked ? "no name" : "");
+    cell.title = name ? `how sure it is: ${score.toFixed(2)}` : "";
+    cell.classList.toggle("esg-nameless", !name);
+  }
+  const asked = Math.min(found?.names ? found.among : 0, shown);
+  const without = Array.from({ length: asked }, (_, index) => index + 1).filter((id) => !found.names[id]).length;
+  const those = without === asked ? "any of these" : `${without} of these`;
+  naming.hidden = !state.naming && !without;
+  naming.textContent = state.naming ? "Looking for names …" : without
+    ? `${found.model} could not name ${asked === 1 ? "this entity" : `${those} ${asked} entities`}.` : "";
 }
 
 async function cutOut() {
@@ -34,6 +53,7 @@ async function cutOut() {
 
 esg.subscribe((news) => {
   if (news.has("picture")) fill();
+  if (["picture", "shown", "names"].some((one) => news.has(one))) writeNames();
   if (news.has("picture") || news.has("shown")) {
     board.querySelector("p").textContent = !state.map ? "The entities will stand here."
       : !state.shown ? "Lower the minimum score to see weaker entities."

@@ -52,8 +52,10 @@ function describe() {
   if (state.pointed.size === 1) {
     const [id] = state.pointed;
     const { score, percent } = state.entities[id - 1];
-    const names = state.phrases.filter(({ ids }) => ids.includes(id)).map(({ text }) => `“${text}”`);
-    return `Entity ${id}${names.length ? `, ${[...new Set(names)].join(", ")}` : ""}: score ${score.toFixed(2)}, ${share(percent)} of the picture`;
+    const [name] = state.names?.names?.[id] || [];
+    const phrases = state.phrases.filter(({ ids }) => ids.includes(id)).map(({ text }) => `“${text}”`);
+    const words = [...(name ? [name] : []), ...new Set(phrases)];
+    return `Entity ${id}${words.length ? `, ${words.join(", ")}` : ""}: score ${score.toFixed(2)}, ${share(percent)} of the picture`;
   }
   const chosen = state.selected.size;
   if (state.tool === "add" || state.tool === "take") return "Paint over the picture; Ctrl+Z takes the last stroke back.";

@@ -17,6 +17,8 @@ window.esg = (() => {
     tool: "select",          // what a drag on the picture does: select, add, take or move
     pointed: new Set(),      // under the pointer
     phrases: [],             // of the grounding: text, span, ids, scores
+    names: null,             // what a model calls the best entities: among how many, model, names (by id; null: none has)
+    naming: false,           // whether it is still looking for them
     mask: "",                // URL of the mask of an edit, laid over the picture
     editing: false,          // whether that is wanted
     detail: null,            // a part of the photo in its own pixels: box, photo, map
@@ -27,7 +29,7 @@ window.esg = (() => {
   let pictures = 0;          // that came so far: what was asked for of an earlier one is dropped, too
 
   const wanted = {};         // by channel: how to ask the server for news of it
-  let asking = 0;
+  let asking = 0, askingNames = 0;
 
   const hasMask = () => state.selected.size > 0 || state.strokes.some(({ add }) => add);
 
@@ -35,12 +37,24 @@ window.esg = (() => {
     if (!hasMask()) state.mask = "";
     listeners.forEach((listener) => listener(new Set(what)));
     if (what.includes("selected") && state.mapNumber) keep("selection", { mapNumber: state.mapNumber, ids: [...state.selected] });
+    if (what.includes("shown")) askForNames();
     if (["selected", "strokes", "shown", "editing"].some((one) => what.includes(one))) askForMask();
   }
 
   function askForMask() {
     clearTimeout(asking);
     if (state.editing && state.map && hasMask()) asking = setTimeout(() => wanted.mask?.(), 80);
+  }
+
+  function askForNames() {
+    clearTimeout(askingNames);
+    if (!state.map || state.shown <= (state.names?.among || 0)) return;
+    askingNames = setTimeout(() => {
+      if (!wanted.names) return;
+      state.naming = true;
+      wanted.names();
+      tell("names");
+    }, 300);
   }
 
   const wants = (name, ask) => { wanted[name] = ask; };
@@ -75,6 +89,7 @@ window.esg = (() => {
       const entities = value.entities || [];
       const before = url(value.before);
       Object.assign(state, { photo, map, mapNumber, size, full, entities, before, mask: "", detail: null });
+      Object.assign(state, { names: null, naming: false });
       state.selected.clear();
       state.pointed.clear();
       state.strokes = [];
@@ -109,6 +124,12 @@ window.esg = (() => {
       if (!current() || value.map_number !== state.mapNumber) return;
       state.detail = { photo, map, box: value.box };
       tell("detail");
+    },
+
+    async names(value) {
+      if (value.map_number !== state.mapNumber) return;
+      Object.assign(state, { names: value, naming: false });
+      tell("names");
     },
 
     async busy(value) {
@@ -205,7 +226,7 @@ window.esg = (() => {
 
   function subscribe(listener) {
     listeners.add(listener);
-    listener(new Set(["picture", "shown", "selected", "pointed", "phrases", "mask", "detail", "busy", "editing", "strokes", "tool"]));
+    listener(new Set(["picture", "shown", "selected", "pointed", "phrases", "mask", "detail", "names", "busy", "editing", "strokes", "tool"]));
   }
 
   return { state, receive, threshold, select, pick, toggle, brush, take, hasMask, point, edit, say, chosen, recall, wants, subscribe };

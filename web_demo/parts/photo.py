@@ -9,9 +9,19 @@ from typing import Any
 
 import gradio as gr
 
-from esg import EntityMap, EntitySegmenter, EsgError, InputError, Photo, list_checkpoints, read_masks, read_photo
+from esg import (
+    EntityMap,
+    EntitySegmenter,
+    EsgError,
+    InputError,
+    Photo,
+    checkpoint_named,
+    list_checkpoints,
+    read_masks,
+    read_photo,
+)
 
-from ..models import loading
+from ..models import loading, short_name
 from ..picture import picture_value
 from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, while_photo_stays
 from ..visit import Visit
@@ -22,9 +32,9 @@ CAPTIONS = {"astronaut": "Astronaut", "chelsea": "Cat", "coffee": "Coffee", "roc
 CROPS = [("none", 0), ("4", 4), ("8", 8)]
 MASK_FILES = [".png", ".json", ".npy", ".npz"]
 
-SMALL_WEIGHTS = """**Small weights:** quick on any computer, but coarse. The authors' full model is far better: run
-`esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page again, and
-choose it under *Model*."""
+SMALL_WEIGHTS = f"""**Small weights:** {checkpoint_named("cropformer-nano").knows} The authors' full model is far
+better: run `esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page
+again, and choose it under *Model*."""
 
 
 class PhotoPart:
@@ -157,7 +167,7 @@ def segmenter_choices(model: str) -> list[tuple[str, str]]:
     """Label and value of every entity model with weights on this machine, and of `model`, wherever it is from."""
     names = [checkpoint.name for checkpoint, path in list_checkpoints() if path and checkpoint.task == "entity"]
     found = [(name, name) for name in names]
-    return found if model in names else [(Path(model).stem if Path(model).exists() else model, model), *found]
+    return found if model in names else [(short_name(model), model), *found]
 
 
 def is_small(model: str) -> bool:

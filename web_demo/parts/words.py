@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from esg import EntityMap, Grounder, Grounding, InputError, Phrase, list_checkpoints, split_names
+from esg import EntityMap, Grounder, Grounding, InputError, Phrase, checkpoint_named, list_checkpoints, split_names
 
-from ..models import loading
+from ..models import loading, short_name
 from ..picture import view
 from ..shared import Chosen, Shared, Steps, best_entities, while_photo_stays
 from ..visit import Visit
@@ -22,10 +21,9 @@ LIVELY = 0.7  # temperature of a photo's second description and those after it
 
 PLACEHOLDER = """Describe writes here. Or write yourself: a sentence, a list of phrases, or what you look for."""
 
-HELP = """*Describe and ground* does all three steps: *Describe* writes about the photo, *Find nouns* marks what could
-be grounded, *Ground* says which entities that means. The small weights know about 130 everyday things (people, animals,
-vehicles, food, furniture, sky, grass ...), colours, sizes and places; `zero-shot` and full models know many more
-words."""
+HELP = f"""*Describe and ground* does all three steps: *Describe* writes about the photo, *Find nouns* marks what could
+be grounded, *Ground* says which entities that means. {checkpoint_named("gella-nano").knows} `zero-shot` and full models
+know many more words."""
 
 
 class WordsPart:
@@ -157,7 +155,7 @@ def grounder_choices(model: str) -> list[tuple[str, str]]:
     `model`, wherever it is from."""
     names = [checkpoint.name for checkpoint, path in list_checkpoints() if path and checkpoint.task == "grounding"]
     found = [(name, name) for name in [*names, "zero-shot"]]
-    return found if (model, model) in found else [(Path(model).stem if Path(model).exists() else model, model), *found]
+    return found if (model, model) in found else [(short_name(model), model), *found]
 
 
 @dataclass(frozen=True)

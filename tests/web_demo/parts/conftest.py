@@ -11,6 +11,7 @@ import gradio as gr
 import pytest
 
 from web_demo.parts.edit import EditPart
+from web_demo.parts.names import connect_names
 from web_demo.parts.photo import PhotoPart
 from web_demo.parts.words import WordsPart
 from web_demo.picture import channel, view
@@ -51,7 +52,7 @@ def events(models: SimpleNamespace) -> dict[str, Callable[..., Any]]:
             max_pixels=1_000_000,
             visit=gr.State(Visit()),
             chosen=gr.JSON(),
-            channels={name: channel(name) for name in ("picture", "edited", "mask", "detail", "busy")},
+            channels={name: channel(name) for name in ("picture", "edited", "mask", "detail", "names", "busy")},
             words=words.words,
             text=words.text,
             slider=gr.ImageSlider(),
@@ -59,6 +60,7 @@ def events(models: SimpleNamespace) -> dict[str, Callable[..., Any]]:
         photo.connect(shared, view("picture"))
         words.connect(shared)
         edit.connect(shared, photo.segment, [photo.model, photo.crops])
+        connect_names(shared, words.model)
     return shared.does
 
 
