@@ -115,20 +115,22 @@ def checkpoint_named(name: str, task: str | None = None) -> Checkpoint:
     near = difflib.get_close_matches(canonical, names) or names[:4]
     raise WeightsError(
         f"There is no model or file called {name!r}; did you mean {', '.join(near)}? "
-        "`esg weights list` names all models."
+        "`esg weights list` lists all models."
     )
 
 
 def _check_elsewhere(name: str) -> None:
     """WeightsError if it is the name of something that has no weight file to get: it says what to do instead."""
     if name.startswith("zero-shot"):
-        raise WeightsError(f"{name} has no weight file; `esg weights list` says which public models it is made of.")
+        raise WeightsError(
+            f"{name} does not have a weight file of its own; `esg weights list` shows the public models it consists of."
+        )
     if not name.startswith("gella-"):
         return
     from .gella.config import PRESETS  # which is large
 
     if name in PRESETS:
         raise WeightsError(
-            f"Nobody has published weights of {name}; train them with `esg train gella --preset "
-            f"{name.removeprefix('gella-')}` and give the path of the file, or choose gella-nano or zero-shot."
+            f"There are no published weights of {name}; train them with `esg train gella --preset "
+            f"{name.removeprefix('gella-')}` and give the file's path, or choose gella-nano or zero-shot."
         )

@@ -145,7 +145,7 @@ def choose_tracks(
     def known(numbers: list[int]) -> set[int]:
         for number in numbers:
             if strict and number not in everything:
-                there_are = f"this clip has {write_ids(everything)}" if everything else "this clip has none"
+                there_are = f"this clip has {write_ids(everything)}" if everything else "this clip has no tracks"
                 raise InputError(f"There is no track {number}: {there_are}.")
         return everything & {*numbers}
 
@@ -239,7 +239,7 @@ def write_ids(ids: Iterable[int]) -> str:
     """Ids as a text that `choose` reads: "3,5-7", and "none" where there are none; InputError for other than ids."""
     given = list(ids)
     if not all(isinstance(number, Integral) and not isinstance(number, bool) and number > 0 for number in given):
-        raise InputError(f"Entity ids are whole numbers from 1 up, unlike {short(given)}.")
+        raise InputError(f"Entity ids are whole numbers of 1 or more, not {short(given)}.")
     runs: list[list[int]] = []
     for number in sorted(set(given)):
         if runs and number == runs[-1][-1] + 1:
@@ -261,7 +261,7 @@ def _read(what: str | Data) -> list[_Part]:
         if mark := _PICTURE.match(what, place):
             pictures = int(mark[1]), int(mark[2] or mark[1])
             if not 1 <= pictures[0] <= pictures[1]:
-                raise InputError(f"Pictures are counted from 1 upwards, unlike {mark[0].strip()!r}.")
+                raise InputError(f"Pictures are numbered from 1, so {mark[0].strip()!r} does not exist.")
             parts.append(_Part("mark", pictures=pictures))
             place = _after_break(what, mark.end())
             continue
@@ -272,7 +272,7 @@ def _read(what: str | Data) -> list[_Part]:
             kind, value = "phrase", (phrase[1] if phrase[2] is None else phrase[2]).strip()
             place = phrase.end()
             if not value:
-                raise InputError('"phrase:" needs words behind it, as in "phrase: two dogs".')
+                raise InputError('"phrase:" must be followed by words, as in "phrase: two dogs".')
         elif what.startswith(("[", "{"), place):
             data, place = _json(what, place)
             kind, value = "data", _items(data)
@@ -280,11 +280,11 @@ def _read(what: str | Data) -> list[_Part]:
             kind, value = _words(plain[0].strip().lower())
             place = plain.end()
         else:
-            raise InputError('"not" needs something behind it, as in "not 3".')
+            raise InputError('"not" must be followed by something, as in "not 3".')
         parts.append(_Part(kind, value, bool(negation), pictures))
         following = _after_break(what, place)
         if following < len(what) and not {*what[place:following]} & {*_COMMAS}:
-            raise InputError(f"A comma is missing before {short(what[following:])}.")
+            raise InputError(f"There must be a comma before {short(what[following:])}.")
         place = following
     return parts
 
@@ -298,7 +298,7 @@ def _words(part: str) -> tuple[str, Any]:
     if match := _ID.fullmatch(part):
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last:
-            raise InputError(f"The range {first}-{last} runs backwards; write {last}-{first}.")
+            raise InputError(f"The range {first}-{last} is backwards; write {last}-{first}.")
         return "ids", (first, last)
     if match := _RANK.fullmatch(part):
         return "rank", (match[1], int(match[2] or 1))
@@ -385,7 +385,7 @@ def _json(text: str, place: int) -> tuple[Any, int]:
         return json.JSONDecoder().raw_decode(text, place)
     except (ValueError, RecursionError):
         raise InputError(
-            f'{short(text[place:])} is no JSON; points look like [{{"x": 40, "y": 30}}], '
+            f'{short(text[place:])} is not valid JSON; points look like [{{"x": 40, "y": 30}}], '
             'boxes like [{"x": 40, "y": 30, "width": 99, "height": 50}].'
         ) from None
 
@@ -396,7 +396,7 @@ def _meant_by_phrase(entities: EntityMap, grounding: Grounding | None, text: str
     found = ids_of_phrase(grounding, text)
     if found and found[-1] > len(entities):
         raise InputError(
-            f"The grounding belongs to other entities: it means entity {found[-1]}, and there are {len(entities)}."
+            f"The grounding belongs to other entities: it refers to entity {found[-1]}, but there are {len(entities)}."
         )
     return set(found)
 
@@ -435,7 +435,7 @@ def _under(entities: EntityMap, points: list[Any]) -> tuple[set[int], set[int]]:
 
 def _boxed(entities: EntityMap, boxes: list[Any], min_fraction: float) -> set[int]:
     if not 0 <= min_fraction <= 1:
-        raise InputError(f"The part of an entity that must be in a box lies between 0 and 1, unlike {min_fraction}.")
+        raise InputError(f"The part of an entity that must lie in a box is a number from 0 to 1, not {min_fraction}.")
     found: set[int] = set()
     for box in boxes:
         x, y, width, height = _numbers(box, ("x", "y", "width", "height"), "A box")
@@ -481,7 +481,7 @@ def _items(data: str | Data) -> list[Any]:
         text = data.strip()
         data, end = _json(text, 0) if text else ([], 0)
         if end < len(text):
-            raise InputError(f"There must be nothing behind the JSON, but there is {short(text[end:])}.")
+            raise InputError(f"The JSON must not be followed by {short(text[end:])}; remove it.")
     return [data] if isinstance(data, Mapping) or not isinstance(data, Iterable) else list(data)
 
 
@@ -491,6 +491,8 @@ def _numbers(item: Any, names: tuple[str, ...], what: str) -> list[float]:
         value: Any = item.get(name) if isinstance(item, Mapping) else None
         is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
         if not is_number or not abs(value) < 1e15:  # false for NaN too
-            raise InputError(f"{what} is an object with the numbers {', '.join(names)}, in pixels, not {short(item)}.")
+            raise InputError(
+                f"{what} must be an object with the numbers {', '.join(names)}, in pixels, not {short(item)}."
+            )
         numbers.append(float(value))
     return numbers

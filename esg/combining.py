@@ -150,7 +150,8 @@ def _following(phrase: Phrase, new_ids: np.ndarray) -> Phrase:
     unknown = [number for number in phrase.entity_ids if number >= len(new_ids)]
     if unknown:
         raise InputError(
-            f"The grounding belongs to other entities: it means entity {unknown[0]}, and there were {len(new_ids) - 1}."
+            f"The grounding belongs to other entities: it refers to entity {unknown[0]}, but there were "
+            f"{len(new_ids) - 1}."
         )
     scores: dict[int, float] = {}
     for number, score in zip(phrase.entity_ids, phrase.scores):  # by descending score: the first one is the highest
@@ -171,14 +172,14 @@ def numbered(labels: np.ndarray, scores: np.ndarray) -> Combined:
 def _check_same_size(a: EntityMap, b: EntityMap) -> None:
     if a.labels.shape != b.labels.shape:
         raise InputError(
-            f"Only maps of one picture can be combined, and these have {a.width}x{a.height} and {b.width}x{b.height} "
-            "pixels."
+            f"Only maps of the same picture can be combined, but these have {a.width}x{a.height} and "
+            f"{b.width}x{b.height} pixels."
         )
 
 
 def _check_one(entities: EntityMap, entity_id: int) -> None:
     if not is_whole(entity_id):
-        raise InputError(f"Give one entity id, a whole number, not {entity_id!r}.")
+        raise InputError(f"An entity id is a single whole number, not {entity_id!r}.")
     entities.checked_ids(entity_id)
 
 
@@ -188,6 +189,6 @@ def _checked_mask(entities: EntityMap, mask: np.ndarray) -> np.ndarray:
         raise InputError(f"A mask must be bool, not {mask.dtype}; threshold it first: mask > 0.5.")
     if mask.shape != entities.labels.shape:
         raise InputError(
-            f"The mask must be of the picture's size, (height, width) = {entities.labels.shape}, not {mask.shape}."
+            f"The mask must have the picture's size, (height, width) = {entities.labels.shape}, not {mask.shape}."
         )
     return mask != 0

@@ -49,13 +49,13 @@ def convert_file(source: str | Path, out: str | Path, *, half: bool = False) -> 
     """
     source, out = Path(source), Path(out)
     if out.suffix.lower() != ".safetensors":
-        raise InputError(f"The result is a safetensors file, so {out} has to be called *.safetensors.")
+        raise InputError(f"The result is a safetensors file; give {out} a name that ends in .safetensors.")
     if os.path.exists(out) and os.path.exists(source) and out.samefile(source):
         raise InputError(f"{out} is the file to convert; give the result another name.")
     state, metadata = read_state_dict(source)
     if is_gella(state, metadata):
         check_whole(state, metadata, source)
-        raise WeightsError(f"{source} holds weights of GELLA, which need no conversion: use the file as it is.")
+        raise WeightsError(f"{source} holds weights of GELLA, which do not need conversion: use the file as it is.")
     if is_official(state):
         state = convert(state, str(source))
     preset = preset_of(state, str(source))

@@ -71,5 +71,7 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "fp16" and device.type == "cpu":
         raise InputError("fp16 is for GPUs; use fp32 or bf16 on the CPU.")
     if precision != "fp32" and not torch.amp.is_autocast_available(device.type):
-        raise InputError(f"This PyTorch knows no {precision} on the device {device.type}; use fp32, or update PyTorch.")
+        raise InputError(
+            f"This PyTorch does not support {precision} on the device {device.type}; use fp32, or update PyTorch."
+        )
     return PRECISIONS[precision]

@@ -58,7 +58,7 @@ def download(
     api = HfApi(token=token)
     with _hub_quiet(), _hub_errors(checkpoint, places[0]):
         remote = _published_file(api, checkpoint)
-        say(f"{checkpoint.name} is licensed {checkpoint.licence}: {checkpoint.credit}")
+        say(f"{checkpoint.name} is licensed under {checkpoint.licence}: {checkpoint.credit}")
         say(f"Downloading {remote.path} ({remote.size / 2**20:.0f} MiB) to {places[0]}")
         return _fetch(api, remote, places[0] / (checkpoint.name + Path(remote.path).suffix))
 
@@ -87,12 +87,12 @@ def download_public(names: Sequence[str], *, say: Callable[[str], None] = logger
             with _hub_quiet():
                 files = HfApi().list_repo_files(name)
                 weights = "*.safetensors" if any(file.endswith(".safetensors") for file in files) else "*.bin"
-                say(f"Downloading {name}; its licence is on https://huggingface.co/{name}")
+                say(f"Downloading {name}; see its licence on https://huggingface.co/{name}")
                 snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.model", "*.jinja", weights])
         except Exception as error:  # its own, requests', httpx's or xet's
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
             raise WeightsError(
-                f"{name} cannot be downloaded ({reason}): check the network and HF_HUB_OFFLINE and start again, or get "
+                f"{name} cannot be downloaded ({reason}): check the network and HF_HUB_OFFLINE and try again, or get "
                 f"it with `hf download {name}`."
             ) from error
 
@@ -106,7 +106,7 @@ def _published_file(api: HfApi, checkpoint: Checkpoint) -> RepoFile:
         return found[0]
     candidates = ", ".join(file.path for file in found or files if Path(file.path).suffix in SUFFIXES)
     raise WeightsError(
-        f"The authors' page lists {len(found) or 'no'} files that could be {checkpoint.name}, among these: "
+        f"The authors' page lists {len(found)} files that could be {checkpoint.name}, from these candidates: "
         f"{candidates or 'none'}; download the right one from {HUB_PAGE} and give its path."
     )
 
@@ -140,7 +140,9 @@ def _fetch(api: HfApi, remote: RepoFile, path: Path) -> Path:
     digest = sha256(part)
     if part.stat().st_size != remote.size or (remote.lfs and remote.lfs.sha256 != digest):
         part.unlink()
-        raise WeightsError(f"{path.name} arrived damaged (its SHA-256 is not the hub's) and was deleted; start again.")
+        raise WeightsError(
+            f"{path.name} arrived damaged (its SHA-256 differs from the hub's) and was deleted; download it again."
+        )
     record_sha256(path, digest)
     part.replace(path)
     return path

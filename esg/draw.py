@@ -116,7 +116,7 @@ def _names(entities: EntityMap, shown_as: Sequence[int] | np.ndarray | None) -> 
         return np.arange(1, len(entities) + 1)
     names = np.asarray(shown_as)
     if names.shape != (len(entities),) or (names.size and (names.dtype.kind not in "iu" or names.min() < 1)):
-        raise InputError(f"shown_as must be {len(entities)} whole numbers from 1 up, one for every entity.")
+        raise InputError(f"shown_as must be {len(entities)} whole numbers of 1 or more, one for every entity.")
     return names.astype(np.int64)
 
 

@@ -54,12 +54,12 @@ def soft_alpha(
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise InputError(f"The photo must be (height, width, 3) uint8, not {kind_of(image)}.")
     if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != image.shape[:2]:
-        raise InputError(f"The mask must be {image.shape[:2]} bool, as the photo, not {kind_of(mask)}.")
+        raise InputError(f"The mask must be {image.shape[:2]} bool, like the photo, not {kind_of(mask)}.")
     in_range = is_whole(width) and is_number(contrast) and 0 <= width <= 128 and 0 < contrast <= 1
     if not in_range:
         raise InputError(
-            "The width is a whole number from 0 to 128 pixels and the contrast above 0 and up to 1, "
-            f"unlike {width!r} and {contrast!r}."
+            "The width must be a whole number from 0 to 128 pixels and the contrast above 0 and up to 1, "
+            f"not {width!r} and {contrast!r}."
         )
     alpha = mask.astype(np.float32)
     if width == 0:

@@ -126,14 +126,16 @@ class EntityMap:
             ) from None
         given = _checked_scores(np.ones(len(masks)) if scores is None else scores)
         if len(given) != len(masks):
-            raise InputError(f"There are {len(masks)} masks but {len(given)} scores; give one score a mask.")
+            raise InputError(f"There are {len(masks)} masks but {len(given)} scores; give one score per mask.")
         masks = [_checked_mask(mask) for mask in masks]
         sizes |= {rle.size_of(mask) if isinstance(mask, Mapping) else np.shape(mask) for mask in masks}
         sizes |= {_checked_size(size)} if size is not None else set()
         if not sizes:
-            raise InputError("There are no masks to tell the size of the picture; give size=(height, width).")
+            raise InputError("Without masks the size of the picture is unknown; give size=(height, width).")
         if len(sizes) != 1:
-            raise InputError(f"The masks must have one size (height, width), and these were given: {sorted(sizes)}.")
+            raise InputError(
+                f"All masks must have the same size (height, width), but these sizes were given: {sorted(sizes)}."
+            )
         (shape,) = sizes
         if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] >= 1 << 31:
             raise InputError(
@@ -361,8 +363,8 @@ class EntityMap:
         """InputError unless `image` is an (H, W, 3) uint8 picture of this map's size."""
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != (self.height, self.width, 3):
             raise InputError(
-                f"The entities belong to a picture of {self.width}x{self.height} pixels, an array (height, width, 3) "
-                f"of uint8; this one is {kind_of(image)}."
+                f"The entities belong to a picture of {self.width}x{self.height} pixels; give it as an array (height, "
+                f"width, 3) of uint8, not {kind_of(image)}."
             )
 
     def checked_ids(self, ids: int | Iterable[int]) -> np.ndarray:
@@ -372,7 +374,9 @@ class EntityMap:
             raise InputError(f"Entity ids are whole numbers, not {ids!r}.")
         unknown = given[(given < 1) | (given > len(self))]
         if len(unknown):
-            there_are = f"the ids of this picture go from 1 to {len(self)}" if len(self) else "this picture has none"
+            there_are = (
+                f"the ids of this picture go from 1 to {len(self)}" if len(self) else "this picture has no entities"
+            )
             raise InputError(f"There is no entity {unknown[0]}: {there_are}.")
         return np.unique(given).astype(np.int64)
 
@@ -396,7 +400,7 @@ def _largest_label(labels: np.ndarray) -> int:
         raise InputError(f"A label map must be at least 1 x 1 pixels, not {labels.shape}.")
     smallest, largest = int(labels.min()), int(labels.max())
     if smallest < 0 or largest > MAX_LABEL:
-        raise InputError(f"Labels must lie between 0 and {MAX_LABEL}, and these go from {smallest} to {largest}.")
+        raise InputError(f"Labels must lie between 0 and {MAX_LABEL}, but these go from {smallest} to {largest}.")
     return largest
 
 
@@ -406,7 +410,7 @@ def _checked_size(size: Any) -> tuple[int, ...]:
     except TypeError:
         checked = ()
     if len(checked) != 2 or not all(is_whole(side) for side in checked):
-        raise InputError(f"The size of a picture is two whole numbers (height, width), not {size!r}.")
+        raise InputError(f"The size of a picture must be two whole numbers (height, width), not {size!r}.")
     return checked
 
 
@@ -417,7 +421,9 @@ def _checked_scores(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     except (TypeError, ValueError):
         raise InputError("Scores must be a list of numbers.") from None
     if checked.ndim != 1 or not np.isfinite(checked).all():
-        raise InputError(f"Scores must be one row of finite numbers; these have shape {checked.shape} or hold NaN.")
+        raise InputError(
+            f"Scores must be a one-dimensional array of finite numbers; these have shape {checked.shape} or hold NaN."
+        )
     return checked
 
 

@@ -76,9 +76,9 @@ def _reason(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full; free some space or choose another folder"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "its folder may not be written to; choose another one"
+        return "its folder is not writable; choose another one"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return "a file lies where its folder should be; choose another one"
+        return "there is a file where its folder should be; choose another one"
     if error.errno == errno.EISDIR:
-        return "a folder lies in its place; choose another name"
+        return "there is a folder with this name; choose another name"
     return (error.strerror or str(error)).rstrip(".").lower()

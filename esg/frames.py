@@ -66,7 +66,9 @@ class Clip:
         for number in [*ids] if isinstance(ids, Iterable) else [ids]:
             if not 1 <= number <= len(self.tracks):
                 there_are = (
-                    f"the ids of this clip go from 1 to {len(self.tracks)}" if self.tracks else "this clip has none"
+                    f"the ids of this clip go from 1 to {len(self.tracks)}"
+                    if self.tracks
+                    else "this clip has no tracks"
                 )
                 raise InputError(f"There is no track {number}: {there_are}.")
             wanted[number] = True
@@ -107,7 +109,7 @@ def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patienc
         InputError: there is no frame, frames differ in size, or an option is out of range.
     """
     if not 0 <= min_iou <= 1 or patience < 0:
-        raise InputError(f"min_iou lies between 0 and 1 and patience is not negative, unlike {min_iou} and {patience}.")
+        raise InputError(f"min_iou must be from 0 to 1 and patience 0 or more, not {min_iou} and {patience}.")
     labels: list[np.ndarray] = []
     seen_in: list[list[int]] = []  # entry k is about track k + 1, here and below
     scores: list[list[float]] = []
@@ -115,8 +117,8 @@ def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patienc
         if labels and labels[0].shape != entities.labels.shape:
             height, width = labels[0].shape
             raise InputError(
-                f"The frames of a clip have one size, but the first has {width}x{height} pixels and frame {number} has "
-                f"{entities.width}x{entities.height}."
+                f"All frames of a clip must have the same size, but the first has {width}x{height} pixels and frame "
+                f"{number} has {entities.width}x{entities.height}."
             )
         ids = np.zeros(len(entities) + 1, np.int64)  # the track of every entity of this frame
         for last in range(number - 1, max(number - 2 - patience, -1), -1):

@@ -51,12 +51,12 @@ class Phrase:
             )
         if min(ids, default=1) < 1 or len(set(ids)) != len(ids):
             raise InputError(
-                f"The entity ids of the phrase {name} must be different and from 1 up: {short(list(ids))}."
+                f"The entity ids of the phrase {name} must be distinct and 1 or more, not {short(list(ids))}."
             )
         if len(scores) != len(ids):
             raise InputError(f"The phrase {name} has {len(ids)} entity ids, but {len(scores)} scores.")
         if any(later > earlier for earlier, later in zip(scores, scores[1:])):
-            raise InputError(f"The entities of the phrase {name} must be in the order of their scores, highest first.")
+            raise InputError(f"The entities of the phrase {name} must be in order of score, highest first.")
         for attribute, value in (("span", span), ("entity_ids", ids), ("scores", scores), ("guess", self._guess(name))):
             object.__setattr__(self, attribute, value)
 
@@ -70,7 +70,7 @@ class Phrase:
         (number,) = _whole_numbers([number], f"The guess of the phrase {name}")
         (score,) = _fractions([score], f"The score of the guess of the phrase {name}")
         if number < 1:
-            raise InputError(f"The guess of the phrase {name} must be an entity id from 1 up, not {number}.")
+            raise InputError(f"The guess of the phrase {name} must be an entity id of 1 or more, not {number}.")
         return number, score
 
 
@@ -99,7 +99,7 @@ class Grounding:
             start, end = phrase.span
             if self.caption[start:end] != phrase.text:
                 raise InputError(
-                    f"The phrase {short(phrase.text)} does not quote the caption, which reads "
+                    f"The phrase {short(phrase.text)} does not match the caption, which reads "
                     f"{short(self.caption[start:end])} at {[start, end]}."
                 )
 
@@ -138,9 +138,9 @@ class Grounding:
                 raise InputError('"phrases" must be a list.')
             return cls(content["caption"], tuple(_phrase(one) for one in content["phrases"]))
         except KeyError as error:
-            raise InputError(f'{name} is no grounding: "{error.args[0]}" is missing.') from None
+            raise InputError(f'{name} is not a grounding: "{error.args[0]}" is missing.') from None
         except InputError as error:
-            raise InputError(f"{name} is no grounding: {error}") from None
+            raise InputError(f"{name} is not a grounding: {error}") from None
 
     def save(self, path: str | Path) -> None:
         """Writes `to_json` as UTF-8 text; OutputError when that fails, and then no file is left."""
@@ -163,9 +163,9 @@ def _load_json(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{path} is no JSON file.") from None
+        raise InputError(f"{path} is not a JSON file.") from None
     if not isinstance(content, dict):
-        raise InputError(f'{path} is no grounding: it must be a JSON object with "caption" and "phrases".')
+        raise InputError(f'{path} is not a grounding: it must be a JSON object with "caption" and "phrases".')
     return content
 
 
@@ -188,5 +188,5 @@ def _fractions(values: Iterable[Any], what: str) -> tuple[float, ...]:
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{what} must be a list of numbers, not {short(values)}.") from None
     if not all(0 <= fraction <= 1 for fraction in fractions):  # false for NaN too
-        raise InputError(f"{what} must lie between 0 and 1: {short(list(fractions))}.")
+        raise InputError(f"{what} must lie between 0 and 1, not {short(list(fractions))}.")
     return fractions

@@ -48,7 +48,9 @@ def grounding_page(
     """
     entities.check_image(image)
     if len(entities) > np.iinfo(np.uint16).max:
-        raise InputError(f"A page can show 65,535 entities, and there are {len(entities):,}; leave out the smallest.")
+        raise InputError(
+            f"A page can show at most 65,535 entities, but there are {len(entities):,}; drop the smallest."
+        )
     values = {
         "title": html.escape(title),
         "caption": html.escape(grounding.caption),

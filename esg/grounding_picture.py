@@ -37,7 +37,7 @@ def entity_colours(grounding: Grounding, count: int) -> list[list[Colour]]:
     for phrase, colour in zip(grounding.phrases, phrase_colours(grounding)):
         for number in phrase.entity_ids:
             if number > count:
-                raise InputError(f"The phrase {phrase.text!r} means entity {number}, but there are only {count}.")
+                raise InputError(f"The phrase {phrase.text!r} refers to entity {number}, but there are only {count}.")
             if colour:
                 found[number - 1][colour] = None
     return [list(colours) for colours in found]

@@ -143,7 +143,7 @@ def _read(picture: ImageFile.ImageFile, name: str) -> _Decoded:
     elif stated is None and result.mode in ("RGB", "RGBA", "LA"):
         result, bits = stretched(result, file, tiles)
     if stated is None and bits < DEEP:
-        log.info("%s uses only 0 to %d of its 16 bits, and is read as %d bit.", name, (1 << bits) - 1, bits)
+        log.info("%s uses only the values 0 to %d of its 16 bits, and is read as %d bit.", name, (1 << bits) - 1, bits)
     return _Decoded(result, bits)
 
 
@@ -158,7 +158,7 @@ def _bits_of(picture: Image.Image, name: str, stated: int | None = None) -> int:
 
 
 def _damaged(name: str, error: Exception) -> ImageError:
-    return ImageError(f"{name} is damaged or of an unknown kind ({reason_of(error)}).")
+    return ImageError(f"{name} is damaged or of an unknown type ({reason_of(error)}).")
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
@@ -227,7 +227,7 @@ def _channels(part: Image.Image, bits: int, name: str) -> np.ndarray:
         opaque = np.where(values == part.info["transparency"], 0, 255).astype(np.uint8)[..., None]
         return np.concatenate([grey, grey, grey, opaque], axis=2)
     if part.mode == "F":
-        raise ImageError(f"{name} holds floating point numbers; save it with 8 or 16 bit.")
+        raise ImageError(f"{name} contains floating-point numbers; save it with 8 or 16 bits.")
     if part.mode in _WITH_ALPHA or "transparency" in part.info:
         return np.asarray(part.convert("RGBA"))
     return np.asarray(part.convert("RGB"))
@@ -262,7 +262,7 @@ def _read_orientation(picture: Image.Image) -> int:
     try:
         return orientation(picture)
     except Exception:  # a damaged EXIF block can raise nearly anything, and the picture is good without it
-        log.warning("The EXIF data of a picture is damaged; its orientation is taken as it is stored.")
+        log.warning("The EXIF data of a picture is damaged; the picture is not rotated.")
         return 1
 
 
@@ -290,20 +290,22 @@ def write_image(path: str | Path, pixels: np.ndarray, *, metadata: Metadata | No
         OutputError: the suffix is unknown, its format cannot hold the pixels, or the file cannot be written.
     """
     if not isinstance(pixels, np.ndarray):
-        raise InputError(f"A picture to write must be an array, not {kind_of(pixels)}; np.asarray makes one of it.")
+        raise InputError(f"A picture to write must be an array, not {kind_of(pixels)}; convert it with np.asarray.")
     encoded = BytesIO()  # in memory first: Pillow reports a full disk without saying so
     Image.init()
     suffix = os.path.splitext(path)[1].lower()
     format_name = Image.EXTENSION.get(suffix)
     if format_name is None or format_name not in Image.SAVE:
-        raise OutputError(f"{path} cannot be written: no picture format has the suffix {suffix!r}; use .png or .jpg.")
+        raise OutputError(
+            f"{path} cannot be written: {suffix!r} is not the suffix of a picture format; use .png or .jpg."
+        )
     if metadata is not None:
         options = metadata.options(format_name) | options
     try:
         Image.fromarray(pixels).save(encoded, format_name, **options)
     except _WRITE_ERRORS as error:
         raise OutputError(
-            f"{path} cannot be written: {format_name} does not take pixels of shape {pixels.shape} "
+            f"{path} cannot be written: {format_name} does not support pixels of shape {pixels.shape} "
             f"{pixels.dtype} with these options ({reason_of(error)}); try .png."
         ) from error
     with write_atomically(path) as temporary:

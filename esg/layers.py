@@ -19,7 +19,7 @@ _FRAMED = 0.5  # likewise of a mask that touches all four sides
 def check_order(order: object) -> None:
     """InputError unless it is one of ORDERS."""
     if order not in ORDERS:
-        raise InputError(f"The order of masks is one of {', '.join(ORDERS)}, not {order!r}.")
+        raise InputError(f"The order of masks must be one of {', '.join(ORDERS)}, not {order!r}.")
 
 
 def bottom_first(order: str, scores: np.ndarray, areas: np.ndarray, layers: Sequence[float] | None) -> np.ndarray:
@@ -87,4 +87,4 @@ def _is_scene(mask: Rle, area: int, height: int, width: int, seen: np.ndarray) -
 def check_layers(layers: Sequence[float] | None, count: int) -> None:
     """InputError unless there is one number for each of `count` masks."""
     if layers is not None and (len(layers) != count or not all(is_number(one) for one in layers)):
-        raise InputError(f"Layers are one number for each of the {count} masks.")
+        raise InputError(f"Layers must be one number for each of the {count} masks.")

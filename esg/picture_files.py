@@ -86,15 +86,15 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile
                     _turn_to_photo(picture, str(path))
                     check_size(picture.size, str(path), max_pixels)
                 elif getattr(picture, "is_animated", False) and picture.format != "MPO":
-                    log.info("%s has several frames; the first one is taken.", path)
+                    log.info("%s has several frames; ESG uses the first one.", path)
                 yield picture
     except READ_ERRORS as error:
         raise ImageError(
             f"{path} is damaged or incomplete ({reason_of(error)}); get the file again, "
-            "or open it in another program and save what that shows."
+            "or open it in another program and save it from there."
         ) from None
     except MemoryError:
-        raise ImageError(f"{path} is too large for the memory of this machine.") from None
+        raise ImageError(f"{path} is too large for this machine's memory.") from None
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     """ImageError unless a picture of this width, height has pixels, and not more than `max_pixels`."""
     width, height = size
     if width < 1 or height < 1:
-        raise ImageError(f"{name} has no pixels ({width}x{height}).")
+        raise ImageError(f"{name} does not have any pixels ({width}x{height}).")
     if width * height > max_pixels:
         raise ImageError(
             f"{name} has {width}x{height} = {width * height:,} pixels, more than the limit of {max_pixels:,}; "
@@ -189,7 +189,7 @@ def _has_all_scans(data: bytes) -> bool:
 
 def _open(path: str | Path) -> BinaryIO:
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # to open a pipe may never end
-        raise ImageError(f"{path} is a pipe or a device, no file; save the picture as a file and give that.")
+        raise ImageError(f"{path} is a pipe or a device, not a file; save the picture as a file and give that.")
     try:
         return open(path, "rb")
     except FileNotFoundError:
@@ -197,7 +197,7 @@ def _open(path: str | Path) -> BinaryIO:
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder, not a picture.") from None
     except PermissionError:
-        raise ImageError(f"{path} may not be read{' (it is a folder)' if os.path.isdir(path) else ''}.") from None
+        raise ImageError(f"{path} cannot be read{' (it is a folder)' if os.path.isdir(path) else ''}.") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"{str(path)!r} cannot be opened: {reason.lower()}.") from None
@@ -273,11 +273,11 @@ def _why_none(file: Any, head: bytes, name: str, kind: str | None, refused: dict
         _, package, called = _PLUGINS[kind]
         if not {kind} & refused.keys():
             return f"{name} is {called}, which needs a plugin: pip install {package}."
-        return f"{name} is {called}, and its beginning is damaged ({reason_of(refused[kind])})."
+        return f"{name} is {called}, but its beginning is damaged ({reason_of(refused[kind])})."
     if head.startswith(_RAW) or head[4:12] == b"ftypcrx ":
         return _raw_photo(name)
     if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
-        return f"{name} is a video, not a picture; save a frame of it as PNG."
+        return f"{name} is a video, not a picture; save one of its frames as PNG."
     begins = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for magic, (what, advice) in _OTHERS.items():
         if head.startswith(magic) or begins.startswith(magic):
@@ -285,8 +285,8 @@ def _why_none(file: Any, head: bytes, name: str, kind: str | None, refused: dict
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and (why := _why_no_tiff(file, name)):
         return why
     if "JPEG" in refused and "12-bit" in str(refused["JPEG"]):
-        return f"{name} is a JPEG of 12 bit, which cannot be read here; save it with 8 bit."
-    return f"{name} is not a picture that can be read ({_KNOWN}) or its beginning is damaged."
+        return f"{name} is a 12-bit JPEG, which cannot be read here; save it with 8 bits."
+    return f"{name} is not a picture that ESG can read ({_KNOWN}), or its beginning is damaged."
 
 
 def reason_of(error: Exception) -> str:
@@ -295,7 +295,7 @@ def reason_of(error: Exception) -> str:
 
 
 def _raw_photo(name: str, more: str = "") -> str:
-    return f"{name} is a camera's raw file{more}; develop it to JPEG or TIFF first and give that."
+    return f"{name} is a camera raw file{more}; develop it to JPEG or TIFF first."
 
 
 def _why_no_tiff(file: Any, name: str) -> str | None:
@@ -354,13 +354,13 @@ def _turn_to_photo(picture: Any, name: str) -> None:
         picture.seek(0)
         place = 0
         if unreadable or _hidden_photo(picture) or _DNG in picture.tag_v2:
-            raise ImageError(_raw_photo(name, ", of which only a small preview can be read"))
+            raise ImageError(_raw_photo(name, ", and only its small preview can be read"))
     elif picture.tag_v2.get(_PHOTOMETRIC) in _OF_SENSORS or _hidden_photo(picture):
         raise ImageError(_raw_photo(name))
     if place:
-        log.info("%s begins with a reduced copy; its picture number %d is taken.", name, place + 1)
+        log.info("%s begins with a reduced copy; ESG uses its picture number %d.", name, place + 1)
     elif getattr(picture, "is_animated", False):
-        log.info("%s has several frames; the first one is taken.", name)
+        log.info("%s has several frames; ESG uses the first one.", name)
 
 
 def _is_copy(tags: Any) -> bool:

@@ -76,7 +76,7 @@ def size_of(rle: Rle) -> tuple[int, int]:
     try:
         height, width = (int(n) for n in rle["size"])
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise InputError("A mask is no COCO RLE: it has no size [height, width].") from None
+        raise InputError("A mask is not a COCO RLE: it does not have a size [height, width].") from None
     if height < 1 or width < 1 or height * width >= 1 << 34:
         raise InputError(f"A mask's RLE has the impossible size [height, width] {[height, width]}.")
     return height, width
@@ -96,11 +96,11 @@ def read_counts(rle: Rle) -> np.ndarray:
         else:
             lengths = np.asarray(counts)
             if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
-                raise ValueError("its counts are no list of whole numbers")
+                raise ValueError("its counts are not a list of whole numbers")
             lengths = lengths.astype(np.int64)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise InputError(f"A mask is no COCO RLE: {reason}.") from None
+        raise InputError(f"A mask is not a COCO RLE: {reason}.") from None
     if (lengths < 0).any() or lengths.max(initial=0) > height * width:
         raise InputError(f"A mask's RLE has a negative or too large count for its size of {width}x{height}.")
     if lengths.sum() != height * width:

@@ -57,7 +57,7 @@ class EntitySegmenter:
         """
         if preset.task != "entity":
             raise InputError(
-                f"{name or 'This model'} predicts {preset.task} classes and gives raw heads only; "
+                f"{name or 'This model'} predicts {preset.task} classes and only gives raw heads; "
                 "choose a model for entities, such as cropformer-nano."
             )
         self.device = choose_device(device)
@@ -168,7 +168,7 @@ class EntitySegmenter:
             raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
         mode = FUSIONS[fusion]
         if mode.level == "batch" and self.model.association is None:
-            raise InputError(f"{self.name} has no batch level; use the fusion io, or a cropformer model.")
+            raise InputError(f"{self.name} does not have a batch level; use fusion io, or a CropFormer model.")
         pixels = read_image(image, max_pixels=max_pixels)
         short = self.preset.size if size is None else size
         if max_size is None:
@@ -234,8 +234,8 @@ class EntitySegmenter:
             scores = prediction.logits[0].float().softmax(dim=-1)[:, 0]  # (Q,)
             if not scores.isfinite().all():
                 raise WeightsError(
-                    f"{self.name or 'This model'} finds scores that are no numbers; use the precision fp32 or other "
-                    "weights."
+                    f"{self.name or 'The model'} produced scores that are NaN or infinite; use precision fp32, or "
+                    "other weights."
                 )
             keep = self.preset.keep
             best = (
@@ -256,13 +256,13 @@ class EntitySegmenter:
                 if at_once == 1:
                     height, width = views.geometry.padded_size
                     raise OutOfMemory(
-                        f"{self.device} has no memory left for a view of {width}x{height} pixels; give a smaller size, "
-                        "precision fp16 or bf16, or the device cpu."
+                        f"{self.device} does not have enough memory for a view of {width}x{height} pixels; use a "
+                        "smaller size, precision fp16 or bf16, or the device cpu."
                     ) from None
             # Out of the handler, so that nothing of the failed attempt is alive any more.
             torch.cuda.empty_cache()
             at_once = math.ceil(at_once / 2)
-            log.warning("Not enough memory for all views together: going on with %d at once.", at_once)
+            log.warning("Not enough memory for all views together; continuing with %d at a time.", at_once)
 
 
 def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
@@ -281,7 +281,7 @@ def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
             model = CropFormer(preset.config)
     except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise WeightsError(f"{path} describes a model that cannot be ({reason}); convert the file again.") from error
+        raise WeightsError(f"{path} describes an impossible model ({reason}); convert the file again.") from error
     load_strict(model, state, str(path))
     return model, preset, name
 
@@ -291,7 +291,9 @@ def _preset_of(
 ) -> tuple[Preset, str]:
     """Named weights have to be what their name says; a file says it in its metadata or by the shape of its tensors."""
     if is_gella(state, metadata):
-        raise WeightsError(f"{asked} grounds words in entities and finds none; choose a model like cropformer-nano.")
+        raise WeightsError(
+            f"{asked} grounds words in entities but does not find entities; choose a segmenter such as cropformer-nano."
+        )
     if not os.path.exists(at_home(asked)):
         name = checkpoint_named(str(asked)).name
         return PRESETS[name], name

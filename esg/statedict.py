@@ -44,12 +44,10 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
         raise WeightsError(f"{path} is empty; download it again.")
     if start.startswith(b"version https://git-lfs"):
         raise WeightsError(
-            f"{path} is a Git LFS pointer and not the weights; run `git lfs pull`, or download the file itself."
+            f"{path} is a Git LFS pointer, not the weights; run `git lfs pull`, or download the file itself."
         )
     if start.lstrip().startswith(b"<"):
-        raise WeightsError(
-            f"{path} is a web page and not the weights; log in on the page and download the file itself."
-        )
+        raise WeightsError(f"{path} is a web page, not the weights; log in on that site and download the file itself.")
     if start[8:9] == b"{":  # after the length of the header, whose first byte may be any
         tensors, metadata = _read_safetensors(path)
     elif start.startswith((b"PK\x03\x04", b"\x80")):
@@ -59,7 +57,7 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     for name, value in tensors.items():
         if value.layout != torch.strided or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
             raise WeightsError(
-                f"{path} holds {name} in a form that is not read (sparse, quantized, complex, or without its numbers); "
+                f"{path} holds {name} in an unsupported form (sparse, quantized, complex, or without its values); "
                 "save it as a plain tensor."
             )
     if all(name.startswith("module.") for name in tensors):
@@ -110,16 +108,17 @@ def _read_torch(path: Path, *, zipped: bool) -> dict[str, Tensor]:
         asks_for = re.search(r"unsupported GLOBAL:? (?:GLOBAL )?(\S+)", str(error), re.IGNORECASE)
         if asks_for:
             raise WeightsError(
-                f"{path} carries more than weights (a pickle that asks for {asks_for[1]} and could run code) and was "
-                "not loaded; get it from a source that you trust, as safetensors if there is one."
+                f"{path} contains more than weights (a pickle that asks for {asks_for[1]} and could run code) and was "
+                "not loaded; get it from a source that you trust, if possible as safetensors."
             ) from error
         other = _other_program(path, zipped=zipped)
         if other:
             raise WeightsError(
-                f"{path} is {other} and not readable as weights; get them as safetensors, or as torch.save writes them."
+                f"{path} is {other} and cannot be read as weights; get them as safetensors, or as written by "
+                "torch.save."
             ) from error
         raise WeightsError(
-            f"{path} is damaged or incomplete, and not readable as weights; download it again."
+            f"{path} is damaged or incomplete and cannot be read as weights; download it again."
         ) from error
     if isinstance(content, dict) and {"ema", "optimizers", "step"} <= content.keys():  # a checkpoint of `esg train`
         # Without the readout of categories, which helps in training and is no part of a CropFormer.
@@ -128,11 +127,11 @@ def _read_torch(path: Path, *, zipped: bool) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds a {type(content).__name__} and no dictionary of tensors.")
+        raise WeightsError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors.")
     arrays = {key: torch.from_numpy(value) for key, value in content.items() if isinstance(value, np.ndarray)}
     tensors = {**{key: value for key, value in content.items() if isinstance(value, torch.Tensor)}, **arrays}
     if not tensors:
-        raise WeightsError(f"{path} holds no tensors.")
+        raise WeightsError(f"{path} does not contain any tensors.")
     return {str(key): value for key, value in tensors.items()}
 
 

@@ -34,7 +34,9 @@ def locate(name_or_path: str | Path, *, task: str | None = None) -> Path:
         WeightsError: there is no such file; the message names the places that were looked at.
     """
     if not isinstance(name_or_path, (str, Path)) or not name_or_path:
-        raise WeightsError(f"Give the name of a model (`esg weights list`) or a file's path, not {name_or_path!r}.")
+        raise WeightsError(
+            f"Give the name of a model (see `esg weights list`) or the path of a file, not {name_or_path!r}."
+        )
     path = at_home(name_or_path)
     if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix.lower() in SUFFIXES or os.path.isfile(path):
         return _file_at(path)
@@ -50,10 +52,10 @@ def locate(name_or_path: str | Path, *, task: str | None = None) -> Path:
         return found
     tried = ", ".join(str(folder) for folder in folders)
     if checkpoint.shipped:
-        raise WeightsError(f"The weights of {checkpoint.name} are missing from {tried}; install ESG again.")
+        raise WeightsError(f"The weights of {checkpoint.name} are missing from {tried}; reinstall ESG.")
     raise WeightsError(
         f"The weights of {checkpoint.name} are not on this machine (looked in {tried}); get them with "
-        f"`esg weights download {checkpoint.name}`, or give the path of the file instead of the name."
+        f"`esg weights download {checkpoint.name}`, or give the path of a file instead of the name."
     )
 
 
@@ -86,17 +88,17 @@ def _file_at(path: Path) -> Path:
     try:
         inside = sorted(path.iterdir())
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise WeightsError(f"There is no file {path}.") from None
+        raise WeightsError(f"The file {path} does not exist.") from None
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}).") from error
     for suffix in SUFFIXES:
         files = [file for file in inside if file.suffix.lower() == suffix and os.path.isfile(file)]
         if len(files) > 1:
             names = ", ".join(file.name for file in files)
-            raise WeightsError(f"The folder {path} holds several weight files ({names}); give the path of one.")
+            raise WeightsError(f"The folder {path} contains several weight files ({names}); give the path of one.")
         if files:
             return files[0]
-    raise WeightsError(f"The folder {path} holds no weight file ({', '.join(SUFFIXES)}).")
+    raise WeightsError(f"The folder {path} does not contain a weight file ({', '.join(SUFFIXES)}).")
 
 
 def folders_of(checkpoint: Checkpoint) -> list[Path]:

@@ -48,8 +48,8 @@ class DiffusionInpainting:
         self._options = set(inspect.signature(pipeline.__call__).parameters)
         if "control_image" in self._options or not self._options >= _NEEDED:
             raise WeightsError(
-                f"{name or 'The model'} is a {type(pipeline).__name__}, which is not led by a picture, a mask and a "
-                "text alone; choose a model such as Stable Diffusion, SDXL, SD 3 or Flux."
+                f"{name or 'The model'} is a {type(pipeline).__name__}, which needs more than a picture, a mask and a "
+                "text; choose a model such as Stable Diffusion, SDXL, SD 3 or Flux."
             )
         pipeline.set_progress_bar_config(disable=True)
         unet = getattr(pipeline, "unet", None)
@@ -162,7 +162,7 @@ class DiffusionInpainting:
         hole = self._hole(picture, generation)
         check_painting(prompt, negative=negative, steps=steps, strength=strength, guidance=guidance, seed=seed)
         if negative and "negative_prompt" not in self._options:
-            raise InputError(f"{self.name or 'This model'} takes no negative prompt; leave it empty.")
+            raise InputError(f"{self.name or 'This model'} does not accept a negative prompt; leave it empty.")
         if not hole.any():
             return picture.copy()
 
@@ -194,10 +194,10 @@ class DiffusionInpainting:
         except _Stopped:
             return None
         if any(getattr(made, "nsfw_content_detected", None) or []):
-            raise EsgError("The model's own safety checker refuses what it painted; change the prompt or the seed.")
+            raise EsgError("The model's own safety checker rejected the result; change the prompt or the seed.")
         result = np.asarray(made.images[0], np.float32)
         if not np.isfinite(result).all():
-            raise InputError("The model painted values that are no numbers; try it with precision fp32 or bf16.")
+            raise InputError("The model produced values that are NaN or infinite; try precision fp32 or bf16.")
         return _bytes(result) if picture.dtype == np.uint8 else result
 
     def _hole(self, picture: np.ndarray, generation: np.ndarray) -> np.ndarray:
@@ -205,17 +205,17 @@ class DiffusionInpainting:
         if picture.dtype not in (np.uint8, np.float32) or picture.ndim != 3 or picture.shape[2] != 3:
             raise InputError(
                 "A picture to repaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
-                f"and this one is {picture.shape} {picture.dtype}."
+                f"not {picture.shape} {picture.dtype}."
             )
         height, width = picture.shape[:2]
         if generation.shape != (height, width) or generation.dtype.kind not in "bf":
             raise InputError(
                 f"The mask must be bool or float of the picture's height and width, {(height, width)}, "
-                f"and this one is {generation.shape} {generation.dtype}."
+                f"not {generation.shape} {generation.dtype}."
             )
         if height % self.multiple or width % self.multiple or not picture.size:
             raise InputError(
-                f"This model paints pictures whose sides are multiples of {self.multiple} pixels, and this one has "
+                f"This model needs pictures whose sides are multiples of {self.multiple} pixels, but this one has "
                 f"{width}x{height}; cut it with CropSettings(multiple={self.multiple})."
             )
         cell = self._cell
@@ -232,15 +232,15 @@ def check_painting(prompt: str, *, negative: str, steps: int, strength: float, g
     """InputError unless these options of a call are of their types and in their ranges; needs no model."""
     for text in (prompt, negative):
         if not isinstance(text, str):
-            raise InputError(f"A prompt must be text, and this one is {kind_of(text)}.")
+            raise InputError(f"A prompt must be a text, but this one is {kind_of(text)}.")
         if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
-            raise InputError(f"The prompt {text!r} holds signs that are no text; write it anew.")
+            raise InputError(f"The prompt {text!r} contains characters that are not valid text; write it again.")
     if not is_whole(steps) or not 1 <= steps <= MAX_STEPS:
         raise InputError(f"The number of steps must be a whole number from 1 to {MAX_STEPS}, not {steps}.")
     if not is_number(strength) or not 0 < strength <= 1:  # which is true of NaN, too
         raise InputError(f"The strength must be a number above 0 and up to 1, not {strength}.")
     if int(steps * strength) < 1:
-        raise InputError(f"With strength {strength} no step is left of {steps}; raise one of them.")
+        raise InputError(f"With strength {strength}, none of the {steps} steps is left; raise one of them.")
     if not is_number(guidance) or not 0 <= guidance <= 100:
         raise InputError(f"The guidance must be a number from 0 to 100, not {guidance}.")
     if not is_whole(seed) or not 0 <= seed < 2**64:
@@ -256,8 +256,8 @@ def _enough_memory(name: str, device: torch.device) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(
-            f"{name or 'The diffusion model'} needs more memory than {device} has free; free other models, choose a "
-            "smaller model or a smaller crop, precision fp16 on a GPU, or device cpu."
+            f"{name or 'The diffusion model'} needs more memory than {device} has free; unload other models, or choose "
+            "a smaller model, a smaller crop, precision fp16 on a GPU, or device cpu."
         ) from None
 
 

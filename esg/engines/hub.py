@@ -59,7 +59,9 @@ def cached_folder(name: str | Path) -> Path | None:
     """
     from huggingface_hub import constants, try_to_load_from_cache
 
-    missing = WeightsError(f"There is no folder or file {name}, and no model on the hub could be called that.")
+    missing = WeightsError(
+        f"The folder or file {name} does not exist, and it is not a valid name for a model on the hub."
+    )
     if isinstance(name, Path) or name.lower().endswith(".safetensors"):
         raise missing
     try:

@@ -82,21 +82,19 @@ def _checked(image: np.ndarray, mask: np.ndarray, method: str, radius: float) ->
     is_picture = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3
     if not is_picture or image.dtype not in (np.uint8, np.float32):
         raise InputError(
-            "A picture to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
-            f"and this one is {kind_of(image)}."
+            f"A picture to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, not {kind_of(image)}."
         )
     if not isinstance(mask, np.ndarray) or mask.shape != image.shape[:2] or mask.dtype.kind not in "bf":
         raise InputError(
-            f"The mask must be bool or float of the picture's height and width, {image.shape[:2]}, "
-            f"and this one is {kind_of(mask)}."
+            f"The mask must be bool or float of the picture's height and width, {image.shape[:2]}, not {kind_of(mask)}."
         )
     if method not in METHODS:
-        raise InputError(f"OpenCV's methods are {' and '.join(METHODS)}, and there is no {method!r}.")
+        raise InputError(f"The method must be {' or '.join(METHODS)}, not {method!r}.")
     if not is_number(radius) or not 0 < radius <= 100:
         raise InputError(f"The radius must be above 0 and up to 100 pixels, not {radius!r}.")
     hole = mask >= 0.5
     if hole.all():
-        raise InputError("The mask covers the whole picture and leaves nothing to fill it from; choose a smaller one.")
+        raise InputError("The mask covers the whole picture, so there is nothing to fill it from; use a smaller one.")
     return hole
 
 

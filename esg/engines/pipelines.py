@@ -107,7 +107,7 @@ def _parts(folder: Path) -> dict[str, tuple[str, str]]:
         if (place / f"{library}.py").exists():  # older versions of diffusers prefer it to the library of that name
             raise _own_code(folder)
         if not place.is_dir():
-            raise WeightsError(f"The folder {folder} lacks its part {name}; get the files of this model again.")
+            raise WeightsError(f"The folder {folder} lacks the part {name}; get the files of this model again.")
         parts[name] = (library, kind)
     return parts
 
@@ -149,10 +149,10 @@ def _check_weights(place: Path) -> None:
         return
     if pickled := sorted(file.name for file in place.iterdir() if file.suffix in _PICKLED):
         raise WeightsError(
-            f"The weights in {place} are pickled ({pickled[0]}), and pickles are never executed; get the model as "
-            "safetensors, or another one."
+            f"The weights in {place} are pickled ({pickled[0]}), and ESG never executes pickles; get the model as "
+            "safetensors, or choose another one."
         )
-    raise WeightsError(f"The folder {place} holds no weights; get the files of this model again.")
+    raise WeightsError(f"The folder {place} does not contain weights; get the files of this model again.")
 
 
 def _index_of(folder: Path) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _index_of(folder: Path) -> dict[str, Any]:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise WeightsError(
-            f"The folder {folder} holds no model of diffusers, for it has no {INDEX}; give the folder that has."
+            f"The folder {folder} is not a diffusers model, because {INDEX} is missing; give the folder that has it."
         ) from None
     except (OSError, ValueError):
         index = None
@@ -171,7 +171,7 @@ def _index_of(folder: Path) -> dict[str, Any]:
 
 
 def _own_code(folder: Path) -> WeightsError:
-    return WeightsError(f"The model in {folder} needs code of its own, which ESG does not run; choose another one.")
+    return WeightsError(f"The model in {folder} needs custom code, which ESG does not run; choose another model.")
 
 
 def _in_precision(made: type, dtype: torch.dtype) -> dict[str, torch.dtype]:
@@ -203,7 +203,9 @@ def _read_file(path: Path, dtype: torch.dtype, download: bool) -> Any:
     from diffusers.loaders.single_file_utils import fetch_diffusers_config
 
     if path.suffix.lower() != ".safetensors":
-        raise WeightsError(f"{path} is no .safetensors file, and pickles are never executed; get the model as such.")
+        raise WeightsError(
+            f"{path} is not a .safetensors file, and ESG never executes pickles; get the model as safetensors."
+        )
     with _damage(path):
         parent = fetch_diffusers_config(read_state_dict(path)[0])["pretrained_model_name_or_path"]
     configs = cached_folder(parent)
@@ -214,8 +216,8 @@ def _read_file(path: Path, dtype: torch.dtype, download: bool) -> Any:
             configs = Path(snapshot_download(parent, allow_patterns=_CONFIGS))
     if configs is None:
         raise WeightsError(
-            f"{path} holds weights alone, and their configuration, that of {parent}, is not on this machine; choose to "
-            "download it (--download, download=True; a few MB), or give a folder of diffusers."
+            f"{path} only holds weights, and their configuration, that of {parent}, is not on this machine; choose to "
+            "download it (--download, download=True; a few MB), or give a diffusers folder."
         )
     kind = str(_index_of(configs).get("_class_name"))
     if "Inpaint" not in kind:
@@ -228,5 +230,5 @@ def _read_file(path: Path, dtype: torch.dtype, download: bool) -> Any:
         pipeline = reader.from_single_file(str(path), **options)
         for name, part in pipeline.components.items():
             if isinstance(part, torch.nn.Module) and any(tensor.is_meta for tensor in part.state_dict().values()):
-                raise WeightsError(f"{path} lacks weights of its part {name}; get the file again, or another one.")
+                raise WeightsError(f"{path} lacks the weights of its part {name}; get the file again, or another one.")
         return pipeline

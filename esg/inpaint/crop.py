@@ -76,12 +76,12 @@ def cut_together(
     if not isinstance(settings, CropSettings):
         raise InputError(f"The settings must be CropSettings(...), not {kind_of(settings)}.")
     if not photos or len(photos) != len(masks):
-        raise InputError(f"Give one mask for each photo; these are {len(masks)} masks of {len(photos)} photos.")
+        raise InputError(f"Give one mask per photo; there are {len(masks)} masks for {len(photos)} photos.")
     for photo, mask in zip(photos, masks):
         check_photo(photo)
         _check_mask(mask, photos[0] if photo.shape == photos[0].shape else photo)
         if photo.shape != photos[0].shape:
-            raise InputError("The photos must be of one size to be cut at one place.")
+            raise InputError("Photos can only be cut at the same place if they have the same size.")
     photo_size = photos[0].shape[0], photos[0].shape[1]
     marked = [mask > settings.background for mask in masks]
     box, size = frame(_needed(marked, visible, max(settings.grow, settings.feather)), photo_size, settings)
@@ -153,6 +153,6 @@ def _check_mask(mask: np.ndarray, photo: np.ndarray) -> None:
     if mask.shape != photo.shape[:2]:
         raise InputError(f"The mask has shape {mask.shape}, but the photo's height and width are {photo.shape[:2]}.")
     if mask.dtype.kind not in "bf":
-        raise InputError(f"A mask must be bool, or float from 0 to 1, not {mask.dtype}; take mask > 127 of 8 bits.")
+        raise InputError(f"A mask must be bool, or float from 0 to 1, not {mask.dtype}; for 8 bits use mask > 127.")
     if mask.dtype.kind == "f" and not (mask.min() >= 0 and mask.max() <= 1):  # NaN fails both
-        raise InputError(f"A mask's values must lie between 0 and 1; these go from {mask.min()} to {mask.max()}.")
+        raise InputError(f"A mask's values must lie between 0 and 1, but these go from {mask.min()} to {mask.max()}.")

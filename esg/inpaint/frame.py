@@ -54,7 +54,7 @@ class CropSettings:
         check_whole("target", self.target, 0, MAX_TARGET)
         check_whole("multiple", self.multiple, 1, MAX_MULTIPLE)
         if not is_number(self.context) or not 1 <= self.context < math.inf:
-            raise InputError(f"The context of a crop must be at least 1, the mask's own box, not {self.context!r}.")
+            raise InputError(f"The context of a crop must be at least 1 (the mask's own box), not {self.context!r}.")
         check_whole("grow", self.grow, 0)
         check_whole("feather", self.feather, 0)
         check_number("background", self.background, 0, 0.5)

@@ -108,17 +108,16 @@ def _check_result(photo: np.ndarray, record: Stitch, result: np.ndarray, match_c
     if photo.shape[:2] != record.photo_size:
         height, width = record.photo_size
         raise InputError(
-            f"The crop was cut from a photo of {width}x{height} pixels, and this one has "
-            f"{photo.shape[1]}x{photo.shape[0]}; stitch it into the photo that it comes from."
+            f"The crop was cut from a photo of {width}x{height} pixels, but this one has "
+            f"{photo.shape[1]}x{photo.shape[0]}; stitch it into the photo it comes from."
         )
     is_picture = isinstance(result, np.ndarray) and result.ndim == 3 and result.shape[2] == 3 and result.size
     if not is_picture or (result.dtype != np.uint8 and result.dtype.kind != "f"):
         raise InputError(
-            "An engine's picture must be (height, width, 3) uint8, or float from 0 to 1, "
-            f"and this one is {kind_of(result)}."
+            f"An engine's picture must be (height, width, 3) uint8, or float from 0 to 1, not {kind_of(result)}."
         )
     if result.dtype.kind == "f" and not np.isfinite(result).all():
-        raise InputError("The engine's picture holds values that are no numbers; try it with precision fp32.")
+        raise InputError("The engine's picture contains values that are NaN or infinite; try precision fp32.")
     check_number("match_colour", match_colour, 0, 1)
 
 
@@ -179,5 +178,5 @@ def check_photo(photo: np.ndarray) -> None:
     if not is_picture or photo.dtype not in (np.uint8, np.float32):
         raise InputError(
             "A photo to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
-            f"and this one is {kind_of(photo)}; `esg.read_image` makes one of a file or a PIL picture."
+            f"not {kind_of(photo)}; `esg.read_image` converts a file or a PIL picture."
         )

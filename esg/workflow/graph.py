@@ -123,7 +123,7 @@ class Graph:
             InputError: there is no such node, or it has no such input.
         """
         if kind not in self._definitions:
-            raise InputError(f"There is no definition of a node {kind!r}.")
+            raise InputError(f"There is no definition of the node type {kind!r}.")
         definition = self._definitions[kind]
         self._last += 1
         known = {one.name for one in inputs_of(definition)}

@@ -72,7 +72,7 @@ class Clip:
         try:
             kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
             if kind != "clip":
-                raise WeightsError(f"{folder} holds a model of the kind {kind}; choose a CLIP model.")
+                raise WeightsError(f"{folder} holds a model of type {kind}; choose a CLIP model.")
             model = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except WeightsError:
@@ -180,7 +180,7 @@ class Clip:
             # Out of the handler, so that nothing of the failed attempt is alive any more.
             leave(self.device)
             at_once = math.ceil(len(now) / 2)
-            log.warning("Not enough memory for %d at once: going on with %d.", len(now), at_once)
+            log.warning("Not enough memory for %d at a time; continuing with %d.", len(now), at_once)
         return torch.cat(found)
 
     def _normalised(self, pictures: Sequence[np.ndarray]) -> Tensor:
@@ -208,7 +208,7 @@ def _fill(model: CLIPModel, files: Sequence[Path]) -> None:
     wrong = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
     if wrong := sorted([*wrong, *(state.keys() - own.keys())]):
         raise WeightsError(
-            f"{files[0]} does not fit the model that its folder describes; weights that are missing, unknown or of "
-            f"another shape: {len(wrong)}, such as {wrong[0]}."
+            f"{files[0]} does not fit the model that its folder describes: {len(wrong)} weights are missing, unknown "
+            f"or have another shape, such as {wrong[0]}."
         )
     model.load_state_dict(state)

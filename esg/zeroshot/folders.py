@@ -55,7 +55,7 @@ def find_model(name_or_path: str | Path) -> Path | None:
     try:
         found = try_to_load_from_cache(str(name_or_path), "config.json", cache_dir=constants.HF_HUB_CACHE)
     except ValueError:  # no name that a model could have
-        raise WeightsError(f"There is no folder {path}.") from None
+        raise WeightsError(f"The folder {path} does not exist.") from None
     return Path(found).parent if isinstance(found, str) else None
 
 

@@ -72,7 +72,10 @@ class Writer:
                 f"{missing[0]}; get the files again, or another version."
             )
         if not getattr(processor, "chat_template", None):
-            raise WeightsError(f"The model in {folder} has no chat template, so it cannot be asked; choose another.")
+            raise WeightsError(
+                f"The model in {folder} does not have a chat template, so it cannot answer questions; choose another "
+                "one."
+            )
         return cls(model, processor, device, bits)
 
     def to(self, device: torch.device) -> None:
@@ -82,7 +85,9 @@ class Writer:
             InputError: weights of few bits stay where they are.
         """
         if self.bits and device != self.device:
-            raise InputError(f"A language model of {self.bits} bits stays on {self.device}; load it anew elsewhere.")
+            raise InputError(
+                f"A {self.bits}-bit language model cannot leave {self.device}; load it again on the other device."
+            )
         self.network.to(device)
         self.device = device
 
@@ -155,7 +160,7 @@ class Writer:
         most = getattr(self.network.config.get_text_config(), "max_position_embeddings", length + 1)
         if length >= most:
             raise InputError(
-                f"The text is too long: with the picture it has {length} tokens, but the model takes {most}; "
+                f"The text is too long: with the picture it has {length} tokens, but the model accepts {most}; "
                 "shorten it."
             )
         return inputs.to(self.device, self.network.dtype)
@@ -186,8 +191,8 @@ def _from_first_word(pieces: Iterator[str]) -> Iterator[str]:
 def _few_bits(bits: int, precision: torch.dtype) -> Any:
     if missing := [name for name in ("bitsandbytes", "accelerate") if find_spec(name) is None]:
         raise WeightsError(
-            f"Weights of {bits} bits need {' and '.join(missing)}: install with `pip install {' '.join(missing)}`, or "
-            "load the model without -8bit and -4bit."
+            f"{bits}-bit weights need {' and '.join(missing)}: run `pip install {' '.join(missing)}`, or load the "
+            "model without -8bit and -4bit."
         )
     from transformers import BitsAndBytesConfig
 

@@ -101,8 +101,8 @@ class ZeroShot:
         found = _NAME.fullmatch(name)
         if not found:
             raise InputError(
-                f'{name!r} is no training-free grounder; write "zero-shot", "zero-shot-8bit" or "zero-shot-4bit", and '
-                'after a colon, if you like, the language model, such as "zero-shot:HuggingFaceTB/SmolVLM-Instruct", '
+                f'{name!r} is not a training-free grounder; write "zero-shot", "zero-shot-8bit" or "zero-shot-4bit", '
+                'optionally with a colon and the language model, as in "zero-shot:HuggingFaceTB/SmolVLM-Instruct", '
                 f'or "{NO_WRITER}".'
             )
         bits, writer = found.groups(default="")
@@ -114,7 +114,7 @@ class ZeroShot:
         """The public models that a name is made of; see `from_name`, also for what it raises."""
         found = _NAME.fullmatch(name)
         if not found:
-            raise InputError(f"{name!r} is no training-free grounder.")
+            raise InputError(f"{name!r} is not a training-free grounder.")
         writer = found[2] or WRITER
         return [CLIP] if writer == NO_WRITER else [CLIP, writer]
 
@@ -158,8 +158,8 @@ class ZeroShot:
         """
         if self.writer is None:
             raise InputError(
-                'CLIP alone writes no captions; give a caption or a list of phrases, or choose "zero-shot", which has '
-                "a language model."
+                'CLIP alone cannot write captions; give a caption or a list of phrases, or choose "zero-shot", which '
+                "has a language model."
             )
         yield from self.writer.answer(sight.pixels, prompts.DESCRIBE, writing, stop)
 
@@ -170,7 +170,7 @@ class ZeroShot:
 
     def recognise(self, sight: Sight, entities: EntityMap) -> list[tuple[str, float]]:
         """Never asked, since there are no names."""
-        raise InputError("This model has no list of names.")
+        raise InputError("This model does not have a list of names.")
 
     def captions(
         self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
