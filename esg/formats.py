@@ -1,4 +1,4 @@
-"""The files an EntityMap is kept in: COCO JSON and label PNG, read with care and written whole or not at all."""
+"""The file formats of an EntityMap: COCO JSON and label PNG, read with care and written completely or not at all."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read_coco(
     content = source if isinstance(source, Mapping) else load_json(Path(source))
     if not isinstance(content, Mapping):
         raise InputError(f'{name} is not in COCO\'s format: it must be a JSON object with "images" and "annotations".')
-    from .masks.coco import picture_of  # which itself needs this file
+    from .masks.coco import picture_of  # it imports this file
     from .masks.items import collect
 
     picture = picture_of(content, image_id, name)
@@ -73,7 +73,7 @@ def read_coco(
 
 
 def load_json(path: Path) -> Any:
-    """The content of a JSON file; InputError when it cannot be read or is none."""
+    """The content of a JSON file; InputError if it cannot be read or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -83,7 +83,7 @@ def load_json(path: Path) -> Any:
 
 
 def write_labels_png(path: str | Path, labels: np.ndarray, scores: np.ndarray) -> None:
-    """Writes (H, W) labels as 16 bit grey PNG with the scores in a text field; see `EntityMap.save_labels_png`."""
+    """Writes (H, W) labels as a 16-bit grey PNG with the scores in a text field; see `EntityMap.save_labels_png`."""
     if len(scores) > 65535:
         raise OutputError(f"A 16-bit PNG can hold at most 65535 entities, not {len(scores)}; save them as COCO JSON.")
     fields = PngInfo()

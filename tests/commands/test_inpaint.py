@@ -382,7 +382,7 @@ def test_words_about_a_photo_without_entities(
     [
         ([], "one of the arguments --entity --point --text is required"),
         (["--entity", "1", "--text", "a"], "not allowed with"),
-        (["--text", " "], "argument --text: there are no words in it"),
+        (["--text", " "], "argument --text: the text is blank"),
         (["--point", "12"], "'12' is not a point such as 320,200"),
         (["--point", "a,b"], "not a point"),
         (["--entity", "1", "--grow", "-1"], "below the minimum of 0"),
