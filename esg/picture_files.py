@@ -99,7 +99,7 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile
 
 @contextmanager
 def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """A decoded PIL picture from a file whose size was checked first; any failure in the block becomes an ImageError."""
+    """A decoded PIL picture from a file whose size was checked first; failures in the block become ImageErrors."""
     with opened(path, max_pixels) as picture:
         yield decoded(picture)
 

@@ -1,4 +1,4 @@
-"""Whether a graph fits the nodes that it is made of, as ComfyUI would find out when it is to run."""
+"""Checks a graph against the definitions of its nodes, as ComfyUI does before running it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def check(graph: Mapping[str, Any], definitions: Definitions) -> None:
     """Checks every id, input, type, link, choice and number of a graph.
 
     Args:
-        graph: in the form that runs, as of `Graph.to_api`, or of ComfyUI's own export.
-        definitions: of all of its nodes, in the shape of `/object_info`.
+        graph: graph in the API format, from `Graph.to_api` or ComfyUI's own export.
+        definitions: definitions of all its nodes, in the format of `/object_info`.
 
     Raises:
         InputError: something does not fit; the message names node and input.
@@ -57,7 +57,7 @@ def _check_input(where: str, wanted: Input, value: Any, graph: Mapping[str, Any]
     elif not wanted.is_widget:
         raise InputError(f"{where}: it needs a link to something of type {wanted.type}, not {value!r}.")
     elif wanted.type == "COMBO":
-        if wanted.choices and value not in wanted.choices:  # without choices it is a list of files, and none are here
+        if wanted.choices and value not in wanted.choices:  # without choices, it is a list of files that are not here
             raise InputError(f"{where}: {value!r} is not one of {', '.join(map(str, wanted.choices))}.")
     else:
         _check_value(where, wanted, value)
@@ -77,7 +77,7 @@ def _check_link(where: str, wanted: Input, link: Any, graph: Mapping[str, Any], 
 
 
 def _check_value(where: str, wanted: Input, value: Any) -> None:
-    # bool is a kind of int for Python, but not for ComfyUI.
+    # bool is an int in Python, but not in ComfyUI.
     if not isinstance(value, _PYTHON[wanted.type]) or isinstance(value, bool) != (wanted.type == "BOOLEAN"):
         raise InputError(f"{where}: {value!r} is not of type {wanted.type}.")
     if wanted.type in ("INT", "FLOAT"):
