@@ -1,6 +1,6 @@
-"""ESG takes a photo apart into its entities.
+"""ESG segments a photo into its entities.
 
-The names below are loaded on first use, so `import esg` is quick and brings no torch.
+The names below are loaded on first use, so `import esg` is quick and does not import torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be loaded: the checkpoints that have a name, where they are published and under which licence."""
+"""The models that can be loaded by name, where they are published, and their licences."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pkl")  # in the order of pr
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights that have a name.
+    """Weights that can be loaded by name.
 
     Attributes:
         name: as in the `PRESETS` of `esg.cropformer.config`, or of `esg.gella.config` for grounding.
         task: "entity", "instance", "semantic", "panoptic" or "grounding".
-        pattern: regular expression that the path of the published file matches within its task, in lower case; empty
-            for the weights that ship with the package. The file names carry a hash, so they are found and not stated.
-        licence: the licence's name.
-        credit: whose work it is, and where the licence stands.
-        knows: what weights that ship know, a sentence that page, nodes and command line say; empty for others.
+        pattern: regular expression for the path of the published file within its task, in lower case; empty for the
+            weights that ship with the package. File names contain a hash, so they are searched, not listed here.
+        licence: name of the licence.
+        credit: the authors, and where to find the licence.
+        knows: one sentence, shown by page, nodes and command line, on what weights that ship know; empty for others.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Checkpoint:
             return False
         if Path(path).stem == self.name:
             return True
-        # The task is a folder of its own on the hub; a file that names no task is an entity model.
+        # Each task has its own folder on the hub; a file without a task in its path is an entity model.
         task = next((task for task in ("instance", "semantic", "panoptic") if task in path), "entity")
         return not self.shipped and task == self.task and re.search(self.pattern, path) is not None
 
@@ -105,10 +105,10 @@ CHECKPOINTS: dict[str, Checkpoint] = {
 
 
 def checkpoint_named(name: str, task: str | None = None) -> Checkpoint:
-    """The checkpoint of that name, whatever it is for; "cropformer-hornet-l", "Mask2Former_swin_T" are understood, too.
+    """The checkpoint of that name, for any task; "cropformer-hornet-l" and "Mask2Former_swin_T" are accepted, too.
 
     Raises:
-        WeightsError: there is none; the message suggests the nearest names, only those for `task` if that is given.
+        WeightsError: there is none; the message suggests similar names, only those for `task` if it is given.
     """
     canonical = name.lower().replace("_", "-")
     canonical = re.sub(r"(swin|hornet)-l(?=-|$)", r"\1-large", canonical)
@@ -121,20 +121,22 @@ def checkpoint_named(name: str, task: str | None = None) -> Checkpoint:
     near = difflib.get_close_matches(canonical, names) or names[:4]
     raise WeightsError(
         f"There is no model or file called {name!r}; did you mean {', '.join(near)}? "
-        "`esg weights list` names all models."
+        "`esg weights list` lists all models."
     )
 
 
 def _check_elsewhere(name: str) -> None:
-    """WeightsError if it is the name of something that has no weight file to get: it says what to do instead."""
+    """Raises WeightsError, with advice, if the name belongs to something without a published weight file."""
     if name.startswith("zero-shot"):
-        raise WeightsError(f"{name} has no weight file; `esg weights list` says which public models it is made of.")
+        raise WeightsError(
+            f"{name} does not have a weight file of its own; `esg weights list` shows the public models it consists of."
+        )
     if not name.startswith("gella-"):
         return
-    from .gella.config import PRESETS  # which is large
+    from .gella.config import PRESETS  # slow to import
 
     if name in PRESETS:
         raise WeightsError(
-            f"Nobody has published weights of {name}; train them with `esg train gella --preset "
-            f"{name.removeprefix('gella-')}` and give the path of the file, or choose gella-nano or zero-shot."
+            f"There are no published weights of {name}; train them with `esg train gella --preset "
+            f"{name.removeprefix('gella-')}` and give the file's path, or choose gella-nano or zero-shot."
         )

@@ -1,4 +1,4 @@
-"""Checks of what is given to public functions: one sentence instead of a wrong result or a stack trace."""
+"""Checks of arguments to public functions: one sentence instead of a wrong result or a stack trace."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from .errors import InputError, NoNumbers
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Whether it is a whole number, Python's or NumPy's; True and False are none."""
+    """Whether it is a whole number, Python's or NumPy's; True and False do not count."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a real number, Python's or NumPy's, NaN among them; True and False are none."""
+    """Whether it is a real number, Python's or NumPy's, including NaN; True and False do not count."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_whole(name: str, value: object, least: int, most: float = math.inf) -> None:
-    """InputError unless `value` is a whole number from `least` to `most`; `name` is what people know it by."""
+    """Raises InputError unless `value` is a whole number from `least` to `most`; `name` is its name in the message."""
     if not is_whole(value) or not least <= value <= most:
         raise InputError(f"{name} is {_said(value)}, but must be a whole number{_between(least, most)}.")
 
 
 def check_number(name: str, value: object, least: float = -math.inf, most: float = math.inf) -> None:
-    """InputError unless `value` is a number from `least` to `most`, which NaN is not; `name` as above."""
+    """Raises InputError unless `value` is a number from `least` to `most`, and not NaN; `name` as above."""
     if not is_number(value) or not least <= value <= most:
         raise InputError(f"{name} is {_said(value)}, but must be a number{_between(least, most)}.")
 
 
 def check_finite(what: str, *computed: Tensor) -> None:
-    """NoNumbers if a model has computed NaN or infinity; `what` is what people know it by."""
+    """Raises NoNumbers if a model has computed NaN or infinity; `what` names the values in the message."""
     if not all(bool(values.isfinite().all()) for values in computed):
         raise NoNumbers(what)
 
 
 def kind_of(value: object) -> str:
-    """What somebody gave instead of an array that was asked for: "(4, 5) float64" of an array, else "of type list"."""
+    """Describes a value that is not the expected array: "(4, 5) float64" for an array, else "of type list"."""
     return f"{value.shape} {value.dtype}" if isinstance(value, np.ndarray) else f"of type {type(value).__name__}"
 
 

@@ -1,29 +1,29 @@
-"""Choosing entities by a text or by data: one small language for widgets, forms, the command line and programs.
+"""Chooses entities by a text or by data: a small language for widgets, forms, the command line and programs.
 
-A choice is a list of parts with commas or line breaks between them. It is read from left to right: every part adds
-its entities, and a part with `not` or `!` before it takes its entities away. A choice that begins with such a part
-starts from all entities, so `not 3` is all but 3, and `area>=5%, not 3` is the large ones without 3.
+A choice is a list of parts separated by commas or line breaks. It is read from left to right: each part adds its
+entities, and a part with `not` or `!` in front removes them. A choice that begins with such a part starts from all
+entities, so `not 3` is all but 3, and `area>=5%, not 3` is the large ones without 3.
 
     3   5-7                     ids, and ranges of ids
     all   none
-    largest   largest 3         by area; so is smallest
+    largest   largest 3         by area; likewise smallest
     best   best 3               by score
-    leftmost   leftmost 2       by the middle of their boxes; so are rightmost, top and bottom
-    centre                      the entity at the centre of the picture, or else the nearest to it; also: center
+    leftmost   leftmost 2       by the middle of their boxes; likewise rightmost, top and bottom
+    centre                      the entity at the centre of the picture, or else the one nearest to it; also: center
     score>=0.5   area<2000      >=, >, <= or <; a score in 0..1, an area in pixels
     area>=5%                    an area in percent of the picture
-    phrase: two dogs            what a grounding's phrases of this text mean; text in quotation marks may hold commas
-    {"x": 40, "y": 30}          the entity under a point in pixels; with "label": 0 it is taken away again
-    {"x": 40, "y": 30, "width": 99, "height": 50}      the entities that lie in a box, by at least half of their area
+    phrase: two dogs            the entities of a grounding's phrases with this text; quoted text may contain commas
+    {"x": 40, "y": 30}          the entity under a point in pixels; with "label": 0 it is removed again
+    {"x": 40, "y": 30, "width": 99, "height": 50}      the entities with at least half of their area in a box
     [...]                       JSON lists of points, boxes and ids
-    picture 2: 3,5              what follows, up to the next such mark, is for the second picture of several
+    picture 2: 3,5              everything up to the next such mark is for the second of several pictures
 
-Words may be in capitals, and the commas and colons of Chinese count as commas and colons. Nothing at all chooses
-nothing. At equal areas, scores or places the lower id comes first. What stands before the first `picture N:` is for all
-pictures that have no part of their own.
+Upper case is allowed, and Chinese commas and colons count as commas and colons. An empty choice chooses nothing. If
+areas, scores or positions are equal, the lower id comes first. Everything before the first `picture N:` is for all
+pictures that do not have their own part.
 
-In a clip, whose entities are followed from picture to picture, numbers are those of tracks, and what is chosen holds
-for all pictures; see `choose_tracks`.
+In a clip, whose entities are tracked from picture to picture, numbers are track ids, and a choice holds for all
+pictures; see `choose_tracks`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _PHRASE = re.compile(rf"""phrase[ ]*[:：][ ]*(?:"([^"]*)"|([^{_COMMAS}]*))""", 
 _PLAIN = re.compile(rf"[^{_COMMAS}]+")
 _WORD = re.compile(r"\w+")
 
-# Parts without phrase and JSON, in small letters. Digits are limited, so that every number has a value.
+# Parts other than phrases and JSON, in lower case. The number of digits is limited, so that every number has a value.
 _ID = re.compile(r"([0-9]{1,18})(?:\s*[-–]\s*([0-9]{1,18}))?")
 _RANK = re.compile(r"(largest|smallest|best|leftmost|rightmost|top|topmost|bottom|bottommost)(?:\s+([0-9]{1,18}))?")
 _LIMIT = re.compile(r"(score|area)\s*(>=|<=|>|<)\s*([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})\s*(%?)")
@@ -70,13 +70,12 @@ class _Part:
     """One part of a choice.
 
     Attributes:
-        kind: "all", "none" or "centre", which need no value; "ids", first and last; "rank", by what and how many;
-            "limit", the groups of `_LIMIT`; "phrase", its words; "data", a list; or "mark", where a part for single
-            pictures begins.
+        kind: "all", "none" or "centre", without a value; "ids", first and last; "rank", criterion and count; "limit",
+            the groups of `_LIMIT`; "phrase", its words; "data", a list; or "mark", the start of a part for single
+            pictures.
         value: see `kind`.
-        negated: whether it takes its entities away.
-        pictures: the first and the last of the pictures that it is for, from 1; None: of all that have no part of
-            their own.
+        negated: whether it removes its entities.
+        pictures: the first and the last picture that it is for, from 1; None: all that do not have their own part.
     """
 
     kind: Literal["mark", "all", "none", "ids", "rank", "limit", "centre", "phrase", "data"]
@@ -94,15 +93,15 @@ def choose(
     strict: bool = True,
     picture: int = 1,
 ) -> list[int]:
-    """The ids, in rising order, that a text in the language above means, or data: ids, points, boxes or lists of them.
+    """The ids, in ascending order, chosen by a text in the language above, or by ids, points, boxes or lists of them.
 
     Args:
-        entities: the map that is chosen from.
-        what: a text, or what its JSON would hold: an id, a point, a box, or a list of such.
-        grounding: of the same map; only `phrase:` needs it.
-        min_fraction: the part of its area, 0..1, that an entity must have in a box.
-        strict: False leaves out ids that do not exist, for a choice that was made on another picture.
-        picture: the number of the picture in its batch, from 1, which `picture 2:` in the text is about.
+        entities: the map to choose from.
+        what: a text, or the data its JSON would hold: an id, a point, a box, or a list of them.
+        grounding: grounding of the same map; only `phrase:` needs it.
+        min_fraction: the fraction of its area, 0..1, that an entity must have in a box.
+        strict: False ignores ids that do not exist, for a choice that was made on another picture.
+        picture: the number of the picture in its batch, from 1, as in `picture 2:`.
 
     Raises:
         InputError: the text cannot be read, an id does not exist, or `phrase:` has no grounding.
@@ -122,30 +121,30 @@ def choose_tracks(
     groundings: Sequence[Grounding | None] | None = None,
     strict: bool = True,
 ) -> list[int]:
-    """The tracks of a clip, in rising order, that a text in the language above means; they hold for all its frames.
+    """The tracks of a clip, in ascending order, chosen by a text in the language above; they hold for all its frames.
 
-    Numbers are those of tracks. A phrase means the tracks that it means in at least half of the frames that they are
-    in. What else there is (`largest`, points, boxes, ...) is looked for in the first frame, or in another one that
-    `picture 5:` names, and what is found there is chosen as a track.
+    Numbers are track ids. A phrase chooses the tracks that it refers to in at least half of the frames they are in.
+    Everything else (`largest`, points, boxes, ...) is evaluated in the first frame, or in the one named by
+    `picture 5:`, and chooses the tracks of the entities found there.
 
     Args:
         frames: the map of every frame.
         tracks: for every frame (N,) whole numbers from 1, the track of each of its entities.
         what: as in `choose`.
-        groundings: one for each frame, or None where there is none; only `phrase:` needs them.
-        strict: False leaves out tracks that do not exist.
+        groundings: one per frame, or None for a frame without one; only `phrase:` needs them.
+        strict: False ignores tracks that do not exist.
 
     Raises:
         InputError: as in `choose`.
     """
-    lasting = np.bincount(np.concatenate([np.zeros(1, np.int64), *tracks]))  # in how many frames each track is
+    lasting = np.bincount(np.concatenate([np.zeros(1, np.int64), *tracks]))  # the number of frames of each track
     lasting[0] = 0
     everything = set(np.flatnonzero(lasting).tolist())
 
     def known(numbers: list[int]) -> set[int]:
         for number in numbers:
             if strict and number not in everything:
-                there_are = f"this clip has {write_ids(everything)}" if everything else "this clip has none"
+                there_are = f"this clip has {write_ids(everything)}" if everything else "this clip has no tracks"
                 raise InputError(f"There is no track {number}: {there_are}.")
         return everything & {*numbers}
 
@@ -183,45 +182,45 @@ def choose_tracks(
 
 
 def check_choice(text: str) -> None:
-    """InputError if a text is not in the language above, before there are entities to choose from."""
+    """Raises InputError if a text is not in the language above; does not need any entities."""
     _read(text)
 
 
 def ids_at(entities: EntityMap, points: str | Data) -> list[int]:
-    """The ids under points, in rising order; a point outside the picture or on no entity chooses nothing.
+    """The ids under points, in ascending order; points outside the picture or on background choose nothing.
 
     Args:
-        entities: the map that is chosen from.
-        points: a dict with "x" and "y" in pixels from the upper left corner, a list of such dicts, or JSON of them. A
-            point with "label" 0 takes the entity under it away again, wherever in the list it stands.
+        entities: the map to choose from.
+        points: a dict with "x" and "y" in pixels from the top left corner, a list of such dicts, or JSON of them. A
+            point with "label" 0 removes the entity under it, wherever it is in the list.
 
     Raises:
-        InputError: these are no points.
+        InputError: these are not points.
     """
     added, taken = _under(entities, _items(points))
     return sorted(added - taken)
 
 
 def ids_in_boxes(entities: EntityMap, boxes: str | Data, *, min_fraction: float = 0.5) -> list[int]:
-    """The ids that lie in at least one of some boxes, in rising order.
+    """The ids that lie in at least one of the boxes, in ascending order.
 
     Args:
-        entities: the map that is chosen from.
+        entities: the map to choose from.
         boxes: a dict with "x", "y", "width" and "height" in pixels, a list of such dicts, or JSON of them; a pixel is
-            in a box when its centre is, and what else the dicts hold is ignored.
-        min_fraction: the part of its area, 0..1, that an entity must have in one box.
+            in a box if its centre is, and other keys are ignored.
+        min_fraction: the fraction of its area, 0..1, that an entity must have in a single box.
 
     Raises:
-        InputError: these are no boxes.
+        InputError: these are not boxes.
     """
     return sorted(_boxed(entities, _items(boxes), min_fraction))
 
 
 def ids_of_phrase(grounding: Grounding, text: str) -> list[int]:
-    """The ids, in rising order, that the phrases of this text mean; none where there is no such phrase.
+    """The ids, in ascending order, that the phrases with this text refer to; empty if there is no such phrase.
 
-    Phrases that are this text, but for capitals and spaces, come first; without any, all phrases that contain its words
-    count, in any order.
+    Phrases equal to this text, ignoring case and spaces, take precedence; if there are none, all phrases that contain
+    its words, in any order, count.
     """
     wanted = _plain(text)
     same = [phrase for phrase in grounding.phrases if _plain(phrase.text) == wanted]
@@ -231,15 +230,15 @@ def ids_of_phrase(grounding: Grounding, text: str) -> list[int]:
 
 
 def invert(entities: EntityMap, ids: int | Iterable[int]) -> list[int]:
-    """All other ids, in rising order; InputError for one that does not exist."""
+    """All other ids, in ascending order; InputError for one that does not exist."""
     return np.setdiff1d(np.arange(1, len(entities) + 1), entities.checked_ids(ids)).tolist()
 
 
 def write_ids(ids: Iterable[int]) -> str:
-    """Ids as a text that `choose` reads: "3,5-7", and "none" where there are none; InputError for other than ids."""
+    """Ids as a text that `choose` reads: "3,5-7", or "none" if empty; InputError unless they are ids."""
     given = list(ids)
     if not all(isinstance(number, Integral) and not isinstance(number, bool) and number > 0 for number in given):
-        raise InputError(f"Entity ids are whole numbers from 1 up, unlike {short(given)}.")
+        raise InputError(f"Entity ids are whole numbers of 1 or more, not {short(given)}.")
     runs: list[list[int]] = []
     for number in sorted(set(given)):
         if runs and number == runs[-1][-1] + 1:
@@ -251,7 +250,7 @@ def write_ids(ids: Iterable[int]) -> str:
 
 
 def _read(what: str | Data) -> list[_Part]:
-    """The parts of a choice; InputError where it cannot be read."""
+    """The parts of a choice; InputError if it cannot be read."""
     if not isinstance(what, str):
         return [_Part("data", _items(what))]
     parts: list[_Part] = []
@@ -261,7 +260,7 @@ def _read(what: str | Data) -> list[_Part]:
         if mark := _PICTURE.match(what, place):
             pictures = int(mark[1]), int(mark[2] or mark[1])
             if not 1 <= pictures[0] <= pictures[1]:
-                raise InputError(f"Pictures are counted from 1 upwards, unlike {mark[0].strip()!r}.")
+                raise InputError(f"Pictures are numbered from 1, so {mark[0].strip()!r} does not exist.")
             parts.append(_Part("mark", pictures=pictures))
             place = _after_break(what, mark.end())
             continue
@@ -272,7 +271,7 @@ def _read(what: str | Data) -> list[_Part]:
             kind, value = "phrase", (phrase[1] if phrase[2] is None else phrase[2]).strip()
             place = phrase.end()
             if not value:
-                raise InputError('"phrase:" needs words behind it, as in "phrase: two dogs".')
+                raise InputError('"phrase:" must be followed by words, as in "phrase: two dogs".')
         elif what.startswith(("[", "{"), place):
             data, place = _json(what, place)
             kind, value = "data", _items(data)
@@ -280,11 +279,11 @@ def _read(what: str | Data) -> list[_Part]:
             kind, value = _words(plain[0].strip().lower())
             place = plain.end()
         else:
-            raise InputError('"not" needs something behind it, as in "not 3".')
+            raise InputError('"not" must be followed by something, as in "not 3".')
         parts.append(_Part(kind, value, bool(negation), pictures))
         following = _after_break(what, place)
         if following < len(what) and not {*what[place:following]} & {*_COMMAS}:
-            raise InputError(f"A comma is missing before {short(what[following:])}.")
+            raise InputError(f"There must be a comma before {short(what[following:])}.")
         place = following
     return parts
 
@@ -298,7 +297,7 @@ def _words(part: str) -> tuple[str, Any]:
     if match := _ID.fullmatch(part):
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last:
-            raise InputError(f"The range {first}-{last} runs backwards; write {last}-{first}.")
+            raise InputError(f"The range {first}-{last} is backwards; write {last}-{first}.")
         return "ids", (first, last)
     if match := _RANK.fullmatch(part):
         return "rank", (match[1], int(match[2] or 1))
@@ -311,16 +310,16 @@ def _words(part: str) -> tuple[str, Any]:
 
 
 def _for_picture(parts: list[_Part], picture: int) -> list[_Part]:
-    """Those for one picture of several: its own, or else those for all."""
+    """The parts for one of several pictures: its own, or else those for all pictures."""
     own = [part for part in parts if part.pictures and part.pictures[0] <= picture <= part.pictures[1]]
-    chosen = own or [part for part in parts if part.pictures is None]  # a mark with nothing behind it chooses nothing
+    chosen = own or [part for part in parts if part.pictures is None]  # a mark without parts chooses nothing
     return [part for part in chosen if part.kind != "mark"]
 
 
 def _put_together(
     parts: Iterable[_Part], everything: set[int], meant: Callable[[_Part], tuple[set[int], set[int]]]
 ) -> set[int]:
-    """What a choice means: `meant` says what a part adds and what it takes away."""
+    """The ids of a choice; `meant` returns the ids that a part adds and those that it removes."""
     chosen: set[int] = set()
     for number, part in enumerate(parts):
         added, taken = meant(part)
@@ -334,7 +333,7 @@ def _put_together(
 def _meant_in(
     entities: EntityMap, part: _Part, grounding: Grounding | None, min_fraction: float, strict: bool
 ) -> tuple[set[int], set[int]]:
-    """The ids of a map that a part adds, and those that it takes away."""
+    """The ids of a map that a part adds, and those that it removes."""
     if part.kind == "data":
         return _meant_by(entities, part.value, min_fraction, strict)
     if part.kind == "phrase":
@@ -355,7 +354,7 @@ def _meant_in(
 
 
 def _by(entities: EntityMap, what: str) -> np.ndarray:
-    """What entities are ordered by, (N,), the first the least."""
+    """The sort keys of the entities, (N,), ascending."""
     if what in ("largest", "smallest"):
         return entities.areas * (-1 if what == "largest" else 1)
     if what == "best":
@@ -385,7 +384,7 @@ def _json(text: str, place: int) -> tuple[Any, int]:
         return json.JSONDecoder().raw_decode(text, place)
     except (ValueError, RecursionError):
         raise InputError(
-            f'{short(text[place:])} is no JSON; points look like [{{"x": 40, "y": 30}}], '
+            f'{short(text[place:])} is not valid JSON; points look like [{{"x": 40, "y": 30}}], '
             'boxes like [{"x": 40, "y": 30, "width": 99, "height": 50}].'
         ) from None
 
@@ -396,7 +395,7 @@ def _meant_by_phrase(entities: EntityMap, grounding: Grounding | None, text: str
     found = ids_of_phrase(grounding, text)
     if found and found[-1] > len(entities):
         raise InputError(
-            f"The grounding belongs to other entities: it means entity {found[-1]}, and there are {len(entities)}."
+            f"The grounding belongs to other entities: it refers to entity {found[-1]}, but there are {len(entities)}."
         )
     return set(found)
 
@@ -404,7 +403,7 @@ def _meant_by_phrase(entities: EntityMap, grounding: Grounding | None, text: str
 def _meant_by(
     entities: EntityMap, items: list[Any], min_fraction: float, strict: bool = True
 ) -> tuple[set[int], set[int]]:
-    """The ids that a list of ids, points and boxes adds, and those that it takes away."""
+    """The ids that a list of ids, points and boxes adds, and those that it removes."""
     ids = [item for item in items if not isinstance(item, Mapping)]
     boxes = [item for item in items if isinstance(item, Mapping) and ("width" in item or "height" in item)]
     points = [item for item in items if isinstance(item, Mapping) and not ("width" in item or "height" in item)]
@@ -435,7 +434,7 @@ def _under(entities: EntityMap, points: list[Any]) -> tuple[set[int], set[int]]:
 
 def _boxed(entities: EntityMap, boxes: list[Any], min_fraction: float) -> set[int]:
     if not 0 <= min_fraction <= 1:
-        raise InputError(f"The part of an entity that must be in a box lies between 0 and 1, unlike {min_fraction}.")
+        raise InputError(f"The part of an entity that must lie in a box is a number from 0 to 1, not {min_fraction}.")
     found: set[int] = set()
     for box in boxes:
         x, y, width, height = _numbers(box, ("x", "y", "width", "height"), "A box")
@@ -448,12 +447,12 @@ def _boxed(entities: EntityMap, boxes: list[Any], min_fraction: float) -> set[in
 
 
 def _first_centre(edge: float, size: int) -> int:
-    """The first pixel of a row whose centre does not lie before an edge."""
+    """The first pixel of a row whose centre is not before an edge."""
     return int(min(max(np.ceil(edge - 0.5), 0), size))
 
 
 def _nearest(entities: EntityMap, x: float, y: float) -> list[int]:
-    """The entity at a point, or else that of the pixel nearest to it; none on an empty map."""
+    """The entity at a point, or else that of the nearest pixel with one; empty on an empty map."""
     if under := entities.at(x, y):
         return [under]
     least, nearest = np.inf, []
@@ -476,12 +475,12 @@ def _plain(text: str) -> str:
 
 
 def _items(data: str | Data) -> list[Any]:
-    """What is in a list or in the JSON of one, or the single thing that is given instead of a list."""
+    """The items of a list or of JSON; a single item counts as a list of one."""
     if isinstance(data, str):
         text = data.strip()
         data, end = _json(text, 0) if text else ([], 0)
         if end < len(text):
-            raise InputError(f"There must be nothing behind the JSON, but there is {short(text[end:])}.")
+            raise InputError(f"The JSON must not be followed by {short(text[end:])}; remove it.")
     return [data] if isinstance(data, Mapping) or not isinstance(data, Iterable) else list(data)
 
 
@@ -490,7 +489,9 @@ def _numbers(item: Any, names: tuple[str, ...], what: str) -> list[float]:
     for name in names:
         value: Any = item.get(name) if isinstance(item, Mapping) else None
         is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-        if not is_number or not abs(value) < 1e15:  # false for NaN too
-            raise InputError(f"{what} is an object with the numbers {', '.join(names)}, in pixels, not {short(item)}.")
+        if not is_number or not abs(value) < 1e15:  # also false for NaN
+            raise InputError(
+                f"{what} must be an object with the numbers {', '.join(names)}, in pixels, not {short(item)}."
+            )
         numbers.append(float(value))
     return numbers

@@ -1,6 +1,6 @@
-"""Tidying an EntityMap: dropping weak and small entities, filling holes, removing islands. Each returns a new map.
+"""Tidies an EntityMap: drops weak and small entities, fills holes, removes islands. Each function returns a new map.
 
-Areas are whole numbers of pixels from 0 up; another one, and a score that is no number, is an InputError.
+Areas are whole numbers of pixels, 0 or more; anything else, or a score that is not a number, is an InputError.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from .labelmap import find_runs, paint_runs, regions, touching_below
 
 
 def drop_weak(entities: EntityMap, min_score: float) -> EntityMap:
-    """Without the entities whose score is below `min_score`."""
-    check_number("min_score", min_score)  # those of other programs may go beyond 0 and 1
+    """Drops the entities whose score is below `min_score`."""
+    check_number("min_score", min_score)  # scores of other programs may lie outside 0..1
     return entities.keep(np.flatnonzero(entities.scores >= np.float32(min_score)) + 1)
 
 
 def drop_small(entities: EntityMap, min_area: int) -> EntityMap:
-    """Without the entities of fewer than `min_area` pixels."""
+    """Drops the entities of fewer than `min_area` pixels."""
     check_whole("min_area", min_area, 0)
     return entities.keep(np.flatnonzero(entities.areas >= min_area) + 1)
 
 
 def fill_holes(entities: EntityMap, max_area: int) -> EntityMap:
-    """Gives small holes to the entity around them.
+    """Adds small holes to the entity around them.
 
-    A hole is a 4-connected region without entity of at most `max_area` pixels that touches one single entity and not
-    the border of the picture.
+    A hole is a 4-connected background region of at most `max_area` pixels that touches exactly one entity and not the
+    border of the picture.
     """
     check_whole("max_area", max_area, 0)
     height, width = entities.labels.shape
@@ -42,7 +42,7 @@ def fill_holes(entities: EntityMap, max_area: int) -> EntityMap:
     fillable = empty_region & (_region_areas(runs.starts, runs.stops, region) <= max_area)
     fillable[region[at_border]] = False
 
-    # The smallest and the largest label beside every region; they agree where a single entity surrounds it.
+    # The smallest and the largest label next to each region; they are equal if a single entity surrounds it.
     above, below = touching_below(runs, height, width, diagonal=False)
     beside = np.flatnonzero(runs.stops[:-1] % width != 0)
     one = np.concatenate([above, below, beside, beside + 1])
@@ -58,7 +58,7 @@ def fill_holes(entities: EntityMap, max_area: int) -> EntityMap:
 
 
 def remove_islands(entities: EntityMap, min_area: int) -> EntityMap:
-    """Takes away, as 0, the 8-connected parts of fewer than `min_area` pixels of an entity, never its largest part."""
+    """Sets 8-connected parts of an entity of fewer than `min_area` pixels to 0, but never its largest part."""
     check_whole("min_area", min_area, 0)
     height, width = entities.labels.shape
     runs = find_runs(entities.labels)

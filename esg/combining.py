@@ -1,7 +1,7 @@
-"""Two maps of one picture made one, and a map mended with a painted mask. Each gives a new map, and what became of ids.
+"""Combines two maps of a picture, and corrects a map with a painted mask. Returns a new map, and its ids by old ids.
 
-A label map has one entity a pixel, so every function here says who gets a pixel. Entities that are left without a pixel
-are gone; the others are numbered anew by the rule of EntityMap (descending score, then area, then old id).
+A label map has one entity per pixel, so every function here states which entity gets a pixel. Entities left without a
+pixel disappear; the others are renumbered by the rule of EntityMap (descending score, then area, then old id).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .labelmap import look_up, strips
 
 
 class Combined(NamedTuple):
-    """A map, and where the ids that went into it are now.
+    """A map, and the new ids of the entities that went into it.
 
     Attributes:
         entities: the map.
-        new_ids: (K + 1,) int32, entry k is the new id of old id k, 0 when it is gone; entry 0 is 0.
+        new_ids: (K + 1,) int32, entry k is the new id of old id k, 0 if it has disappeared; entry 0 is 0.
     """
 
     entities: EntityMap
@@ -31,14 +31,14 @@ class Combined(NamedTuple):
 
 
 def union(a: EntityMap, b: EntityMap) -> Combined:
-    """The entities of both: a pixel goes to the higher score, then to the smaller entity, then to `a`.
+    """The entities of both maps: a pixel goes to the higher score, then to the smaller entity, then to `a`.
 
-    That is what `EntityMap.from_masks` does with the masks of `a` and then of `b`. Entities that both maps have are not
-    joined: the one with the lower score keeps what sticks out, which `cleanup.drop_small` can take away.
+    This equals `EntityMap.from_masks` with the masks of `a`, then those of `b`. An entity found in both maps is not
+    merged: the copy with the lower score keeps the pixels that stick out, which `cleanup.drop_small` can remove.
 
     Returns:
-        `new_ids` counts the entities of `b` on from those of `a`: entry len(a) + k is that of entity k of `b`, so that
-        `follow(grounding_of_b, new_ids[len(a):])` goes on with a grounding of `b`.
+        `new_ids` continues with the entities of `b` after those of `a`: entry len(a) + k is for entity k of `b`, so
+        `follow(grounding_of_b, new_ids[len(a):])` updates a grounding of `b`.
 
     Raises:
         InputError: the maps differ in size.
@@ -47,7 +47,7 @@ def union(a: EntityMap, b: EntityMap) -> Combined:
     scores = np.concatenate([a.scores, b.scores])
     rank = np.empty(len(scores) + 1, np.int64)
     rank[np.lexsort((np.concatenate([a.areas, b.areas]), -scores)) + 1] = np.arange(len(scores))
-    rank[0] = len(scores)  # no entity wins over none
+    rank[0] = len(scores)  # background never wins
     labels = np.empty(a.labels.shape, np.int32)
     for rows in strips(a.height, a.width):
         of_a, of_b = a.labels[rows], b.labels[rows]
@@ -57,19 +57,19 @@ def union(a: EntityMap, b: EntityMap) -> Combined:
 
 
 def subtract(a: EntityMap, b: EntityMap) -> Combined:
-    """`a` without the pixels that any entity of `b` has; `new_ids` is of `a`. InputError: they differ in size."""
+    """`a` without the pixels of any entity in `b`; `new_ids` is for `a`. InputError if the sizes differ."""
     _check_same_size(a, b)
     return numbered(np.where(b.labels > 0, np.int32(0), a.labels), a.scores)
 
 
 def intersect(a: EntityMap, b: EntityMap) -> Combined:
-    """`a` only where `b` has an entity, whichever; `new_ids` is of `a`. InputError: they differ in size."""
+    """`a` only where `b` has any entity; `new_ids` is for `a`. InputError if the sizes differ."""
     _check_same_size(a, b)
     return numbered(np.where(b.labels > 0, a.labels, np.int32(0)), a.scores)
 
 
 def merge(entities: EntityMap, ids: Iterable[int]) -> Combined:
-    """Makes several entities one, with the highest of their scores: a weak part does not pull it below a threshold.
+    """Merges entities into one with their highest score, so that a weak part does not pull it below a threshold.
 
     Raises:
         InputError: an id does not exist.
@@ -84,20 +84,21 @@ def merge(entities: EntityMap, ids: Iterable[int]) -> Combined:
 
 
 def split(entities: EntityMap, entity_id: int | None, mask: np.ndarray, *, score: float | None = None) -> Combined:
-    """Makes a painted mask an entity of its own, cut out of what lies beneath.
+    """Turns a painted mask into a new entity, cut out of the entities beneath.
 
     Args:
         entities: the map.
-        entity_id: only what is painted on this entity is cut out of it; None takes all that is painted, from every
-            entity and from none.
-        mask: (H, W) bool, or whole numbers where all but 0 is painted.
-        score: of the new entity; by default the highest of those that it is cut out of, or 1 where there is none.
+        entity_id: the entity to cut from; paint outside it is ignored. None: the whole painted area, including
+            background.
+        mask: (H, W) bool, or integers where every value but 0 is painted.
+        score: score of the new entity; by default the highest score of the entities it is cut from, or 1 if there are
+            none.
 
     Returns:
-        `new_ids` has one entry more than there were ids: the last is the new entity, 0 if nothing was painted.
+        `new_ids` has one entry more than there were ids: the last one is the new entity, 0 if nothing was painted.
 
     Raises:
-        InputError: the id does not exist, the mask is none or of another size, or the score is not finite.
+        InputError: the id does not exist, the mask is invalid or has another size, or the score is not finite.
     """
     painted = _checked_mask(entities, mask)
     if entity_id is not None:
@@ -113,16 +114,16 @@ def split(entities: EntityMap, entity_id: int | None, mask: np.ndarray, *, score
 
 
 def assign(entities: EntityMap, entity_id: int, mask: np.ndarray, *, remove: bool = False) -> Combined:
-    """Gives painted pixels to an entity, whoever had them; or takes them from it, and then nobody has them.
+    """Assigns painted pixels to an entity, whichever had them before; or removes them from it, leaving background.
 
     Args:
         entities: the map.
-        entity_id: the entity; its score stays as it is.
-        mask: (H, W) bool, or whole numbers where all but 0 is painted.
-        remove: takes away instead of giving; what is painted beside the entity does not matter then.
+        entity_id: the entity; its score does not change.
+        mask: (H, W) bool, or integers where every value but 0 is painted.
+        remove: removes pixels instead of adding them; then paint outside the entity is ignored.
 
     Raises:
-        InputError: the id does not exist, or the mask is none or of another size.
+        InputError: the id does not exist, or the mask is invalid or has another size.
     """
     _check_one(entities, entity_id)
     painted = _checked_mask(entities, mask)
@@ -132,16 +133,16 @@ def assign(entities: EntityMap, entity_id: int, mask: np.ndarray, *, remove: boo
 
 
 def follow(grounding: Grounding, new_ids: np.ndarray) -> Grounding:
-    """The grounding with the ids that its entities have now; those that are gone leave their phrases.
+    """The grounding with the new ids of its entities; entities that have disappeared are removed from their phrases.
 
-    Of entities that became one, a phrase keeps the highest score. Phrases stay, even if they mean nothing any more.
+    If entities of a phrase were merged, the highest score is kept. Phrases left without entities stay.
 
     Args:
-        grounding: of the map before.
+        grounding: grounding of the old map.
         new_ids: as in `Combined`.
 
     Raises:
-        InputError: the grounding means an id that `new_ids` does not know.
+        InputError: the grounding refers to an id that `new_ids` does not have.
     """
     return Grounding(grounding.caption, tuple(_following(phrase, new_ids) for phrase in grounding.phrases))
 
@@ -150,10 +151,11 @@ def _following(phrase: Phrase, new_ids: np.ndarray) -> Phrase:
     unknown = [number for number in phrase.entity_ids if number >= len(new_ids)]
     if unknown:
         raise InputError(
-            f"The grounding belongs to other entities: it means entity {unknown[0]}, and there were {len(new_ids) - 1}."
+            f"The grounding belongs to other entities: it refers to entity {unknown[0]}, but there were "
+            f"{len(new_ids) - 1}."
         )
     scores: dict[int, float] = {}
-    for number, score in zip(phrase.entity_ids, phrase.scores):  # by descending score: the first one is the highest
+    for number, score in zip(phrase.entity_ids, phrase.scores):  # by descending score, so the first one is the highest
         scores.setdefault(int(new_ids[number]), score)
     scores.pop(0, None)
     return Phrase(phrase.text, phrase.span, tuple(scores), tuple(scores.values()))
@@ -164,21 +166,21 @@ def numbered(labels: np.ndarray, scores: np.ndarray) -> Combined:
     entities = EntityMap.from_labels(labels, scores)
     new_ids = np.zeros(len(scores) + 1, np.int32)
     for rows in strips(entities.height, entities.width):
-        new_ids[labels[rows]] = entities.labels[rows]  # one label has one new id, so the order of writing is no matter
+        new_ids[labels[rows]] = entities.labels[rows]  # a label has one new id, so the order of writing does not matter
     return Combined(entities, new_ids)
 
 
 def _check_same_size(a: EntityMap, b: EntityMap) -> None:
     if a.labels.shape != b.labels.shape:
         raise InputError(
-            f"Only maps of one picture can be combined, and these have {a.width}x{a.height} and {b.width}x{b.height} "
-            "pixels."
+            f"Only maps of the same picture can be combined, but these have {a.width}x{a.height} and "
+            f"{b.width}x{b.height} pixels."
         )
 
 
 def _check_one(entities: EntityMap, entity_id: int) -> None:
     if not is_whole(entity_id):
-        raise InputError(f"Give one entity id, a whole number, not {entity_id!r}.")
+        raise InputError(f"An entity id is a single whole number, not {entity_id!r}.")
     entities.checked_ids(entity_id)
 
 
@@ -188,6 +190,6 @@ def _checked_mask(entities: EntityMap, mask: np.ndarray) -> np.ndarray:
         raise InputError(f"A mask must be bool, not {mask.dtype}; threshold it first: mask > 0.5.")
     if mask.shape != entities.labels.shape:
         raise InputError(
-            f"The mask must be of the picture's size, (height, width) = {entities.labels.shape}, not {mask.shape}."
+            f"The mask must have the picture's size, (height, width) = {entities.labels.shape}, not {mask.shape}."
         )
     return mask != 0

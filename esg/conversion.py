@@ -1,4 +1,4 @@
-"""Published checkpoints as safetensors files of ours, which say themselves which model they are."""
+"""Converts published checkpoints into safetensors files whose metadata names the model."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Converted:
     """A weight file that was written.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         preset: name of the model that it fits.
-        parameters: numbers in all its tensors.
+        parameters: number of values in all its tensors.
     """
 
     path: Path
@@ -38,24 +38,24 @@ def convert_file(source: str | Path, out: str | Path, *, half: bool = False) -> 
     """Writes a published checkpoint, or weights of ours, as safetensors with preset and architecture in its metadata.
 
     Args:
-        source: a `.pth` of the authors, or a weight file of ours; those of GELLA need no conversion.
+        source: a `.pth` of the authors, or a weight file of ours; GELLA's do not need conversion.
         out: the file to write, `*.safetensors`; it must not be the source.
-        half: whether floating point numbers are kept in fp16: half the size, about three digits.
+        half: whether to store floating-point numbers as fp16: half the size, about three digits.
 
     Raises:
         InputError: `out` is the source or has another suffix.
-        WeightsError: the source is not readable, fits no CropFormer or Mask2Former, or does not fit into fp16.
+        WeightsError: the source cannot be read, is not a CropFormer or Mask2Former, or does not fit into fp16.
         OutputError: `out` cannot be written.
     """
     source, out = Path(source), Path(out)
     if out.suffix.lower() != ".safetensors":
-        raise InputError(f"The result is a safetensors file, so {out} has to be called *.safetensors.")
+        raise InputError(f"The result is a safetensors file; give {out} a name that ends in .safetensors.")
     if os.path.exists(out) and os.path.exists(source) and out.samefile(source):
         raise InputError(f"{out} is the file to convert; give the result another name.")
     state, metadata = read_state_dict(source)
     if is_gella(state, metadata):
         check_whole(state, metadata, source)
-        raise WeightsError(f"{source} holds weights of GELLA, which need no conversion: use the file as it is.")
+        raise WeightsError(f"{source} holds weights of GELLA, which do not need conversion: use the file as it is.")
     if is_official(state):
         state = convert(state, str(source))
     preset = preset_of(state, str(source))
@@ -66,20 +66,20 @@ def convert_file(source: str | Path, out: str | Path, *, half: bool = False) -> 
 def write_weights(
     out: str | Path, state: Mapping[str, Tensor], preset: str, *, half: bool = False, **metadata: str
 ) -> None:
-    """Writes weights of ours; preset and architecture go into the metadata, beside what the caller adds.
+    """Writes weights in our format; preset and architecture go into the metadata, in addition to the caller's.
 
     Raises:
-        WeightsError: a number does not fit into fp16, where `half` asks for it.
+        WeightsError: `half` is set and a number does not fit into fp16.
         OutputError: `out` cannot be written.
     """
-    # A copy of each: where two names share one tensor, safetensors would refuse to write both.
+    # Copies, because safetensors refuses to write two names that share a tensor.
     tensors = {
         name: (_halved(name, value) if half else value).clone(memory_format=torch.contiguous_format)
         for name, value in state.items()
     }
     metadata |= {"format": "pt", "preset": preset, "config": PRESETS[preset].config.to_json()}
     with write_atomically(out) as path:
-        # Not `save_file`: it reports a full disk by an error of its own, and its files are for their owner alone.
+        # Not `save_file`: it raises its own error when the disk is full, and only the owner can read its files.
         path.write_bytes(save(tensors, metadata))
 
 

@@ -1,6 +1,6 @@
-"""More than 8 bits a channel, brought to 8: by the bits that the values use, which may be fewer than the file has.
+"""Reduces more than 8 bits per channel to 8, by the bits that the values use, which may be fewer than the file has.
 
-Cameras of 10 or 12 bits leave their values in files of 16 bits as they are: 0..4095 of 0..65535.
+10- and 12-bit cameras store their values unscaled in 16-bit files: 0..4095 of 0..65535.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from .labelmap import strips
 from .picture_files import identified
 
 DEEP = 16
-_MOST_USED = 14  # bits; what needs more uses all 16, and is dark
+_MOST_USED = 14  # bits; values that need more are 16-bit values of a dark picture
 _SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
-_PLANES = 284  # tag of TIFF; 2: each colour by itself
+_PLANES = 284  # TIFF tag; 2: each colour in its own plane
 _RAW_MODE = re.compile(r"(\w+);16([BLN])")
 
 
 def is_deep(picture: ImageFile.ImageFile) -> bool:
-    """Whether a picture that is not decoded yet has more than 8 bits a channel, as Pillow says of PNG, TIFF and PPM."""
+    """Whether a picture, not decoded yet, has more than 8 bits per channel, as Pillow reports for PNG, TIFF and PPM."""
     how = " ".join(str(tile[3]) for tile in picture.tile)  # such as RGB;16B, but BGR;16 are 16 bits for all channels
     if picture.mode.startswith("I") or _RAW_MODE.search(how):
         return True
@@ -32,7 +32,7 @@ def is_deep(picture: ImageFile.ImageFile) -> bool:
 
 
 def stated_bits(picture: ImageFile.ImageFile) -> int | None:
-    """The bits a channel of a picture that is not decoded yet, where its file has fewer than 16 or scales them."""
+    """The bits per channel of a picture, not decoded yet, if its file has fewer than 16 or scales them."""
     how = " ".join(str(tile[3]) for tile in picture.tile)
     if "I;12" in how:
         return 12
@@ -41,13 +41,13 @@ def stated_bits(picture: ImageFile.ImageFile) -> int | None:
 
 
 def used_bits(largest: int) -> int:
-    """How many bits values up to `largest` are of, 8 to 16."""
+    """The number of bits, 8 to 16, of values up to `largest`."""
     bits = max(8, int(largest).bit_length())
     return bits if bits <= _MOST_USED else DEEP
 
 
 def largest_value(picture: Image.Image, name: str) -> int:
-    """The largest value of a decoded grey picture of 16 bits or of whole numbers.
+    """The largest value of a decoded grey picture with 16 bits or integers.
 
     Raises:
         ImageError: a value is negative, or needs more than 16 bits.
@@ -56,20 +56,20 @@ def largest_value(picture: Image.Image, name: str) -> int:
     for rows in strips(picture.height, picture.width):
         values = np.asarray(picture.crop((0, rows.start, picture.width, rows.stop)))
         if values.min() < 0 or values.max() > 65535:
-            raise ImageError(f"{name} holds whole numbers beyond 16 bit; save it with 8 or 16 bit.")
+            raise ImageError(f"{name} holds whole numbers of more than 16 bits; save it with 8 or 16 bits.")
         largest = max(largest, int(values.max()))
     return largest
 
 
 def stretched(picture: Image.Image, file: Any, how: list[Any]) -> tuple[Image.Image, int]:
-    """A colour picture of 16 bits, of which Pillow gives the upper bytes alone, and the bits that its values use.
+    """A 16-bit colour picture, of which Pillow gives only the upper bytes, and the number of bits its values use.
 
-    Where those are fewer than 16 the lower bytes are read, too, and the picture is of the bits that are used.
+    If they are fewer than 16, the lower bytes are read, too, and the picture is made from the bits in use.
 
     Args:
-        picture: decoded; RGB, RGBA or another mode with 8 bits a channel.
-        file: that it comes from.
-        how: its tiles, as they were before it was decoded.
+        picture: decoded; RGB, RGBA or another mode with 8 bits per channel.
+        file: the file it comes from.
+        how: its tiles as they were before decoding.
     """
     colours = len(picture.getbands()) - (picture.mode in ("RGBA", "LA", "RGBa", "La"))
     upper = [high for _, high in _extrema(picture)]
@@ -99,9 +99,9 @@ def _joined(upper: Image.Image, lower: Image.Image | None) -> np.ndarray:
 
 
 def _lower_bytes(file: Any, how: list[Any]) -> Image.Image | None:
-    """The picture again, decoded as if its numbers were of the other byte order: that gives their lower bytes.
+    """Decodes the picture again with the other byte order, which gives the lower bytes of its values.
 
-    None for the kinds that Pillow has in one order only.
+    None for formats that Pillow supports in one byte order only.
     """
     file.seek(0)
     picture: Any = identified(file, "")
@@ -111,7 +111,7 @@ def _lower_bytes(file: Any, how: list[Any]) -> Image.Image | None:
         return None
     try:
         picture.load()
-    except ValueError:  # no such kind
+    except ValueError:  # no such format
         return None
     return picture
 
@@ -128,7 +128,7 @@ def _swapped(tile: Any) -> Any:
 
 
 def _is_deep_ppm(picture: ImageFile.ImageFile) -> bool:
-    """Whether it is a PPM of RGB with 16 bits, whose values Pillow scales by the largest that the file might hold."""
+    """Whether it is a 16-bit RGB PPM, whose values Pillow scales by the maximum that the file declares."""
     return any(tile[0] == "ppm" and picture.mode == "RGB" and _last(tile[3]) == 65535 for tile in picture.tile)
 
 
@@ -137,9 +137,9 @@ def _last(arguments: Any) -> Any:
 
 
 def prepare(picture: Any) -> None:
-    """Tells Pillow where the upper bytes are in some pictures, not decoded yet, of 16 bits that it reads otherwise.
+    """Tells Pillow where the upper bytes are in some 16-bit pictures, not decoded yet, that it would misread.
 
-    Those are PPMs, and TIFFs that keep each colour by itself.
+    These are PPMs, and TIFFs that store each colour in its own plane.
     """
     if _is_deep_ppm(picture):
         picture.tile = [_tile(tile, "raw", ("RGB;16B", 0, 1)) for tile in picture.tile]

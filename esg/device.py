@@ -1,4 +1,4 @@
-"""Where a network computes and in which precision: names that people give, made torch's own or refused."""
+"""Device and precision of a network: turns the names users give into torch's, or refuses them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 
 def choose_device(name: str | torch.device) -> torch.device:
-    """The torch device of that name; "auto" is the best one here.
+    """The torch device of that name; "auto" is the best one available.
 
     Raises:
-        InputError: that is no name, there is no such device on this machine, or it computes nothing.
+        InputError: the name is invalid, or this machine does not have the device or cannot compute on it.
     """
     if not isinstance(name, (str, torch.device)):
         raise InputError(f"A device must be a name such as auto, cpu or cuda:1, not {name!r}.")
@@ -27,11 +27,11 @@ def choose_device(name: str | torch.device) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:  # whose text is a page of names
+    except RuntimeError:  # its text lists all possible names
         raise _unusable(name, "there is none of that name") from None
     try:
-        torch.ones((), device=device).item()  # "meta" computes nothing, and says so here
-    except NotImplementedError:  # again a page, of all that PyTorch was built with
+        torch.ones((), device=device).item()  # fails for "meta", which cannot compute
+    except NotImplementedError:  # its text lists all backends of this PyTorch
         raise _unusable(name, "this PyTorch cannot compute there") from None
     except (RuntimeError, AssertionError, ImportError) as error:
         raise _unusable(name, str(error).splitlines()[0].split(". ")[0]) from None
@@ -43,7 +43,7 @@ def _unusable(name: str | torch.device, reason: str) -> InputError:
 
 
 def leave(device: torch.device) -> None:
-    """Gives back what is free now on a device from which a model was moved, and else stays reserved for the process."""
+    """Releases the memory that a model left on a device, which would stay reserved for this process."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -51,9 +51,9 @@ def leave(device: torch.device) -> None:
 
 
 def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[Any]:
-    """Within it a network computes in half precision; or in float32, also where it lies within another.
+    """A context in which a network computes in half precision, or in float32 even within another such context.
 
-    PyTorch 2.4 knows no other precision than float32 on Apple's GPUs, and none that could be left.
+    On Apple's GPUs, PyTorch 2.4 supports only float32, so there is nothing to switch.
     """
     if not torch.amp.is_autocast_available(device.type):
         return contextlib.nullcontext()
@@ -64,12 +64,14 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The dtype of a name in `PRECISIONS`.
 
     Raises:
-        InputError: there is no such precision, or not on that device, or not with this PyTorch.
+        InputError: the precision does not exist, or is not supported by the device or by this PyTorch.
     """
     if precision not in PRECISIONS:
         raise InputError(f"There is no precision {precision!r}; use one of {', '.join(PRECISIONS)}.")
     if precision == "fp16" and device.type == "cpu":
         raise InputError("fp16 is for GPUs; use fp32 or bf16 on the CPU.")
     if precision != "fp32" and not torch.amp.is_autocast_available(device.type):
-        raise InputError(f"This PyTorch knows no {precision} on the device {device.type}; use fp32, or update PyTorch.")
+        raise InputError(
+            f"This PyTorch does not support {precision} on the device {device.type}; use fp32, or update PyTorch."
+        )
     return PRECISIONS[precision]

@@ -1,4 +1,4 @@
-"""Fetching published checkpoints from their authors' page on the Hugging Face hub; nothing else uses the network."""
+"""Downloads published checkpoints from their authors' page on the Hugging Face hub; nothing else uses the network."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def download(
     token: str | None = None,
     say: Callable[[str], None] = logger.info,
 ) -> Path:
-    """Fetches a published checkpoint from its authors' page, and checks size and SHA-256 as the hub states them.
+    """Downloads a published checkpoint from its authors' page, and checks its size and SHA-256 against the hub's.
 
-    What is already there is only checked, without the network; an interrupted download goes on where it ended. The
-    progress bar is huggingface_hub's own. `say` gets the licence as one line before the transfer begins.
+    A file that is already there is only checked, offline; an interrupted download resumes. The progress bar is
+    huggingface_hub's own. `say` gets the licence as one line before the transfer begins.
 
     Args:
-        name: of a checkpoint.
-        folder: where to put it; by default $ESG_WEIGHTS, or else the folder `esg` in HF_HOME.
-        token: of a Hugging Face account that has accepted the authors' terms; by default the one logged in.
-        say: takes the lines that the user should see.
+        name: name of a checkpoint.
+        folder: destination; by default $ESG_WEIGHTS, or else the folder `esg` in HF_HOME.
+        token: token of a Hugging Face account that has accepted the authors' terms; by default the one logged in.
+        say: function called with the lines that the user should see.
 
     Returns:
         The path of the file; `locate(name)` finds it from now on if it is in one of the default places.
 
     Raises:
-        WeightsError: with what to do about it (terms, login, network, disk, a file that is not what the hub states).
+        WeightsError: the download failed; the message says what to do (terms, login, network, disk, a wrong file).
     """
     checkpoint = checkpoint_named(name)
     if checkpoint.shipped:
@@ -58,23 +58,23 @@ def download(
     api = HfApi(token=token)
     with _hub_quiet(), _hub_errors(checkpoint, places[0]):
         remote = _published_file(api, checkpoint)
-        say(f"{checkpoint.name} is licensed {checkpoint.licence}: {checkpoint.credit}")
+        say(f"{checkpoint.name} is licensed under {checkpoint.licence}: {checkpoint.credit}")
         say(f"Downloading {remote.path} ({remote.size / 2**20:.0f} MiB) to {places[0]}")
         return _fetch(api, remote, places[0] / (checkpoint.name + Path(remote.path).suffix))
 
 
 def download_public(names: Sequence[str], *, say: Callable[[str], None] = logger.info) -> None:
-    """Fetches public models of the Hugging Face hub into huggingface_hub's cache, where `Grounder` finds them.
+    """Downloads public models from the Hugging Face hub into huggingface_hub's cache, where `Grounder` finds them.
 
-    Of models that are there nothing is fetched. Only configuration, tokenizers and weights are; pickled weights only of
-    models that have no others.
+    Models that are already there are skipped. Only configuration, tokenizers and weights are downloaded, and pickled
+    weights only if a model does not have others.
 
     Args:
-        names: such as "openai/clip-vit-large-patch14-336".
-        say: takes the lines that the user should see.
+        names: names such as "openai/clip-vit-large-patch14-336".
+        say: function called with the lines that the user should see.
 
     Raises:
-        WeightsError: with what to do about it.
+        WeightsError: the download failed; the message says what to do.
     """
     from huggingface_hub import HfApi, snapshot_download
 
@@ -87,34 +87,34 @@ def download_public(names: Sequence[str], *, say: Callable[[str], None] = logger
             with _hub_quiet():
                 files = HfApi().list_repo_files(name)
                 weights = "*.safetensors" if any(file.endswith(".safetensors") for file in files) else "*.bin"
-                say(f"Downloading {name}; its licence is on https://huggingface.co/{name}")
+                say(f"Downloading {name}; see its licence on https://huggingface.co/{name}")
                 snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.model", "*.jinja", weights])
-        except Exception as error:  # its own, requests', httpx's or xet's
+        except Exception as error:  # huggingface_hub's, requests', httpx's or xet's
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
             raise WeightsError(
-                f"{name} cannot be downloaded ({reason}): check the network and HF_HUB_OFFLINE and start again, or get "
+                f"{name} cannot be downloaded ({reason}): check the network and HF_HUB_OFFLINE and try again, or get "
                 f"it with `hf download {name}`."
             ) from error
 
 
 def _published_file(api: HfApi, checkpoint: Checkpoint) -> RepoFile:
-    """The one file of the hub's listing that is this checkpoint."""
+    """The file in the hub's listing that is this checkpoint."""
     tree = api.list_repo_tree(HUB_REPOSITORY, HUB_FOLDER, recursive=True, repo_type="dataset")
-    files: list[Any] = [entry for entry in tree if hasattr(entry, "size")]  # folders have none
+    files: list[Any] = [entry for entry in tree if hasattr(entry, "size")]  # folders do not have a size
     found = [file for file in files if checkpoint.matches(file.path.removeprefix(f"{HUB_FOLDER}/"))]
     if len(found) == 1:
         return found[0]
     candidates = ", ".join(file.path for file in found or files if Path(file.path).suffix in SUFFIXES)
     raise WeightsError(
-        f"The authors' page lists {len(found) or 'no'} files that could be {checkpoint.name}, among these: "
+        f"The authors' page lists {len(found)} files that could be {checkpoint.name}, from these candidates: "
         f"{candidates or 'none'}; download the right one from {HUB_PAGE} and give its path."
     )
 
 
 def _fetch(api: HfApi, remote: RepoFile, path: Path) -> Path:
-    """Downloads to `path`.part, which a later call continues, and renames it when it is what the hub states.
+    """Downloads to `path`.part, which a later call resumes, and renames it once its hash matches the hub's.
 
-    `hf_hub_download` would be less code, but since huggingface_hub 2 it starts a broken download from the beginning.
+    `hf_hub_download` would be less code, but since huggingface_hub 2 it restarts broken downloads from the beginning.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -124,7 +124,7 @@ def _fetch(api: HfApi, remote: RepoFile, path: Path) -> Path:
     location = get_hf_file_metadata(url, token=api.token).location
     headers = build_hf_headers(token=api.token)
     if urlsplit(location).netloc != urlsplit(url).netloc:
-        headers.pop("authorization", None)  # the hub's token is none of the storage's business
+        headers.pop("authorization", None)  # the storage server must not see the hub's token
     part = path.with_name(path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab") as file:
@@ -140,7 +140,9 @@ def _fetch(api: HfApi, remote: RepoFile, path: Path) -> Path:
     digest = sha256(part)
     if part.stat().st_size != remote.size or (remote.lfs and remote.lfs.sha256 != digest):
         part.unlink()
-        raise WeightsError(f"{path.name} arrived damaged (its SHA-256 is not the hub's) and was deleted; start again.")
+        raise WeightsError(
+            f"{path.name} arrived damaged (its SHA-256 differs from the hub's) and was deleted; download it again."
+        )
     record_sha256(path, digest)
     part.replace(path)
     return path
@@ -148,8 +150,8 @@ def _fetch(api: HfApi, remote: RepoFile, path: Path) -> Path:
 
 @contextlib.contextmanager
 def _hub_quiet() -> Iterator[None]:
-    """Keeps huggingface_hub from logging every attempt that fails: the outcome is what counts, and is told."""
-    from huggingface_hub.utils import logging as hub_logging  # which sets its level when it is first imported
+    """Keeps huggingface_hub from logging every failed attempt; ESG reports the outcome."""
+    from huggingface_hub.utils import logging as hub_logging  # sets its level when first imported
 
     level = logging.getLogger("huggingface_hub").level
     hub_logging.set_verbosity_error()
@@ -161,9 +163,9 @@ def _hub_quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hub_errors(checkpoint: Checkpoint, folder: Path) -> Iterator[None]:
-    """Turns whatever huggingface_hub raises into one sentence.
+    """Turns any exception from huggingface_hub into one sentence.
 
-    Its errors are its own, requests', httpx's or xet's, depending on its version, hence the broad `except`.
+    They may be its own, requests', httpx's or xet's, depending on its version, hence the broad `except`.
     """
     try:
         yield

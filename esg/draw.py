@@ -13,7 +13,7 @@ from .entities import EntityMap
 from .errors import InputError
 from .labelmap import look_up, strips
 
-_GOLDEN = 0.618033988749895  # multiples of it, modulo 1, fall as far from all earlier ones as can be
+_GOLDEN = 0.618033988749895  # multiples of it, modulo 1, are as far from all earlier ones as possible
 
 # B. Ottosson, "A perceptual color space for image processing", 2020.
 _CONE_OF_OKLAB = np.array(
@@ -31,14 +31,14 @@ _RGB_OF_CONE = np.array(
 def palette(n: int, seed: int = 0) -> np.ndarray:
     """Distinct, equally vivid colours for ids 1..n, (n, 3) uint8 RGB; an id's colour does not depend on n.
 
-    Hues advance by the golden ratio in OKLCH, where equal steps look equal, lightness and chroma between few steps;
-    `seed` gives another series.
+    In OKLCH, where equal steps look equal, hues advance by the golden ratio, and lightness and chroma alternate between
+    a few steps; `seed` gives another series.
     """
     k = np.arange(n) + seed * 1000
     hue = 2 * np.pi * np.modf(0.71 + k * _GOLDEN)[0]  # id 1 is blue
-    # Yellow is only yellow when it is light, and blue is at its strongest when it is darker.
+    # Yellow only looks yellow when it is light, and blue is strongest when it is darker.
     lightness = 0.61 + 0.24 * np.modf(0.3 + k * 0.83)[0] + 0.07 * np.cos(hue - 1.9)
-    chroma = np.where(k % 2, 0.165, 0.125)  # this and the 0.83 set ids of similar hue as far apart as a search found
+    chroma = np.where(k % 2, 0.165, 0.125)  # a search found that this and the 0.83 separate similar hues best
     return _oklab_to_srgb(np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1))
 
 
@@ -51,7 +51,7 @@ def _oklab_to_srgb(oklab: np.ndarray) -> np.ndarray:
 
 
 def label_colours(entities: EntityMap, *, seed: int = 0) -> np.ndarray:
-    """Every entity in its colour of `palette`, no entity in black, (H, W, 3) uint8 RGB."""
+    """Every entity in its colour of `palette`, background in black, (H, W, 3) uint8 RGB."""
     black = np.zeros((1, 3), np.uint8)
     return look_up(np.concatenate([black, palette(len(entities), seed)]), entities.labels)
 
@@ -66,23 +66,23 @@ def overlay(
     shown_as: Sequence[int] | np.ndarray | None = None,
     texts: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """Lays the entities' colours over their picture; what belongs to no entity stays as it is.
+    """Draws the entities' colours over their picture; background stays unchanged.
 
     Args:
         image: (H, W, 3) uint8 RGB, the picture of the map.
         alpha: weight of the colours, 0 (photo only) to 1 (colours only).
-        contours: draws the borders of the entities, thicker on larger pictures.
-        numbers: writes every id that fits into its entity.
-        shown_as: (N,) numbers from 1 up that colours and numbers are those of, instead of the ids; with the ids of
-            tracks, an entity looks the same in all frames of a clip.
-        texts: (N,) what is written instead of numbers, also where `numbers` is off; an empty text leaves the number.
+        contours: whether to draw the borders of the entities, thicker on larger pictures.
+        numbers: whether to write each id into its entity, if it fits.
+        shown_as: (N,) numbers of 1 or more that give colours and numbers instead of the ids; with track ids, an entity
+            looks the same in all frames of a clip.
+        texts: (N,) texts to write instead of numbers, even if `numbers` is off; an empty text keeps the number.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
 
     Raises:
-        InputError: the picture does not belong to the map, `alpha` or `shown_as` have other values, or there
-            is not one text for every entity.
+        InputError: the picture does not belong to the map, `alpha` or `shown_as` is invalid, or there is not one text
+            for every entity.
     """
     entities.check_image(image)
     check_number("alpha", alpha)
@@ -116,7 +116,7 @@ def _names(entities: EntityMap, shown_as: Sequence[int] | np.ndarray | None) -> 
         return np.arange(1, len(entities) + 1)
     names = np.asarray(shown_as)
     if names.shape != (len(entities),) or (names.size and (names.dtype.kind not in "iu" or names.min() < 1)):
-        raise InputError(f"shown_as must be {len(entities)} whole numbers from 1 up, one for every entity.")
+        raise InputError(f"shown_as must be {len(entities)} whole numbers of 1 or more, one for every entity.")
     return names.astype(np.int64)
 
 
@@ -138,10 +138,10 @@ def edges(labels: np.ndarray, rows: slice, thickness: int) -> np.ndarray:
 
 
 def _write_texts(picture: np.ndarray, entities: EntityMap, texts: Sequence[str]) -> None:
-    """Writes a text for each entity into the picture, as large as the entity allows; where none would fit, none."""
+    """Writes each entity's text into the picture, as large as the entity allows, if it fits."""
     longest = max(picture.shape[:2])
     smallest, largest = max(11.0, longest / 64), max(13.0, longest / 32)
-    for number in range(len(entities), 0, -1):  # the best entities last, so that nothing covers their numbers
+    for number in range(len(entities), 0, -1):  # the best entities last, so that their numbers are not covered
         text = texts[number - 1]
         if not text:
             continue
@@ -153,7 +153,7 @@ def _write_texts(picture: np.ndarray, entities: EntityMap, texts: Sequence[str])
 
 
 def interior_point(entities: EntityMap, number: int) -> tuple[int, int, float]:
-    """The pixel x, y of an entity farthest from its border, to about a hundredth of its extent, and that distance.
+    """The pixel x, y of an entity farthest from its border, to about 1/100 of its extent, and that distance.
 
     Raises:
         InputError: there is no entity of that number.

@@ -1,11 +1,11 @@
 """Soft edges: the alpha of a mask, from the colours of the photo around its contour.
 
 A guided filter (K. He, J. Sun, X. Tang, "Guided Image Filtering", TPAMI 2013) makes alpha a linear function of colour
-in every window, so that it steps where the photo does and fades where the photo fades. It is applied twice: once in
-wide windows, whose result at one half is the contour laid onto the photo's edge, and once in narrow ones, which make
-that contour soft. It is written out here with SciPy's box filter, whose time does not grow with the window: kornia's
-took ten times as long, pymatting brings numba (200 MB, bounds on NumPy, a minute of compilation), and OpenCV has the
-filter only in its contrib build.
+in every window, so that it steps where the photo does and fades where the photo fades. It is applied twice: in wide
+windows, whose result at one half moves the contour onto the photo's edge, and in narrow ones, which soften that
+contour. It is implemented here with SciPy's box filter, whose time does not grow with the window: kornia's took ten
+times as long, pymatting requires numba (200 MB, bounds on NumPy, a minute of compilation), and OpenCV has the filter
+only in its contrib build.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .checks import is_number, is_whole, kind_of
 from .errors import InputError
 from .resample import resize
 
-_TILE = 64  # pixels a side; only what lies along the contour is computed, and small tiles keep close to it
+_TILE = 64  # pixels per side; only tiles along the contour are computed, and small ones follow it closely
 _FULL_RADIUS = 8  # from twice this on, the coefficients of the filter are computed on fewer pixels
 
 
@@ -32,34 +32,34 @@ def soft_alpha(
     contrast: float = 0.03,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> np.ndarray:
-    """How much of every pixel belongs to a mask.
+    """The fraction of every pixel that belongs to a mask.
 
-    Parts of a mask that are thinner than `width`, and that do not differ in colour from what is around them, fade away.
+    Parts of a mask that are thinner than `width` and do not differ in colour from their surroundings fade away.
 
     Args:
         image: (H, W, 3) uint8 RGB, the photo of the mask.
         mask: (H, W) bool.
-        width: pixels on both sides of the contour in which the edge is sought, 0..128; 0 leaves the mask as it is. What
-            lies deeper inside stays 1, what lies farther outside stays 0. About three times as much as the mask is off.
-        contrast: differences in colour well below this make no edge, as a part of the range from black to white, above
-            0 and up to 1; more gives smoother edges.
-        progress: called as `progress(done, total, "edges")`; what it raises ends the call.
+        width: pixels on both sides of the contour in which to look for the edge, 0..128; 0 leaves the mask unchanged.
+            Pixels deeper inside stay 1, pixels farther outside stay 0. Use about three times the error of the mask.
+        contrast: colour differences well below this do not count as an edge; a fraction of the range from black to
+            white, above 0 and up to 1. Higher values give smoother edges.
+        progress: called as `progress(done, total, "edges")`; an exception from it ends the call.
 
     Returns:
         (H, W) float32, 0..1.
 
     Raises:
-        InputError: photo and mask are none or differ in size, or an option is out of range.
+        InputError: photo or mask is invalid, their sizes differ, or an option is out of range.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise InputError(f"The photo must be (height, width, 3) uint8, not {kind_of(image)}.")
     if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != image.shape[:2]:
-        raise InputError(f"The mask must be {image.shape[:2]} bool, as the photo, not {kind_of(mask)}.")
+        raise InputError(f"The mask must be {image.shape[:2]} bool, like the photo, not {kind_of(mask)}.")
     in_range = is_whole(width) and is_number(contrast) and 0 <= width <= 128 and 0 < contrast <= 1
     if not in_range:
         raise InputError(
-            "The width is a whole number from 0 to 128 pixels and the contrast above 0 and up to 1, "
-            f"unlike {width!r} and {contrast!r}."
+            "The width must be a whole number from 0 to 128 pixels and the contrast above 0 and up to 1, "
+            f"not {width!r} and {contrast!r}."
         )
     alpha = mask.astype(np.float32)
     if width == 0:
@@ -75,12 +75,12 @@ def soft_alpha(
         refined = _refine(image[around], mask[around], width, contrast)
         alpha[rows, columns] = refined[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
     if progress is not None:
-        progress(max(1, len(pieces)), max(1, len(pieces)), "edges")  # of a mask without a contour, too
+        progress(max(1, len(pieces)), max(1, len(pieces)), "edges")  # also for a mask without a contour
     return alpha
 
 
 def _along_contour(mask: np.ndarray, width: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of pieces, which do not overlap and hold all that is within `width` of the contour."""
+    """Rows and columns of disjoint tiles that cover everything within `width` of the contour."""
     height, across = mask.shape
     edge = np.zeros(mask.shape, bool)  # the last pixels before a change, downwards and to the right
     np.not_equal(mask[1:], mask[:-1], out=edge[:-1])
@@ -102,7 +102,7 @@ def _along_contour(mask: np.ndarray, width: int) -> Iterator[tuple[slice, slice]
 
 
 def _refine(image: np.ndarray, inside: np.ndarray, width: int, contrast: float) -> np.ndarray:
-    """Alpha of a piece of a picture, (h, w) float32; near the border of the piece it is not that of the whole."""
+    """Alpha of a tile, (h, w) float32; near the tile's border it differs from that of the whole picture."""
     near = ndimage.distance_transform_edt(inside) + ndimage.distance_transform_edt(~inside) <= width
     coarse = _filter(image, inside, width, contrast**2)
     on_edge = np.where(near, coarse > 0.5, inside)
@@ -114,7 +114,7 @@ def _filter(guide: np.ndarray, signal: np.ndarray, radius: int, eps: float) -> n
     """The guided filter with guide (h, w, 3) uint8 and signal (h, w) bool, (h, w) float32."""
     step = _step(radius)
     side = 2 * (radius // step) + 1
-    colours = guide / 255  # float64: of a grey photo the colours' covariance is all but singular
+    colours = guide / 255  # float64: in a grey photo the colours' covariance is nearly singular
     small = [_shrunk(colours[..., channel], step) for channel in range(3)]
     levels = _shrunk(signal.astype(np.float64), step)
 
@@ -127,7 +127,7 @@ def _filter(guide: np.ndarray, signal: np.ndarray, radius: int, eps: float) -> n
     rr, rg, rb, gg, gb, bb = (mean(small[i] * small[j]) - means[i] * means[j] for i, j in pairs)
     rr, gg, bb = rr + eps, gg + eps, bb + eps
     r, g, b = (mean(one * levels) - of_one * level for one, of_one in zip(small, means))
-    # Its inverse by cofactors: for millions of matrices of 3 by 3, a solver would take most of the time.
+    # Its inverse by cofactors: for millions of 3×3 matrices, a solver would take most of the time.
     c_rr, c_rg, c_rb = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
     c_gg, c_gb, c_bb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
     determinant = rr * c_rr + rg * c_rg + rb * c_rb
@@ -150,7 +150,7 @@ def _filter(guide: np.ndarray, signal: np.ndarray, radius: int, eps: float) -> n
 
 
 def _shrunk(values: np.ndarray, step: int) -> np.ndarray:
-    """The means of squares of `step` pixels a side, of (h, w) float64; at the end they go on as the border is."""
+    """The means over squares of `step` × `step` pixels, of (h, w) float64; the border is repeated at the end."""
     if step == 1:
         return values
     height, width = values.shape
@@ -159,5 +159,5 @@ def _shrunk(values: np.ndarray, step: int) -> np.ndarray:
 
 
 def _step(radius: int) -> int:
-    """Every how many pixels the filter computes its coefficients, a power of two (He and Sun, "Fast Guided Filter")."""
+    """The spacing of the filter's coefficients in pixels, a power of two (He and Sun, "Fast Guided Filter")."""
     return 1 << max(0, (radius // _FULL_RADIUS).bit_length() - 1)

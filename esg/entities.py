@@ -1,7 +1,7 @@
-"""EntityMap: one label map and one score an entity, the only form in which ESG keeps a segmentation.
+"""EntityMap: a label map and one score per entity, the only form in which ESG keeps a segmentation.
 
-A map costs four bytes a pixel, however many entities it holds; masks are made on demand, for the ids asked for.
-Its file formats are in `formats.py`, the tidying of its regions is in `cleanup.py`.
+A map takes four bytes per pixel, however many entities it holds; masks are made on demand, for the ids requested.
+`formats.py` has its file formats, `cleanup.py` tidies its regions.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ MAX_LABEL = (1 << 24) - 1  # the largest id that a panoptic PNG can hold; keeps 
 class EntityMap:
     """The entities of one picture, numbered 1..N by descending score; at equal scores the larger one comes first.
 
-    Make one with `from_labels`, `from_masks`, `from_coco` or `from_labels_png`; the constructor itself takes only what
-    is already in order. It keeps the arrays it is given and makes them read-only. Two maps are equal when their
-    labels and scores are.
+    Make one with `from_labels`, `from_masks`, `from_coco` or `from_labels_png`; the constructor itself accepts only
+    arrays that are already in order. It keeps these arrays and makes them read-only. Two maps are equal if their labels
+    and scores are.
 
     Attributes:
-        labels: (H, W) int32, the id of the entity that every pixel belongs to, 0 = none.
-        scores: (N,) float32, finite, non-increasing; entry k is that of id k + 1, here and below.
+        labels: (H, W) int32, the id of the entity that each pixel belongs to, 0 = none.
+        scores: (N,) float32, finite, non-increasing; entry k belongs to id k + 1, here and below.
         areas: (N,) int64, pixels, at least 1.
         boxes: (N, 4) int64, x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
     """
@@ -68,8 +68,8 @@ class EntityMap:
         """Numbers the entities of any label map: by descending score, then descending area, then old label.
 
         Args:
-            labels: (H, W) whole numbers from 0 = none, in any order and with gaps.
-            scores: entry k - 1 is the score of label k; labels that do not occur are dropped. Without, all are 1.
+            labels: (H, W) integers of 0 or more, 0 = none; gaps and any order are allowed.
+            scores: entry k - 1 is the score of label k; labels that do not occur are dropped. None: all are 1.
 
         Raises:
             InputError: labels or scores have a wrong shape, dtype or value.
@@ -99,24 +99,24 @@ class EntityMap:
         """Lays masks over each other: a pixel goes to the mask with the higher score, then the smaller, then the first.
 
         Args:
-            masks: (N, H, W) array, or N masks that are each an (H, W) array or a COCO RLE; arrays are bool, or whole
-                numbers where all but 0 is inside. Masks left without a pixel get no id.
-            scores: (N,) finite numbers; without, all are 1.
-            size: height, width of the picture; needed only when there may be no mask in a list.
-            order: which mask lies above where they overlap: "score", the one with the higher score; "smaller", so
-                that parts show on wholes; "larger"; "first" or "last" in the list; "whole", which keeps of nested
-                masks, such as SAM's, only the whole objects and leaves out their parts (see `layers.whole_objects`).
-            layers: (N,) numbers, if the masks were painted in layers: a higher one lies above, and `order` decides
-                only within a layer.
+            masks: (N, H, W) array, or N masks that are each an (H, W) array or a COCO RLE; arrays are bool, or
+                integers where every value but 0 is inside. Masks left without a pixel do not get an id.
+            scores: (N,) finite numbers; None: all are 1.
+            size: height, width of the picture; needed only if the list may be empty.
+            order: the mask that is on top where masks overlap: "score", the one with the higher score; "smaller", so
+                that parts show on wholes; "larger"; "first" or "last" in the list; "whole", which drops the parts of
+                nested masks, such as SAM's, and keeps only whole objects (see `layers.whole_objects`).
+            layers: (N,) numbers, if the masks have layers: a higher layer is on top, and `order` decides only within a
+                layer.
 
         Raises:
-            InputError: masks differ in size, have a wrong dtype, scores or layers do not match them, or the size or
-                the order is none.
+            InputError: masks differ in size or have a wrong dtype, scores or layers do not match them, or size or order
+                are invalid.
         """
         check_order(order)
         sizes: set[tuple[int, ...]] = set()
         if isinstance(masks, np.ndarray) and masks.ndim == 3:
-            sizes.add(masks.shape[1:])  # an array has a size even without a mask
+            sizes.add(masks.shape[1:])  # an array has a size even if it has no masks
         try:
             masks = list(masks)
         except TypeError:
@@ -126,14 +126,16 @@ class EntityMap:
             ) from None
         given = _checked_scores(np.ones(len(masks)) if scores is None else scores)
         if len(given) != len(masks):
-            raise InputError(f"There are {len(masks)} masks but {len(given)} scores; give one score a mask.")
+            raise InputError(f"There are {len(masks)} masks but {len(given)} scores; give one score per mask.")
         masks = [_checked_mask(mask) for mask in masks]
         sizes |= {rle.size_of(mask) if isinstance(mask, Mapping) else np.shape(mask) for mask in masks}
         sizes |= {_checked_size(size)} if size is not None else set()
         if not sizes:
-            raise InputError("There are no masks to tell the size of the picture; give size=(height, width).")
+            raise InputError("Without masks the size of the picture is unknown; give size=(height, width).")
         if len(sizes) != 1:
-            raise InputError(f"The masks must have one size (height, width), and these were given: {sorted(sizes)}.")
+            raise InputError(
+                f"All masks must have the same size (height, width), but these sizes were given: {sorted(sizes)}."
+            )
         (shape,) = sizes
         if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] >= 1 << 31:
             raise InputError(
@@ -167,13 +169,13 @@ class EntityMap:
         image_id: int | str | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> EntityMap:
-        """Reads the annotations of one picture in COCO's format; overlaps are settled as in `from_masks`.
+        """Reads the annotations of one picture in COCO format; overlaps are resolved as in `from_masks`.
 
         Args:
-            source: the dict with "images" and "annotations", or the path of a JSON file with it. Annotations may be
-                compressed or uncompressed RLE or polygons; the score is 1 where there is none.
-            image_id: which picture, when there are several.
-            max_pixels: larger pictures are refused before their masks are made.
+            source: dict with "images" and "annotations", or the path of a JSON file with them. Annotations may be
+                compressed or uncompressed RLE or polygons; a missing score is 1.
+            image_id: id of the picture, if there are several.
+            max_pixels: larger pictures are refused before their masks are decoded.
 
         Raises:
             InputError: the file cannot be read, is malformed or too large, or lacks the picture.
@@ -192,12 +194,12 @@ class EntityMap:
         """Reads a grey PNG whose pixels are labels.
 
         Args:
-            path: an 8 or 16 bit grey, or a palette PNG.
-            scores: as in `from_labels`; by default those that `save_labels_png` left in the file, else all are 1.
+            path: a grey PNG with 8 or 16 bits, or a palette PNG.
+            scores: as in `from_labels`; by default those that `save_labels_png` wrote into the file, else all are 1.
             max_pixels: larger pictures are refused before they are decoded.
 
         Raises:
-            InputError: the file cannot be read, is too large or no PNG, or holds no labels.
+            InputError: the file cannot be read, is too large, or is not a PNG with labels.
         """
         labels, stored = formats.read_labels_png(path, max_pixels=max_pixels)
         return cls.from_labels(labels, stored if scores is None else scores)
@@ -231,19 +233,19 @@ class EntityMap:
     __hash__ = None  # type: ignore[assignment]
 
     def at(self, x: float, y: float) -> int:
-        """The id under the pixel that contains point x, y; 0 where there is no entity and outside the picture."""
+        """The id of the pixel that contains point x, y; 0 if it has no entity or lies outside the picture."""
         return int(self.labels[int(y), int(x)]) if 0 <= x < self.width and 0 <= y < self.height else 0
 
     def in_box(self, x0: float, y0: float, x1: float, y1: float, *, min_fraction: float = 0.0) -> list[int]:
-        """The ids in a box, in rising order.
+        """The ids in a box, in ascending order.
 
         Args:
-            x0, y0, x1, y1: the box in pixels, x1 and y1 exclusive; pixels of which it has a part count, and what lies
-                outside the picture is ignored.
-            min_fraction: the part of its area, 0..1, that an entity must have in the box; it needs one pixel anyway.
+            x0, y0, x1, y1: the box in pixels, x1 and y1 exclusive; pixels partly in the box count, and parts outside
+                the picture are ignored.
+            min_fraction: fraction of its area, 0..1, that an entity must have in the box, and at least one pixel.
 
         Raises:
-            InputError: a side of the box is no number, or the part is out of its range.
+            InputError: a side of the box is not a number, or the fraction is out of range.
         """
         for name, side in (("x0", x0), ("y0", y0), ("x1", x1), ("y1", y1)):
             check_number(name, side)
@@ -264,14 +266,14 @@ class EntityMap:
         return mask
 
     def cutout(self, image: np.ndarray, ids: int | Iterable[int]) -> np.ndarray:
-        """The pixels of one or several entities, transparent around them, cropped to their common box.
+        """The pixels of one or several entities, cropped to their common box and transparent elsewhere.
 
         Args:
             image: (H, W, 3) uint8 RGB, the picture of this map.
             ids: at least one id.
 
         Returns:
-            (h, w, 4) uint8 RGBA, alpha 255 inside and 0 outside, where the colour is 0 too.
+            (h, w, 4) uint8 RGBA, alpha 255 inside; outside, colour and alpha are 0.
 
         Raises:
             InputError: an id does not exist, none is given, or the picture has another size.
@@ -285,22 +287,22 @@ class EntityMap:
         return np.dstack([image[box] & alpha[..., None], alpha])
 
     def keep(self, ids: int | Iterable[int]) -> EntityMap:
-        """The map of these entities alone, numbered anew in the same order; the pixels of the others become 0."""
+        """A map with only these entities, renumbered in the same order; the pixels of the others become 0."""
         wanted = self.checked_ids(ids)
         new_ids = np.zeros(len(self) + 1, np.int32)
         new_ids[wanted] = np.arange(1, len(wanted) + 1)
         return EntityMap(look_up(new_ids, self.labels), self.scores[wanted - 1])
 
     def to_rles(self) -> list[rle.Rle]:
-        """One compressed COCO RLE an entity, in the order of the ids."""
+        """One compressed COCO RLE per entity, in the order of the ids."""
         return rle.encode_labels(self.labels, len(self))
 
     def to_polygons(self) -> list[list[np.ndarray]]:
-        """The outlines of every entity, in the order of the ids, that give exactly its pixels when they are filled.
+        """The outlines of every entity, in the order of the ids; filled, they give exactly its pixels.
 
         Returns:
-            For each entity one (P, 2) int64 array of x, y in pixels for each of its pieces, along the edges of the
-            pixels, (0, 0) being the outer corner of the picture; holes are joined to the rim by seams.
+            For each entity, one (P, 2) int64 array of x, y in pixels per piece, along the edges of the pixels; (0, 0)
+            is the outer corner of the picture, and holes are joined to the rim by seams.
         """
         found = []
         for number, (x0, y0, x1, y1) in enumerate(self.boxes.tolist(), start=1):
@@ -315,13 +317,13 @@ class EntityMap:
         polygons: bool = False,
         tracks: Sequence[int] | np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """The map as a COCO dict that `json.dump` takes, and `from_coco` turns back into an equal map.
+        """The map as a COCO dict that `json.dump` accepts and `from_coco` turns back into an equal map.
 
         Args:
-            image_id: of the picture.
-            file_name: of the picture.
-            polygons: whether masks are polygons, which tools without RLE can read, instead of compressed RLEs.
-            tracks: for a frame of a clip, the track of every entity; it becomes "id" and "track_id" of its annotation.
+            image_id: id of the picture.
+            file_name: file name of the picture.
+            polygons: whether to write masks as polygons, for tools that do not read RLE, instead of compressed RLEs.
+            tracks: for a frame of a clip, the track of every entity, written as "id" and "track_id" of its annotation.
 
         Returns:
             "images" (one), "annotations" (id, score, segmentation, area, bbox as x, y, width, height in pixels) and
@@ -343,17 +345,17 @@ class EntityMap:
         polygons: bool = False,
         tracks: Sequence[int] | np.ndarray | None = None,
     ) -> None:
-        """Writes `to_coco` as JSON; OutputError when that fails, and then no file is left."""
+        """Writes `to_coco` as JSON; OutputError if that fails, and then no file is left."""
         content = self.to_coco(file_name=file_name, polygons=polygons, tracks=tracks)
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         with write_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def save_labels_png(self, path: str | Path) -> None:
-        """Writes the labels as a 16 bit grey PNG, pixel = id, with the scores in a text field of the file.
+        """Writes the labels as a 16-bit grey PNG, pixel = id, with the scores in a text field of the file.
 
         Raises:
-            OutputError: there are more than 65535 entities, or the file cannot be written; no file is left then.
+            OutputError: there are more than 65535 entities, or the file cannot be written; then no file is left.
         """
         formats.write_labels_png(path, self.labels, self.scores)
 
@@ -361,18 +363,20 @@ class EntityMap:
         """InputError unless `image` is an (H, W, 3) uint8 picture of this map's size."""
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != (self.height, self.width, 3):
             raise InputError(
-                f"The entities belong to a picture of {self.width}x{self.height} pixels, an array (height, width, 3) "
-                f"of uint8; this one is {kind_of(image)}."
+                f"The entities belong to a picture of {self.width}x{self.height} pixels; give it as an array (height, "
+                f"width, 3) of uint8, not {kind_of(image)}."
             )
 
     def checked_ids(self, ids: int | Iterable[int]) -> np.ndarray:
-        """The same ids, (K,) int64, rising and without repetitions; InputError for one that does not exist."""
+        """The same ids, (K,) int64, ascending and without duplicates; InputError for one that does not exist."""
         given = np.array(list(ids) if isinstance(ids, Iterable) else [ids])
         if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
             raise InputError(f"Entity ids are whole numbers, not {ids!r}.")
         unknown = given[(given < 1) | (given > len(self))]
         if len(unknown):
-            there_are = f"the ids of this picture go from 1 to {len(self)}" if len(self) else "this picture has none"
+            there_are = (
+                f"the ids of this picture go from 1 to {len(self)}" if len(self) else "this picture has no entities"
+            )
             raise InputError(f"There is no entity {unknown[0]}: {there_are}.")
         return np.unique(given).astype(np.int64)
 
@@ -396,7 +400,7 @@ def _largest_label(labels: np.ndarray) -> int:
         raise InputError(f"A label map must be at least 1 x 1 pixels, not {labels.shape}.")
     smallest, largest = int(labels.min()), int(labels.max())
     if smallest < 0 or largest > MAX_LABEL:
-        raise InputError(f"Labels must lie between 0 and {MAX_LABEL}, and these go from {smallest} to {largest}.")
+        raise InputError(f"Labels must lie between 0 and {MAX_LABEL}, but these go from {smallest} to {largest}.")
     return largest
 
 
@@ -406,7 +410,7 @@ def _checked_size(size: Any) -> tuple[int, ...]:
     except TypeError:
         checked = ()
     if len(checked) != 2 or not all(is_whole(side) for side in checked):
-        raise InputError(f"The size of a picture is two whole numbers (height, width), not {size!r}.")
+        raise InputError(f"The size of a picture must be two whole numbers (height, width), not {size!r}.")
     return checked
 
 
@@ -417,19 +421,21 @@ def _checked_scores(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     except (TypeError, ValueError):
         raise InputError("Scores must be a list of numbers.") from None
     if checked.ndim != 1 or not np.isfinite(checked).all():
-        raise InputError(f"Scores must be one row of finite numbers; these have shape {checked.shape} or hold NaN.")
+        raise InputError(
+            f"Scores must be a one-dimensional array of finite numbers; these have shape {checked.shape} or hold NaN."
+        )
     return checked
 
 
 def _checked_mask(mask: np.ndarray | rle.Rle) -> np.ndarray | rle.Rle:
-    """The mask, of RLEs with its counts as an array, which are read only once."""
+    """The checked mask; the counts of an RLE become an array, so that they are parsed only once."""
     if isinstance(mask, Mapping):
         return {"size": rle.size_of(mask), "counts": rle.read_counts(mask)}
     mask = np.asarray(mask)
     if mask.dtype.kind not in "biu":
         raise InputError(f"A mask must be bool, not {mask.dtype}; threshold it first: mask > 0.5.")
     for axis in (0, -1):
-        if mask.ndim == 3 and mask.shape[axis] == 1:  # an axis for channels, as many networks have it
+        if mask.ndim == 3 and mask.shape[axis] == 1:  # a channel axis, as in many networks' output
             mask = mask.squeeze(axis)
     return mask
 

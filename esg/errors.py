@@ -1,10 +1,10 @@
-"""The errors that ESG raises for its users: each says in one sentence what is wrong and what to do."""
+"""The errors that ESG raises for its users: each explains in one sentence what is wrong and what to do."""
 
 from __future__ import annotations
 
 
 class EsgError(Exception):
-    """Something that the user can put right; the message is one sentence and needs no stack trace."""
+    """A problem that the user can fix; the message is one sentence, and no stack trace is needed."""
 
 
 class ImageError(EsgError):
@@ -16,20 +16,20 @@ class InputError(EsgError):
 
 
 class OutOfMemory(InputError):
-    """The device has too little memory for what is asked, in the smallest steps, too."""
+    """The device does not have enough memory for the task, even in the smallest steps."""
 
 
 class NoNumbers(InputError):
-    """What a model computes is NaN or infinite, as in fp16, or with weights that are finite but far too large.
+    """A model computed NaN or infinity, for example in fp16, or with weights that are finite but far too large.
 
     Args:
-        what: that are none, such as "scores".
-        name: of the model, if it has one.
+        what: the values that are invalid, such as "scores".
+        name: name of the model, if it has one.
     """
 
     def __init__(self, what: str, name: str = "") -> None:
         advice = "use precision fp32, or other weights"
-        super().__init__(f"{name or 'The model'} gives {what} that are no numbers; {advice}.")
+        super().__init__(f"{name or 'The model'} produced {what} that are NaN or infinite; {advice}.")
 
 
 class WeightsError(EsgError):

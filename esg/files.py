@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written stays behind."""
+"""Writes files without ever leaving a half-written one behind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .errors import OutputError
 
 @contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; when the block ends well it replaces `path`, else it vanishes.
+    """Yields a temporary path beside `path`, which replaces `path` if the block succeeds and is deleted otherwise.
 
-    Missing folders are made. The temporary name keeps the suffix, by which some writers choose the format.
+    Missing folders are made. The temporary name keeps the suffix, from which some writers choose the format.
 
     Raises:
-        OutputError: for any OSError in the block (no space, no permission, not a folder …).
+        OutputError: any OSError in the block (no space, no permission, not a folder …).
     """
     target = Path(path)
     temporary = target.parent / f".esg-{secrets.token_hex(6)}{target.suffix}"
@@ -35,10 +35,10 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
 
 
 def check_place(path: str | Path) -> None:
-    """Tells before long work whether `write_atomically` could write `path`, and makes nothing, no folder either.
+    """Checks, before long work, whether `write_atomically` could write `path`; creates neither file nor folder.
 
     Raises:
-        OutputError: it could not.
+        OutputError: `path` cannot be written.
     """
     target = Path(path)
     try:
@@ -50,23 +50,23 @@ def check_place(path: str | Path) -> None:
 
 
 def at_home(path: str | Path) -> Path:
-    """The path with ~ as a home; that of nobody stays as it is, where `Path.expanduser` raises a RuntimeError."""
+    """Expands ~ in a path; `~unknown_user` is left unchanged, where `Path.expanduser` raises RuntimeError."""
     return Path(os.path.expanduser(path))
 
 
 def try_folder(folder: Path) -> None:
-    """Makes a file in the folder, or in the nearest one above it where it is missing, and takes it away again.
+    """Creates a file in the folder, or in its nearest existing parent, and deletes it again.
 
     Raises:
-        OSError: none can be made there.
+        OSError: the folder is not writable.
     """
     absolute = folder.absolute()
     nearest = next((place for place in (absolute, *absolute.parents) if os.path.lexists(place)), None)
-    if nearest is None:  # on Windows: a drive or a share that is not there
+    if nearest is None:  # on Windows: a drive or a share that does not exist
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    if nearest.is_file():  # which Windows calls a folder that is not there
+    if nearest.is_file():  # Windows would report a missing folder
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    # Not by `tempfile`: on Windows that takes a refusal for a clash of names and tries on and on.
+    # Not `tempfile`: on Windows it mistakes a refusal for a name clash and retries endlessly.
     probe = nearest / f".esg-{secrets.token_hex(6)}"
     os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     probe.unlink()
@@ -76,9 +76,9 @@ def _reason(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full; free some space or choose another folder"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "its folder may not be written to; choose another one"
+        return "its folder is not writable; choose another one"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return "a file lies where its folder should be; choose another one"
+        return "there is a file where its folder should be; choose another one"
     if error.errno == errno.EISDIR:
-        return "a folder lies in its place; choose another name"
+        return "there is a folder with this name; choose another name"
     return (error.strerror or str(error)).rstrip(".").lower()

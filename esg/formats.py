@@ -1,4 +1,4 @@
-"""The files an EntityMap is kept in: COCO JSON and label PNG, read with care and written whole or not at all."""
+"""The file formats of an EntityMap: COCO JSON and label PNG, read with care and written completely or not at all."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ def read_coco(
 ) -> tuple[list[Rle], list[float], tuple[int, int]]:
     """The masks as RLE, their scores, and height, width of one picture; see `EntityMap.from_coco`."""
     if not isinstance(source, (Mapping, str, Path)):
-        raise InputError(f"COCO annotations are a dict or the path of a JSON file, not {kind_of(source)}.")
+        raise InputError(f"COCO annotations must be a dict or the path of a JSON file, not {kind_of(source)}.")
     name = "The COCO dict" if isinstance(source, Mapping) else str(source)
     content = source if isinstance(source, Mapping) else load_json(Path(source))
     if not isinstance(content, Mapping):
         raise InputError(f'{name} is not in COCO\'s format: it must be a JSON object with "images" and "annotations".')
-    from .masks.coco import picture_of  # which itself needs this file
+    from .masks.coco import picture_of  # it imports this file
     from .masks.items import collect
 
     picture = picture_of(content, image_id, name)
     if picture.size is None:
-        raise InputError(f"{name} is not in COCO's format: its picture has no height and width.")
+        raise InputError(f"{name} is not in COCO's format: its picture does not have a height and a width.")
     try:
         check_size(picture.size[::-1], name, max_pixels)
     except ImageError as error:
@@ -73,19 +73,19 @@ def read_coco(
 
 
 def load_json(path: Path) -> Any:
-    """The content of a JSON file; InputError when it cannot be read or is none."""
+    """The content of a JSON file; InputError if it cannot be read or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{path} is no JSON file, or not a whole one.") from None
+        raise InputError(f"{path} is not a JSON file, or is incomplete.") from None
 
 
 def write_labels_png(path: str | Path, labels: np.ndarray, scores: np.ndarray) -> None:
-    """Writes (H, W) labels as 16 bit grey PNG with the scores in a text field; see `EntityMap.save_labels_png`."""
+    """Writes (H, W) labels as a 16-bit grey PNG with the scores in a text field; see `EntityMap.save_labels_png`."""
     if len(scores) > 65535:
-        raise OutputError(f"A 16 bit PNG holds at most 65535 entities, not {len(scores)}; save them as COCO JSON.")
+        raise OutputError(f"A 16-bit PNG can hold at most 65535 entities, not {len(scores)}; save them as COCO JSON.")
     fields = PngInfo()
     fields.add_text(SCORES_FIELD, json.dumps([float(str(score)) for score in scores], separators=(",", ":")), zip=True)
     write_image(path, labels.astype(np.uint16), pnginfo=fields)
@@ -96,9 +96,9 @@ def read_labels_png(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[
     try:
         with open_picture(path, max_pixels=max_pixels) as picture:
             if picture.format != "PNG":  # lossy formats change the ids
-                raise InputError(f"{path} holds no labels: it is a {picture.format} picture, not a grey PNG.")
+                raise InputError(f"{path} is not a label map: it is a {picture.format} picture, not a grey PNG.")
             if picture.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
-                raise InputError(f"{path} holds no labels: it is a picture of mode {picture.mode}, not a grey PNG.")
+                raise InputError(f"{path} is not a label map: it is a picture of mode {picture.mode}, not a grey PNG.")
             labels = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
             stored = picture.info.get(SCORES_FIELD)
     except ImageError as error:
@@ -106,4 +106,4 @@ def read_labels_png(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[
     try:
         return labels, None if stored is None else [float(score) for score in json.loads(stored)]
     except (TypeError, ValueError):
-        raise InputError(f"{path} carries damaged scores in its field {SCORES_FIELD}.") from None
+        raise InputError(f"{path} has damaged scores in its field {SCORES_FIELD}.") from None

@@ -1,7 +1,7 @@
-"""Entities of a clip: ids that stay from frame to frame, by the overlap of the entities of consecutive frames.
+"""Entities of a clip: ids that stay the same from frame to frame, by the overlap of entities in consecutive frames.
 
-This follows what stays roughly in its place. Something that moves farther than its own size between two frames, or that
-the segmenter divides in another way, gets a new id.
+This tracks things that stay roughly in place. Something that moves farther than its own size between two frames, or
+that the segmenter divides differently, gets a new id.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Track:
     """One entity of a clip.
 
     Attributes:
-        id: 1..T in the order of appearance; of those that appear in one frame, the higher score first.
-        frames: the numbers of the frames that it is in, from 0, rising; gaps are no longer than the patience.
-        scores: its score in each of them.
+        id: 1..T in the order of appearance, and by descending score within a frame.
+        frames: numbers of the frames that it is in, from 0, ascending; gaps do not exceed the patience.
+        scores: its score in each of these frames.
     """
 
     id: int
@@ -35,7 +35,7 @@ class Track:
 
     @property
     def first(self) -> int:
-        """The frame in which it appears."""
+        """The first frame that it is in."""
         return self.frames[0]
 
     @property
@@ -46,12 +46,12 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """The entities of consecutive pictures of one size, under ids that hold for all of them.
+    """The entities of consecutive pictures of the same size, with ids that hold for all of them.
 
     Attributes:
-        labels: one (H, W) map a frame, pixel = id of a track, 0 = none; of the smallest unsigned dtype that holds the
-            ids that were known by then, so usually one byte a pixel.
-        tracks: entry k is that of id k + 1.
+        labels: one (H, W) map per frame, pixel = track id, 0 = none; in the smallest unsigned dtype that holds the ids
+            known by then, so usually one byte per pixel.
+        tracks: entry k has id k + 1.
     """
 
     labels: tuple[np.ndarray, ...]
@@ -61,22 +61,24 @@ class Clip:
         return len(self.labels)
 
     def mask(self, frame: int, ids: int | Iterable[int]) -> np.ndarray:
-        """The union of some tracks in one frame, (H, W) bool; InputError for an id or a frame that there is not."""
+        """The union of some tracks in a frame, (H, W) bool; InputError for an id or a frame that does not exist."""
         wanted = np.zeros(len(self.tracks) + 1, bool)
         for number in [*ids] if isinstance(ids, Iterable) else [ids]:
             if not 1 <= number <= len(self.tracks):
                 there_are = (
-                    f"the ids of this clip go from 1 to {len(self.tracks)}" if self.tracks else "this clip has none"
+                    f"the ids of this clip go from 1 to {len(self.tracks)}"
+                    if self.tracks
+                    else "this clip has no tracks"
                 )
                 raise InputError(f"There is no track {number}: {there_are}.")
             wanted[number] = True
         return look_up(wanted, self.labels[self._number(frame)])
 
     def entities(self, frame: int) -> Combined:
-        """One frame as an EntityMap of its own, and `new_ids`: entry k is the id that track k has in it, 0 = none.
+        """A frame as an EntityMap, and `new_ids`: entry k is the id of track k in this frame, 0 = none.
 
         Raises:
-            InputError: there is no such frame.
+            InputError: the frame does not exist.
         """
         frame = self._number(frame)
         scores = np.zeros(len(self.tracks), np.float32)
@@ -86,28 +88,28 @@ class Clip:
         return numbered(self.labels[frame], scores)
 
     def _number(self, frame: int) -> int:
-        """From 0, also where it is counted from the end, by -1 and so on, as of any sequence."""
+        """The frame number from 0; negative numbers count from the end, as in any sequence."""
         check_whole("frame", frame, -len(self), len(self) - 1)
         return frame % len(self)
 
 
 def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patience: int = 2) -> Clip:
-    """Gives the entities of consecutive frames ids that hold for the whole clip.
+    """Gives the entities of consecutive frames ids for the whole clip.
 
-    Entities are associated one to one, so that the sum of their IoUs is the largest: first with those of the frame
-    before, then what is left with what was last seen two frames before, and so on.
+    Entities are matched one to one so that the sum of their IoUs is maximal: first with those of the previous frame,
+    then the remaining ones with those last seen two frames before, and so on.
 
     Args:
-        frames: their maps, from first to last; taken one by one, so that a generator can make them as it goes.
-        min_iou: pairs that overlap less are never associated, 0..1. Trackers of boxes use 0.3 as well.
-        patience: an entity that is missing in up to so many frames in a row gets its id back, if it overlaps with where
-            it was.
+        frames: their maps, from first to last; consumed one by one, so a generator can make them on the fly.
+        min_iou: minimum overlap of a match, 0..1. Box trackers use 0.3 as well.
+        patience: an entity missing from up to this many consecutive frames gets its id back, if it overlaps with its
+            last position.
 
     Raises:
-        InputError: there is no frame, frames differ in size, or an option is out of range.
+        InputError: there are no frames, frames differ in size, or an option is out of range.
     """
     if not 0 <= min_iou <= 1 or patience < 0:
-        raise InputError(f"min_iou lies between 0 and 1 and patience is not negative, unlike {min_iou} and {patience}.")
+        raise InputError(f"min_iou must be from 0 to 1 and patience 0 or more, not {min_iou} and {patience}.")
     labels: list[np.ndarray] = []
     seen_in: list[list[int]] = []  # entry k is about track k + 1, here and below
     scores: list[list[float]] = []
@@ -115,8 +117,8 @@ def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patienc
         if labels and labels[0].shape != entities.labels.shape:
             height, width = labels[0].shape
             raise InputError(
-                f"The frames of a clip have one size, but the first has {width}x{height} pixels and frame {number} has "
-                f"{entities.width}x{entities.height}."
+                f"All frames of a clip must have the same size, but the first has {width}x{height} pixels and frame "
+                f"{number} has {entities.width}x{entities.height}."
             )
         ids = np.zeros(len(entities) + 1, np.int64)  # the track of every entity of this frame
         for last in range(number - 1, max(number - 2 - patience, -1), -1):
@@ -142,7 +144,7 @@ def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patienc
 def _associate(
     before: np.ndarray, tracks: np.ndarray, now: EntityMap, ids: np.ndarray, min_iou: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of the given tracks of an earlier label map and the given ids of a map, two (K,) arrays."""
+    """Matches the given tracks of an earlier label map with the given ids of a map; two (K,) arrays of pairs."""
     rows = np.zeros(max(int(before.max()), int(tracks.max())) + 1, np.int64)
     rows[tracks] = np.arange(1, len(tracks) + 1)
     columns = np.zeros(len(now) + 1, np.int64)

@@ -1,4 +1,4 @@
-"""Grounding: a caption, the phrases in it, and the entities that each phrase means. Plain data and its JSON file."""
+"""Grounding: a caption, its phrases, and the entities each phrase refers to. Plain data and its JSON file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import index
 from pathlib import Path
-from reprlib import repr as short  # long values are cut, so that a message stays a sentence
+from reprlib import repr as short  # shortens long values, so that a message stays readable
 from typing import Any
 
 from .errors import InputError
@@ -16,20 +16,20 @@ from .files import write_atomically
 
 @dataclass(frozen=True)
 class Phrase:
-    """A piece of a caption and the entities that it means; one that means none of them is ungrounded.
+    """A piece of a caption and the entities it refers to; without entities it is ungrounded.
 
-    Sequences of any kind are taken and kept as tuples.
+    Sequences of any type are accepted and stored as tuples.
 
     Attributes:
-        text: at least one character, as it stands in the caption.
+        text: at least one character, exactly as in the caption.
         span: start and end of `text` in the caption, in characters (Unicode code points), the end exclusive.
-        entity_ids: ids of an EntityMap, from 1, by descending score, none of them twice.
+        entity_ids: distinct ids of an EntityMap, from 1, by descending score.
         scores: a number in 0..1 for every id, non-increasing.
-        guess: of an expression that means no entity, the id that it would mean most likely and its score, which is
-            below what was asked for; None otherwise. Phrases that differ in it alone are equal.
+        guess: for an expression without entities, the most likely id and its score, which is below the threshold; None
+            otherwise. It does not count when phrases are compared.
 
     Raises:
-        InputError: something of this does not hold.
+        InputError: a value violates these rules.
     """
 
     text: str
@@ -51,12 +51,12 @@ class Phrase:
             )
         if min(ids, default=1) < 1 or len(set(ids)) != len(ids):
             raise InputError(
-                f"The entity ids of the phrase {name} must be different and from 1 up: {short(list(ids))}."
+                f"The entity ids of the phrase {name} must be distinct and 1 or more, not {short(list(ids))}."
             )
         if len(scores) != len(ids):
             raise InputError(f"The phrase {name} has {len(ids)} entity ids, but {len(scores)} scores.")
         if any(later > earlier for earlier, later in zip(scores, scores[1:])):
-            raise InputError(f"The entities of the phrase {name} must be in the order of their scores, highest first.")
+            raise InputError(f"The entities of the phrase {name} must be in order of score, highest first.")
         for attribute, value in (("span", span), ("entity_ids", ids), ("scores", scores), ("guess", self._guess(name))):
             object.__setattr__(self, attribute, value)
 
@@ -70,20 +70,20 @@ class Phrase:
         (number,) = _whole_numbers([number], f"The guess of the phrase {name}")
         (score,) = _fractions([score], f"The score of the guess of the phrase {name}")
         if number < 1:
-            raise InputError(f"The guess of the phrase {name} must be an entity id from 1 up, not {number}.")
+            raise InputError(f"The guess of the phrase {name} must be an entity id of 1 or more, not {number}.")
         return number, score
 
 
 @dataclass(frozen=True)
 class Grounding:
-    """A caption with its phrases, in any order; every one quotes the caption: `caption[start:end] == phrase.text`.
+    """A caption with its phrases, in any order; each matches the caption: `caption[start:end] == phrase.text`.
 
     Attributes:
-        caption: any text that can be written as UTF-8.
-        phrases: kept as a tuple; their spans may overlap.
+        caption: any text that can be encoded as UTF-8.
+        phrases: stored as a tuple; their spans may overlap.
 
     Raises:
-        InputError: a phrase does not quote the caption, or the caption is no proper text.
+        InputError: a phrase does not match the caption, or the caption is not valid text.
     """
 
     caption: str
@@ -99,20 +99,20 @@ class Grounding:
             start, end = phrase.span
             if self.caption[start:end] != phrase.text:
                 raise InputError(
-                    f"The phrase {short(phrase.text)} does not quote the caption, which reads "
+                    f"The phrase {short(phrase.text)} does not match the caption, which reads "
                     f"{short(self.caption[start:end])} at {[start, end]}."
                 )
 
     def entity_phrases(self, entity_id: int) -> tuple[Phrase, ...]:
-        """The phrases that mean this entity, in their order; none for an id that no phrase has."""
+        """The phrases that refer to this entity, in order; empty if there are none."""
         return tuple(phrase for phrase in self.phrases if entity_id in phrase.entity_ids)
 
     def to_json(self) -> dict[str, Any]:
-        """The grounding as a dict that `json.dump` takes, and `from_json` turns back into an equal one.
+        """The grounding as a dict that `json.dump` accepts and `from_json` turns back into an equal one.
 
         Returns:
-            "caption" and "phrases", a list of dicts of "text", "span" (start, end), "entity_ids" and "scores", and
-            "guess" (id, score) where there is one.
+            "caption" and "phrases", a list of dicts with "text", "span" (start, end), "entity_ids" and "scores", and
+            "guess" (id, score) if there is one.
         """
         phrases = [
             {"text": one.text, "span": [*one.span], "entity_ids": [*one.entity_ids], "scores": [*one.scores]}
@@ -123,13 +123,13 @@ class Grounding:
 
     @classmethod
     def from_json(cls, source: Mapping[str, Any] | str | Path) -> Grounding:
-        """Inverse of `to_json` and of `save`; further fields are ignored.
+        """The inverse of `to_json` and `save`; other fields are ignored.
 
         Args:
             source: the dict, or the path of a file that holds it.
 
         Raises:
-            InputError: the file cannot be read, or the content is not that of a grounding.
+            InputError: the file cannot be read, or its content is not a grounding.
         """
         name = "The dict" if isinstance(source, Mapping) else str(source)
         content = source if isinstance(source, Mapping) else _load_json(Path(source))
@@ -138,12 +138,12 @@ class Grounding:
                 raise InputError('"phrases" must be a list.')
             return cls(content["caption"], tuple(_phrase(one) for one in content["phrases"]))
         except KeyError as error:
-            raise InputError(f'{name} is no grounding: "{error.args[0]}" is missing.') from None
+            raise InputError(f'{name} is not a grounding: "{error.args[0]}" is missing.') from None
         except InputError as error:
-            raise InputError(f"{name} is no grounding: {error}") from None
+            raise InputError(f"{name} is not a grounding: {error}") from None
 
     def save(self, path: str | Path) -> None:
-        """Writes `to_json` as UTF-8 text; OutputError when that fails, and then no file is left."""
+        """Writes `to_json` as UTF-8 text; OutputError if that fails, and then no file is left."""
         text = json.dumps(self.to_json(), ensure_ascii=False)
         with write_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -163,9 +163,9 @@ def _load_json(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{path} is no JSON file.") from None
+        raise InputError(f"{path} is not a JSON file.") from None
     if not isinstance(content, dict):
-        raise InputError(f'{path} is no grounding: it must be a JSON object with "caption" and "phrases".')
+        raise InputError(f'{path} is not a grounding: it must be a JSON object with "caption" and "phrases".')
     return content
 
 
@@ -187,6 +187,6 @@ def _fractions(values: Iterable[Any], what: str) -> tuple[float, ...]:
         fractions = tuple(float(value) for value in given)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{what} must be a list of numbers, not {short(values)}.") from None
-    if not all(0 <= fraction <= 1 for fraction in fractions):  # false for NaN too
-        raise InputError(f"{what} must lie between 0 and 1: {short(list(fractions))}.")
+    if not all(0 <= fraction <= 1 for fraction in fractions):  # also false for NaN
+        raise InputError(f"{what} must lie between 0 and 1, not {short(list(fractions))}.")
     return fractions

@@ -1,7 +1,7 @@
-"""A grounding as one page for a browser: whoever points at a phrase sees what it means, and the other way round.
+"""A grounding as a single HTML page: pointing at a phrase highlights its entities, and the other way round.
 
-The page has everything in it and asks for nothing from elsewhere. What a caption holds is data: it goes into the page
-as JSON without the signs that mean something to HTML, and onto the screen as text.
+The page is self-contained and loads nothing from elsewhere. Captions are treated as data: they are embedded as JSON
+without characters that are special in HTML, and shown as text.
 """
 
 from __future__ import annotations
@@ -31,24 +31,26 @@ _TEMPLATE = Path(__file__).with_suffix(".html")
 def grounding_page(
     image: np.ndarray, entities: EntityMap, grounding: Grounding, *, title: str, icc_profile: bytes | None = None
 ) -> str:
-    """The page.
+    """Makes the page.
 
     Args:
         image: (H, W, 3) uint8 RGB, the picture of the map.
-        entities: of it.
-        grounding: whose ids are those of the map.
+        entities: the map of the picture.
+        grounding: a grounding with the map's ids.
         title: any text.
-        icc_profile: of the picture, see `Photo.profile`.
+        icc_profile: ICC profile of the picture, see `Photo.profile`.
 
     Returns:
-        HTML, to be saved as UTF-8.
+        HTML, to save as UTF-8.
 
     Raises:
         InputError: the picture does not belong to the map, or there are more than 65,535 entities.
     """
     entities.check_image(image)
     if len(entities) > np.iinfo(np.uint16).max:
-        raise InputError(f"A page can show 65,535 entities, and there are {len(entities):,}; leave out the smallest.")
+        raise InputError(
+            f"A page can show at most 65,535 entities, but there are {len(entities):,}; drop the smallest."
+        )
     values = {
         "title": html.escape(title),
         "caption": html.escape(grounding.caption),
@@ -62,7 +64,7 @@ def _data(image: np.ndarray, entities: EntityMap, grounding: Grounding, icc_prof
     height, width = labels.shape
     jpeg = io.BytesIO()
     Image.fromarray(photo).save(jpeg, "JPEG", quality=90, icc_profile=icc_profile)
-    packed = zlib.compress(labels.astype("<u2").tobytes(), 9)  # a PNG would go through the browser's colour management
+    packed = zlib.compress(labels.astype("<u2").tobytes(), 9)  # a browser would apply colour management to a PNG
     return {
         "width": width,
         "height": height,
@@ -84,7 +86,7 @@ def _data(image: np.ndarray, entities: EntityMap, grounding: Grounding, icc_prof
 
 
 def _pieces(grounding: Grounding) -> list[dict[str, Any]]:
-    """The caption in pieces, each with the numbers of the phrases that it is part of; these may overlap."""
+    """The caption in pieces, each with the numbers of the phrases it belongs to; phrases may overlap."""
     spans = [phrase.span for phrase in grounding.phrases]
     cuts = sorted({0, len(grounding.caption), *(bound for span in spans for bound in span)})
     return [
@@ -97,6 +99,6 @@ def _pieces(grounding: Grounding) -> list[dict[str, Any]]:
 
 
 def _json(content: dict[str, Any]) -> str:
-    """JSON in which no text can end the script element that it stands in."""
+    """JSON in which no text can end the surrounding script element."""
     text = json.dumps(content, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

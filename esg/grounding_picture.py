@@ -1,4 +1,4 @@
-"""A grounding as a picture: every phrase and what it means in one colour, the caption beneath the photo."""
+"""A grounding as a picture: each phrase and its entities in one colour, with the caption below the photo."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from .labelmap import strips
 from .typesetting import PAPER, Colour, Mark, typeset
 
 LONGEST = 6000  # pixels; larger photos are drawn smaller
-NARROWEST = 200  # pixels; narrower photos get space beside them, in which the caption has room
+NARROWEST = 200  # pixels; narrower photos are padded to make room for the caption
 
 
 def phrase_colours(grounding: Grounding) -> list[Colour | None]:
-    """A colour for every phrase, the same for those that mean the same entities; None for one that means nothing."""
+    """A colour for every phrase, the same for phrases with the same entities; None for phrases without entities."""
     meanings = [frozenset(phrase.entity_ids) for phrase in grounding.phrases]
-    in_order = sorted(zip(grounding.phrases, meanings), key=lambda pair: pair[0].span)  # as they are read
+    in_order = sorted(zip(grounding.phrases, meanings), key=lambda pair: pair[0].span)  # in reading order
     number = {meaning: k for k, meaning in enumerate(dict.fromkeys(own for _, own in in_order if own))}
     colours = [tuple(colour) for colour in palette(len(number)).tolist()]
     return [colours[number[meaning]] if meaning else None for meaning in meanings]
 
 
 def entity_colours(grounding: Grounding, count: int) -> list[list[Colour]]:
-    """The different colours of the phrases that mean each of the entities 1..count, in the order of the phrases.
+    """For each of the entities 1..count, the distinct colours of its phrases, in the order of the phrases.
 
     Raises:
-        InputError: a phrase means an entity that does not exist.
+        InputError: a phrase refers to an entity that does not exist.
     """
     found: list[dict[Colour, None]] = [{} for _ in range(count)]
     for phrase, colour in zip(grounding.phrases, phrase_colours(grounding)):
         for number in phrase.entity_ids:
             if number > count:
-                raise InputError(f"The phrase {phrase.text!r} means entity {number}, but there are only {count}.")
+                raise InputError(f"The phrase {phrase.text!r} refers to entity {number}, but there are only {count}.")
             if colour:
                 found[number - 1][colour] = None
     return [list(colours) for colours in found]
 
 
 def shrunk_size(height: int, width: int, longest: int) -> tuple[int, int]:
-    """Height and width of a picture whose longest side is at most `longest`."""
+    """Height and width of the picture, scaled down so that its long side is at most `longest`."""
     scale = min(1.0, longest / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def shrink(image: np.ndarray, labels: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Picture (H, W, 3) and labels (H, W) with a longest side of at most `longest`; as they are where they fit."""
+    """Picture (H, W, 3) and labels (H, W), scaled down if their long side exceeds `longest`."""
     height, width = labels.shape
     rows, columns = shrunk_size(height, width, longest)
     if (rows, columns) == (height, width):
@@ -62,21 +62,21 @@ def shrink(image: np.ndarray, labels: np.ndarray, longest: int) -> tuple[np.ndar
 
 
 def draw_grounding(image: np.ndarray, entities: EntityMap, grounding: Grounding) -> np.ndarray:
-    """The photo, with what no phrase means dimmed and everything else in its phrase's colour, and the caption beneath.
+    """The photo with the caption below; entities have their phrase's colour, everything else is dimmed.
 
-    An entity that several phrases mean has stripes of their colours, unless they mean the same entities and so have
-    one colour. Phrases that mean nothing are underlined in grey; where all do, the photo stays as it is.
+    An entity of several phrases has stripes in their colours, unless the phrases have the same entities and so the same
+    colour. Phrases without entities are underlined in grey; if no phrase has entities, the photo stays unchanged.
 
     Args:
         image: (H, W, 3) uint8 RGB, the picture of the map.
-        entities: of it.
-        grounding: whose ids are those of the map.
+        entities: the map of the picture.
+        grounding: a grounding with the map's ids.
 
     Returns:
-        (h, w, 3) uint8 RGB, as large as the photo and the caption, but of a photo of at most `LONGEST` pixels.
+        (h, w, 3) uint8 RGB, as large as the photo, scaled down to at most `LONGEST` pixels, and the caption.
 
     Raises:
-        InputError: the picture does not belong to the map, or a phrase means an entity that does not exist.
+        InputError: the picture does not belong to the map, or a phrase refers to an entity that does not exist.
     """
     entities.check_image(image)
     image, labels = shrink(image, entities.labels, LONGEST)
@@ -97,14 +97,14 @@ def draw_grounding(image: np.ndarray, entities: EntityMap, grounding: Grounding)
 
 
 def drawn_size(grounding: Grounding, height: int, width: int) -> tuple[int, int]:
-    """Height and width of what `draw_grounding` makes of a photo of this size."""
+    """Height and width of the result of `draw_grounding` for a photo of this size."""
     height, width = shrunk_size(height, width, LONGEST)
     caption = _caption(grounding, height, width)
     return height + len(caption), caption.shape[1]
 
 
 def _caption(grounding: Grounding, height: int, width: int) -> np.ndarray:
-    """The caption to be set under a photo of this size, (h, w, 3) uint8."""
+    """The typeset caption for a photo of this size, (h, w, 3) uint8."""
     width = max(width, NARROWEST)
     size = min(max(13.0, np.sqrt(height * width) / 42), width / 15)
     marks = [Mark(*phrase.span, colour) for phrase, colour in zip(grounding.phrases, phrase_colours(grounding))]

@@ -1,4 +1,4 @@
-"""Reading pictures into (H, W, 3) uint8 RGB and writing them, with one clear sentence for each that cannot be used."""
+"""Reads pictures into (H, W, 3) uint8 RGB and writes them, with one clear sentence for each that cannot be used."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ _WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 
 
 def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Turns a file, a PIL picture or an array into RGB pixels, upright as EXIF says.
+    """Turns a file, a PIL picture or an array into RGB pixels, rotated upright by EXIF.
 
-    Transparent parts are laid over white, and of an animated picture the first frame is taken, which is logged. Values
-    of 16 bits are brought to 8 by their upper bits; where they use no more than 14, as those of a camera with 10 or 12
-    do, by the upper ones of these, which is logged, too.
+    Transparent parts are put on white. Of an animated picture, the first frame is used, with a log message. 16-bit
+    values are reduced to their upper 8 bits; if they use at most 14 bits, as with 10- or 12-bit cameras, to the upper 8
+    of the bits in use, also with a log message.
 
     Args:
         source: a path, a PIL picture, or a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA.
         max_pixels: larger pictures are refused before they are decoded.
 
     Returns:
-        (H, W, 3) uint8 RGB, C-contiguous. It may be the array given as source, so do not write to it.
+        (H, W, 3) uint8 RGB, C-contiguous. It may be the source array itself, so do not write to it.
 
     Raises:
-        ImageError: the source is missing, damaged, too large, or no picture.
+        ImageError: the source is missing, damaged, too large, or not a picture.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
@@ -61,12 +61,12 @@ def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """The pixels of a photo's file, and what else it needs to look the same when it is written again.
+    """The pixels of a photo, and everything else it needs to look the same when it is written again.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB, C-contiguous; transparent parts are laid over white.
-        changes: what of the file is otherwise in the pixels or is not kept, a few words each; nothing for most photos.
-        metadata: what the file says beside its pixels, for `write_image(..., metadata=)`.
+        pixels: (H, W, 3) uint8 RGB, C-contiguous; transparent parts are put on white.
+        changes: everything that was converted or lost on reading, a few words each; empty for most photos.
+        metadata: the file's data besides its pixels, for `write_image(..., metadata=)`.
         rgba: (H, W, 4) uint8, the pixels with their transparency; None if all are opaque.
     """
 
@@ -77,13 +77,13 @@ class Photo:
 
     @property
     def profile(self) -> bytes | None:
-        """The ICC profile that says which colours the pixels mean; None if the file has none for RGB: they are sRGB."""
+        """The ICC profile of the pixels; None if the file does not have one for RGB, and the pixels are sRGB."""
         return self.metadata.profile
 
     def edited(self, pixels: np.ndarray) -> np.ndarray:
-        """What to write after an edit: the edited pixels with the transparency of the photo.
+        """The pixels to write after an edit: the edited pixels with the photo's transparency.
 
-        Where the edit changed nothing, no bit of the file's own pixels changes.
+        Where the edit changed nothing, the file's own pixels are unchanged, bit for bit.
 
         Args:
             pixels: (H, W, 3) uint8, `self.pixels` after the edit.
@@ -104,13 +104,13 @@ class Photo:
 
 
 def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Reads a file as `read_image` does, for a program that writes the photo again.
+    """Reads a file like `read_image`, for a program that writes the photo again.
 
     Raises:
         ImageError: the file is missing, damaged, too large, or no picture.
     """
     with opened(path, max_pixels) as picture:
-        deep = is_deep(picture)  # which is known no more when it is decoded
+        deep = is_deep(picture)  # no longer known after decoding
         found = _read(picture, str(path))
         rgba = _upright(found, str(path), alpha=True) if _is_transparent(found.picture) else None
         pixels = _upright(found, str(path)) if rgba is None else _over_white(rgba)
@@ -123,14 +123,14 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A picture with its pixels, and how many bits the values of a grey one with more than 8 use."""
+    """A decoded picture, and the number of bits in use if it is grey with more than 8 bits."""
 
     picture: Image.Image
     bits: int
 
 
 def _read(picture: ImageFile.ImageFile, name: str) -> _Decoded:
-    """Decodes; values of more than 8 bits are brought to the upper ones of those that they use."""
+    """Decodes a picture, and notes how many bits its values use if there are more than 8."""
     deep, stated = is_deep(picture), stated_bits(picture)
     prepare(picture)
     tiles, file = list(picture.tile), picture.fp
@@ -143,12 +143,12 @@ def _read(picture: ImageFile.ImageFile, name: str) -> _Decoded:
     elif stated is None and result.mode in ("RGB", "RGBA", "LA"):
         result, bits = stretched(result, file, tiles)
     if stated is None and bits < DEEP:
-        log.info("%s uses only 0 to %d of its 16 bits, and is read as %d bit.", name, (1 << bits) - 1, bits)
+        log.info("%s uses only the values 0 to %d of its 16 bits, and is read as %d bit.", name, (1 << bits) - 1, bits)
     return _Decoded(result, bits)
 
 
 def _bits_of(picture: Image.Image, name: str, stated: int | None = None) -> int:
-    """How many bits the values of a grey picture use, that of other pictures do not matter."""
+    """The number of bits that the values of a grey picture use; it does not matter for other pictures."""
     try:
         picture.load()
         largest = largest_value(picture, name) if picture.mode.startswith("I") else 65535
@@ -158,7 +158,7 @@ def _bits_of(picture: Image.Image, name: str, stated: int | None = None) -> int:
 
 
 def _damaged(name: str, error: Exception) -> ImageError:
-    return ImageError(f"{name} is damaged or of an unknown kind ({reason_of(error)}).")
+    return ImageError(f"{name} is damaged or of an unknown type ({reason_of(error)}).")
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
@@ -178,7 +178,7 @@ def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
 
 
 def _way_to_uint8(array: np.ndarray) -> str:
-    """What to do with an array of another dtype, as the end of a sentence; nothing where its values do not tell."""
+    """Advice for an array of another dtype, as the end of a sentence; empty if its values do not suggest any."""
     kind = array.dtype.kind
     if kind not in "bfiu" or not array.size:
         return ""
@@ -193,17 +193,17 @@ def _way_to_uint8(array: np.ndarray) -> str:
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4  # else it may be a side
+    return len(shape) == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4  # otherwise it may be a side
 
 
 def _upright(found: _Decoded, name: str, *, alpha: bool = False) -> np.ndarray:
     """(H, W, 3) RGB, or with `alpha` (H, W, 4) RGBA.
 
-    Converts strip by strip, straight into the upright result, so that nothing full-size is made but the result.
+    Converts strip by strip, straight into the upright result, so that nothing else of full size is allocated.
     """
     picture = found.picture
     try:
-        width, height = picture.size  # after loading: TIFF turns itself upright then
+        width, height = picture.size  # after loading, which rotates a TIFF upright
         turned = _read_orientation(picture)
         shape = (width, height) if turned >= 5 else (height, width)
         out = np.empty((*shape, 4 if alpha else 3), np.uint8)
@@ -223,11 +223,11 @@ def _channels(part: Image.Image, bits: int, name: str) -> np.ndarray:
         grey = (values >> (bits - 8)).clip(0, 255).astype(np.uint8)[..., None]
         if "transparency" not in part.info:
             return grey
-        # The one value that is; Pillow's own conversion knows it in 8 bit only.
+        # The transparent value; Pillow's own conversion supports it only with 8 bits.
         opaque = np.where(values == part.info["transparency"], 0, 255).astype(np.uint8)[..., None]
         return np.concatenate([grey, grey, grey, opaque], axis=2)
     if part.mode == "F":
-        raise ImageError(f"{name} holds floating point numbers; save it with 8 or 16 bit.")
+        raise ImageError(f"{name} contains floating-point numbers; save it with 8 or 16 bits.")
     if part.mode in _WITH_ALPHA or "transparency" in part.info:
         return np.asarray(part.convert("RGBA"))
     return np.asarray(part.convert("RGB"))
@@ -243,8 +243,8 @@ def _over_white(rgba: np.ndarray) -> np.ndarray:
 
 
 def _is_transparent(picture: Image.Image) -> bool:
-    """Whether any pixel is, if only in part."""
-    one = picture.info.get("transparency")  # of some kinds of pictures the one value or colour that is
+    """Whether any pixel is at least partly transparent."""
+    one = picture.info.get("transparency")  # in some formats, the single transparent value or colour
     if one is None and picture.mode not in _WITH_ALPHA:
         return False
     for rows in strips(picture.height, picture.width):
@@ -261,13 +261,13 @@ def _is_transparent(picture: Image.Image) -> bool:
 def _read_orientation(picture: Image.Image) -> int:
     try:
         return orientation(picture)
-    except Exception:  # a damaged EXIF block can raise nearly anything, and the picture is good without it
-        log.warning("The EXIF data of a picture is damaged; its orientation is taken as it is stored.")
+    except Exception:  # a damaged EXIF block can raise almost anything, and the picture is fine without it
+        log.warning("The EXIF data of a picture is damaged; the picture is not rotated.")
         return 1
 
 
 def _undo_orientation(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """The view of the upright array in which the picture lies as it is stored (EXIF orientation 1..8)."""
+    """The view of the upright array as the picture is stored (EXIF orientation 1..8)."""
     if orientation in (2, 3, 6, 7):
         upright = upright[:, ::-1]
     if orientation in (3, 4, 7, 8):
@@ -276,34 +276,36 @@ def _undo_orientation(upright: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def write_image(path: str | Path, pixels: np.ndarray, *, metadata: Metadata | None = None, **options: Any) -> None:
-    """Writes a picture whole or not at all, in the format of the path's suffix.
+    """Writes a picture, completely or not at all, in the format of the path's suffix.
 
     Args:
         path: ends in .png, .jpg, .webp or another suffix that Pillow knows.
         pixels: (H, W) uint8 or uint16, or (H, W, 3) RGB or (H, W, 4) RGBA uint8.
-        metadata: of `read_photo`, so that the file says beside the pixels what that of the photo does, as far as its
-            format can: profile, EXIF, resolution, and in a PNG text.
-        **options: for Pillow's writer, such as quality=90; they go before what the metadata says.
+        metadata: from `read_photo`, to keep the photo's profile, EXIF, resolution and, in a PNG, text, as far as the
+            format can hold them.
+        **options: for Pillow's writer, such as quality=90; they take precedence over the metadata.
 
     Raises:
-        InputError: the pixels are no array.
+        InputError: the pixels are not an array.
         OutputError: the suffix is unknown, its format cannot hold the pixels, or the file cannot be written.
     """
     if not isinstance(pixels, np.ndarray):
-        raise InputError(f"A picture to write must be an array, not {kind_of(pixels)}; np.asarray makes one of it.")
+        raise InputError(f"A picture to write must be an array, not {kind_of(pixels)}; convert it with np.asarray.")
     encoded = BytesIO()  # in memory first: Pillow reports a full disk without saying so
     Image.init()
     suffix = os.path.splitext(path)[1].lower()
     format_name = Image.EXTENSION.get(suffix)
     if format_name is None or format_name not in Image.SAVE:
-        raise OutputError(f"{path} cannot be written: no picture format has the suffix {suffix!r}; use .png or .jpg.")
+        raise OutputError(
+            f"{path} cannot be written: {suffix!r} is not the suffix of a picture format; use .png or .jpg."
+        )
     if metadata is not None:
         options = metadata.options(format_name) | options
     try:
         Image.fromarray(pixels).save(encoded, format_name, **options)
     except _WRITE_ERRORS as error:
         raise OutputError(
-            f"{path} cannot be written: {format_name} does not take pixels of shape {pixels.shape} "
+            f"{path} cannot be written: {format_name} does not support pixels of shape {pixels.shape} "
             f"{pixels.dtype} with these options ({reason_of(error)}); try .png."
         ) from error
     with write_atomically(path) as temporary:

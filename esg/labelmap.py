@@ -1,7 +1,7 @@
 """Passes over a label map: counting, renumbering, runs of equal label, and the regions that runs form.
 
-A label map is an (H, W) array of non-negative integers, one for every pixel. A picture has far fewer runs than
-pixels, so what needs neighbourhoods (RLE files, holes, islands) works on runs and costs the picture only two passes.
+A label map is an (H, W) array of non-negative integers, one for every pixel. A picture has far fewer runs than pixels,
+so operations on neighbourhoods (RLE files, holes, islands) work on runs and need only two passes over the pixels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-STRIP_PIXELS = 1 << 20  # numpy indexes with eight bytes a pixel, which a whole large picture must not cost
+STRIP_PIXELS = 1 << 20  # numpy indexes with eight bytes per pixel, too much for a whole large picture
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
@@ -24,7 +24,7 @@ def strips(height: int, width: int) -> Iterator[slice]:
 
 
 def count_labels(labels: np.ndarray, largest: int) -> np.ndarray:
-    """Number of pixels of every label 0..largest, (largest + 1,) int64; no label may exceed `largest`."""
+    """Number of pixels of every label 0..largest, (largest + 1,) int64; labels must not exceed `largest`."""
     counts = np.zeros(largest + 1, np.int64)
     for rows in strips(*labels.shape):
         found = np.bincount(labels[rows].ravel())
@@ -55,7 +55,7 @@ class Runs(NamedTuple):
 
 
 def find_runs(labels: np.ndarray) -> Runs:
-    """The runs of a label map, as long as they can be without leaving their row."""
+    """The runs of a label map, as long as possible within their row."""
     height, width = labels.shape
     starts, values = [], []
     for rows in strips(height, width):
@@ -70,7 +70,7 @@ def find_runs(labels: np.ndarray) -> Runs:
 
 
 def paint_runs(runs: Runs, labels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The (height, width) map in which every run has its entry of `labels` (R,)."""
+    """The (height, width) map in which each run has its entry of `labels` (R,)."""
     return np.repeat(labels, runs.stops - runs.starts).reshape(height, width)
 
 
@@ -83,7 +83,7 @@ def touching_below(runs: Runs, height: int, width: int, *, diagonal: bool) -> tu
     """
     row = runs.starts // width
     first_of_row = np.searchsorted(runs.starts, np.arange(height + 2) * width)
-    # The run itself, one row further down. Without the corner it must overlap, with it one pixel of grace is given.
+    # The run, moved one row down. It must overlap, or, if corners count, be at most one pixel away.
     low = runs.starts + width - diagonal
     high = runs.stops + width + diagonal
     first = np.maximum(np.searchsorted(runs.stops, low, side="right"), first_of_row[row + 1])
@@ -95,7 +95,7 @@ def touching_below(runs: Runs, height: int, width: int, *, diagonal: bool) -> tu
 
 
 def regions(runs: Runs, height: int, width: int, *, diagonal: bool) -> np.ndarray:
-    """The connected region of equal label that every run belongs to, (R,) integers from 0.
+    """The connected region of equal label of each run, (R,) integers from 0.
 
     Args:
         runs: all runs of an (height, width) map.

@@ -1,4 +1,4 @@
-"""Masks that overlap: which of them lies above, and which of nested ones are whole objects."""
+"""Overlapping masks: the order in which they are stacked, and which nested masks are whole objects."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .errors import InputError
 from .orders import ORDERS
 from .rle import Rle, paint, size_of
 
-_WITHIN = 0.85  # part of a mask that lies in a larger one, from which on it is a part of that
-_SCENE = 0.9  # part of the picture, from which on a mask is the scene and no object in it
-_FRAMED = 0.5  # likewise of a mask that touches all four sides
+_WITHIN = 0.85  # fraction of a mask inside a larger one above which it is a part of that
+_SCENE = 0.9  # fraction of the picture above which a mask is the scene, not an object in it
+_FRAMED = 0.5  # likewise for a mask that touches all four sides
 
 
 def check_order(order: object) -> None:
-    """InputError unless it is one of ORDERS."""
+    """Raises InputError unless it is one of ORDERS."""
     if order not in ORDERS:
-        raise InputError(f"The order of masks is one of {', '.join(ORDERS)}, not {order!r}.")
+        raise InputError(f"The order of masks must be one of {', '.join(ORDERS)}, not {order!r}.")
 
 
 def bottom_first(order: str, scores: np.ndarray, areas: np.ndarray, layers: Sequence[float] | None) -> np.ndarray:
@@ -29,10 +29,10 @@ def bottom_first(order: str, scores: np.ndarray, areas: np.ndarray, layers: Sequ
         order: one of ORDERS.
         scores: (N,) floats.
         areas: (N,) pixels.
-        layers: (N,) numbers, of which a higher one lies above whatever the order; None: no layers are given.
+        layers: (N,) numbers; a higher layer is on top, whatever the order. None: there are no layers.
     """
     place = np.arange(len(areas))
-    keys = {  # the last of each counts most; what is equal in all is painted from the last to the first
+    keys = {  # the last key counts most; masks equal in all keys are painted from last to first
         "score": (-place, -areas, scores),
         "smaller": (-place, scores, -areas),
         "larger": (-place, scores, areas),
@@ -44,13 +44,13 @@ def bottom_first(order: str, scores: np.ndarray, areas: np.ndarray, layers: Sequ
 
 
 def whole_objects(masks: Sequence[Rle], areas: np.ndarray) -> np.ndarray:
-    """Which of nested masks are whole objects, (N,) bool.
+    """Marks the nested masks that are whole objects, (N,) bool.
 
-    From the largest to the smallest, a mask is a part if 85 % of it lie within one that is kept, and a whole object
-    otherwise. Masks of (nearly) the whole picture are the scene: they are kept, and what lies in them is no part.
+    From the largest to the smallest, a mask is a part if 85 % of it lies within one that is kept, and a whole object
+    otherwise. Masks of (nearly) the whole picture are the scene: they are kept, and do not make others parts.
 
     Args:
-        masks: RLEs of one size.
+        masks: RLEs of the same size.
         areas: (N,) pixels.
     """
     kept = areas > 0
@@ -85,6 +85,6 @@ def _is_scene(mask: Rle, area: int, height: int, width: int, seen: np.ndarray) -
 
 
 def check_layers(layers: Sequence[float] | None, count: int) -> None:
-    """InputError unless there is one number for each of `count` masks."""
+    """Raises InputError unless there is one number for each of `count` masks."""
     if layers is not None and (len(layers) != count or not all(is_number(one) for one in layers)):
-        raise InputError(f"Layers are one number for each of the {count} masks.")
+        raise InputError(f"Layers must be one number for each of the {count} masks.")

@@ -1,6 +1,6 @@
-"""Sizes beyond which a picture or a view is refused; apart from what they guard, so that `esg --help` is quick."""
+"""Size limits of pictures and views; in a file of their own so that `esg --help` is quick."""
 
 from __future__ import annotations
 
 MAX_PIXELS = 200_000_000  # of a picture, before it is decoded; a guard against malicious files
-MIN_SIDE = 32  # of the sides that views are resized to, in pixels: one cell of the coarsest features
+MIN_SIDE = 32  # shortest side of a resized view, in pixels: one cell of the coarsest features

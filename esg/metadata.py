@@ -1,7 +1,7 @@
-"""What a photo's file says beside its pixels: profile, EXIF, XMP, resolution and text, read and written again.
+"""A photo file's data besides its pixels: profile, EXIF, XMP, resolution and text, read and written again.
 
-Pixels are turned upright when they are read, so what is kept says that they are; a thumbnail, which would still show
-what has been removed from the photo, is left out.
+Pixels are rotated upright when they are read, so the data that is kept says that they are upright. Thumbnails are
+dropped, since they would still show things that have been removed from the photo.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo, iTXt
 
 _ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 0xA002, 0xA003
-_LARGEST_PROFILE = 1 << 20  # bytes; Pillow takes PNGs with larger ones for damaged
+_LARGEST_PROFILE = 1 << 20  # bytes; Pillow considers PNGs with larger ones damaged
 _LARGEST_SEGMENT = 65_500  # bytes of EXIF or XMP in a JPEG
 _XMP_IN_PNG = "XML:com.adobe.xmp"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))\d+")
-# Tags of a TIFF that say how its pixels are stored, which EXIF blocks of other files do not have.
+# TIFF tags that describe how the pixels are stored; EXIF blocks of other files do not have them.
 _STORAGE = {
     *range(254, 267),  # kind, size, bits, compression, photometric, fill order
     *(273, 277, 278, 279, 280, 281, 284, *range(288, 294), 297, 301, 317, *range(318, 348)),  # strips, tiles, inks
@@ -29,14 +29,14 @@ _STORAGE = {
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is kept of a photo's file beside its pixels, for `write_image(..., metadata=)`.
+    """The data of a photo file that is kept besides its pixels, for `write_image(..., metadata=)`.
 
     Attributes:
-        profile: the ICC profile that says which colours the RGB numbers mean; None: they are sRGB.
-        exif: an EXIF block whose orientation is upright and that has no thumbnail.
+        profile: the ICC profile of the RGB values; None: they are sRGB.
+        exif: an EXIF block with upright orientation and without a thumbnail.
         xmp: an XMP packet, likewise.
-        dpi: pixels per inch across and down.
-        text: names and texts, as PNGs have them; the comment of a JPEG or GIF is one of the name "Comment".
+        dpi: horizontal and vertical pixels per inch.
+        text: keywords and texts, as in PNGs; the comment of a JPEG or GIF has the keyword "Comment".
     """
 
     profile: bytes | None = None
@@ -46,7 +46,7 @@ class Metadata:
     text: tuple[tuple[str, str], ...] = ()
 
     def options(self, format_name: str) -> dict[str, Any]:
-        """For Pillow's writer of a format, as far as the format can hold it."""
+        """Options for Pillow's writer of a format, as far as the format can hold the data."""
         most = _LARGEST_SEGMENT if format_name == "JPEG" else math.inf
         found: dict[str, Any] = {"icc_profile": self.profile, "dpi": self.dpi}
         found |= {"exif": self.exif} if self.exif and len(self.exif) <= most else {}
@@ -61,7 +61,7 @@ class Metadata:
         for name, text in self.text:
             try:
                 info.add_text(name, text)
-            except (ValueError, UnicodeError):  # a name that PNGs cannot have
+            except (ValueError, UnicodeError):  # a keyword that PNGs cannot have
                 continue
         if self.xmp:
             info.add_itxt(_XMP_IN_PNG, self.xmp.decode("utf-8", "replace"))
@@ -69,11 +69,11 @@ class Metadata:
 
 
 def read_metadata(picture: Image.Image, size: tuple[int, int]) -> tuple[Metadata, list[str]]:
-    """What a decoded picture's file says, and what of that cannot be kept, a few words each.
+    """The metadata of a decoded picture's file, and descriptions of what cannot be kept, a few words each.
 
     Args:
-        picture: as Pillow has it.
-        size: width and height of its pixels when they are upright.
+        picture: Pillow's picture.
+        size: width and height of its upright pixels.
     """
     profile = rgb_profile(picture)
     exif, damaged = _upright_exif(picture, size)
@@ -87,24 +87,24 @@ def read_metadata(picture: Image.Image, size: tuple[int, int]) -> tuple[Metadata
 
 
 def orientation(picture: Image.Image) -> int:
-    """How a picture lies as it is stored, as EXIF counts it from 1 to 8; 1 is upright.
+    """The EXIF orientation of a picture as stored, 1 to 8; 1 is upright.
 
     Raises:
-        Exception: of any kind, where the EXIF block is damaged.
+        Exception: of any type, if the EXIF block is damaged.
     """
     found = picture.getexif().get(_ORIENTATION, 1)
     return found if found in range(1, 9) else 1
 
 
 def rgb_profile(picture: Image.Image) -> bytes | None:
-    """The ICC profile, if it is one that RGB pixels can have."""
+    """The ICC profile, if it is one for RGB pixels."""
     profile = picture.info.get("icc_profile")
     usable = isinstance(profile, bytes) and profile[16:20] == b"RGB " and len(profile) <= _LARGEST_PROFILE
     return profile if usable and picture.mode in ("RGB", "RGBX", "RGBA", "RGBa", "P", "PA") else None
 
 
 def _upright_exif(picture: Image.Image, size: tuple[int, int]) -> tuple[bytes | None, bool]:
-    """The block, or None if there is none, and whether there is one that cannot be read."""
+    """The EXIF block, or None, and whether there is one that cannot be read."""
     try:
         given = picture.getexif()
         kept = Image.Exif()
@@ -125,7 +125,7 @@ def _upright_exif(picture: Image.Image, size: tuple[int, int]) -> tuple[bytes | 
         if _ORIENTATION in given:
             kept[_ORIENTATION] = 1
         return kept.tobytes(), False
-    except Exception:  # a damaged block can raise nearly anything, and the picture is good without it
+    except Exception:  # a damaged block can raise almost anything, and the picture is fine without it
         return None, True
 
 
@@ -140,7 +140,7 @@ def _dpi(picture: Image.Image) -> tuple[float, float] | None:
         across, down = (float(value) for value in picture.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None  # which is false for NaN, too
+    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None  # also false for NaN
 
 
 def _text(picture: Image.Image) -> list[tuple[str, str]]:

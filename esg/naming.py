@@ -1,4 +1,4 @@
-"""Which pictures a list of files and folders means, and what the results of each are called."""
+"""Finds the pictures in a list of files and folders, and names their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
     *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif", ".hif", ".jxl"),
 )
-# pictures that ESG makes of pictures
+# pictures that ESG writes as results
 RESULT_SUFFIXES = (".labels.png", ".panoptic.png", ".overlay.jpg", ".grounding.jpg", ".inpainted.png")
 RESULT_FOLDER = ".masks"  # likewise, for a folder
 
@@ -23,8 +23,8 @@ class Listed(NamedTuple):
     """A picture and the name of its results.
 
     Attributes:
-        path: the file to read.
-        name: relative path without the suffix of a result, unique in its list; results go to
+        path: file to read.
+        name: relative path for results, without their suffix, unique in its list; results go to
             `out / f"{name}.labels.png"` and so on.
     """
 
@@ -33,16 +33,16 @@ class Listed(NamedTuple):
 
 
 def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
-    """Files as they are named, and the pictures in folders and their subfolders, sorted; and the folders without any.
+    """Lists the named files, and the pictures in folders and their subfolders, sorted; and the folders without any.
 
-    A file keeps its name alone and a file found in a folder its place below that folder. Where two would have the
-    same name (on any system: case does not tell apart), both add their extension, and what is then still the same
-    gets a number. In folders, hidden files, earlier results of ESG, and pipes and devices are left out; links to
-    folders are followed. A named file is taken whatever its suffix, and even when it is missing: reading it will say
-    so. A file that comes twice is listed once, and in a folder at its own place rather than below a link to a folder.
+    A named file keeps only its name, and a file found in a folder its path below that folder. If two names are the same
+    (ignoring case, as some systems do), both add their extension, and if they are still the same, a number. In folders,
+    hidden files, earlier results of ESG, pipes and devices are skipped; links to folders are followed. A named file is
+    listed whatever its suffix, and even if it is missing: reading it will report that. A file that occurs twice is
+    listed once, and in a folder at its own place rather than below a link to a folder.
 
     Raises:
-        InputError: a folder cannot be read, or there are folders and nothing at all is found.
+        InputError: a folder cannot be read, or folders were given and no picture is found.
     """
     places: dict[Path, tuple[Path, Path]] = {}  # resolved file -> the file as named, its place in the output
     empty = []
@@ -65,7 +65,7 @@ def _in_folder(folder: Path) -> list[tuple[Path, Path]]:
         raise InputError(f"The folder {error.filename} cannot be read: {(error.strerror or str(error)).lower()}.")
 
     found: list[Path] = []
-    seen: set[str] = set()  # links may lead round in circles
+    seen: set[str] = set()  # links may form a loop
     waiting = [folder]
     while waiting:
         for place, subfolders, files in os.walk(waiting.pop(0), onerror=refuse):
@@ -74,7 +74,7 @@ def _in_folder(folder: Path) -> list[tuple[Path, Path]]:
                 continue
             seen.add(os.path.realpath(place))
             subfolders[:] = sorted(name for name in subfolders if _is_for_pictures(name))
-            # os.walk does not go there by itself: their turn comes when all that lies here itself is found.
+            # os.walk does not follow links by itself: they come last, after everything that is really here.
             waiting += [Path(place, name) for name in subfolders if os.path.islink(os.path.join(place, name))]
             found += [Path(place, name) for name in files if _is_picture(name) and not _is_pipe(Path(place, name))]
     return sorted(((file, file.relative_to(folder)) for file in found), key=lambda pair: pair[1].parts)
@@ -90,7 +90,7 @@ def _is_picture(name: str) -> bool:
 
 
 def _is_pipe(path: Path) -> bool:
-    return os.path.exists(path) and not os.path.isfile(path)  # of a link that leads nowhere, reading it will say so
+    return os.path.exists(path) and not os.path.isfile(path)  # reading a dangling link will report it
 
 
 def _key(name: Path) -> str:
@@ -98,7 +98,7 @@ def _key(name: Path) -> str:
 
 
 def _numbered(names: list[Path]) -> list[str]:
-    # Names that occur once keep them; the rest take the lowest free number, the first of them none if it can.
+    # Unique names stay; the others get the lowest free number, and the first of them none if possible.
     often = Counter(map(_key, names))
     taken = {_key(name) for name in names if often[_key(name)] == 1}
     result = []

@@ -1,4 +1,4 @@
-"""Picture files: what a file is by its content, opened with its size checked, or why it cannot be used."""
+"""Picture files: recognised by their content and opened after a size check, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from .limits import MAX_PIXELS
 
 log = getLogger(__name__)
 
-# What is tried on a file, by its content. Formats that run programs (EPS) or are no pictures are not among them.
+# The formats tried on a file, by its content; without formats that run programs (EPS) or are not pictures.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "MPO", "AVIF", "HEIF", "JXL")
 _KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000, and with a plugin HEIC, AVIF, JPEG XL"
-# What Pillow's readers are known to raise on damaged files; the bomb error guards parts of files that we do not see.
+# Errors of Pillow's readers on damaged files; the bomb error guards parts of files that we do not see.
 READ_ERRORS = (
     *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError, struct.error),
     *(zlib.error, RuntimeError, Image.DecompressionBombError),
 )
 _NOT_MINE = (SyntaxError, IndexError, TypeError, KeyError, struct.error)  # how Pillow's readers say so
 
-# Formats that come with a package beside Pillow: its module, its name for pip, and what people call the format.
+# Formats that need a package besides Pillow: its module, its name for pip, and a readable name of the format.
 _PLUGINS = {
     "HEIF": ("pillow_heif", "pillow-heif", "HEIC"),
     "AVIF": ("pillow_avif", "pillow-avif-plugin", "AVIF"),
@@ -42,7 +42,7 @@ _BRANDS = {  # the first brand of an ISO media file
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
 }
 _RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"ARRIRAW")  # cameras' own formats
-_OTHERS = {  # files that are taken for pictures, by how they begin
+_OTHERS = {  # files that people mistake for pictures, by their first bytes
     b"%PDF": ("a PDF", "export the page as PNG"),
     b"%!PS": ("PostScript", "export it as PNG"),
     b"8BPS": ("a Photoshop file", "export it as PNG or TIFF"),
@@ -60,21 +60,21 @@ _OTHERS = {  # files that are taken for pictures, by how they begin
     b"\x1aE\xdf\xa3": ("a video", "save a frame of it as PNG"),
 }
 
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a JPEG, but for those within a scan
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a JPEG, except for those within a scan
 
 # Tags of TIFF
 _KIND, _OLD_KIND, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 _BANDS, _SUB_PICTURES, _NUMBERS, _DNG = 277, 330, 339, 50706
-_OF_SENSORS = (32803, 34892)  # photometric: a colour filter's pattern, and what is linear in the light
+_OF_SENSORS = (32803, 34892)  # photometric: a colour filter array, and linear raw
 _FLOATS, _COMPLEX = 3, (5, 6)
 
 
 @contextmanager
 def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
-    """A PIL picture from a file, not decoded yet, whose size was checked; whatever fails in the block is an ImageError.
+    """A PIL picture from a file, size-checked but not decoded yet; any failure in the block becomes an ImageError.
 
-    Pillow's own limit is a global of the process that belongs to whoever imported Pillow, so the file is opened
-    through Pillow's table of formats, beside that limit.
+    Pillow's own limit is a process-wide global that we must not change, so the file is opened through Pillow's table of
+    formats, which bypasses that limit.
     """
     file = _open(path)
     try:
@@ -86,39 +86,39 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile
                     _turn_to_photo(picture, str(path))
                     check_size(picture.size, str(path), max_pixels)
                 elif getattr(picture, "is_animated", False) and picture.format != "MPO":
-                    log.info("%s has several frames; the first one is taken.", path)
+                    log.info("%s has several frames; ESG uses the first one.", path)
                 yield picture
     except READ_ERRORS as error:
         raise ImageError(
             f"{path} is damaged or incomplete ({reason_of(error)}); get the file again, "
-            "or open it in another program and save what that shows."
+            "or open it in another program and save it from there."
         ) from None
     except MemoryError:
-        raise ImageError(f"{path} is too large for the memory of this machine.") from None
+        raise ImageError(f"{path} is too large for this machine's memory.") from None
 
 
 @contextmanager
 def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """A decoded PIL picture from a file whose size was checked first; whatever fails in the block is an ImageError."""
+    """A decoded PIL picture from a file whose size was checked first; failures in the block become ImageErrors."""
     with opened(path, max_pixels) as picture:
         yield decoded(picture)
 
 
 def check_file(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> None:
-    """Says before long work whether a file can be a picture: it exists, and its beginning and its size are all right.
+    """Checks, before long work, whether a file can be a picture: it exists, and its header and size are acceptable.
 
     Raises:
-        ImageError: it does not exist, is no picture, or is too large.
+        ImageError: it does not exist, is not a picture, or is too large.
     """
     with opened(path, max_pixels):
         pass
 
 
 def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
-    """ImageError unless a picture of this width, height has pixels, and not more than `max_pixels`."""
+    """Raises ImageError if a picture of this (width, height) is empty or has more than `max_pixels` pixels."""
     width, height = size
     if width < 1 or height < 1:
-        raise ImageError(f"{name} has no pixels ({width}x{height}).")
+        raise ImageError(f"{name} does not have any pixels ({width}x{height}).")
     if width * height > max_pixels:
         raise ImageError(
             f"{name} has {width}x{height} = {width * height:,} pixels, more than the limit of {max_pixels:,}; "
@@ -127,10 +127,10 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
 
 
 def decoded(picture: ImageFile.ImageFile) -> Image.Image:
-    """The picture with its pixels; a JPEG that lacks nothing but its end marker is whole.
+    """Decodes a picture; a JPEG that lacks only its end marker counts as complete.
 
     Raises:
-        Exception: of `READ_ERRORS`.
+        Exception: one of `READ_ERRORS`.
     """
     file = picture.fp
     try:
@@ -147,10 +147,10 @@ def decoded(picture: ImageFile.ImageFile) -> Image.Image:
 
 
 def _with_its_end(data: bytes) -> Image.Image | None:
-    """A JPEG that stops early, if all of its pixels are there.
+    """A JPEG that ends early, if all of its pixels are there.
 
-    What is missing would be decoded from whatever follows; so if two different endings give the same picture, nothing
-    is missing.
+    Missing pixels would be decoded from whatever follows; so if two different endings give the same picture, none is
+    missing.
     """
     data = data[:-1] if data.endswith(b"\xff") else data
     found = []
@@ -166,8 +166,8 @@ def _with_its_end(data: bytes) -> Image.Image | None:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Whether the scans of a JPEG, as far as they have begun, give every coefficient all of its bits."""
-    missing: dict[int, set[int]] = {}  # of each component, the coefficients whose last bit has not come
+    """Whether the scans of a JPEG that have begun provide every coefficient with all of its bits."""
+    missing: dict[int, set[int]] = {}  # for each component, the coefficients whose last bit is still missing
     place = 2
     while place + 4 <= len(data):
         marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
@@ -188,8 +188,8 @@ def _has_all_scans(data: bytes) -> bool:
 
 
 def _open(path: str | Path) -> BinaryIO:
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # to open a pipe may never end
-        raise ImageError(f"{path} is a pipe or a device, no file; save the picture as a file and give that.")
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # a pipe may block
+        raise ImageError(f"{path} is a pipe or a device, not a file; save the picture as a file and give that.")
     try:
         return open(path, "rb")
     except FileNotFoundError:
@@ -197,14 +197,14 @@ def _open(path: str | Path) -> BinaryIO:
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder, not a picture.") from None
     except PermissionError:
-        raise ImageError(f"{path} may not be read{' (it is a folder)' if os.path.isdir(path) else ''}.") from None
+        raise ImageError(f"{path} cannot be read{' (it is a folder)' if os.path.isdir(path) else ''}.") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"{str(path)!r} cannot be opened: {reason.lower()}.") from None
 
 
 def identified(file: Any, name: str, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
-    """The PIL picture that a file holds, not decoded yet; ImageError with the reason if there is none."""
+    """The PIL picture in a file, not decoded yet; ImageError with the reason if there is none."""
     head = file.read(64)
     if kind := _plugin_kind(head):
         _register(kind)
@@ -218,7 +218,7 @@ def identified(file: Any, name: str, max_pixels: int = MAX_PIXELS) -> ImageFile.
                 continue
             opener, accepts = Image.OPEN[format_name]
             verdict = accepts is None or accepts(head[:16])
-            if not verdict or isinstance(verdict, str):  # text says why the format is not at hand
+            if not verdict or isinstance(verdict, str):  # a text says why the format is unavailable
                 continue
             file.seek(0)
             try:
@@ -244,7 +244,7 @@ def _plugin_kind(head: bytes) -> str | None:
 
 
 def _register(kind: str) -> None:
-    """Makes Pillow know a format, if the package that brings it is installed and works."""
+    """Registers a format with Pillow, if the package that provides it is installed and works."""
     Image.preinit()
     if kind == "AVIF" and kind not in Image.OPEN:
         Image.init()  # newer versions of Pillow may read it themselves
@@ -254,18 +254,18 @@ def _register(kind: str) -> None:
         module = import_module(_PLUGINS[kind][0])
         if kind == "HEIF":
             module.register_heif_opener()
-    except Exception as error:  # a plugin that does not fit its libraries may raise anything
+    except Exception as error:  # a plugin that does not match its libraries may raise anything
         log.debug("%s cannot be used: %s", _PLUGINS[kind][0], error)
 
 
 def _is_empty(kind: str) -> bool:
-    """Whether Pillow was built without the library that a format needs, which it says only when it is asked."""
+    """Whether Pillow was built without the library that a format needs, which shows only when it is used."""
     accepts = Image.OPEN[kind][1]
     return kind == "AVIF" and accepts is not None and isinstance(accepts(b"\0\0\0 ftypavif\0\0\0\0"), str)
 
 
 def _why_none(file: Any, head: bytes, name: str, kind: str | None, refused: dict[str, Exception]) -> str:
-    """The reason why a file is no picture that can be used, as a sentence."""
+    """The reason why a file cannot be used as a picture, as a sentence."""
     file.seek(0, os.SEEK_END)
     if file.tell() == 0:
         return f"{name} is empty."
@@ -273,11 +273,11 @@ def _why_none(file: Any, head: bytes, name: str, kind: str | None, refused: dict
         _, package, called = _PLUGINS[kind]
         if not {kind} & refused.keys():
             return f"{name} is {called}, which needs a plugin: pip install {package}."
-        return f"{name} is {called}, and its beginning is damaged ({reason_of(refused[kind])})."
+        return f"{name} is {called}, but its beginning is damaged ({reason_of(refused[kind])})."
     if head.startswith(_RAW) or head[4:12] == b"ftypcrx ":
         return _raw_photo(name)
     if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
-        return f"{name} is a video, not a picture; save a frame of it as PNG."
+        return f"{name} is a video, not a picture; save one of its frames as PNG."
     begins = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for magic, (what, advice) in _OTHERS.items():
         if head.startswith(magic) or begins.startswith(magic):
@@ -285,21 +285,21 @@ def _why_none(file: Any, head: bytes, name: str, kind: str | None, refused: dict
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and (why := _why_no_tiff(file, name)):
         return why
     if "JPEG" in refused and "12-bit" in str(refused["JPEG"]):
-        return f"{name} is a JPEG of 12 bit, which cannot be read here; save it with 8 bit."
-    return f"{name} is not a picture that can be read ({_KNOWN}) or its beginning is damaged."
+        return f"{name} is a 12-bit JPEG, which cannot be read here; save it with 8 bits."
+    return f"{name} is not a picture that ESG can read ({_KNOWN}), or its beginning is damaged."
 
 
 def reason_of(error: Exception) -> str:
-    """What a library says went wrong, to be put into a sentence."""
+    """A library's error message, for use within a sentence."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _raw_photo(name: str, more: str = "") -> str:
-    return f"{name} is a camera's raw file{more}; develop it to JPEG or TIFF first and give that."
+    return f"{name} is a camera raw file{more}; develop it to JPEG or TIFF first."
 
 
 def _why_no_tiff(file: Any, name: str) -> str | None:
-    """What of a TIFF cannot be read, as its first directory has it."""
+    """The reason why a TIFF cannot be read, from its first directory."""
     try:
         file.seek(0)
         head = file.read(8)
@@ -341,26 +341,26 @@ def _numbers(value: Any) -> tuple[int, ...]:
 
 
 def _turn_to_photo(picture: Any, name: str) -> None:
-    """Goes to the first directory of a TIFF that is no reduced copy; ImageError where the photo is out of reach."""
+    """Goes to the first directory of a TIFF that is not a reduced copy; ImageError if the photo cannot be reached."""
     place, unreadable = 0, False
     while _is_copy(picture.tag_v2) and place + 1 < picture.n_frames:
         place += 1
         try:
             picture.seek(place)
-        except READ_ERRORS:  # of a kind that cannot be read, whose tags must not be taken for those of the copy
+        except READ_ERRORS:  # unreadable; its tags must not be mistaken for those of the copy
             unreadable = True
             picture.seek(0)
     if _is_copy(picture.tag_v2):
         picture.seek(0)
         place = 0
         if unreadable or _hidden_photo(picture) or _DNG in picture.tag_v2:
-            raise ImageError(_raw_photo(name, ", of which only a small preview can be read"))
+            raise ImageError(_raw_photo(name, ", and only its small preview can be read"))
     elif picture.tag_v2.get(_PHOTOMETRIC) in _OF_SENSORS or _hidden_photo(picture):
         raise ImageError(_raw_photo(name))
     if place:
-        log.info("%s begins with a reduced copy; its picture number %d is taken.", name, place + 1)
+        log.info("%s begins with a reduced copy; ESG uses its picture number %d.", name, place + 1)
     elif getattr(picture, "is_animated", False):
-        log.info("%s has several frames; the first one is taken.", name)
+        log.info("%s has several frames; ESG uses the first one.", name)
 
 
 def _is_copy(tags: Any) -> bool:
@@ -369,7 +369,7 @@ def _is_copy(tags: Any) -> bool:
 
 
 def _hidden_photo(picture: Any) -> bool:
-    """Whether a directory below that of the picture has a larger one, which Pillow does not reach."""
+    """Whether a subdirectory of the picture's directory has a larger picture, which Pillow cannot reach."""
     width, height = picture.size
     for place in _numbers(picture.tag_v2.get(_SUB_PICTURES, ())):
         tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=picture.tag_v2.prefix)
@@ -384,7 +384,7 @@ def _hidden_photo(picture: Any) -> bool:
 
 
 def _jxl_size(file: Any, head: bytes) -> tuple[int, int]:
-    """Width and height of a JPEG XL by its header (ISO/IEC 18181-1, SizeHeader)."""
+    """Width and height of a JPEG XL from its header (ISO/IEC 18181-1, SizeHeader)."""
     bits = int.from_bytes(_jxl_codestream(file, head), "little")
 
     def take(count: int) -> int:

@@ -1,7 +1,7 @@
-"""Polygons to masks and back, pixel for pixel.
+"""Converts polygons to masks and back, pixel for pixel.
 
-Points are x, y in pixels, (0, 0) being the outer corner of the picture. A pixel is inside a polygon when its centre is,
-by the even-odd rule.
+Points are x, y in pixels; (0, 0) is the outer corner of the picture. A pixel is inside a polygon if its centre is, by
+the even-odd rule.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def box_of(polygons: Sequence[np.ndarray], height: int, width: int) -> tuple[int
 
 
 def fill_polygons(polygons: Sequence[np.ndarray], height: int, width: int, *, holes: Sequence[np.ndarray] = ()) -> Rle:
-    """The RLE of the union of polygons, (P, 2) each, without what lies in one of the `holes`."""
+    """The RLE of the union of polygons, (P, 2) each, minus the `holes`."""
     left, top, right, bottom = box_of(polygons, height, width)
     inside = np.zeros((bottom - top, right - left), bool)
     for polygon in polygons:
@@ -38,9 +38,9 @@ def fill_polygons(polygons: Sequence[np.ndarray], height: int, width: int, *, ho
 def _fill(points: np.ndarray, height: int, width: int) -> np.ndarray:
     ends = np.roll(points, -1, axis=0)
     upward = (ends[:, 1] < points[:, 1])[:, None]
-    # From the upper end, whichever way it is drawn: an edge that is drawn back and forth cancels out to the last bit.
+    # From the upper end, whatever its direction: an edge drawn back and forth cancels out exactly.
     (x0, y0), (x1, y1) = np.where(upward, ends, points).T, np.where(upward, points, ends).T
-    # Rows whose centre line an edge crosses, half open so that a shared corner counts once.
+    # The rows whose centre line an edge crosses, half open so that a shared corner counts once.
     first, last = (np.clip(np.ceil(y - 0.5), 0, height).astype(int) for y in (y0, y1))
     crossings = np.zeros((height, width + 1), bool)
     total = np.cumsum(last - first)
@@ -55,10 +55,10 @@ def _fill(points: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def outline(mask: np.ndarray, corner: tuple[int, int] = (0, 0)) -> list[np.ndarray]:
-    """The polygons along the pixels' edges that give exactly this mask again when they are filled.
+    """The polygons along the pixels' edges that give exactly this mask when filled.
 
-    A polygon has no way to say that it has a hole, so each hole is joined to the rim by a seam that is drawn there and
-    back, as the tools that read polygons expect it.
+    A polygon cannot have holes, so each hole is joined to the rim by a seam drawn there and back, as tools that read
+    polygons expect.
 
     Args:
         mask: (h, w) bool.
@@ -80,10 +80,10 @@ def outline(mask: np.ndarray, corner: tuple[int, int] = (0, 0)) -> list[np.ndarr
 
 
 def _rings(mask: np.ndarray) -> list[np.ndarray]:
-    """The closed lines between inside and outside, as their corners in order, (P, 2) x, y.
+    """The closed boundary lines, each as its corners in order, (P, 2) x, y.
 
-    Along every row of corners the first and second are joined by an edge, the third and fourth, and so on; likewise
-    along every column. Where only two pixels meet at a point, it is a corner of both.
+    In every row of corners, an edge joins the first and second, the third and fourth, and so on; likewise in every
+    column. A point where two pixels meet diagonally is a corner of both.
     """
     padded = np.pad(mask, 1).astype(np.int8)
     a, b, c, d = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
@@ -91,8 +91,8 @@ def _rings(mask: np.ndarray) -> list[np.ndarray]:
     twice_y, twice_x = np.nonzero((a == d) & (b == c) & (a != b))
     falling = a[twice_y, twice_x] == 1  # the upper left and the lower right pixel are inside
     y, x = np.concatenate([y, twice_y, twice_y]), np.concatenate([x, twice_x, twice_x])
-    # Of a double corner the first ends the edge on the left, the second begins the one on the right. The edge above
-    # belongs to the first where the pixel on the upper left is inside, so that the two pixels stay apart.
+    # The first of a double corner ends the edge on the left, the second begins the one on the right. The edge above
+    # belongs to the first if the upper left pixel is inside, so that the two pixels stay separate.
     side = np.concatenate([np.zeros(len(y) - 2 * len(twice_y), int), np.zeros(len(twice_y), int), 1 + 0 * twice_y])
     above = np.concatenate([np.zeros(len(y) - 2 * len(twice_y), int), np.where(falling, 0, 1), np.where(falling, 1, 0)])
     beside, below = np.empty(len(y), int), np.empty(len(y), int)
@@ -116,13 +116,13 @@ def _rings(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _joined(rim: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """One polygon of an outer line and the holes in it, by seams from corner to nearest corner."""
+    """Joins an outer line and its holes into one polygon, by seams from corner to nearest corner."""
     for hole in sorted(holes, key=lambda one: one[:, 0].min()):
         first = hole[np.argmin(hole[:, 0])]
         near = int(np.abs(rim - first).sum(axis=1).argmin())
         turned = np.roll(hole, -int(np.argmin(hole[:, 0])), axis=0)
         if _turns_right(turned) == _turns_right(rim):
-            turned = np.roll(turned[::-1], 1, axis=0)  # the other way round than the rim, for the non-zero rule, too
+            turned = np.roll(turned[::-1], 1, axis=0)  # opposite to the rim, for the non-zero rule, too
         rim = np.concatenate([rim[: near + 1], turned, turned[:1], rim[near:]])
     return rim
 

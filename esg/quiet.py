@@ -1,4 +1,4 @@
-"""Keeps what libraries say to programmers, such as that a name is deprecated, off the user's screen."""
+"""Hides library messages meant for programmers, such as deprecations, from the user."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _filter = _NothingDeprecated()
 
 
 def drop_deprecations() -> None:
-    """Lets no such message of the libraries through, those that are imported; to call it again changes nothing.
+    """Suppresses deprecation messages of the imported libraries; calling it again changes nothing.
 
-    A filter of a logger does not see what comes from those below it, so it sits at the handlers.
+    A logger's filter does not see messages from its child loggers, so the filter is attached to the handlers.
     """
     for kind in (FutureWarning, DeprecationWarning):
         warnings.filterwarnings(

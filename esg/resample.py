@@ -1,4 +1,4 @@
-"""Resizing arrays with Pillow, and how far a resized pixel looks."""
+"""Resizes arrays with Pillow, and tells how far the filter of a resized pixel reaches."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import math
 import numpy as np
 from PIL import Image
 
-# Pixels to either side that a filter weighs: of the picture where it enlarges, of the result where it shrinks.
+# Radius of a filter in pixels: of the source when enlarging, of the result when shrinking.
 _SUPPORT = {Image.Resampling.LANCZOS: 3, Image.Resampling.BICUBIC: 2}
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int], how: Image.Resampling | None = None) -> np.ndarray:
-    """Resizes a picture or a mask; one that has the size already is given back as it is.
+    """Resizes a picture or a mask; returns it unchanged if it already has the size.
 
     Args:
         pixels: (h, w) float32, or (h, w, 3) uint8 or float32.
         size: height and width of the result.
-        how: the filter; None: Lanczos to shrink, bicubic to enlarge. Both can go a little beyond the range of float32
+        how: the filter; None: Lanczos to shrink, bicubic to enlarge. Both can slightly overshoot the range of float32
             values; uint8 is clipped.
 
     Returns:
@@ -27,13 +27,13 @@ def resize(pixels: np.ndarray, size: tuple[int, int], how: Image.Resampling | No
     if before == size:
         return pixels
     how = _filter(before, size) if how is None else how
-    if pixels.ndim == 3 and pixels.dtype != np.uint8:  # Pillow has no picture of three floats
+    if pixels.ndim == 3 and pixels.dtype != np.uint8:  # Pillow does not support pictures with three float channels
         return np.stack([resize(pixels[..., channel], size, how) for channel in range(3)], axis=2)
     return np.asarray(Image.fromarray(pixels).resize(size[::-1], how))
 
 
 def reach(before: tuple[int, int], after: tuple[int, int]) -> int:
-    """How many pixels of the picture before, to either side, `resize` may weigh for a pixel of the one after."""
+    """The distance, in source pixels, from which `resize` may take values for a pixel of the result."""
     if before == after:
         return 0
     shrinks = max(1.0, before[0] / after[0], before[1] / after[1])

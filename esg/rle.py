@@ -19,7 +19,7 @@ from .labelmap import find_runs
 
 Rle = Mapping[str, Any]
 _MOST_DIGITS = 7  # 35 bits: every count of a picture with fewer than 2**34 pixels
-_LONG_RUN = 128  # from here on a slice of its own is quicker than an index for every pixel
+_LONG_RUN = 128  # for longer runs a slice is faster than an index for every pixel
 _RUNS_AT_ONCE = 1 << 13
 
 
@@ -50,7 +50,7 @@ def encode_mask(mask: np.ndarray, *, corner: tuple[int, int] = (0, 0), size: tup
 
 def _from_runs(starts: np.ndarray, stops: np.ndarray, height: int, width: int) -> Rle:
     flat = np.stack([starts, stops], axis=1).ravel()
-    # A run that ends at the foot of a column and goes on at the head of the next one is a single stretch.
+    # A run that ends at the bottom of a column and continues at the top of the next one is a single stretch.
     joined = np.zeros(len(flat), bool)
     joined[1:-1:2] = joined[2::2] = starts[1:] == stops[:-1]
     counts = np.diff(flat[~joined], prepend=0, append=height * width)
@@ -58,7 +58,7 @@ def _from_runs(starts: np.ndarray, stops: np.ndarray, height: int, width: int) -
 
 
 def union(masks: Sequence[Rle]) -> Rle:
-    """The union of at least one RLE, all of one size."""
+    """The union of one or more RLEs of the same size."""
     if len(masks) == 1:
         return masks[0]
     edges = [np.cumsum(read_counts(mask)) for mask in masks]
@@ -72,11 +72,11 @@ def union(masks: Sequence[Rle]) -> Rle:
 
 
 def size_of(rle: Rle) -> tuple[int, int]:
-    """The checked height, width of an RLE's picture; InputError when there is none."""
+    """The checked height and width of an RLE's picture; InputError if they are missing."""
     try:
         height, width = (int(n) for n in rle["size"])
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise InputError("A mask is no COCO RLE: it has no size [height, width].") from None
+        raise InputError("A mask is not a COCO RLE: it does not have a size [height, width].") from None
     if height < 1 or width < 1 or height * width >= 1 << 34:
         raise InputError(f"A mask's RLE has the impossible size [height, width] {[height, width]}.")
     return height, width
@@ -96,11 +96,11 @@ def read_counts(rle: Rle) -> np.ndarray:
         else:
             lengths = np.asarray(counts)
             if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
-                raise ValueError("its counts are no list of whole numbers")
+                raise ValueError("its counts are not a list of whole numbers")
             lengths = lengths.astype(np.int64)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise InputError(f"A mask is no COCO RLE: {reason}.") from None
+        raise InputError(f"A mask is not a COCO RLE: {reason}.") from None
     if (lengths < 0).any() or lengths.max(initial=0) > height * width:
         raise InputError(f"A mask's RLE has a negative or too large count for its size of {width}x{height}.")
     if lengths.sum() != height * width:
@@ -155,7 +155,7 @@ def compress(counts: np.ndarray) -> str:
 
 
 def decompress(text: str | bytes) -> np.ndarray:
-    """The (K,) int64 counts of a compressed string; ValueError when it is none."""
+    """The (K,) int64 counts of a compressed string; ValueError if it is invalid."""
     data = text.encode("ascii", "replace") if isinstance(text, str) else text
     codes = np.frombuffer(data, np.uint8).astype(np.int64) - 48
     last = codes & 32 == 0

@@ -1,4 +1,4 @@
-"""EntitySegmenter: a photo in, its entities out."""
+"""EntitySegmenter: segments a photo into its entities."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ Progress = Callable[[int, int, str], None]
 
 
 class EntitySegmenter:
-    """A CropFormer or Mask2Former that is ready to take photos apart.
+    """A CropFormer or Mask2Former that is ready to segment photos.
 
     Attributes:
         model: the network, in evaluation mode on `device`.
         preset: its architecture and default options.
-        device: where it computes.
-        name: what it was loaded as.
+        device: the device it runs on.
+        name: the name or path it was loaded from.
     """
 
     def __init__(
         self, model: CropFormer, preset: Preset, *, device: str = "auto", precision: str = "fp32", name: str = ""
     ) -> None:
-        """Takes a model as it is; `from_pretrained` also loads its weights.
+        """Wraps a model; `from_pretrained` also loads its weights.
 
         Raises:
-            InputError: the preset is class-aware, or device or precision are not to be had here.
+            InputError: the preset is class-aware, or the device or precision is not available here.
         """
         if preset.task != "entity":
             raise InputError(
-                f"{name or 'This model'} predicts {preset.task} classes and gives raw heads only; "
+                f"{name or 'This model'} predicts {preset.task} classes and only gives raw heads; "
                 "choose a model for entities, such as cropformer-nano."
             )
         self.device = choose_device(device)
@@ -79,15 +79,15 @@ class EntitySegmenter:
         """Loads weights by name (`esg weights list`), or from a folder or file: ours, or a published `.pth`.
 
         Args:
-            name_or_path: never looked up on the network.
+            name_or_path: name, folder or file; nothing is downloaded.
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
-            precision: "fp32", "bf16" or "fp16" of the network; fusion is always fp32.
+            precision: "fp32", "bf16" or "fp16", for the network; fusion is always fp32.
             attention: one of `esg.modeling.attention.BACKENDS`.
-            at_rest: where the weights are put until `to` is called, by a program that makes room first; None: on
+            at_rest: device that holds the weights until `to` is called, for programs that free memory first; None:
                 `device`.
 
         Raises:
-            WeightsError: nothing is found, or it does not fit, or is refused.
+            WeightsError: the weights are missing, do not fit, or are refused.
             InputError: an option is wrong.
         """
         dtype = choose_dtype(precision, choose_device(device))
@@ -99,14 +99,14 @@ class EntitySegmenter:
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """All that has weights, for programs that move them themselves; tell the segmenter by `to`."""
+        """All networks, for programs that move them themselves and then call `to`."""
         return (self.model,)
 
     def to(self, device: str) -> EntitySegmenter:
         """Moves the model to another device, such as "cpu" to make room on a GPU, and returns this segmenter.
 
         Raises:
-            InputError: there is no such device here.
+            InputError: the device is not available here.
         """
         before, self.device = self.device, choose_device(device)
         self.model.to(self.device)
@@ -129,29 +129,29 @@ class EntitySegmenter:
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> EntityMap:
-        """Takes a photo apart.
+        """Segments a photo.
 
         Args:
             image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
-            crops: 0, 4 or 8 high-resolution crops beside the full view.
-            fusion: which predictions make the result (paper Table 8b): "boc" batch level, full view and crops; "bc"
-                crops only; "bo" full view only; "io" image level, full view. None: "boc", or "io" where the model has
-                no batch level or there are no crops.
-            min_score: entities below are dropped (0..0.731); None: the preset's default.
-            min_area: entities of fewer pixels are dropped.
-            fill_holes: holes inside one entity of up to this many pixels are given to it.
-            remove_islands: parts of an entity of fewer pixels than this are dropped, except its largest.
-            views_at_once: how many views go through the network together; fewer need less memory, the result is the
-                same. None: as many as the free memory of the device suggests.
-            size, max_size: short and longest side that every view is resized to, at least 32 pixels; None: the
-                preset's, or for the longest side what is in proportion to `size`.
+            crops: number of high-resolution crops besides the full view: 0, 4 or 8.
+            fusion: predictions to build the result from (paper Table 8b): "boc" batch level, full view and crops; "bc"
+                crops only; "bo" full view only; "io" image level, full view. None: "boc", or "io" if there are no crops
+                or the model does not have a batch level.
+            min_score: minimum score of an entity (0..0.731); None: the preset's default.
+            min_area: minimum area of an entity, in pixels.
+            fill_holes: maximum area, in pixels, of the holes inside a single entity that are filled.
+            remove_islands: minimum area, in pixels, of the separate parts of an entity; its largest part is kept.
+            views_at_once: number of views that go through the network together; fewer need less memory and give the
+                same result. None: as many as the device's free memory suggests.
+            size, max_size: short and long side that every view is resized to, at least 32 pixels; None: the preset's,
+                or for the long side the value in proportion to `size`.
             max_pixels: larger pictures are refused.
-            progress: called as `progress(done, total, what)`; what it raises ends the call.
+            progress: called as `progress(done, total, what)`; an exception from it ends the call.
 
         Raises:
             ImageError: the picture cannot be used.
             InputError: an option is wrong.
-            WeightsError: the model does not compute with these weights, or not in this precision.
+            WeightsError: the model does not work with these weights, or not in this precision.
         """
         check_crops(crops)
         for name, side in (("size", size), ("max_size", max_size)):
@@ -164,11 +164,11 @@ class EntitySegmenter:
         if views_at_once is not None:
             check_whole("views_at_once", views_at_once, 1)
         fusion = fusion or ("boc" if crops and self.model.association is not None else "io")
-        if fusion not in tuple(FUSIONS):  # what is compared need not be hashable
+        if fusion not in tuple(FUSIONS):  # `fusion` need not be hashable
             raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
         mode = FUSIONS[fusion]
         if mode.level == "batch" and self.model.association is None:
-            raise InputError(f"{self.name} has no batch level; use the fusion io, or a cropformer model.")
+            raise InputError(f"{self.name} does not have a batch level; use fusion io, or a CropFormer model.")
         pixels = read_image(image, max_pixels=max_pixels)
         short = self.preset.size if size is None else size
         if max_size is None:
@@ -196,10 +196,10 @@ class EntitySegmenter:
         fill_holes: int = 0,
         remove_islands: int = 0,
     ) -> EntityMap:
-        """What a call does last: of a map made with `min_score=0` it gives what the call gives with these options.
+        """The last step of a call: turns a map made with `min_score=0` into the result for these options.
 
         Args:
-            entities: the map; it stays as it is.
+            entities: the map; it is not changed.
             min_score, min_area, fill_holes, remove_islands: as in a call.
 
         Raises:
@@ -219,7 +219,7 @@ class EntitySegmenter:
     def _predict(
         self, views: Views, batch_level: bool, indices: list[int], at_once: int | None, progress: Progress | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mask logits (Q, T, h, w) of the chosen views and class scores (Q,), of at most `keep` queries."""
+        """Mask logits (Q, T, h, w) of the chosen views and class scores (Q,), for at most `keep` queries."""
         count = len(views.pixels)
         if at_once is None:
             at_once = views_that_fit(views, self.device)
@@ -234,8 +234,8 @@ class EntitySegmenter:
             scores = prediction.logits[0].float().softmax(dim=-1)[:, 0]  # (Q,)
             if not scores.isfinite().all():
                 raise WeightsError(
-                    f"{self.name or 'This model'} finds scores that are no numbers; use the precision fp32 or other "
-                    "weights."
+                    f"{self.name or 'The model'} produced scores that are NaN or infinite; use precision fp32, or "
+                    "other weights."
                 )
             keep = self.preset.keep
             best = (
@@ -246,7 +246,7 @@ class EntitySegmenter:
             return torch.einsum("qc,tchw->qthw", embeddings, features), scores[best]
 
     def _forward(self, views: Views, batch_level: bool, at_once: int, report: Callable[[int, int], None]) -> Output:
-        """The model's output, with fewer views at once than `at_once` where the device has no memory for so many."""
+        """The model's output; processes fewer than `at_once` views together if the device runs out of memory."""
         pixels, frames = views.pixels[None].to(self.device), views.geometry.frames[None].to(self.device)
         while True:
             try:
@@ -256,17 +256,17 @@ class EntitySegmenter:
                 if at_once == 1:
                     height, width = views.geometry.padded_size
                     raise OutOfMemory(
-                        f"{self.device} has no memory left for a view of {width}x{height} pixels; give a smaller size, "
-                        "precision fp16 or bf16, or the device cpu."
+                        f"{self.device} does not have enough memory for a view of {width}x{height} pixels; use a "
+                        "smaller size, precision fp16 or bf16, or the device cpu."
                     ) from None
-            # Out of the handler, so that nothing of the failed attempt is alive any more.
+            # Outside the handler, so that nothing keeps the failed attempt's memory alive.
             torch.cuda.empty_cache()
             at_once = math.ceil(at_once / 2)
-            log.warning("Not enough memory for all views together: going on with %d at once.", at_once)
+            log.warning("Not enough memory for all views together; continuing with %d at a time.", at_once)
 
 
 def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
-    """A model with its weights, its preset, and a name for people.
+    """Loads a model; returns it with its preset and a readable name.
 
     Raises:
         WeightsError: see `EntitySegmenter.from_pretrained`.
@@ -281,7 +281,7 @@ def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
             model = CropFormer(preset.config)
     except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise WeightsError(f"{path} describes a model that cannot be ({reason}); convert the file again.") from error
+        raise WeightsError(f"{path} describes an impossible model ({reason}); convert the file again.") from error
     load_strict(model, state, str(path))
     return model, preset, name
 
@@ -289,9 +289,11 @@ def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
 def _preset_of(
     state: dict[str, torch.Tensor], metadata: dict[str, str], asked: str | Path, path: Path
 ) -> tuple[Preset, str]:
-    """Named weights have to be what their name says; a file says it in its metadata or by the shape of its tensors."""
+    """The preset of weights: given by their name, or by the metadata or the tensor shapes of the file."""
     if is_gella(state, metadata):
-        raise WeightsError(f"{asked} grounds words in entities and finds none; choose a model like cropformer-nano.")
+        raise WeightsError(
+            f"{asked} grounds words in entities but does not find entities; choose a segmenter such as cropformer-nano."
+        )
     if not os.path.exists(at_home(asked)):
         name = checkpoint_named(str(asked)).name
         return PRESETS[name], name
@@ -307,10 +309,10 @@ def _preset_of(
 
 
 def views_that_fit(views: Views, device: torch.device) -> int:
-    """How many views go through the network together: on a GPU as many as its free memory allows, else one by one.
+    """The number of views to process together: as many as a GPU's free memory allows, otherwise one.
 
-    A CPU gains no time from several views at once. One view of Swin-T in fp32 takes about 720 bytes a pixel at its peak
-    (measured on the CPU); twice that is reckoned with here.
+    A CPU does not get faster with several views at once. One view of Swin-T in fp32 takes about 720 bytes per pixel at
+    its peak (measured on the CPU); this assumes twice that.
     """
     if device.type != "cuda":
         return 1

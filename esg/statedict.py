@@ -1,4 +1,4 @@
-"""Reading weight files safely: what a pickle in them would run is never run."""
+"""Reads weight files safely: code in a pickle is never executed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Reads the tensors of a weight file to the CPU, never running code that the file may carry.
+    """Reads the tensors of a weight file to the CPU, without ever running code that the file may contain.
 
-    The kind of file is told by its first bytes: safetensors, or what `torch.save` writes (old and new format), which
-    is read with `weights_only=True` and only for tensors and plain NumPy arrays. The dictionary may lie under "model"
-    or "state_dict"; of the checkpoint of a training run the averaged weights are taken, "ema". The "module." before
-    all names that DistributedDataParallel saves is left out.
+    The first bytes tell the file type: safetensors, or the output of `torch.save` (old and new format), which is read
+    with `weights_only=True` and only for tensors and plain NumPy arrays. The dictionary may be under "model" or
+    "state_dict"; for the checkpoint of a training run, the averaged weights under "ema" are used. The prefix "module."
+    that DistributedDataParallel adds to all names is removed.
 
     Returns:
         The tensors by name, and the metadata of a safetensors file (empty for others).
 
     Raises:
-        WeightsError: the file is missing, damaged, no weights, carries more than weights, or holds tensors that are
-            not plain real numbers.
+        WeightsError: the file is missing, damaged, is not a weight file, contains more than weights, or holds tensors
+            that are not plain real numbers.
     """
     import torch
 
@@ -44,13 +44,11 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
         raise WeightsError(f"{path} is empty; download it again.")
     if start.startswith(b"version https://git-lfs"):
         raise WeightsError(
-            f"{path} is a Git LFS pointer and not the weights; run `git lfs pull`, or download the file itself."
+            f"{path} is a Git LFS pointer, not the weights; run `git lfs pull`, or download the file itself."
         )
     if start.lstrip().startswith(b"<"):
-        raise WeightsError(
-            f"{path} is a web page and not the weights; log in on the page and download the file itself."
-        )
-    if start[8:9] == b"{":  # after the length of the header, whose first byte may be any
+        raise WeightsError(f"{path} is a web page, not the weights; log in on that site and download the file itself.")
+    if start[8:9] == b"{":  # after the length of the header, which can begin with any byte
         tensors, metadata = _read_safetensors(path)
     elif start.startswith((b"PK\x03\x04", b"\x80")):
         tensors, metadata = _read_torch(path, zipped=start.startswith(b"PK")), {}
@@ -59,7 +57,7 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     for name, value in tensors.items():
         if value.layout != torch.strided or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
             raise WeightsError(
-                f"{path} holds {name} in a form that is not read (sparse, quantized, complex, or without its numbers); "
+                f"{path} holds {name} in an unsupported form (sparse, quantized, complex, or without its values); "
                 "save it as a plain tensor."
             )
     if all(name.startswith("module.") for name in tensors):
@@ -68,17 +66,17 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
-    """WeightsError if there is a NaN or an infinity among the numbers, as in what a training that diverged left."""
+    """Raises WeightsError if a tensor contains NaN or infinity, for example after a training run that diverged."""
     for name, value in tensors.items():
         if not value.is_meta and not value.isfinite().all():
             raise WeightsError(f"{source} holds NaN or infinity in {name}; use other weights.")
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """What a safetensors file says of itself; nothing else of it is read.
+    """The metadata of a safetensors file; nothing else of it is read.
 
     Raises:
-        WeightsError: the file is missing or damaged, or no safetensors file.
+        WeightsError: the file is missing, damaged, or not a safetensors file.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -110,34 +108,35 @@ def _read_torch(path: Path, *, zipped: bool) -> dict[str, Tensor]:
         asks_for = re.search(r"unsupported GLOBAL:? (?:GLOBAL )?(\S+)", str(error), re.IGNORECASE)
         if asks_for:
             raise WeightsError(
-                f"{path} carries more than weights (a pickle that asks for {asks_for[1]} and could run code) and was "
-                "not loaded; get it from a source that you trust, as safetensors if there is one."
+                f"{path} contains more than weights (a pickle that asks for {asks_for[1]} and could run code) and was "
+                "not loaded; get it from a source that you trust, if possible as safetensors."
             ) from error
         other = _other_program(path, zipped=zipped)
         if other:
             raise WeightsError(
-                f"{path} is {other} and not readable as weights; get them as safetensors, or as torch.save writes them."
+                f"{path} is {other} and cannot be read as weights; get them as safetensors, or as written by "
+                "torch.save."
             ) from error
         raise WeightsError(
-            f"{path} is damaged or incomplete, and not readable as weights; download it again."
+            f"{path} is damaged or incomplete and cannot be read as weights; download it again."
         ) from error
     if isinstance(content, dict) and {"ema", "optimizers", "step"} <= content.keys():  # a checkpoint of `esg train`
-        # Without the readout of categories, which helps in training and is no part of a CropFormer.
+        # Without the category head, which helps in training but is not part of a CropFormer.
         content = {key: value for key, value in content["ema"].items() if not str(key).startswith("readout.")}
     for wrapper in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds a {type(content).__name__} and no dictionary of tensors.")
+        raise WeightsError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors.")
     arrays = {key: torch.from_numpy(value) for key, value in content.items() if isinstance(value, np.ndarray)}
     tensors = {**{key: value for key, value in content.items() if isinstance(value, torch.Tensor)}, **arrays}
     if not tensors:
-        raise WeightsError(f"{path} holds no tensors.")
+        raise WeightsError(f"{path} does not contain any tensors.")
     return {str(key): value for key, value in tensors.items()}
 
 
 def _other_program(path: Path, *, zipped: bool) -> str | None:
-    """What a file is that is whole and yet no state dict, as far as that can be told without running it."""
+    """Describes an intact file that is not a state dict, as far as possible without running it."""
     try:
         if zipped:
             with zipfile.ZipFile(path) as archive:
@@ -147,14 +146,14 @@ def _other_program(path: Path, *, zipped: bool) -> str | None:
             codes = [code.name for code, _, _ in pickletools.genops(file)]
     except (zipfile.BadZipFile, OSError, ValueError, EOFError):
         return None
-    # Old `torch.save` begins with a pickle that is a number alone.
+    # Old `torch.save` files begin with a pickle that is a single number.
     return "a plain pickle" if len(codes) > 3 else None
 
 
 def _plain_arrays_allowed() -> contextlib.AbstractContextManager[None]:
     """Lets `torch.load` also rebuild NumPy arrays of numbers, which detectron2 puts into some checkpoints.
 
-    torch can do so from 2.6 on, which also understands the names of NumPy 1; older ones refuse such a file.
+    torch supports this since 2.6, including the names of NumPy 1; older versions refuse such a file.
     """
     import numpy as np
     import torch

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 PAPER, INK, FAINT = (255, 255, 255), (24, 26, 30), (150, 154, 160)
-LINE = 1.6  # height of a line, as a multiple of the size of the letters; likewise the numbers below
+LINE = 1.6  # height of a line, as a multiple of the font size; likewise the numbers below
 MARGIN = 0.7
 _UNKNOWN = "\U0010ffff"  # no font has a letter for it
-# Pillow's own font has hardly more than ASCII; of these, which systems bring, the first that has all letters is taken.
+# Pillow's own font has little more than ASCII; of these system fonts, the first that has all letters is used.
 _FONTS = (
     *("DejaVuSans.ttf", "Arial.ttf", "arial.ttf", "Arial Unicode.ttf", "NotoSansCJK-Regular.ttc"),
     *("NotoSans-Regular.ttf", "msyh.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc", "wqy-microhei.ttc"),
@@ -28,8 +28,8 @@ class Mark(NamedTuple):
     """A stretch of a text that stands out.
 
     Attributes:
-        start, end: in characters, the end exclusive.
-        colour: that lies behind it; None underlines it in grey.
+        start, end: position in characters, the end exclusive.
+        colour: background colour; None underlines it in grey.
     """
 
     start: int
@@ -38,7 +38,7 @@ class Mark(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """What stands in one line and under the same marks, from x on and in line `row`."""
+    """A piece of text in one line with the same marks, starting at x in line `row`."""
 
     text: str
     x: float
@@ -50,17 +50,17 @@ class _Piece(NamedTuple):
 def typeset(text: str, marks: Sequence[Mark], width: int, size: float) -> np.ndarray:
     """Sets a text in lines, dark on white.
 
-    Lines break at spaces, between letters of scripts that have none, and within a word that is longer than a line.
-    Where marks overlap, the shortest one gives the colour and the others are bars below the text.
+    Lines break at spaces, between letters in scripts without spaces, and within words longer than a line. Where marks
+    overlap, the shortest one gives the colour and the others are bars below the text.
 
     Args:
-        text: line breaks and signs without a shape are set as spaces.
-        marks: in any order.
-        width: of the picture in pixels.
-        size: of the letters in pixels.
+        text: line breaks and invisible characters are set as spaces.
+        marks: marks, in any order.
+        width: width of the picture in pixels.
+        size: font size in pixels.
 
     Returns:
-        (h, width, 3) uint8 RGB, with a margin on all sides; h is what the lines need.
+        (h, width, 3) uint8 RGB, with a margin on all sides; h depends on the number of lines.
     """
     text = "".join(sign if sign.isprintable() else " " for sign in text)
     font = _font(text, size)
@@ -104,7 +104,7 @@ def _pieces(text: str, marks: Sequence[Mark], font: _Font, width: int) -> Iterat
 
 
 def _unbroken(text: str, font: _Font, width: int) -> Iterator[tuple[int, int]]:
-    """Stretches of the text that stay in one line: words, spaces, and letters of long words."""
+    """The unbreakable stretches of the text: words, spaces, and letters of long words."""
     for found in re.finditer(r"\s+|\S+", text):
         start = found.start()
         for place in range(found.start(), found.end()):
@@ -130,7 +130,7 @@ def _draw_marks(draw: ImageDraw.ImageDraw, piece: _Piece, margin: int, size: flo
 
 
 def _font(text: str, size: float) -> _Font:
-    """A font that has all letters of the text, or else the one that lacks the fewest."""
+    """A font that has all letters of the text, or else the one that lacks fewest."""
     letters = {sign for sign in text if not sign.isspace()}
     best: _Font = ImageFont.load_default(size)
     fewest = _lacking(best, letters)
@@ -140,7 +140,7 @@ def _font(text: str, size: float) -> _Font:
         try:
             font = ImageFont.truetype(name, round(size))
         except OSError:
-            continue  # not on this machine
+            continue  # not installed
         if (lacking := _lacking(font, letters)) < fewest:
             best, fewest = font, lacking
     return best

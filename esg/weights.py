@@ -1,6 +1,6 @@
-"""Weights on this machine: where they lie, and whether they are what was downloaded.
+"""Weights on this machine: finds them, and checks that they are what was downloaded.
 
-Nothing here touches the network; `download` does. How a weight file is read is in `statedict`.
+Nothing here uses the network; `download` does. `statedict` reads weight files.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 def locate(name_or_path: str | Path, *, task: str | None = None) -> Path:
-    """The file that holds the weights, without any use of the network.
+    """Finds the file that holds the weights, without using the network.
 
     Args:
-        name_or_path: the path of a file, of a folder that holds one weight file, or the name of a model. A model's
-            weights are looked up in the package's own assets or in $ESG_WEIGHTS, the folder `esg` in HF_HOME, and
+        name_or_path: the path of a file, or of a folder with a single weight file, or the name of a model. A model's
+            weights are looked up in the package's assets or in $ESG_WEIGHTS, the folder `esg` in HF_HOME, and
             huggingface_hub's cache, in this order.
-        task: what the model is for, as in `catalogue.Checkpoint`: where there is none of that name, others for this
-            task are proposed.
+        task: the model's task, as in `catalogue.Checkpoint`: if the name is unknown, the message suggests models for
+            this task.
 
     Raises:
-        WeightsError: there is no such file; the message names the places that were looked at.
+        WeightsError: there is no such file; the message names the places searched.
     """
     if not isinstance(name_or_path, (str, Path)) or not name_or_path:
-        raise WeightsError(f"Give the name of a model (`esg weights list`) or a file's path, not {name_or_path!r}.")
+        raise WeightsError(
+            f"Give the name of a model (see `esg weights list`) or the path of a file, not {name_or_path!r}."
+        )
     path = at_home(name_or_path)
     if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix.lower() in SUFFIXES or os.path.isfile(path):
         return _file_at(path)
@@ -50,22 +52,22 @@ def locate(name_or_path: str | Path, *, task: str | None = None) -> Path:
         return found
     tried = ", ".join(str(folder) for folder in folders)
     if checkpoint.shipped:
-        raise WeightsError(f"The weights of {checkpoint.name} are missing from {tried}; install ESG again.")
+        raise WeightsError(f"The weights of {checkpoint.name} are missing from {tried}; reinstall ESG.")
     raise WeightsError(
         f"The weights of {checkpoint.name} are not on this machine (looked in {tried}); get them with "
-        f"`esg weights download {checkpoint.name}`, or give the path of the file instead of the name."
+        f"`esg weights download {checkpoint.name}`, or give the path of a file instead of the name."
     )
 
 
 def list_checkpoints() -> list[tuple[Checkpoint, Path | None]]:
-    """Every checkpoint that has a name, with its file on this machine or None."""
+    """Every named checkpoint, with its file on this machine or None."""
     return [(checkpoint, find_in(folders_of(checkpoint), checkpoint)) for checkpoint in CHECKPOINTS.values()]
 
 
 def task_of(path: str | Path) -> str | None:
-    """What a weight file is for, "entity" or "grounding", by its header; None where only reading all of it would tell.
+    """The task of a weight file, "entity" or "grounding", by its header; None if the header does not tell.
 
-    Entity stands for every file that grounds no words: whether it can be used is told when it is loaded.
+    Every file that does not ground words counts as "entity"; loading it shows whether it can be used.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -81,26 +83,26 @@ def task_of(path: str | Path) -> str | None:
 
 
 def _file_at(path: Path) -> Path:
-    if os.path.isfile(path):  # which does not raise, as Path.is_file may
+    if os.path.isfile(path):  # unlike Path.is_file, this never raises
         return path
     try:
         inside = sorted(path.iterdir())
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise WeightsError(f"There is no file {path}.") from None
+        raise WeightsError(f"The file {path} does not exist.") from None
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}).") from error
     for suffix in SUFFIXES:
         files = [file for file in inside if file.suffix.lower() == suffix and os.path.isfile(file)]
         if len(files) > 1:
             names = ", ".join(file.name for file in files)
-            raise WeightsError(f"The folder {path} holds several weight files ({names}); give the path of one.")
+            raise WeightsError(f"The folder {path} contains several weight files ({names}); give the path of one.")
         if files:
             return files[0]
-    raise WeightsError(f"The folder {path} holds no weight file ({', '.join(SUFFIXES)}).")
+    raise WeightsError(f"The folder {path} does not contain a weight file ({', '.join(SUFFIXES)}).")
 
 
 def folders_of(checkpoint: Checkpoint) -> list[Path]:
-    """Where the checkpoint may lie: the first is where a download goes, the last is huggingface_hub's own cache."""
+    """The folders that may contain the checkpoint: downloads go to the first; the last is huggingface_hub's cache."""
     if checkpoint.shipped:
         return [ASSETS]
     from huggingface_hub import constants
@@ -113,8 +115,8 @@ def folders_of(checkpoint: Checkpoint) -> list[Path]:
 def find_in(folders: list[Path], checkpoint: Checkpoint) -> Path | None:
     """The checkpoint's file in the first of the folders that has one.
 
-    Of several in one folder it is the one with exactly the checkpoint's name, as `download` and `esg weights convert`
-    call it, or else the newest: the cache may hold several snapshots.
+    If one folder has several, the file with exactly the checkpoint's name, as written by `download` and `esg weights
+    convert`, takes precedence, or else the newest: the cache may hold several snapshots.
     """
     for folder in folders:
         files = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
@@ -136,12 +138,12 @@ class Verified:
     """A weight file that was read in full.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         sha256: digest of its content, hexadecimal.
-        recorded: whether the digest was compared with the one kept when the file was downloaded.
-        parameters: numbers in all its tensors.
-        metadata: what a safetensors file says of itself.
-        names: of its tensors.
+        recorded: whether the digest was compared with the one recorded when the file was downloaded.
+        parameters: number of values in all its tensors.
+        metadata: metadata of a safetensors file.
+        names: names of its tensors.
     """
 
     path: Path
@@ -156,7 +158,7 @@ def verify(name_or_path: str | Path) -> Verified:
     """Reads a weight file and compares its SHA-256 with the one that was recorded when it was downloaded, if any.
 
     Raises:
-        WeightsError: it is not there, its digest differs, or it is not readable as weights.
+        WeightsError: the file is missing, its digest differs, or it cannot be read as weights.
     """
     path = locate(name_or_path)
     recorded = _recorded_sha256(path)
@@ -183,7 +185,7 @@ def sha256(path: Path) -> str:
 
 
 def record_sha256(path: Path, digest: str) -> None:
-    """Keeps the digest of a weight file in a file beside it, as `sha256sum --check` reads it."""
+    """Writes the digest of a weight file to a file beside it, in the format of `sha256sum --check`."""
     _record(path).write_text(f"{digest}  {path.name}\n", encoding="ascii")
 
 
@@ -192,7 +194,7 @@ def _record(path: Path) -> Path:
 
 
 def _recorded_sha256(path: Path) -> str | None:
-    """From the file beside it, or from huggingface_hub's cache, where a blob's name is its digest."""
+    """The digest from the file beside it, or from huggingface_hub's cache, where a blob's name is its digest."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         words = _record(path).read_text(encoding="ascii").split()
         if words and _is_sha256(words[0]):

@@ -70,7 +70,7 @@ def test_a_preset_without_weights_is_to_be_trained(name: str) -> None:
 
 
 def test_public_models_have_no_weight_file_of_ours() -> None:
-    with pytest.raises(WeightsError, match="zero-shot has no weight file; `esg weights list` says"):
+    with pytest.raises(WeightsError, match="zero-shot does not have a weight file of its own; `esg weights list`"):
         checkpoint_named("zero-shot")
 
 

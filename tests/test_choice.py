@@ -204,11 +204,11 @@ def test_json_is_a_part_among_others() -> None:
         ("3 5", "not understood"),
         ("score>=high", "not understood"),
         ("1" * 5000, "not understood"),
-        ("not", "something behind it"),
-        ("not, 3", "something behind it"),
-        ("phrase:", "words behind it"),
+        ("not", "must be followed by something"),
+        ("not, 3", "must be followed by something"),
+        ("phrase:", "must be followed by words"),
         ("phrase: dog", "ground a text"),
-        ("[1] 2", "comma is missing before '2'"),
+        ("[1] 2", "There must be a comma before '2'"),
         ('{"x": 1', "no JSON"),
         ("[" * 100_000, "no JSON"),
         ('{"x": 1}', "object with the numbers x, y"),
@@ -231,7 +231,7 @@ def test_a_picture_without_entities() -> None:
     for text in ("all", "largest 3", "best", "centre", "score>=0", "not none", '[{"x": 0, "y": 0}]'):
         assert choose(EMPTY, text) == []
     assert invert(EMPTY, []) == []
-    with pytest.raises(InputError, match="There is no entity 1: this picture has none"):
+    with pytest.raises(InputError, match="There is no entity 1: this picture has no entities"):
         choose(EMPTY, "1")
 
 

@@ -169,7 +169,7 @@ def test_what_cannot_be_mended_is_refused() -> None:
         with pytest.raises(InputError, match="threshold it first"):
             mend(entities, 1, np.zeros((1, 4)))
         for several in ([1, 2], "1", 1.0):
-            with pytest.raises(InputError, match=r"^Give one entity id, a whole number, not "):
+            with pytest.raises(InputError, match=r"^An entity id is a single whole number, not "):
                 mend(entities, several, draw("1..."))
     with pytest.raises(InputError, match="There is no entity 9"):
         merge(entities, [1, 9])

@@ -107,7 +107,9 @@ def test_the_result_is_called_what_it_is(tiny_model: Path, tiny_preset: str, tmp
 
 
 def test_weights_of_gella_need_no_conversion(tiny_gella: Path, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"tiny-gella\.safetensors holds weights of GELLA, which need no conversion"):
+    with pytest.raises(
+        WeightsError, match=r"tiny-gella\.safetensors holds weights of GELLA, which do not need conversion"
+    ):
         convert_file(tiny_gella, tmp_path / "out.safetensors")
     save_file(load_file(tiny_gella), tmp_path / "bare.safetensors")
     with pytest.raises(WeightsError, match="without its config and tokenizer"):

@@ -50,7 +50,7 @@ def test_the_values_of_a_camera_fill_8_bits(
     with caplog.at_level(logging.INFO, "esg"):
         pixels = read_image(path)
     assert np.array_equal(pixels, np.broadcast_to(values >> (bits - 8), pixels.shape))
-    assert f"uses only 0 to {2**bits - 1} of its 16 bits, and is read as {bits} bit" in caplog.text
+    assert f"uses only the values 0 to {2**bits - 1} of its 16 bits, and is read as {bits} bit" in caplog.text
     assert read_photo(path).changes == (f"{bits} bit became 8 bit",)
 
 

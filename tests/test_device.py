@@ -92,5 +92,7 @@ def test_a_device_of_which_pytorch_knows_no_half_precision(monkeypatch: pytest.M
     with computing_in(torch.float32, apple):
         pass
     assert choose_dtype("fp32", apple) == torch.float32
-    with pytest.raises(InputError, match=r"^This PyTorch knows no bf16 on the device mps; use fp32, or update PyTorch"):
+    with pytest.raises(
+        InputError, match=r"^This PyTorch does not support bf16 on the device mps; use fp32, or update PyTorch"
+    ):
         choose_dtype("bf16", apple)

@@ -166,7 +166,7 @@ def test_token_stays_with_the_hub(hub: Hub, tmp_path: Path) -> None:
 def test_shipped_weights_need_no_download(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.listing_status = 404
     monkeypatch.setattr("esg.weights.ASSETS", tmp_path)
-    with pytest.raises(WeightsError, match="install ESG again"):
+    with pytest.raises(WeightsError, match="reinstall ESG"):
         download("cropformer-nano")
     asset = tmp_path / "cropformer-nano.safetensors"
     asset.touch()

@@ -115,7 +115,7 @@ def test_what_cannot_be_refined_is_refused() -> None:
         {"contrast": float("nan")},
         {"contrast": None},
     ):
-        with pytest.raises(InputError, match="The width is a whole number"):
+        with pytest.raises(InputError, match="The width must be a whole number"):
             soft_alpha(image, mask, **options)
 
 

@@ -82,7 +82,7 @@ def test_arrays_are_read_only_and_the_input_is_left_alone() -> None:
         (np.array([[1 << 24]]), [], "Labels must lie"),
         (np.array([[2]]), [0.5], "Label 2 has no score"),
         (np.array([[1]]), [float("nan")], "finite"),
-        (np.array([[1]]), [[0.5]], "one row"),
+        (np.array([[1]]), [[0.5]], "one-dimensional"),
         (np.array([[1]]), ["high"], "list of numbers"),
     ],
 )
@@ -185,7 +185,7 @@ def test_from_masks_higher_score_wins_then_the_smaller_then_the_first() -> None:
         (np.zeros((0, 0, 2), bool), None, None, "1 x 1"),
         ([np.zeros((2, 2))], None, None, "threshold it first"),
         ([np.zeros(4, bool)], None, None, "shape"),
-        ([{"counts": "04"}], None, None, "no size"),
+        ([{"counts": "04"}], None, None, "not have a size"),
     ],
 )
 def test_from_masks_refuses(masks: list | np.ndarray, scores: list | None, size: Any, message: str) -> None:

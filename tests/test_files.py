@@ -42,7 +42,7 @@ def test_an_error_leaves_the_old_file_alone(tmp_path: Path, error: BaseException
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(OutputError, match="a file lies where its folder should be"),
+        pytest.raises(OutputError, match="there is a file where its folder should be"),
         write_atomically(tmp_path / "file" / "result.txt"),
     ):
         pass
@@ -54,7 +54,7 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.ENOSPC, "disk is full"), (errno.EACCES, "may not be written"), (errno.EIO, "i/o|input")],
+    [(errno.ENOSPC, "disk is full"), (errno.EACCES, "is not writable"), (errno.EIO, "i/o|input")],
 )
 def test_what_the_system_says_becomes_one_sentence(tmp_path: Path, number: int, words: str) -> None:
     with pytest.raises(OutputError, match=words) as caught:
@@ -94,7 +94,7 @@ def test_a_place_is_checked_and_nothing_made(tmp_path: Path, monkeypatch: pytest
 def test_a_place_is_refused_as_the_write_would_be(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match=f"{place} cannot be written: a f.*; choose another") as before:
+    with pytest.raises(OutputError, match=f"{place} cannot be written: there is a f.*; choose another") as before:
         check_place(tmp_path / place)
     with pytest.raises(OutputError) as then, write_atomically(tmp_path / place) as temporary:
         temporary.touch()

@@ -257,5 +257,5 @@ def test_a_file_that_is_no_coco(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("source", [None, [], 5])
 def test_what_is_neither_coco_nor_a_file(source: object) -> None:
-    with pytest.raises(InputError, match="COCO annotations are a dict or the path of a JSON file, not of type"):
+    with pytest.raises(InputError, match="COCO annotations must be a dict or the path of a JSON file, not of type"):
         EntityMap.from_coco(source)  # type: ignore[arg-type]

@@ -105,8 +105,8 @@ def test_labels_take_one_byte_as_long_as_they_can() -> None:
     [
         ([], {}, "at least one frame"),
         (["11", "111"], {}, "the first has 2x1 pixels and frame 1 has 3x1"),
-        (["11"], {"min_iou": 1.5}, "min_iou lies between 0 and 1"),
-        (["11"], {"patience": -1}, "patience is not negative"),
+        (["11"], {"min_iou": 1.5}, "min_iou must be from 0 to 1"),
+        (["11"], {"patience": -1}, "patience 0 or more"),
     ],
 )
 def test_what_is_no_clip(frames: list[str], options: dict, message: str) -> None:

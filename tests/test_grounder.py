@@ -312,9 +312,9 @@ def test_a_caption_without_nouns_has_no_phrases() -> None:
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_scores_that_are_no_numbers_are_refused(score: float) -> None:
     grounder = Grounder(Knowing((score, 0.5)), name="mine")
-    with pytest.raises(InputError, match=r"mine gives scores that are no numbers; use precision fp32"):
+    with pytest.raises(InputError, match=r"mine produced scores that are NaN or infinite; use precision fp32"):
         grounder(PHOTO, stripes(2), "cat")
-    with pytest.raises(InputError, match="no numbers"):
+    with pytest.raises(InputError, match="NaN or infinite"):
         grounder.refer(PHOTO, stripes(2), "cat")
 
 
@@ -433,7 +433,7 @@ def test_a_file_may_be_called_as_public_models_are(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     name = "zero-shot-mine.safetensors"
-    with pytest.raises(InputError, match="is no training-free grounder"):
+    with pytest.raises(InputError, match="is not a training-free grounder"):
         Grounder.from_pretrained(name, device="cpu")
     (tmp_path / name).write_bytes(tiny_gella.read_bytes())
     grounder = Grounder.from_pretrained(name, device="cpu")
@@ -449,7 +449,7 @@ def test_a_file_may_be_called_as_public_models_are(
 
 def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("esg.weights.ASSETS", tmp_path)
-    with pytest.raises(WeightsError, match=r"weights of gella-nano are missing from .*install ESG again"):
+    with pytest.raises(WeightsError, match=r"weights of gella-nano are missing from .*reinstall ESG"):
         Grounder.from_pretrained(device="cpu")
     with pytest.raises(WeightsError, match="holds no weight file"):
         Grounder.from_pretrained(tmp_path, device="cpu")

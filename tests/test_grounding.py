@@ -64,7 +64,7 @@ def test_the_phrases_of_an_entity() -> None:
         (("dog", "03"), "list of whole numbers, not '03'"),
         (("dog", None), "list of whole numbers, not None"),
         (("dog", (False, 3)), "list of whole numbers"),
-        (("dog", (0, 3), (0,), (1,)), r"different and from 1 up: \[0\]"),
+        (("dog", (0, 3), (0,), (1,)), r"distinct and 1 or more, not \[0\]"),
         (("dog", (0, 3), (2, 2), (1, 1)), "different"),
         (("dog", (0, 3), (1.5,), (1,)), "entity ids of the phrase 'dog' must be a list of whole numbers"),
         (("dog", (0, 3), (1,)), "has 1 entity ids, but 0 scores"),
@@ -85,9 +85,9 @@ def test_what_is_no_phrase(arguments: tuple[Any, ...], words: str) -> None:
 
 
 def test_a_phrase_must_quote_the_caption() -> None:
-    with pytest.raises(InputError, match=r"'cats' does not quote the caption, which reads 'dogs' at \[4, 8\]"):
+    with pytest.raises(InputError, match=r"'cats' does not match the caption, which reads 'dogs' at \[4, 8\]"):
         Grounding(CAPTION, (Phrase("cats", (4, 8)),))
-    with pytest.raises(InputError, match="does not quote"):
+    with pytest.raises(InputError, match="does not match"):
         Grounding(CAPTION, (Phrase("door!", (18, 23)),))
 
 
@@ -165,7 +165,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ),
         (
             b'{"caption": "a cat", "phrases": [{"text": "dog", "span": [2, 5], "entity_ids": [], "scores": []}]}',
-            "does not quote the caption",
+            "does not match the caption",
         ),
         (
             b'{"caption": "a dog", "phrases": [{"text": "dog", "span": [2, 5], "entity_ids": [1], "scores": [NaN]}]}',

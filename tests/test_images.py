@@ -109,7 +109,7 @@ def test_transparent_value_of_a_16_bit_png(saved: Callable[..., Path]) -> None:
 
 def test_numbers_beyond_16_bit_and_floats_are_refused(saved: Callable[..., Path]) -> None:
     for number, words in (
-        (np.int32(70000), "whole numbers beyond 16 bit"),
+        (np.int32(70000), "whole numbers of more than 16 bits"),
         (np.float32(0.5), "floating point numbers"),
     ):
         path = saved(Image.fromarray(np.array([[number]])), ".tif")
@@ -232,8 +232,8 @@ def test_damaged_bytes_never_give_another_error(tmp_path: Path, saved: Callable[
         (np.zeros((2, 2, 5), np.uint8), "shape"),
         (np.zeros((1, 2, 2, 3), np.uint8), "shape"),
         (np.zeros(4, np.uint8), "shape"),
-        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
-        (np.zeros((4, 0), np.uint8), "no pixels"),
+        (np.zeros((0, 4, 3), np.uint8), "any pixels"),
+        (np.zeros((4, 0), np.uint8), "any pixels"),
     ],
 )
 def test_arrays_that_are_no_pictures(array: np.ndarray, match: str) -> None:
@@ -301,10 +301,10 @@ def test_write_image_below_a_file(tmp_path: Path) -> None:
         ("a.foo", RGB, {}, "suffix '.foo'"),
         ("a", RGB, {}, "suffix ''"),
         ("a.mpg", RGB, {}, "suffix '.mpg'"),  # a format that Pillow can only read
-        ("a.jpg", np.zeros((2, 2, 4), np.uint8), {}, "JPEG does not take .*RGBA"),
-        ("a.jpg", np.zeros((1, 70000, 3), np.uint8), {}, r"JPEG does not take .*\(1, 70000, 3\)"),
-        ("a.webp", np.zeros((1, 70000, 3), np.uint8), {}, "WEBP does not take"),
-        ("a.gif", np.zeros((1, 70000), np.uint8), {}, "GIF does not take"),
+        ("a.jpg", np.zeros((2, 2, 4), np.uint8), {}, "JPEG does not support .*RGBA"),
+        ("a.jpg", np.zeros((1, 70000, 3), np.uint8), {}, r"JPEG does not support .*\(1, 70000, 3\)"),
+        ("a.webp", np.zeros((1, 70000, 3), np.uint8), {}, "WEBP does not support"),
+        ("a.gif", np.zeros((1, 70000), np.uint8), {}, "GIF does not support"),
         ("a.png", np.zeros((2, 2), np.int64), {}, "int64"),
         ("a.png", np.zeros((0, 2, 3), np.uint8), {}, "empty"),
         ("a.jpg", RGB, {"quality": "good"}, "options"),

@@ -62,10 +62,10 @@ def test_no_order_loses_a_pixel(masks: np.ndarray) -> None:
 
 
 def test_what_is_no_order() -> None:
-    with pytest.raises(InputError, match="The order of masks is one of score, smaller"):
+    with pytest.raises(InputError, match="The order of masks must be one of score, smaller"):
         EntityMap.from_masks(ROW, order="best")
     for layers in ([1.0], ["a", "b", "c"]):
-        with pytest.raises(InputError, match="Layers are one number for each of the 3 masks"):
+        with pytest.raises(InputError, match="Layers must be one number for each of the 3 masks"):
             EntityMap.from_masks(ROW, layers=layers)  # type: ignore[arg-type]
 
 

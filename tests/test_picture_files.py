@@ -125,9 +125,9 @@ def test_damaged_files_give_a_sentence_or_a_picture(
         ("a.psd", b"8BPS\0\1", "is a Photoshop file"),
         ("a.exr", b"\x76\x2f\x31\x01\2", "is OpenEXR"),
         ("a.mp4", b"\0\0\0\x18ftypisom\0\0\2\0", "is a video, not a picture; save a frame of it as PNG."),
-        ("a.raf", b"FUJIFILMCCD-RAW 0201", "is a camera's raw file; develop it to JPEG or TIFF first and give that."),
-        ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1", "is a camera's raw file"),
-        ("a.rw2", b"IIU\0\x18\0\0\0", "is a camera's raw file"),
+        ("a.raf", b"FUJIFILMCCD-RAW 0201", "is a camera raw file; develop it to JPEG or TIFF first."),
+        ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1", "is a camera raw file"),
+        ("a.rw2", b"IIU\0\x18\0\0\0", "is a camera raw file"),
         ("a.tif", b"II*\0\x08\0\0\0", "not a picture that can be read"),
     ],
 )
@@ -165,10 +165,10 @@ def shape(bands: int, bits: int, **more: int) -> dict[int, tuple[int, tuple[int,
     [
         (shape(5, 8, photometric=1), "has 5 bands, and a picture has 1 (grey), 3 (RGB) or 4 (with transparency)"),
         (shape(7, 16), "has 7 bands"),
-        (shape(3, 32, numbers=3), "holds floating point numbers; save it with 8 or 16 bit."),
-        (shape(3, 64, numbers=3), "holds floating point numbers"),
+        (shape(3, 32, numbers=3), "contains floating-point numbers; save it with 8 or 16 bits."),
+        (shape(3, 64, numbers=3), "contains floating-point numbers"),
         (shape(3, 32), "holds numbers of 32 bit; save it with 8 or 16 bit."),
-        (shape(1, 16, photometric=32803), "is a camera's raw file"),
+        (shape(1, 16, photometric=32803), "is a camera raw file"),
         (shape(3, 8, compression=34887), "is compressed in a way that cannot be read here"),
         (shape(2, 16), "is a TIFF of a kind that cannot be read here (2 bands of 16 bit"),
     ],
@@ -192,7 +192,7 @@ def test_a_raw_file_is_not_taken_for_its_thumbnail(tmp_path: Path) -> None:
         file.write(NOISE[::8, ::8], photometric="rgb", subifds=1, subfiletype=1)
         file.write(NOISE[..., 0].astype(np.uint16) * 16, photometric="minisblack", subfiletype=0)
     for check in (check_file, read_image, read_photo):
-        with pytest.raises(ImageError, match=r"is a camera's raw file, of which only a small preview .* develop it to"):
+        with pytest.raises(ImageError, match=r"is a camera raw file, and only its small preview .* develop it to"):
             check(tmp_path / "photo.dng")
 
 
@@ -207,7 +207,7 @@ def test_a_tiff_that_begins_with_a_reduced_copy_means_the_photo(
         file.write(NOISE, photometric="rgb", subfiletype=0)
     with caplog.at_level(logging.INFO, "esg"):
         assert np.array_equal(read_image(path), NOISE)
-    assert "begins with a reduced copy; its picture number 3 is taken" in caplog.text
+    assert "begins with a reduced copy; ESG uses its picture number 3" in caplog.text
     with pytest.raises(ImageError, match="more than the limit"):
         read_image(path, max_pixels=48 * 64 - 1)
 
@@ -239,7 +239,7 @@ def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(saved: Callable[..., Pat
         path.write_bytes(whole[:-missing])
         words = refusal(path)
         assert words.startswith("is damaged or incomplete (image file is truncated")
-        assert words.endswith("get the file again, or open it in another program and save what that shows.")
+        assert words.endswith("get the file again, or open it in another program and save it from there.")
 
 
 def test_a_progressive_jpeg_without_its_last_scans_is_not_whole(saved: Callable[..., Path]) -> None:

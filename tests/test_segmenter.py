@@ -51,7 +51,9 @@ def test_paths_pictures_and_arrays_give_the_same(segmenter: EntitySegmenter, pho
 def test_scores_that_are_no_numbers_name_the_model(tiny_model: Path, photo: np.ndarray) -> None:
     segmenter = EntitySegmenter.from_pretrained(tiny_model, device="cpu")
     torch.nn.init.constant_(segmenter.model.decoder.class_head.bias, torch.nan)
-    with pytest.raises(WeightsError, match=rf"^{segmenter.name} finds scores that are no numbers; use the precision"):
+    with pytest.raises(
+        WeightsError, match=rf"^{segmenter.name} produced scores that are NaN or infinite; use precision"
+    ):
         segmenter(photo, size=64, max_size=96)
 
 
@@ -187,7 +189,7 @@ def test_sizes_not_given_are_the_presets(segmenter: EntitySegmenter, photo: np.n
         (PIXELS[None], r"not \(1, 40, 60, 3\)"),
         (np.zeros((8, 8, 2), np.uint8), r"not \(8, 8, 2\)"),
         (np.zeros(8, np.uint8), r"not \(8,\)"),
-        (np.zeros((0, 8, 3), np.uint8), "no pixels"),
+        (np.zeros((0, 8, 3), np.uint8), "any pixels"),
         (np.zeros((10, 10, 3), np.float32), "not float32"),
         (torch.zeros(3, 8, 8), "not Tensor"),
         (None, "not NoneType"),
@@ -260,7 +262,7 @@ def test_without_memory_for_all_views_fewer_go_together(
     with caplog.at_level(logging.WARNING, logger="esg"):
         assert np.array_equal(segmenter(photo, views_at_once=5).labels, expected.labels)
     assert tried == [5, 3, 2]
-    assert "2 at once" in caplog.records[-1].message
+    assert "2 at a time" in caplog.records[-1].message
     limit = 0
     with pytest.raises(InputError, match=r"no memory left for a view of .* smaller size"):
         segmenter(photo, views_at_once=5)

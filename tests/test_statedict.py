@@ -75,7 +75,7 @@ def test_the_module_of_several_devices_is_taken_off(tmp_path: Path) -> None:
 )
 def test_tensors_that_are_no_plain_numbers(tmp_path: Path, odd: Callable[[], torch.Tensor]) -> None:
     torch.save({**WEIGHTS, "odd": odd()}, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match=r"x\.pth holds odd in a form that is not read"):
+    with pytest.raises(WeightsError, match=r"x\.pth holds odd in an unsupported form"):
         read_state_dict(tmp_path / "x.pth")
 
 
@@ -88,12 +88,12 @@ def test_numbers_that_are_none_are_named() -> None:
 
 def test_whole_files_of_other_programs_are_not_called_damaged(tmp_path: Path) -> None:
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"model": {"w": [0.0]}}, protocol=2))
-    with pytest.raises(WeightsError, match=r"x\.pkl is a plain pickle and not readable as weights"):
+    with pytest.raises(WeightsError, match=r"x\.pkl is a plain pickle and cannot be read as weights"):
         read_state_dict(tmp_path / "x.pkl")
     with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:  # as torch.jit.save lays it out
         for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
             archive.writestr(f"x/{name}", pickle.dumps(()))
-    with pytest.raises(WeightsError, match=r"x\.pt is a program in TorchScript and not readable as weights"):
+    with pytest.raises(WeightsError, match=r"x\.pt is a program in TorchScript and cannot be read as weights"):
         read_state_dict(tmp_path / "x.pt")
 
 
@@ -184,7 +184,9 @@ def test_truncated_files(tmp_path: Path, kind: str, part: float) -> None:
         read_state_dict(file)
 
 
-@pytest.mark.parametrize(("content", "says"), [([1, 2], "holds a list"), ({"epoch": 3}, "holds no tensors")])
+@pytest.mark.parametrize(
+    ("content", "says"), [([1, 2], "holds a list"), ({"epoch": 3}, "does not contain any tensors")]
+)
 def test_checkpoints_without_weights(tmp_path: Path, content: object, says: str) -> None:
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=says):

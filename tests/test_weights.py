@@ -81,7 +81,7 @@ def test_paths(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [None, 5, ""])
 def test_what_is_neither_a_name_nor_a_path(wrong: object) -> None:
-    with pytest.raises(WeightsError, match=rf"^Give the name of a model .* or a file's path, not {wrong!r}\.$"):
+    with pytest.raises(WeightsError, match=rf"^Give the name of a model .* or the path of a file, not {wrong!r}\.$"):
         locate(wrong)  # type: ignore[arg-type]
 
 

@@ -85,7 +85,7 @@ def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> i
         for _, place in moves:
             if place.is_dir():
                 raise OutputError(
-                    f"{place} cannot be written, because a folder has that name; choose another output folder."
+                    f"{place} cannot be written: there is a folder with this name; choose another output folder."
                 )
         taken = dict.fromkeys([*stale, *(place for _, place in moves if os.path.lexists(place))])
         aside = [(path, earlier / str(number)) for number, path in enumerate(taken)]

@@ -39,10 +39,14 @@ class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not os.path.isdir(self.folder):
-            raise InputError(f"There is no folder {self.folder}; give the folder that holds ID.jpg and ID_0.png files.")
+            raise InputError(
+                f"The folder {self.folder} does not exist; give the folder that contains ID.jpg and ID_0.png files."
+            )
         self.ids: list[str] = sorted(path.stem for path in self.folder.glob("*.jpg"))
         if not self.ids:
-            raise InputError(f"The folder {self.folder} holds no .jpg files; give one with ID.jpg and ID_0.png files.")
+            raise InputError(
+                f"The folder {self.folder} does not contain .jpg files; give one with ID.jpg and ID_0.png files."
+            )
         found: dict[str, list[tuple[int, Path]]] = {photo: [] for photo in self.ids}
         for path in self.folder.glob("*.png"):
             match = _SEGMENTATION.fullmatch(path.name)
@@ -77,7 +81,9 @@ class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
         for path in self._segmentations[photo]:
             raw = np.asarray(_read(path))
             if raw.shape != image.shape[:2]:
-                raise ImageError(f"{path} is not a one-channel picture of the size of {photo}.jpg; replace the file.")
+                raise ImageError(
+                    f"{path} is not a one-channel picture of the same size as {photo}.jpg; replace the file."
+                )
             maps.append(renumbered(raw))
         return image, maps
 

@@ -65,7 +65,7 @@ class CocoPanoptic(Sequence[LabelledPhoto]):
             raise ImageError(f"{self.folder / 'panoptic' / segments} cannot be read ({error}).") from None
         ids = red + 256 * green + 65536 * blue
         if ids.shape != image.shape[:2]:
-            raise ImageError(f"{self.folder / 'panoptic' / segments} has not the size of its photo {photo}.")
+            raise ImageError(f"{self.folder / 'panoptic' / segments} does not have the size of its photo {photo}.")
         labels = np.full(ids.shape, UNKNOWN, np.int32)
         categories = []
         for info in infos:
@@ -161,4 +161,4 @@ def _read_json(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     except ValueError as error:
-        raise InputError(f"{path} is no JSON file ({error}).") from None
+        raise InputError(f"{path} is not a JSON file ({error}).") from None

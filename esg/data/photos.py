@@ -28,7 +28,9 @@ class Photos:
     def __init__(self, folders: Sequence[str], weights: Sequence[float] = ()) -> None:
         self.sources = [open_photos(folder) for folder in folders]
         if weights and len(weights) != len(folders):
-            raise InputError(f"There are {len(folders)} folders of photos but {len(weights)} weights; give one each.")
+            raise InputError(
+                f"There are {len(folders)} folders of photos but {len(weights)} weights; give one per folder."
+            )
         shares = np.array(weights or [len(source) for source in self.sources], np.float64)
         self._shares = shares / shares.sum()
 

@@ -1,1 +1,1 @@
-"""What fills a masked part of a picture anew: one engine a file, each with its library imported where it is used."""
+"""Inpainting engines, one per file; each imports its library only where it is used."""

@@ -1,4 +1,4 @@
-"""Repainting with a diffusion model: any that diffusers' AutoPipelineForInpainting knows."""
+"""Repaints with a diffusion model: any that diffusers' AutoPipelineForInpainting supports."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from .pipelines import quiet_libraries, read_pipeline
 
 MAX_STEPS = 1000  # as many as models are trained with
 _NEEDED = {"image", "mask_image", "strength", "generator", "callback_on_step_end"}
-_PIXELS = 8  # pipelines demand sides that are multiples of this, however small the model
+_PIXELS = 8  # pipelines require sides that are multiples of this, however small the model
 
 Progress = Callable[[int, int, str], None]
 
 
 class DiffusionInpainting:
-    """A diffusion model that is ready to repaint the masked part of a picture as a text says.
+    """A diffusion model that is ready to repaint the masked part of a picture according to a prompt.
 
     Attributes:
-        pipeline: of diffusers.
-        name: what it was loaded as.
-        size: side in pixels of the pictures that it was trained with; `CropSettings.target` suits it best so.
-        multiple: sides must be multiples of so many pixels, see `CropSettings.multiple`.
+        pipeline: the diffusers pipeline.
+        name: the name or path it was loaded from.
+        size: side in pixels of the pictures it was trained on; the best `CropSettings.target`.
+        multiple: sides must be multiples of this many pixels, see `CropSettings.multiple`.
     """
 
     def __init__(self, pipeline: Any, name: str = "") -> None:
-        """Takes an inpainting pipeline as it is; `from_pretrained` also loads its weights.
+        """Wraps an inpainting pipeline; `from_pretrained` also loads its weights.
 
         Raises:
-            WeightsError: it does not take what ESG has to give.
+            WeightsError: it needs inputs other than those that ESG provides.
         """
         self.pipeline = pipeline
         self.name = name
         self._options = set(inspect.signature(pipeline.__call__).parameters)
         if "control_image" in self._options or not self._options >= _NEEDED:
             raise WeightsError(
-                f"{name or 'The model'} is a {type(pipeline).__name__}, which is not led by a picture, a mask and a "
-                "text alone; choose a model such as Stable Diffusion, SDXL, SD 3 or Flux."
+                f"{name or 'The model'} is a {type(pipeline).__name__}, which needs more than a picture, a mask and a "
+                "text; choose a model such as Stable Diffusion, SDXL, SD 3 or Flux."
             )
         pipeline.set_progress_bar_config(disable=True)
         unet = getattr(pipeline, "unet", None)
@@ -64,21 +64,21 @@ class DiffusionInpainting:
     def from_pretrained(
         cls, model: str | Path, *, device: str = "auto", precision: str = "auto", download: bool = False
     ) -> DiffusionInpainting:
-        """Loads a model from this machine, from safetensors; no code that comes with it is run.
+        """Loads a model from this machine, from safetensors; code that comes with it is never run.
 
-        A safety checker that belongs to the model stays with it.
+        If the model has a safety checker, it stays active.
 
         Args:
-            model: a folder of diffusers, a single .safetensors file, or a name on the Hugging Face hub such as
+            model: a diffusers folder, a single .safetensors file, or a name on the Hugging Face hub such as
                 "stable-diffusion-v1-5/stable-diffusion-inpainting"; see `pipelines.read_pipeline`.
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "fp32", "bf16", "fp16", or "auto": fp16 with CUDA, else fp32.
-            download: whether to get from the hub what is missing here; else the network is not used.
+            download: whether to download missing files from the hub; otherwise the network is not used.
 
         Raises:
-            WeightsError: the model is not on this machine, is pickled, damaged, or of a kind that does not suit.
-            InputError: there is no such device or precision here.
-            OutOfMemory: the device has too little memory for the model.
+            WeightsError: the model is not on this machine, is pickled or damaged, or its type is unsuitable.
+            InputError: the device or precision is not available here.
+            OutOfMemory: the device does not have enough memory for the model.
             EsgError: diffusers is not installed.
         """
         where = choose_device(device)
@@ -91,24 +91,24 @@ class DiffusionInpainting:
 
     @staticmethod
     def find(model: str | Path) -> Path | None:
-        """Where a model for `from_pretrained` lies on this machine, or None if it would have to be downloaded.
+        """The path of a model for `from_pretrained` on this machine, or None if it would have to be downloaded.
 
         Raises:
-            WeightsError: there is no such folder or file, and no model on the Hugging Face hub could be called that.
+            WeightsError: the folder or file does not exist, and it is not a valid name on the Hugging Face hub.
         """
         return place_of(model)
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """The device the model runs on."""
         return self.pipeline.device
 
     def to(self, device: str) -> DiffusionInpainting:
         """Moves the model to another device, such as "cpu" to make room on a GPU, and returns this engine.
 
         Raises:
-            InputError: there is no such device here.
-            OutOfMemory: it has too little memory for the model, which stays where it is.
+            InputError: the device is not available here.
+            OutOfMemory: the device does not have enough memory for the model, which stays where it is.
         """
         before = self.device
         try:
@@ -133,36 +133,36 @@ class DiffusionInpainting:
         progress: Progress | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> np.ndarray | None:
-        """Repaints a part of a picture; the same input gives the same result on the same device.
+        """Repaints part of a picture; the same input gives the same result on the same device.
 
-        What is outside of that part comes back nearly as it was, for the model makes the whole picture:
-        `esg.stitch_back` takes the part alone.
+        The model generates the whole picture, so the rest of it changes slightly, too; `esg.stitch_back` uses only the
+        repainted part.
 
         Args:
-            picture: (h, w, 3) uint8, or float32 from 0 to 1, sides multiples of `multiple`; it stays as it is.
-            generation: (h, w) bool, or float from 0 to 1, where from 0.5 on the picture is made anew.
-            prompt: what is to be there.
-            negative: what is not to be there.
-            steps: of the diffusion, 1 to 1000.
-            strength: above 0 and up to 1; 1 begins with noise, less keeps more of the picture and takes as much less
-                of the steps.
-            guidance: how closely the prompt is followed, 0 to 100; up to 1 the negative prompt is not heeded.
-            seed: of the noise, from 0 to 2**64 - 1.
+            picture: (h, w, 3) uint8, or float32 from 0 to 1, sides multiples of `multiple`; it is not changed.
+            generation: (h, w) bool, or float from 0 to 1; pixels of 0.5 or more are generated.
+            prompt: description of the new content.
+            negative: description of content to avoid.
+            steps: number of diffusion steps, 1 to 1000.
+            strength: above 0 and up to 1; 1 starts from pure noise, less keeps more of the picture and runs
+                proportionally fewer steps.
+            guidance: how closely to follow the prompt, 0 to 100; up to 1, the negative prompt is ignored.
+            seed: random seed of the noise, 0 to 2**64 - 1.
             progress: called as `progress(done, total, "steps")` after every step.
-            stop: asked after every step; True ends the call.
+            stop: called after every step; the call ends if it returns True.
 
         Returns:
-            (h, w, 3) in the picture's dtype, or None if it was stopped. Where the mask is empty, a copy of the picture.
+            (h, w, 3) in the picture's dtype, or None if it was stopped. If the mask is empty, a copy of the picture.
 
         Raises:
-            InputError: an argument has a wrong shape, dtype or value, or the model's result is no picture.
-            OutOfMemory: the device has too little memory.
-            EsgError: the model's own safety checker refuses the result.
+            InputError: an argument has a wrong shape, dtype or value, or the model's result is NaN or infinite.
+            OutOfMemory: the device does not have enough memory.
+            EsgError: the model's own safety checker rejected the result.
         """
         hole = self._hole(picture, generation)
         check_painting(prompt, negative=negative, steps=steps, strength=strength, guidance=guidance, seed=seed)
         if negative and "negative_prompt" not in self._options:
-            raise InputError(f"{self.name or 'This model'} takes no negative prompt; leave it empty.")
+            raise InputError(f"{self.name or 'This model'} does not accept a negative prompt; leave it empty.")
         if not hole.any():
             return picture.copy()
 
@@ -186,7 +186,7 @@ class DiffusionInpainting:
                     num_inference_steps=steps,
                     strength=float(strength),
                     guidance_scale=float(guidance),
-                    generator=torch.Generator().manual_seed(seed),  # of the CPU: the same noise for every device
+                    generator=torch.Generator().manual_seed(seed),  # on the CPU, for the same noise on every device
                     output_type="np",
                     callback_on_step_end=after_step,
                     **options,
@@ -194,28 +194,28 @@ class DiffusionInpainting:
         except _Stopped:
             return None
         if any(getattr(made, "nsfw_content_detected", None) or []):
-            raise EsgError("The model's own safety checker refuses what it painted; change the prompt or the seed.")
+            raise EsgError("The model's own safety checker rejected the result; change the prompt or the seed.")
         result = np.asarray(made.images[0], np.float32)
         if not np.isfinite(result).all():
-            raise InputError("The model painted values that are no numbers; try it with precision fp32 or bf16.")
+            raise InputError("The model produced values that are NaN or infinite; try precision fp32 or bf16.")
         return _bytes(result) if picture.dtype == np.uint8 else result
 
     def _hole(self, picture: np.ndarray, generation: np.ndarray) -> np.ndarray:
-        """What is generated, (h, w) bool: whole cells of the latents, of which models get to see one pixel each."""
+        """The area to generate, (h, w) bool, in whole latent cells, since models see one mask pixel per cell."""
         if picture.dtype not in (np.uint8, np.float32) or picture.ndim != 3 or picture.shape[2] != 3:
             raise InputError(
                 "A picture to repaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
-                f"and this one is {picture.shape} {picture.dtype}."
+                f"not {picture.shape} {picture.dtype}."
             )
         height, width = picture.shape[:2]
         if generation.shape != (height, width) or generation.dtype.kind not in "bf":
             raise InputError(
                 f"The mask must be bool or float of the picture's height and width, {(height, width)}, "
-                f"and this one is {generation.shape} {generation.dtype}."
+                f"not {generation.shape} {generation.dtype}."
             )
         if height % self.multiple or width % self.multiple or not picture.size:
             raise InputError(
-                f"This model paints pictures whose sides are multiples of {self.multiple} pixels, and this one has "
+                f"This model needs pictures whose sides are multiples of {self.multiple} pixels, but this one has "
                 f"{width}x{height}; cut it with CropSettings(multiple={self.multiple})."
             )
         cell = self._cell
@@ -229,18 +229,18 @@ class DiffusionInpainting:
 
 
 def check_painting(prompt: str, *, negative: str, steps: int, strength: float, guidance: float, seed: int) -> None:
-    """InputError unless these options of a call are of their types and in their ranges; needs no model."""
+    """Raises InputError unless these options of a call have the right types and ranges; does not need a model."""
     for text in (prompt, negative):
         if not isinstance(text, str):
-            raise InputError(f"A prompt must be text, and this one is {kind_of(text)}.")
+            raise InputError(f"A prompt must be a text, but this one is {kind_of(text)}.")
         if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
-            raise InputError(f"The prompt {text!r} holds signs that are no text; write it anew.")
+            raise InputError(f"The prompt {text!r} contains characters that are not valid text; write it again.")
     if not is_whole(steps) or not 1 <= steps <= MAX_STEPS:
         raise InputError(f"The number of steps must be a whole number from 1 to {MAX_STEPS}, not {steps}.")
-    if not is_number(strength) or not 0 < strength <= 1:  # which is true of NaN, too
+    if not is_number(strength) or not 0 < strength <= 1:  # also true for NaN
         raise InputError(f"The strength must be a number above 0 and up to 1, not {strength}.")
     if int(steps * strength) < 1:
-        raise InputError(f"With strength {strength} no step is left of {steps}; raise one of them.")
+        raise InputError(f"With strength {strength}, none of the {steps} steps is left; raise one of them.")
     if not is_number(guidance) or not 0 <= guidance <= 100:
         raise InputError(f"The guidance must be a number from 0 to 100, not {guidance}.")
     if not is_whole(seed) or not 0 <= seed < 2**64:
@@ -249,15 +249,15 @@ def check_painting(prompt: str, *, negative: str, steps: int, strength: float, g
 
 @contextmanager
 def _enough_memory(name: str, device: torch.device) -> Iterator[None]:
-    """Makes an OutOfMemory of a lack of memory."""
+    """Turns an out-of-memory error into OutOfMemory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(
-            f"{name or 'The diffusion model'} needs more memory than {device} has free; free other models, choose a "
-            "smaller model or a smaller crop, precision fp16 on a GPU, or device cpu."
+            f"{name or 'The diffusion model'} needs more memory than {device} has free; unload other models, or choose "
+            "a smaller model, a smaller crop, precision fp16 on a GPU, or device cpu."
         ) from None
 
 
@@ -266,5 +266,5 @@ class _Stopped(Exception):
 
 
 def _bytes(pixels: np.ndarray) -> np.ndarray:
-    """uint8 of uint8, or of float from 0 to 1."""
+    """Converts uint8, or float from 0 to 1, to uint8."""
     return pixels if pixels.dtype == np.uint8 else np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Models of diffusers on the Hugging Face hub: found in its cache on this machine, or downloaded on demand."""
+"""Diffusers models on the Hugging Face hub: found in its cache on this machine, or downloaded on request."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch
 from ..errors import WeightsError
 from ..files import at_home
 
-INDEX = "model_index.json"  # what a folder of diffusers has
+INDEX = "model_index.json"  # every diffusers folder has it
 
 
 def folder_of(name: str | Path, dtype: torch.dtype, download: bool) -> Path:
     """The folder of the model of that name.
 
     Args:
-        name: on the hub.
-        dtype: of the weights, of which the hub may have several.
-        download: whether to get what is missing.
+        name: name on the hub.
+        dtype: dtype of the weights; the hub may have several.
+        download: whether to download missing files.
 
     Raises:
         WeightsError: it is not on this machine, or cannot be downloaded.
@@ -32,7 +32,7 @@ def folder_of(name: str | Path, dtype: torch.dtype, download: bool) -> Path:
             return _download(str(name), dtype)
         except WeightsError:
             if cached is None:
-                raise  # else, without the network, what is here has to do
+                raise  # otherwise, offline, use the files that are here
     if cached is None:
         raise WeightsError(
             f"{name} is not on this machine; choose to download it (--download, download=True), get it with "
@@ -42,24 +42,26 @@ def folder_of(name: str | Path, dtype: torch.dtype, download: bool) -> Path:
 
 
 def place_of(model: str | Path) -> Path | None:
-    """The folder or file of a model on this machine, as `cached_folder` if it is none; the network is not used.
+    """The folder or file of a model on this machine, or else `cached_folder`; the network is not used.
 
     Raises:
-        WeightsError: there is no such folder or file, and that is no name on the hub.
+        WeightsError: the folder or file does not exist, and it is not a valid name on the hub.
     """
     path = at_home(model)
     return path if os.path.exists(path) else cached_folder(model)
 
 
 def cached_folder(name: str | Path) -> Path | None:
-    """The folder of a model in huggingface_hub's cache, of which files may be missing; None if there is none.
+    """The folder of a model in huggingface_hub's cache, perhaps incomplete; None if there is none.
 
     Raises:
-        WeightsError: that is no name on the hub.
+        WeightsError: it is not a valid name on the hub.
     """
     from huggingface_hub import constants, try_to_load_from_cache
 
-    missing = WeightsError(f"There is no folder or file {name}, and no model on the hub could be called that.")
+    missing = WeightsError(
+        f"The folder or file {name} does not exist, and it is not a valid name for a model on the hub."
+    )
     if isinstance(name, Path) or name.lower().endswith(".safetensors"):
         raise missing
     try:
@@ -70,7 +72,7 @@ def cached_folder(name: str | Path) -> Path | None:
 
 
 def _download(name: str, dtype: torch.dtype) -> Path:
-    """Gets what is missing of a model; the progress bar is huggingface_hub's own."""
+    """Downloads a model's missing files; the progress bar is huggingface_hub's own."""
     from diffusers import DiffusionPipeline
     from huggingface_hub import HfApi
 
@@ -81,7 +83,7 @@ def _download(name: str, dtype: torch.dtype) -> Path:
 
 @contextmanager
 def explained_download(name: str) -> Iterator[None]:
-    """Says in one sentence why a model cannot be downloaded."""
+    """Explains in one sentence why a model cannot be downloaded."""
     try:
         yield
     except Exception as error:  # huggingface_hub's, requests', httpx's or diffusers', depending on their versions
@@ -92,7 +94,7 @@ def explained_download(name: str) -> Iterator[None]:
 
 
 def variant_of(weights: Iterable[str], dtype: torch.dtype) -> str | None:
-    """Which of the files of a model to read: its halves, if these are wanted, or if some parts have nothing else."""
+    """The variant of a model's files to read: fp16, if that dtype is requested or some parts have nothing else."""
     half: set[str] = set()
     whole: set[str] = set()
     for name in weights:
@@ -101,5 +103,5 @@ def variant_of(weights: Iterable[str], dtype: torch.dtype) -> str | None:
 
 
 def reason_of(error: Exception) -> str:
-    """An error in one line that is not too long."""
+    """An error message in one line, shortened."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]

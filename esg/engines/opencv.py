@@ -1,7 +1,7 @@
-"""Removing things without a diffusion model: OpenCV's inpainting, which continues what surrounds a hole into it.
+"""Removes things without a diffusion model: OpenCV's inpainting continues the surroundings into a hole.
 
-It suits small things on plain ground. Deep holes are filled at a reduced size: at full size the colours of the rim run
-to the middle as streaks, and that slowly.
+It suits small things on a plain background. Deep holes are filled at a reduced size: at full size, the colours of the
+rim run to the middle in streaks, and slowly.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from ..errors import EsgError, InputError
 from ..resample import resize
 
 METHODS = ("telea", "ns")  # Telea 2004, fast marching; Bertalmio 2001, after Navier and Stokes
-MAX_DEPTH = 16  # pixels from the rim of a hole to its middle that OpenCV gets to fill
+MAX_DEPTH = 16  # maximum distance in pixels from the rim of a hole to its middle for OpenCV
 _FADE = 2  # pixels of the reduced picture over which the detail of the rim fades into the hole
 
 
 def remove_with_opencv(
     image: np.ndarray, mask: np.ndarray, *, method: str = "telea", radius: float = 3.0
 ) -> np.ndarray:
-    """Fills the masked part of a picture from what surrounds it. The same input gives the same result.
+    """Fills the masked part of a picture from its surroundings. The same input gives the same result.
 
     Args:
-        image: (H, W, 3) uint8, or float32 from 0 to 1; it stays as it is.
-        mask: (H, W) bool, or float from 0 to 1, where pixels from 0.5 on are filled.
+        image: (H, W, 3) uint8, or float32 from 0 to 1; it is not changed.
+        mask: (H, W) bool, or float from 0 to 1; pixels of 0.5 or more are filled.
         method: "telea" or "ns".
-        radius: pixels around a point that OpenCV takes into account, above 0 and up to 100; at the reduced size where
-            a hole is deep.
+        radius: radius in pixels of the neighbourhood that OpenCV considers, above 0 and up to 100; for deep holes, at
+            the reduced size.
 
     Returns:
-        (H, W, 3) in the image's dtype, a new array. No pixel outside the mask is changed; those inside are computed
+        (H, W, 3) in the image's dtype, a new array. Pixels outside the mask are unchanged; those inside are computed
         with 8 bits. An empty mask changes nothing.
 
     Raises:
@@ -66,7 +66,7 @@ def remove_with_opencv(
 
 
 def load_opencv() -> Any:
-    """The module `cv2`; EsgError if it is not there."""
+    """The module `cv2`; EsgError if it is not installed."""
     try:
         import cv2
     except ImportError as error:
@@ -82,43 +82,41 @@ def _checked(image: np.ndarray, mask: np.ndarray, method: str, radius: float) ->
     is_picture = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3
     if not is_picture or image.dtype not in (np.uint8, np.float32):
         raise InputError(
-            "A picture to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
-            f"and this one is {kind_of(image)}."
+            f"A picture to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, not {kind_of(image)}."
         )
     if not isinstance(mask, np.ndarray) or mask.shape != image.shape[:2] or mask.dtype.kind not in "bf":
         raise InputError(
-            f"The mask must be bool or float of the picture's height and width, {image.shape[:2]}, "
-            f"and this one is {kind_of(mask)}."
+            f"The mask must be bool or float of the picture's height and width, {image.shape[:2]}, not {kind_of(mask)}."
         )
     if method not in METHODS:
-        raise InputError(f"OpenCV's methods are {' and '.join(METHODS)}, and there is no {method!r}.")
+        raise InputError(f"The method must be {' or '.join(METHODS)}, not {method!r}.")
     if not is_number(radius) or not 0 < radius <= 100:
         raise InputError(f"The radius must be above 0 and up to 100 pixels, not {radius!r}.")
     hole = mask >= 0.5
     if hole.all():
-        raise InputError("The mask covers the whole picture and leaves nothing to fill it from; choose a smaller one.")
+        raise InputError("The mask covers the whole picture, so there is nothing to fill it from; use a smaller one.")
     return hole
 
 
 def _around(hole: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """The box of a hole and so many pixels more."""
+    """The box of a hole with a margin in pixels."""
     (box,) = ndimage.find_objects(hole.view(np.uint8))
     rows, columns = (slice(max(s.start - margin, 0), s.stop + margin) for s in box)
     return rows, columns
 
 
 def _depth(hole: np.ndarray) -> float:
-    """The distance from the middle of a hole to what surrounds it, pixels."""
+    """The distance in pixels from the middle of a hole to its rim."""
     return float(ndimage.distance_transform_edt(hole[_around(hole, 1)]).max())
 
 
 def _fill_deep(
     pixels: np.ndarray, hole: np.ndarray, scale: float, fill: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Fills a hole at a reduced size, (h, w, 3) float32; what is right only in the hole.
+    """Fills a hole at a reduced size, (h, w, 3) float32; valid only inside the hole.
 
-    The reduced picture lacks the detail of the rim, and the hole would stand out by a line. So the difference at the
-    nearest pixel of the rim is added to those in the hole, the less the deeper they are.
+    The reduced picture lacks the detail of the rim, so the edge of the hole would be visible. Therefore the difference
+    at the nearest rim pixel is added to each pixel in the hole, fading with depth.
     """
     height, width = hole.shape
     size = max(1, round(height * scale)), max(1, round(width * scale))

@@ -1,7 +1,7 @@
-"""Reading models of the diffusers library: whole folders, as on the Hugging Face hub, or one file, as in ComfyUI.
+"""Reads models of the diffusers library: whole folders, as on the Hugging Face hub, or single files, as in ComfyUI.
 
-Everything is read from this machine, as safetensors, and no code that comes with a model is run. Only `download=True`
-uses the network.
+Everything is read from this machine, as safetensors, and code that comes with a model is never run. Only
+`download=True` uses the network.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from .hub import INDEX, cached_folder, explained_download, folder_of, reason_of,
 
 _PICKLED = (".bin", ".ckpt", ".pt", ".pth")
 _DTYPE_SINCE = {"diffusers": (0, 40), "transformers": (4, 56)}
-_CONFIGS = ["*.json", "*/*.json", "*/*.txt", "*/*.model"]  # all but the weights
+_CONFIGS = ["*.json", "*/*.json", "*/*.txt", "*/*.model"]  # everything but the weights
 
 
 def read_pipeline(model: str | Path, dtype: torch.dtype, *, download: bool = False) -> Any:
     """The inpainting pipeline of a model, on the CPU.
 
     Args:
-        model: a folder with a `model_index.json`, a single .safetensors file that holds all parts of a model, or the
-            name of a model on the Hugging Face hub, which is looked up in huggingface_hub's cache.
-        dtype: of the weights.
-        download: whether to get from the hub what is missing here: a model, or the configuration of a single file.
+        model: a folder with a `model_index.json`, a single .safetensors file with all parts of a model, or the name of
+            a model on the Hugging Face hub, which is looked up in huggingface_hub's cache.
+        dtype: dtype of the weights.
+        download: whether to download what is missing: a model, or the configuration of a single file.
 
     Raises:
-        WeightsError: the model is not on this machine, is pickled, damaged, or of a kind that inpaints nothing.
+        WeightsError: the model is not on this machine, is pickled or damaged, or cannot inpaint.
         EsgError: diffusers is not installed.
     """
     with quiet_libraries():
@@ -50,7 +50,7 @@ def read_pipeline(model: str | Path, dtype: torch.dtype, *, download: bool = Fal
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Without their progress bars and their warnings, which speak to programmers; those are set back afterwards."""
+    """Silences the libraries' progress bars and warnings, which are meant for programmers, and restores them after."""
     from transformers.utils import logging as transformers_says
 
     try:
@@ -90,7 +90,7 @@ def _read_folder(folder: Path, dtype: torch.dtype) -> Any:
 
 
 def _parts(folder: Path) -> dict[str, tuple[str, str]]:
-    """The parts of a model, each by its library and class, if none of them is to run what lies in the folder."""
+    """The parts of a model with library and class; refuses parts that would run code from the folder."""
     from diffusers import pipelines
 
     index = _index_of(folder)
@@ -99,15 +99,15 @@ def _parts(folder: Path) -> dict[str, tuple[str, str]]:
     parts = {}
     for name, part in index.items():
         if not isinstance(part, list) or not all(isinstance(word, str) for word in part) or len(part) != 2:
-            continue  # a setting, or a part that this model does without
+            continue  # a setting, or a part that this model does not have
         library, kind = part
         place = folder / name
         if library not in ("diffusers", "transformers") and not hasattr(pipelines, library):
             raise _own_code(folder)
-        if (place / f"{library}.py").exists():  # older versions of diffusers prefer it to the library of that name
+        if (place / f"{library}.py").exists():  # older diffusers prefer it to the library of that name
             raise _own_code(folder)
         if not place.is_dir():
-            raise WeightsError(f"The folder {folder} lacks its part {name}; get the files of this model again.")
+            raise WeightsError(f"The folder {folder} lacks the part {name}; get the files of this model again.")
         parts[name] = (library, kind)
     return parts
 
@@ -115,9 +115,9 @@ def _parts(folder: Path) -> dict[str, tuple[str, str]]:
 def _networks(
     folder: Path, parts: dict[str, tuple[str, str]], dtype: torch.dtype, variant: str | None
 ) -> dict[str, Any]:
-    """The parts that have weights, each of them whole: by itself diffusers goes on with random ones for any missing.
+    """The parts with weights, checked for completeness: diffusers itself silently uses random values for missing ones.
 
-    Those saved by transformers 5, for example, have names that transformers 4 does not look for.
+    For example, weights saved by transformers 5 have names that transformers 4 does not know.
     """
     import diffusers
     import transformers
@@ -149,19 +149,19 @@ def _check_weights(place: Path) -> None:
         return
     if pickled := sorted(file.name for file in place.iterdir() if file.suffix in _PICKLED):
         raise WeightsError(
-            f"The weights in {place} are pickled ({pickled[0]}), and pickles are never executed; get the model as "
-            "safetensors, or another one."
+            f"The weights in {place} are pickled ({pickled[0]}), and ESG never executes pickles; get the model as "
+            "safetensors, or choose another one."
         )
-    raise WeightsError(f"The folder {place} holds no weights; get the files of this model again.")
+    raise WeightsError(f"The folder {place} does not contain weights; get the files of this model again.")
 
 
 def _index_of(folder: Path) -> dict[str, Any]:
-    """What `model_index.json` says of the parts of a model."""
+    """The content of `model_index.json`, which lists the parts of a model."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise WeightsError(
-            f"The folder {folder} holds no model of diffusers, for it has no {INDEX}; give the folder that has."
+            f"The folder {folder} is not a diffusers model, because {INDEX} is missing; give the folder that has it."
         ) from None
     except (OSError, ValueError):
         index = None
@@ -171,11 +171,11 @@ def _index_of(folder: Path) -> dict[str, Any]:
 
 
 def _own_code(folder: Path) -> WeightsError:
-    return WeightsError(f"The model in {folder} needs code of its own, which ESG does not run; choose another one.")
+    return WeightsError(f"The model in {folder} needs custom code, which ESG does not run; choose another model.")
 
 
 def _in_precision(made: type, dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The option of `from_pretrained`, whose name has changed in both libraries."""
+    """The dtype option of `from_pretrained`, whose name has changed in both libraries."""
     library = sys.modules[made.__module__.partition(".")[0]]
     version = tuple(map(int, library.__version__.split(".")[:2]))
     return {"dtype" if version >= _DTYPE_SINCE[library.__name__] else "torch_dtype": dtype}
@@ -183,12 +183,12 @@ def _in_precision(made: type, dtype: torch.dtype) -> dict[str, torch.dtype]:
 
 @contextmanager
 def _damage(place: Path) -> Iterator[None]:
-    """Says what diffusers has to say against a model in one sentence."""
+    """Turns any diffusers error about a model into one sentence."""
     try:
         yield
     except WeightsError:
         raise
-    except Exception as error:  # of whatever kind, since it comes from any of many models and libraries
+    except Exception as error:  # of any type, since many models and libraries can raise it
         if is_out_of_memory(error):
             raise
         raise WeightsError(f"{place} cannot be loaded as an inpainting model ({reason_of(error)}).") from error
@@ -198,12 +198,14 @@ def _damage(place: Path) -> Iterator[None]:
 
 
 def _read_file(path: Path, dtype: torch.dtype, download: bool) -> Any:
-    """The pipeline of a single file, whose configuration is that of the model on the hub that it descends from."""
+    """The pipeline of a single file, with the configuration of the hub model it derives from."""
     import diffusers
     from diffusers.loaders.single_file_utils import fetch_diffusers_config
 
     if path.suffix.lower() != ".safetensors":
-        raise WeightsError(f"{path} is no .safetensors file, and pickles are never executed; get the model as such.")
+        raise WeightsError(
+            f"{path} is not a .safetensors file, and ESG never executes pickles; get the model as safetensors."
+        )
     with _damage(path):
         parent = fetch_diffusers_config(read_state_dict(path)[0])["pretrained_model_name_or_path"]
     configs = cached_folder(parent)
@@ -214,8 +216,8 @@ def _read_file(path: Path, dtype: torch.dtype, download: bool) -> Any:
             configs = Path(snapshot_download(parent, allow_patterns=_CONFIGS))
     if configs is None:
         raise WeightsError(
-            f"{path} holds weights alone, and their configuration, that of {parent}, is not on this machine; choose to "
-            "download it (--download, download=True; a few MB), or give a folder of diffusers."
+            f"{path} only holds weights, and their configuration, that of {parent}, is not on this machine; choose to "
+            "download it (--download, download=True; a few MB), or give a diffusers folder."
         )
     kind = str(_index_of(configs).get("_class_name"))
     if "Inpaint" not in kind:
@@ -228,5 +230,5 @@ def _read_file(path: Path, dtype: torch.dtype, download: bool) -> Any:
         pipeline = reader.from_single_file(str(path), **options)
         for name, part in pipeline.components.items():
             if isinstance(part, torch.nn.Module) and any(tensor.is_meta for tensor in part.state_dict().values()):
-                raise WeightsError(f"{path} lacks weights of its part {name}; get the file again, or another one.")
+                raise WeightsError(f"{path} lacks the weights of its part {name}; get the file again, or another one.")
         return pipeline

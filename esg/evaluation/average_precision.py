@@ -58,7 +58,7 @@ def average_precision(predictions: Iterable[EntityMap | Scored], truths: Iterabl
             entities = [_annotation(number, **annotation) for annotation in _annotations(truth)]
             sizes = {tuple(annotation["segmentation"]["size"]) for annotation in masks + entities}
             if len(sizes) > 1:
-                raise InputError(f"The masks of picture {number} have several sizes: {sorted(sizes)}.")
+                raise InputError(f"The masks of picture {number} differ in size: {sorted(sizes)}.")
             height, width = sizes.pop() if sizes else (0, 0)
             images.append({"id": number, "height": height, "width": width})
             found += masks

@@ -1,1 +1,1 @@
-"""From a photo and a mask to the crop that an inpainting engine works on, and back without a seam."""
+"""From a photo and a mask to the crop for an inpainting engine, and back without a seam."""

@@ -1,10 +1,10 @@
-"""Giving a picture the colours of another one: Reinhard's colour transfer.
+"""Gives a picture the colours of another one: Reinhard's colour transfer.
 
 E. Reinhard, M. Ashikhmin, B. Gooch and P. Shirley, "Color Transfer between Images", IEEE Computer Graphics and
-Applications 21(5), 2001: mean and standard deviation of every channel are brought to those of the other picture, in a
-colour space whose channels hardly depend on each other. The space here is CIELAB, which E. Reinhard and T. Pouli,
-"Colour Spaces for Colour Transfer", 2011, find to be the best choice; unlike the logarithms of the first paper it
-does not make much of what little there is in the dark.
+Applications 21(5), 2001: mean and standard deviation of every channel are matched to those of the other picture, in a
+colour space with nearly independent channels. The space here is CIELAB, which E. Reinhard and T. Pouli, "Colour Spaces
+for Colour Transfer", 2011, found to be the best choice; unlike the logarithms of the first paper, it does not amplify
+small differences in dark areas.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _WHITE = _RGB_TO_XYZ.sum(axis=1)
 _RGB_TO_SHARE = (_RGB_TO_XYZ.T / _WHITE).astype(np.float32)
 _SHARE_TO_RGB = np.linalg.inv(_RGB_TO_XYZ.T / _WHITE).astype(np.float32)
 _EDGE = 6 / 29  # below, CIELAB is linear
-_NOISE = 1.0  # CIELAB units that are added to both spreads: a flat piece says nothing about contrast
-_MOST = 2.0  # times that contrast may rise or fall
+_NOISE = 1.0  # CIELAB units added to both spreads, because a flat area says nothing about contrast
+_MOST = 2.0  # maximum factor by which contrast may rise or fall
 
 
 def match_colours(picture: np.ndarray, sample: np.ndarray, wanted: np.ndarray, strength: float = 1.0) -> np.ndarray:
-    """Shifts and stretches the colours of a picture so that those of `sample` come to look like `wanted`.
+    """Shifts and stretches the colours of a picture so that those of `sample` look like `wanted`.
 
     Args:
         picture: (h, w, 3) float32 sRGB, 0..1.
-        sample: (N, 3) float32 sRGB, colours of the picture; N at least 1.
-        wanted: (M, 3) float32 sRGB, what those should be; M at least 1.
-        strength: 0..1, how much of the change is made.
+        sample: (N, 3) float32 sRGB, colours from the picture; N at least 1.
+        wanted: (M, 3) float32 sRGB, colours that the sample should have; M at least 1.
+        strength: 0..1, fraction of the change to apply.
 
     Returns:
         (h, w, 3) float32 sRGB, 0..1.

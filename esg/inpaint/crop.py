@@ -1,4 +1,4 @@
-"""Cutting the surroundings of a mask out of a photo, at a size and with the masks that suit an engine."""
+"""Cuts a mask's surroundings out of a photo, at a size and with masks that suit an engine."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .stitch import Stitch, check_photo
 
 @dataclass(frozen=True, eq=False)
 class InpaintCrop:
-    """What an inpainting engine works on, all of one size (h, w).
+    """The input of an inpainting engine, all of the same size (h, w).
 
     Attributes:
         picture: (h, w, 3) in the photo's dtype, read-only: copy it to draw on it.
-        generation: (h, w) float32, 1 where the engine makes the picture anew, else 0.
-        blend: (h, w) float32, 0..1, how much of the result will be shown: the feathered mask, within `generation`.
-        stitch: for `stitch_back`.
+        generation: (h, w) float32, 1 where the engine generates new content, else 0.
+        blend: (h, w) float32, 0..1, opacity of the result: the feathered mask, within `generation`.
+        stitch: record for `stitch_back`.
     """
 
     picture: np.ndarray = field(repr=False)
@@ -36,21 +36,21 @@ class InpaintCrop:
 def cut_for_inpainting(
     photo: np.ndarray, mask: np.ndarray, settings: CropSettings | None = None, *, visible: np.ndarray | None = None
 ) -> InpaintCrop:
-    """Cuts the surroundings of a mask out of a photo, for an inpainting engine.
+    """Cuts a mask's surroundings out of a photo, for an inpainting engine.
 
-    The crop is not distorted: its box has exactly the aspect ratio of the size that the engine gets. Where that box
-    goes beyond the photo, the pixels at the photo's border are repeated, of photo and mask. Of an empty mask the crop
-    is the whole photo, with masks that are 0, and `stitch_back` then changes nothing.
+    The crop is not distorted: its box has exactly the aspect ratio of the engine's input. Where the box extends beyond
+    the photo, the border pixels of photo and mask are repeated. For an empty mask, the crop is the whole photo with
+    zero masks, and `stitch_back` changes nothing.
 
     Args:
-        photo: (H, W, 3) uint8, or float32 from 0 to 1; it stays as it is.
-        mask: (H, W) bool, or float from 0 to 1. It grows and is feathered from where it is 1; softer parts, as of
-            matting, are generated and keep their value in the blend mask, or get a higher one.
-        settings: None: the defaults.
-        visible: (H, W) bool, more of the photo that has to be in the crop; None: nothing more.
+        photo: (H, W, 3) uint8, or float32 from 0 to 1; it is not changed.
+        mask: (H, W) bool, or float from 0 to 1. It is grown and feathered from the area where it is 1; softer parts, as
+            in matting, are generated and keep at least their value in the blend mask.
+        settings: settings of the crop; None: the defaults.
+        visible: (H, W) bool, further parts of the photo that must be in the crop; None: nothing further.
 
     Raises:
-        InputError: photo or mask have a wrong shape, dtype or value, or the settings are no CropSettings.
+        InputError: photo or mask has a wrong shape, dtype or value, or the settings are not CropSettings.
     """
     return cut_together([photo], [mask], settings, visible=visible)[0]
 
@@ -62,26 +62,26 @@ def cut_together(
     *,
     visible: np.ndarray | None = None,
 ) -> list[InpaintCrop]:
-    """Cuts one box out of several photos, such as the frames of a clip, so that all crops are of one size and place.
+    """Cuts the same box out of several photos, such as the frames of a clip, so that all crops match.
 
     Args:
-        photos: as many as masks, of one size, each as in `cut_for_inpainting`. The box holds what all masks need; it
-            holds all of the photo only if all masks are empty.
+        photos: as many as masks, of the same size, each as in `cut_for_inpainting`. The box covers what all masks need;
+            it covers the whole photo only if all masks are empty.
         masks, settings, visible: as in `cut_for_inpainting`.
 
     Raises:
-        InputError: see `cut_for_inpainting`; or the photos differ in size, or there is none.
+        InputError: see `cut_for_inpainting`; or the photos differ in size, or there are none.
     """
     settings = CropSettings() if settings is None else settings
     if not isinstance(settings, CropSettings):
         raise InputError(f"The settings must be CropSettings(...), not {kind_of(settings)}.")
     if not photos or len(photos) != len(masks):
-        raise InputError(f"Give one mask for each photo; these are {len(masks)} masks of {len(photos)} photos.")
+        raise InputError(f"Give one mask per photo; there are {len(masks)} masks for {len(photos)} photos.")
     for photo, mask in zip(photos, masks):
         check_photo(photo)
         _check_mask(mask, photos[0] if photo.shape == photos[0].shape else photo)
         if photo.shape != photos[0].shape:
-            raise InputError("The photos must be of one size to be cut at one place.")
+            raise InputError("Photos can only be cut at the same place if they have the same size.")
     photo_size = photos[0].shape[0], photos[0].shape[1]
     marked = [mask > settings.background for mask in masks]
     box, size = frame(_needed(marked, visible, max(settings.grow, settings.feather)), photo_size, settings)
@@ -101,7 +101,7 @@ def _cut(
         picture = picture.clip(0, 1)  # the filter overshoots at edges
     elif np.may_share_memory(picture, photo):
         picture = picture.copy()
-    # The box filter leaves out no pixel, however small the crop: what is generated in the photo is so in the crop.
+    # The box filter uses every pixel, however small the crop, so no generated pixel of the photo is lost in the crop.
     made = _padded(generated.astype(np.float32), box, photo_size)
     generation = (resize(made, size, Image.Resampling.BOX) > 0).astype(np.float32)
     shown = resize(_padded(blend, box, photo_size), size, Image.Resampling.BILINEAR) * generation
@@ -113,9 +113,9 @@ def _cut(
 
 
 def _needed(masks: Sequence[np.ndarray], visible: np.ndarray | None, margin: int) -> Slices:
-    """The smallest box around all that the masks (H, W) bool mark, with a margin, and what else has to be visible.
+    """The smallest box around the masks (H, W) bool, with a margin, and around everything that must be visible.
 
-    Where all masks are empty, it is the whole photo.
+    If all masks are empty, it is the whole photo.
     """
     height, width = masks[0].shape
     extents = [found for mask in masks if (found := _extent(mask))]
@@ -132,7 +132,7 @@ def _needed(masks: Sequence[np.ndarray], visible: np.ndarray | None, margin: int
 
 
 def _extent(mask: np.ndarray) -> Slices | None:
-    """The smallest box around what is marked; None where nothing is."""
+    """The smallest box around a mask; None if it is empty."""
     rows = np.flatnonzero(mask.any(axis=1))
     if not len(rows):
         return None
@@ -142,7 +142,7 @@ def _extent(mask: np.ndarray) -> Slices | None:
 
 
 def _padded(pixels: np.ndarray, box: Slices, photo_size: tuple[int, int]) -> np.ndarray:
-    """The pixels of a box, of which those in the photo are given; the others repeat the nearest of them."""
+    """The pixels of a box, given those inside the photo; the others repeat the nearest pixel."""
     beyond = [(max(-s.start, 0), max(s.stop - end, 0)) for s, end in zip(box, photo_size)]
     return np.pad(pixels, [*beyond, (0, 0)][: pixels.ndim], mode="edge") if np.any(beyond) else pixels
 
@@ -153,6 +153,6 @@ def _check_mask(mask: np.ndarray, photo: np.ndarray) -> None:
     if mask.shape != photo.shape[:2]:
         raise InputError(f"The mask has shape {mask.shape}, but the photo's height and width are {photo.shape[:2]}.")
     if mask.dtype.kind not in "bf":
-        raise InputError(f"A mask must be bool, or float from 0 to 1, not {mask.dtype}; take mask > 127 of 8 bits.")
+        raise InputError(f"A mask must be bool, or float from 0 to 1, not {mask.dtype}; for 8 bits use mask > 127.")
     if mask.dtype.kind == "f" and not (mask.min() >= 0 and mask.max() <= 1):  # NaN fails both
-        raise InputError(f"A mask's values must lie between 0 and 1; these go from {mask.min()} to {mask.max()}.")
+        raise InputError(f"A mask's values must lie between 0 and 1, but these go from {mask.min()} to {mask.max()}.")

@@ -1,4 +1,4 @@
-"""Where a crop lies in its photo, and at which size an engine gets it."""
+"""The position of a crop in its photo, and its size for the engine."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from ..errors import InputError
 
 MAX_TARGET = 8192
 MAX_MULTIPLE = 256
-_SLIMMEST = 2  # a crop is no more than twice as long as wide, unless the photo itself ends there
-_CHOICES = 64  # steps of `multiple` to either side among which the sides of a crop are sought
+_SLIMMEST = 2  # maximum aspect ratio of a crop, unless the photo ends there
+_CHOICES = 64  # steps of `multiple` in either direction that are tried for the sides of a crop
 
 Slices = tuple[slice, slice]  # rows, columns
 
 
 @dataclass(frozen=True)
 class CropSettings:
-    """What an engine gets to see of a photo, at which size, and how far it may go beyond the mask.
+    """How much of a photo an engine gets to see, at which size, and how far it may go beyond the mask.
 
     Attributes:
-        target: the square root of the crop's area in pixels, for the engine: 512 for Stable Diffusion 1.5, 1024 for
-            SDXL. The crop comes as near to it as its shape allows. 0: the crop keeps the photo's own scale.
-        multiple: the crop's sides are multiples of this many pixels: 8, 16, 32 or 64, as the engine demands.
-        context: the crop's sides as a multiple of those of the generation mask's box, from 1; larger shows the engine
-            more of the surroundings. It ends where the photo ends.
-        grow: pixels of the photo by which the generation mask goes beyond the mask.
+        target: square root of the crop's area in pixels, for the engine: 512 for Stable Diffusion 1.5, 1024 for SDXL.
+            The crop comes as close as its shape allows. 0: the crop keeps the photo's own scale.
+        multiple: the crop's sides are multiples of this many pixels: 8, 16, 32 or 64, as the engine requires.
+        context: the crop's sides as a multiple of those of the generation mask's box, at least 1; larger values show
+            the engine more of the surroundings. The crop ends where the photo ends.
+        grow: pixels of the photo by which the generation mask extends beyond the mask.
         feather: pixels of the photo over which the blend mask falls from 1 to 0, at the outer edge of the generation
-            mask. They all lie outside of the mask: if this is more than `grow`, the generation mask grows by this.
-        fill_holes: whether holes in the mask belong to it; they are generated and shown, then.
-        background: soft masks count as 0 up to this value, 0..0.5, and as 1 from 1 less this value on. Programs write
-            black as 1 of 255, and video as 16 of 255; taken literally, all of the photo would be generated.
-        width, height: the crop's exact size in pixels, instead of `target` and `multiple`; 0: by these.
+            mask. All of them lie outside the mask: if this is more than `grow`, the generation mask grows by this.
+        fill_holes: whether holes in the mask are generated and shown, too.
+        background: soft masks count as 0 up to this value, 0..0.5, and as 1 from 1 minus this value. Some programs
+            write black as 1 of 255, and video as 16 of 255; taken literally, the whole photo would be generated.
+        width, height: the crop's exact size in pixels, instead of `target` and `multiple`; 0: use those.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: a value is out of range.
     """
 
     target: int = 512
@@ -54,7 +54,7 @@ class CropSettings:
         check_whole("target", self.target, 0, MAX_TARGET)
         check_whole("multiple", self.multiple, 1, MAX_MULTIPLE)
         if not is_number(self.context) or not 1 <= self.context < math.inf:
-            raise InputError(f"The context of a crop must be at least 1, the mask's own box, not {self.context!r}.")
+            raise InputError(f"The context of a crop must be at least 1 (the mask's own box), not {self.context!r}.")
         check_whole("grow", self.grow, 0)
         check_whole("feather", self.feather, 0)
         check_number("background", self.background, 0, 0.5)
@@ -68,13 +68,13 @@ def frame(needed: Slices, photo_size: tuple[int, int], settings: CropSettings) -
     """Places a crop.
 
     Args:
-        needed: rows and columns of the photo that have to be in it.
+        needed: rows and columns of the photo that must be in it.
         photo_size: height and width.
-        settings: target, multiple and context count here.
+        settings: only target, multiple and context matter here.
 
     Returns:
-        Rows and columns of the crop's box, which may reach beyond the photo, and the crop's height and width for the
-        engine, of exactly the same aspect ratio.
+        Rows and columns of the crop's box, which may extend beyond the photo, and the crop's height and width for the
+        engine, with exactly the same aspect ratio.
     """
     height, width = (math.ceil(min((s.stop - s.start) * settings.context, end)) for s, end in zip(needed, photo_size))
     height = max(height, min(-(-width // _SLIMMEST), photo_size[0]))
@@ -85,17 +85,17 @@ def frame(needed: Slices, photo_size: tuple[int, int], settings: CropSettings) -
 
 
 def _placed(needed: slice, length: int, end: int) -> slice:
-    """`length` pixels around what is needed, in the photo if they fit into it."""
+    """`length` pixels around the needed ones, inside the photo if they fit."""
     start = (needed.start + needed.stop - length) // 2
     start = min(max(start, 0), end - length) if length <= end else (end - length) // 2
     return slice(start, start + length)
 
 
 def _sides(height: int, width: int, settings: CropSettings) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Sides of a box of at least this size, and of the crop of exactly its aspect ratio: (height, width) of both.
+    """Sides of a box of at least this size, and of a crop with exactly its aspect ratio: (height, width) of both.
 
-    Whole numbers allow few boxes of the ratio of most crops, so of the crops about as large as wanted the one is taken
-    whose box is hardly larger than needed.
+    With integers, few boxes have the ratio of a given crop, so of the crops of about the right size, the one with the
+    smallest sufficient box is chosen.
     """
     multiple, target = settings.multiple, settings.target
     if settings.width:
@@ -120,12 +120,12 @@ def _sides(height: int, width: int, settings: CropSettings) -> tuple[tuple[int, 
 
 
 def _around(wanted: float) -> np.ndarray:
-    """Whole numbers of about this size, at least 1."""
+    """Whole numbers around this value, at least 1."""
     spread = min(wanted / 4, _CHOICES)
     return np.arange(max(1, math.floor(wanted - spread)), math.ceil(wanted + spread) + 1)
 
 
 def in_photo(box: Slices, photo_size: tuple[int, int]) -> Slices:
-    """The part of a box that lies in the photo."""
+    """The part of a box inside the photo."""
     rows, columns = (slice(max(s.start, 0), min(s.stop, end)) for s, end in zip(box, photo_size))
     return rows, columns

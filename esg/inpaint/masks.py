@@ -1,4 +1,4 @@
-"""What is made anew around a mask, and how much of it is shown."""
+"""The area to generate around a mask, and the opacity at which it is shown."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from scipy import ndimage
 
 from ..labelmap import strips
 
-SOLID = 0.99  # from here on a mask counts as 1, which resizing may have spoilt a little
+SOLID = 0.99  # a mask counts as 1 from here on, since resizing may have lowered it a little
 
 
 def without_noise(mask: np.ndarray, background: float) -> np.ndarray:
-    """The mask with what is nearly 0 at 0 and what is nearly 1 at 1; (h, w) bool or float32."""
+    """The mask with values near 0 set to 0 and values near 1 set to 1; (h, w) bool or float32."""
     if mask.dtype == bool or not background:
         return mask
     clean = mask.astype(np.float32)
@@ -21,14 +21,14 @@ def without_noise(mask: np.ndarray, background: float) -> np.ndarray:
 
 
 def generation_and_blend(mask: np.ndarray, grow: int, feather: int, fill_holes: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The two masks that are made of one; the second is 0 where the first is.
+    """The generation mask and the blend mask of a mask; the second is 0 where the first is.
 
     Args:
         mask: (h, w) bool, or float from 0 to 1.
         grow, feather, fill_holes: see `CropSettings`.
 
     Returns:
-        (h, w) bool, and (h, w) float32 from 0 to 1, which is nowhere less than the mask.
+        (h, w) bool, and (h, w) float32 from 0 to 1, nowhere less than the mask.
     """
     margin = max(grow, feather)
     solid = mask >= SOLID
@@ -37,14 +37,14 @@ def generation_and_blend(mask: np.ndarray, grow: int, feather: int, fill_holes: 
     away = distances(solid, margin)
     ramp = np.clip((margin + 1 - away) / (feather + 1), 0, 1)
     ramp[away > margin] = 0
-    ramp *= ramp * (3 - 2 * ramp)  # level at both ends, so that no line shows where it begins
+    ramp *= ramp * (3 - 2 * ramp)  # flat at both ends, so that no line is visible where it begins
     return (mask > 0) | (away <= margin), np.maximum(ramp, mask, dtype=np.float32)
 
 
 def distances(solid: np.ndarray, most: int) -> np.ndarray:
-    """How far every pixel is from the nearest solid one, (h, w) float32: exact up to `most`, else more than that."""
+    """The distance of every pixel from the nearest solid one, (h, w) float32: exact up to `most`, larger beyond."""
     away = np.full(solid.shape, np.inf, np.float32)
-    for rows in strips(*solid.shape):  # the transform itself takes some 16 bytes a pixel
+    for rows in strips(*solid.shape):  # the transform itself takes about 16 bytes per pixel
         first = max(rows.start - most, 0)
         part = solid[first : rows.stop + most]
         if part.any():

@@ -1,4 +1,4 @@
-"""Putting an engine's picture of a crop back into the photo, so that nothing else of the photo changes."""
+"""Pastes an engine's result for a crop back into the photo, without changing anything else in the photo."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from .colour import match_colours
 from .frame import Slices, in_photo
 from .masks import distances
 
-SAME = 0.5 / 255  # an engine that works with 8 bits changes a value it keeps by no more, on the scale of 0..1
-_RING = 1 / 16  # width of the ring around a mask in which colours are compared, as a part of the crop's side
+SAME = 0.5 / 255  # an 8-bit engine changes the values it keeps by at most this, on the scale 0..1
+_RING = 1 / 16  # width of the ring around a mask for comparing colours, as a fraction of the crop's side
 _LEAST_RING = 8  # pixels of the crop
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Stitch:
-    """What is needed to put an edited crop back into its photo; the arrays are read-only.
+    """The data needed to paste an edited crop back into its photo; the arrays are read-only.
 
     Attributes:
         photo_size: height and width of the photo.
         box: x0, y0, x1, y1 in pixels of the photo, x1 and y1 exclusive; it has exactly the crop's aspect ratio, and
-            may reach beyond the photo.
-        blend: float32, 0..1, the blend mask of the part of the box that lies in the photo, in the photo's pixels.
-        sent: (h, w, 3) uint8 or float32, the crop as the engine got it.
+            may extend beyond the photo.
+        blend: float32, 0..1, the blend mask of the part of the box inside the photo, in the photo's pixels.
+        sent: (h, w, 3) uint8 or float32, the crop as sent to the engine.
         generated: (h, w) bool, the generation mask.
     """
 
@@ -46,7 +46,7 @@ class Stitch:
 
     @property
     def inside(self) -> Slices:
-        """Rows and columns of the photo that the box covers, and `blend` describes."""
+        """Rows and columns of the photo that the box covers; `blend` has this size."""
         x0, y0, x1, y1 = self.box
         return in_photo((slice(y0, y1), slice(x0, x1)), self.photo_size)
 
@@ -59,26 +59,25 @@ class Stitch:
 
 
 def stitch_back(photo: np.ndarray, record: Stitch, result: np.ndarray, match_colour: float = 0.0) -> np.ndarray:
-    """Puts an engine's picture of a crop back into the photo.
+    """Pastes an engine's result for a crop back into the photo.
 
-    A pixel changes only where the blend mask is above 0 and the engine changed the crop by more than rounding to 8
-    bits would: the crop that was sent gives the photo back as it was. Where the crop had another scale, resampling
-    spreads what changed by up to three of its pixels. Of a result of another size than the crop's, all counts as
-    changed.
+    A pixel changes only where the blend mask is above 0 and the engine changed the crop by more than rounding to 8 bits
+    would: pasting the crop as sent gives the original photo. If the crop had another scale, resampling spreads changes
+    by up to three of its pixels. If the result has another size than the crop, everything counts as changed.
 
     Args:
-        photo: (H, W, 3) uint8 or float32, the photo that was cut, which may have been edited since; it stays as it is.
-        record: of `cut_for_inpainting`.
-        result: (h, w, 3) uint8, or float from 0 to 1 (what lies beyond is clipped), of any size.
-        match_colour: 0..1, how far the colours of the result are brought to those of the photo, by mean and spread in a
-            ring around the generation mask, where both should be the same; see `colour.match_colours`. Where the mask
-            leaves no room for a ring, they stay as they are.
+        photo: (H, W, 3) uint8 or float32, the photo that was cut; it may have been edited since, and is not changed.
+        record: record from `cut_for_inpainting`.
+        result: (h, w, 3) uint8, or float from 0 to 1 (values beyond are clipped), of any size.
+        match_colour: 0..1, how far to match the colours of the result to the photo, by mean and spread in a ring around
+            the generation mask, where both should be the same; see `colour.match_colours`. They stay unchanged if the
+            mask leaves no room for a ring.
 
     Returns:
         (H, W, 3) in the photo's dtype, a new array.
 
     Raises:
-        InputError: the photo has another size than the one that was cut, or an argument a wrong shape, dtype or value.
+        InputError: the photo does not have the size of the one that was cut, or an argument is invalid.
     """
     check_photo(photo)
     edited = photo.copy()
@@ -87,7 +86,7 @@ def stitch_back(photo: np.ndarray, record: Stitch, result: np.ndarray, match_col
 
 
 def stitch_into(photo: np.ndarray, record: Stitch, result: np.ndarray, match_colour: float = 0.0) -> None:
-    """As `stitch_back`, but changes the photo that it is given, which need not lie in one piece."""
+    """Like `stitch_back`, but changes the given photo in place; it need not be contiguous."""
     check_photo(photo)
     _check_result(photo, record, result, match_colour)
     changed = _changed(record, result)
@@ -108,29 +107,28 @@ def _check_result(photo: np.ndarray, record: Stitch, result: np.ndarray, match_c
     if photo.shape[:2] != record.photo_size:
         height, width = record.photo_size
         raise InputError(
-            f"The crop was cut from a photo of {width}x{height} pixels, and this one has "
-            f"{photo.shape[1]}x{photo.shape[0]}; stitch it into the photo that it comes from."
+            f"The crop was cut from a photo of {width}x{height} pixels, but this one has "
+            f"{photo.shape[1]}x{photo.shape[0]}; stitch it into the photo it comes from."
         )
     is_picture = isinstance(result, np.ndarray) and result.ndim == 3 and result.shape[2] == 3 and result.size
     if not is_picture or (result.dtype != np.uint8 and result.dtype.kind != "f"):
         raise InputError(
-            "An engine's picture must be (height, width, 3) uint8, or float from 0 to 1, "
-            f"and this one is {kind_of(result)}."
+            f"An engine's picture must be (height, width, 3) uint8, or float from 0 to 1, not {kind_of(result)}."
         )
     if result.dtype.kind == "f" and not np.isfinite(result).all():
-        raise InputError("The engine's picture holds values that are no numbers; try it with precision fp32.")
+        raise InputError("The engine's picture contains values that are NaN or infinite; try precision fp32.")
     check_number("match_colour", match_colour, 0, 1)
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
-    """float32 from 0 to 1."""
+    """Converts to float32 from 0 to 1."""
     if values.dtype == np.uint8:
         return values.astype(np.float32) / np.float32(255)
     return np.clip(values, 0, 1).astype(np.float32)
 
 
 def _changed(record: Stitch, result: np.ndarray) -> np.ndarray | None:
-    """(h, w) bool, the pixels of the crop that the engine changed; None if it cannot be told."""
+    """(h, w) bool, the pixels of the crop that the engine changed; None if that is unknown."""
     if result.shape != record.sent.shape:
         return None
     changed = np.zeros(result.shape[:2], bool)
@@ -140,7 +138,7 @@ def _changed(record: Stitch, result: np.ndarray) -> np.ndarray | None:
 
 
 def _spread(changed: np.ndarray, box: tuple[int, int]) -> np.ndarray:
-    """Which pixels of the box a change of the crop comes to when it is resized, bool."""
+    """The pixels of the box that a change in the crop affects after resizing, bool."""
     far = reach(changed.shape, box)
     wide = ndimage.maximum_filter(changed, 2 * far + 1, mode="constant") if far else changed
     rows, columns = (
@@ -151,7 +149,7 @@ def _spread(changed: np.ndarray, box: tuple[int, int]) -> np.ndarray:
 
 
 def _blend(old: np.ndarray, new: np.ndarray, weight: np.ndarray) -> None:
-    """Mixes one channel, 0..1 float32, into that of the photo, in place; where the weight is 0, no bit changes."""
+    """Blends one channel, 0..1 float32, into that of the photo, in place; exact where the weight is 0."""
     for rows in strips(*old.shape):
         part, share = old[rows], weight[rows]
         fresh = new[rows].clip(0, 1)
@@ -163,7 +161,7 @@ def _blend(old: np.ndarray, new: np.ndarray, weight: np.ndarray) -> None:
 
 
 def _matched(record: Stitch, result: np.ndarray, strength: float) -> np.ndarray:
-    """The result in the colours of the crop that was sent, float32."""
+    """The result with the colours of the crop that was sent, float32."""
     height, width = record.generated.shape
     far = max(_LEAST_RING, round(math.sqrt(height * width) * _RING))
     ring = (distances(record.generated, far) <= far) & ~record.generated
@@ -174,10 +172,10 @@ def _matched(record: Stitch, result: np.ndarray, strength: float) -> np.ndarray:
 
 
 def check_photo(photo: np.ndarray) -> None:
-    """InputError unless it is (H, W, 3) uint8 or float32, at least one pixel."""
+    """Raises InputError unless it is (H, W, 3) uint8 or float32 with at least one pixel."""
     is_picture = isinstance(photo, np.ndarray) and photo.ndim == 3 and photo.shape[2] == 3 and photo.size
     if not is_picture or photo.dtype not in (np.uint8, np.float32):
         raise InputError(
             "A photo to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
-            f"and this one is {kind_of(photo)}; `esg.read_image` makes one of a file or a PIL picture."
+            f"not {kind_of(photo)}; `esg.read_image` converts a file or a PIL picture."
         )

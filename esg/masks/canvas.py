@@ -93,7 +93,7 @@ class Canvas:
         try:
             counts = read_counts(rle)
         except InputError as error:
-            reason = str(error).rstrip(".").removeprefix("A mask is no COCO RLE: ").removeprefix("A mask's RLE ")
+            reason = str(error).rstrip(".").removeprefix("A mask is not a COCO RLE: ").removeprefix("A mask's RLE ")
             raise Unusable(f"is damaged ({reason})") from None
         height, width = (int(side) for side in rle["size"])
         if (height, width) != self.size:

@@ -84,9 +84,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
                 raise
             if name not in _warned:
                 _warned.add(name)
-                log.warning("attention backend %s cannot serve this call (%s); using %s", name, error, _FALLBACK[name])
+                log.warning("attention backend %s cannot handle this call (%s); using %s", name, error, _FALLBACK[name])
             name = _FALLBACK[name]
-    raise AssertionError("unreachable: eager serves every call")
+    raise AssertionError("unreachable: eager handles every call")
 
 
 class Attend(nn.Module):

@@ -30,7 +30,7 @@ class SwinConfig:
 
     def __post_init__(self) -> None:
         if self.width < 1 or any(width % heads for width, heads in zip(self.channels, self.heads)):
-            raise InputError(f"A Swin cannot be {self.width} wide, but a multiple of {self.heads[0]}, its heads.")
+            raise InputError(f"The width of a Swin must be a multiple of its {self.heads[0]} heads, not {self.width}.")
 
     @property
     def channels(self) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
-"""ComfyUI graphs as plain data: one description, and from it both forms that ComfyUI takes.
+"""ComfyUI graphs as plain data: one description, from which both of ComfyUI's formats are made.
 
-`Graph` describes nodes and links, `to_api` is the form that runs, `to_ui` the one that people open, and `check` says
-what does not fit. What nodes there are comes in as data, in the shape of the answer of ComfyUI's `/object_info`.
-`edit_workflow` describes what was done to a photo elsewhere.
+`Graph` describes nodes and links, `to_api` gives the format that runs, `to_ui` the one that people open, and `check`
+finds mismatches. Node definitions are passed in as data, in the format of ComfyUI's `/object_info`. `edit_workflow`
+turns edits made elsewhere into a workflow.
 """
 
 from .check import check

@@ -1,4 +1,4 @@
-"""Pieces that graphs have in common: a photo taken apart, a crop repainted by a diffusion model, and put back."""
+"""Building blocks of graphs: segmenting a photo, repainting a crop with a diffusion model, and pasting it back."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from .. import __version__
 from .graph import RANDOMIZE, Graph, Node, Output
 
-VERSIONS = {"comfy-core": "0.8.0", "esg": __version__}  # of the packs that the nodes below come from, for `to_ui`
+VERSIONS = {"comfy-core": "0.8.0", "esg": __version__}  # versions of the packs that these nodes come from, for `to_ui`
 
-GREEN, RED = ("#232", "#353"), ("#322", "#533")  # as the frontend colours prompts
+GREEN, RED = ("#232", "#353"), ("#322", "#533")  # the frontend's colours for prompts
 NEGATIVE = "blurry, watermark, text"
 SD15_INPAINTING = {
     "name": "sd-v1-5-inpainting.safetensors",
@@ -22,23 +22,23 @@ Inputs = Mapping[str, Any]
 
 
 def segment(graph: Graph, image: Output, loader: Inputs | None = None, settings: Inputs | None = None) -> Output:
-    """Takes an IMAGE apart, with inputs of the loader and of the segmentation; → its entities."""
+    """Segments an IMAGE, with inputs for the loader and the segmentation; → its entities."""
     segmenter = graph.add("ESGLoadSegmenter", loader)["segmenter"]
     return graph.add("ESGSegmentEntities", {"segmenter": segmenter, "image": image, **(settings or {})})["entities"]
 
 
 def pick(graph: Graph, image: Output, entities: Output, picks: str) -> Node:
-    """Has entities clicked, after a choice in the language of `esg.choose`."""
+    """Lets the user click entities, starting with a choice in the language of `esg.choose`."""
     return graph.add("ESGPickEntities", {"image": image, "entities": entities, "picks": picks}, size=(460, 640))
 
 
 def load_checkpoint(graph: Graph, checkpoint: Mapping[str, str]) -> Node:
-    """Loads a diffusion model, of which name, url and directory are given."""
+    """Loads a diffusion model, given by name, url and directory."""
     return graph.add("CheckpointLoaderSimple", {"ckpt_name": checkpoint["name"]}, models=[checkpoint])
 
 
 def encode_prompts(graph: Graph, loader: Node, prompt: str | Output, negative: str = NEGATIVE) -> tuple[Output, Output]:
-    """The conditionings of a prompt and of a negative one."""
+    """The conditionings of a prompt and a negative prompt."""
     texts = (prompt, "Prompt", GREEN), (negative, "Negative prompt", RED)
     positive, other = (
         graph.add("CLIPTextEncode", {"text": text, "clip": loader["CLIP"]}, title=title, colours=colours)
@@ -48,13 +48,13 @@ def encode_prompts(graph: Graph, loader: Node, prompt: str | Output, negative: s
 
 
 def sample(graph: Graph, loader: Node, inputs: Inputs, after_run: str = RANDOMIZE) -> Output:
-    """Runs the diffusion; → what it made.
+    """Runs the diffusion; → its result.
 
     Args:
-        graph: is added to.
-        loader: of the checkpoint; its VAE decodes.
-        inputs: of KSampler: model, positive, negative, latent_image, and fields that are to be other than usual.
-        after_run: what becomes of the seed.
+        graph: graph to add to.
+        loader: loader of the checkpoint; its VAE decodes.
+        inputs: inputs of KSampler: model, positive, negative, latent_image, and fields that differ from the defaults.
+        after_run: control of the seed after a run.
     """
     settings = {"seed": 1, "steps": 25, "cfg": 7.0, "sampler_name": "dpmpp_2m", "scheduler": "karras", **inputs}
     latent = graph.add("KSampler", settings, after_run=after_run)
@@ -70,16 +70,16 @@ def inpaint(
     settings: Inputs | None = None,
     after_run: str = RANDOMIZE,
 ) -> Output:
-    """Repaints a crop with a checkpoint for inpainting; → what it made of it.
+    """Repaints a crop with an inpainting checkpoint; → the repainted crop.
 
     Args:
-        graph: is added to.
-        loader: of the checkpoint.
+        graph: graph to add to.
+        loader: loader of the checkpoint.
         cut: the node Mask to Inpaint.
-        prompt: a text, or what gives one.
-        negative: what is not wanted.
-        settings: fields of KSampler that are to be other than usual.
-        after_run: what becomes of the seed.
+        prompt: a text, or an output that gives one.
+        negative: description of content to avoid.
+        settings: fields of KSampler that differ from the defaults.
+        after_run: control of the seed after a run.
     """
     positive, other = encode_prompts(graph, loader, prompt, negative)
     conditioned = graph.add(
@@ -98,12 +98,12 @@ def inpaint(
 
 
 def stitch(graph: Graph, image: Output, made: Output, cut: Node, settings: Inputs | None = None) -> Output:
-    """Puts a crop back, in a group of its own; → the whole picture."""
+    """Pastes a crop back, in a separate group; → the whole picture."""
     graph.group("Put it back")
     given = {"image": image, "inpainted": made, "stitch": cut["stitch"], **(settings or {})}
     return graph.add("ESGInpaintStitch", given)["image"]
 
 
 def save(graph: Graph, image: Output, prefix: str) -> None:
-    """Saves a picture in the output folder, under a name that begins so."""
+    """Saves a picture in the output folder, under a name with this prefix."""
     graph.add("SaveImage", {"images": image, "filename_prefix": prefix}, size=(420, 480))

@@ -1,4 +1,4 @@
-"""What nodes take and give, read from what ComfyUI's `/object_info` says of them."""
+"""Inputs and outputs of nodes, read from their definitions in ComfyUI's `/object_info`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 Definitions = Mapping[str, Mapping[str, Any]]  # by the node's id; each as in /object_info
 
-_WIDGETS = {"INT": 0, "FLOAT": 0, "STRING": "", "BOOLEAN": False}  # types with a field in the node, and its first value
+_WIDGETS = {"INT": 0, "FLOAT": 0, "STRING": "", "BOOLEAN": False}  # types with a field, and its initial value
 _UPLOADS = ("image_upload", "video_upload", "audio_upload", "model_file_upload")
 _SEEDS = ("seed", "noise_seed")
 
@@ -21,11 +21,11 @@ class Input:
     """An input of a node.
 
     Attributes:
-        name: as in the graph.
-        type: such as IMAGE or INT; COMBO for one of some names.
-        required: whether the node does not run without it.
-        choices: of a COMBO, else empty; also empty where they are files and there is none on this machine.
-        options: what else the node says of it: default, min, max ...
+        name: name in the graph.
+        type: type such as IMAGE or INT; COMBO for a choice of names.
+        required: whether the node needs it to run.
+        choices: choices of a COMBO, else empty; also empty if they are files and this machine has none.
+        options: further properties: default, min, max ...
     """
 
     name: str
@@ -36,17 +36,17 @@ class Input:
 
     @property
     def is_widget(self) -> bool:
-        """Whether the node has a field for it, which can still be linked; others can only be linked."""
+        """Whether the node has a field for it (it can be linked, too); other inputs can only be linked."""
         return (self.type == "COMBO" or self.type in _WIDGETS) and not self.options.get("forceInput")
 
     @property
     def has_control(self) -> bool:
-        """Whether the frontend puts another field behind it: what becomes of the number after a run."""
+        """Whether the frontend adds a field after it that controls the number after a run."""
         return self.type == "INT" and bool(self.options.get("control_after_generate", self.name in _SEEDS))
 
     @property
     def has_upload(self) -> bool:
-        """Whether the frontend puts a button for uploads behind the required fields, which counts as a field."""
+        """Whether the frontend adds an upload button after the required fields, which counts as a field."""
         return any(self.options.get(name) for name in _UPLOADS)
 
     @property
@@ -55,14 +55,14 @@ class Input:
 
     @property
     def default(self) -> Any:
-        """What its field holds at first; None for a choice of files."""
+        """The initial value of its field; None for a choice of files."""
         if self.type == "COMBO":
             return self.options.get("default", self.choices[0] if self.choices else None)
         return self.options.get("default", _WIDGETS[self.type])
 
 
 def inputs_of(definition: Mapping[str, Any]) -> list[Input]:
-    """The inputs of a node in their order, the required ones first; hidden ones are ComfyUI's own affair."""
+    """The inputs of a node in order, the required ones first; without ComfyUI's hidden inputs."""
     found = []
     for kind in ("required", "optional"):
         for name, (type_, *rest) in definition["input"].get(kind, {}).items():
@@ -77,15 +77,15 @@ def inputs_of(definition: Mapping[str, Any]) -> list[Input]:
 
 
 def outputs_of(definition: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Name and type of every output of a node, in their order."""
+    """Name and type of every output of a node, in order."""
     return list(zip(definition["output_name"], definition["output"]))
 
 
 @cache
 def edit_definitions() -> Definitions:
-    """Of the nodes that workflows of edits are made of, as they come with the package.
+    """Definitions of the nodes used in edit workflows; they ship with the package.
 
-    Where a node offers files of the machine it runs on, there are no choices.
+    Choices of files on a machine are left empty.
     """
     found: Definitions = json.loads(Path(__file__).with_name("edit_nodes.json").read_text(encoding="utf-8"))
     return found

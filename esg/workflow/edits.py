@@ -1,7 +1,7 @@
-"""The ComfyUI workflow of a selection and of edits that were made elsewhere, such as on the page.
+"""The ComfyUI workflow of a selection and edits that were made elsewhere, such as on the page.
 
-Entities are selected by points inside them rather than by their numbers, so that the same things are meant when the
-photo is taken apart anew.
+Entities are selected by points inside them rather than by number, so that the same things are selected when the photo
+is segmented again.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from .definitions import edit_definitions
 from .graph import FIXED, Graph, Node, Output
 from .ui import to_ui
 
-_MULTIPLES = (8, 16, 64)  # that Mask to Inpaint offers
+_MULTIPLES = (8, 16, 64)  # the choices of Mask to Inpaint
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """How a photo was taken apart.
+    """How a photo was segmented.
 
     Attributes:
-        model: the segmenter's name, or its file, of which only the name is written down.
-        crops: 0, 4 or 8 high-resolution crops beside the full view.
-        min_score: entities below were dropped, 0..1; None: the model's default.
+        model: name of the segmenter, or its file, of which only the name is written.
+        crops: number of high-resolution crops besides the full view: 0, 4 or 8.
+        min_score: minimum score of an entity, 0..1; None: the model's default.
     """
 
     model: str = "cropformer-nano"
@@ -42,14 +42,14 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Selection:
-    """What was selected in a photo.
+    """A selection in a photo.
 
     Attributes:
-        points: x, y in pixels, at least one in every selected entity, as of `esg.interior_point`.
-        mask: the name of a file in place of points, white where something is selected, for masks that no segmenter of
-            ours made.
-        invert: whether all other pixels are meant instead, also those of no entity.
-        soft: whether the edges follow those of the picture, as of `esg.soft_alpha`.
+        points: x, y in pixels, at least one in every selected entity, as from `esg.interior_point`.
+        mask: name of a file to use instead of points, white inside the selection, for masks that do not come from one
+            of our segmenters.
+        invert: whether all other pixels are selected instead, including background.
+        soft: whether the edges follow the picture, as with `esg.soft_alpha`.
     """
 
     points: Sequence[tuple[int, int]] = ()
@@ -60,20 +60,20 @@ class Selection:
 
 @dataclass(frozen=True)
 class RecordedEdit:
-    """What was done with a selection: it was repainted, or removed with OpenCV.
+    """An edit of a selection: repainted, or removed with OpenCV.
 
     Attributes:
-        selection: where.
-        prompt: what it became; None: it was removed, and what follows up to the seed does not count.
-        negative: what it was not to become.
-        steps: of the diffusion, 1..10000.
-        strength: 0..1, how far it may go from what was there; "denoise" in ComfyUI.
+        selection: the area.
+        prompt: description of the new content; None: it was removed, and the fields up to the seed do not matter.
+        negative: description of content to avoid.
+        steps: number of diffusion steps, 1..10000.
+        strength: 0..1, how far the result may differ from the original; "denoise" in ComfyUI.
         guidance: 0..100, how closely it follows the prompt; "cfg" in ComfyUI.
         seed: 0..2**64 - 1.
-        crop: what the engine got to see, and how far the mask grew and was feathered.
-        match_colour: 0..1, how far the colours were brought to those around.
-        model: the diffusion model, for the note to the reader; of a folder only the name is written down. None: no
-            word of it.
+        crop: what the engine got to see, and how far the mask was grown and feathered.
+        match_colour: 0..1, how far the colours were matched to the surroundings.
+        model: the diffusion model, for the note to the reader; of a folder only the name is written. None: it is not
+            mentioned.
     """
 
     selection: Selection
@@ -95,20 +95,20 @@ def edit_workflow(
     *,
     selection: Selection | None = None,
 ) -> dict[str, Any]:
-    """The workflow of edits as ComfyUI opens it: JSON to be saved as a file and dropped on its canvas.
+    """The workflow of edits for ComfyUI: JSON to save as a file and drop onto its canvas.
 
-    The same edits give the same workflow. Its diffusion model is Stable Diffusion 1.5 for inpainting, whichever it was.
+    The same edits give the same workflow. It always uses Stable Diffusion 1.5 inpainting, whichever model was used.
 
     Args:
-        photo: the name of the photo's file, which the reader of the workflow puts into ComfyUI.
-        segmentation: how it was taken apart; None where masks came from elsewhere, and all selections name their file.
-        edits: one after the other: each works on the picture that the one before it left, with the entities of the
-            photo as it was at first.
-        selection: what is selected and not edited; it is shown. None: nothing, unless there is no edit.
+        photo: file name of the photo, which the user loads into ComfyUI.
+        segmentation: how it was segmented; None if masks came from elsewhere and all selections name their file.
+        edits: the edits in order: each works on the result of the previous one, with the entities of the original
+            photo.
+        selection: a selection without an edit, which is shown. None: nothing, unless there are no edits.
 
     Raises:
-        InputError: a file has no name, points are given without a segmentation, or a value is beyond what the nodes
-            take; the message names the node and its input.
+        InputError: a file name is missing, points are given without a segmentation, or a value is out of a node's
+            range; the message names the node and its input.
     """
     graph = edit_graph(photo, segmentation, edits, selection=selection)
     return to_ui(graph, json.dumps(graph.to_api()), VERSIONS)
@@ -121,7 +121,7 @@ def edit_graph(
     *,
     selection: Selection | None = None,
 ) -> Graph:
-    """The same as a graph, which also has the form that runs; see `edit_workflow`."""
+    """The same as a graph, which also has the API format; see `edit_workflow`."""
     if selection is None and not edits:
         selection = Selection()
     selections = [edit.selection for edit in edits] + ([selection] if selection else [])
@@ -132,7 +132,7 @@ def edit_graph(
     graph.note(_instructions(photo, by_points, selections, edits), "What this does")
     image = graph.add("LoadImage", {"image": photo})["IMAGE"]
     entities = _segmented(graph, image, by_points) if by_points else None
-    checkpoint = None  # one for all, or ComfyUI would load it once for each
+    checkpoint = None  # shared by all edits, or ComfyUI would load it once per edit
     for number, edit in enumerate(edits, start=1):
         graph.group(f"Edit {number}: select it", new_row=True)
         mask = _selected(graph, image, entities, edit.selection)
@@ -177,7 +177,7 @@ def _segmented(graph: Graph, image: Output, segmentation: Segmentation) -> Outpu
 
 
 def _model(name: str) -> tuple[str, Checkpoint | None]:
-    """What the loader calls a model: one of the table by its name, another one by that of its file."""
+    """The loader's name for a model: a listed model by its name, another one by its file name."""
     path = _path(name)
     if path.suffix.lower() in SUFFIXES:
         return (path.stem, CHECKPOINTS[path.stem]) if path.stem in CHECKPOINTS else (path.name, None)
@@ -189,7 +189,7 @@ def _model(name: str) -> tuple[str, Checkpoint | None]:
 
 
 def _path(name: str) -> PurePath:
-    """A path of any system."""
+    """A path in the syntax of any operating system."""
     return PurePath(name.replace("\\", "/"))
 
 
@@ -227,7 +227,7 @@ def _repainted(graph: Graph, checkpoint: Node, cut: Node, edit: RecordedEdit, pr
 
 
 def _plain(prompt: str) -> str:
-    """The prompt as it was meant: in ComfyUI, parentheses give words more weight unless a backslash is before them."""
+    """Escapes a prompt: in ComfyUI, parentheses give words more weight unless preceded by a backslash."""
     return re.sub(r"([()])", r"\\\1", prompt)
 
 
@@ -267,5 +267,5 @@ def _about_checkpoint(models: Sequence[str]) -> str:
 
 
 def _is_path(model: str) -> bool:
-    """Whether it names a folder of the machine, unlike the `owner/name` of a hub."""
+    """Whether it is a local folder, unlike `owner/name` on a hub."""
     return model.startswith(("/", "~", ".")) or "\\" in model or ":" in model

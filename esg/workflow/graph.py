@@ -1,4 +1,4 @@
-"""The description of a graph, and the form in which ComfyUI runs it."""
+"""The description of a graph, and its API format, which ComfyUI runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIXED, RANDOMIZE = "fixed", "randomize"
 
 @dataclass(frozen=True)
 class Output:
-    """What comes out of a node: give it to an input of another one."""
+    """An output of a node; pass it to an input of another node."""
 
     node: int
     slot: int
@@ -27,14 +27,14 @@ class Node:
 
     Attributes:
         id: its number, from 1.
-        kind: the id under which ComfyUI knows its class.
-        definition: what `/object_info` says of the class.
-        title: over the node.
-        inputs: values and outputs of other nodes; fields that are not among them have their default.
+        kind: ComfyUI's id of its class.
+        definition: definition of the class in `/object_info`.
+        title: title of the node.
+        inputs: values and outputs of other nodes; missing fields have their default.
         models: name, url and directory of files that it loads, so that ComfyUI can offer to download them.
-        after_run: what becomes of its seed: "fixed", "increment", "decrement" or "randomize".
-        colours: of title and body, or None.
-        size: width and height, or None for what suits its inputs.
+        after_run: control of its seed after a run: "fixed", "increment", "decrement" or "randomize".
+        colours: colours of title and body, or None.
+        size: width and height, or None to fit its inputs.
     """
 
     id: int
@@ -56,13 +56,13 @@ class Node:
         raise InputError(f"Node {self.id} ({self.kind}) has no output {name!r}; it has {has or 'none'}.")
 
     def value(self, wanted: Input) -> Any:
-        """What its field of an input holds, or the output that is linked to it; None where there is neither."""
+        """The value of an input's field, or the output linked to it; None if it has neither."""
         return self.inputs.get(wanted.name, wanted.default if wanted.is_widget else None)
 
 
 @dataclass(frozen=True)
 class Note:
-    """A note for the reader, in Markdown; it is no part of what runs."""
+    """A note for the reader, in Markdown; it does not run."""
 
     id: int
     title: str
@@ -71,11 +71,11 @@ class Note:
 
 @dataclass
 class Group:
-    """Nodes that belong together, in a frame with a title.
+    """A group of nodes in a frame with a title.
 
     Attributes:
-        title: over the frame.
-        new_row: whether it stands at the left beneath all others, rather than to the right of the last one.
+        title: title of the frame.
+        new_row: whether it starts a new row below the others, instead of standing to the right of the last one.
         members: nodes and notes.
     """
 
@@ -85,10 +85,10 @@ class Group:
 
 
 class Graph:
-    """A graph that is written down node by node, each after those that it is linked to.
+    """A graph that is built node by node, each after the nodes it is linked to.
 
     Args:
-        definitions: of all nodes that it is made of, in the shape of `/object_info`.
+        definitions: definitions of all its nodes, in the format of `/object_info`.
     """
 
     def __init__(self, definitions: Definitions) -> None:
@@ -102,7 +102,7 @@ class Graph:
         return [one for group in self.groups for one in group.members if isinstance(one, Node)]
 
     def group(self, title: str, *, new_row: bool = False) -> None:
-        """Begins a group: it gets all nodes and notes that are added until the next one begins."""
+        """Begins a group; it gets all nodes and notes added until the next group begins."""
         self.groups.append(Group(title, new_row))
 
     def note(self, text: str, title: str = "Note") -> None:
@@ -114,16 +114,16 @@ class Graph:
         """Adds a node.
 
         Args:
-            kind: the id of its class.
-            inputs: values and outputs of other nodes, by the names of the inputs; the rest gets its default.
-            title: if not its own.
+            kind: ComfyUI's id of its class.
+            inputs: values and outputs of other nodes, by input name; the others get their defaults.
+            title: title of the node, if not its own.
             **more: see `Node`.
 
         Raises:
-            InputError: there is no such node, or it has no such input.
+            InputError: the node or one of the inputs does not exist.
         """
         if kind not in self._definitions:
-            raise InputError(f"There is no definition of a node {kind!r}.")
+            raise InputError(f"There is no definition of the node type {kind!r}.")
         definition = self._definitions[kind]
         self._last += 1
         known = {one.name for one in inputs_of(definition)}
@@ -136,7 +136,7 @@ class Graph:
         return node
 
     def to_api(self) -> dict[str, Any]:
-        """The graph as `POST /prompt` takes it: {id: {inputs, class_type, _meta}}."""
+        """The graph for `POST /prompt`: {id: {inputs, class_type, _meta}}."""
         return {str(node.id): _api_node(node) for node in self.nodes}
 
 

@@ -1,4 +1,4 @@
-"""The form of a graph that ComfyUI's frontend opens: with places, frames, notes, and who made the nodes."""
+"""The format of a graph that ComfyUI's frontend opens: with positions, frames, notes, and the packs of the nodes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Place = tuple[int, int]
 
 
 def to_ui(graph: Graph, name: str, versions: Mapping[str, str]) -> dict[str, Any]:
-    """The graph in the frontend's own form, version 0.4, laid out in columns.
+    """The graph in the frontend's own format, version 0.4, laid out in columns.
 
-    Only linked fields are written as inputs, as the frontend itself saves them; others are found by their order.
+    As in the frontend's own files, only linked fields are written as inputs; the others are identified by their order.
 
     Args:
-        graph: all that is to be seen.
-        name: of the workflow; the same name gives the same id.
-        versions: the version of every pack that nodes come from, by its id in the registry: `comfy-core`, `esg` ...
+        graph: the graph to lay out.
+        name: name of the workflow; the same name gives the same id.
+        versions: the version of every pack that nodes come from, by its registry id: `comfy-core`, `esg` ...
     """
     links = _links(graph)
     places, frames = _layout(graph)
@@ -102,7 +102,7 @@ def _note(note: Note, order: int) -> dict[str, Any]:
 
 
 def _sockets(node: Node) -> list[Input]:
-    """Inputs with a dot, in the order of the frontend: those without a field first, then fields that are linked."""
+    """Inputs with a dot, in the frontend's order: those without a field first, then linked fields."""
     inputs = inputs_of(node.definition)
     linked = [one for one in inputs if one.is_widget and isinstance(node.value(one), Output)]
     return [one for one in inputs if not one.is_widget] + linked
@@ -154,7 +154,7 @@ def _size(one: Node | Note) -> Place:
 
 
 def _layout(graph: Graph) -> tuple[dict[int, Place], list[dict[str, Any]]]:
-    """Where nodes and notes stand, and the frames around groups, which follow one another in rows as words do."""
+    """The positions of nodes and notes, and the frames around groups, which are placed in rows like words."""
     places: dict[int, Place] = {}
     frames: list[dict[str, Any]] = []
     left, top, bottom = 0, 0, 0
@@ -170,9 +170,9 @@ def _layout(graph: Graph) -> tuple[dict[int, Place], list[dict[str, Any]]]:
 
 
 def _arrange(group: Group, left: int, top: int, places: dict[int, Place]) -> Place:
-    """Puts the members of a group into columns; → width and height of them all.
+    """Puts the members of a group into columns; → their total width and height.
 
-    Notes come first, and every node is to the right of those in the group that it is linked to.
+    Notes come first, and every node stands to the right of the nodes in the group that it is linked to.
     """
     column: dict[int, int] = {}
     for one in group.members:

@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _One = TypeVar("_One")
-_AT_ONCE = 16  # crops, which take 150 MB in the widest layer of ViT-L/14-336; or as many texts
-_LONGEST = 2  # a picture's longer side, in sides of the square that CLIP was trained with
+_AT_ONCE = 16  # crops, which take 150 MB in the widest layer of ViT-L/14-336; or the same number of texts
+_LONGEST = 2  # maximum long side of a picture, in multiples of CLIP's square input
 
 
 class Clip:
-    """A CLIP model at work.
+    """A CLIP model, ready to embed texts and pictures.
 
     The weights stay in float32, 1.7 GB for ViT-L/14-336: similarities differ in the third decimal, which half precision
     would round away.
 
     Attributes:
-        device: where it computes.
-        network: the model of transformers.
+        device: the device it runs on.
+        network: the transformers model.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Clip:
 
     @classmethod
     def from_folder(cls, folder: Path, device: torch.device, precision: torch.dtype) -> Clip:
-        """Reads a model of the Hugging Face hub; of a PyTorch checkpoint, which some are, only the tensors.
+        """Reads a model of the Hugging Face hub; if it is a PyTorch checkpoint, only its tensors.
 
         Raises:
-            WeightsError: files are missing or damaged, or are those of another kind of model.
+            WeightsError: files are missing or damaged, or belong to another type of model.
         """
         from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
@@ -72,12 +72,12 @@ class Clip:
         try:
             kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
             if kind != "clip":
-                raise WeightsError(f"{folder} holds a model of the kind {kind}; choose a CLIP model.")
+                raise WeightsError(f"{folder} holds a model of type {kind}; choose a CLIP model.")
             model = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except WeightsError:
             raise
-        except Exception as error:  # which kinds a damaged file raises depends on the version
+        except Exception as error:  # the types that damaged files raise depend on the version
             reason = " ".join(str(error).split())[:160]
             raise WeightsError(f"The CLIP model in {folder} is damaged ({reason}); get its files again.") from error
         _fill(model, weights)
@@ -85,12 +85,12 @@ class Clip:
 
     @property
     def side(self) -> int:
-        """Of the square pictures that it takes, in pixels."""
+        """Side of its square input pictures, in pixels."""
         return self.network.config.vision_config.image_size
 
     @property
     def scale(self) -> float:
-        """Of the cosines in the softmax that it was trained with."""
+        """Scale of the cosines in the softmax it was trained with."""
         return float(self.network.logit_scale.detach().exp())
 
     def knows(self, word: str) -> bool:
@@ -102,16 +102,16 @@ class Clip:
         return [self._tokenizer.decode([token]) for token in ids]
 
     def to(self, device: torch.device) -> None:
-        """Moves it."""
+        """Moves the model."""
         self.network.to(device)
         self.device = device
 
     def patches(self, pixels: np.ndarray) -> Tensor:
-        """What is where in a picture, by the way of MaskCLIP (Zhou, Loy and Dai, ECCV 2022).
+        """Embeddings of the patches of a picture, by the method of MaskCLIP (Zhou, Loy and Dai, ECCV 2022).
 
-        In the last layer every patch attends to itself alone, so that it goes with its own values into what otherwise
-        becomes the embedding of the whole picture. The picture keeps its aspect ratio: its shorter side is as long as
-        CLIP's square, and position embeddings are interpolated.
+        In the last layer, every patch attends only to itself, so its own values take the place of the embedding of the
+        whole picture. The picture keeps its aspect ratio: its short side has the length of CLIP's square, and position
+        embeddings are interpolated.
 
         Args:
             pixels: (H, W, 3) uint8 RGB.
@@ -130,7 +130,7 @@ class Clip:
                 output_hidden_states=True,
             )
             layer = vision.encoder.layers[-1]
-            x = seen.hidden_states[-2][0, 1:]  # into the last layer, (rows · columns, C); the first is of the whole
+            x = seen.hidden_states[-2][0, 1:]  # (rows · columns, C), without the token of the whole picture
             x = x + layer.self_attn.out_proj(layer.self_attn.v_proj(layer.layer_norm1(x)))
             x = x + layer.mlp(layer.layer_norm2(x))
             embeddings = self.network.visual_projection(vision.post_layernorm(x))
@@ -146,7 +146,7 @@ class Clip:
         return self._by_parts(pictures, embedded)
 
     def texts(self, ensembles: Sequence[Sequence[str]]) -> Tensor:
-        """Texts, each said in several sentences, of which what is too long is cut off → (T, D) float32 of length 1."""
+        """Texts, each in several wordings, truncated if too long → (T, D) float32 of length 1."""
         longest = self.network.config.text_config.max_position_embeddings
 
         def embedded(some: Sequence[str]) -> Tensor:
@@ -161,7 +161,7 @@ class Clip:
         return F.normalize(torch.stack(means), dim=-1)
 
     def _by_parts(self, items: Iterable[_One], embedded: Callable[[Sequence[_One]], Tensor]) -> Tensor:
-        """Embeds a few items at a time, and fewer where the device has no memory for so many → (N, D) of length 1."""
+        """Embeds a few items at a time, and fewer if the device runs out of memory → (N, D) of length 1."""
         waiting, at_once = iter(items), _AT_ONCE
         found = [torch.zeros(0, self.network.config.projection_dim, device=self.device)]
         some: list[_One] = []
@@ -177,10 +177,10 @@ class Clip:
                 found.append(F.normalize(embeddings.float(), dim=-1))
                 some = some[len(now) :]
                 continue
-            # Out of the handler, so that nothing of the failed attempt is alive any more.
+            # Outside the handler, so that nothing keeps the failed attempt's memory alive.
             leave(self.device)
             at_once = math.ceil(len(now) / 2)
-            log.warning("Not enough memory for %d at once: going on with %d.", len(now), at_once)
+            log.warning("Not enough memory for %d at a time; continuing with %d.", len(now), at_once)
         return torch.cat(found)
 
     def _normalised(self, pictures: Sequence[np.ndarray]) -> Tensor:
@@ -194,21 +194,21 @@ class Clip:
 
 
 def _patch_size(height: int, width: int, side: int, patch: int) -> tuple[int, int]:
-    """Height and width in pixels, multiples of the patch, at which a picture is looked at."""
+    """Height and width in pixels, multiples of the patch size, to which a picture is resized."""
     scale = side / min(height, width)
     tall, wide = (round(min(extent * scale, _LONGEST * side) / patch) * patch for extent in (height, width))
     return tall, wide
 
 
 def _fill(model: CLIPModel, files: Sequence[Path]) -> None:
-    """All weights or none. Older files also hold the numbers of the positions, which are no weights."""
+    """Loads all weights or none. Older files also contain position ids, which are not weights."""
     given = {name: value for path in files for name, value in read_state_dict(path)[0].items()}
     state = {name: value for name, value in given.items() if not name.endswith(".position_ids")}
     own = model.state_dict()
     wrong = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
     if wrong := sorted([*wrong, *(state.keys() - own.keys())]):
         raise WeightsError(
-            f"{files[0]} does not fit the model that its folder describes; weights that are missing, unknown or of "
-            f"another shape: {len(wrong)}, such as {wrong[0]}."
+            f"{files[0]} does not fit the model that its folder describes: {len(wrong)} weights are missing, unknown "
+            f"or have another shape, such as {wrong[0]}."
         )
     model.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Where models of the Hugging Face hub lie on this machine, and whether they are whole; nothing uses the network."""
+"""Finds models of the Hugging Face hub on this machine, and checks that they are complete; never uses the network."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _PROCESSORS = (["preprocessor_config.json"], ["processor_config.json"])
 
 
 def model_folders(names_or_paths: Sequence[str | Path]) -> list[Path]:
-    """The folders that hold the files of some models.
+    """The folders with the files of some models.
 
     Args:
-        names_or_paths: of each a folder, or the name of a model whose files `hf download` has put into
-            huggingface_hub's cache.
+        names_or_paths: for each model a folder, or a name whose files `hf download` has put into huggingface_hub's
+            cache.
 
     Raises:
-        WeightsError: some are not on this machine; the message has the commands that get them all.
+        WeightsError: some are not on this machine; the message has the commands that download them.
     """
     folders = [find_model(name) for name in names_or_paths]
     missing = list(dict.fromkeys(str(name) for name, folder in zip(names_or_paths, folders) if folder is None))
@@ -42,38 +42,38 @@ def model_folders(names_or_paths: Sequence[str | Path]) -> list[Path]:
 
 
 def find_model(name_or_path: str | Path) -> Path | None:
-    """The folder that holds a model's files, see `model_folders`, or None if there is no model of this name here.
+    """The folder with a model's files, see `model_folders`, or None if the model is not on this machine.
 
     Raises:
         WeightsError: it is a folder that does not exist.
     """
     path = at_home(name_or_path)
-    if os.path.isdir(path):  # which does not raise, as Path.is_dir may
+    if os.path.isdir(path):  # unlike Path.is_dir, this never raises
         return path
     from huggingface_hub import constants, try_to_load_from_cache
 
     try:
         found = try_to_load_from_cache(str(name_or_path), "config.json", cache_dir=constants.HF_HUB_CACHE)
-    except ValueError:  # no name that a model could have
-        raise WeightsError(f"There is no folder {path}.") from None
+    except ValueError:  # not a valid model name
+        raise WeightsError(f"The folder {path} does not exist.") from None
     return Path(found).parent if isinstance(found, str) else None
 
 
 def download_commands(names: Iterable[str]) -> str:
-    """What gets models of the hub onto this machine: "`hf download a/b` and `hf download c/d`"."""
+    """The commands that download models from the hub: "`hf download a/b` and `hf download c/d`"."""
     return " and ".join(f"`hf download {name}`" for name in names)
 
 
 def check_files(folder: Path, *, processor: bool = False, pickled: bool = False) -> list[Path]:
-    """Whether a model's files are all there.
+    """Checks that all of a model's files are there.
 
     Args:
-        folder: of the model.
-        processor: whether it needs the settings of a processor for pictures.
+        folder: folder of the model.
+        processor: whether it needs the settings of an image processor.
         pickled: whether its weights may be a PyTorch checkpoint instead of safetensors.
 
     Returns:
-        The files of its weights.
+        Its weight files.
 
     Raises:
         WeightsError: some are missing; the message names them.
@@ -89,7 +89,7 @@ def check_files(folder: Path, *, processor: bool = False, pickled: bool = False)
 
 
 def _weights(folder: Path, pickled: bool) -> list[str]:
-    """The names of what should be there."""
+    """The names of the expected weight files."""
     if not (folder / _INDEX).is_file():
         found = not (folder / _WEIGHTS).is_file() and pickled and (folder / _PICKLED).is_file()
         return [_PICKLED if found else _WEIGHTS]

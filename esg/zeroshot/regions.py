@@ -1,4 +1,4 @@
-"""Entities as CLIP can look at them: the patches that each covers, and a crop that shows nothing else."""
+"""Entities as input for CLIP: the patches that each covers, and a crop that shows nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def patch_shares(entities: EntityMap, rows: int, columns: int) -> np.ndarray:
     """How an entity spreads over a grid of patches that covers the picture.
 
     Returns:
-        (N, rows · columns) float32, each entity's sum is 1.
+        (N, rows · columns) float32; each entity's values sum to 1.
     """
     cells = rows * columns
     counts = np.zeros((len(entities) + 1) * cells, np.int64)
@@ -31,12 +31,12 @@ def patch_shares(entities: EntityMap, rows: int, columns: int) -> np.ndarray:
 
 
 def masked_crops(pixels: np.ndarray, entities: EntityMap, side: int) -> Iterator[np.ndarray]:
-    """Every entity in turn, cropped to its box, in the middle of a square and without its surroundings.
+    """Each entity, cropped to its box, centred in a square and without its surroundings.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
-        entities: of that picture.
-        side: of the square.
+        entities: entities of that picture.
+        side: side of the square in pixels.
 
     Yields:
         (side, side, 3) uint8.

@@ -1,4 +1,4 @@
-"""Scores whose threshold means something: how much better a phrase fits an entity than what could be said instead."""
+"""Scores with a meaningful threshold: how much better a phrase fits an entity than alternative phrases."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from scipy.special import expit
 
 
 def relevance(similarities: np.ndarray, rivals: np.ndarray, scale: float) -> np.ndarray:
-    """The relevancy score of LERF (Kerr et al., 2023), with rivals of each phrase's own and CLIP's own temperature.
+    """The relevancy score of LERF (Kerr et al., 2023), with separate rivals per phrase and CLIP's own temperature.
 
-    CLIP's similarities have no common zero: what they are at for a phrase that fits differs from phrase to phrase. So
-    a phrase is set against each of its rivals, and the smallest of the probabilities that CLIP gives it counts. Above
-    0.5 it fits the entity better than every rival. Several entities can be meant by one phrase, or none.
+    CLIP's similarities do not have a common zero: the value for a fitting phrase differs from phrase to phrase. So a
+    phrase competes with each of its rivals, and its score is the smallest of the probabilities that CLIP gives it.
+    Above 0.5, it fits the entity better than every rival. A phrase can refer to several entities, or none.
 
     Args:
         similarities: (T, N) float, cosine of T texts with N entities; the first v texts are the phrases.
         rivals: (v, T) bool, see `wordings.rivals`.
-        scale: of the cosines in CLIP's softmax, exp(logit_scale), 100 in the published models.
+        scale: scale of the cosines in CLIP's softmax, exp(logit_scale), 100 in the published models.
 
     Returns:
         (v, N) float32 in 0..1; 1 for a phrase without rivals.

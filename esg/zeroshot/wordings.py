@@ -1,4 +1,4 @@
-"""Phrases in words for CLIP: each in several sentences, and which phrases exclude one another."""
+"""Phrases for CLIP: each in several wordings, and which phrases exclude one another."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def wordings(phrase: str, context: str = "") -> list[str]:
     """The sentences whose mean embedding stands for a phrase (Radford et al., 2021, "prompt ensembling").
 
     Args:
-        phrase: as it stands in a caption; articles and the like before it are left out.
-        context: the phrase with what is said of it, see `context_of`; counts as one sentence more.
+        phrase: phrase as in a caption; leading articles and the like are dropped.
+        context: the phrase with its context, see `context_of`; adds one more sentence.
     """
     bare = _bare(phrase)
     sentences = [template.format(bare) for template in _TEMPLATES]
@@ -29,19 +29,19 @@ def wordings(phrase: str, context: str = "") -> list[str]:
 
 
 def context_of(caption: str, span: Span) -> str:
-    """A phrase and what the clause goes on to say: "dog near the red door" for "dog" in "A dog near the red door."
+    """A phrase and the rest of its clause: "dog near the red door" for "dog" in "A dog near the red door."
 
-    In English this mostly describes the phrase, whereas what comes before is about something else.
+    In English, the following words mostly describe the phrase, whereas the preceding ones are about something else.
     """
     end = _CLAUSE_END.search(caption, span[1])
     return caption[span[0] : end.start() if end else None].strip()
 
 
 def rivals(phrases: Sequence[str]) -> np.ndarray:
-    """Which texts a phrase has to fit an entity better than, to mean it.
+    """The texts that a phrase must beat to refer to an entity.
 
-    These are the generic ones and the other phrases, except what says the same or only more or less of it, as "dogs",
-    "two dogs" and "brown dogs" do.
+    These are the generic texts and the other phrases, except those that say the same or only more or less of it, as in
+    "dogs", "two dogs" and "brown dogs".
 
     Returns:
         (v, v + G) bool, the G generic texts at the end.
@@ -58,7 +58,7 @@ def _bare(phrase: str) -> str:
 
 
 def _content(phrase: str) -> list[frozenset[str]]:
-    """The forms of the words that say what is meant, not how many."""
+    """The forms of the content words of a phrase, without numbers."""
     words = (word.key for word in find_words(phrase))
     return [forms(key) for key in words if key not in DETERMINERS | NUMBERS and not key.isdigit()]
 

@@ -1,4 +1,4 @@
-"""Any image-text-to-text model of the Hugging Face hub, asked about a picture; its answer comes in pieces."""
+"""Any image-text-to-text model of the Hugging Face hub, asked about a picture; its answer is streamed."""
 
 from __future__ import annotations
 
@@ -22,32 +22,31 @@ class Writer:
     """An image-text-to-text model with its processor.
 
     Attributes:
-        device: where it computes.
-        bits: of its weights, if they are fewer than the precision's: 8 or 4.
-        network: the model of transformers.
+        device: the device it runs on.
+        bits: bits per weight, 8 or 4, if fewer than the precision's.
+        network: the transformers model.
     """
 
     def __init__(self, model: Any, processor: Any, device: torch.device | str = "cpu", bits: int | None = None) -> None:
         self.device = torch.device(device)
         self.bits = bits
-        self.network = model.eval() if bits else model.eval().to(self.device)  # few bits are put there as they are read
+        self.network = model.eval() if bits else model.eval().to(self.device)  # loading places quantised weights
         self._processor = processor
         tokens = [str(token) for token in processor.tokenizer.added_tokens_decoder.values()]
         self._special = sorted((token for token in tokens if len(token) > 1), key=len, reverse=True)
 
     @classmethod
     def from_folder(cls, folder: Path, device: torch.device, precision: torch.dtype, bits: int | None = None) -> Writer:
-        """Reads a model of the hub from safetensors; no code that may come with it is run.
+        """Reads a model of the hub from safetensors; code that comes with it is never run.
 
         Args:
-            folder: with its files.
-            device: where it goes.
-            precision: of the computation, and of the weights.
-            bits: of the weights instead, 8 or 4, by bitsandbytes.
+            folder: folder with its files.
+            device: device to load it on.
+            precision: precision of computation and weights.
+            bits: bits per weight instead, 8 or 4, with bitsandbytes.
 
         Raises:
-            WeightsError: files are missing or damaged, or are those of another kind of model, or bitsandbytes is
-                missing.
+            WeightsError: files are missing or damaged, or belong to another type of model, or bitsandbytes is missing.
         """
         import transformers
 
@@ -63,7 +62,7 @@ class Writer:
             model, info = reader.from_pretrained(
                 folder, use_safetensors=True, output_loading_info=True, **offline, **options
             )
-        except Exception as error:  # of whatever kind, since it comes from any of hundreds of models
+        except Exception as error:  # of any type, since hundreds of models can raise it
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"{folder} cannot be loaded as an image-text-to-text model ({reason}).") from error
         if missing := sorted(info["missing_keys"]):
@@ -72,30 +71,35 @@ class Writer:
                 f"{missing[0]}; get the files again, or another version."
             )
         if not getattr(processor, "chat_template", None):
-            raise WeightsError(f"The model in {folder} has no chat template, so it cannot be asked; choose another.")
+            raise WeightsError(
+                f"The model in {folder} does not have a chat template, so it cannot answer questions; choose another "
+                "one."
+            )
         return cls(model, processor, device, bits)
 
     def to(self, device: torch.device) -> None:
-        """Moves it.
+        """Moves the model.
 
         Raises:
-            InputError: weights of few bits stay where they are.
+            InputError: quantised weights cannot be moved.
         """
         if self.bits and device != self.device:
-            raise InputError(f"A language model of {self.bits} bits stays on {self.device}; load it anew elsewhere.")
+            raise InputError(
+                f"A {self.bits}-bit language model cannot leave {self.device}; load it again on the other device."
+            )
         self.network.to(device)
         self.device = device
 
     def answer(
         self, pixels: np.ndarray, question: str, writing: Writing, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
-        """What the model says about a picture, in pieces as they come.
+        """The model's answer about a picture, in pieces as they are generated.
 
         Args:
             pixels: (H, W, 3) uint8 RGB.
-            question: plain text; the names of special tokens in it are text, too.
-            writing: how it is written.
-            stop: asked before every token, from another thread; True ends the answer.
+            question: plain text; names of special tokens in it are treated as text.
+            writing: generation settings.
+            stop: called before every token, from another thread; the answer ends if it returns True.
 
         Raises:
             InputError: the question is too long for the model.
@@ -107,7 +111,7 @@ class Writer:
         inputs = self._inputs(pixels, question)
         tokenizer = self._processor.tokenizer
         streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
-        left = threading.Event()  # by who reads the pieces
+        left = threading.Event()  # set when the reader of the pieces leaves
 
         def ended(ids: Tensor, scores: Any, **_: Any) -> Tensor:
             return torch.full((len(ids),), left.is_set() or (stop is not None and bool(stop())), device=ids.device)
@@ -120,7 +124,7 @@ class Writer:
                     **inputs,
                     streamer=streamer,
                     max_new_tokens=writing.most,
-                    do_sample=False,  # lots are drawn by `_Lots`, by a seed of their own
+                    do_sample=False,  # `_Lots` samples, with its own seed
                     num_beams=1,
                     temperature=None,
                     top_p=None,
@@ -155,14 +159,14 @@ class Writer:
         most = getattr(self.network.config.get_text_config(), "max_position_embeddings", length + 1)
         if length >= most:
             raise InputError(
-                f"The text is too long: with the picture it has {length} tokens, but the model takes {most}; "
+                f"The text is too long: with the picture it has {length} tokens, but the model accepts {most}; "
                 "shorten it."
             )
         return inputs.to(self.device, self.network.dtype)
 
 
 class _Lots:
-    """Draws tokens with a seed: the largest of the logits plus Gumbel noise is a sample of their softmax."""
+    """Samples tokens with a seed: the largest of the logits plus Gumbel noise is a sample of their softmax."""
 
     def __init__(self, writing: Writing) -> None:
         self._generator = torch.Generator().manual_seed(writing.seed)
@@ -174,7 +178,7 @@ class _Lots:
 
 
 def _from_first_word(pieces: Iterator[str]) -> Iterator[str]:
-    """Without empty pieces, and without the space before the first word."""
+    """Drops empty pieces and the space before the first word."""
     said = False
     for piece in pieces:
         piece = piece if said else piece.lstrip()
@@ -186,8 +190,8 @@ def _from_first_word(pieces: Iterator[str]) -> Iterator[str]:
 def _few_bits(bits: int, precision: torch.dtype) -> Any:
     if missing := [name for name in ("bitsandbytes", "accelerate") if find_spec(name) is None]:
         raise WeightsError(
-            f"Weights of {bits} bits need {' and '.join(missing)}: install with `pip install {' '.join(missing)}`, or "
-            "load the model without -8bit and -4bit."
+            f"{bits}-bit weights need {' and '.join(missing)}: run `pip install {' '.join(missing)}`, or load the "
+            "model without -8bit and -4bit."
         )
     from transformers import BitsAndBytesConfig
 

@@ -86,7 +86,7 @@ def test_the_weights_that_ship_say_that_they_are_small(esg: Run, photo: Path) ->
 
 def test_missing_weights(esg: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("esg.weights.ASSETS", tmp_path / "nothing")
-    esg("caption", photo).refused("weights of gella-nano are missing", "install ESG again")
+    esg("caption", photo).refused("weights of gella-nano are missing", "reinstall ESG")
     esg("caption", photo, "--model", tmp_path / "no.safetensors").refused("There is no file")
 
 

@@ -260,7 +260,7 @@ def test_a_photo_that_cannot_be_written_does_not_stop_the_others(
     other = make_photo(tmp_path / "other.png")
     result = ground(photo, other, "--masks", tmp_path / "masks.json", "--phrases", "disc")
     assert result.status == 2
-    assert "a folder lies in its place" in "".join(result.err)
+    assert "there is a folder with this name" in "".join(result.err)
     assert written() == [*(f"other.{suffix}" for suffix in SUFFIXES), "photo.labels.png/"]
     assert not any(line.startswith(f"{photo}:") for line in result.out)
 
@@ -330,7 +330,7 @@ def test_scores_that_are_no_numbers(
     ground: Run, photo: Path, masks: Path, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GellaInference, "scores", lambda *_: np.full((1, 4), np.nan, np.float32))
-    ground(photo, "--masks", masks, "--phrases", "disc").refused("no numbers", "precision fp32")
+    ground(photo, "--masks", masks, "--phrases", "disc").refused("NaN or infinite", "precision fp32")
     assert written() == []
 
 
@@ -402,8 +402,8 @@ def test_no_memory_for_one_photo(
         (["--phrases", "a,,b"], "'a,,b' is not a list"),
         (["--categories", ""], "is not a list"),
         (["--caption", "a", "--refer", "b"], "not allowed with"),
-        (["--caption", " "], "argument --caption: there are no words in it"),
-        (["--refer", ""], "argument --refer: there are no words in it"),
+        (["--caption", " "], "argument --caption: the text is blank"),
+        (["--refer", ""], "argument --refer: the text is blank"),
         (["--threshold", "1.1"], "not between 0 and 1"),
         (["--temperature", "-1"], "not a number from 0 up"),
         (["--temperature", "nan"], "not a number from 0 up"),

@@ -391,7 +391,7 @@ def test_words_about_a_photo_without_entities(
         (["--entity", "1", "--inpainter", "a/b"], "give both --prompt TEXT and --inpainter MODEL"),
         ([*REPAINT, "--steps", "1001"], "from 1 to 1000"),
         ([*REPAINT, "--strength", "1.5"], "up to 1, not 1.5"),
-        ([*REPAINT, "--strength", "0.01"], "no step is left of 25"),
+        ([*REPAINT, "--strength", "0.01"], "none of the 25 steps is left"),
         ([*REPAINT, "--guidance", "nan"], "nan"),
         ([*REPAINT, "--seed", str(2**64)], "The seed must be"),
         ([*REPAINT, "--match-colour", "2"], "2 is not between 0 and 1"),

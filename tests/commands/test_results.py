@@ -77,7 +77,7 @@ def test_what_is_refused_leaves_no_output_folder(segment: Run, tmp_path: Path, p
 
 def test_a_folder_in_the_place_of_a_result(segment: Run, tmp_path: Path, photo: Path, written: Written) -> None:
     (tmp_path / "out/photo.labels.png").mkdir(parents=True)
-    segment(photo).refused(str(tmp_path / "out/photo.labels.png"), "a folder lies in its place")
+    segment(photo).refused(str(tmp_path / "out/photo.labels.png"), "there is a folder with this name")
     assert written() == ["photo.labels.png/"]
 
 
@@ -126,7 +126,7 @@ def test_a_photo_that_cannot_be_written_does_not_stop_the_others(
     (tmp_path / "out/photo.labels.png").mkdir(parents=True)
     result = segment(photo, make_photo(tmp_path / "other.png"), "--save", "labels")
     assert result.status == 2
-    assert "a folder lies in its place" in result.err[0]
+    assert "there is a folder with this name" in result.err[0]
     assert result.err[2:] == [f"esg: The files of 1 of 2 photos could not be written: {photo}"]
     assert written() == ["other.labels.png", "photo.labels.png/"]
 

@@ -229,7 +229,7 @@ def test_weights_that_could_not_be_written_are_refused_before_the_training(
     (tmp_path / "folder.safetensors").mkdir()
     options = ("--preset", tiny_preset, "--steps", 1, *SMALL, "--export", tmp_path / export)
     result = esg("train", "cropformer", "--out", tmp_path / "run", *options)
-    result.refused(f"esg: {tmp_path / export} cannot be written: a f", "choose another")
+    result.refused(f"esg: {tmp_path / export} cannot be written: there is a f", "choose another")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.safetensors", "taken"]
     assert (tmp_path / "taken").read_text() == "precious"
 
@@ -237,7 +237,7 @@ def test_weights_that_could_not_be_written_are_refused_before_the_training(
 def test_a_run_folder_that_cannot_be_written(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("precious")
     result = esg("train", "cropformer", "--preset", tiny_preset, "--out", tmp_path / "run", "--device", "cpu")
-    result.refused("cannot be written: a file lies where its folder should be")
+    result.refused("cannot be written: there is a file where its folder should be")
     assert (tmp_path / "run").read_text() == "precious"
     result = esg("train", "cropformer", "--preset", tiny_preset, "--out", tmp_path / ("x" * 300), "--device", "cpu")
     result.refused("cannot be ", "file name too long")

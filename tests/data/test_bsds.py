@@ -49,7 +49,7 @@ def test_missing_folder(tmp_path: Path) -> None:
     for folder in (tmp_path / "nowhere", tmp_path / ("x" * 300)):
         with pytest.raises(InputError, match="no folder"):
             BsdsPhotos(folder)
-    with pytest.raises(InputError, match=r"no \.jpg files"):
+    with pytest.raises(InputError, match=r"does not contain \.jpg files"):
         BsdsPhotos(tmp_path)
 
 

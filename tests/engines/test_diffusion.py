@@ -178,7 +178,7 @@ def test_on_a_gpu(tiny_diffusion: Callable[[int], Path], picture: np.ndarray) ->
         ({"strength": 0.0}, "above 0 and up to 1"),
         ({"strength": 1.01}, "up to 1, not 1.01"),
         ({"strength": float("nan")}, "not nan"),
-        ({"steps": 9, "strength": 0.1}, "no step is left of 9"),
+        ({"steps": 9, "strength": 0.1}, "none of the 9 steps is left"),
         ({"guidance": -1.0}, "from 0 to 100"),
         ({"guidance": float("nan")}, "not nan"),
         ({"guidance": float("inf")}, "not inf"),
@@ -208,7 +208,7 @@ def test_values_that_are_no_numbers(
     vae = engines[9].pipeline.vae
     decode = vae.decode
     monkeypatch.setattr(vae, "decode", lambda *given, **options: (decode(*given, **options)[0] * torch.nan,))
-    with pytest.raises(InputError, match=r"no numbers.*fp32"):
+    with pytest.raises(InputError, match=r"NaN or infinite.*fp32"):
         engines[9]((picture / 255).astype(dtype), hole(), "red", steps=1)
 
 

@@ -125,7 +125,7 @@ def test_what_is_not_here_is_named_without_asking_the_network(name: str, no_netw
 )
 def test_what_could_be_no_name(name: str | Path, no_network: list[str]) -> None:
     refused(name, f"There is no folder or file {name}")
-    with pytest.raises(WeightsError, match=f"^There is no folder or file {name}, and no model on the hub could be"):
+    with pytest.raises(WeightsError, match=f"^There is no folder or file {name}, and it is not a valid name"):
         DiffusionInpainting.find(name)
     refused(name, f"There is no folder or file {name}", download=True)
     assert not no_network
@@ -201,9 +201,9 @@ class Trap:
 def test_pickles(model: Path, tmp_path: Path) -> None:
     (model / UNET).unlink()
     torch.save({"conv_in.weight": Trap(tmp_path / "sprung")}, model / "unet/diffusion_pytorch_model.bin")
-    refused(model, r"unet are pickled \(diffusion_pytorch_model.bin\), and pickles are never executed")
+    refused(model, r"unet are pickled \(diffusion_pytorch_model.bin\), and ESG never executes pickles")
     torch.save(Trap(tmp_path / "sprung"), tmp_path / "model.ckpt")
-    refused(tmp_path / "model.ckpt", r"no .safetensors file, and pickles are never executed")
+    refused(tmp_path / "model.ckpt", r"not a .safetensors file, and ESG never executes pickles")
     assert not (tmp_path / "sprung").exists()
 
 
@@ -219,7 +219,7 @@ def test_code_that_comes_with_a_model(model: Path, tmp_path: Path, entry: str, p
     index = json.loads((model / "model_index.json").read_text())
     (model / "model_index.json").write_text(json.dumps(index | {entry: part}))
     (model / file).write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass UNet2DConditionModel: ...\n")
-    refused(model, "needs code of its own, which ESG does not run")
+    refused(model, "needs custom code, which ESG does not run")
     assert not (tmp_path / "sprung").exists()
 
 
@@ -235,16 +235,16 @@ def test_weights_of_which_some_are_missing(model: Path, file: str) -> None:
 
 def test_folders_that_hold_something_else(model: Path, tmp_path: Path) -> None:
     (model / "vae/diffusion_pytorch_model.safetensors").unlink()
-    refused(model, "vae holds no weights; get the files")
+    refused(model, "vae does not contain weights; get the files")
     shutil.rmtree(model / "vae")
-    refused(model, "lacks its part vae")
+    refused(model, "lacks the part vae")
     index = json.loads((model / "model_index.json").read_text())
     (model / "model_index.json").write_text(json.dumps(index | {"_class_name": "MarigoldDepthPipeline", "vae": None}))
     refused(model, "cannot be loaded as an inpainting model")
     for damaged in ("{", "[]"):
         (model / "model_index.json").write_text(damaged)
         refused(model, "model_index.json is damaged")
-    refused(tmp_path, "holds no model of diffusers, for it has no model_index.json")
+    refused(tmp_path, "is not a diffusers model, because model_index.json is missing")
 
 
 def test_without_diffusers(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,7 +228,7 @@ def test_colours_stay(follow: Callable[..., Any]) -> None:
         ("0", "There is no track 0"),
         ("largest", "'largest' names no tracks"),
         ("7" * 5000, "names no tracks"),
-        ("2-1", "runs backwards"),
+        ("2-1", "is backwards"),
     ],
 )
 def test_what_names_no_track_is_one_sentence(follow: Callable[..., Any], core: Any, tracks: str, message: str) -> None:

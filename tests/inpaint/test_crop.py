@@ -121,7 +121,7 @@ def test_float_crops_stay_in_range_and_nothing_is_written_to_the_arguments() -> 
     [
         (np.zeros((4, 5, 4), np.uint8), np.zeros((4, 5), bool), r"\(4, 5, 4\) uint8"),
         (np.zeros((4, 5, 3)), np.zeros((4, 5), bool), "float64"),
-        (Image.new("RGB", (5, 4)), np.zeros((4, 5), bool), r"this one is of type Image; `esg\.read_image` makes one"),
+        (Image.new("RGB", (5, 4)), np.zeros((4, 5), bool), r"not of type Image; `esg\.read_image` converts"),
         (None, np.zeros((4, 5), bool), "of type NoneType"),
         (np.zeros((4, 5, 3), np.uint8), [[False] * 5] * 4, r"A mask must be an array \(height, width\).* type list\.$"),
         (np.zeros((4, 5, 3), np.uint8), Image.new("1", (5, 4)), "not of type Image"),

@@ -214,7 +214,7 @@ def record() -> Stitch:
 
 
 def test_another_photo(record: Stitch) -> None:
-    with pytest.raises(InputError, match="30x20 pixels, and this one has 20x30"):
+    with pytest.raises(InputError, match="30x20 pixels, but this one has 20x30"):
         stitch_back(np.zeros((30, 20, 3), np.uint8), record, record.sent)
 
 
@@ -226,8 +226,8 @@ def test_another_photo(record: Stitch) -> None:
         (np.zeros((0, 8, 3), np.uint8), r"\(0, 8, 3\)"),
         (np.zeros((8, 8, 3), np.int64), "int64"),
         (Image.new("RGB", (8, 8)), "this one is of type Image"),
-        (np.full((8, 8, 3), np.nan, np.float32), "no numbers; try it with precision fp32"),
-        (np.full((8, 8, 3), np.inf), "no numbers"),
+        (np.full((8, 8, 3), np.nan, np.float32), "NaN or infinite; try precision fp32"),
+        (np.full((8, 8, 3), np.inf), "NaN or infinite"),
     ],
 )
 def test_results_that_cannot_be_used(record: Stitch, result: np.ndarray, words: str) -> None:

@@ -74,7 +74,7 @@ def png(mask: np.ndarray, mode: str = "L") -> str:
         ({**BOX, "segmentation": {"size": [3, 4], "counts": [12]}}, "is 4x3 pixels large, but its picture has 16x12"),
         ({**BOX, "segmentation": {"size": SIZE, "counts": [5]}}, "annotation 2 is damaged"),
         ({**BOX, "segmentation": {"size": SIZE}}, "annotation 2 is damaged (its counts are null)"),
-        ({**BOX, "segmentation": {"counts": [192]}}, "annotation 2 is damaged (it has no size"),
+        ({**BOX, "segmentation": {"counts": [192]}}, "annotation 2 is damaged (it does not have a size"),
         ({**BOX, "segmentation": True}, "annotation 2 has true as its segmentation"),
         ({**BOX, "segmentation": [RIGHT], "score": "high"}, 'annotation 2 has no number as its score but "high"'),
         ({"segmentation": [RIGHT], "score": float("nan")}, "annotation 2 has the score nan"),
@@ -563,7 +563,7 @@ def test_whole_objects_of_nested_masks(tmp_path: Path) -> None:
     found = read_masks(nested(tmp_path), order="whole")
     assert len(found) == 3  # the scene, the table, and the cup with its handle
     assert found.at(15, 10) == found.at(21, 12) != found.at(1, 20)
-    with pytest.raises(InputError, match=r"The order of masks is one of score, smaller, .*, not 'best'"):
+    with pytest.raises(InputError, match=r"The order of masks must be one of score, smaller, .*, not 'best'"):
         read_masks(nested(tmp_path), order="best")
 
 

@@ -54,7 +54,9 @@ def test_windows_round_trip(rows: int, columns: int, window: int) -> None:
 
 @pytest.mark.parametrize(("width", "heads"), [(0, (1, 1)), (10, (3, 6))])
 def test_heads_of_a_swin_have_equal_parts(width: int, heads: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=f"A Swin cannot be {width} wide, but a multiple of {heads[0]}, its heads"):
+    with pytest.raises(
+        InputError, match=f"The width of a Swin must be a multiple of its {heads[0]} heads, not {width}"
+    ):
         SwinConfig(width=width, depths=(1, 1), heads=heads)
 
 

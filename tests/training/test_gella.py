@@ -297,7 +297,10 @@ def test_a_run_goes_on_with_its_own_architecture_alone(tiny_task: GellaTask, tmp
         ({"colour": "location"}, "The setting model has an unknown setting 'colour'; there are vision, language"),
         ({"blend": {"skip": 0}}, "The setting model: blend: skip is 0, but should be like true"),
         ({"encoder": "vgg"}, "encoder 'vgg'; choose one of mobilenet-v2, swin-tiny"),
-        ({"encoder": "swin-tiny", "encoder_scale": 0.1}, "A Swin cannot be 10 wide, but a multiple of 3"),
+        (
+            {"encoder": "swin-tiny", "encoder_scale": 0.1},
+            "The width of a Swin must be a multiple of its 3 heads, not 10",
+        ),
         ({"colormap_side": 100}, "multiple of 32, not 100"),
         ({"vision": {"side": 3}}, "side of vision is 3, but must be at least its patch, 4"),
         ({"vision": {"side": 400}}, "A picture takes 10000 tokens, but the context of language has 1500"),

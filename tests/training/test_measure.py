@@ -135,5 +135,5 @@ def test_scores_that_are_no_numbers(level: str) -> None:
         return output
 
     perfect = predictor(everything, everything)
-    with pytest.raises(NoNumbers, match="scores that are no numbers"):
+    with pytest.raises(NoNumbers, match="scores that are NaN or infinite"):
         measure(broken, CONFIG, CPU)

@@ -45,7 +45,7 @@ def test_weights_that_compute_no_numbers(speaker: Any) -> None:
     state = model.state_dict()
     huge = {name: value * 1e30 if value.is_floating_point() else value for name, value in state.items()}
     assert all(value.isfinite().all() for value in huge.values())
-    with pytest.raises(NoNumbers, match="features that are no numbers"):
+    with pytest.raises(NoNumbers, match="features that are NaN or infinite"):
         measure_narratives(model, huge, speaker[1], SCENES, CPU, torch.float32)
     assert model.training
 
@@ -54,7 +54,7 @@ def test_scores_that_are_no_numbers(speaker: Any, monkeypatch: pytest.MonkeyPatc
     scores = GellaInference.scores
     monkeypatch.setattr(GellaInference, "scores", lambda *args: scores(*args) * np.float32("nan"))
     model = pupil(speaker, SEEDS[0])
-    with pytest.raises(NoNumbers, match="scores that are no numbers"):
+    with pytest.raises(NoNumbers, match="scores that are NaN or infinite"):
         measure_narratives(model, model.state_dict(), speaker[1], SCENES, CPU, torch.float32)
     assert model.training
 

@@ -49,7 +49,7 @@ def test_nodes_are_numbered_through_all_groups(graph: Graph) -> None:
 
 
 def test_unknown_names_are_refused_where_they_are_written(graph: Graph) -> None:
-    with pytest.raises(InputError, match=r"no definition of a node 'Blurr'"):
+    with pytest.raises(InputError, match=r"no definition of the node type 'Blurr'"):
         graph.add("Blurr")
     with pytest.raises(InputError, match=r"Node 1 \(Load\) has no input 'fille'; it has file"):
         graph.add("Load", {"fille": "a.png"})

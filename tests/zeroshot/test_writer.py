@@ -154,7 +154,7 @@ def test_damaged_files_and_other_models_are_refused_in_one_sentence(copy: Path, 
 
 def test_a_model_without_chat_template_cannot_be_asked(copy: Path) -> None:
     (copy / "chat_template.json").unlink()
-    with pytest.raises(WeightsError, match="no chat template"):
+    with pytest.raises(WeightsError, match="not have a chat template"):
         Writer.from_folder(copy, CPU, FP32)
 
 
@@ -175,14 +175,14 @@ def test_a_pickle_is_not_even_looked_at(copy: Path) -> None:
 @pytest.mark.parametrize("bits", [8, 4])
 def test_few_bits_need_what_makes_them(llava_folder: Path, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match=rf"{bits} bits need bitsandbytes and accelerate.*pip install"):
+    with pytest.raises(WeightsError, match=rf"{bits}-bit weights need bitsandbytes and accelerate.*pip install"):
         Writer.from_folder(llava_folder, CPU, FP32, bits)
 
 
 def test_few_bits_stay_where_they_are(writer: Writer) -> None:
     few = Writer(writer.network, writer._processor, CPU, bits=4)
     few.to(CPU)
-    with pytest.raises(InputError, match="4 bits stays on cpu"):
+    with pytest.raises(InputError, match="4-bit language model cannot leave cpu"):
         few.to(torch.device("meta"))
 
 

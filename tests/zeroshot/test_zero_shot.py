@@ -136,7 +136,7 @@ def test_captions_are_the_models_and_without_one_there_are_none() -> None:
     grounder = Grounder(ZeroShot(ColourClip(), writer))
     assert list(grounder.caption(pixels, most=7, seed=3)) == ["A red\n", " bar."]
     assert writer.asked[0][1] == Writing(7, 0.0, 3)
-    with pytest.raises(InputError, match="CLIP alone writes no captions; give a caption"):
+    with pytest.raises(InputError, match="CLIP alone cannot write captions; give a caption"):
         Grounder(ZeroShot(ColourClip()))(pixels, entities)
 
 
@@ -222,7 +222,7 @@ def test_without_clip_there_is_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["zero-shot-3bit", "zero-shot-", "zero-shots", "zero-shot:", "zero-shot-4bit8bit"])
 def test_names_that_mean_nothing_are_told_what_would(name: str) -> None:
-    with pytest.raises(InputError, match='is no training-free grounder; write "zero-shot"'):
+    with pytest.raises(InputError, match='is not a training-free grounder; write "zero-shot"'):
         Grounder.from_pretrained(name, device="cpu")
 
 

@@ -46,6 +46,8 @@ def holds(
     """
     ids = list(entity_ids)
     if unknown := [number for number in ids if number not in facts]:
-        raise InputError(f"There are no facts of entity {unknown[0]}; give those of the picture the phrase speaks of.")
+        raise InputError(
+            f"There are no facts about entity {unknown[0]}; give the facts of the picture that the phrase is about."
+        )
     true = [facts[number].clear if clearly else facts[number].words for number in ids]
     return {word: bool(ids) and all(word in words for words in true) for word in claims(phrase)}

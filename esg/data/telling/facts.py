@@ -113,7 +113,8 @@ def photo_facts(image: np.ndarray, labels: np.ndarray) -> tuple[Facts, ...]:
         raise InputError(f"The image is {image.dtype} {image.shape}; give an (H, W, 3) uint8 array.")
     if image.shape[:2] != labels.shape or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
         raise InputError(
-            f"The labels are {labels.dtype} {labels.shape} for an image {image.shape}; give integers >= 0, one a pixel."
+            f"The labels are {labels.dtype} {labels.shape} for an image {image.shape}; give integers >= 0, one per "
+            "pixel."
         )
     ids, labels = compacted(labels)
     measures = measure(image, labels, len(ids))

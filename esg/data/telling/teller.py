@@ -121,7 +121,7 @@ def tell(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator)
         InputError: There are no entities.
     """
     if not facts:
-        raise InputError("There is nothing to tell of a picture without entities; give the facts of at least one.")
+        raise InputError("A picture without entities cannot be described; give the facts of at least one entity.")
     stage = Stage(facts, relations)
     units = _choose(stage, rng, round(float(np.clip(np.exp(rng.normal(1.6, 0.5)), 2, MOST))))
     story = _Story(stage, rng)

@@ -82,7 +82,9 @@ def tell_photo(
     image, labels = photo.image, np.maximum(photo.labels, 0)
     size = _size(rng, sides, wide=image.shape[1] >= image.shape[0])
     if not labels.any():
-        raise ImageError(f"A segmentation of {photo.name} has no segment, all of it is 0; replace or remove it.")
+        raise ImageError(
+            f"A segmentation of {photo.name} does not have any segments, all of it is 0; replace or remove it."
+        )
     for _ in range(_CROPS):
         crop, seen = augment(image, labels, rng, size=size)
         if seen.any():
