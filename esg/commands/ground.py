@@ -92,8 +92,8 @@ def add(commands: Any) -> None:
         "--threshold",
         type=fraction,
         metavar="S",
-        help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5; with --names "
-        "0.7]",
+        help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5; with "
+        "--names, 0.7]",
     )
 
     add_entities(add_grounder(parser))

@@ -54,10 +54,10 @@ def evaluate_entities(segment: Segment, photos: CocoPanoptic, *, progress: Progr
         progress: called with (photos done, all photos) after each.
 
     Returns:
-        Fractions: `AP`, `AP50`, `APs`, `APm`, `APl` and `AR100` of `average_precision`; `covering`, the mean over all
-        true segments of the best IoU, and `covering_by_area`, weighted by their areas; `whole`, the share of people,
-        animals and vehicles of more than 2 % of the picture that one entity covers with an IoU of at least 0.5. And
-        the number of `whole_count` that this is the share of.
+        Fractions: all of `average_precision`; `covering`, the mean over all true segments of the best IoU, and
+        `covering_by_area`, weighted by their areas; `whole`, the share of people, animals and vehicles of more than 2 %
+        of the picture that one entity covers with an IoU of at least 0.5; and `whole_count`, how many of them there
+        are.
     """
     found, truths = [], []
     best: list[float] = []
@@ -80,7 +80,7 @@ def evaluate_entities(segment: Segment, photos: CocoPanoptic, *, progress: Progr
             progress(number + 1, len(photos))
     figures = average_precision(found, truths)
     return {
-        **{name: figures[name] for name in ("AP", "AP50", "APs", "APm", "APl", "AR100")},
+        **figures,
         "covering": _mean(best),
         "covering_by_area": float(np.average(best, weights=areas)) if areas else float("nan"),
         "whole": _mean(whole),

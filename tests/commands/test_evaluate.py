@@ -72,3 +72,21 @@ def test_wrong_input(evaluate: Run, esg: Run, tmp_path: Path) -> None:
     evaluate("narratives", "--count", 1, "--segmenter", tmp_path / "none.pth").refused("There is no file")
     evaluate("narratives", "--count", 1, "--out", tmp_path).refused(str(tmp_path), "cannot be written")
     esg("eval", "narratives", "--count", 0).refused("--count", "0 is below the minimum of 1")
+
+
+def test_entities_from_files(esg: Run, shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
+    folder = shared / "reference/evaluator"
+    files = ("--truth", folder / "gt.json", "--predictions", folder / "pred.json")
+    result = esg("eval", "entities", *files, "--json", tmp_path / "figures.json")
+    assert (result.status, result.err) == (0, [])
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert list(figures) == ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR@1", "AR@10", "AR@100"]
+    official = json.loads((folder / "official_results.json").read_text())["all_12_stats_segm"]
+    assert figures == pytest.approx({name: 100 * official[name] for name in figures}, abs=1e-6)
+    assert [line.split()[:2] for line in result.out] == [[name, f"{value:.1f}"] for name, value in figures.items()]
+
+
+@pytest.mark.parametrize("given", [(), ("--truth", "a.json"), ("photos", "--truth", "a", "--predictions", "b")])
+def test_entities_need_photos_or_both_files(esg: Run, given: tuple[str, ...]) -> None:
+    esg("eval", "entities", *given).refused("Give a folder of photos to segment, or both --truth and --predictions.")
