@@ -2,9 +2,9 @@
 
 python examples/train_small.py PHOTOS OUT [STEPS]
 
-PHOTOS is a folder that `esg train --photos` reads, such as COCO's: `instances.json` or `panoptic.json` beside `images/`. What has
-no label counts as unknown, so masks of a few things are enough. 150 steps take about ten minutes on two CPU cores. The run can
-be stopped with Ctrl+C; the same call continues it.
+PHOTOS is a folder that `esg train --photos` reads, such as COCO's: `instances.json` or `panoptic.json` beside
+`images/`. What has no label counts as unknown, so masks of a few things are enough. On a CPU, a step takes some
+seconds. The run can be stopped with Ctrl+C; the same call continues it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from esg import locate
+
 
 def main(photos: str, out: Path, steps: int = 150) -> None:
-    from esg import locate
-
-    weights = out / "mine.safetensors"
+    start, weights = locate("cropformer-nano", task="entity"), out / "mine.safetensors"
     command = [sys.executable, "-m", "esg", "train", "cropformer", "--photos", photos, "--out", str(out)]
-    command += ["--init", str(locate("cropformer-nano", task="entity")), "--steps", str(steps), "--export", str(weights)]
+    command += ["--init", str(start), "--steps", str(steps), "--export", str(weights)]
     subprocess.run(command, check=True)
     print(f"Done. Use it: esg segment PHOTO --model {weights}")
 

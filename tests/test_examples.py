@@ -62,6 +62,18 @@ def test_an_object_is_removed_and_the_rest_stays(tmp_path: Path) -> None:
     assert not same.all()
 
 
+def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("cv2", reason="removing needs OpenCV", exc_type=ImportError)
+    monkeypatch.chdir(ROOT)
+    notebook = json.loads((ROOT / "examples/tour.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, object] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []  # pictures would stay in every clone for ever
+            exec("".join(cell["source"]), names)  # noqa: S102
+    assert "annotations" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_small_model_is_trained_and_can_be_used(tmp_path: Path) -> None:
     pytest.importorskip("accelerate", reason="training needs the extra `train`")
