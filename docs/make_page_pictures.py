@@ -20,7 +20,7 @@ import web_demo
 
 PICTURES = Path(__file__).parent / "pictures"
 WINDOW = {"width": 1360, "height": 900}
-ON_THE_ROCKET = [[0.5, 0.7], [0.5, 0.36]]  # fractions of width and height; it may have been taken apart
+ON_THE_ROCKET = [[0.5, 0.7], [0.5, 0.36]]  # fractions of width and height; it may have been segmented
 ID_AT = "((x, y, map = esg.state.map) => map.ids[Math.floor(y * map.height) * map.width + Math.floor(x * map.width)])"
 PATIENCE = 300_000  # milliseconds
 

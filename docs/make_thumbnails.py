@@ -1,7 +1,7 @@
 """Makes the pictures that ComfyUI shows for the graphs in `workflows/`: `python docs/make_thumbnails.py`.
 
 They are what the program itself makes of a photo with the weights that ship. What a diffusion model would paint is not
-in them: in its place they show the crop that it gets, with what is to be made anew in red.
+in them: instead they show the crop that it gets, with the area to repaint in red.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def lit(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def to_make(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The crop that a model gets, red where it is to be made anew."""
+    """The crop that a model gets, with the area to repaint in red."""
     crop = cut_for_inpainting(photo, mask)
     red = np.array([255, 40, 40])
     return np.where(crop.generation[..., None] > 0, (crop.picture + red) // 2, crop.picture).astype(np.uint8)

@@ -51,13 +51,13 @@ def segment_everything(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
-        "Takes a photo apart into its entities: all that is in it, without classes.\n\n"
-        "cropformer-nano comes with ESG and is quick; the authors' large models see much more (CC BY-NC 4.0): choose "
-        "one in **Load Segmenter** and switch `download` on.",
+        "Segments a photo into its entities: everything in it, without classes.\n\n"
+        "cropformer-nano comes with ESG and is fast; the authors' large models find much more (CC BY-NC 4.0): choose "
+        "one in **Load Segmenter** and switch on `download`.",
     )
     graph.group("Look at it")
     graph.add("ESGPreviewEntities", {"image": image, "entities": entities}, size=(420, 520))
-    graph.group("Give it on")
+    graph.group("Pass it on")
     colours = graph.add("ESGEntitiesToLabelMap", {"entities": entities})
     graph.add("PreviewImage", {"images": colours["label_map"]})
     graph.add("ESGSaveCoco", {"entities": entities, "filename_prefix": "esg/entities"})
@@ -69,9 +69,9 @@ def click_and_inpaint(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
-        "Click what is to be repainted.\n\n1. Run once: the picture appears in **Pick Entities**, and nothing else "
-        "happens yet.\n2. Click entities there, write a prompt, and run again.\n\nOnly the surroundings of the mask "
-        "go through the model, at its own size. Outside the soft edge no pixel of the photo changes.",
+        "Click the things to repaint.\n\n1. Run once: the picture appears in **Pick Entities**, and nothing else "
+        "happens yet.\n2. Click entities there, write a prompt, and run again.\n\nOnly the area around the mask goes "
+        "through the model, at the model's own size. Outside the soft edge, no pixel of the photo changes.",
     )
     graph.group("Click it")
     picked = pick(graph, image, entities, "")  # nothing, and so Mask to Inpaint stops before the diffusion
@@ -89,10 +89,10 @@ def say_and_inpaint(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
-        "Say what is to be repainted.\n\ngella-nano comes with ESG; it is small and knows colours, shapes and places: "
-        "`the pink shape`, `the green ground`. For words such as `the dress` take **zero-shot**, or the authors' "
-        "GELLA, in **Load Grounder**.\n\nAny checkpoint will do here: the noise mask and Differential Diffusion keep "
-        "to the mask's soft edge. Less `denoise` keeps more of what was there.",
+        "Describe what to repaint.\n\ngella-nano comes with ESG; it is small and knows colours, shapes and places: "
+        "`the pink shape`, `the green ground`. For words such as `the dress`, choose **zero-shot**, or the authors' "
+        "GELLA, in **Load Grounder**.\n\nAny checkpoint works here: the noise mask and Differential Diffusion follow "
+        "the mask's soft edge. A lower `denoise` keeps more of the original.",
     )
     graph.group("Say it")
     grounder = graph.add("ESGLoadGrounder")
@@ -127,10 +127,10 @@ def repaint_each_phrase(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
-        "Describes the picture, finds out what its nouns mean, and repaints every one of them with a prompt of its "
-        "own, in one run: **For Each Phrase or Entity** makes lists, and what comes behind runs once for each.\n\nIts "
-        "prompts: `green ground = a flower meadow` is for that phrase alone, and a line without `=` for all others, "
-        "where `{name}` is the phrase. Without such a line the others stay as they are.",
+        "Describes the picture, finds the entities that its nouns refer to, and repaints each of them with its own "
+        "prompt, in one run: **For Each Phrase or Entity** makes lists, and the nodes after it run once per item.\n\n"
+        "Its prompts: `green ground = a flower meadow` applies to that phrase only; a line without `=` applies to all "
+        "others, with `{name}` standing for the phrase. Without such a line, the others stay unchanged.",
     )
     graph.group("Describe it")
     grounder = graph.add("ESGLoadGrounder")["grounder"]
@@ -157,8 +157,8 @@ def remove_entity(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
-        "Removes what you click, without a diffusion model: OpenCV continues what surrounds it. It suits small things "
-        "on plain ground.\n\nRun once, click in **Pick Entities**, and run again.",
+        "Removes what you click, without a diffusion model: OpenCV continues the surroundings. This suits small things "
+        "on a plain background.\n\nRun once, click in **Pick Entities**, and run again.",
     )
     graph.group("Click it")
     picked = pick(graph, image, entities, '[{"x": 250, "y": 160}]')
@@ -173,10 +173,10 @@ def ground_your_masks(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     graph.group("Masks from elsewhere")
     graph.note(
-        "Says which of your masks words mean, wherever they come from.\n\nTwo colours of the example picture stand in "
-        "for them here. Put in their place: SAM's masks or a detector's as a batch; **Load Image (as Mask)**; or "
-        "paint: right-click the photo, *Open in MaskEditor*, and link its MASK.\n\n`pieces` makes an entity of every "
-        "connected piece. Switch it off for a batch with a mask for each thing.",
+        "Finds which of your masks words refer to, wherever the masks come from.\n\nHere, two colours of the example "
+        "picture stand in for them. Replace them with a batch of masks from SAM or a detector, with **Load Image (as "
+        "Mask)**, or paint: right-click the photo, *Open in MaskEditor*, and link its MASK.\n\n`pieces` turns every "
+        "connected piece into an entity. Switch it off for a batch with one mask per thing.",
         "Ground your own masks",
     )
     image = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
@@ -204,9 +204,9 @@ def segs_to_detailer(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
-        "Gives entities to the detailers of the **Impact Pack**, which has to be installed for this (ComfyUI-Manager "
-        "does it). Each entity is one SEG, whose label is the phrase that means it.\n\nRun once, click in **Pick "
-        "Entities**, and run again: only what is picked is worked on.",
+        "Passes entities to the detailers of the **Impact Pack**, which must be installed (ComfyUI-Manager can do "
+        "that). Each entity is one SEG, whose label is the phrase that refers to it.\n\nRun once, click in **Pick "
+        "Entities**, and run again: only the picked entities are processed.",
     )
     graph.group("Click it")
     picked = pick(graph, image, entities, "centre")
@@ -234,15 +234,15 @@ def segs_to_detailer(definitions: Definitions) -> Graph:
 
 
 def _segmented(graph: Graph, note: str) -> tuple[Output, Output]:
-    """A group that loads a photo and takes it apart; → its IMAGE, and its entities."""
-    graph.group("Take a photo apart")
+    """A group that loads a photo and segments it; → its IMAGE, and its entities."""
+    graph.group("Segment a photo")
     graph.note(note, "What this does")
     image = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
     return image, segment(graph, image)
 
 
 def read_definitions() -> Definitions:
-    """Of the pack's own nodes, by their classes, and of the others that the graphs are made of."""
+    """Definitions of the pack's own nodes, from their classes, and of the others used in the graphs."""
     pack = load_pack()
     own = describe(pack.NODE_CLASS_MAPPINGS, pack.NODE_DISPLAY_NAME_MAPPINGS, "custom_nodes.esg")
     others = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(NODES.glob("*.json"))]
@@ -250,7 +250,7 @@ def read_definitions() -> Definitions:
 
 
 def describe(classes: dict[str, Any], titles: dict[str, str], module: str) -> dict[str, dict[str, Any]]:
-    """What ComfyUI's `/object_info` says of node classes, as far as graphs are concerned."""
+    """The parts of ComfyUI's `/object_info` for node classes that graphs need."""
     return {
         name: {
             "display_name": titles.get(name, name),

@@ -1,4 +1,4 @@
-"""Random changes to pictures with labels, for training. Everything that moves pixels moves labels alike."""
+"""Random changes to pictures with labels, for training. Everything that moves pixels also moves labels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from PIL import Image, ImageFilter
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How far `augment` goes.
+    """Strength of the changes that `augment` makes.
 
     Attributes:
         flip: Share of pictures that are mirrored left to right.
-        area: Least and most part of the picture's area that a crop keeps.
-        aspect: Least and most change of its aspect ratio.
+        area: Minimum and maximum fraction of the picture's area that a crop keeps.
+        aspect: Minimum and maximum change of its aspect ratio.
         brightness, contrast, saturation: Largest relative change.
         hue: Largest rotation of the colours, in turns.
         grey: Share of pictures turned grey.
@@ -46,13 +46,13 @@ def augment(
     config: AugmentConfig = DEFAULT,
     size: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A random view of a picture with labels, in other light and through another camera.
+    """A random view of a picture with labels, under different light and through a different camera.
 
     Args:
         image: (H, W, 3) uint8.
         labels: (H, W) int32; ids stay as they are, and some may be missing from the result.
-        rng: Source of chance.
-        config: How far to go.
+        rng: Random generator.
+        config: Strength of the changes.
         size: Height and width of the result; the picture's own by default.
 
     Returns:
@@ -146,7 +146,7 @@ def copy_paste(
     Args:
         image, labels: (H, W, 3) uint8 and (H, W) int32; they are not changed.
         other_image, other_labels: The picture that entities are taken from, of any size.
-        rng: Source of chance.
+        rng: Random generator.
         allowed: Ids in `other_labels` that may be pasted; None allows all.
 
     Returns:

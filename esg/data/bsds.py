@@ -23,14 +23,14 @@ _SEGMENTATION = re.compile(r"(.+)_(\d+)\.png")
 class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
     """The photos `ID.jpg` of a folder with their segmentations `ID_k.png`, k = 0, 1, ... (one a person).
 
-    A segmentation is a greyscale picture whose values are segments; 0, if used, is "no segment". It is of the photo
-    upright, as EXIF says.
+    A segmentation is a greyscale picture whose values are segments; 0, if used, means "no segment". It matches the
+    photo after EXIF rotation.
 
     Args:
         folder: The folder, e.g. `bsds500/train`.
 
     Raises:
-        InputError: No such folder, no photo in it, or a photo without a segmentation.
+        InputError: The folder does not exist, has no photos, or a photo has no segmentation.
 
     Attributes:
         ids: Names of the photos, sorted.
@@ -73,7 +73,7 @@ class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
         """A photo (H, W, 3) uint8 and its label maps, each (H, W) int32 with entities 1..N and 0 for none.
 
         Raises:
-            ImageError: a file cannot be read, or a segmentation has not the size of its photo.
+            ImageError: a file cannot be read, or a segmentation does not have the size of its photo.
         """
         photo = self.ids[index]
         image = read_image(self.folder / f"{photo}.jpg")

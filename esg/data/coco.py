@@ -21,13 +21,13 @@ PANOPTIC, INSTANCES, CAPTIONS = "panoptic.json", "instances.json", "captions.jso
 class CocoPanoptic(Sequence[LabelledPhoto]):
     """The photos of a folder that holds `panoptic.json`, `panoptic/NAME.png` and `images/`.
 
-    Every segment, thing or stuff, is an entity. Crowds and what has no segment are unknown.
+    Every segment, thing or stuff, is an entity. Crowds and areas without a segment are unknown.
 
     Args:
         folder: as above; the JSON file and the pictures are those of COCO's panoptic task, of all of it or a part.
 
     Raises:
-        InputError: the JSON file is missing or is not one of COCO's panoptic format.
+        InputError: the JSON file is missing or not in COCO's panoptic format.
 
     Attributes:
         categories: names of all categories, in the file's order.
@@ -54,7 +54,7 @@ class CocoPanoptic(Sequence[LabelledPhoto]):
         """The photo at an index.
 
         Raises:
-            ImageError: a file cannot be read, or the picture of segments has not the size of its photo.
+            ImageError: a file cannot be read, or the picture of segments does not have the size of its photo.
         """
         photo, segments, infos = self._found[index]
         image = read_image(self.folder / "images" / photo)
@@ -80,14 +80,14 @@ class CocoPanoptic(Sequence[LabelledPhoto]):
 class CocoInstances(Sequence[LabelledPhoto]):
     """The photos of a folder that holds `instances.json` (polygons or RLE of things) and `images/`.
 
-    With a `captions.json` beside it, photos have their captions. Where instances overlap, the smaller one is above.
-    Crowds and what has no instance are unknown.
+    With a `captions.json` beside it, photos have captions. Where instances overlap, the smaller one is on top. Crowds
+    and areas without an instance are unknown.
 
     Args:
         folder: as above.
 
     Raises:
-        InputError: the JSON file is missing or is not one of COCO's format.
+        InputError: the JSON file is missing or not in COCO's format.
 
     Attributes:
         categories: names of all categories, in the file's order.

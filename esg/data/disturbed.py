@@ -1,7 +1,7 @@
-"""Masks as a segmenter may give them: true ones with mistakes, and what is said of the true ones carried over.
+"""Perturbs true masks as a segmenter might, and transfers statements about the true masks to them.
 
-A cheap stand-in for a segmenter in training, two milliseconds a picture. The mistakes are those of segmenters: entities
-are merged with a neighbour, split or missed, and boundaries run beside the true ones.
+A cheap stand-in for a segmenter in training, two milliseconds per picture. The mistakes are those of segmenters:
+entities are merged with a neighbour, split or missed, and boundaries are off.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-_MERGED, _SPLIT, _MISSED = 0.12, 0.12, 0.1  # chances of an entity
-_CELLS = 8  # rows, and columns, of the field by which boundaries are displaced
-_DISPLACED = 0.015  # of a picture's longer side: how far, as a standard deviation
+_MERGED, _SPLIT, _MISSED = 0.12, 0.12, 0.1  # probabilities per entity
+_CELLS = 8  # rows and columns of the field that displaces boundaries
+_DISPLACED = 0.015  # standard deviation of the displacement, as a fraction of the picture's long side
 _LEAST_IOU = 0.5
 
 
 def disturbed(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Entities with mistakes.
+    """Adds a segmenter's mistakes to entities.
 
     Args:
         labels: (H, W) integer, 0 = none.
-        rng: source of chance.
+        rng: random generator.
 
     Returns:
-        (H, W) int32, 1..K in an order that says nothing, 0 = none. Of a picture with entities some are left.
+        (H, W) int32, 1..K in random order, 0 = none. If the picture has entities, at least one is left.
     """
     count = int(labels.max(initial=0))
     merged = _merged(labels, count, rng)[labels]
@@ -34,14 +34,14 @@ def disturbed(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     areas = np.bincount(split.ravel(), minlength=2 * count + 1)
     areas[0] = 0
     kept = (areas > 0) & (rng.random(len(areas)) >= _MISSED)
-    kept[areas.argmax()] = areas.any()  # one at least
+    kept[areas.argmax()] = areas.any()  # at least one
     numbers = np.zeros(len(areas), np.int32)
     numbers[kept] = rng.permutation(int(kept.sum())) + 1
     return numbers[split]
 
 
 def _merged(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """What becomes of every label, (count + 1,): itself, or for a few of them a neighbour."""
+    """The new label of every label, (count + 1,): itself, or for a few of them a neighbour."""
     wide = labels.astype(np.int64)
     pairs = [wide[:, 1:] * (count + 1) + wide[:, :-1], wide[1:] * (count + 1) + wide[:-1]]
     touching = np.bincount(np.concatenate([pair.ravel() for pair in pairs]), minlength=(count + 1) ** 2) > 0
@@ -57,7 +57,7 @@ def _merged(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndar
 
 
 def _displaced(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """For every pixel the row and the column that it takes its label from: a smooth random field."""
+    """The row and column from which each pixel takes its label: a smooth random field."""
     height, width = shape
     fields = rng.normal(0, _DISPLACED * max(height, width), (2, _CELLS, _CELLS)).astype(np.float32)
     down, right = (
@@ -69,7 +69,7 @@ def _displaced(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.nda
 
 
 def _split(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Cuts some entities in two along a line through their centre: what lies beyond it gets its label + count."""
+    """Cuts some entities in two along a line through their centre; the part beyond it gets label + count."""
     height, width = labels.shape
     flat = labels.ravel()
     areas = np.bincount(flat, minlength=count + 1).clip(1)
@@ -86,18 +86,18 @@ def _split(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
 
 @dataclass(frozen=True)
 class Carried:
-    """How K given entities lie upon N true ones.
+    """How K given entities overlap with N true ones.
 
     Attributes:
         inside: (K, N) float32, the share of each given entity that lies in each true one.
-        same: (K,) int64, the true entity that a given one shows, at an IoU of at least 0.5; 0 if there is none.
+        same: (K,) int64, the true entity that a given one matches, with an IoU of at least 0.5; 0 if there is none.
     """
 
     inside: np.ndarray
     same: np.ndarray
 
     def meant(self, truth: np.ndarray) -> np.ndarray:
-        """Which given entities are meant where the true ones of (v, N) bool are, those mostly inside them: (v, K)."""
+        """Transfers (v, N) bool from true to given entities, to those mostly inside the true ones: (v, K)."""
         return truth.astype(np.float32) @ self.inside.T > 0.5
 
 

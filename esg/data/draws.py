@@ -10,17 +10,17 @@ from .noise import Noise
 
 
 class Draws(np.random.Generator):
-    """numpy's generator, with the draws that scenes are made of beside its own."""
+    """numpy's generator, with additional draws for scenes."""
 
     def __init__(self, seed: int | tuple[int, int]) -> None:
         super().__init__(np.random.PCG64(seed))
 
     def chance(self, share: float) -> bool:
-        """True for that share of the draws."""
+        """True with this probability."""
         return bool(self.random() < share)
 
     def log_uniform(self, low: float, high: float) -> float:
-        """From low to high (positive), each order of magnitude as often as the next."""
+        """A number from low to high (positive), with all orders of magnitude equally likely."""
         return float(np.exp(self.uniform(math.log(low), math.log(high))))
 
     def angle(self) -> float:

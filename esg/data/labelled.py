@@ -1,4 +1,4 @@
-"""A photo with a label map and the names of its entities: what all sources of photos give."""
+"""A photo with a label map and the names of its entities, as given by all sources of photos."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """A photo and what is known of its entities.
+    """A photo and the known facts about its entities.
 
     Attributes:
-        name: of the photo's file, without its ending.
+        name: name of the photo's file, without its suffix.
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) int32: entities 1..N, 0 = no entity, `UNKNOWN` = not labelled.
-        categories: N names, that of entity 1 first; None where the category is not known.
-        captions: what people wrote about it; none where nobody has.
+        categories: N names, starting with entity 1; None where the category is unknown.
+        captions: captions written by people; may be empty.
     """
 
     name: str

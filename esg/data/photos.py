@@ -1,4 +1,4 @@
-"""Labelled photos of several folders, each in whichever format it has."""
+"""Labelled photos from several folders, each in its own format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Photos:
 
     Args:
         folders: each of COCO's panoptic format, of COCO's instances, or laid out like BSDS500.
-        weights: how often each is drawn from, in relation to the others; without them as often as it has photos.
+        weights: relative frequency of each folder; None: proportional to its number of photos.
 
     Raises:
         InputError: a folder is missing, damaged, or in another format; or there are not as many weights as folders.
@@ -35,7 +35,7 @@ class Photos:
         self._shares = shares / shares.sum()
 
     def draw(self, rng: np.random.Generator) -> LabelledPhoto:
-        """A photo, with the segmentation of one person where several have made one."""
+        """A photo, with one segmentation if several people have made one."""
         source = self.sources[int(rng.choice(len(self.sources), p=self._shares))]
         index = int(rng.integers(len(source)))
         if not isinstance(source, BsdsPhotos):
@@ -46,13 +46,13 @@ class Photos:
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """All names that the folders have for entities, each once."""
+        """All category names in the folders, without duplicates."""
         named = (source for source in self.sources if not isinstance(source, BsdsPhotos))
         return tuple(dict.fromkeys(name for source in named for name in source.categories))
 
     @property
     def things(self) -> frozenset[str]:
-        """Those of `categories` that are things, not stuff."""
+        """The `categories` that are things, not stuff."""
         found = (source.things for source in self.sources if not isinstance(source, BsdsPhotos))
         return frozenset().union(*found)
 
@@ -61,7 +61,7 @@ def open_photos(folder: str | Path) -> CocoPanoptic | CocoInstances | BsdsPhotos
     """The photos of a folder, in the format that it has.
 
     Raises:
-        InputError: there is no such folder, or it has no format that is known.
+        InputError: the folder does not exist, or its format is unknown.
     """
     if os.path.isfile(Path(folder) / PANOPTIC):
         return CocoPanoptic(folder)

@@ -215,7 +215,7 @@ class _Planner:
                 count -= self.nest(len(self.layers) - 1, x, y, size)
 
     def again(self, thing: Layer, x: float, y: float, size: float) -> Layer:
-        """A look-alike of a thing elsewhere; things with one centre are moved, others drawn anew."""
+        """A look-alike of a thing elsewhere; things with one centre are moved, others are drawn again."""
         rng = self.rng
         scale = float(rng.uniform(0.8, 1.2))
         if isinstance(thing.shape, Radial):

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Overlap:
-    """Pixels of two masks, one said and one true.
+    """Pixel counts of two masks, one predicted and one true.
 
     Attributes:
         both: in both of them.
@@ -36,10 +36,10 @@ class Judged:
     """A noun of a narrative and how it was grounded.
 
     Attributes:
-        iou: of the union of what it was grounded in with the union of what it means.
-        found: whether it was extracted from the caption, with exactly its span; what was not has an IoU of 0.
-        kind: "thing" or "stuff", None if it means both or nobody knows.
-        plural: whether it means more than one entity.
+        iou: IoU of the union of the predicted entities with the union of the true ones.
+        found: whether it was extracted from the caption with exactly its span; if not, its IoU is 0.
+        kind: "thing" or "stuff", None if both or unknown.
+        plural: whether it refers to more than one entity.
     """
 
     iou: float
@@ -71,7 +71,7 @@ def average_recall(judged: Sequence[Judged]) -> dict[str, float]:
 
 
 def referring_iou(overlaps: Sequence[Overlap]) -> dict[str, float]:
-    """Of one overlap for every expression: `cIoU`, summed intersections over summed unions, and `gIoU`, the mean IoU.
+    """From one overlap per expression: `cIoU`, summed intersections over summed unions, and `gIoU`, the mean IoU.
 
     Returns:
         Fractions, nan where there are no expressions.

@@ -1,4 +1,4 @@
-"""How well a grounder knows what the entities of real photos are called: COCO's panoptic photos and captions."""
+"""Evaluates how well a grounder names the entities of real photos: COCO's panoptic photos and captions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def evaluate_names(
     segment: Segment | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """Names true masks, and grounds the names of what is there.
+    """Names true masks, and grounds the names of the categories that are present.
 
     Args:
         grounder: what is judged.
@@ -118,7 +118,7 @@ def evaluate_captions(
     segment: Segment,
     progress: Progress | None = None,
 ) -> CaptionFigures:
-    """Lets the model describe photos, and looks whether the things that it names are there.
+    """Has the model describe photos, and checks whether the things that it names are there.
 
     Nouns count that name a category, by its everyday name or a synonym; of photos with instances alone, those that name
     a thing. A name is true where its category is in the photo, or one that is as good (see `coco_names`).
@@ -234,7 +234,7 @@ def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int]
 def evaluate_words(
     grounder: Grounder, photos: CocoPanoptic, words: dict[str, str], *, progress: Progress | None = None
 ) -> dict[str, bool]:
-    """Whether common words choose what the name of their category chooses, in photos that have it (or in any photo).
+    """Whether common words find the same entities as their category, in photos that have it (or in any photo).
 
     Args:
         grounder: what is judged.

@@ -1,4 +1,4 @@
-"""How well a grounder understands pictures whose truth is known: held-out scenes, and photos segmented by people."""
+"""Evaluates a grounder on pictures with ground truth: held-out scenes, and photos segmented by people."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def evaluate_narratives(
     threshold: float = 0.5,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """Grounds captions of, and referring expressions about, scenes that no training has seen.
+    """Grounds captions of held-out scenes, and referring expressions about them.
 
     The caption is given, its nouns are not. As in PNG's own evaluation a noun in the singular is grounded in the entity
     of the highest score, a plural in all above the threshold (in the best one if there are none).
@@ -99,11 +99,11 @@ def _overlap(told: Told, entities: EntityMap, ids: Sequence[int], mention: Menti
 def evaluate_reconstruction(
     model: GellaInference, count: int = 500, *, segment: Segment | None = None, progress: Progress | None = None
 ) -> dict[str, float]:
-    """The share of entities in held-out scenes that GELLA's mask decoder gives back (one query each, IoU at least 0.5).
+    """The share of entities in held-out scenes that GELLA's mask decoder reconstructs (one query each, IoU >= 0.5).
 
     Returns:
-        Fractions by the entity's share of the picture, for every name in `words.SIZES`, and of "all"; nan where there
-        is no entity of that size.
+        Fractions by the entity's share of the picture, for every name in `words.SIZES`, and for "all"; nan if no entity
+        has that size.
     """
     found: dict[str, list[bool]] = {name: [] for name in ("all", *SIZES)}
     for number in range(count):
@@ -121,14 +121,14 @@ def evaluate_reconstruction(
 
 @dataclass(frozen=True)
 class Claims:
-    """What was said of photos; a phrase that is said twice of one photo counts once.
+    """Claims made about photos; a phrase that occurs twice for the same photo counts once.
 
     Attributes:
-        true: phrases whose claims all hold for every entity that they are grounded in: they can be defended.
-        clear: how many of these are true without any doubt (see `telling.facts`).
-        false: the others that claim something; a phrase that is grounded in nothing is one of them.
-        silent: phrases that claim nothing.
-        examples: (photo, phrase) of the first false ones.
+        true: number of phrases whose claims can be defended for every entity they are grounded in.
+        clear: number of these that are clearly true (see `telling.facts`).
+        false: number of other phrases with claims; a phrase without entities is one of them.
+        silent: number of phrases without claims.
+        examples: (photo, phrase) of the first false phrases.
     """
 
     true: int
@@ -139,12 +139,12 @@ class Claims:
 
     @property
     def share(self) -> float:
-        """Of true ones among those that claim something, nan if there are none."""
+        """The share of true phrases among those with claims, nan if there are none."""
         return self._of_all(self.true)
 
     @property
     def clear_share(self) -> float:
-        """Of clearly true ones among the same."""
+        """The share of clearly true phrases among the same."""
         return self._of_all(self.clear)
 
     def _of_all(self, count: int) -> float:
@@ -159,7 +159,7 @@ def evaluate_claims(
     segment: Segment | None = None,
     progress: Progress | None = None,
 ) -> Claims:
-    """Lets the model describe photos, and measures whether its words of colour, size and position are true there.
+    """Has the model describe photos, and measures whether its words about colour, size and position are true.
 
     Args:
         grounder: what is judged.

@@ -1,4 +1,4 @@
-"""How well entities of labelled photos are found: AP^e, covering, and the share of people, animals and vehicles."""
+"""Evaluates how well the entities of labelled photos are found: AP^e, covering, and whole people, animals, vehicles."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ _FOUND = 0.5  # IoU
 
 
 def evaluate_entities(segment: Segment, photos: CocoPanoptic, *, progress: Progress | None = None) -> dict[str, float]:
-    """Segments photos with panoptic truth, in which every segment is an entity.
+    """Segments photos with panoptic ground truth, in which every segment is an entity.
 
-    What has no label is taken for background in AP^e, and is left out of the covering.
+    Unlabelled areas count as background in AP^e, and are ignored in the covering.
 
     Args:
         segment: makes the entities.

@@ -1,10 +1,10 @@
-"""Queries that are chosen from the picture: an addition of ours to the masked-attention decoder, for small models.
+"""Queries chosen from the picture: our addition to the masked-attention decoder, for small models.
 
-Learned queries have to search for their entities, and to agree on who answers for which; trained from scratch they do
-so only after a very long time. A point of the picture knows what it belongs to much sooner. So every anchor of a grid
-predicts the mask of the entity under it, and as queries go on those whose masks stand for many anchors and differ from
-one another: about one for every entity. (Choosing queries from features is known from two-stage DETRs; choosing them by
-how their masks overlap is ours.)
+Learned queries have to search for their entities and divide them among themselves; trained from scratch, this takes a
+very long time. A point of the picture learns much sooner which entity it belongs to. So every anchor of a grid predicts
+the mask of the entity under it, and the decoder continues with queries whose masks represent many anchors and differ
+from one another: about one per entity. (Choosing queries from features is known from two-stage DETRs; choosing them by
+the overlap of their masks is ours.)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..device import computing_in
 
 
 class Anchors(nn.Module):
-    """A grid of side × side points over a view, and what lies under them as the content of queries."""
+    """A grid of side × side points over a view; the features under them become the content of queries."""
 
     def __init__(self, width: int, side: int) -> None:
         super().__init__()
@@ -41,17 +41,17 @@ def anchor_points(side: int, device: torch.device) -> Tensor:
 
 
 def choose(masks: Tensor, count: int) -> Tensor:
-    """Anchors whose masks stand for many and differ from one another.
+    """Chooses anchors whose masks represent many others and differ from one another.
 
-    One after the other the anchor is taken with the largest √(sum of its IoUs with all anchors) · (1 - its largest IoU
-    with one that was taken before)².
+    Each step takes the anchor with the largest √(sum of its IoUs with all anchors) · (1 - its largest IoU with an
+    anchor taken before)².
 
     Args:
-        masks: (B, A, N) bool, for every anchor the places in its mask.
-        count: how many to choose, at most A.
+        masks: (B, A, N) bool, for every anchor the positions in its mask.
+        count: number of anchors to choose, at most A.
 
     Returns:
-        Their indices (B, count) int64, the most typical first.
+        Indices of the chosen anchors (B, count) int64, the most typical first.
     """
     with computing_in(torch.float32, masks.device):  # half precision cannot count
         inside = masks.float()

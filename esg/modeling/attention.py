@@ -1,7 +1,8 @@
-"""Scaled dot-product attention behind one door, with interchangeable backends.
+"""Scaled dot-product attention behind one interface, with interchangeable backends.
 
-`sdpa` is PyTorch's own fused attention, `xformers` its memory-efficient rival on CUDA, and `eager` the textbook formula
-that the other two are checked against. A backend that cannot serve a call hands it to the next one with one log line.
+`sdpa` is PyTorch's own fused attention, `xformers` a memory-efficient alternative on CUDA, and `eager` the textbook
+formula that the other two are checked against. A backend that cannot handle a call passes it to the next one, with a
+single log line.
 """
 
 from __future__ import annotations

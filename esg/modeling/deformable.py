@@ -14,7 +14,7 @@ Shapes = list[tuple[int, int]]  # (height, width) of every level
 
 
 class DeformableAttention(nn.Module):
-    """Multi-scale deformable attention (Zhu et al., ICLR 2021): a pixel looks at a few places of every level."""
+    """Multi-scale deformable attention (Zhu et al., ICLR 2021): a pixel samples a few positions on every level."""
 
     def __init__(self, width: int, heads: int, levels: int, points: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class DeformableAttention(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """At the start every head looks in its own direction, point p at p + 1 pixels, all equally weighted."""
+        """Initially every head looks in its own direction, point p at a distance of p + 1 pixels, equally weighted."""
         angle = torch.arange(self.heads) * (2 * math.pi / self.heads)
         direction = torch.stack((angle.cos(), angle.sin()), dim=-1)
         direction = direction / direction.abs().max(dim=-1, keepdim=True).values
@@ -69,7 +69,7 @@ def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
     out: Tensor | float = 0.0
     for level, ((h, w), source) in enumerate(zip(shapes, value.split([h * w for h, w in shapes], dim=1))):
         source = source.permute(0, 2, 3, 1).reshape(batch * heads, -1, h, w)
-        source = source.to(torch.promote_types(source.dtype, places.dtype))  # bf16 has no room for a place
+        source = source.to(torch.promote_types(source.dtype, places.dtype))  # bf16 is too coarse for positions
         grid = (2 * places[:, :, :, level] + 1) / places.new_tensor((w, h)) - 1  # -1..1 from border to border
         grid = grid.transpose(1, 2).flatten(0, 1)  # (N·heads, S, points, 2)
         sampled = F.grid_sample(source, grid, align_corners=False)  # (N·heads, d, S, points)
@@ -80,7 +80,7 @@ def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
 
 
 def sample_rows(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) -> Tensor:
-    """The same as `sample_grid` as one weighted sum of table rows, which CPUs do three times as fast.
+    """The same as `sample_grid`, as one weighted sum of table rows, which is three times as fast on CPUs.
 
     A head's channels of a pixel are one row of memory, so a bilinear sample is the sum of four rows, and what a query
     gathers is one bag of levels · points · 4 rows.
@@ -105,7 +105,7 @@ def sample_rows(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
 
 
 def _taps(position: Tensor, size: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Linear interpolation along one axis → index (int32) and share of each of two taps; 0 beyond the border."""
+    """Linear interpolation along one axis → index (int32) and weight of each of two taps; 0 beyond the border."""
     low = position.floor()
     beyond = position - low
     taps = []

@@ -33,7 +33,7 @@ class EfficientNetConfig:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Of the maps at strides 4, 8, 16 and 32."""
+        """Channels of the maps at strides 4, 8, 16 and 32."""
         return tuple(self.outputs[stage] for stage in _TAPS)
 
     def build(self) -> EfficientNet:
@@ -48,7 +48,7 @@ _BATCH_NORM_EPS = 1e-3
 
 
 class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow pads: what is odd goes to the right and the bottom."""
+    """A convolution with TensorFlow's padding: the odd pixel goes to the right and the bottom."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         # For stride 1 both sides are padded alike; for stride 2 and even sides one pixel less on the left and the top.
@@ -105,7 +105,7 @@ class EfficientNet(nn.Module):
         return features
 
     def freeze(self, stages: int) -> None:
-        """Keeps the stem and the first so many of the seven stages as they are during training."""
+        """Freezes the stem and the first `stages` of the seven stages during training."""
         self.stem.requires_grad_(stages == 0)
         for number, stage in enumerate(self.stages):
             stage.requires_grad_(number >= stages)
@@ -120,9 +120,9 @@ def load_efficientnet(
     model here gets, mean the same, but for the padding around the picture.
 
     Args:
-        backbone: of the same sizes.
+        backbone: backbone with the same sizes.
         weights: names and tensors, batch norm included.
-        mean, std: of red, green and blue, for values 0..255.
+        mean, std: statistics of red, green and blue, for values 0..255.
 
     Raises:
         WeightsError: a tensor is missing or has another shape.

@@ -17,7 +17,7 @@ from .position import pixel_positions, view_positions
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one prediction head says about a group of views that share their queries.
+    """The output of one prediction head for a group of views that share their queries.
 
     Attributes:
         logits: (B, Q, K + 1), class logits; the last column means "no entity". Entity segmentation has K = 1.
@@ -51,7 +51,7 @@ class DecoderLayer(nn.Module):
         return self.refine(queries, positions)
 
     def refine(self, queries: Tensor, positions: Tensor | float) -> Tensor:
-        """What follows the cross-attention: self-attention among the queries, then the FFN."""
+        """The steps after cross-attention: self-attention among the queries, then the FFN."""
         placed = queries + positions
         queries = self.self_norm(queries + self.self_attention(placed, placed, queries))
         return self.ffn_norm(queries + self.linear2(F.relu(self.linear1(queries))))
@@ -76,14 +76,14 @@ class Queries:
 
 
 class MaskDecoder(nn.Module):
-    """Turns queries into class logits and mask embeddings by looking, layer after layer, inside their own masks.
+    """Turns queries into class logits and mask embeddings; in each layer, they attend inside their own masks.
 
     Image level and batch level (CropFormer Sec. 4, Φ_i and Φ_b) are the same weights: the image level sees groups of
     one view, the batch level one group of all views, whose keys also carry the index of their view.
 
     Args:
-        anchors: side of the grid of anchors that image-level queries are chosen from (see `anchors`); None for the
-            published way, where all queries are learned.
+        anchors: side of the grid of anchors from which image-level queries are chosen (see `anchors`); None for the
+            published method, in which all queries are learned.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class MaskDecoder(nn.Module):
         return Prediction(self.class_head(queries), self.mask_head(queries))
 
     def begin(self, levels: list[Tensor], mask_features: Tensor) -> tuple[Queries, Prediction | None]:
-        """The queries that the image level starts from, for groups of one view; arguments as of `forward`.
+        """The initial queries of the image level, for groups of one view; arguments as in `forward`.
 
         Returns:
-            The queries, and what all anchors predict where there are any.
+            The queries, and the predictions of all anchors, if there are any.
         """
         batch = len(mask_features)
         learned = self.query_features.expand(batch, -1, -1)
@@ -136,7 +136,7 @@ class MaskDecoder(nn.Module):
         guide = _shrink(mask_features, levels[-1].shape[3:])
         chosen = choose(prediction.embeddings.detach() @ guide >= 0, learned.shape[1])  # (B, Q)
         chosen = chosen[..., None].expand(-1, -1, content.shape[2])
-        # A learned query stands for a rank in the choice: the first ones are hardly ever somebody else's double.
+        # A learned query stands for a rank in the choice: early ranks rarely duplicate another query.
         positions = self.query_positions.expand(batch, -1, -1).gather(1, chosen)
         return Queries(content.gather(1, chosen) + learned, positions), prediction
 
@@ -148,7 +148,7 @@ class MaskDecoder(nn.Module):
         Args:
             levels: context features (B, T, C, h, w), coarsest first.
             mask_features: (B, T, C, H, W).
-            queries: to start from.
+            queries: initial queries.
             batch_level: whether groups are all views of a picture, or single views (T = 1).
 
         Returns:
@@ -163,11 +163,11 @@ class MaskDecoder(nn.Module):
         return self._decode(queries, self._memories(levels, batch_level), own_mask)
 
     def follow(self, levels: list[Tensor], masks: list[Tensor]) -> list[Prediction]:
-        """Decodes queries of one view that know nothing but where to look; training pilots the layers so.
+        """Decodes queries of one view that only know where to look; mask-piloted training uses this.
 
         Args:
             levels: context features (B, 1, C, h, w), coarsest first.
-            masks: a level, (B, P, h·w) bool, True where a query may look in every layer; no row may be empty.
+            masks: per level, (B, P, h·w) bool, True where a query may look in every layer; rows must not be empty.
 
         Returns:
             A prediction after every layer.

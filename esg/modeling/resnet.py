@@ -1,6 +1,6 @@
 """ResNet backbone (He et al., CVPR 2016) with frozen batch norm, features at strides 4, 8, 16, 32.
 
-Our own, since torchvision is no dependency and transformers takes seconds to import.
+Our own, because we do not depend on torchvision, and transformers takes seconds to import.
 """
 
 from __future__ import annotations

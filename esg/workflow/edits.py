@@ -243,7 +243,7 @@ def _instructions(
         name, known = _model(segmentation.model)
         if known is None:
             parts.append(
-                f"The photo was taken apart by a model of your own: put `{name}` into `models/entityseg`, or choose "
+                f"The photo was segmented with a model of your own: put `{name}` into `models/entityseg`, or choose "
                 "another one in **Load Segmenter**."
             )
         elif not known.shipped:

@@ -201,7 +201,7 @@ def test_what_can_be_checked_at_once_is_checked_before_the_photo_is_taken_apart(
     sentence: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: pytest.fail("the photo was taken apart"))
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: pytest.fail("the photo was segmented"))
     said = refused(name, **wrong)
     assert said.startswith(sentence)
     assert "--" not in said

@@ -1,1 +1,1 @@
-"""What can be said of a picture: facts about its entities, captions, referring expressions, and a judge of claims."""
+"""Texts about a picture: facts about its entities, captions, referring expressions, and a judge of claims."""

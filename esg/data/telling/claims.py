@@ -1,4 +1,4 @@
-"""Whether what a phrase says is true of the entities that it is grounded in."""
+"""Judges whether a phrase is true of the entities that it is grounded in."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _WORD = re.compile(r"[a-z]+")
 
 
 def claims(phrase: str) -> tuple[str, ...]:
-    """The words of a phrase that claim a colour, a size, a texture or a position, in their order and without repeats.
+    """The words of a phrase that claim a colour, a size, a texture or a position, in order and without duplicates.
 
-    They are the keys of `words.KINDS`, which says what each is about. A relation such as "left of" is no position.
+    They are keys of `words.KINDS`, which gives their kind. A relation such as "left of" does not count as a position.
     """
     words = _WORD.findall(phrase.lower())
     return tuple(
@@ -30,13 +30,13 @@ def claims(phrase: str) -> tuple[str, ...]:
 def holds(
     facts: Mapping[int, Facts], phrase: str, entity_ids: Iterable[int], *, clearly: bool = False
 ) -> dict[str, bool]:
-    """Whether each claim of a phrase is true of the entities it is grounded in, of every one of them.
+    """Whether each claim of a phrase is true of all entities that it is grounded in.
 
     Args:
         facts: Facts of the picture's entities by id.
         phrase: The words, e.g. "two small white shapes on the left".
-        entity_ids: What the phrase is grounded in; nothing is true of no entity.
-        clearly: Whether what can merely be defended is false, see `facts`.
+        entity_ids: Entities that the phrase is grounded in; without any, every claim is false.
+        clearly: Whether claims that are merely defensible count as false, see `facts`.
 
     Returns:
         True or false for each of `claims(phrase)`.

@@ -1,10 +1,10 @@
-"""What can be said of the entities of a picture: facts of synthetic scenes, and facts measured in photos.
+"""Facts about the entities of a picture: known for synthetic scenes, measured in photos.
 
-Every fact is a word of `words`. There are two degrees of truth: a word is *clear* of an entity if nobody would object,
-and *true* if it can be defended; the clear ones are among the true ones. What is told uses clear words and takes care
-that the others are not even defensible for the entities it does not mean; what is judged need only be true.
+Every fact is a word from `words`. There are two degrees of truth: a word is *clear* for an entity if nobody would
+object, and *true* if it can be defended; clear words are also true. Captions use clear words that are not even
+defensible for other entities; when captions are judged, true words are enough.
 
-Colours are measured in the picture in both cases, with the light that fell on them, since that is what can be seen.
+Colours are measured in the picture in both cases, including its lighting, since that is what can be seen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is said of photos whose entities have names: lists of names to look for, and descriptions that name things."""
+"""Texts about photos whose entities have names: lists of names to look for, and descriptions that name things."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .words import plural
 
 
 def names_to_find(facts: Sequence[Facts], rng: np.random.Generator, absent: int) -> Narrative:
-    """A list of names, each with all entities that it is clearly true of, and some that nothing here is called.
+    """A list of names, each with all entities that it clearly applies to, and some names that are not in the picture.
 
-    A name that is only arguable for some entity is left out.
+    A name that is merely arguable for some entity is skipped.
 
     Args:
-        facts: of all entities, see `facts.named_facts`.
-        rng: source of chance.
-        absent: how many names of what is not there.
+        facts: facts of all entities, see `facts.named_facts`.
+        rng: random generator.
+        absent: number of names that are not in the picture.
     """
     arguable = {word for fact in facts for word in fact.words - fact.clear}
     here = {fact.noun for fact in facts}
@@ -54,7 +54,7 @@ def described(names: Sequence[str], rng: np.random.Generator) -> str:
 
     Args:
         names: see `coco_names.counted_names`, at least one.
-        rng: source of chance.
+        rng: random generator.
     """
     ground = next((name for name in names if name in _UNDERFOOT), None)
     stuff = [name for name in names if name in UNCOUNTED and name != ground]

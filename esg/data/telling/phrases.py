@@ -20,14 +20,14 @@ from .relations import Relations
 from .words import FORMS, INVERSE, MASS, NUMBERS, PLACES, SHAPES, TEXTURES, UNSIZED, plural
 
 _ORDER = tuple(dict.fromkeys(("tiny", "small", "large", "smooth", "rough", *FORMS, *TONES, *COLOURS, *TEXTURES)))
-"""Adjectives in the order in which they are said."""
+"""Adjectives in their order in a phrase."""
 
 _LIKELY = {"colour": 0.8, "texture": 0.35, "size": 0.3, "position": 0.3, "tone": 0.2, "form": 0.7}
 _LIKELY_OF_SHAPES = {"colour": 0.95, "texture": 0.4, "size": 0.6, "position": 0.65, "tone": 0.3}
-"""How often each attribute is told, where it is not needed; a noun that only tells the shape says little by itself."""
+"""How often each attribute is mentioned if it is not needed; a noun for a mere shape says little by itself."""
 
 _SALIENCE = 0.6
-"""Power of the area by which larger entities are spoken of more often."""
+"""Exponent of the area by which larger entities are mentioned more often."""
 
 Attribute = tuple[str, frozenset[str]]
 """Which attribute it is, a key of `_LIKELY`, and its words."""

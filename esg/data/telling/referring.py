@@ -22,7 +22,7 @@ def refer(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator
     Args:
         facts: Of all entities of a picture.
         relations: (id, relation, id) triples about them.
-        rng: Source of chance.
+        rng: Random generator.
 
     Returns:
         The expression in lower case and a tuple of one id, or None if the picture has no entities of which this can be

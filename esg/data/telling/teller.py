@@ -1,4 +1,4 @@
-"""Stories about pictures: captions that are true by construction, and which entities every noun of them means.
+"""Writes captions that are true by construction, and records the entities that each noun refers to.
 
 What a mention's span holds is what identifies the entities by themselves: number, adjectives, noun and position, as in
 "three red discs" or "large brown area at the bottom". Articles are not part of it, and neither is a relation: in "the
@@ -33,7 +33,7 @@ _FIRST = (
     "in the picture there {is} {list}",
     "we see {list}",
     "here {is} {list}",
-    "{list}",  # the last one, since it is no sentence for a single phrase
+    "{list}",  # the last one, since a single phrase would not make a sentence
 )
 _LATER = (
     "there {is} also {list}",
@@ -115,7 +115,7 @@ def tell(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator)
     Args:
         facts: Of all entities of a picture, at least one.
         relations: (id, relation, id) triples about them, see `relations`.
-        rng: Source of chance.
+        rng: Random generator.
 
     Raises:
         InputError: There are no entities.
@@ -214,7 +214,7 @@ def _linked(story: _Story, phrase: Phrase, waiting: list[Phrase]) -> _Unit:
 
 
 class _Story:
-    """The caption as far as it is told."""
+    """The caption as far as it has been written."""
 
     def __init__(self, stage: Stage, rng: np.random.Generator) -> None:
         self.stage, self.rng = stage, rng

@@ -1,4 +1,4 @@
-"""Pictures and what is said of them: scenes and photos with captions or referring expressions that are true."""
+"""Pictures with texts about them: scenes and photos with true captions or referring expressions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CROPS = 5
 
 @dataclass(frozen=True)
 class Told:
-    """A picture, its entities, and what is said of them.
+    """A picture, its entities, and texts about them.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -55,11 +55,11 @@ def tell_scene(
     scenes: SceneConfig = NARRATED,
     refers: Sequence[bool] = (False,),
 ) -> Told:
-    """A synthetic scene and what is said of it.
+    """A synthetic scene and texts about it.
 
     Args:
         seed: of the scene; from `synth.HELD_OUT` on it is for evaluation.
-        rng: source of chance for everything else.
+        rng: random generator for everything else.
         sides: range of the longer side in pixels.
         scenes: the mixture that the scene is drawn from.
         refers: for every text whether it should be one referring expression; where none can be made it is a caption.
@@ -72,9 +72,9 @@ def tell_scene(
 def tell_photo(
     photo: LabelledPhoto, rng: np.random.Generator, sides: tuple[int, int], refers: Sequence[bool] = (False,)
 ) -> Told:
-    """A segmented photo, augmented, and what is said of what can be measured in it; see `tell_scene`.
+    """A segmented photo, augmented, and texts about what can be measured in it; see `tell_scene`.
 
-    Where crops show none of its entities again and again, it is told as a whole, in the photo's own size.
+    If crop after crop shows none of its entities, the whole photo is used at its own size.
 
     Raises:
         ImageError: the segmentation has no segment.
@@ -102,7 +102,7 @@ def tell_named(
     sides: tuple[int, int],
     refers: Sequence[bool] = (False,),
 ) -> Told | None:
-    """A photo whose entities have categories, augmented, and what is said of it by name; see `tell_photo`.
+    """A photo whose entities have categories, augmented, and texts that name them; see `tell_photo`.
 
     Half of what is not a referring expression is a list of names to look for, see `naming.names_to_find`.
 
@@ -112,7 +112,7 @@ def tell_named(
         rng, sides, refers: as for `tell_scene`.
 
     Returns:
-        None where crop after crop shows none of the entities.
+        None if crop after crop shows none of the entities.
     """
     size = _size(rng, sides, wide=photo.image.shape[1] >= photo.image.shape[0])
     for _ in range(_CROPS):
