@@ -15,7 +15,7 @@ LATER = ("docs/style.md", "docs/check_wording.py", "esg/gella", "esg/training", 
 LATER += ("esg/masks",)
 
 BANNED = {  # pattern: what to write instead
-    r"\banew\b": "again",
+    r"(?<!\")\banew\b(?!:)": "again",  # but for the names of a button and a parameter
     r"\bby lot\b": "at random",
     r"(?<![Tt]here )\b(?:is|are) none\b(?! of)": "negate the verb: is not, are not, do not exist",
     r"(?<![Tt]here )\b(?:is|are) no (?!longer|more|fewer|less|larger|smaller)\w+": "negate the verb: is not a",

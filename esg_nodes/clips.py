@@ -23,9 +23,9 @@ _NUMBERS = re.compile(r"(?:[0-9]{1,9}(?![0-9])|[\s,，、–!-]|\b(?:all|none|no
 class SegmentFrames:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Takes the pictures of a clip apart and follows their entities by overlap: each is a track, with a number and "
-        "a colour that stay. Tracks are numbered as they appear, so in the first picture a track has the number of its "
-        "entity. Every other node knows the entities of a clip by these numbers, too: a pick of 3 is track 3 in all "
+        "Segments the pictures of a clip and tracks their entities by overlap: each is a track that keeps its number "
+        "and colour. Tracks are numbered as they appear, so in the first picture a track has the number of its "
+        "entity. All other nodes use these numbers for the entities of a clip, too: a pick of 3 is track 3 in all "
         "pictures."
     )
     SEARCH_ALIASES = ("video", "track", "tracking", "video segmentation", "clip", "frames")
@@ -46,10 +46,12 @@ class SegmentFrames:
             "required": {
                 "segmenter": wire(SEGMENTER, "From Load Segmenter."),
                 "image": wire("IMAGE", "The pictures of the clip, from first to last."),
-                "tracks": text("all", "Tracks in the mask, by the numbers in the overlay: 3,5-7 / all / none / not 2."),
+                "tracks": text(
+                    "all", "Tracks to include in the mask, by their numbers in the overlay: 3,5-7 / all / none / not 2."
+                ),
                 "crops": choice(
                     ["0", "4", "8"],
-                    "High-resolution crops to look at beside each whole picture: smaller things and better outlines, "
+                    "Number of high-resolution crops besides each whole picture: smaller things and better outlines, "
                     "but five times the time.",
                 ),
                 **LIMITS,
@@ -65,12 +67,16 @@ class SegmentFrames:
                     0.3,
                     0,
                     1,
-                    "Least overlap (intersection over union) with the picture before for the same track; less follows "
-                    "faster things, and mixes up neighbours.",
+                    "Minimum overlap (intersection over union) with the previous picture to continue a track; lower "
+                    "values follow faster things, but confuse neighbours.",
                     advanced=True,
                 ),
                 "patience": whole(
-                    2, 0, 100, "Pictures in a row that a track may be missing in, and keep its number.", advanced=True
+                    2,
+                    0,
+                    100,
+                    "Number of consecutive pictures a track may be missing from and still keep its number.",
+                    advanced=True,
                 ),
             },
         }
@@ -122,7 +128,9 @@ class SegmentFrames:
 def read_tracks(words: str) -> None:
     """InputError unless it is a text like 3,5-7 or all, none, not 2."""
     if not _NUMBERS.fullmatch(words):
-        raise InputError(f"{words.strip()!r} names no tracks; write numbers such as 3,5-7, or all, none, or not 2.")
+        raise InputError(
+            f"{words.strip()!r} does not name tracks; write numbers such as 3,5-7, or all, none, or not 2."
+        )
     check_choice(words)
 
 

@@ -24,16 +24,16 @@ class EntitiesToMasks:
     RETURN_TYPES = ("MASK", "MASK")
     RETURN_NAMES = ("mask_batch", "mask_list")
     OUTPUT_TOOLTIPS = (
-        "All masks as one batch, those of the first picture first; one empty mask where there are no entities.",
-        "The same one by one: what comes next runs once for each. Of a clip, a batch for each track, with a mask for "
-        "each picture.",
+        "All masks as one batch, starting with the first picture; one empty mask if there are no entities.",
+        "The same one by one: the nodes after it run once for each. For a clip, a batch for each track, with a mask "
+        "for each picture.",
     )
     OUTPUT_IS_LIST = (False, True)
     FUNCTION = "convert"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"entities": wire(ENTITIES, "Of any node.")}}
+        return {"required": {"entities": wire(ENTITIES, "From any node.")}}
 
     def convert(self, entities: Entities) -> tuple[Tensor, list[Tensor]]:
         everything = sorted({int(number) for own in entities.numbers for number in own})
@@ -51,8 +51,8 @@ class EntitiesToMasks:
 class EntitiesToSegs:
     CATEGORY = "ESG/convert"
     DESCRIPTION = (
-        "Entities for the detailers of the Impact Pack: one SEG for each, even where it lies in pieces, labelled "
-        "with the phrase that means it."
+        "Entities for the detailers of the Impact Pack: one SEG for each, even if it is in several pieces, labelled "
+        "with its phrase."
     )
     SEARCH_ALIASES = ("segs", "impact pack", "detailer")
     RETURN_TYPES = ("SEGS",)
@@ -64,14 +64,16 @@ class EntitiesToSegs:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "entities": wire(ENTITIES, "Of one picture: SEGS knows no batches."),
-                "crop_factor": number(3, 1, 100, "Side of the region around an entity, in sides of its box.", step=0.1),
+                "entities": wire(ENTITIES, "Entities of one picture: SEGS does not support batches."),
+                "crop_factor": number(
+                    3, 1, 100, "Side of the region around an entity, as a multiple of its box.", step=0.1
+                ),
             }
         }
 
     def convert(self, entities: Entities, crop_factor: float) -> tuple[Any]:
         if len(entities) != 1:
-            raise InputError(f"SEGS are of one picture, and these are entities of {len(entities)}; take one of them.")
+            raise InputError(f"SEGS are for one picture, but these are entities of {len(entities)}; use one of them.")
         (found,), (own,), (names,) = entities.maps, entities.numbers, entities.names
         labels = [name or f"entity {known}" for name, known in zip(names, own)]
         return (to_segs(found, labels, crop_factor),)
@@ -80,19 +82,19 @@ class EntitiesToSegs:
 class EntitiesToLabelMap:
     CATEGORY = "ESG/convert"
     DESCRIPTION = (
-        "Pictures in which every entity has one colour, as ControlNet and other programs take them, or its number."
+        "Pictures in which every entity has one colour, as ControlNet and other programs expect, or its number."
     )
     SEARCH_ALIASES = ("label map", "segmentation map", "id map", "seg controlnet")
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("label_map",)
-    OUTPUT_TOOLTIPS = ("A picture for each map; without entity it is black.",)
+    OUTPUT_TOOLTIPS = ("A picture for each map; the background is black.",)
     FUNCTION = "convert"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "entities": wire(ENTITIES, "Of any node."),
+                "entities": wire(ENTITIES, "From any node."),
                 "pixels": choice(
                     ["colours", "numbers"],
                     "colours: a distinct one for each entity. numbers: number / 255 in all channels, for up to 255 "
@@ -106,7 +108,7 @@ class EntitiesToLabelMap:
         if pixels == "colours":
             colours = np.concatenate([np.zeros((1, 3), np.uint8), palette(highest)])
         elif highest > 255:
-            raise InputError(f"{highest} numbers do not fit into 255 grey values; take colours, or COCO JSON.")
+            raise InputError(f"{highest} numbers do not fit into 255 grey values; use colours, or COCO JSON.")
         else:
             colours = np.repeat(np.arange(highest + 1, dtype=np.uint8)[:, None], 3, axis=1)
         pairs = zip(entities.maps, entities.numbers)
@@ -127,7 +129,7 @@ class EntitiesToBoxes:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"entities": wire(ENTITIES, "Of any node.")}}
+        return {"required": {"entities": wire(ENTITIES, "From any node.")}}
 
     def convert(self, entities: Entities) -> tuple[list[list[dict[str, Any]]]]:
         boxes = []
@@ -144,7 +146,7 @@ class EntitiesToBoxes:
 class CutOut:
     CATEGORY = "ESG/convert"
     DESCRIPTION = (
-        "Cuts what a mask marks out of its picture: transparent around it, as PNG stores it, and with soft edges where "
+        "Cuts the masked area out of its picture: transparent elsewhere, as PNG stores it, and with soft edges where "
         "the mask has them."
     )
     SEARCH_ALIASES = ("rgba", "transparent", "remove background", "cutout", "sticker", "png", "alpha")
@@ -160,7 +162,7 @@ class CutOut:
             "required": {
                 "image": wire("IMAGE", "One picture for all masks, or one for each."),
                 "mask": wire("MASK", "From Pick Entities, Refine Edges or any other node; white is kept."),
-                "crop": switch(True, "Cut to the box around what is kept. Off: the picture keeps its size."),
+                "crop": switch(True, "Crop to the box around the kept area. Off: the picture keeps its size."),
                 "margin": whole(0, 0, 1024, "Pixels around that box."),
             }
         }
@@ -195,7 +197,7 @@ class CutOut:
 
 class SaveCoco:
     CATEGORY = "ESG/convert"
-    DESCRIPTION = "Saves entities as COCO JSON in the output folder, a file for each picture, and gives the text on."
+    DESCRIPTION = "Saves entities as COCO JSON in the output folder, a file for each picture, and passes the text on."
     SEARCH_ALIASES = ("coco", "json", "rle", "annotations", "export masks")
     RETURN_TYPES = ("STRING",)
     RETURN_NAMES = ("coco",)
@@ -209,8 +211,8 @@ class SaveCoco:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "entities": wire(ENTITIES, "Of any node."),
-                "filename_prefix": text("entities", "Name of the file in the output folder; may begin with folders."),
+                "entities": wire(ENTITIES, "From any node."),
+                "filename_prefix": text("entities", "Name of the file in the output folder; it may include folders."),
             }
         }
 
@@ -228,29 +230,32 @@ class SaveCoco:
 class MasksToEntities:
     CATEGORY = "ESG/convert"
     DESCRIPTION = (
-        "Makes entities of masks of one picture, from SAM, a detector or a brush, to be picked and grounded. "
-        "Where masks overlap, the smaller one gets the pixel, unless another order is chosen."
+        "Turns masks of one picture, from SAM, a detector or a brush, into entities that can be picked and grounded. "
+        "Where masks overlap, the smaller one gets the pixel, unless you choose another order."
     )
     SEARCH_ALIASES = ("mask to entities", "sam", "import masks", "ground masks")
     RETURN_TYPES = (ENTITIES,)
     RETURN_NAMES = ("entities",)
-    OUTPUT_TOOLTIPS = ("Of one picture, numbered by size, the largest first.",)
+    OUTPUT_TOOLTIPS = ("Entities of one picture, numbered by size, the largest first.",)
     FUNCTION = "convert"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "masks": wire("MASK", "A batch of masks of one picture; empty ones are left out."),
-                "threshold": number(0.5, 0, 1, "Of soft masks: what is above belongs to the entity."),
-                "pieces": switch(False, "Make an entity of every connected piece of a mask, as for a painted one."),
+                "masks": wire("MASK", "A batch of masks of one picture; empty ones are skipped."),
+                "threshold": number(0.5, 0, 1, "For soft masks: values above this belong to the entity."),
+                "pieces": switch(
+                    False, "Turn every connected piece of a mask into an entity, for example of a painted one."
+                ),
             },
             "optional": {
                 "image": wire("IMAGE", "The picture; masks of another size are resized to it."),
                 "order": choice(
                     ("smaller", "larger", "first", "last", "whole"),
-                    "Which mask lies above where they overlap: the smaller or the larger one, the first or the last of "
-                    "the batch. whole: only whole objects of nested masks, such as SAM's, are kept. Not for pieces.",
+                    "Which mask is on top where they overlap: the smaller or the larger one, the first or the last of "
+                    "the batch. whole: keep only the whole objects of nested masks, such as SAM's. Ignored with "
+                    "pieces.",
                     advanced=True,
                 ),
             },
@@ -267,26 +272,26 @@ class MasksToEntities:
 
 class SegsToEntities:
     CATEGORY = "ESG/convert"
-    DESCRIPTION = "Makes entities of the SEGS of detectors and of the Impact Pack. Labels become phrases."
+    DESCRIPTION = "Turns the SEGS of detectors and of the Impact Pack into entities. Labels become phrases."
     SEARCH_ALIASES = ("segs", "impact pack", "detector", "ultralytics")
     RETURN_TYPES = (ENTITIES,)
     RETURN_NAMES = ("entities",)
-    OUTPUT_TOOLTIPS = ("Of one picture, the surest first.",)
+    OUTPUT_TOOLTIPS = ("Entities of one picture, by descending score.",)
     FUNCTION = "convert"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "segs": wire("SEGS", "Of one picture."),
-                "threshold": number(0.5, 0, 1, "Of soft masks: what is above belongs to the entity."),
+                "segs": wire("SEGS", "SEGS of one picture."),
+                "threshold": number(0.5, 0, 1, "For soft masks: values above this belong to the entity."),
             }
         }
 
     def convert(self, segs: Any, threshold: float) -> tuple[Entities]:
         found, labels, odd = from_segs(segs, threshold)
         more = f"; and {len(odd) - 3} more" if len(odd) > 3 else ""
-        host().say(f"Left out: {'; '.join(odd[:3])}{more}." if odd else "")
+        host().say(f"Skipped: {'; '.join(odd[:3])}{more}." if odd else "")
         return (Entities.of([found], [_named(labels, found.scores)]),)
 
 

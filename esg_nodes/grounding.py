@@ -26,18 +26,18 @@ SENTENCE, LIST, CATEGORIES, ONE = READINGS = (
 class GroundText:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Says which entities of a picture words mean: the nouns of a sentence, a list of phrases, or one expression. "
-        "Without any words the model describes the picture itself, and its nouns are grounded."
+        "Finds the entities of a picture that words refer to: the nouns of a sentence, a list of phrases, or one "
+        "expression. Without any words, the model describes the picture itself, and its nouns are grounded."
     )
     SEARCH_ALIASES = ("text to mask", "text grounding", "referring segmentation", "open vocabulary", "find by text")
     RETURN_TYPES = (ENTITIES, "MASK", "STRING", "STRING", "IMAGE")
     RETURN_NAMES = ("entities", "mask", "caption", "phrases", "overlay")
     OUTPUT_TOOLTIPS = (
-        "The same entities, with what words mean among them.",
-        "All that is meant, one mask for each picture.",
+        "The same entities, with the phrases that refer to them.",
+        "All entities that the text refers to, one mask for each picture.",
         "The sentence that was grounded; one line for each picture.",
-        "JSON: for each picture its caption and phrases, with their place in it, entity numbers and scores.",
-        "The pictures with what each phrase means in its colour, and the caption beneath.",
+        "JSON: for each picture its caption and phrases, with their positions, entity numbers and scores.",
+        "The pictures with the entities in the colours of their phrases, and the caption below.",
     )
     FUNCTION = "ground"
 
@@ -46,22 +46,22 @@ class GroundText:
         return {
             "required": {
                 "grounder": wire(GROUNDER, "From Load Grounder."),
-                "image": wire("IMAGE", "The pictures that the entities are of."),
+                "image": wire("IMAGE", "The pictures that the entities come from."),
                 "entities": wire(ENTITIES, "From Segment Entities, or from masks of any kind."),
                 "text": text(
                     "",
-                    "What is looked for. As many lines as there are pictures are one for each of them; other texts "
-                    "hold for all. Empty: the model describes each picture.",
+                    "The text to ground. With as many lines as pictures, each picture gets its line; any other text "
+                    "applies to all pictures. Empty: the model describes each picture.",
                     lines=True,
                 ),
                 "read_as": choice(
                     READINGS,
-                    "How the text is read. A sentence: its nouns are grounded. A list: phrases with commas "
-                    "between them or one a line. Categories: the same, but an entity goes to one of them at most. One "
-                    "expression: its best entity is taken, such as of 'the dog on the left'.",
+                    "How to read the text. A sentence: its nouns are grounded. A list: phrases separated by commas or "
+                    "line breaks. Categories: the same, but an entity gets at most one of them. One expression, such "
+                    "as 'the dog on the left': its best entity is used.",
                 ),
                 "threshold": number(
-                    0.5, 0, 1, "Entities with a lower score are not meant. One expression takes the best of the others."
+                    0.5, 0, 1, "Minimum score of an entity. One expression gets only the best of these."
                 ),
             }
         }
@@ -92,7 +92,7 @@ class GroundText:
 class DescribeImage:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Writes a caption of every picture. With entities several are written and the one is taken whose nouns are "
+        "Writes a caption for every picture. With entities, it writes several and keeps the one whose nouns are "
         "grounded best."
     )
     SEARCH_ALIASES = ("caption", "image to text", "describe", "interrogate")
@@ -107,11 +107,13 @@ class DescribeImage:
             "required": {
                 "grounder": wire(GROUNDER, "From Load Grounder."),
                 "image": wire("IMAGE", "The pictures to describe."),
-                "max_tokens": whole(256, 1, 2048, "Longest caption; a word is one or two tokens."),
-                "temperature": number(0, 0, 2, "0: the likeliest words; higher: others, too."),
-                "seed": whole(0, 0, 2**63 - 1, "Of what is drawn by lot.", control_after_generate=True),
+                "max_tokens": whole(256, 1, 2048, "Maximum length of a caption; a word is one or two tokens."),
+                "temperature": number(0, 0, 2, "0: always the likeliest words; higher: others, too."),
+                "seed": whole(
+                    0, 0, 2**63 - 1, "Random seed, used when the temperature is above 0.", control_after_generate=True
+                ),
             },
-            "optional": {"entities": wire(ENTITIES, "Of the pictures, to check what is written against.")},
+            "optional": {"entities": wire(ENTITIES, "Entities of the pictures, to check the captions against.")},
         }
 
     def describe(
@@ -147,13 +149,13 @@ class DescribeImage:
 
 class FindNouns:
     CATEGORY = "ESG"
-    DESCRIPTION = "Lists the nouns of a caption, each a text of its own: what comes next runs once for every noun."
+    DESCRIPTION = "Lists the nouns of a caption, each as a separate text: the nodes after it run once per noun."
     SEARCH_ALIASES = ("nouns", "noun phrases", "tags", "keywords", "split caption")
     RETURN_TYPES = ("STRING", "STRING")
     RETURN_NAMES = ("nouns", "spans")
     OUTPUT_TOOLTIPS = (
         "A list of texts, in the order of the caption.",
-        "JSON: text, and the characters from and to which it stands in the caption.",
+        "JSON: text, and its start and end in the caption, in characters.",
     )
     OUTPUT_IS_LIST = (True, False)
     FUNCTION = "find"
@@ -163,7 +165,7 @@ class FindNouns:
         return {
             "required": {
                 "grounder": wire(GROUNDER, "From Load Grounder."),
-                "image": wire("IMAGE", "The picture that the caption is of; of several, the first."),
+                "image": wire("IMAGE", "The picture that the caption describes; with several, the first."),
                 "caption": text("", "A sentence or more.", lines=True),
             }
         }

@@ -66,18 +66,18 @@ class StitchRecord:
 class MaskToInpaint:
     CATEGORY = "ESG/inpaint"
     DESCRIPTION = (
-        "Cuts the surroundings of a mask out of a picture, at a size that suits the diffusion model. Of several masks "
-        "it makes a list, and what comes next runs once for each; Inpaint Stitch puts them all back. For a clip, "
-        "one_box makes one batch. Where nothing is chosen, what comes next does not run."
+        "Cuts a mask and its surroundings out of a picture, at a size that suits the diffusion model. Several masks "
+        "give a list, and the nodes after it run once for each; Inpaint Stitch pastes them all back. For a clip, "
+        "one_box makes one batch. If nothing is chosen, the nodes after it do not run."
     )
     SEARCH_ALIASES = ("inpaint crop", "crop and stitch", "crop to mask", "mask crop", "video inpaint")
     RETURN_TYPES = ("IMAGE", "MASK", "MASK", "MASK", STITCH)
     RETURN_NAMES = ("crop", "generation_mask", "blend_mask", "full_mask", "stitch")
     OUTPUT_TOOLTIPS = (
         "The crop, for the diffusion model.",
-        "What is to be made anew in it: the mask, grown.",
-        "How much of the result will be shown: the mask, with soft edges.",
-        "The same at the size of the picture.",
+        "The area to repaint in it: the mask, grown.",
+        "Opacity of the result: the mask, with soft edges.",
+        "The same at the picture's size.",
         "For Inpaint Stitch.",
     )
     INPUT_IS_LIST = True
@@ -95,55 +95,56 @@ class MaskToInpaint:
                     default.target,
                     0,
                     8192,
-                    "Square root of the crop's area in pixels: 512 for SD 1.5, 1024 for SDXL and newer; 0: as large as "
-                    "it is in the picture.",
+                    "Square root of the crop's area in pixels: 512 for SD 1.5, 1024 for SDXL and newer; 0: its size "
+                    "in the picture.",
                     step=8,
                 ),
-                "multiple": choice(["8", "16", "32", "64"], "Sides of the crop are multiples of so many pixels."),
+                "multiple": choice(["8", "16", "32", "64"], "The crop's sides are multiples of this many pixels."),
                 "context": number(
                     default.context,
                     1,
                     10,
-                    "Sides of the crop, in sides of the mask's box: how much the model sees around.",
+                    "The crop's sides as a multiple of those of the mask's box: how much of the surroundings the "
+                    "model sees.",
                 ),
-                "grow": whole(default.grow, 0, 1024, "Pixels of the picture by which more than the mask is made anew."),
+                "grow": whole(default.grow, 0, 1024, "Repaint this many pixels beyond the mask."),
                 "feather": whole(
                     default.feather,
                     0,
                     1024,
-                    "Pixels of the picture, outside the mask, over which the result fades out.",
+                    "Pixels outside the mask over which the result fades into the picture.",
                 ),
-                "fill_holes": switch(default.fill_holes, "Make anew what lies in holes of the mask, too."),
+                "fill_holes": switch(default.fill_holes, "Also repaint holes in the mask."),
             },
             "optional": {
                 "one_box": switch(
                     False,
-                    "For a clip: one box and one size for all pictures, as one batch, which a video model needs. Off: "
-                    "every mask has a crop of its own.",
+                    "For a clip: one box and one size for all pictures, as one batch, which video models need. Off: "
+                    "every mask gets its own crop.",
                 ),
                 "pass_empty": switch(
                     False,
-                    "What becomes of a mask in which nothing is chosen. Off: it is left out, and where all are empty, "
-                    "what comes next does not run. On: the whole picture goes through, and nothing of it changes.",
+                    "What to do with an empty mask. Off: skip it; if all are empty, the nodes after it do not run. "
+                    "On: pass on the whole picture, of which nothing will change.",
                 ),
                 "background": number(
                     default.background,
                     0,
                     0.5,
-                    "Mask values up to this count as 0, and from 1 less this on as 1: black and white of JPEGs, videos "
-                    "and other programs are not exact. 0: every value counts as it is.",
+                    "Mask values up to this count as 0, and values from 1 minus this as 1, because black and white "
+                    "are not exact in JPEGs, videos and other programs. 0: use every value as it is.",
                     advanced=True,
                 ),
                 "width": whole(
                     0,
                     0,
                     8192,
-                    "Exact width of the crop in pixels, together with height; then target and multiple do not count.",
+                    "Exact width of the crop in pixels, together with height; then target and multiple are ignored.",
                     step=8,
                     advanced=True,
                 ),
                 "height": whole(0, 0, 8192, "Exact height of the crop in pixels.", step=8, advanced=True),
-                "context_mask": wire("MASK", "More of the picture that the model has to see."),
+                "context_mask": wire("MASK", "Further parts of the picture that the model must see."),
             },
         }
 
@@ -221,8 +222,8 @@ class MaskToInpaint:
 class InpaintStitch:
     CATEGORY = "ESG/inpaint"
     DESCRIPTION = (
-        "Puts what the diffusion model made of crops back into their pictures, one after the other. Outside the soft "
-        "edge of the masks no pixel changes. A crop that comes in several variants gives as many pictures."
+        "Pastes repainted crops back into their pictures, one after the other. Outside the soft edge of the masks, no "
+        "pixel changes. A crop with several variants gives as many pictures."
     )
     SEARCH_ALIASES = ("uncrop", "paste back", "crop and stitch", "composite")
     RETURN_TYPES = ("IMAGE", "MASK")
@@ -240,13 +241,13 @@ class InpaintStitch:
         return {
             "required": {
                 "image": wire("IMAGE", "The pictures that were given to Mask to Inpaint."),
-                "inpainted": wire("IMAGE", "What became of its crops, of any size."),
+                "inpainted": wire("IMAGE", "The repainted crops, at any size."),
                 "stitch": wire(STITCH, "From Mask to Inpaint."),
                 "match_colour": number(
                     0,
                     0,
                     1,
-                    "How far the result is brought to the colours around the mask: 0 as it is, 1 fully.",
+                    "How far to match the result to the colours around the mask: 0 not at all, 1 fully.",
                     step=0.05,
                 ),
             }
@@ -273,7 +274,7 @@ class InpaintStitch:
     ) -> tuple[Tensor, Tensor]:
         """The same for one batch of pictures, and without lists around what comes out."""
         if len(image) != 1:
-            raise InputError(f"This puts crops back into one batch of pictures, and got {len(image)}.")
+            raise InputError(f"This node puts crops back into one batch of pictures, but got {len(image)}.")
         (edited,), (changed,) = self.stitch_lists(image, inpainted, stitch, match_colour)
         return edited, changed
 
@@ -281,16 +282,16 @@ class InpaintStitch:
 class ForEach:
     CATEGORY = "ESG/inpaint"
     DESCRIPTION = (
-        "Lists masks with a prompt for each phrase or entity, so that what comes next runs once for each and one graph "
-        "repaints them all. Mask to Inpaint and Inpaint Stitch take the lists."
+        "Lists masks with a prompt for each phrase or entity: the nodes after it run once for each, so one graph "
+        "repaints them all. Mask to Inpaint and Inpaint Stitch accept the lists."
     )
     SEARCH_ALIASES = ("loop", "for each mask", "for each phrase", "batch inpaint", "prompt per mask")
     RETURN_TYPES = ("MASK", "STRING", "STRING")
     RETURN_NAMES = ("masks", "prompts", "names")
     OUTPUT_TOOLTIPS = (
-        "A list of masks; of a clip, of batches with one for each picture.",
+        "A list of masks; for a clip, a list of batches with one mask for each picture.",
         "The prompt for each.",
-        "What each of them is: its phrase, or its number.",
+        "The name of each: its phrase, or its number.",
     )
     OUTPUT_IS_LIST = (True, True, True)
     FUNCTION = "list"
@@ -302,8 +303,8 @@ class ForEach:
                 "entities": wire(ENTITIES, "Of one picture, or of a clip; phrases come from Ground Text."),
                 "each": choice(
                     EACH,
-                    "phrase: all that a phrase means is one mask. entity: every entity has a mask of its own, and its "
-                    "first phrase for a name.",
+                    "phrase: one mask for all entities of a phrase. entity: one mask for each entity, named after its "
+                    "first phrase.",
                 ),
                 "prompts": text(
                     "{name}",
@@ -325,7 +326,7 @@ class ForEach:
     def list(self, entities: Entities, each: str, prompts: str, only: str = "") -> tuple[Any, Any, Any]:
         if len(entities) != 1 and entities.tracks is None:
             raise InputError(
-                f"This needs the entities of one picture or of a clip, and these are of {len(entities)} pictures."
+                f"This node needs the entities of one picture or of a clip, but these are of {len(entities)} pictures."
             )
         wanted = entities.choose(only if only.strip() else "all")
         numbers = {int(own[k - 1]) for own, ids in zip(entities.numbers, wanted) for k in ids}
@@ -356,13 +357,13 @@ class ForEach:
 class InpaintOpenCV:
     CATEGORY = "ESG/inpaint"
     DESCRIPTION = (
-        "Removes what is masked without a diffusion model: OpenCV continues what surrounds it. Suits small things on "
-        "plain ground."
+        "Removes the masked area without a diffusion model: OpenCV continues the surroundings. Suits small things on "
+        "a plain background."
     )
     SEARCH_ALIASES = ("remove object", "erase", "telea", "cleanup", "cv2 inpaint")
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("image",)
-    OUTPUT_TOOLTIPS = ("The pictures without it; no pixel outside the mask changes.",)
+    OUTPUT_TOOLTIPS = ("The pictures without the masked area; no pixel outside the mask changes.",)
     FUNCTION = "remove"
 
     @classmethod
@@ -370,10 +371,12 @@ class InpaintOpenCV:
         return {
             "required": {
                 "image": wire("IMAGE", "Pictures."),
-                "mask": wire("MASK", "One for each picture, or one for all; what is above 0.5 is removed."),
-                "grow": whole(4, 0, 1024, "Pixels by which more than the mask is removed, such as shadows and seams."),
+                "mask": wire("MASK", "One for each picture, or one for all; values above 0.5 are removed."),
+                "grow": whole(4, 0, 1024, "Remove this many pixels beyond the mask, to include shadows and seams."),
                 "method": choice(["telea", "ns"], "telea: fast marching; ns: after Navier and Stokes."),
-                "radius": number(3, 0.5, 100, "Pixels around a point that it is made from.", step=0.5),
+                "radius": number(
+                    3, 0.5, 100, "Radius in pixels of the surroundings that a point is computed from.", step=0.5
+                ),
             }
         }
 
@@ -408,10 +411,10 @@ def _by_crop(inpainted: list[Tensor], stitch: list[StitchRecord]) -> list[Tensor
         found = [inpainted[0][k :: len(stitch)] for k in range(len(stitch))]
     else:
         count = sum(map(len, inpainted))
-        raise InputError(f"There are {len(stitch)} crops to put back, but {count} pictures to put there.")
+        raise InputError(f"There are {len(stitch)} crops to put back, but {count} inpainted pictures.")
     variants = max(map(len, found), default=1)
     if any(len(made) not in (1, variants) for made in found):
-        raise InputError("The crops come in different numbers of variants; make as many of each.")
+        raise InputError("The crops have different numbers of variants; make the same number of each.")
     return found
 
 
@@ -421,7 +424,7 @@ def _places(image: list[Tensor], stitch: list[StitchRecord]) -> list[int]:
     cut = max((record.places for record in stitch), default=len(image))
     if len(image) not in (1, cut):
         raise InputError(
-            f"The crops are of {cut} batches of pictures, and these are {len(image)}; connect the pictures that "
+            f"The crops come from {cut} batches of pictures, but these are {len(image)}; connect the pictures that "
             "Mask to Inpaint got."
         )
     for record, place in zip(stitch, places):
@@ -492,7 +495,7 @@ def _named(entities: Entities, each: str) -> list[tuple[str, list[int]]]:
     groundings = entities.groundings
     if each == PHRASE:
         if not any(groundings):
-            raise InputError("There are no phrases yet; put Ground Text in between, or take each entity.")
+            raise InputError("There are no phrases yet; put Ground Text in between, or set each to entity.")
         meant: dict[tuple[str, int], set[int]] = {}  # by text, and how often the text stands before it in its caption
         for grounding, own in zip(groundings, entities.numbers):
             before: Counter[str] = Counter()

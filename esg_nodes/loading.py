@@ -119,7 +119,7 @@ def find_weights(name: str, *, fetch: bool = False) -> Path:
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
-    """A file and its state, which changes when it is written anew."""
+    """A file and its state, which changes when it is rewritten."""
     state = path.stat()
     return str(path.resolve()), state.st_size, state.st_mtime_ns
 
@@ -128,18 +128,20 @@ def _common_inputs() -> dict[str, Any]:
     return {
         "precision": choice(
             ["fp32", "bf16", "fp16"],
-            "Of the network's arithmetic. bf16 and fp16 are faster on GPUs made for them; fp16 is for GPUs only.",
+            "Precision of the network. bf16 and fp16 are faster on GPUs that support them; fp16 works on GPUs only.",
         ),
-        "device": choice(["auto", "cpu"], "auto: where ComfyUI computes. cpu: leave the GPU to the diffusion model."),
+        "device": choice(
+            ["auto", "cpu"], "auto: the device that ComfyUI uses. cpu: leave the GPU to the diffusion model."
+        ),
     }
 
 
 class LoadSegmenter:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Loads a CropFormer or Mask2Former, which takes pictures apart into their entities. cropformer-nano comes with "
-        f"ESG. {checkpoint_named('cropformer-nano').knows} Put the authors' weights into models/{WEIGHTS}, or let them "
-        "be downloaded (CC BY-NC 4.0)."
+        "Loads a CropFormer or Mask2Former, which segments pictures into their entities. cropformer-nano comes with "
+        f"ESG. {checkpoint_named('cropformer-nano').knows} Put the authors' weights into models/{WEIGHTS}, or have them "
+        "downloaded (CC BY-NC 4.0)."
     )
     SEARCH_ALIASES = (
         "cropformer",
@@ -164,7 +166,9 @@ class LoadSegmenter:
                     "extra_model_paths.yaml.",
                 ),
                 **_common_inputs(),
-                "attention": choice(["auto", "sdpa", "xformers", "eager"], "How attention is computed; results agree."),
+                "attention": choice(
+                    ["auto", "sdpa", "xformers", "eager"], "Implementation of attention; all give the same result."
+                ),
                 "download": switch(
                     False,
                     "If the chosen model is not here, download it from its authors' page (up to 1 GB; CC BY-NC 4.0: no "
@@ -201,15 +205,15 @@ def _own_or_public(name: str) -> str:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not set(name.split("/")) & {".", ".."}:
         return name
     places = ", ".join(map(str, host().weight_folders()))
-    raise WeightsError(f"There is no folder {name!r} in {places}, and it is no name of a model such as someone/model.")
+    raise WeightsError(f"There is no folder {name!r} in {places}, and it is not a model name such as someone/model.")
 
 
 class LoadGrounder:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Loads a GELLA, which describes pictures and says which entities words mean. gella-nano comes with ESG. "
-        f"{checkpoint_named('gella-nano').knows} zero-shot uses CLIP and LLaVA from the Hugging Face cache, or lets "
-        "them be downloaded."
+        "Loads a GELLA, which describes pictures and finds the entities that words refer to. gella-nano comes with ESG. "
+        f"{checkpoint_named('gella-nano').knows} zero-shot uses CLIP and LLaVA from the Hugging Face cache, or downloads "
+        "them if you allow it."
     )
     SEARCH_ALIASES = ("gella", "llava", "caption", "text grounding", "referring segmentation")
     RETURN_TYPES = (GROUNDER,)
@@ -231,8 +235,8 @@ class LoadGrounder:
             "optional": {
                 "download": switch(
                     False,
-                    "zero-shot: download the models that are not here from the Hugging Face hub (up to 16 GB; each has "
-                    "a licence of its own).",
+                    "zero-shot: download missing models from the Hugging Face hub (up to 16 GB; each has its own "
+                    "licence).",
                 ),
                 "folder": text(
                     "",

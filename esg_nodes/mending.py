@@ -43,29 +43,31 @@ NEW, ADD, TAKE = PAINTINGS = ("new entity", "add to", "take from")
 class CombineEntities:
     CATEGORY = "ESG/mend"
     DESCRIPTION = (
-        "Makes one of two results for the same pictures. union: the entities of both; a pixel goes to the surer one, "
-        "then to the smaller. subtract: those of a, without the pixels of b. intersect: those of a, only where b has "
-        "any."
+        "Combines two results for the same pictures. union: the entities of both; a pixel goes to the one with the "
+        "higher score, then to the smaller. subtract: a without the pixels of b. intersect: a only where b has "
+        "entities."
     )
     SEARCH_ALIASES = ("union", "subtract", "intersect", "add masks", "boolean", "combine masks")
     RETURN_TYPES = (ENTITIES,)
     RETURN_NAMES = ("entities",)
-    OUTPUT_TOOLTIPS = ("Numbered anew. Phrases of a follow; a union has those of b behind them.",)
+    OUTPUT_TOOLTIPS = ("Renumbered. They keep the phrases of a; a union adds those of b.",)
     FUNCTION = "combine"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "a": wire(ENTITIES, "Of any node."),
-                "b": wire(ENTITIES, "Of the same pictures."),
-                "operation": choice(COMBINATIONS, "What becomes of a and b."),
+                "a": wire(ENTITIES, "From any node."),
+                "b": wire(ENTITIES, "Entities of the same pictures."),
+                "operation": choice(COMBINATIONS, "How to combine a and b."),
             }
         }
 
     def combine(self, a: Entities, b: Entities, operation: str) -> tuple[Entities]:
         if len(a) != len(b):
-            raise InputError(f"a is of {len(a)} pictures and b of {len(b)}; connect entities of the same batch.")
+            raise InputError(
+                f"a has entities of {len(a)} pictures and b of {len(b)}; connect entities of the same batch."
+            )
         maps, groundings, tracks = [], [], []
         highest = max((int(own.max(initial=0)) for own in a.numbers), default=0)  # those of b come behind
         for one, other, words, more, own, further in zip(
@@ -86,14 +88,15 @@ class CombineEntities:
 class MergeEntities:
     CATEGORY = "ESG/mend"
     DESCRIPTION = (
-        "Makes several entities one, as when a thing was found in pieces. It gets the highest of their scores."
+        "Merges several entities into one, for example when a thing was found in pieces. It gets the highest of their "
+        "scores."
     )
     SEARCH_ALIASES = ("join entities", "merge masks", "unite")
     RETURN_TYPES = (ENTITIES, "STRING")
     RETURN_NAMES = ("entities", "ids")
     OUTPUT_TOOLTIPS = (
-        "Numbered anew; phrases follow.",
-        "The number of what was made; one line for each picture.",
+        "Renumbered; phrases are kept.",
+        "The number of the merged entity; one line for each picture.",
     )
     FUNCTION = "merge"
 
@@ -101,8 +104,8 @@ class MergeEntities:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "entities": wire(ENTITIES, "Of any node."),
-                "picks": text("", "Which become one, as in Pick Entities: 3,5-7 / phrase: dog / area<2000."),
+                "entities": wire(ENTITIES, "From any node."),
+                "picks": text("", "Entities to merge, as in Pick Entities: 3,5-7 / phrase: dog / area<2000."),
             }
         }
 
@@ -128,14 +131,14 @@ class MergeEntities:
 class SplitEntity:
     CATEGORY = "ESG/mend"
     DESCRIPTION = (
-        "Mends entities with a painted mask: what is painted becomes an entity of its own, is given to an entity, or "
-        "taken from it."
+        "Corrects entities with a painted mask: the painted area becomes a new entity, is added to an entity, or "
+        "removed from it."
     )
     SEARCH_ALIASES = ("paint mask", "edit entity", "cut entity", "add to mask", "erase", "fix mask")
     RETURN_TYPES = (ENTITIES, "STRING")
     RETURN_NAMES = ("entities", "ids")
     OUTPUT_TOOLTIPS = (
-        "Numbered anew; phrases follow.",
+        "Renumbered; phrases are kept.",
         "The number of the new or changed entity; one line for each picture.",
     )
     FUNCTION = "split"
@@ -144,26 +147,26 @@ class SplitEntity:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "entities": wire(ENTITIES, "Of any node."),
-                "mask": wire("MASK", "What is painted (above 0.5): one for each picture, or one for all of them."),
+                "entities": wire(ENTITIES, "From any node."),
+                "mask": wire("MASK", "The painted area (above 0.5): one mask for each picture, or one for all."),
                 "operation": choice(
                     PAINTINGS,
-                    "new entity: what is painted becomes one. add to: an entity gets it, whoever had it. take from: an "
-                    "entity loses it, and then nobody has it.",
+                    "new entity: the painted area becomes a new entity. add to: an entity gets it, whichever had it "
+                    "before. take from: an entity loses it, and no other gets it.",
                 ),
                 "entity": whole(
                     0,
                     0,
                     1 << 24,
-                    "The number of the entity that is changed, or that a new one is cut out of. 0: a new one is cut "
-                    "out of all that is painted, and the paint is taken from every entity.",
+                    "The number of the entity to change, or to cut a new one out of. 0: the new entity gets the whole "
+                    "painted area, from every entity.",
                 ),
             }
         }
 
     def split(self, entities: Entities, mask: Tensor, operation: str, entity: int) -> tuple[Entities, str]:
         if operation == ADD and not entity:
-            raise InputError("Say by its number which entity is added to; 0 is none.")
+            raise InputError("Give the number of the entity to add to; 0 is not an entity.")
         masks = _for_each(read_masks(mask), len(entities), "masks", "pictures")
         there = {int(number) for own in entities.numbers for number in own}
         highest = max(there, default=0)
@@ -194,28 +197,30 @@ class SplitEntity:
 
 class FilterEntities:
     CATEGORY = "ESG/mend"
-    DESCRIPTION = "Keeps some of the entities and tidies them. The steps are taken in the order of the inputs."
+    DESCRIPTION = "Keeps some of the entities and tidies them, step by step in the order of the inputs."
     SEARCH_ALIASES = ("filter masks", "remove small", "fill holes", "clean masks", "min area")
     RETURN_TYPES = (ENTITIES,)
     RETURN_NAMES = ("entities",)
-    OUTPUT_TOOLTIPS = ("What is left, numbered anew; phrases follow.",)
+    OUTPUT_TOOLTIPS = ("The remaining entities, renumbered; phrases are kept.",)
     FUNCTION = "filter"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "entities": wire(ENTITIES, "Of any node."),
+                "entities": wire(ENTITIES, "From any node."),
                 "picks": text(
-                    "all", "What is kept, as in Pick Entities: 3,5-7 / area>=5% / phrase: dog / not 3 / all."
+                    "all", "Entities to keep, as in Pick Entities: 3,5-7 / area>=5% / phrase: dog / not 3 / all."
                 ),
-                "min_score": number(0, 0, 1, "Entities with a lower score are left out."),
+                "min_score": number(0, 0, 1, "Drop entities with a lower score."),
                 "remove_islands": whole(
-                    0, 0, MANY, "Parts of an entity of fewer pixels are taken away, but never its largest."
+                    0, 0, MANY, "Drop separate parts of an entity with fewer pixels, but never its largest."
                 ),
-                "fill_holes": whole(0, 0, MANY, "Holes in an entity of up to so many pixels are given to it."),
-                "min_area": whole(0, 0, MANY, "Entities of fewer pixels are left out."),
-                "max_count": whole(0, 0, 1000, "Keep so many of the surest entities of a picture; 0: all."),
+                "fill_holes": whole(0, 0, MANY, "Fill holes in an entity of up to this many pixels."),
+                "min_area": whole(0, 0, MANY, "Drop entities with fewer pixels."),
+                "max_count": whole(
+                    0, 0, 1000, "Maximum number of entities per picture, those with the highest scores; 0: all."
+                ),
             }
         }
 
@@ -251,13 +256,13 @@ class FilterEntities:
 class RefineEdges:
     CATEGORY = "ESG/mend"
     DESCRIPTION = (
-        "Lays the edges of masks onto those of the picture and makes them soft where the picture is: hair, fur, blur. "
-        "It is a guided filter, and needs no model."
+        "Moves the edges of masks onto the edges in the picture, and softens them where the picture is soft: hair, "
+        "fur, blur. It is a guided filter and does not need a model."
     )
     SEARCH_ALIASES = ("matting", "guided filter", "alpha matte", "feather", "hair", "soft mask", "mask edge detail")
     RETURN_TYPES = ("MASK",)
     RETURN_NAMES = ("mask",)
-    OUTPUT_TOOLTIPS = ("Soft masks, as many as came in, of the size of the picture.",)
+    OUTPUT_TOOLTIPS = ("Soft masks, one for each input mask, at the picture's size.",)
     FUNCTION = "refine"
 
     @classmethod
@@ -265,20 +270,20 @@ class RefineEdges:
         return {
             "required": {
                 "image": wire("IMAGE", "The picture of all masks, or one for each mask."),
-                "mask": wire("MASK", "One or more; what is above 0.5 is inside."),
+                "mask": wire("MASK", "One or more masks; values above 0.5 are inside."),
                 "width": whole(
                     8,
                     0,
                     128,
-                    "Pixels on both sides of the edge in which the true one is sought: about three times as much as "
-                    "the mask is off. What is thinner may fade. 0 leaves masks as they are.",
+                    "Pixels on both sides of the edge in which to look for the true edge: about three times the error "
+                    "of the mask. Thinner parts may fade. 0 leaves masks unchanged.",
                 ),
                 "contrast": number(
                     0.03,
                     0.001,
                     1,
-                    "Differences in colour well below this make no edge, as a part of the range from black to white. "
-                    "More gives smoother edges.",
+                    "Colour differences well below this do not count as an edge; a fraction of the range from black "
+                    "to white. Higher values give smoother edges.",
                     step=0.001,
                 ),
             }

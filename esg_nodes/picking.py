@@ -31,10 +31,10 @@ class PickEntities:
     RETURN_TYPES = ("MASK", ENTITIES, ENTITIES, "STRING")
     RETURN_NAMES = ("mask", "picked", "rest", "ids")
     OUTPUT_TOOLTIPS = (
-        "All that is chosen, one mask for each picture.",
+        "Everything chosen, one mask for each picture.",
         "The chosen entities, with new numbers; those of a clip keep theirs.",
         "The others, with new numbers; those of a clip keep theirs.",
-        "The numbers of what is chosen, as in 3,5-7; one line for each picture.",
+        "The numbers of the chosen entities, as in 3,5-7; one line for each picture.",
     )
     INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True, True, True, True)
@@ -45,7 +45,7 @@ class PickEntities:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": wire("IMAGE", "The pictures that the entities are of."),
+                "image": wire("IMAGE", "The pictures that the entities come from."),
                 "entities": wire(ENTITIES, "From Segment Entities, Ground Text or masks of any kind."),
                 "picks": text(
                     "",

@@ -20,7 +20,7 @@ class PreviewEntities:
     SEARCH_ALIASES = ("show entities", "overlay", "view masks", "preview masks", "sam")
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("overlay",)
-    OUTPUT_TOOLTIPS = ("What is shown.",)
+    OUTPUT_TOOLTIPS = ("The pictures shown.",)
     FUNCTION = "preview"
     OUTPUT_NODE = True
 
@@ -28,14 +28,15 @@ class PreviewEntities:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": wire("IMAGE", "The pictures that the entities are of."),
-                "entities": wire(ENTITIES, "Of any node."),
-                "opacity": number(0.5, 0, 1, "Of the colours: 0 shows the picture alone, 1 the colours."),
-                "numbers": switch(True, "Write the number of every entity that has room for it."),
+                "image": wire("IMAGE", "The pictures that the entities come from."),
+                "entities": wire(ENTITIES, "From any node."),
+                "opacity": number(0.5, 0, 1, "Opacity of the colours: 0 shows only the picture, 1 only the colours."),
+                "numbers": switch(True, "Write the number of every entity, if there is room for it."),
             },
             "optional": {
                 "phrases": switch(
-                    False, "Write what Ground Text found an entity to be, instead of its number, where there is room."
+                    False,
+                    "Write the phrase that Ground Text found for an entity instead of its number, if there is room.",
                 ),
             },
         }

@@ -1,4 +1,4 @@
-"""The node that takes pictures apart."""
+"""The node that segments pictures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .recalling import segmented
 from .values import ENTITIES, SEGMENTER, Entities, entity_masks, later_overlay
 
 LIMITS = {
-    "min_score": number(-1, -1, 1, "Entities with a lower score (0 to 0.73) are left out; -1: what suits the model."),
-    "min_area": whole(0, 0, MANY, "Entities of fewer pixels are left out."),
+    "min_score": number(-1, -1, 1, "Drop entities with a lower score (0 to 0.73); -1: the model's default."),
+    "min_area": whole(0, 0, MANY, "Drop entities with fewer pixels."),
 }
 """Inputs of all nodes that segment."""
 
@@ -23,8 +23,8 @@ EACH, ALL = MASKS_OF = ("each entity", "all in one")
 class SegmentEntities:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Takes every picture of a batch apart into its entities: all that is in it, without classes, without overlap. "
-        "They are numbered from 1, the surest first."
+        "Segments every picture of a batch into its entities: everything in it, without classes and without overlap. "
+        "They are numbered from 1 by descending score."
     )
     SEARCH_ALIASES = (
         "segment everything",
@@ -39,8 +39,8 @@ class SegmentEntities:
     RETURN_NAMES = ("entities", "masks", "overlay")
     OUTPUT_TOOLTIPS = (
         "The entities of every picture.",
-        "Masks, those of the first picture first: one for each entity in the order of their numbers, or one for each "
-        "picture. Where nothing is found it is one empty mask.",
+        "Masks, starting with the first picture: one for each entity in numerical order, or one for each picture. If "
+        "nothing is found, one empty mask.",
         "The pictures with their entities in colours.",
     )
     FUNCTION = "segment"
@@ -53,36 +53,36 @@ class SegmentEntities:
                 "image": wire("IMAGE", "Pictures of any size."),
                 "crops": choice(
                     ["4", "8", "0"],
-                    "High-resolution crops to look at beside the whole picture. They find smaller things and better "
+                    "Number of high-resolution crops besides the whole picture. They find smaller things and better "
                     "outlines; without them it takes a fifth of the time.",
                 ),
                 **LIMITS,
-                "max_count": whole(0, 0, 1000, "Keep so many of the surest entities of a picture; 0: all."),
+                "max_count": whole(
+                    0, 0, 1000, "Maximum number of entities per picture, those with the highest scores; 0: all."
+                ),
                 "masks_of": choice(MASKS_OF, "Whether `masks` has a mask for each entity, or one for each picture."),
                 "numbers": switch(False, "Write the numbers of the entities into the overlay."),
             },
             "optional": {
                 "fusion": choice(
                     ["auto", "boc", "bc", "bo", "io"],
-                    "Which predictions make the result. boc: those of all views together, picture and crops; bc: the "
-                    "crops' only; bo: the picture's only; io: those of the picture by itself.",
+                    "Predictions to build the result from. boc: all views together, picture and crops; bc: only the "
+                    "crops; bo: only the picture; io: the picture on its own.",
                     advanced=True,
                 ),
-                "fill_holes": whole(
-                    0, 0, MANY, "Holes in an entity of up to so many pixels are given to it.", advanced=True
-                ),
+                "fill_holes": whole(0, 0, MANY, "Fill holes in an entity of up to this many pixels.", advanced=True),
                 "remove_islands": whole(
                     0,
                     0,
                     MANY,
-                    "Parts of an entity of fewer pixels are taken away, but never its largest.",
+                    "Drop separate parts of an entity with fewer pixels, but never its largest.",
                     advanced=True,
                 ),
                 "size": whole(
                     0,
                     0,
                     4096,
-                    "Short side, in pixels, of the views that the model looks at; 0: what suits the model.",
+                    "Short side, in pixels, of the views that the model gets; 0: the model's default.",
                     step=32,
                     advanced=True,
                 ),

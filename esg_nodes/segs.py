@@ -50,13 +50,13 @@ def from_segs(segs: Any, threshold: float) -> tuple[EntityMap, list[str], list[s
         threshold: of soft masks; what is above belongs to the entity.
 
     Raises:
-        InputError: it is no SEGS, or none of its SEGs can be used.
+        InputError: it is not a SEGS, or none of its SEGs can be used.
     """
     try:
         (height, width), items = segs
         size, items = (int(height), int(width)), [*items]
     except (TypeError, ValueError):
-        raise InputError("This is no SEGS; connect one of the Impact Pack or of Entities to SEGS.") from None
+        raise InputError("This is not a SEGS; connect one from the Impact Pack or from Entities to SEGS.") from None
     if min(size) < 1:
         raise InputError(f"These SEGS are of a picture of {size[1]}x{size[0]} pixels; connect those of a picture.")
     found, odd = [], []
@@ -67,7 +67,7 @@ def from_segs(segs: Any, threshold: float) -> tuple[EntityMap, list[str], list[s
             odd.append(f"SEG {place} has no mask, score or region that can be read")
     if items and not found:
         where = "connect one of the Impact Pack or of Entities to SEGS"
-        raise InputError(f"This is no SEGS that can be used: {odd[0]}; {where}.")
+        raise InputError(f"This SEGS cannot be used: {odd[0]}; {where}.")
     labels = np.zeros(size, np.int32)
     ranks = [np.array([one.mask.sum() for one in found]), np.array([-one.score for one in found])]
     for index in np.lexsort(ranks)[::-1]:

@@ -37,7 +37,7 @@ class Entities:
         maps: one for each picture.
         groundings: what words mean in each picture, or None where nobody asked.
         tracks: of a clip, for each picture (N,) whole numbers from 1, the track of each of its entities; None: the
-            pictures are no clip.
+            pictures are not a clip.
     """
 
     maps: Sequence[EntityMap]
@@ -131,18 +131,18 @@ def pictures(image: Tensor) -> list[np.ndarray]:
     """IMAGE → a (H, W, 3) uint8 RGB array for each picture; transparent ones are laid over white.
 
     Raises:
-        InputError: it is no IMAGE.
+        InputError: it is not an IMAGE.
     """
     return [_eight_bits(one) for one in checked_image(image)]
 
 
 def checked_image(image: Tensor) -> Tensor:
-    """The same as float32, without gradient; it may share its memory. InputError if it is no IMAGE."""
+    """The same as float32, without gradient; it may share its memory. InputError if it is not an IMAGE."""
     if image.ndim != 4 or image.shape[3] not in (1, 3, 4) or not image.numel():
         raise InputError(f"An IMAGE must have the shape [batch, height, width, 3], not {list(image.shape)}.")
     image = image.detach().float()
     if not all(_finite(one) for one in image):
-        raise InputError("The IMAGE holds values that are no numbers; the node it comes from has failed.")
+        raise InputError("The IMAGE contains values that are NaN or infinite; the node it comes from has failed.")
     return image
 
 
@@ -172,7 +172,7 @@ def read_masks(mask: Tensor) -> list[np.ndarray]:
     An axis of length 1 too many, for channels before or behind, is dropped: some nodes make such masks.
 
     Raises:
-        InputError: it is no MASK.
+        InputError: it is not a MASK.
     """
     shape = list(mask.shape)
     if mask.ndim == 2:
@@ -184,7 +184,7 @@ def read_masks(mask: Tensor) -> list[np.ndarray]:
     if mask.ndim != 3 or not mask.numel():
         raise InputError(f"A MASK must have the shape [batch, height, width], not {shape}.")
     if not all(_finite(one) for one in mask):
-        raise InputError("The MASK holds values that are no numbers; the node it comes from has failed.")
+        raise InputError("The MASK contains values that are NaN or infinite; the node it comes from has failed.")
     return [one.detach().float().clamp(0, 1).cpu().numpy() for one in mask]
 
 
@@ -258,8 +258,8 @@ def _stack(count: int, size: tuple[int, ...]) -> Tensor:
     needed = 4 * count * size[0] * size[1]
     if needed > LARGEST_STACK:
         raise InputError(
-            f"{count} masks of {size[1]}x{size[0]} pixels would take {needed / 2**30:.0f} GiB; take fewer entities, or "
-            "all of them in one mask."
+            f"{count} masks of {size[1]}x{size[0]} pixels would take {needed / 2**30:.0f} GiB; use fewer entities, or "
+            "one mask for all of them."
         )
     return torch.zeros(max(count, 1), *size)
 
@@ -276,7 +276,8 @@ def check_pairs(image: Tensor, entities: Entities) -> None:
     """InputError unless there is one map for every picture, of its size."""
     if len(image) != len(entities):
         raise InputError(
-            f"There are {len(image)} pictures, but entities of {len(entities)}; connect those of the same batch."
+            f"There are {len(image)} pictures, but entities of {len(entities)}; connect pictures and entities of the "
+            "same batch."
         )
     height, width = image.shape[1:3]
     for found in entities.maps:

@@ -211,7 +211,7 @@ def test_a_mask2former_works_without_a_batch_level(photo: np.ndarray, segmenter:
     preset = Preset(config, size=64, max_size=128, min_score=0.0, keep=4)
     plain = EntitySegmenter(CropFormer(config), preset, device="cpu", name="plain")
     assert len(plain(photo)) <= 4
-    with pytest.raises(InputError, match="no batch level"):
+    with pytest.raises(InputError, match="not have a batch level"):
         plain(photo, fusion="boc")
 
 

@@ -21,20 +21,20 @@ def check_address(host: str, port: int) -> None:
         port: 0 is any that is free.
 
     Raises:
-        InputError: the port is taken, may not be used or is none, or the host is none of this machine.
+        InputError: the port is in use, invalid or not allowed, or the host is not an address of this machine.
     """
     if not 0 <= port <= HIGHEST_PORT:
-        raise InputError(f"There is no port {port}; choose one from 1 to {HIGHEST_PORT} with --port.")
+        raise InputError(f"{port} is not a valid port; choose one from 1 to {HIGHEST_PORT} with --port.")
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):  # UnicodeError: no name could be written so
         raise InputError(f"There is no address {host!r}; {_HOSTS}.") from None
     failures = [failure for place in places if (failure := _failure(place)) is not None]
     if errno.EADDRINUSE in failures:
-        raise InputError(f"Port {port} of {host} is taken; choose another one with --port.")
+        raise InputError(f"Port {port} of {host} is in use; choose another one with --port.")
     if len(failures) == len(places):  # a name may have several addresses, as localhost has, and one of them will do
         if failures[0] == errno.EADDRNOTAVAIL:
-            raise InputError(f"{host} is no address of this machine; {_HOSTS}.")
+            raise InputError(f"{host} is not an address of this machine; {_HOSTS}.")
         reason = os.strerror(failures[0]).lower()
         raise InputError(f"Port {port} of {host} cannot be used ({reason}); choose another one with --port.")
 
@@ -59,7 +59,7 @@ def checked_root_path(path: str) -> str:
     if not path:
         return ""
     if any(letter.isspace() or letter in "?#\\\"'<>" for letter in path):
-        raise InputError(f"{path!r} is no path of an address; give one such as --root-path /esg.")
+        raise InputError(f"{path!r} is not the path of an address; give one such as --root-path /esg.")
     return path if path.startswith(("http://", "https://")) else "/" + path.lstrip("/")
 
 

@@ -24,8 +24,8 @@ from esg.engines.diffusion import check_painting
 
 Report = Callable[[int, int, str], None]
 
-OPENCV_CONTEXT = 1.5  # OpenCV looks no further than the rim of a hole
-SOFT_WIDTH = 8  # pixels of the photo in which a soft edge is sought
+OPENCV_CONTEXT = 1.5  # OpenCV uses only the pixels along the rim of a hole
+SOFT_WIDTH = 8  # pixels of the photo in which to look for a soft edge
 MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
 
 
@@ -70,7 +70,7 @@ class Painting:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the model is told besides the prompt."""
+        """The model's options besides the prompt."""
         return {
             "negative": self.negative,
             "steps": self.steps,
@@ -82,8 +82,7 @@ class Painting:
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit: `ids`, and what brush strokes add to them and take away, is removed where `prompt` is empty, else
-    painted over."""
+    """One edit: `ids`, changed by brush strokes, are removed if `prompt` is empty and repainted otherwise."""
 
     ids: tuple[int, ...]
     prompt: str
@@ -92,7 +91,7 @@ class Edit:
     strokes: tuple[Stroke, ...] = ()
 
     def check(self) -> None:
-        """InputError where the settings of a painting make no sense, before its model is loaded."""
+        """Raises InputError if the settings are invalid, before the model is loaded."""
         if not self.prompt:
             return
         if not self.painting.model:
@@ -101,7 +100,7 @@ class Edit:
 
 
 def need_selection(ids: tuple[int, ...], strokes: tuple[Stroke, ...]) -> None:
-    """InputError where there is nothing to make a mask of."""
+    """Raises InputError if there is nothing to make a mask from."""
     if not ids and not any(stroke.add for stroke in strokes):
         raise InputError("Select at least one entity first, on the picture or in the table.")
 
@@ -141,8 +140,8 @@ def mask_of(
     if how.invert:
         mask = ~mask
     if not mask.any():
-        why = "the selection is the whole picture, and inverted" if how.invert else "the brush took everything away"
-        raise InputError(f"The mask is empty: {why}.")
+        why = "everything is selected and the mask is inverted" if how.invert else "the brush erased the whole mask"
+        raise InputError(f"Nothing is left to edit: {why}.")
     return soft_alpha(pixels, mask, width=SOFT_WIDTH, progress=report) if how.soft else mask
 
 
@@ -218,7 +217,7 @@ def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tup
     What stands before the first `=` is a choice, see `esg.choose`, to which `more` goes.
 
     Raises:
-        InputError: a line is no such step; the message has its number.
+        InputError: a line is not a valid step; the message has its number.
     """
     steps = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -233,7 +232,7 @@ def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tup
                 raise InputError("write entities = prompt, as in: 3, 5 = a blue dress.")
             ids = tuple(choose(entities, what.strip(), **more))  # type: ignore[arg-type]
             if not ids:
-                raise InputError(f"no entity is meant by {what.strip()!r}.")
+                raise InputError(f"no entity matches {what.strip()!r}.")
         except InputError as error:
             raise InputError(f"Step {number}: {error}") from None
         steps.append((ids, prompt.strip()))

@@ -1,9 +1,9 @@
-"""The page from code: endpoints with names, for `gradio_client` and plain HTTP.
+"""The page from code: named endpoints, for `gradio_client` and plain HTTP.
 
-They keep nothing: every call brings its photo. They wait in the same queue as visitors. Their inputs are components
-that nobody sees, since only for those Gradio checks that a file is one that the caller has uploaded. What a caller
-gives is checked here and not by the components, whose messages speak of Gradio; all that can be checked at once comes
-before the photo is taken apart.
+They are stateless: every call includes its photo. They wait in the same queue as visitors. Their inputs are invisible
+components, since Gradio verifies only for components that a file was uploaded by the caller. Arguments are checked here
+and not by the components, whose messages mention Gradio; everything that can be checked early is checked before the
+photo is segmented.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ MAX_PIXELS_OF_EDGES = 4096  # grow and feather, in pixels of the photo
 
 
 class Abandoned(Exception):
-    """Nobody waits for the answer any more."""
+    """The caller no longer waits for the answer."""
 
 
 def add_endpoints(
     shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdown, inpainters: gr.Dropdown, callers: Callers
 ) -> None:
-    """Adds them to the page that is being built; callers may name the models that its menus offer."""
+    """Adds the endpoints to the page being built; callers can use the models that its menus offer."""
     models, worker, max_pixels = shared.models, shared.worker, shared.max_pixels
 
     def segment(
         report: Report, image: str, model: str, crops: float, min_score: float | None = None
     ) -> tuple[str, dict[str, Any]]:
-        """Takes a photo apart: a 16-bit label PNG, whose pixels are the ids, and the entities as COCO JSON."""
+        """Segments a photo: a 16-bit label PNG, whose pixels are the ids, and the entities as COCO JSON."""
         _from_menu("model", segmenters, model)
         views = _whole("crops", crops)
         if views not in CROPS:
@@ -97,8 +97,8 @@ def add_endpoints(
         segmenter: str,
         masks: str | None = None,
     ) -> dict[str, Any]:
-        """Says which entities a text means: caption and phrases with ids and scores. Where no entity reaches the
-        threshold for an expression, its phrase has none, and "guess" is the best of all with its score."""
+        """Finds the entities that a text refers to: caption and phrases with ids and scores. If no entity reaches the
+        threshold for an expression, its phrase has no entities, and "guess" is the best one with its score."""
         _from_menu("model", grounders, model)
         _from_menu("segmenter", segmenters, segmenter)
         check_text(_text_of("text", text), "text")
@@ -128,10 +128,10 @@ def add_endpoints(
         segmenter: str,
         masks: str | None = None,
     ) -> str:
-        """Removes entities, or with a prompt paints them anew; a PNG of the photo's size."""
+        """Removes entities, or repaints them if there is a prompt; a PNG of the photo's size."""
         _from_menu("model", inpainters, model)
         _from_menu("segmenter", segmenters, segmenter)
-        # Only whether it can be read: what it means is known with the photo's entities.
+        # Only a syntax check: what it selects depends on the photo's entities.
         choose(EntityMap.from_labels(np.zeros((1, 1), np.int32)), _text_of("entities", entities), strict=False)
         if not isinstance(soft, bool):
             raise InputError(f"soft is {_short(soft)}, but must be true or false.")
@@ -148,11 +148,11 @@ def add_endpoints(
         wanted = Edit((), _text_of("prompt", prompt).strip(), mask, painting)
         wanted.check()
         if wanted.prompt and DiffusionInpainting.find(model) is None:
-            raise InputError(f"{model} is not on this machine, and endpoints download nothing: hf download {model}.")
+            raise InputError(f"{model} is not on this machine, and endpoints never download; run hf download {model}.")
         photo, known = look(report, image, masks, segmenter)
         ids = tuple(choose(known, entities))
         if not ids:
-            raise InputError(f"Of {len(known)} entities there is none that {entities!r} means.")
+            raise InputError(f"No entity matches {entities!r}; the photo has {len(known)} entities.")
         engine = models.diffusion(model, download=False) if wanted.prompt else None
         picture, _ = edited(photo.pixels, known, Edit(ids, wanted.prompt, mask, painting), engine, report)
         path = new_folder() / f"{Path(image).stem}.edited.png"
@@ -202,7 +202,7 @@ def add_endpoints(
                         yield (said := news[0])
 
         answer = wraps(function)(run_growing if grows else run)
-        # Callers know the inputs by the names that the function gives them; its report is no input.
+        # Callers see the function's parameter names; `report` is not one of them.
         own = inspect.signature(function)
         answer.__signature__ = own.replace(parameters=[*own.parameters.values()][1:])  # type: ignore[attr-defined]
         # An event needs a trigger; nobody can press this one.

@@ -1,4 +1,4 @@
-"""The gate of the page: who is let in, how much they may bring, and what browsers are told about every answer.
+"""The gate of the page: who is let in, how much they may upload, and which headers are added to every answer.
 
 A page on this machine alone can still be reached by any web site that its user visits: the site's own name may be
 pointed at 127.0.0.1 (DNS rebinding), and a form may be sent to it. Browsers say in `Host` and `Origin` where a request
@@ -223,7 +223,7 @@ class Gate:
                 sentence = f"The last password was wrong; wait {int(seconds) + 1} seconds before you try another one."
                 await _refuse(scope, send, 429, sentence, [(b"retry-after", str(int(seconds) + 1).encode())])
             else:
-                await _limited(app, scope, {}, receive, judge, WORDS, "That is no password.")
+                await _limited(app, scope, {}, receive, judge, WORDS, "That is not a password.")
 
     async def _upload(
         self, app: App, scope: Scope, headers: dict[str, str], visitor: str, receive: Receive, send: Send

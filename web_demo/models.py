@@ -23,7 +23,7 @@ class Models:
     def __init__(self, device: str) -> None:
         self.device = device
         self._held: dict[type, tuple[str, EntitySegmenter | Grounder | DiffusionInpainting]] = {}
-        # One for each kind: while a grounder is being loaded, photos are taken apart.
+        # One per kind: photos can be segmented while a grounder is being loaded.
         self._locks: dict[type, threading.Lock] = {
             kind: threading.Lock() for kind in (EntitySegmenter, Grounder, DiffusionInpainting)
         }

@@ -27,11 +27,11 @@ from .visit import Visit
 from .working import Worker
 
 INTRO = """# ESG
-<span class="esg-mouse">Drop</span><span class="esg-touch">Choose</span> a photo, and it is taken apart into its
-entities: every thing and every region, each with a mask of its own. <span class="esg-mouse">Click</span><span
+<span class="esg-mouse">Drop</span><span class="esg-touch">Choose</span> a photo to segment it into its entities: every
+thing and every region, each with its own mask. <span class="esg-mouse">Click</span><span
 class="esg-touch">Tap</span> them, find them by words, and change them."""
 
-FOOTNOTE = """Photos stay on the machine that serves this page, for an hour. Examples: NASA and SpaceX (public domain),
+FOOTNOTE = """Photos stay on the machine that serves this page, for one hour. Examples: NASA and SpaceX (public domain),
 Stéfan van der Walt and Rachel Michetti (CC0)."""
 
 _SHOWS_NO_MASK = "() => { esg.edit(false); }"
@@ -83,7 +83,7 @@ def build(
                     words = WordsPart(grounder)
                 with gr.Tab("Edit") as edit_tab:
                     edit = EditPart(inpainter, private)
-                with gr.Tab("Take away") as files_tab:
+                with gr.Tab("Export") as files_tab:
                     files = FilesPart()
         with gr.Row(elem_id="foot"):
             gr.Markdown(FOOTNOTE, elem_id="footnote")
@@ -190,7 +190,7 @@ def serve(
     if page.share_url:
         gate.allow(page.share_url)
     if wait:
-        say(f"The page is at {page.share_url or page.local_url} until Ctrl-C ends it.")
+        say(f"The page is at {page.share_url or page.local_url}; press Ctrl-C to stop it.")
         try:
             while page.is_running:
                 time.sleep(0.1)  # an endless wait would not hear Ctrl-C on Windows

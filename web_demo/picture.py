@@ -105,7 +105,7 @@ def detail_value(
         As of `picture_value`, without "full", "min_score" and "entities", and with the "box" that it is of.
 
     Raises:
-        InputError: the box is none.
+        InputError: the box is invalid.
     """
     height, width = pixels.shape[:2]
     try:
@@ -113,7 +113,7 @@ def detail_value(
         if not (x0 + 1e-6 >= 0 and x0 < x1 <= 1 + 1e-6 and y0 + 1e-6 >= 0 and y0 < y1 <= 1 + 1e-6):
             raise ValueError
     except (TypeError, ValueError):
-        raise InputError("The page asked for a part of the photo that there is not; reload it.") from None
+        raise InputError("The page asked for a part of the photo that does not exist; reload it.") from None
     left, top = np.clip([int(x0 * width), int(y0 * height)], 0, [width - 1, height - 1]).tolist()
     right, bottom = min(int(np.ceil(x1 * width)), width), min(int(np.ceil(y1 * height)), height)
     value = _part(pixels, entities, slice(top, bottom), slice(left, right))

@@ -97,7 +97,7 @@ class Chosen:
             ids = tuple(int(number) for number in data["selected"])
             strokes = tuple(_stroke(one) for one in data.get("strokes", ()))
             if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
-                raise InputError("That is more than the brush can keep; apply the edit, and then go on.")
+                raise InputError("There are too many brush strokes; apply the edit, then continue.")
             return cls(ids, int(data["shown"]), int(data["map_number"]), int(data["picture"]), strokes)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None

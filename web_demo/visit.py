@@ -137,9 +137,9 @@ class Visit:
         """
         self.need_photo()
         if self.entities is None:
-            raise InputError("Take the photo apart first, or wait until that is done.")
+            raise InputError("Segment the photo first, or wait until that is done.")
         if map_number not in (None, self.map_number):
-            raise InputError("The entities have changed meanwhile; look at the new ones and do it again.")
+            raise InputError("The entities have changed in the meantime; check the new ones and try again.")
         return self.entities if shown is None else self.entities.keep(range(1, shown + 1))
 
     def change(self, edit: Edit, crop: CropSettings, pixels: np.ndarray) -> None:

@@ -25,17 +25,17 @@ const STILL = 4; // screen pixels that a click may move
 const TEXTS = {
   en: {
     first: "Run the graph once, then click what you want.",
-    gone: "The picture of the last run is gone. Run the graph once more, then click.",
+    gone: "The picture of the last run is gone. Run the graph again, then click.",
     nothing: "No entities were found in this picture.",
     back: "Previous picture",
     next: "Next picture",
     clear: "Clear",
     clearHelp: "Choose nothing in this picture",
     invert: "Invert",
-    invertHelp: "Choose what is not chosen now",
+    invertHelp: "Invert the choice",
     all: "All",
     allHelp: "Choose every entity of this picture",
-    help: "Click: choose or let go. Drag: all in a box. Shift and drag: all that you pass over. Alt: take away.",
+    help: "Click: choose or undo. Drag: everything in a box. Shift and drag: everything you pass over. Alt: remove.",
     linked: "The choice comes through a link, so clicking is off.",
     status: (known, count, named) => `${known} of ${count}${named && `: ${named}`}`,
     label: (count, named) => `Photo with ${count} entities, chosen: ${named || "none"}`,
@@ -366,7 +366,7 @@ function addPicture(node, picks) {
 
   const turn = (by) => show(reports, (page + by + reports.length) % reports.length);
 
-  /** Undo and a switch of workflow tabs make the node anew; the frontend keeps its last output under this name. */
+  /** Undo and switching workflow tabs recreate the node; the frontend keeps its last output under this name. */
   function recall() {
     const own = !app.rootGraph || node.graph === app.rootGraph ? node.id : `${node.graph?.id}:${node.id}`;
     const kept = app.nodeOutputs?.[own]?.esg_pick;
@@ -523,7 +523,7 @@ function addPicture(node, picks) {
   node.onConfigure = function () {
     configured?.apply(this, arguments);
     setTimeout(() => {
-      // Undo makes the node anew, but Vue nodes go on showing the old one's element.
+      // Undo recreates the node, but Vue nodes keep showing the old one's element.
       if (!root.isConnected) document.querySelector(`[data-node-id="${node.id}"] .esg-pick`)?.replaceWith(root);
       refresh();
     }, 300); // outputs of a workflow tab, too, come back after its nodes

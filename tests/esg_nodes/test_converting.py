@@ -68,7 +68,7 @@ def test_no_segs_and_things_that_are_none(nodes: Nodes, core: Any) -> None:
     assert found.maps[0].labels.tolist() == [[0] * 5] * 3
     assert found.groundings == (None,)
     for wrong in (None, 3, [], ((3, 5), [1]), "segs"):
-        with pytest.raises(core.InputError, match="This is no SEGS"):
+        with pytest.raises(core.InputError, match="This is not a SEGS"):
             nodes("SegsToEntities").convert(wrong, 0.5)
 
 
@@ -101,9 +101,9 @@ def test_a_seg_beyond_the_border_is_cut_off_and_an_odd_one_left_out(
     assert said == [""]
     (same,) = nodes("SegsToEntities").convert(((10, 20), [odd[0], *over, odd[1]]), 0.5)
     assert same.maps == found.maps
-    assert said[-1].startswith("Left out: SEG 1 has no mask")
+    assert said[-1].startswith("Skipped: SEG 1 has no mask")
     assert "SEG 6" in said[-1]
-    with pytest.raises(core.InputError, match="This is no SEGS that can be used: SEG 1 has no mask"):
+    with pytest.raises(core.InputError, match="This SEGS cannot be used: SEG 1 has no mask"):
         nodes("SegsToEntities").convert(((10, 20), odd), 0.5)
 
 

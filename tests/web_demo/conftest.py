@@ -237,7 +237,7 @@ class Visitor:
 
     def download(self, what: str) -> Path:
         """Takes a file away; it has the name that the browser would give it."""
-        self.open("Take away")
+        self.open("Export")
         with self.tab.expect_download() as started:
             self.tab.click(f".esg-save [data-what={what}]")
         path = started.value.path()

@@ -36,7 +36,7 @@ def test_a_taken_port() -> None:
         other.listen()
         port = other.getsockname()[1]
         for host in ("127.0.0.1", "localhost", "0.0.0.0"):
-            assert refused(host, port) == f"Port {port} of {host} is taken; choose another one with --port."
+            assert refused(host, port) == f"Port {port} of {host} is in use; choose another one with --port."
     check_address("127.0.0.1", port)
 
 
@@ -54,7 +54,7 @@ def test_a_port_whose_last_connection_dies_away_is_free() -> None:
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999])
 def test_a_number_that_is_no_port(port: int) -> None:
-    assert refused("127.0.0.1", port) == f"There is no port {port}; choose one from 1 to 65535 with --port."
+    assert refused("127.0.0.1", port) == f"{port} is not a valid port; choose one from 1 to 65535 with --port."
 
 
 def test_an_address_of_another_machine() -> None:
@@ -95,4 +95,4 @@ def test_one_address_of_several_is_enough(monkeypatch: pytest.MonkeyPatch, free_
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))
         other.listen()
-        assert refused("localhost", port) == f"Port {port} of localhost is taken; choose another one with --port."
+        assert refused("localhost", port) == f"Port {port} of localhost is in use; choose another one with --port."

@@ -52,7 +52,9 @@ def test_no_mask_is_one_sentence(pixels: np.ndarray, quarters: EntityMap) -> Non
     with pytest.raises(InputError, match="4"):
         mask_of(pixels, quarters, (4,), PLAIN)
     everything = EntityMap.from_labels(np.ones((80, 120), int))
-    with pytest.raises(InputError, match=r"^The mask is empty: the selection is the whole picture, and inverted\.$"):
+    with pytest.raises(
+        InputError, match=r"^Nothing is left to edit: everything is selected and the mask is inverted\.$"
+    ):
         mask_of(pixels, everything, (1,), MaskSettings(invert=True))
 
 
@@ -198,8 +200,8 @@ def test_a_list_of_steps(quarters: EntityMap, text: str, steps: list[tuple[tuple
         (" \n\n", r"^The list is empty"),
         ("1 = a\n2", r"^Step 2: write entities = prompt"),
         ("1 = a\n\n9 = b", r"^Step 3: .*9"),
-        ("= b", r"^Step 1: no entity is meant by ''\.$"),
-        ("score>0.9 = b", r"^Step 1: no entity is meant by 'score>0\.9'\.$"),
+        ("= b", r"^Step 1: no entity matches ''\.$"),
+        ("score>0.9 = b", r"^Step 1: no entity matches 'score>0\.9'\.$"),
         ("the dog = b", r"^Step 1: "),
         ("area>=5%", r"^Step 1: write entities = prompt"),
         ("phrase: dog = b", r"^Step 1: "),

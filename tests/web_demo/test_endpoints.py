@@ -166,7 +166,7 @@ def test_what_goes_wrong_is_one_sentence(refused: Callable[..., str], files: Any
     assert "caption" in refused("/find_nouns", caption=" ")
     assert "threshold" in refused("/ground", masks=masks, text=TEXT, threshold=2)
     assert "4" in refused("/edit", masks=masks, entities="4")
-    assert refused("/edit", masks=masks, entities="").startswith("Of 3 entities there is none that '' means")
+    assert refused("/edit", masks=masks, entities="").startswith("No entity matches ''; the photo has 3 entities")
     assert "text.png" in refused("/edit", masks=handle_file(tmp_path / "text.png"), entities="1")
     assert "grow" in refused("/edit", masks=masks, entities="1", grow=-1)
 

@@ -50,7 +50,7 @@ def test_one_line_says_where_the_page_is_and_ctrl_c_ends_it(
     assert main(["demo", *options, "--no-browser"]) == 0
     printed = capfd.readouterr()
     assert printed.out == ""
-    assert printed.err == f"The page is at http://127.0.0.1:{port}/ until Ctrl-C ends it.\n"
+    assert printed.err == f"The page is at http://127.0.0.1:{port}/; press Ctrl-C to stop it.\n"
     assert reached == [200]
     with socket.socket() as free:  # it is no longer served
         assert free.connect_ex(("127.0.0.1", port)) != 0
@@ -60,7 +60,7 @@ def test_a_taken_port_is_one_sentence(launch: Callable[..., str]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with pytest.raises(InputError, match=r"^Port \d+ of 127\.0\.0\.1 is taken; choose another one with --port\.$"):
+        with pytest.raises(InputError, match=r"^Port \d+ of 127\.0\.0\.1 is in use; choose another one with --port\.$"):
             launch(port=other.getsockname()[1])
 
 
@@ -80,7 +80,7 @@ def test_an_address_where_it_cannot_listen_is_one_sentence_at_once(
     launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_module, "build", lambda **_: pytest.fail("the page was made"))
-    with pytest.raises(InputError, match=r"^There is no port 99999; "):
+    with pytest.raises(InputError, match=r"^99999 is not a valid port; "):
         launch(port=99999)
     with pytest.raises(InputError, match=r"^192\.0\.2\.1 is no address of this machine; "):
         launch(host="192.0.2.1")

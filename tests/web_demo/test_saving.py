@@ -108,7 +108,7 @@ def test_files_of_entities_that_are_not_those_of_the_browser_are_refused(
     assert Path(save(visit, before)).is_file()
     visit.know(quarters, model="cropformer-nano", crops=8)
     visit.grounding = GROUNDING
-    with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+    with pytest.raises(InputError, match=r"^The entities have changed in the meantime; "):
         save(visit, before)
     assert Path(save(visit, wish("result"))).is_file()  # which is not about them
 
@@ -158,7 +158,7 @@ def test_before_the_first_photo_there_is_nothing_to_take_away(what: str) -> None
 def test_before_the_entities_are_known_only_the_photo_can_be_taken(what: str, pixels: np.ndarray) -> None:
     visit = Visit()
     visit.begin("cat.jpg", pixels.copy())
-    with pytest.raises(InputError, match=r"^Take the photo apart first"):
+    with pytest.raises(InputError, match=r"^Segment the photo first"):
         save(visit, wish(what, selected=[1]))
 
 

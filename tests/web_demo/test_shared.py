@@ -66,7 +66,7 @@ def test_entities_that_have_come_meanwhile_are_not_those_that_were_meant(known: 
     chosen = Chosen((1,), 3, known.map_number, 1)
     known.know(quarters)  # as many as before: no id is out of range
     for entities in (entities_seen, best_entities):
-        with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+        with pytest.raises(InputError, match=r"^The entities have changed in the meantime; "):
             entities(known, chosen)
 
 
@@ -83,7 +83,7 @@ def test_nobody_is_told_of_the_entities_of_an_earlier_photo(known: Visit, quarte
 def test_before_entities_were_shown_no_id_can_have_been_meant(known: Visit, quarters: EntityMap) -> None:
     nothing = Chosen((), 0, 0, 1)
     assert best_entities(known, nothing) == quarters.keep([1, 2])
-    with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+    with pytest.raises(InputError, match=r"^The entities have changed in the meantime; "):
         entities_seen(known, nothing)  # for an edit
 
 
@@ -154,7 +154,7 @@ def test_strokes_that_make_no_sense_are_one_sentence(stroke: Any) -> None:
 
 def test_a_brush_does_not_keep_everything() -> None:
     stroke = {"add": True, "radius": 0.1, "points": [[0, 0]] * (MOST_POINTS + 1)}
-    with pytest.raises(InputError, match="more than the brush can keep"):
+    with pytest.raises(InputError, match="too many brush strokes"):
         Chosen.read({**SEEN, "strokes": [stroke]})
 
 

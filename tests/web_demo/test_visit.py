@@ -122,7 +122,9 @@ def test_entities_of_another_number_are_refused() -> None:
     assert visit.need_entities(2, map_number=visit.map_number) == entities().keep([1, 2])
     before = visit.map_number
     visit.know(entities())
-    with pytest.raises(InputError, match=r"^The entities have changed meanwhile; look at the new ones and do it again"):
+    with pytest.raises(
+        InputError, match=r"^The entities have changed in the meantime; check the new ones and try again"
+    ):
         visit.need_entities(2, map_number=before)
 
 
@@ -174,7 +176,7 @@ def test_what_is_not_there_yet_is_one_sentence() -> None:
     with pytest.raises(InputError, match=r"^Give the page a photo first\.$"):
         visit.need_entities()
     visit.begin("cat.jpg", photo())
-    with pytest.raises(InputError, match=r"^Take the photo apart first"):
+    with pytest.raises(InputError, match=r"^Segment the photo first"):
         visit.need_entities()
 
 

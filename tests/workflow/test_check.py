@@ -57,7 +57,7 @@ def test_what_is_required_must_be_there(graph: dict[str, Any], definitions: dict
     del graph["2"]["inputs"]["mask"]
     check(graph, definitions)
     del graph["2"]["inputs"]["image"]
-    with pytest.raises(InputError, match=r"Node 2 \(Blur\), input image: nothing is given"):
+    with pytest.raises(InputError, match=r"Node 2 \(Blur\), input image: it has neither a value nor a link"):
         check(graph, definitions)
 
 

@@ -58,8 +58,8 @@ function describe() {
     return `Entity ${id}${words.length ? `, ${words.join(", ")}` : ""}: score ${score.toFixed(2)}, ${share(percent)} of the picture`;
   }
   const chosen = state.selected.size;
-  if (state.tool === "add" || state.tool === "take") return "Paint over the picture; Ctrl+Z takes the last stroke back.";
-  if (!chosen) return touchy ? "Tap entities to select them." : "Click an entity to select it: Shift adds, Alt takes away, a drag selects by box.";
+  if (state.tool === "add" || state.tool === "take") return "Paint over the picture; Ctrl+Z undoes the last stroke.";
+  if (!chosen) return touchy ? "Tap entities to select them." : "Click an entity to select it: Shift adds, Alt removes, dragging selects with a box.";
   return chosen === 1 ? "1 entity selected" : `${chosen} entities selected`;
 }
 
@@ -119,7 +119,7 @@ find("zoom").addEventListener("click", (event) => {
 // ------------------------------------------------------------------------------------------------ pointers and keys
 
 const touches = new Map();   // pointers that are down: where they are
-let moved = 0;               // how far, since the first of them came: a drag is no click
+let moved = 0;               // distance since the first pointer came down, to tell a drag from a click
 let spread = 0;              // distance of two fingers
 let drag = "";               // what the pointer that is down does: box, brush or move
 let from = [0, 0];           // where it came down, as parts of the picture

@@ -12,7 +12,7 @@ esg.subscribe(() => {
   };
   for (const button of buttons) button.disabled = !has[button.dataset.needs];
   const missing = [["photo", "Choose a photo first."], ["map", "Wait for its entities."],
-    ["selection", "Select entities for a cut-out."], ["phrases", "Ground words to take them away."]];
+    ["selection", "Select entities for a cut-out."], ["phrases", "Ground words to export them."]];
   element.querySelector(".esg-hint").textContent = (missing.find(([what]) => !has[what]) || ["", ""])[1];
 });
 

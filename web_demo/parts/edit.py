@@ -22,11 +22,11 @@ Painted = tuple[np.ndarray, CropSettings]
 REMOVE, REPLACE = WAYS = ("Remove", "Replace")
 MODELS = ["stable-diffusion-v1-5/stable-diffusion-inpainting", "diffusers/stable-diffusion-xl-1.0-inpainting-0.1"]
 
-REMOVE_HELP = """OpenCV continues what surrounds the selection into it: good for small things on plain ground, works
-everywhere. *Replace* asks a diffusion model instead."""
+REMOVE_HELP = """OpenCV continues the surroundings into the selection: good for small things on a plain background,
+works everywhere. *Replace* uses a diffusion model instead."""
 
-STEPS_HELP = """One step a line, done one after another: `3, 5 = a blue dress`. Nothing after `=` removes. Instead of
-numbers also `largest`, `phrase: dog`, `area<1%`."""
+STEPS_HELP = """One step per line, carried out in order: `3, 5 = a blue dress`. Leave nothing after `=` to remove.
+Instead of numbers you can write `largest`, `phrase: dog` or `area<1%`."""
 
 
 class EditPart:
@@ -43,29 +43,29 @@ class EditPart:
         self.what = gr.Radio(WAYS, value=REMOVE, label="What to do with the selection", elem_id="what")
         with gr.Group(visible=False, elem_id="painting") as self.painting:
             self.prompt = gr.Textbox(
-                "", label="What comes in its place", placeholder="a blue silk dress with golden stars", elem_id="prompt"
+                "", label="Replace it with", placeholder="a blue silk dress with golden stars", elem_id="prompt"
             )
             self.model = gr.Dropdown(
                 [inpainter, *MODELS] if inpainter else MODELS,
                 value=inpainter or MODELS[0],
                 allow_custom_value=private,
                 label="Diffusion model",
-                info="Any inpainting model of diffusers: its id, or a folder on this machine" if private else None,
+                info="Any diffusers inpainting model: its id, or a folder on this machine" if private else None,
                 elem_id="diffusion",
             )
             self.download = gr.Checkbox(
-                label="Download it if it is not here (gigabytes)", visible=private, elem_id="download"
+                label="Download it if it is missing (gigabytes)", visible=private, elem_id="download"
             )
             with gr.Accordion("Steps, strength, guidance, seed, colours", open=False):
-                self.negative = gr.Textbox(painting.negative, label="What it should avoid", placeholder="blurry, text")
+                self.negative = gr.Textbox(painting.negative, label="What to avoid", placeholder="blurry, text")
                 self.steps = gr.Slider(1, 100, value=painting.steps, step=1, label="Steps", elem_id="steps")
                 self.strength = gr.Slider(
-                    0.05, 1, value=painting.strength, step=0.05, label="Strength (less keeps more of what was there)"
+                    0.05, 1, value=painting.strength, step=0.05, label="Strength (lower keeps more of the original)"
                 )
-                self.guidance = gr.Slider(0, 20, value=painting.guidance, step=0.5, label="Guidance by the words")
+                self.guidance = gr.Slider(0, 20, value=painting.guidance, step=0.5, label="Guidance")
                 self.seed = gr.Number(value=painting.seed, precision=0, minimum=0, label="Seed")
                 self.match = gr.Slider(
-                    0, 1, value=painting.match_colour, step=0.05, label="Match colours of the surroundings"
+                    0, 1, value=painting.match_colour, step=0.05, label="Match the surrounding colours"
                 )
         self.help = gr.Markdown(REMOVE_HELP, elem_classes="esg-help")
         with gr.Accordion("Mask", open=True):
@@ -78,13 +78,13 @@ class EditPart:
         with gr.Row():
             self.apply = gr.Button(REMOVE, variant="primary", elem_id="apply", min_width=90)
             self.undo = gr.Button("Undo", interactive=False, elem_id="undo", min_width=80)
-            self.anew = gr.Button("Take apart anew", interactive=False, elem_id="anew", min_width=130)
-        with gr.Accordion("Several, one after another", open=False, elem_id="several"):
+            self.anew = gr.Button("Segment again", interactive=False, elem_id="anew", min_width=130)
+        with gr.Accordion("Several edits in a row", open=False, elem_id="several"):
             gr.Markdown(STEPS_HELP, elem_classes="esg-help")
             self.list = gr.Textbox("", show_label=False, lines=3, max_lines=10, elem_id="list", placeholder="3, 5 =")
             with gr.Row():
                 self.add = gr.Button("Add the selection", elem_id="add", min_width=130)
-                self.run = gr.Button("Do all", elem_id="run", min_width=90)
+                self.run = gr.Button("Run all", elem_id="run", min_width=90)
 
     @property
     def _mask(self) -> list[Any]:
@@ -95,7 +95,7 @@ class EditPart:
         return [self.model, self.negative, self.steps, self.strength, self.guidance, self.seed, self.match]
 
     def connect(self, shared: Shared, segment: Any, segment_inputs: Sequence[Any]) -> None:
-        """Says what happens when; `segment` and its inputs take the result apart anew."""
+        """Connects the events to their handlers; `segment` and its inputs segment the result again."""
         settings = [*self._mask, *self._painting, self.download]
         count = len(self._mask)
 
@@ -126,7 +126,7 @@ class EditPart:
                 for news in while_photo_stays(visit, painted):
                     yield {**news, "text": before + news["text"]} if isinstance(news, dict) else news
                 if visit.pixels is not pixels or visit.entities is not entities:
-                    raise InputError("The photo has changed meanwhile, so this edit was left out; do it again.")
+                    raise InputError("The photo has changed in the meantime, so this edit was skipped; do it again.")
                 pixels, crop = painted.result
                 visit.change(edit, crop, pixels)
                 if number < len(edits):
@@ -146,7 +146,7 @@ class EditPart:
             entities = entities_seen(visit, chosen)
             need_selection(chosen.ids, chosen.strokes)
             if what == REPLACE and not prompt.strip():
-                raise InputError("Write what comes in place of the selection.")
+                raise InputError("Write what to replace the selection with.")
             steps = [(chosen.ids, prompt.strip() if what == REPLACE else "")]
             return (yield from do(visit, entities, steps, values, chosen.strokes))
 

@@ -1,4 +1,4 @@
-"""Where a photo comes from, and how it is taken apart."""
+"""Choosing and segmenting a photo."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class PhotoPart:
         )
 
     def connect(self, shared: Shared, picture: gr.HTML) -> None:
-        """Says what happens when; `picture` is the view that asks for a photo to be taken apart after all."""
+        """Connects the events to their handlers; `picture` is the view that can ask for a photo to be segmented."""
         fresh = [shared.visit, shared.channels["picture"], shared.text, shared.words]
 
         def show(visit: Visit, path: Path) -> tuple[Any, ...]:
@@ -99,7 +99,7 @@ class PhotoPart:
 
         def show_shot(visit: Visit, path: str | None, chosen: Chosen) -> tuple[Any, ...]:
             if path is None:
-                raise InputError("The camera gave no picture; allow the page to use it, and try again.")
+                raise InputError("The camera did not give a picture; allow the page to use it, and try again.")
             return *show(visit, Path(path)), gr.Image(value=None, visible=False), False
 
         def show_example(visit: Visit, event: gr.SelectData) -> tuple[Any, ...]:
@@ -192,7 +192,9 @@ def _read_masks(paths: list[Path], visit: Visit, max_pixels: int) -> EntityMap:
     if len(paths) == 1:
         return _read_masks_at(paths[0], paths[0].name, visit, max_pixels)
     if any(path.suffix.lower() != ".png" for path in paths):
-        raise InputError("Several files of masks must all be PNGs, black and white, one a mask; give others alone.")
+        raise InputError(
+            "Several mask files must all be black and white PNGs, one per mask; give other files one at a time."
+        )
     with tempfile.TemporaryDirectory() as folder:  # Gradio clears away what was uploaded, but no copies of it
         for number, path in enumerate(paths):
             place = Path(folder, path.name)

@@ -19,11 +19,11 @@ from ..working import Report
 SENTENCE, LIST, EXPRESSION = WAYS = ("a sentence", "a list of phrases", "an expression or a question")
 LIVELY = 0.7  # temperature of a photo's second description and those after it
 
-PLACEHOLDER = """Describe writes here. Or write yourself: a sentence, a list of phrases, or what you look for."""
+PLACEHOLDER = """Describe writes here. Or write a sentence, a list of phrases, or what you are looking for."""
 
-HELP = f"""*Describe and ground* does all three steps: *Describe* writes about the photo, *Find nouns* marks what could
-be grounded, *Ground* says which entities that means. {checkpoint_named("gella-nano").knows} `zero-shot` and full models
-know many more words."""
+HELP = f"""*Describe and ground* does all three steps: *Describe* writes a caption, *Find nouns* marks its nouns, and
+*Ground* finds the entities they refer to. {checkpoint_named("gella-nano").knows} `zero-shot` and full models know many
+more words."""
 
 
 class WordsPart:
@@ -45,12 +45,12 @@ class WordsPart:
         with gr.Accordion("Model and threshold", open=False):
             self.model = gr.Dropdown(grounder_choices(model), value=model, label="Model", elem_id="grounder")
             self.threshold = gr.Slider(
-                0, 1, value=0.5, step=0.01, label="Least score of an entity that a phrase means", elem_id="threshold"
+                0, 1, value=0.5, step=0.01, label="Minimum score of a phrase's entities", elem_id="threshold"
             )
         gr.Markdown(HELP, elem_classes="esg-help")
 
     def connect(self, shared: Shared) -> None:
-        """Says what happens when."""
+        """Connects the events to their handlers."""
 
         def begin(name: str, otherwise: str) -> str:
             return otherwise if shared.models.has(Grounder, name) else loading(name, "grounding")
@@ -72,7 +72,7 @@ class WordsPart:
                     text += piece
                     report.show(text.strip(), None)
                 if not text.strip():
-                    raise InputError("The model found no words for this picture; write some yourself.")
+                    raise InputError("The model wrote an empty caption for this picture; write one yourself.")
                 if drafts or entities is None or grounder.model.drafts == 1:
                     return text.strip()
                 # A model that is unsure of its words does better when it writes several texts and takes the one that

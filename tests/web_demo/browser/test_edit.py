@@ -139,13 +139,13 @@ def test_nothing_selected_is_a_sentence(editing: Any) -> None:
 def test_steps_one_after_another_and_back(editing: Any, pixels: np.ndarray, quarters: EntityMap) -> None:
     editing.slide("#grow", 2)
     editing.slide("#feather", 0)
-    editing.unfold("Several, one after another")
+    editing.unfold("Several edits in a row")
     editing.tab.click("#add")
     text = editing.find("#list textarea")
     expect(text).to_have_value("1 =")
     text.fill("1 =\narea<20% =")
     editing.tab.click("#run")
-    editing.sentence("Step 2: no entity is meant by 'area<20%'.")
+    editing.sentence("Step 2: no entity matches 'area<20%'.")
     text.fill("1 =\n3 =")
     editing.press("#run")  # after the first one
     expect(editing.find("#slider")).to_be_visible()

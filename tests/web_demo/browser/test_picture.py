@@ -336,7 +336,7 @@ def test_what_stands_on_the_page_can_be_read(visitor: Any, files: Any) -> None:
     )
     assert [name.split()[-1] for name in names] == ["Astronaut", "Cat", "Coffee", "Rocket"]
     visitor.bring(files)
-    for tab in ("Entities", "Words", "Edit", "Take away"):
+    for tab in ("Entities", "Words", "Edit", "Export"):
         visitor.open(tab)
         found = visitor.tab.evaluate("""() => {
             const seen = (one) => one.checkVisibility({ opacityProperty: true, visibilityProperty: true });
@@ -384,7 +384,7 @@ def test_a_phone_does_not_scroll_sideways(visit: Callable[..., Any], files: Any)
         "Entities": ".esg-board canvas",
         "Words": "#ground",
         "Edit": "#apply",
-        "Take away": ".esg-save [data-what=result]",
+        "Export": ".esg-save [data-what=result]",
     }.items():
         visitor.open(name)
         box = visitor.find(something).bounding_box()

@@ -158,7 +158,7 @@ def test_an_expression_that_no_entity_reaches_is_a_guess(visitor: Any, files: An
     phrase.click()  # it can be looked at all the same
     assert len(visitor.selected) == 1
     visitor.wait_until_done()
-    visitor.open("Take away")
+    visitor.open("Export")
     expect(visitor.find(".esg-save [data-what=grounding]")).to_be_disabled()
 
 

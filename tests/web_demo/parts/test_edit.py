@@ -63,7 +63,7 @@ def test_ids_of_other_entities_are_refused(events: Events, finish: Finish, visit
         events["apply"](visit, REMOVE, "", *settings(), clicked),
         events["run_list"](visit, "1 =", *settings(), clicked),
     ):
-        with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+        with pytest.raises(InputError, match=r"^The entities have changed in the meantime; "):
             finish(steps)
     assert visit.changes == []
 
@@ -139,7 +139,7 @@ def test_an_edit_of_masks_that_have_been_replaced_meanwhile_is_said_to_be_left_o
         visit.changes = [object()]  # type: ignore[list-item]
     visit.know(others)
     painter.may.release(3)
-    with pytest.raises(InputError, match="this edit was left out; do it again"):
+    with pytest.raises(InputError, match="this edit was skipped; do it again"):
         finish(steps)
     assert visit.changes == []
 

@@ -203,7 +203,7 @@ def test_words_about_entities_that_have_been_replaced_are_refused(
         events["describe"](known, "a-model", seen),
         events["ground"](known, "a-model", "a dog", SENTENCE, 0.5, seen),
     ):
-        with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+        with pytest.raises(InputError, match=r"^The entities have changed in the meantime; "):
             finish(steps)
     assert believer.entities == []
 
@@ -214,6 +214,6 @@ def test_a_grounding_is_not_laid_on_masks_that_come_meanwhile(
     steps = events["ground"](known, "a-model", "a dog", SENTENCE, 0.5, Chosen((), 3, known.map_number, 1))
     next(steps)
     known.know(quarters.keep([1]))
-    with pytest.raises(InputError, match=r"^The entities have changed meanwhile; "):
+    with pytest.raises(InputError, match=r"^The entities have changed in the meantime; "):
         finish(steps)
     assert known.grounding is None
