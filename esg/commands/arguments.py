@@ -114,7 +114,8 @@ def add_entities(model: Any) -> None:
         "--void",
         type=whole(-1),
         metavar="LABEL",
-        help="label that belongs to nothing; -1: none [255 where it is a border, as in PASCAL VOC]",
+        help="label that belongs to nothing, as 0 always does; -1: no other label [255 where it is a border, as in "
+        "PASCAL VOC, or far from all other labels, as in Cityscapes and ADE20K]",
     )
     model.add_argument(
         "--mask-pixels",
