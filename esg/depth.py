@@ -61,7 +61,7 @@ def largest_value(picture: Image.Image, name: str) -> int:
     return largest
 
 
-def stretched(picture: Image.Image, file: Any, how: list[Any]) -> tuple[Image.Image, int]:
+def stretched(picture: Image.Image, file: Any, how: list[Any], frame: int = 0) -> tuple[Image.Image, int]:
     """A 16-bit colour picture, of which Pillow gives only the upper bytes, and the number of bits its values use.
 
     If they are fewer than 16, the lower bytes are read, too, and the picture is made from the bits in use.
@@ -70,12 +70,13 @@ def stretched(picture: Image.Image, file: Any, how: list[Any]) -> tuple[Image.Im
         picture: decoded; RGB, RGBA or another mode with 8 bits per channel.
         file: the file it comes from.
         how: its tiles as they were before decoding.
+        frame: which of the file's pictures it is.
     """
     colours = len(picture.getbands()) - (picture.mode in ("RGBA", "LA", "RGBa", "La"))
     upper = [high for _, high in _extrema(picture)]
     if max(upper[:colours]) >= 1 << (_MOST_USED - 8):
         return picture, DEEP
-    lower = _lower_bytes(file, how)
+    lower = _lower_bytes(file, how, frame)
     bands, bits = [], 8
     groups = [range(colours), range(colours, len(upper))]
     for group in filter(len, groups):
@@ -98,13 +99,14 @@ def _joined(upper: Image.Image, lower: Image.Image | None) -> np.ndarray:
     return values if lower is None else values | np.asarray(lower)
 
 
-def _lower_bytes(file: Any, how: list[Any]) -> Image.Image | None:
+def _lower_bytes(file: Any, how: list[Any], frame: int) -> Image.Image | None:
     """Decodes the picture again with the other byte order, which gives the lower bytes of its values.
 
     None for formats that Pillow supports in one byte order only.
     """
     file.seek(0)
     picture: Any = identified(file, "")
+    picture.seek(frame)
     picture.tile = [tile for given in how if (tile := _swapped(given)) is not None]
     by_libtiff = any(tile[0] == "libtiff" for tile in how)
     if len(picture.tile) != len(how) or (by_libtiff and _has_deep_planes(picture)):

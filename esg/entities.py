@@ -428,9 +428,9 @@ def _checked_scores(scores: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def _checked_mask(mask: np.ndarray | rle.Rle) -> np.ndarray | rle.Rle:
-    """The checked mask; the counts of an RLE become an array, so that they are parsed only once."""
+    """The checked mask; an RLE is unpacked, so that its counts are parsed only once."""
     if isinstance(mask, Mapping):
-        return {"size": rle.size_of(mask), "counts": rle.read_counts(mask)}
+        return rle.unpacked(mask)
     mask = np.asarray(mask)
     if mask.dtype.kind not in "biu":
         raise InputError(f"A mask must be bool, not {mask.dtype}; threshold it first: mask > 0.5.")

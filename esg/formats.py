@@ -15,6 +15,7 @@ from .errors import ImageError, InputError, OutputError
 from .images import check_size, open_picture, write_image
 from .limits import MAX_PIXELS
 from .rle import Rle
+from .texts import read_text
 
 SCORES_FIELD = "esg:scores"  # PNG text field with the scores as a JSON list, so that a label PNG is complete
 
@@ -73,13 +74,31 @@ def read_coco(
 
 
 def load_json(path: Path) -> Any:
-    """The content of a JSON file; InputError if it cannot be read or is not JSON."""
+    """Reads JSON; a file with an object on each line (JSON Lines) becomes a list of these objects.
+
+    Raises:
+        InputError: it cannot be read or is not JSON.
+    """
+    text = read_text(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+        return json.loads(text)
+    except RecursionError:
+        raise InputError(f"{path} is not a readable JSON file: it is nested too deeply.") from None
+    except ValueError as error:
+        found = _each_line(text)
+        if found:
+            return found
+        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise InputError(f"{path} is not a JSON file, or is incomplete{where}.") from None
+
+
+def _each_line(text: str) -> list[Any]:
+    """What the lines of a text are in JSON; nothing unless each is an object or a list."""
+    try:
+        found = [json.loads(line) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError):
-        raise InputError(f"{path} is not a JSON file, or is incomplete.") from None
+        return []
+    return found if all(isinstance(one, (dict, list)) for one in found) else []
 
 
 def write_labels_png(path: str | Path, labels: np.ndarray, scores: np.ndarray) -> None:

@@ -20,7 +20,7 @@ from .files import write_atomically
 from .labelmap import strips
 from .limits import MAX_PIXELS
 from .metadata import Metadata, orientation, read_metadata
-from .picture_files import READ_ERRORS, check_size, decoded, opened, reason_of
+from .picture_files import READ_ERRORS, check_size, decoded, identified, opened, reason_of
 from .picture_files import open_picture as open_picture
 
 log = getLogger(__name__)
@@ -38,7 +38,9 @@ def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int
     of the bits in use, also with a log message.
 
     Args:
-        source: a path, a PIL picture, or a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA.
+        source: a path, a PIL picture, or a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA,
+            or one of these in a batch, (1, H, W, 3). Of colours of 16 bits Pillow keeps the upper bytes when it
+            decodes them, so give the path, or the picture as `Image.open` returns it.
         max_pixels: larger pictures are refused before they are decoded.
 
     Returns:
@@ -50,9 +52,9 @@ def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
-        name = getattr(source, "filename", "") or "The picture"
+        name = str(getattr(source, "filename", "") or "The picture")
         check_size(source.size, name, max_pixels)
-        return _upright(_Decoded(source, _bits_of(source, name)), name)
+        return _upright(_from_picture(source, name), name)
     if isinstance(source, (str, Path)):
         with opened(source, max_pixels) as picture:
             return _upright(_read(picture, str(source)), str(source))
@@ -133,7 +135,7 @@ def _read(picture: ImageFile.ImageFile, name: str) -> _Decoded:
     """Decodes a picture, and notes how many bits its values use if there are more than 8."""
     deep, stated = is_deep(picture), stated_bits(picture)
     prepare(picture)
-    tiles, file = list(picture.tile), picture.fp
+    tiles, file, frame = list(picture.tile), picture.fp, picture.tell()
     result = decoded(picture)
     if not deep:
         return _Decoded(result, DEEP)
@@ -141,10 +143,34 @@ def _read(picture: ImageFile.ImageFile, name: str) -> _Decoded:
     if result.mode.startswith("I"):
         bits = _bits_of(result, name, stated)
     elif stated is None and result.mode in ("RGB", "RGBA", "LA"):
-        result, bits = stretched(result, file, tiles)
+        result, bits = stretched(result, file, tiles, frame)
     if stated is None and bits < DEEP:
         log.info("%s uses only the values 0 to %d of its 16 bits, and is read as %d bit.", name, (1 << bits) - 1, bits)
     return _Decoded(result, bits)
+
+
+def _from_picture(picture: Image.Image, name: str) -> _Decoded:
+    """Decodes a picture that somebody else opened, as its file would be read.
+
+    Once a colour picture of 16 bits is decoded, nothing is left of its lower bytes.
+    """
+    if not isinstance(picture, ImageFile.ImageFile) or not picture.tile:
+        return _Decoded(picture, _bits_of(picture, name))
+    file = picture.fp
+    if file is None or file.closed:
+        raise ImageError(f"{name} was closed before it was read; give its path, or read it while it is open.")
+    if not is_deep(picture):
+        return _Decoded(picture, _bits_of(picture, name))
+    place = file.tell()
+    try:
+        file.seek(0)
+        with identified(BytesIO(file.read()), name) as again:
+            again.seek(picture.tell())
+            return _read(again, name)
+    except READ_ERRORS as error:
+        raise _damaged(name, error) from None
+    finally:
+        file.seek(place)
 
 
 def _bits_of(picture: Image.Image, name: str, stated: int | None = None) -> int:
@@ -164,6 +190,8 @@ def _damaged(name: str, error: Exception) -> ImageError:
 def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
     if array.dtype != np.uint8:
         raise ImageError(f"An array must be uint8 with values 0 to 255, not {array.dtype}{_way_to_uint8(array)}.")
+    if array.ndim == 4 and array.shape[0] == 1:  # a batch of one
+        array = array[0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         hint = "; move the channels to the end with array.transpose(1, 2, 0)" if _channels_first(array.shape) else ""
         raise ImageError(f"An array must have shape (height, width, 3), not {array.shape}{hint}.")

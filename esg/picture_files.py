@@ -18,6 +18,7 @@ from PIL import Image, ImageChops, ImageFile, TiffImagePlugin
 
 from .errors import ImageError
 from .limits import MAX_PIXELS
+from .png_chunks import bare_png
 
 log = getLogger(__name__)
 
@@ -57,6 +58,9 @@ _OTHERS = {  # files that people mistake for pictures, by their first bytes
     b"<svg": ("SVG", "export it as PNG"),
     b"<!doctype": ("a web page", "download the picture itself"),
     b"<html": ("a web page", "download the picture itself"),
+    b"{": ("JSON", "give the photo itself, or this with --masks if it holds masks"),
+    b"data:image": ("a picture written as text (base64)", "decode it first"),
+    b"\x93NUMPY": ("a numpy array", "save it as PNG"),
     b"\x1aE\xdf\xa3": ("a video", "save a frame of it as PNG"),
 }
 
@@ -127,7 +131,7 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
 
 
 def decoded(picture: ImageFile.ImageFile) -> Image.Image:
-    """Decodes a picture; a JPEG that lacks only its end marker counts as complete.
+    """Decodes a picture; a JPEG that lacks only its end marker counts as complete, and so does a PNG with damaged texts.
 
     Raises:
         Exception: one of `READ_ERRORS`.
@@ -135,13 +139,15 @@ def decoded(picture: ImageFile.ImageFile) -> Image.Image:
     file = picture.fp
     try:
         picture.load()
-    except OSError:
-        if picture.format != "JPEG" or file is None or file.closed:
+    except READ_ERRORS:
+        if picture.format not in ("JPEG", "PNG") or file is None or file.closed:
             raise
         file.seek(0)
-        whole = _with_its_end(file.read())
+        data = file.read()
+        whole = _with_its_end(data) if picture.format == "JPEG" else _bare(data, str(picture.filename))
         if whole is None:
             raise
+        whole.load()
         return whole
     return picture
 
@@ -223,11 +229,29 @@ def identified(file: Any, name: str, max_pixels: int = MAX_PIXELS) -> ImageFile.
             file.seek(0)
             try:
                 return opener(file, name)
-            except _NOT_MINE as error:
+            except (ValueError, *_NOT_MINE) as error:
+                file.seek(0)
+                if format_name == "PNG" and (picture := _bare(file.read(), name)) is not None:
+                    return picture
+                if not isinstance(error, _NOT_MINE):
+                    raise
                 refused[format_name] = error
         if attempt == 0:
             Image.init()  # the less common formats; slow, so only when needed
     raise ImageError(_why_none(file, head, name, kind, refused))
+
+
+def _bare(data: bytes, name: str) -> ImageFile.ImageFile | None:
+    """A PNG without what is beside its pixels, some of which cannot be read; None if there is no more than pixels."""
+    bare = bare_png(data)
+    if bare is None:
+        return None
+    try:
+        picture = Image.OPEN["PNG"][0](BytesIO(bare), name)
+    except (ValueError, *_NOT_MINE):
+        return None
+    log.warning("%s: what it says beside its pixels is damaged or too long, and is left out.", name or "The picture")
+    return picture
 
 
 # ------------------------------------------------------------------------------------------------ what else a file is

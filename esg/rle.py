@@ -33,28 +33,32 @@ def encode_labels(labels: np.ndarray, count: int) -> list[Rle]:
     return [_from_runs(runs.starts[piece], runs.stops[piece], height, width) for piece in pieces]
 
 
-def encode_mask(mask: np.ndarray, *, corner: tuple[int, int] = (0, 0), size: tuple[int, int] | None = None) -> Rle:
+def encode_mask(
+    mask: np.ndarray, *, corner: tuple[int, int] = (0, 0), size: tuple[int, int] | None = None, packed: bool = True
+) -> Rle:
     """The RLE of a mask, or of a patch of one.
 
     Args:
         mask: (h, w) bool.
         corner: x, y of the patch in its picture.
         size: height, width of the picture; the mask's own by default.
+        packed: whether its counts are the compressed string, else (K,) int64, which is quicker to make and to read.
     """
     height, width = size or mask.shape
     runs = find_runs(mask.T)
     column, row = np.divmod(runs.starts[runs.labels], mask.shape[0])
     starts = (column + corner[0]) * height + row + corner[1]
-    return _from_runs(starts, starts + (runs.stops - runs.starts)[runs.labels], height, width)
+    return _from_runs(starts, starts + (runs.stops - runs.starts)[runs.labels], height, width, packed=packed)
 
 
-def _from_runs(starts: np.ndarray, stops: np.ndarray, height: int, width: int) -> Rle:
+def _from_runs(starts: np.ndarray, stops: np.ndarray, height: int, width: int, *, packed: bool = True) -> Rle:
     flat = np.stack([starts, stops], axis=1).ravel()
     # A run that ends at the bottom of a column and continues at the top of the next one is a single stretch.
     joined = np.zeros(len(flat), bool)
     joined[1:-1:2] = joined[2::2] = starts[1:] == stops[:-1]
     counts = np.diff(flat[~joined], prepend=0, append=height * width)
-    return {"size": [height, width], "counts": compress(counts if counts[-1] or len(counts) == 1 else counts[:-1])}
+    counts = counts if counts[-1] or len(counts) == 1 else counts[:-1]
+    return {"size": [height, width], "counts": compress(counts) if packed else counts}
 
 
 def union(masks: Sequence[Rle]) -> Rle:
@@ -108,6 +112,11 @@ def read_counts(rle: Rle) -> np.ndarray:
             f"A mask's RLE covers {lengths.sum()} pixels but its size {width}x{height} has {height * width}."
         )
     return lengths
+
+
+def unpacked(rle: Rle) -> Rle:
+    """An RLE with its checked counts as an array, so that they are read only once; InputError as `read_counts`."""
+    return {"size": size_of(rle), "counts": read_counts(rle)}
 
 
 def paint(rle: Rle, columns: np.ndarray, value: int) -> None:

@@ -102,6 +102,35 @@ def test_16_bit_is_scaled_not_clipped(saved: Callable[..., Path]) -> None:
     assert read_image(Image.fromarray(deep.astype(np.int32))).tolist() == grey(0, 128, 255)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_a_picture_that_is_already_open_is_read_like_its_file(
+    tmp_path: Path, saved: Callable[..., Path], suffix: str, bits: int
+) -> None:
+    largest = (1 << bits) - 1
+    deep = np.array([[0, largest // 2, largest]], np.uint16)
+    path = saved(Image.fromarray(deep), suffix)
+    with Image.open(path) as picture:
+        assert read_image(picture).tolist() == read_image(path).tolist() == grey(0, 127, 255)
+    colours = pytest.importorskip("cv2", reason="writes colours of 16 bits")
+    path = tmp_path / f"colours{suffix}"
+    assert colours.imwrite(str(path), np.stack([deep, deep[:, ::-1], deep], axis=-1))
+    with Image.open(path) as picture:
+        assert read_image(picture).tolist() == read_image(path).tolist() == [[[0, 255, 0], [127] * 3, [255, 0, 255]]]
+        assert np.asarray(picture).shape == (1, 3, 3)  # it is as usable as it was before
+
+
+def test_an_open_picture_whose_file_is_closed(saved: Callable[..., Path]) -> None:
+    for pixels in (np.array([[0, 4095]], np.uint16), RGB):
+        with Image.open(saved(Image.fromarray(pixels))) as picture:
+            pass
+        one_sentence(picture, r"picture\.png was closed before it was read; give its path")
+
+
+def test_a_batch_of_one() -> None:
+    assert np.array_equal(read_image(RGB[None]), RGB)
+
+
 def test_transparent_value_of_a_16_bit_png(saved: Callable[..., Path]) -> None:
     path = saved(Image.fromarray(np.array([[0, 1, 65535]], np.uint16)), transparency=0)
     assert read_image(path).tolist() == grey(255, 0, 255)  # 1 differs from 0 only in the lower byte
@@ -230,7 +259,7 @@ def test_damaged_bytes_never_give_another_error(tmp_path: Path, saved: Callable[
         (np.zeros((3, 20, 20), np.uint8), "transpose"),
         (np.zeros((4, 4, 2), np.uint8), r"not \(4, 4, 2\)\.$"),
         (np.zeros((2, 2, 5), np.uint8), "shape"),
-        (np.zeros((1, 2, 2, 3), np.uint8), "shape"),
+        (np.zeros((2, 2, 2, 3), np.uint8), "shape"),
         (np.zeros(4, np.uint8), "shape"),
         (np.zeros((0, 4, 3), np.uint8), "any pixels"),
         (np.zeros((4, 0), np.uint8), "any pixels"),

@@ -8,9 +8,11 @@ import logging
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -249,3 +251,70 @@ def test_a_progressive_jpeg_without_its_last_scans_is_not_whole(saved: Callable[
     assert len(scans) > 3
     path.write_bytes(whole[: scans[-1]])
     assert "damaged or incomplete" in refusal(path)
+
+
+# ------------------------------------------------------------------------------------------- PNGs with whole pixels
+
+
+def chunk(name: bytes, data: bytes, *, sound: bool = True) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data) ^ (not sound))
+
+
+@pytest.mark.parametrize("place", ["before the pixels", "after the pixels"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        chunk(b"tEXt", b"a\0b", sound=False),
+        chunk(b"zTXt", b"workflow\0\0" + zlib.compress(bytes(3 << 20))),
+        chunk(b"iTXt", b"workflow\0\1\0\0\0" + zlib.compress(bytes(3 << 20))),
+        chunk(b"pHYs", b"\0"),
+        chunk(b"sRGB", b""),
+        chunk(b"gAMA", b""),
+        chunk(b"tRNS", b"\0", sound=False),
+    ],
+)
+def test_what_is_beside_the_pixels_of_a_png_does_not_spoil_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, odd: bytes, place: str
+) -> None:
+    whole = png_of(NOISE)
+    where = 33 if place == "before the pixels" else len(whole) - 12
+    path = tmp_path / "photo.png"
+    path.write_bytes(whole[:where] + odd + whole[where:])
+    assert np.array_equal(read_image(path), NOISE)
+    assert np.array_equal(read_photo(path).pixels, NOISE)
+    assert all("beside its pixels is damaged or too long" in message for message in caplog.messages)
+
+
+def test_the_orientation_of_a_png_with_a_damaged_text_is_kept(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 3
+    whole = png_of(NOISE, exif=exif)
+    path = tmp_path / "photo.png"
+    path.write_bytes(whole[:33] + chunk(b"tEXt", b"a\0b", sound=False) + whole[33:])
+    assert np.array_equal(read_image(path), NOISE[::-1, ::-1])
+
+
+def test_a_png_whose_pixels_are_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(png_of(NOISE)[:2000] + chunk(b"tEXt", b"a\0b", sound=False))
+    assert "damaged or incomplete" in refusal(path)
+
+
+def png_of(pixels: np.ndarray, **options: Any) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "png", **options)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b'{"message": "not found"}', "is JSON, not a picture that can be read; give the photo itself, or this with"),
+        (b"data:image/png;base64,iVBORw0KGgo=", "is a picture written as text (base64)"),
+        (b"\x93NUMPY\x01\0v\0", "is a numpy array, not a picture that can be read; save it as PNG."),
+    ],
+)
+def test_more_that_is_taken_for_a_picture(tmp_path: Path, data: bytes, words: str) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(data)
+    assert words in refusal(path)

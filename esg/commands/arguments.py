@@ -114,8 +114,8 @@ def add_entities(model: Any) -> None:
         "--void",
         type=whole(-1),
         metavar="LABEL",
-        help="label that does not belong to any entity; -1: there is no such label [255 if it marks borders, as in "
-        "PASCAL VOC]",
+        help="label that does not belong to any entity, as 0 never does; -1: there is no other such label [255 if it "
+        "marks borders, as in PASCAL VOC, or is far from all other labels, as in Cityscapes and ADE20K]",
     )
     model.add_argument(
         "--mask-pixels",

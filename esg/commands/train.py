@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..files import check_place
 from ..training.settings import read_config
-from .arguments import file_or_folder, not_empty, positive, whole
+from .arguments import add_no_overwrite, file_or_folder, not_empty, positive, whole
 from .console import Console
+from .results import check_result, replaced
 
 if TYPE_CHECKING:
     from ..training.loop import Task
@@ -108,6 +108,7 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
         metavar="FILE.safetensors",
         help="write the averaged weights here when the run is done",
     )
+    add_no_overwrite(command, "refuse if the file of --export is there already [it is replaced, which is said]")
     return command
 
 
@@ -120,8 +121,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     family = _FAMILIES[args.family]()
     config, run_dir = _configuration(args, family)
-    if args.export:
-        check_place(args.export)  # its folder is made only when the weights are written
+    # The folder of the weights is made only when they are written: a refused run leaves nothing behind.
+    earlier = check_result(args.export, overwrite=args.overwrite) if args.export else 0
     task = family.task(config, run_dir)
     train(task, run_dir, progress=lambda done, total, what: console.progress(f"{what}: step {done}/{total}"))
     if os.environ.get("RANK", "0") != "0":  # only one of several processes reports and writes
@@ -130,7 +131,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if state is None or state["step"] < config.steps:
         return 130
     if args.export:
-        console.line(f"Written: {export(run_dir, task, args.export)}")
+        console.line(f"Written: {export(run_dir, task, args.export)}{replaced(earlier)}")
     return 0
 
 

@@ -105,7 +105,8 @@ def names_pictures(path: Path) -> bool:
 def _load(path: Path) -> Any:
     if path.stat().st_size > MAX_JSON:
         raise InputError(f"{path} is larger than {MAX_JSON >> 30} GiB; save its masks as COCO RLE or as a label PNG.")
-    return load_json(path)
+    content = load_json(path)
+    return [content] if isinstance(content, Mapping) and label_studio.is_tasks([content]) else content
 
 
 def _has_names(content: Any) -> bool:
@@ -136,7 +137,7 @@ def _pictures(content: Any, source: str) -> list[Picture]:
         raise InputError(f"{source} holds {shown(content)}, neither an object nor a list; {_ADVICE}.")
     if "images" in content:
         return coco.from_file(content, source)
-    if isinstance(content.get("shapes"), list):
+    if isinstance(content.get("shapes"), list) or "imagePath" in content:
         return [labelme.picture(content)]
     if isinstance(content.get("objects"), list):
         kinds = {"imgHeight": tools.cityscapes, "size": tools.supervisely, "info": tools.isat}

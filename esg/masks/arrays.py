@@ -6,8 +6,9 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from io import RawIOBase
 from logging import getLogger
 from math import prod
@@ -29,6 +30,7 @@ log = getLogger(__name__)
 MAX_STACK = 10_000  # masks; more are a label map, or a mistake
 _SAMS = ("predicted_iou", "iou_predictions", "iou_scores")  # SAM's own scores, by which nested masks are told
 _SCORES = ("scores", "score", *_SAMS)  # names of arrays in a .npz file
+_MASKS = ("masks", "labels", "mask", "pred_masks", "segmentation", "segments")  # of which the first one counts
 _NO_MASKS = (*_SCORES, "boxes", "bboxes", "bbox")
 _PIECE = 1 << 16  # bytes of a packed array that are read at once
 _CHECKED = 1 << 28  # bytes of an array up to which its checksum is looked at, which takes as long as unpacking it
@@ -48,8 +50,9 @@ def read_arrays(
 
     An array of shape (N, H, W) is a stack of masks, and so is one of (H, W, N) if only that fits the photo. One of
     shape (H, W) is a label map of whole numbers, or a single mask of bools or soft values. Further axes of length 1, as
-    in the (N, 1, H, W) of SAM's predictor, do no harm. Of a .npz the array `masks` is taken, else `labels`, else the
-    only one that has two dimensions or more and is not called `boxes`; and the scores from `scores`, if any.
+    in the (N, 1, H, W) of SAM's predictor, do no harm. In a label map with -1, that belongs to nothing, and 0 is an
+    entity. Of a .npz the array `masks` is taken, else `labels` or another usual name, else the only one that has two
+    dimensions or more and is not called `boxes`, or that fits the photo; and the scores from `scores`, if any.
 
     Args:
         path: the file.
@@ -70,7 +73,7 @@ def read_arrays(
             if not zipped:
                 return _read_masks(_Array(file, str(path)), None, False, size, path, max_pixels, threshold, void)
             archive = close.enter_context(zipfile.ZipFile(file))
-            name, scores, nested = _pick_arrays(archive, path)
+            name, scores, nested = _pick_arrays(archive, size, path)
             with _opened(archive, f"{name}.npy", file) as member:
                 array = _Array(member, f"The array {name} of {path}")
                 return _read_masks(array, scores, nested, size, path, max_pixels, threshold, void)
@@ -161,7 +164,9 @@ class _Array:
         return np.frombuffer(data, self.dtype).reshape(shape)
 
 
-def _pick_arrays(archive: zipfile.ZipFile, path: Path) -> tuple[str, list[float] | None, bool]:
+def _pick_arrays(
+    archive: zipfile.ZipFile, size: tuple[int, int] | None, path: Path
+) -> tuple[str, list[float] | None, bool]:
     """The name of the array of masks, their scores, and whether they are SAM's."""
     found = {}
     for member in archive.namelist():
@@ -171,12 +176,14 @@ def _pick_arrays(archive: zipfile.ZipFile, path: Path) -> tuple[str, list[float]
     planes = [name for name, array in found.items() if len(array.shape) >= 2 and name not in _NO_MASKS]
     if not found:
         raise InputError(f"{path} holds no numpy arrays{_what_it_is(archive)}.")
-    if "masks" in found:
-        name = "masks"
-    elif "labels" in planes:
-        name = "labels"
+    known = [name for name in _MASKS if name in planes or (name == "masks" and name in found)]
+    fitting = [name for name in planes if size is not None and found[name].shape[-2:] == tuple(size)]
+    if known:
+        name = known[0]
     elif len(planes) == 1:
         (name,) = planes
+    elif len(fitting) == 1:
+        (name,) = fitting
     else:
         raise InputError(
             f'{path} has no array called "masks" (number of masks, height, width) or "labels" (height, width), '
@@ -239,15 +246,16 @@ def _read_masks(
         scores = None
     if count == 1 and array.dtype.kind in "iu":
         return _read_plane(array, height, width, scores, path, threshold, void)
-    return _encoded(_one_by_one(array, count, height, width), scores, nested, (height, width), path, threshold)
+    with closing(_one_by_one(array, count, height, width)) as masks:
+        return _encoded(masks, scores, nested, (height, width), path, threshold)
 
 
 def _without_empty_axes(shape: tuple[int, ...], size: tuple[int, int] | None) -> tuple[int, ...]:
     """The shape without axes of length 1 that are too many: (N, 1, H, W), or (H, W, 1) if only that fits the photo."""
     axes = list(shape)
-    for place in (1, 0, -1):
-        while len(axes) > 3 and axes[place] == 1:
-            del axes[place]
+    while len(axes) > 3 and 1 in (*axes[:-2], axes[-1]):
+        place = next((place for place in range(len(axes) - 3, -1, -1) if axes[place] == 1), -1)
+        del axes[place]
     if len(axes) == 3 and axes[2] == 1 and size is not None and tuple(axes[:2]) == tuple(size) != tuple(axes[1:]):
         del axes[2]
     return tuple(axes)
@@ -317,10 +325,15 @@ def _read_plane(
     return LabelMap(values, scores)
 
 
-def _one_by_one(array: _Array, count: int, height: int, width: int) -> Iterator[np.ndarray]:
+def _one_by_one(array: _Array, count: int, height: int, width: int) -> Generator[np.ndarray, None, None]:
     if not array.transposed:
-        for _ in range(count):
-            yield array.read(height, width)
+        with ThreadPoolExecutor(1) as reader:  # unpacks the next mask while this one is worked on
+            following = reader.submit(array.read, height, width)
+            for left in reversed(range(count)):
+                mask = following.result()
+                if left:
+                    following = reader.submit(array.read, height, width)
+                yield mask
         return
     if prod(array.shape) * array.dtype.itemsize > _WHOLE:
         raise InputError(
@@ -360,16 +373,17 @@ def _read_values(array: _Array, height: int, width: int) -> np.ndarray:
     values = np.empty(shape, np.float32 if floats else np.int32)
     for rows in strips(*shape):
         block = array.read(*values[rows].shape)
-        if not floats and (block.min() < 0 or block.max() > np.iinfo(np.int32).max):
-            raise InputError(f"{array.name} holds labels from {block.min()} to {block.max()}, which are none.")
+        if not floats and (block.min() < -1 or block.max() >= np.iinfo(np.int32).max):
+            raise InputError(
+                f"{array.name} holds labels from {block.min()} to {block.max()}; "
+                "give whole numbers from 1, with 0 for what belongs to nothing."
+            )
         with np.errstate(over="ignore", invalid="ignore"):
             values[rows] = block
-    if (
-        floats
-        and values.max() > 1
-        and values.min() >= 0
-        and (values == np.round(values)).all()
-        and values.max() < 1 << 24
-    ):
+    whole = floats and 1 < values.max() < 1 << 24 and values.min() >= -1 and bool((values == np.round(values)).all())
+    if whole:
         values = values.astype(np.int32)
+    if values.dtype.kind == "i" and values.min() < 0:
+        log.info("%s holds labels from -1; that is taken as nothing, and 0 as an entity.", array.name)
+        values += 1
     return values.T if array.transposed else values

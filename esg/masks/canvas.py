@@ -25,6 +25,12 @@ def _rows_crossed(corners: np.ndarray, height: int) -> int:
     return int(np.abs(y - np.roll(y, 1)).sum())
 
 
+def _are_fractions(polygons: Iterable[np.ndarray]) -> bool:
+    """Whether polygons lie within the first pixel, as no mask does, and not at its corners alone."""
+    corners = np.concatenate(list(polygons))
+    return bool(((corners >= 0) & (corners <= 1)).all() and (corners % 1 != 0).any())
+
+
 class Canvas:
     """Draws masks of one size, and stops before all of them together take too long.
 
@@ -50,6 +56,8 @@ class Canvas:
         sound = self._sound(polygons)
         if not sound:
             raise Unusable(self.dropped[0] if self.dropped else "has fewer than three points")
+        if max(self.size) > 1 and _are_fractions(sound):
+            raise Unusable("has coordinates from 0 to 1, which are fractions and not pixels")
         left, top, right, bottom = box_of(sound, *self.size)
         cut = self._sound(holes)
         self.count((right - left) * (bottom - top) * (len(sound) + len(cut)))

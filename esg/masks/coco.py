@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..rle import Rle, encode_mask
-from .canvas import Canvas
+from .canvas import Canvas, draw_all
 from .fields import Unusable, identifier, number, records, score, shown, size, text
 from .items import NO_MASK, Item, Picture
 
-_NAMES = ("file_name", "path", "name", "coco_url")  # of a picture, the first of which counts most
+_NAMES = ("file_name", "filename", "path", "name", "coco_url")  # of a picture, the first of which counts most
+_OUTLINES = ("segmentation", "mask", "rle", "points", "polygon")  # where an annotation has its mask
+_BOXES = ("bbox", "box", "bounding_box", "width")
 _BETWEEN = re.compile(r"[\s,;\[\]()]+")  # counts written as text
 
 
@@ -37,7 +40,8 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
     by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
     for place, one in enumerate(annotations, start=1):
         of = identifier(one.get("image_id"))
-        by_id.setdefault(ids[0] if of is None and len(ids) == 1 else of, []).append((place, one))
+        only = len(ids) == 1 and None in (of, ids[0])
+        by_id.setdefault(ids[0] if only else of, []).append((place, one))
     often = Counter(ids)
     strangers = [of for of in by_id if of not in often]
 
@@ -120,29 +124,39 @@ def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") ->
     """One annotation; it is called by its id, else by its place in the file."""
     known = identifier(annotation.get("id"))
     called = f"{kind} {place}" if known is None else f"{kind} {known}"
-    mask = Segmentation(_outline(annotation))
+    outline = _outline(annotation)
+    if outline is None and annotation and not any(key in annotation for key in (*_OUTLINES, *_BOXES)):
+        return Item(called, _without_outline, None)
+    mask = Segmentation(outline)
     return Item(called, mask.draw, partial(score, annotation), None, mask.size)
 
 
 def _outline(annotation: Mapping[str, Any]) -> Any:
-    """Its "segmentation", or the outline that Ultralytics ("segments") or Roboflow's server ("points") has instead."""
-    if "segmentation" in annotation:
-        return annotation["segmentation"]
+    """Its "segmentation", or what others have instead: Ultralytics "segments", Roboflow "points", an RLE by itself."""
     segments = annotation.get("segments")
     if isinstance(segments, Mapping) and isinstance(segments.get("x"), list) and isinstance(segments.get("y"), list):
         return [list(pair) for pair in zip(segments["x"], segments["y"], strict=False)]
-    return annotation.get("points")
+    polygon = annotation.get("polygon")
+    if isinstance(polygon, Mapping):  # Darwin's
+        return polygon.get("paths") or [polygon.get("path")]
+    if "counts" in annotation and "segmentation" not in annotation:
+        return annotation
+    return next((annotation[key] for key in _OUTLINES if annotation.get(key) is not None), None)
+
+
+def _without_outline(_: Canvas) -> Rle:
+    raise Unusable('has no "segmentation"')
 
 
 class Segmentation:
     """A "segmentation": RLE with counts in any spelling, polygons in any nesting, or rows of 0 and 1."""
 
     def __init__(self, value: Any) -> None:
-        self.value = value
+        self.value = _from_text(value)
 
     @cached_property
     def rows(self) -> np.ndarray | None:
-        """The mask, (H, W) bool, of rows of 0 and 1 or false and true; None of anything else."""
+        """The mask, (H, W), of rows of 0 and 1, 0 and 255, or false and true; None of anything else."""
         rows = self.value
         if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
             return None
@@ -152,18 +166,20 @@ class Segmentation:
             values = np.array(rows)
         except ValueError:
             return None
-        if values.ndim != 2 or values.dtype.kind not in "biuf" or not ((values == 0) | (values == 1)).all():
+        if values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isin(values, (0, values.max())).all():
             return None
-        return values != 0
+        return values if values.max() in (0, 1, 255) else None
 
     @property
     def size(self) -> tuple[int, int] | None:
         """height, width of the picture, where it says so."""
-        if isinstance(self.value, Mapping):
-            sides = self.value.get("size")
+        if isinstance(self.value, Mapping) or _is_rles(self.value):
+            sides = (self.value if isinstance(self.value, Mapping) else self.value[0]).get("size")
             return size(*sides) if isinstance(sides, (list, tuple)) and len(sides) == 2 else None
-        if self.rows is None or (len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0):
-            return None  # the second may be a polygon of corners at 0 and 1
+        if self.rows is None or self.rows.max() > 1:
+            return None  # the second may be polygons with corners at 0 and 255
+        if len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0:
+            return None  # it may be a polygon with corners at 0 and 1
         return self.rows.shape[0], self.rows.shape[1]
 
     def draw(self, canvas: Canvas) -> Rle:
@@ -172,12 +188,36 @@ class Segmentation:
         if value is None or (isinstance(value, (list, str)) and not _content(value)):
             raise Unusable(NO_MASK)
         if isinstance(value, Mapping):
-            return canvas.rle({**value, "counts": counts(value.get("counts"))})
+            return _drawn(value, canvas)
+        if _is_rles(value):
+            return draw_all([partial(_drawn, one) for one in value], canvas)
         if not isinstance(value, list):
             raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons")
-        if self.rows is not None and (self.rows.shape == canvas.size or len(self.rows) > 1):
-            return canvas.rle(encode_mask(self.rows))
+        if self.rows is not None and (self.rows.shape == canvas.size or (len(self.rows) > 1 and self.rows.max() <= 1)):
+            return canvas.rle(encode_mask(self.rows != 0))
         return canvas.polygons(polygon for polygon in _polygons(value) if _content(polygon))
+
+
+def _from_text(value: Any) -> Any:
+    """What a text in JSON says, as tables keep a segmentation; anything else as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _is_rles(value: Any) -> bool:
+    """Whether it is a list of RLEs, the pieces of one mask."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(one, Mapping) and "counts" in one for one in value)
+
+
+def _drawn(rle: Mapping[str, Any], canvas: Canvas) -> Rle:
+    """An RLE, which without a size is of the picture's."""
+    return canvas.rle({"size": canvas.size, **rle, "counts": counts(rle.get("counts"))})
 
 
 def counts(value: Any) -> Any:
@@ -197,7 +237,7 @@ def counts(value: Any) -> Any:
         raise Unusable("is damaged (its counts are no list of whole numbers)")
     if not isinstance(value, str):
         raise Unusable(f"is damaged (its counts are {shown(value)})")
-    return value
+    return value.strip()
 
 
 def _polygons(segmentation: list[Any]) -> list[Any]:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..errors import ImageError
+from ..picture_files import identified
 from .fields import Unusable
 
 _LARGEST = 1 << 26  # pixels, of one mask; and bytes when it is unpacked
@@ -61,6 +63,15 @@ def mask_of_png(text: Any) -> np.ndarray:
             return grey > (127 if grey.max(initial=0) > 127 else 0)
     except _DAMAGED:
         raise Unusable("has a mask that is no PNG") from None
+
+
+def size_of_picture(text: Any) -> tuple[int, int] | None:
+    """height, width of a picture in base64; None if it is none."""
+    try:
+        with identified(BytesIO(bytes_of(text)), "") as found:
+            return found.height, found.width
+    except (Unusable, ImageError, *_DAMAGED):
+        return None
 
 
 def mask_of_array(text: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..rle import Rle
 from .canvas import Canvas, draw_all
-from .embedded import mask_of_png
+from .embedded import mask_of_png, size_of_picture
 from .fields import Unusable, identifier, points, records, score, shown, size, text
 from .items import NO_MASK, Item, Picture
 
@@ -29,7 +29,7 @@ def picture(content: Mapping[str, Any]) -> Picture:
     name = text(content.get("imagePath"))
     return Picture(
         (name,) if name else (),
-        size(content.get("imageHeight"), content.get("imageWidth")),
+        size(content.get("imageHeight"), content.get("imageWidth")) or size_of_picture(content.get("imageData")),
         lambda: [_item(shapes) for shapes in groups.values()],
     )
 
@@ -85,6 +85,8 @@ def _draw(shape: Mapping[str, Any], canvas: Canvas) -> Rle:
         return canvas.ellipse((x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2)
     if kind == "rectangle" and len(corners) in (2, 4):
         return canvas.rectangle(x0, y0, x1, y1)
+    if kind == "circle" or (kind == "rectangle" and len(corners) == 1):
+        raise Unusable(f"is a {kind} of one point")
     if kind in ("polygon", "rotation", "rectangle", "quadrilateral"):
         return canvas.polygons([corners])
     raise Unusable(f"is of the unknown kind {shown(kind)}")

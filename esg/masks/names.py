@@ -84,5 +84,5 @@ def _spelled_alike(file_name: str | Path) -> str:
 def _without_export(file_name: str | Path) -> str:
     """Likewise, without what an export has put around it; numbers without leading zeros, as ids are written."""
     name = _ROBOFLOW.sub("", _UPLOAD.sub("", _spelled_alike(file_name)))
-    name = re.sub(r"[\s_]+", "_", name)
+    name = re.sub(r"[\s_+]+", "_", name)
     return name.lstrip("0") or "0" if name.isascii() and name.isdigit() else name

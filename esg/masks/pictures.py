@@ -27,6 +27,7 @@ _VOID_COLOUR = (224, 224, 192)  # its colour in PASCAL VOC's palette
 _EDGE = 0.1  # part of the range, at either end, in which values of a mask count as black or as white
 _MOST_COLOURS = 65_535
 _CAST = 6  # by which the channels of a grey picture differ on average in a lossy format
+_MANY, _APART = 8, 3  # numbers of which 255 lies so many times as far away as they lie from each other
 _FLAT = 0.5  # part of the pixels of a map that have neighbours of their own number all around
 
 
@@ -257,7 +258,10 @@ def without_void(labels: np.ndarray, void: int | None, path: Path, *, indexed: b
         indexed: whether they are the indices of a palette.
     """
     if void is None:
-        if labels.max() != VOID or not _is_void(np.unique(labels), indexed):
+        if labels.max() != VOID:
+            return labels
+        if not _is_void(np.unique(labels), indexed):
+            log.info("%s: the number %d is taken as an entity; say --void %d (void=) if it is none.", path, VOID, VOID)
             return labels
         void = VOID
         log.info("%s: the number %d is taken as void, which belongs to no entity (--void, or void=).", path, VOID)
@@ -265,7 +269,11 @@ def without_void(labels: np.ndarray, void: int | None, path: Path, *, indexed: b
 
 
 def _is_void(numbers: np.ndarray, indexed: bool) -> bool:
-    """Whether 255 stands for nothing beside the other numbers: in grey, where it is far from all of them."""
+    """Whether 255 stands for nothing beside the other numbers.
+
+    In grey it does where it is far from all of them: farther than they are from 0, or several times as far as many of
+    them are from each other.
+    """
     others = numbers[(numbers > 0) & (numbers < VOID)]
     if not len(others):
         return False
@@ -273,7 +281,8 @@ def _is_void(numbers: np.ndarray, indexed: bool) -> bool:
         return bool(others.max() < VOID - 1)
     step = int(np.gcd.reduce([*others.tolist(), VOID]))
     gap = VOID - int(others.max())
-    return gap > step and gap > others.max() and gap > np.diff(others).max(initial=0)
+    widest = int(np.diff(others, prepend=0).max())
+    return gap > step and (gap > max(others.max(), widest) or (len(others) >= _MANY and gap >= _APART * widest))
 
 
 def _scores(stored: Any, path: Path) -> list[float]:

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..layers import check_order
 from ..limits import MAX_PIXELS
 from ..naming import SUFFIXES
-from ..rle import area
+from ..rle import area, unpacked
 from .annotations import names_pictures, read_json, read_text, read_xml
 from .arrays import read_arrays
 from .folder import read_folder
@@ -141,6 +141,10 @@ def kind_of(path: str | Path) -> Kind:
     head = _head(path)
     suffix = path.suffix.lower()
     bare = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if bare.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path} is a pointer of Git LFS; get the file itself with `git lfs pull`.")
+    if bare.lower().startswith((b"<!doctype html", b"<html")):
+        raise InputError(f"{path} is a web page; download the file of masks itself.")
     if bare.startswith((b"{", b"[")) or suffix == ".json":
         return Kind.JSON
     if bare.startswith(b"<") or suffix == ".xml":
@@ -299,8 +303,9 @@ def _as_entities(found: Stack | LabelMap, order: str | None, path: Path) -> Enti
     if isinstance(found, LabelMap):
         return EntityMap.from_labels(*found)
     order = order or ("smaller" if found.nested else "score")
-    entities = EntityMap.from_masks(found.rles, found.scores, size=found.size, order=order, layers=found.layers)
-    areas = [area(mask) for mask in found.rles]
+    masks = [unpacked(mask) for mask in found.rles]
+    entities = EntityMap.from_masks(masks, found.scores, size=found.size, order=order, layers=found.layers)
+    areas = [area(mask) for mask in masks]
     if sum(areas) <= entities.areas.sum():
         return entities
     rule = f"masks overlap; there {_RULES[order]}" if found.layers is None else "masks overlap, and lie in layers"

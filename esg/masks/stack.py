@@ -6,6 +6,7 @@ an anti-aliased mask, is inside when it is above half.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,7 +88,7 @@ def check_size(
 
 
 def encode(values: np.ndarray, name: str, threshold: float = 0.5) -> Rle:
-    """The RLE of what is above a threshold in a mask, half by default.
+    """The RLE, not compressed, of what is above a threshold in a mask, half by default.
 
     Args:
         values: (H, W) bool, whole numbers or floats: 0 to 1, 0 to 255 or 0 to 65535.
@@ -102,7 +103,9 @@ def encode(values: np.ndarray, name: str, threshold: float = 0.5) -> Rle:
     if values.dtype != bool:
         low, high = float(values.min()), float(values.max())
         scale = 1 if high <= 1 else 255 if high <= 255 else 65535
-        if not (low >= 0 and high <= scale):  # which is true of NaN, too
+        if not math.isfinite(low + high):
+            raise InputError(f"{name} holds values that are not finite numbers; set them to 0.")
+        if low < 0 or high > scale:
             logits = "; cut logits at 0 first (values > 0)" if low < 0 else ""
             raise InputError(
                 f"{name} holds values from {low:g} to {high:g}, but a mask's are 0 and 1 or 0 and 255{logits}."
@@ -115,9 +118,9 @@ def encode(values: np.ndarray, name: str, threshold: float = 0.5) -> Rle:
         inside = values > scale * threshold
     rows = np.flatnonzero(inside.any(axis=1))
     if not len(rows):
-        return {"size": list(values.shape), "counts": [values.size]}
+        return {"size": list(values.shape), "counts": np.array([values.size])}
     band = inside[rows[0] : rows[-1] + 1]
     columns = np.flatnonzero(band.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
     patch = band[:, left : columns[-1] + 1]
-    return encode_mask(patch, corner=(left, top), size=inside.shape)
+    return encode_mask(patch, corner=(left, top), size=inside.shape, packed=False)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
 from ..rle import Rle
+from ..texts import decoded_text, read_text
 from .canvas import Canvas
 from .fields import Unusable, number, points
 from .items import NO_MASK, Item, Picture
@@ -22,11 +22,10 @@ _BEYOND = 1.5  # from here on a coordinate is no fraction of the picture; what a
 
 
 def looks_like_yolo(head: bytes) -> bool:
-    """Whether a file begins with a line of a class and at least four numbers, or of a class and nothing."""
-    line = head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
-    return len(line.split()) >= 5 and all(
-        number(word.decode("ascii", "replace")) is not None for word in line.split()[:5]
-    )
+    """Whether the first line of a file that is no comment is a class and at least four numbers."""
+    lines = _lines(decoded_text(head))
+    words = lines[0][1] if lines else []
+    return len(words) >= 5 and all(number(word) is not None for word in words[1:5])
 
 
 def read(path: Path) -> Picture:
@@ -35,17 +34,14 @@ def read(path: Path) -> Picture:
     Raises:
         InputError: the file cannot be read.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    except ValueError:
-        raise InputError(f"{path} is no text of YOLO's labels.") from None
-    return Picture(
-        (),
-        None,
-        lambda: [_item(place, line) for place, line in enumerate(lines, start=1) if line.strip()],
-    )
+    lines = _lines(read_text(path))
+    return Picture((), None, lambda: [_item(place, words) for place, words in lines])
+
+
+def _lines(text: str) -> list[tuple[int, list[str]]]:
+    """The number and the words of each line, which may have commas between them; without empty lines and comments."""
+    lines = enumerate(text.splitlines(), start=1)
+    return [(place, words) for place, line in lines if (words := line.replace(",", " ").split()) and words[0][0] != "#"]
 
 
 def yolo_text(entities: EntityMap) -> str:
@@ -57,8 +53,8 @@ def yolo_text(entities: EntityMap) -> str:
     return "".join(lines)
 
 
-def _item(place: int, line: str) -> Item:
-    words = line.replace(",", " ").split()[1:]  # the first is the class
+def _item(place: int, words: list[str]) -> Item:
+    words = words[1:]  # the first is the class
     # An even number of numbers after the class is an outline; one more is the score that a prediction ends with.
     certain = number(words[-1]) if len(words) % 2 and len(words) > len(_BOX) + 2 else None
     return Item(

@@ -37,8 +37,12 @@ def test_train_goes_on_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -
     assert first.err[-1] == f"Written: {weights}"
     no_export = esg("train", "cropformer", "--out", run, "--export", tmp_path / "weights.bin")
     assert (no_export.status, len(no_export.err)) == (2, 1)
-    again = esg("train", "cropformer", "--out", run, "--steps", 2)
+    kept = weights.read_bytes()
+    esg("train", "cropformer", "--out", run, "--export", weights, "--no-overwrite").refused("is there already")
+    assert weights.read_bytes() == kept
+    again = esg("train", "cropformer", "--out", run, "--steps", 2, "--export", weights)
     assert again.status == 0
+    assert again.err[-1] == f"Written: {weights} (1 earlier file replaced)"
     assert any("after step 1" in line for line in again.err)
     kept = read_config(run / "config.json", TrainConfig())
     assert (kept.steps, kept.samples.batch, kept.samples.sizes, kept.loss.points) == (2, 1, ((64, 64),), 64)

@@ -139,7 +139,8 @@ def test_rows_and_polygons_in_a_list(path: Path) -> None:
     [
         ([], "its list is empty"),
         ([1, 2], 'is a list, but not of objects with a "segmentation"'),
-        ([{"area": 5}], "has boxes and no masks: of its 1 annotations none has a mask; export polygons"),
+        ([{"bbox": [1, 1, 2, 2]}], "has boxes and no masks: of its 1 annotations none has a mask; export polygons"),
+        ([{"area": 5}], r'has no mask that can be used: annotation 1 has no "segmentation"\.$'),
         ([{"segmentation": None}], "has boxes and no masks"),
         ([{"segmentation": [1, 2, 3]}], r"annotation 1 has 3 coordinates, an odd number"),
         ([{"segmentation": "mask.png"}], 'has "mask.png" as its segmentation, neither an RLE nor polygons'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import tracemalloc
 import zipfile
@@ -65,6 +66,14 @@ def test_label_maps(tmp_path: Path) -> None:
     assert read_arrays(tmp_path / "labels.npy")[0].tolist() == [[0, 1], [1, 1]]
 
 
+def test_labels_with_minus_one_for_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "esg")
+    for kind in (np.int8, np.int64, np.float32):
+        np.save(tmp_path / "labels.npy", np.array([[-1, 0, 2], [1, 1, 2]], kind))
+        assert read_arrays(tmp_path / "labels.npy")[0].tolist() == [[0, 1, 3], [2, 2, 3]]
+    assert "that is taken as nothing, and 0 as an entity" in caplog.text
+
+
 @pytest.mark.parametrize(
     "arrays",
     [
@@ -72,12 +81,20 @@ def test_label_maps(tmp_path: Path) -> None:
         {"masks": MASKS, "scores": [0.5, 0.9], "labels": np.zeros((2, 3), int), "other": MASKS},
         {"masks": MASKS, "iou_predictions": [[0.5], [0.9]]},
         {"sky": MASKS, "score": [0.5, 0.9], "boxes": np.ones((2, 4))},
+        {"image": np.zeros((2, 3, 3), np.uint8), "pred_masks": MASKS, "scores": [0.5, 0.9]},
     ],
 )
 def test_names_in_a_npz(tmp_path: Path, arrays: dict) -> None:
     np.savez(tmp_path / "masks.npz", **arrays)
     assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
     assert read_arrays(tmp_path / "masks.npz").scores == [0.5, 0.9]
+
+
+def test_the_only_array_of_a_npz_that_fits_the_photo(tmp_path: Path) -> None:
+    np.savez(tmp_path / "masks.npz", image=np.zeros((*MASKS.shape[1:], 3), np.uint8), sky=MASKS)
+    found = read_arrays(tmp_path / "masks.npz", MASKS.shape[1:])
+    assert isinstance(found, Stack)
+    assert np.array_equal(np.stack([decode_mask(one) for one in found.rles]), MASKS)
 
 
 def test_labels_of_a_npz(tmp_path: Path) -> None:
@@ -112,10 +129,10 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
         (np.zeros((2, 3), "U1"), "<U1, but labels are whole numbers and masks from 0 to 1"),
         (np.zeros((2, 2, 3), "U1"), "<U1, but masks are bool"),
         (np.zeros((2, 2, 3), complex), "complex128, but masks are bool"),
-        (np.full((2, 3), -1), "labels from -1 to -1"),
+        (np.full((2, 3), -2), "labels from -2 to -2; give whole numbers from 1, with 0 for what belongs to nothing"),
         (np.full((2, 3), 2**63, np.uint64), "labels from 9223372036854775808"),
         (np.zeros((2, 0, 3), bool), "without pixels"),
-        (np.stack([MASKS[0] * np.nan] * 2), r"mask 1, mask 2: holds values from nan to nan"),
+        (np.stack([MASKS[0] * np.nan] * 2), r"mask 1, mask 2: holds values that are not finite"),
     ],
 )
 def test_arrays_that_are_no_masks(tmp_path: Path, array: np.ndarray, words: str) -> None:
@@ -166,7 +183,7 @@ def test_a_mask_that_cannot_be_used_is_left_out(tmp_path: Path, caplog: pytest.L
     found = read_arrays(tmp_path / "masks.npz")
     assert isinstance(found, Stack)
     assert found.scores == [0.5]
-    assert "2 of 3 masks are left out: mask 2 holds values from nan to nan" in caplog.text
+    assert "2 of 3 masks are left out: mask 2 holds values that are not finite" in caplog.text
     assert "mask 3 has the score inf" in caplog.text
 
 

@@ -74,7 +74,10 @@ def png(mask: np.ndarray, mode: str = "L") -> str:
         ({**BOX, "segmentation": {"size": [3, 4], "counts": [12]}}, "is 4x3 pixels large, but its picture has 16x12"),
         ({**BOX, "segmentation": {"size": SIZE, "counts": [5]}}, "annotation 2 is damaged"),
         ({**BOX, "segmentation": {"size": SIZE}}, "annotation 2 is damaged (its counts are null)"),
-        ({**BOX, "segmentation": {"counts": [192]}}, "annotation 2 is damaged (it does not have a size"),
+        ({**BOX, "segmentation": {"counts": [5]}}, "annotation 2 is damaged (covers 5 pixels"),
+        ({**BOX, "segmentation": {"counts": [5], "size": [3]}}, "annotation 2 is damaged (it does not have a size"),
+        ({**BOX, "segmentation": [[0.25, 0.5, 0.75, 0.5, 0.75, 0.9]]}, "0 to 1, which are fractions and not pixels"),
+        ({"id": 2, "image_id": 1, "category_id": 1}, 'annotation 2 has no "segmentation"'),
         ({**BOX, "segmentation": True}, "annotation 2 has true as its segmentation"),
         ({**BOX, "segmentation": [RIGHT], "score": "high"}, 'annotation 2 has no number as its score but "high"'),
         ({"segmentation": [RIGHT], "score": float("nan")}, "annotation 2 has the score nan"),
@@ -137,6 +140,7 @@ def test_annotations_of_pictures_that_are_not_there(tmp_path: Path) -> None:
         [{"x": x, "y": y} for x, y in pairs(LEFT)],
         [[str(value) for value in LEFT]],
         {"size": ["12", "16"], "counts": encode_mask(np.zeros(SIZE, bool))["counts"]},
+        json.dumps([LEFT]),
     ],
 )
 def test_polygons_in_any_nesting(tmp_path: Path, segmentation: Any) -> None:
@@ -152,6 +156,63 @@ def test_polygons_in_any_nesting(tmp_path: Path, segmentation: Any) -> None:
 def test_counts_in_any_spelling(tmp_path: Path, spell: Callable[[list[int]], Any]) -> None:
     mask = {"size": [H, W], "counts": spell([24, 3, 165])}
     assert areas(put(tmp_path, coco({"id": 1, "segmentation": mask}))) == [3]
+
+
+MASK = np.zeros(SIZE, bool)
+MASK[2:6, 2:6] = True
+RLE = encode_mask(MASK)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        {"segmentation": {"counts": RLE["counts"]}},  # of the picture's size, then
+        {"segmentation": {"size": SIZE, "counts": f" {RLE['counts']}\n"}},
+        {"segmentation": [encode_mask(np.eye(H, W, dtype=bool) & MASK), RLE]},
+        {"segmentation": json.dumps(RLE)},
+        {"segmentation": (MASK * 255).tolist()},
+        {"mask": RLE},
+        {"rle": RLE},
+        {"polygon": {"path": [{"x": x, "y": y} for x, y in pairs(LEFT)]}},  # Darwin
+        {"polygon": {"paths": [[{"x": x, "y": y} for x, y in pairs(LEFT)]]}},
+        RLE,
+    ],
+)
+def test_rles_and_other_masks_in_unusual_places(tmp_path: Path, annotation: Any) -> None:
+    assert areas(put(tmp_path, coco({"id": 1, **annotation}, {"id": 2, "segmentation": [RIGHT]}))) == [20, 16]
+    assert areas(put(tmp_path, [annotation])) == [16]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252"])
+def test_text_in_any_encoding(tmp_path: Path, caplog: pytest.LogCaptureFixture, encoding: str) -> None:
+    path = tmp_path / "masks.json"
+    text = json.dumps({**coco({"id": 1, "segmentation": [LEFT]}), "note": "Hände"}, ensure_ascii=False)
+    path.write_text(text, encoding=encoding)
+    assert areas(path) == [16]
+    assert ("is not in UTF-8" in caplog.text) == (encoding in ("latin-1", "cp1252"))
+    outline = " ".join(f"{value / side}" for value, side in zip(LEFT, [W, H] * 4, strict=True))
+    path = tmp_path / "masks.txt"
+    path.write_text(f"# die Hände\nHände {outline}\n", encoding=encoding)
+    assert read_masks(path, SIZE).areas.tolist() == [16]
+
+
+def test_an_object_on_each_line(tmp_path: Path) -> None:
+    lines = [json.dumps({"image_id": 1, "segmentation": [one]}) for one in (LEFT, RIGHT)]
+    assert areas(put(tmp_path, "\n".join([*lines, ""]), "masks.jsonl")) == [20, 16]
+    with pytest.raises(InputError, match=r"is no JSON file, or not a whole one \(line 2, column 1\)\.$"):
+        areas(put(tmp_path, "\n".join([*lines, "{"])))
+
+
+def test_a_picture_without_an_id_has_all_annotations(tmp_path: Path) -> None:
+    assert areas(put(tmp_path, coco({"id": 1, "image_id": 5, "segmentation": [LEFT]}, id=None))) == [16]
+
+
+def test_what_was_downloaded_instead_of_the_file(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    with pytest.raises(InputError, match=r"is a pointer of Git LFS; get the file itself with `git lfs pull`\.$"):
+        areas(put(tmp_path, pointer))
+    with pytest.raises(InputError, match=r"is a web page; download the file of masks itself\.$"):
+        areas(put(tmp_path, "<!DOCTYPE html><html>404</html>"))
 
 
 def test_counts_as_python_writes_bytes(tmp_path: Path) -> None:
@@ -172,6 +233,7 @@ def test_counts_as_python_writes_bytes(tmp_path: Path) -> None:
         ("0000123.jpg", "123.png"),
         ("https://host/x/photo.png?token=1", "photo.png"),
         ("images\\photo.jpg", "photo.png"),
+        ("my+photo.png", "my photo.png"),
     ],
 )
 def test_names_that_differ_by_spelling_or_export(tmp_path: Path, written: str, photo: str) -> None:
@@ -214,6 +276,21 @@ def test_labelme(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert circle.at(8, 6) == 1
 
 
+def test_labelme_with_shapes_of_one_point_and_without_a_size(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = labelme(shape(pairs(LEFT)), shape([[8, 1]], "circle"), shape([[8, 1]], "rectangle"))
+    assert areas(put(tmp_path, content)) == [16]
+    assert "shape 2 (thing) is a circle of one point" in caplog.text
+    assert "shape 3 (thing) is a rectangle of one point" in caplog.text
+    content |= {"imageHeight": None, "imageWidth": None, "imageData": png(np.zeros(SIZE, bool), "RGB")}
+    assert read_masks(put(tmp_path, content)).labels.shape == SIZE
+    for odd in ("x", "", None, png(np.zeros(SIZE, bool))[:20], 7):
+        with pytest.raises(InputError, match="holds outlines but not the size of their picture"):
+            read_masks(put(tmp_path, content | {"imageData": odd}))
+    for nothing in ([], None, "x"):
+        with pytest.raises(InputError, match="holds no masks"):
+            areas(put(tmp_path, {**content, "shapes": nothing}))
+
+
 def test_cvat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     text = f"""<?xml version="1.0" encoding="utf-8"?>
 <annotations><version>1.1</version><meta><task><name>a</name></task></meta>
@@ -238,7 +315,8 @@ def test_cvat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         ("<annotations>", "is no XML file, or not a whole one"),
         ("<annotation><object><bndbox/></object></annotation>", "Pascal VOC's XML, which has boxes and no masks"),
         ("<annotations><track><box/></track></annotations>", 'export the task as "CVAT for images"'),
-        ("<html></html>", "is not CVAT's XML"),
+        ("<html></html>", "is a web page"),
+        ("<note></note>", "is not CVAT's XML"),
         ('<!DOCTYPE a [<!ENTITY b "bb">]><annotations>&b;</annotations>', "declares a document type"),
     ],
 )
@@ -301,6 +379,7 @@ def test_label_studio(tmp_path: Path) -> None:
     other = {"id": 1, "data": {"image": "/data/upload/1/00000000-other.png"}, "annotations": [{"result": result[:1]}]}
     task = {"id": 2, "data": {"image": "/data/upload/1/a1b2c3d4-photo.png"}, "annotations": [{"result": result}]}
     assert areas(put(tmp_path, [other, task])) == [16, 6]
+    assert areas(put(tmp_path, task)) == [16, 6]
     short = {
         "image": "/data/upload/1/a1b2c3d4-photo.png",
         "label": [{"points": percent, "polygonlabels": ["a"], **size}],
@@ -451,6 +530,8 @@ def test_pictures_that_are_no_masks(tmp_path: Path) -> None:
         ([0, 1, 2, 255], "P", 2),  # PASCAL VOC
         ([0, 1, 2, 255], "L", 2),
         ([0, 15, 255], "L", 1),
+        ([*range(0, 151, 10), 255], "L", 15),  # ADE20K, which has 150 numbers
+        ([0, 60, 120, 180, 255], "L", 4),
         ([0, 85, 170, 255], "L", 3),  # three entities, spread out to be seen
         ([0, 50, 100, 254, 255], "P", 4),
         ([0, 255], "P", 1),

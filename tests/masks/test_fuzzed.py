@@ -57,6 +57,13 @@ FILES: dict[str, Any] = {
     "polygons": ENTITIES.to_coco(file_name="photo.png", polygons=True),
     "counts": [{"segmentation": {"size": [H, W], "counts": [3, 4, 41]}, "predicted_iou": 0.9, "image_id": 1}],
     "rows": [{"segmentation": ENTITIES.mask(1).tolist(), "score": 1}],
+    "unusual places": [
+        {"mask": RLES[0], "score": 0.5},
+        RLES[1],
+        {"segmentation": [RLES[0], {"counts": RLES[2]["counts"]}]},
+        {"segmentation": json.dumps([LINE])},
+        {"polygon": {"paths": [[{"x": 1, "y": 1}, {"x": 5, "y": 1}, {"x": 5, "y": 4}]]}},
+    ],
     "sa-1b": {"image": {"width": W, "height": H, "file_name": "photo.png"}, "annotations": [{"segmentation": RLES[0]}]},
     "detectron2": [{"file_name": "photo.png", "height": H, "width": W, "annotations": [{"segmentation": [LINE]}]}],
     "mmdetection": {"labels": [1], "scores": [0.5], "masks": [RLES[0]]},
@@ -69,6 +76,11 @@ FILES: dict[str, Any] = {
             {"shape_type": "mask", "points": [[1, 1], [3, 2]], "mask": base64.b64encode(png(SQUARE)).decode()},
             {"shape_type": "circle", "points": [[3, 3], [3, 5]], "label": "a", "group_id": 1},
         ],
+    },
+    "labelme picture": {
+        "imagePath": "photo.png",
+        "imageData": base64.b64encode(png(np.zeros((H, W), bool))).decode(),
+        "shapes": [{"label": "a", "points": POINTS, "shape_type": "polygon"}],
     },
     "cityscapes": {"imgHeight": H, "imgWidth": W, "objects": [{"label": "a", "polygon": POINTS}]},
     "supervisely": {

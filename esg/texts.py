@@ -1,0 +1,45 @@
+"""Text files of other programs, whatever encoding they are in."""
+
+from __future__ import annotations
+
+import codecs
+from logging import getLogger
+from pathlib import Path
+
+from .errors import InputError
+
+log = getLogger(__name__)
+
+_MARKS = {  # at the beginning of a file; the longer ones first, as one begins with another
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 or UTF-32 that says so.
+
+    Anything else is read as Latin-1, with a warning: digits and brackets are the same there as in most encodings.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    return decoded_text(data, path)
+
+
+def decoded_text(data: bytes, path: Path | None = None) -> str:
+    """As `read_text`, of bytes; without a path there is no warning."""
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        if path is not None:
+            log.warning("%s is not in UTF-8, and letters with accents may be wrong; save it as UTF-8.", path)
+        return data.decode("latin-1")
