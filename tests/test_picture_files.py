@@ -124,11 +124,11 @@ def test_damaged_files_give_a_sentence_or_a_picture(
         ("a.png", b"version https://git-lfs.github.com/spec/v1\noid", "is a pointer of Git LFS"),
         ("a.psd", b"8BPS\0\1", "is a Photoshop file"),
         ("a.exr", b"\x76\x2f\x31\x01\2", "is OpenEXR"),
-        ("a.mp4", b"\0\0\0\x18ftypisom\0\0\2\0", "is a video, not a picture; save a frame of it as PNG."),
+        ("a.mp4", b"\0\0\0\x18ftypisom\0\0\2\0", "is a video, not a picture; save one of its frames as PNG."),
         ("a.raf", b"FUJIFILMCCD-RAW 0201", "is a camera raw file; develop it to JPEG or TIFF first."),
         ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1", "is a camera raw file"),
         ("a.rw2", b"IIU\0\x18\0\0\0", "is a camera raw file"),
-        ("a.tif", b"II*\0\x08\0\0\0", "not a picture that can be read"),
+        ("a.tif", b"II*\0\x08\0\0\0", "not a picture that ESG can read"),
     ],
 )
 def test_files_that_are_something_else_are_called_by_their_name(

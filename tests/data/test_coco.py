@@ -118,7 +118,7 @@ def test_a_mixture_knows_all_names(tmp_path: Path) -> None:
     ("name", "text", "what"),
     [
         ("panoptic.json", "{}", "not in COCO's panoptic format"),
-        ("panoptic.json", "[", "is no JSON file"),
+        ("panoptic.json", "[", "is not a JSON file"),
         ("panoptic.json", '{"images": [3], "annotations": [], "categories": []}', "not in COCO's panoptic format"),
         ("instances.json", '{"images": []}', "not in COCO's format"),
         ("instances.json", '{"images": [], "annotations": [{}], "categories": []}', "not in COCO's format"),
