@@ -163,14 +163,14 @@ def shape(bands: int, bits: int, **more: int) -> dict[int, tuple[int, tuple[int,
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
-        (shape(5, 8, photometric=1), "has 5 bands, and a picture has 1 (grey), 3 (RGB) or 4 (with transparency)"),
+        (shape(5, 8, photometric=1), "has 5 bands, but a picture has 1 (grey), 3 (RGB) or 4 (with transparency)"),
         (shape(7, 16), "has 7 bands"),
         (shape(3, 32, numbers=3), "contains floating-point numbers; save it with 8 or 16 bits."),
         (shape(3, 64, numbers=3), "contains floating-point numbers"),
-        (shape(3, 32), "holds numbers of 32 bit; save it with 8 or 16 bit."),
+        (shape(3, 32), "contains 32-bit numbers; save it with 8 or 16 bits."),
         (shape(1, 16, photometric=32803), "is a camera raw file"),
-        (shape(3, 8, compression=34887), "is compressed in a way that cannot be read here"),
-        (shape(2, 16), "is a TIFF of a kind that cannot be read here (2 bands of 16 bit"),
+        (shape(3, 8, compression=34887), "uses a compression that cannot be read here"),
+        (shape(2, 16), "is a type of TIFF that cannot be read here (2 bands of 16 bits"),
     ],
 )
 def test_what_of_a_tiff_cannot_be_read_is_said(tmp_path: Path, tags: dict, words: str) -> None:
