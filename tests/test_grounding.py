@@ -178,7 +178,7 @@ def test_wrong_content_is_one_sentence_that_names_the_file(tmp_path: Path, conte
     path.write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
         Grounding.from_json(path)
-    assert str(caught.value).startswith(f"{path} is no ")
+    assert str(caught.value).startswith(f"{path} is not a ")
     assert str(caught.value).endswith(".")
 
 
