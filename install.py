@@ -52,7 +52,7 @@ def _opencv_works() -> bool:
         if not isinstance(error, ModuleNotFoundError) or error.name != "cv2":
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             again = f"{sys.executable} -m pip install --force-reinstall --no-deps {OPENCV}"
-            print(f"ESG: the OpenCV that is here does not work ({reason}); if that stays so, try: {again}")
+            print(f"ESG: the installed OpenCV does not work ({reason}); if this persists, try: {again}")
         return False
     return True
 
@@ -61,21 +61,21 @@ def main() -> int:
     """Installs; returns the exit status."""
     wanted = missing(REQUIREMENTS.read_text(encoding="utf-8"))
     for line in [line for line in wanted if line.partition(">=")[0].strip() in NEVER]:
-        print(f"ESG: {line} is not here and is not installed by this script; ComfyUI needs it, too: see its README.")
+        print(f"ESG: {line} is missing, and this script does not install it; ComfyUI needs it, too: see its README.")
         wanted.remove(line)
     if not _opencv_works():
         wanted.append(OPENCV)
     if not wanted:
-        print("ESG: everything it needs is here.")
+        print("ESG: all requirements are installed.")
         return 0
     command = [sys.executable, "-m", "pip", "install", *wanted]
     if importlib.util.find_spec("pip") is None:
-        print(f"ESG: this Python has no pip; install these in your own way: {' '.join(wanted)}")
+        print(f"ESG: this Python does not have pip; install these yourself: {' '.join(wanted)}")
         return 1
     print(f"ESG: installing {', '.join(wanted)}", flush=True)
     status = subprocess.run(command, check=False).returncode
     if status:
-        print(f"ESG: that failed; the nodes work once this does: {' '.join(command)}")
+        print(f"ESG: the installation failed; the nodes need this command to succeed: {' '.join(command)}")
     return status
 
 

@@ -56,7 +56,7 @@ def largest_value(picture: Image.Image, name: str) -> int:
     for rows in strips(picture.height, picture.width):
         values = np.asarray(picture.crop((0, rows.start, picture.width, rows.stop)))
         if values.min() < 0 or values.max() > 65535:
-            raise ImageError(f"{name} holds whole numbers of more than 16 bits; save it with 8 or 16 bits.")
+            raise ImageError(f"{name} contains whole numbers of more than 16 bits; save it with 8 or 16 bits.")
         largest = max(largest, int(values.max()))
     return largest
 

@@ -106,8 +106,8 @@ def _published_file(api: HfApi, checkpoint: Checkpoint) -> RepoFile:
         return found[0]
     candidates = ", ".join(file.path for file in found or files if Path(file.path).suffix in SUFFIXES)
     raise WeightsError(
-        f"The authors' page lists {len(found)} files that could be {checkpoint.name}, from these candidates: "
-        f"{candidates or 'none'}; download the right one from {HUB_PAGE} and give its path."
+        f"The authors' page lists {len(found)} files that could be {checkpoint.name} (candidates: "
+        f"{candidates or 'none'}); download the right one from {HUB_PAGE} and give its path."
     )
 
 

@@ -342,21 +342,19 @@ def _why_no_tiff(file: Any, name: str) -> str | None:
         return _raw_photo(name)
     if bands > 4:
         return (
-            f"{name} has {bands} bands, and a picture has 1 (grey), 3 (RGB) or 4 (with transparency); save three of "
-            "them as an RGB picture of 8 or 16 bit."
+            f"{name} has {bands} bands, but a picture has 1 (grey), 3 (RGB) or 4 (with transparency); save three of "
+            "them as an RGB picture with 8 or 16 bits."
         )
     if _FLOATS in kinds or kinds & {*_COMPLEX}:
-        what = "floating point" if _FLOATS in kinds else "complex"
-        return f"{name} holds {what} numbers; save it with 8 or 16 bit."
+        what = "floating-point" if _FLOATS in kinds else "complex"
+        return f"{name} contains {what} numbers; save it with 8 or 16 bits."
     if bits > 16:
-        return f"{name} holds numbers of {bits} bit; save it with 8 or 16 bit."
+        return f"{name} contains {bits}-bit numbers; save it with 8 or 16 bits."
     if compression not in TiffImagePlugin.COMPRESSION_INFO:
-        return (
-            f"{name} is compressed in a way that cannot be read here (TIFF's number {compression}); save it with LZW."
-        )
+        return f"{name} uses a compression that cannot be read here (TIFF number {compression}); save it with LZW."
     return (
-        f"{name} is a TIFF of a kind that cannot be read here ({bands} bands of {bits} bit, photometric "
-        f"{photometric}); save it as grey or RGB with 8 or 16 bit."
+        f"{name} is a type of TIFF that cannot be read here ({bands} bands of {bits} bits, photometric "
+        f"{photometric}); save it as grey or RGB with 8 or 16 bits."
     )
 
 

@@ -169,7 +169,7 @@ def test_how_much_of_an_entity_a_box_must_hold_can_be_set() -> None:
     box = {"x": 0, "y": 0, "width": 4, "height": 3}  # 8 of 10 pixels of entity 1, 2 of 4 of entity 2
     assert ids_in_boxes(ENTITIES, box, min_fraction=0.8) == choose(ENTITIES, box, min_fraction=0.8) == [1]
     assert choose(ENTITIES, json.dumps(box), min_fraction=0) == [1, 2]
-    with pytest.raises(InputError, match="between 0 and 1"):
+    with pytest.raises(InputError, match="from 0 to 1"):
         ids_in_boxes(ENTITIES, box, min_fraction=1.5)
 
 
@@ -209,8 +209,8 @@ def test_json_is_a_part_among_others() -> None:
         ("phrase:", "must be followed by words"),
         ("phrase: dog", "ground a text"),
         ("[1] 2", "There must be a comma before '2'"),
-        ('{"x": 1', "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ('{"x": 1', "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
         ('{"x": 1}', "object with the numbers x, y"),
         ('{"x": NaN, "y": 1}', "object with the numbers x, y"),
         ('{"x": true, "y": 1}', "object with the numbers x, y"),
@@ -236,7 +236,7 @@ def test_a_picture_without_entities() -> None:
 
 
 def test_a_grounding_of_other_entities_is_refused() -> None:
-    with pytest.raises(InputError, match="means entity 2, and there are 0"):
+    with pytest.raises(InputError, match="refers to entity 2, but there are 0"):
         choose(EMPTY, "phrase: dog", grounding=GROUNDING)
 
 
@@ -262,7 +262,7 @@ def test_write_ids(ids: list[int], text: str) -> None:
 
 def test_write_ids_refuses_what_are_no_ids() -> None:
     for ids in ([0], [-2], [1.5], ["3"], [True]):
-        with pytest.raises(InputError, match="whole numbers from 1"):
+        with pytest.raises(InputError, match="whole numbers of 1 or more"):
             write_ids(ids)
 
 

@@ -190,7 +190,7 @@ def test_a_grounding_follows() -> None:
     followed = follow(grounding, np.array([0, 2, 0, 2]))
     assert followed == Grounding("a cat and a dog", (Phrase("a cat", (0, 5), (2,), (0.9,)), Phrase("a dog", (10, 15))))
     assert follow(grounding, np.arange(4)) == grounding
-    with pytest.raises(InputError, match="means entity 3, and there were 2"):
+    with pytest.raises(InputError, match="refers to entity 3, but there were 2"):
         follow(grounding, np.arange(3))
 
 

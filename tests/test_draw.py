@@ -129,7 +129,7 @@ def test_entities_can_be_shown_as_other_numbers() -> None:
     ("options", "words"),
     [
         ({"shown_as": [1]}, "^shown_as must be 2 whole numbers of 1 or more, one for every entity"),
-        ({"shown_as": [0, 1]}, "from 1 up"),
+        ({"shown_as": [0, 1]}, "of 1 or more"),
         ({"shown_as": [1.5, 2]}, "whole numbers"),
         ({"alpha": float("nan")}, "^alpha is nan, but must be a number"),
         ({"alpha": None}, "^alpha is None"),

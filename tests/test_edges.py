@@ -102,9 +102,9 @@ def test_what_cannot_be_refined_is_refused() -> None:
     image, mask = np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), bool)
     with pytest.raises(InputError, match="The photo must be"):
         soft_alpha(image / 255, mask)
-    with pytest.raises(InputError, match="as the photo"):
+    with pytest.raises(InputError, match="like the photo"):
         soft_alpha(image, mask[:3])
-    with pytest.raises(InputError, match="as the photo"):
+    with pytest.raises(InputError, match="like the photo"):
         soft_alpha(image, mask.astype(np.uint8))
     for options in (
         {"width": -1},

@@ -56,7 +56,7 @@ def test_damaged_scores_are_one_sentence(tmp_path: Path, text: str) -> None:
     fields = PngInfo()
     fields.add_text(SCORES_FIELD, text)
     Image.new("L", (2, 1)).save(tmp_path / "labels.png", pnginfo=fields)
-    with pytest.raises(InputError, match=r"labels\.png carries damaged scores in its field esg:scores\.$"):
+    with pytest.raises(InputError, match=r"labels\.png has damaged scores in its field esg:scores\.$"):
         read_labels_png(tmp_path / "labels.png")
 
 

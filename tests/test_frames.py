@@ -134,5 +134,5 @@ def test_every_frame_keeps_its_entities_and_tracks_say_where_they_are(
 def test_a_clip_in_which_nothing_is_has_no_tracks() -> None:
     clip = track_entities([EntityMap.from_labels(np.zeros((2, 3), np.int32))])
     assert not clip.mask(0, []).any()
-    with pytest.raises(InputError, match=r"There is no track 1: this clip has none\."):
+    with pytest.raises(InputError, match=r"There is no track 1: this clip has no tracks\."):
         clip.mask(0, 1)

@@ -415,7 +415,7 @@ def test_weights_are_loaded_from_a_file(speaker: Any, tmp_path: Path) -> None:
     [
         ("gella-nanoo", r"no model or file called 'gella-nanoo'; did you mean gella-nano"),
         ("cropformer-nano", "holds no weights of GELLA; choose gella-nano"),
-        ("no/such.safetensors", "There is no file"),
+        ("no/such.safetensors", "does not exist"),
     ],
 )
 def test_weights_that_are_none_of_a_grounder(model: str, words: str) -> None:
@@ -451,7 +451,7 @@ def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr("esg.weights.ASSETS", tmp_path)
     with pytest.raises(WeightsError, match=r"weights of gella-nano are missing from .*reinstall ESG"):
         Grounder.from_pretrained(device="cpu")
-    with pytest.raises(WeightsError, match="holds no weight file"):
+    with pytest.raises(WeightsError, match="does not contain a weight file"):
         Grounder.from_pretrained(tmp_path, device="cpu")
 
 

@@ -65,7 +65,7 @@ def test_the_phrases_of_an_entity() -> None:
         (("dog", None), "list of whole numbers, not None"),
         (("dog", (False, 3)), "list of whole numbers"),
         (("dog", (0, 3), (0,), (1,)), r"distinct and 1 or more, not \[0\]"),
-        (("dog", (0, 3), (2, 2), (1, 1)), "different"),
+        (("dog", (0, 3), (2, 2), (1, 1)), "distinct"),
         (("dog", (0, 3), (1.5,), (1,)), "entity ids of the phrase 'dog' must be a list of whole numbers"),
         (("dog", (0, 3), (1,)), "has 1 entity ids, but 0 scores"),
         (("dog", (0, 3), (), (1,)), "has 0 entity ids, but 1 scores"),
@@ -149,9 +149,9 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "is no JSON file"),
-        (b"\x89PNG", "is no JSON file"),
-        (b"[" * 100_000, "is no JSON file"),
+        (b"", "is not a JSON file"),
+        (b"\x89PNG", "is not a JSON file"),
+        (b"[" * 100_000, "is not a JSON file"),
         (b"[]", 'must be a JSON object with "caption" and "phrases"'),
         (b"{}", "is missing"),
         (b'{"phrases": []}', '"caption" is missing'),
@@ -178,7 +178,7 @@ def test_wrong_content_is_one_sentence_that_names_the_file(tmp_path: Path, conte
     path.write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
         Grounding.from_json(path)
-    assert str(caught.value).startswith(f"{path} is no ")
+    assert str(caught.value).startswith(f"{path} is not a ")
     assert str(caught.value).endswith(".")
 
 

@@ -143,7 +143,7 @@ def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(InputError, match="belong to a picture of 160x80"):
         page(image=np.zeros((9, 9, 3), np.uint8))
     many = EntityMap.from_labels(np.arange(1, 70_001).reshape(200, 350))
-    with pytest.raises(InputError, match="65,535 entities, and there are 70,000"):
+    with pytest.raises(InputError, match="65,535 entities, but there are 70,000"):
         page(image=np.zeros((200, 350, 3), np.uint8), entities=many)
 
 

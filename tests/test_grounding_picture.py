@@ -115,7 +115,7 @@ def test_shrinking_keeps_photo_and_labels_together() -> None:
 def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(InputError, match="belong to a picture of 400x80"):
         draw_grounding(np.zeros((81, 400, 3), np.uint8), quarters(80, 400), grounding(cat=(1,)))
-    with pytest.raises(InputError, match="'cat' means entity 5, but there are only 4"):
+    with pytest.raises(InputError, match="'cat' refers to entity 5, but there are only 4"):
         draw_grounding(np.zeros((80, 400, 3), np.uint8), quarters(80, 400), grounding(cat=(5,)))
 
 

@@ -139,10 +139,10 @@ def test_transparent_value_of_a_16_bit_png(saved: Callable[..., Path]) -> None:
 def test_numbers_beyond_16_bit_and_floats_are_refused(saved: Callable[..., Path]) -> None:
     for number, words in (
         (np.int32(70000), "whole numbers of more than 16 bits"),
-        (np.float32(0.5), "floating point numbers"),
+        (np.float32(0.5), "floating-point numbers"),
     ):
         path = saved(Image.fromarray(np.array([[number]])), ".tif")
-        one_sentence(path, rf"picture\.tif holds {words}; save it with 8 or 16 bit\.$")
+        one_sentence(path, rf"picture\.tif contains {words}; save it with 8 or 16 bits\.$")
         with Image.open(path) as picture:
             one_sentence(picture, words)
 
@@ -155,7 +155,7 @@ def test_the_first_frame_of_an_animation(
     path = saved(frames[0], suffix, save_all=True, append_images=frames[1:], lossless=True)
     with caplog.at_level(logging.INFO, "esg"):
         assert read_image(path)[0, 0].tolist() == [255, 0, 0]
-    assert "first one is taken" in caplog.text
+    assert "ESG uses the first one" in caplog.text
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (20000, 1), (1, 20000)])
@@ -207,7 +207,7 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_pipes_and_devices_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")  # to open it would wait for a writer for ever
-    one_sentence(tmp_path / "pipe.png", r"pipe\.png is a pipe or a device, no file; save the picture as a file")
+    one_sentence(tmp_path / "pipe.png", r"pipe\.png is a pipe or a device, not a file; save the picture as a file")
     one_sentence(os.devnull, "is a pipe or a device")
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as full, os.fdopen(reading, "rb"):
@@ -327,9 +327,9 @@ def test_write_image_below_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "pixels", "options", "match"),
     [
-        ("a.foo", RGB, {}, "suffix '.foo'"),
-        ("a", RGB, {}, "suffix ''"),
-        ("a.mpg", RGB, {}, "suffix '.mpg'"),  # a format that Pillow can only read
+        ("a.foo", RGB, {}, "'.foo' is not the suffix"),
+        ("a", RGB, {}, "'' is not the suffix"),
+        ("a.mpg", RGB, {}, "'.mpg' is not the suffix"),  # a format that Pillow can only read
         ("a.jpg", np.zeros((2, 2, 4), np.uint8), {}, "JPEG does not support .*RGBA"),
         ("a.jpg", np.zeros((1, 70000, 3), np.uint8), {}, r"JPEG does not support .*\(1, 70000, 3\)"),
         ("a.webp", np.zeros((1, 70000, 3), np.uint8), {}, "WEBP does not support"),

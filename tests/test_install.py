@@ -75,7 +75,7 @@ def test_everything_there_means_nothing_to_do(
     """With what this very environment has."""
     assert install.main() == 0
     assert calls == []
-    assert "everything it needs is here" in capsys.readouterr().out
+    assert "all requirements are installed" in capsys.readouterr().out
 
 
 def test_only_what_is_missing_is_installed_and_never_torch(
@@ -85,7 +85,7 @@ def test_only_what_is_missing_is_installed_and_never_torch(
     here.update({"transformers": "4.50", "safetensors": "0.4.2"})
     assert install.main() == 0
     assert calls == [[sys.executable, "-m", "pip", "install", "safetensors>=0.4.3", "huggingface_hub>=0.26"]]
-    assert "torch>=2.4 is not here and is not installed" in capsys.readouterr().out
+    assert "torch>=2.4 is missing, and this script does not install it" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_broken_opencv_is_told_and_another_one_brought(
     assert install.main() == 0
     assert [command[-1] for command in calls] == ["opencv-python-headless"]
     said = capsys.readouterr().out
-    assert f"ESG: the OpenCV that is here does not work ({reason}" in said
+    assert f"ESG: the installed OpenCV does not work ({reason}" in said
     assert "pip install --force-reinstall --no-deps opencv-python-headless" in said
 
 
@@ -152,4 +152,4 @@ def test_a_failure_and_a_python_without_pip_say_what_to_do(
     assert "pip install transformers>=4.50" in capsys.readouterr().out
     monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: None if name == "pip" else object())
     assert install.main() == 1
-    assert "has no pip" in capsys.readouterr().out
+    assert "does not have pip" in capsys.readouterr().out

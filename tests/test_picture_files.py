@@ -126,11 +126,11 @@ def test_damaged_files_give_a_sentence_or_a_picture(
         ("a.png", b"version https://git-lfs.github.com/spec/v1\noid", "is a pointer of Git LFS"),
         ("a.psd", b"8BPS\0\1", "is a Photoshop file"),
         ("a.exr", b"\x76\x2f\x31\x01\2", "is OpenEXR"),
-        ("a.mp4", b"\0\0\0\x18ftypisom\0\0\2\0", "is a video, not a picture; save a frame of it as PNG."),
+        ("a.mp4", b"\0\0\0\x18ftypisom\0\0\2\0", "is a video, not a picture; save one of its frames as PNG."),
         ("a.raf", b"FUJIFILMCCD-RAW 0201", "is a camera raw file; develop it to JPEG or TIFF first."),
         ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1", "is a camera raw file"),
         ("a.rw2", b"IIU\0\x18\0\0\0", "is a camera raw file"),
-        ("a.tif", b"II*\0\x08\0\0\0", "not a picture that can be read"),
+        ("a.tif", b"II*\0\x08\0\0\0", "not a picture that ESG can read"),
     ],
 )
 def test_files_that_are_something_else_are_called_by_their_name(
@@ -165,14 +165,14 @@ def shape(bands: int, bits: int, **more: int) -> dict[int, tuple[int, tuple[int,
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
-        (shape(5, 8, photometric=1), "has 5 bands, and a picture has 1 (grey), 3 (RGB) or 4 (with transparency)"),
+        (shape(5, 8, photometric=1), "has 5 bands, but a picture has 1 (grey), 3 (RGB) or 4 (with transparency)"),
         (shape(7, 16), "has 7 bands"),
         (shape(3, 32, numbers=3), "contains floating-point numbers; save it with 8 or 16 bits."),
         (shape(3, 64, numbers=3), "contains floating-point numbers"),
-        (shape(3, 32), "holds numbers of 32 bit; save it with 8 or 16 bit."),
+        (shape(3, 32), "contains 32-bit numbers; save it with 8 or 16 bits."),
         (shape(1, 16, photometric=32803), "is a camera raw file"),
-        (shape(3, 8, compression=34887), "is compressed in a way that cannot be read here"),
-        (shape(2, 16), "is a TIFF of a kind that cannot be read here (2 bands of 16 bit"),
+        (shape(3, 8, compression=34887), "uses a compression that cannot be read here"),
+        (shape(2, 16), "is a type of TIFF that cannot be read here (2 bands of 16 bits"),
     ],
 )
 def test_what_of_a_tiff_cannot_be_read_is_said(tmp_path: Path, tags: dict, words: str) -> None:

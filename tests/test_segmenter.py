@@ -264,7 +264,7 @@ def test_without_memory_for_all_views_fewer_go_together(
     assert tried == [5, 3, 2]
     assert "2 at a time" in caplog.records[-1].message
     limit = 0
-    with pytest.raises(InputError, match=r"no memory left for a view of .* smaller size"):
+    with pytest.raises(InputError, match=r"does not have enough memory for a view of .* smaller size"):
         segmenter(photo, views_at_once=5)
 
 

@@ -72,10 +72,10 @@ def test_paths(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "other.safetensors")
     with pytest.raises(WeightsError, match="several weight files"):
         locate(tmp_path / "a")
-    with pytest.raises(WeightsError, match="holds no weight file"):
+    with pytest.raises(WeightsError, match="does not contain a weight file"):
         locate(tmp_path)
     for missing in tmp_path / "nothing", str(tmp_path / "nothing"), "nothing.pth", "~nobody-here/mine.pth":
-        with pytest.raises(WeightsError, match="There is no file"):
+        with pytest.raises(WeightsError, match="does not exist"):
             locate(missing)
 
 

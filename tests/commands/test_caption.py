@@ -55,7 +55,7 @@ def test_of_several_photos_each_line_has_its_name(
     assert "no.jpg is not a picture" in result.err[0]
     assert result.err[1:] == [
         f"esg: 1 of 3 photos could not be described: {tmp_path / 'in/no.jpg'}",
-        f"esg: The folder {tmp_path / 'empty'} holds no pictures.",
+        f"esg: The folder {tmp_path / 'empty'} does not contain any pictures.",
     ]
 
 
@@ -74,7 +74,7 @@ def test_what_is_noted_of_one_of_several_photos_has_its_name(
 
 def test_a_model_without_words(caption: Run, photo: Path, says: Says) -> None:
     says(" \n")
-    caption(photo).refused(str(photo), "found no words")
+    caption(photo).refused(str(photo), "wrote an empty caption")
 
 
 def test_the_weights_that_ship_say_that_they_are_small(esg: Run, photo: Path) -> None:
@@ -87,7 +87,7 @@ def test_the_weights_that_ship_say_that_they_are_small(esg: Run, photo: Path) ->
 def test_missing_weights(esg: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("esg.weights.ASSETS", tmp_path / "nothing")
     esg("caption", photo).refused("weights of gella-nano are missing", "reinstall ESG")
-    esg("caption", photo, "--model", tmp_path / "no.safetensors").refused("There is no file")
+    esg("caption", photo, "--model", tmp_path / "no.safetensors").refused("does not exist")
 
 
 def test_the_text_is_shown_as_it_grows(caption: Run, photo: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:

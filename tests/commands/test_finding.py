@@ -87,4 +87,4 @@ def test_masks_that_are_none_are_noticed_before_any_work(command: Run, tmp_path:
     (tmp_path / "diary.txt").write_text("dear diary")
     command(photos[0], "--masks", tmp_path / "diary.txt").refused("diary.txt is no file of masks")
     (tmp_path / "masks.json").write_text("[{")
-    command(*photos, "--masks", tmp_path / "masks.json").refused("masks.json is no JSON file, or not a whole one")
+    command(*photos, "--masks", tmp_path / "masks.json").refused("masks.json is not a JSON file, or is incomplete")

@@ -323,7 +323,7 @@ def test_what_is_wrong_with_a_models_own_caption_is_a_matter_of_that_photo(
     says("a disc and " * 300)
     ground(photo, "--masks", masks).refused(str(photo), "too long")
     says("")
-    ground(photo, "--masks", masks).refused(str(photo), "found no words")
+    ground(photo, "--masks", masks).refused(str(photo), "wrote an empty caption")
 
 
 def test_scores_that_are_no_numbers(
@@ -379,7 +379,7 @@ def test_missing_weights_are_noticed_before_any_work(
     ground(photo, "--model", "gella-7b").refused("train them with `esg train gella --preset 7b`")
     ground(photo, "--model", "cropformer-nano").refused("holds no weights of GELLA")
     ground(photo, "--segmenter", "gella-nano").refused("gella-nano")
-    ground(photo, "--segmenter", tmp_path / "no.pth").refused("There is no file")
+    ground(photo, "--segmenter", tmp_path / "no.pth").refused("does not exist")
 
 
 def test_no_memory_for_one_photo(
@@ -405,8 +405,8 @@ def test_no_memory_for_one_photo(
         (["--caption", " "], "argument --caption: the text is blank"),
         (["--refer", ""], "argument --refer: the text is blank"),
         (["--threshold", "1.1"], "not between 0 and 1"),
-        (["--temperature", "-1"], "not a number from 0 up"),
-        (["--temperature", "nan"], "not a number from 0 up"),
+        (["--temperature", "-1"], "not a number of 0 or more"),
+        (["--temperature", "nan"], "not a number of 0 or more"),
         (["--length", "0"], "below the minimum of 1"),
     ],
 )

@@ -134,7 +134,7 @@ def test_a_folder_without_photos(segment: Run, tmp_path: Path, written: Written)
 def test_a_folder_without_photos_among_others(segment: Run, tmp_path: Path, photo: Path, written: Written) -> None:
     (tmp_path / "in").mkdir()
     result = segment(tmp_path / "in", photo, "--save", "labels")
-    assert (result.status, result.err[1:]) == (2, [f"esg: The folder {tmp_path / 'in'} holds no pictures."])
+    assert (result.status, result.err[1:]) == (2, [f"esg: The folder {tmp_path / 'in'} does not contain any pictures."])
     assert written() == ["photo.labels.png"]
 
 
@@ -224,7 +224,7 @@ def test_one_coco_file_about_all_photos(
 
 @pytest.mark.usefixtures("without_model")
 def test_a_folder_is_no_file_about_all_photos(segment: Run, tmp_path: Path, photo: Path) -> None:
-    segment(photo, "--dataset", tmp_path).refused(f"{tmp_path} is a folder; give the name of a file")
+    segment(photo, "--dataset", tmp_path).refused(f"{tmp_path} is a folder; give a file name")
 
 
 def test_files_for_other_tools(segment: Run, tmp_path: Path, photo: Path, written: Written) -> None:

@@ -59,7 +59,7 @@ PNG, JPEG = encoded(PICTURE, "PNG"), encoded(PICTURE, "JPEG")
         pytest.param(b"dear diary", "not a picture", id="text"),
         pytest.param(b"%PDF-1.7 dear diary", "not a picture", id="PDF"),
         pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture", id="SVG"),
-        pytest.param(encoded(Image.new("F", (9, 9)), "TIFF"), "floating point", id="floating point TIFF"),
+        pytest.param(encoded(Image.new("F", (9, 9)), "TIFF"), "floating-point", id="floating point TIFF"),
         pytest.param(png_of_size(20_000, 15_000), "300,000,000 pixels, more than the limit of 200,000,000", id="bomb"),
     ],
 )
@@ -137,5 +137,5 @@ def test_of_an_animated_picture_the_first_frame_is_taken(segment: Run, tmp_path:
     path.write_bytes(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
     result = segment(path)
     assert result.status == 0
-    assert "first one is taken" in result.err[0]
+    assert "ESG uses the first one" in result.err[0]
     assert EntityMap.from_labels_png(tmp_path / "out/moving.labels.png").labels.shape == (40, 60)

@@ -72,7 +72,7 @@ def pointer(path: Path, tiny: Path) -> None:
     [
         ("cropformer-nanoo", ("no model or file called 'cropformer-nanoo'", "did you mean cropformer-nano")),
         ("cropformer-swin-tiny", ("not on this machine", "esg weights download cropformer-swin-tiny")),
-        ("weights/mine.pth", ("There is no file", "mine.pth")),
+        ("weights/mine.pth", ("mine.pth", "does not exist")),
     ],
 )
 def test_a_model_that_is_not_there(

@@ -47,7 +47,7 @@ def test_renumbering_keeps_none() -> None:
 
 def test_missing_folder(tmp_path: Path) -> None:
     for folder in (tmp_path / "nowhere", tmp_path / ("x" * 300)):
-        with pytest.raises(InputError, match="no folder"):
+        with pytest.raises(InputError, match="does not exist"):
             BsdsPhotos(folder)
     with pytest.raises(InputError, match=r"does not contain \.jpg files"):
         BsdsPhotos(tmp_path)

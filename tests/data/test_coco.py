@@ -118,7 +118,7 @@ def test_a_mixture_knows_all_names(tmp_path: Path) -> None:
     ("name", "text", "what"),
     [
         ("panoptic.json", "{}", "not in COCO's panoptic format"),
-        ("panoptic.json", "[", "is no JSON file"),
+        ("panoptic.json", "[", "is not a JSON file"),
         ("panoptic.json", '{"images": [3], "annotations": [], "categories": []}', "not in COCO's panoptic format"),
         ("instances.json", '{"images": []}', "not in COCO's format"),
         ("instances.json", '{"images": [], "annotations": [{}], "categories": []}', "not in COCO's format"),
@@ -133,7 +133,7 @@ def test_damaged_files_are_one_sentence(tmp_path: Path, name: str, text: str, wh
 def test_pictures_of_another_size_are_one_sentence(tmp_path: Path) -> None:
     folder = panoptic(tmp_path / "one", np.full((4, 6), 5), [{"id": 5, "category_id": 1, "iscrowd": 0}])
     write_photo(folder, "a.jpg", (8, 8))
-    with pytest.raises(ImageError, match=r"a\.png has not the size of its photo a\.jpg"):
+    with pytest.raises(ImageError, match=r"a\.png does not have the size of its photo a\.jpg"):
         CocoPanoptic(folder)[0]
     folder = instances(tmp_path / "two", [])
     write_photo(folder, "b.jpg", (8, 8))

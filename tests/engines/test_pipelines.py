@@ -124,10 +124,10 @@ def test_what_is_not_here_is_named_without_asking_the_network(name: str, no_netw
     ],
 )
 def test_what_could_be_no_name(name: str | Path, no_network: list[str]) -> None:
-    refused(name, f"There is no folder or file {name}")
-    with pytest.raises(WeightsError, match=f"^There is no folder or file {name}, and it is not a valid name"):
+    refused(name, f"The folder or file {name} does not exist")
+    with pytest.raises(WeightsError, match=f"^The folder or file {name} does not exist, and it is not a valid name"):
         DiffusionInpainting.find(name)
-    refused(name, f"There is no folder or file {name}", download=True)
+    refused(name, f"The folder or file {name} does not exist", download=True)
     assert not no_network
 
 

@@ -203,7 +203,7 @@ def test_following_otherwise_runs_no_network_again(nodes: Nodes, core: Any, clip
 def test_tracks_that_cannot_be_read_are_told_before_anything_runs(nodes: Nodes, core: Any, clip: torch.Tensor) -> None:
     node = nodes("SegmentFrames")
     assert node.VALIDATE_INPUTS(tracks="1、2", in_first="largest，3") is True
-    assert "names no tracks" in node.VALIDATE_INPUTS(tracks="largest")
+    assert "does not name tracks" in node.VALIDATE_INPUTS(tracks="largest")
     assert "not understood" in node.VALIDATE_INPUTS(in_first="larger")
     squares = Squares(core.EntityMap)
     for options in ({"tracks": "largest"}, {"tracks": "1", "in_first": "larger"}):
@@ -226,8 +226,8 @@ def test_colours_stay(follow: Callable[..., Any]) -> None:
     [
         ("3", "There is no track 3: this clip has 1,2"),
         ("0", "There is no track 0"),
-        ("largest", "'largest' names no tracks"),
-        ("7" * 5000, "names no tracks"),
+        ("largest", "'largest' does not name tracks"),
+        ("7" * 5000, "does not name tracks"),
         ("2-1", "is backwards"),
     ],
 )

@@ -225,7 +225,7 @@ def test_another_photo(record: Stitch) -> None:
         (np.zeros((8, 8, 4), np.uint8), r"\(8, 8, 4\)"),
         (np.zeros((0, 8, 3), np.uint8), r"\(0, 8, 3\)"),
         (np.zeros((8, 8, 3), np.int64), "int64"),
-        (Image.new("RGB", (8, 8)), "this one is of type Image"),
+        (Image.new("RGB", (8, 8)), "not of type Image"),
         (np.full((8, 8, 3), np.nan, np.float32), "NaN or infinite; try precision fp32"),
         (np.full((8, 8, 3), np.inf), "NaN or infinite"),
     ],

@@ -362,5 +362,5 @@ def test_what_is_no_file_of_masks_is_known_before_it_is_read(tmp_path: Path) -> 
         for read in (kind_of, tells_photos_apart):
             with pytest.raises(InputError, match=words):
                 read(tmp_path / name)
-    with pytest.raises(InputError, match="is no JSON file, or not a whole one"):
+    with pytest.raises(InputError, match="is not a JSON file, or is incomplete"):
         tells_photos_apart(tmp_path / "masks.json")

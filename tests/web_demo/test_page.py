@@ -113,7 +113,9 @@ def test_an_inpainter_that_is_no_file_and_no_name_is_one_sentence_at_once(
     launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch, inpainter: str
 ) -> None:
     monkeypatch.setattr(page_module, "build", lambda **_: pytest.fail("the page was made"))
-    with pytest.raises(WeightsError, match=f"^There is no folder or file {inpainter}, and it is not a valid name"):
+    with pytest.raises(
+        WeightsError, match=f"^The folder or file {inpainter} does not exist, and it is not a valid name"
+    ):
         launch(inpainter=inpainter)
 
 

@@ -31,14 +31,14 @@ def test_what_fits(graph: dict[str, Any], definitions: dict[str, Any]) -> None:
     [
         ("radius", 0, "input radius: 0 is not from 1 to 9"),
         ("radius", 10, "input radius: 10 is not from 1 to 9"),
-        ("radius", 2.5, "input radius: 2.5 is no INT"),
-        ("radius", True, "input radius: True is no INT"),
-        ("radius", ["1", 0], r"input radius: it takes INT, but image of node 1 \(Load\) is IMAGE"),
+        ("radius", 2.5, "input radius: 2.5 is not of type INT"),
+        ("radius", True, "input radius: True is not of type INT"),
+        ("radius", ["1", 0], r"input radius: it takes INT, but image of node 1 \(Load\) has type IMAGE"),
         ("share", 1.01, "input share: 1.01 is not from 0 to 1"),
-        ("share", "1", "input share: '1' is no FLOAT"),
-        ("kind", "cube", "input kind: 'cube' is none of box, gauss"),
+        ("share", "1", "input share: '1' is not of type FLOAT"),
+        ("kind", "cube", "input kind: 'cube' is not one of box, gauss"),
         ("image", "a.png", "input image: it needs a link to something of type IMAGE, not 'a.png'"),
-        ("image", ["1", 1], r"input image: it takes IMAGE, but alpha of node 1 \(Load\) is MASK"),
+        ("image", ["1", 1], r"input image: it takes IMAGE, but alpha of node 1 \(Load\) has type MASK"),
         ("image", ["1", 2], r"input image: node 1 \(Load\) has 2 outputs, but not number 2"),
         ("image", ["7", 0], "input image: it is linked to node 7, which does not exist"),
         ("wired", "text", "input wired: it needs a link to something of type STRING"),
@@ -63,7 +63,7 @@ def test_what_is_required_must_be_there(graph: dict[str, Any], definitions: dict
 
 def test_unknown_nodes(graph: dict[str, Any], definitions: dict[str, Any]) -> None:
     graph["3"]["class_type"] = "Print"
-    with pytest.raises(InputError, match="Node 3: there is no node 'Print'"):
+    with pytest.raises(InputError, match="Node 3: the node type 'Print' does not exist"):
         check(graph, definitions)
 
 

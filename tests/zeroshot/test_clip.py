@@ -123,7 +123,7 @@ def test_without_memory_for_so_many_fewer_go_together(
     with caplog.at_level(logging.WARNING, logger="esg"):
         found = clip.pictures(iter(given))
     assert sizes == tried
-    assert ("going on with" in caplog.text) == (limit < 16)
+    assert ("continuing with" in caplog.text) == (limit < 16)
     assert torch.allclose(found, expected[0], atol=1e-5)
     sizes.clear()
     assert torch.allclose(clip.texts(sentences), expected[1], atol=1e-5)

@@ -76,5 +76,5 @@ def test_nothing_is_true_of_nothing(facts: dict[int, Facts]) -> None:
 
 
 def test_unknown_entity(facts: dict[int, Facts]) -> None:
-    with pytest.raises(InputError, match="no facts of entity 7"):
+    with pytest.raises(InputError, match="no facts about entity 7"):
         holds(facts, "red shape", [1, 7])

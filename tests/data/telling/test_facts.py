@@ -155,7 +155,7 @@ def test_bad_input() -> None:
     image, labels = picture()
     with pytest.raises(InputError, match="uint8"):
         photo_facts(image.astype(np.float32), labels)
-    with pytest.raises(InputError, match="one a pixel"):
+    with pytest.raises(InputError, match="one per pixel"):
         photo_facts(image, labels[1:])
     with pytest.raises(InputError, match=">= 0"):
         photo_facts(image, -labels)

@@ -113,7 +113,7 @@ def test_counts_mean_all_of_them(thing: Make) -> None:
 def test_one_entity_gives_one_mention_and_none_a_refusal(thing: Make) -> None:
     narrative = tell((thing(4, "ring", "red"),), (), rng())
     assert [m.entity_ids for m in narrative.mentions] == [(4,)]
-    with pytest.raises(InputError, match="nothing to tell"):
+    with pytest.raises(InputError, match="without entities cannot be described"):
         tell((), (), rng())
 
 
