@@ -35,6 +35,7 @@ MOST_POINTS = 20_000  # of all strokes of the brush together
 
 _numbers = count()
 _LIMIT = re.compile(r"; raise it with --max-pixels[^.]*")
+_MASKS = re.compile(r" (?:\(--mask-order [^)]*\)|If they are of its stored pixels, say so \([^)]*\)\.)")
 _DOWNLOAD = re.compile(r" \(--download, download=True(?:; ([^)]*))?\)")
 _CHOICE = re.compile(r"choose to download it \([^)]*\), (?:or )?")
 _NO_LONGER_BUSY = '() => { esg.receive("busy", { text: "" }); }'
@@ -45,14 +46,14 @@ def idle() -> Busy:
     return {"text": "", "number": next(_numbers)}
 
 
-def plainly(error: EsgError, *, download: bool = True) -> str:
-    """The sentence of an error without the options of command line and Python, which the page does not have.
+def plainly(error: EsgError | str, *, download: bool = True) -> str:
+    """A sentence of the core without the options of command line and Python, which the page does not have.
 
     Args:
-        error: of the core.
+        error: or a warning.
         download: whether there is a box to tick for that.
     """
-    sentence = _LIMIT.sub("", str(error))
+    sentence = _MASKS.sub("", _LIMIT.sub("", str(error)))
     if not download:
         sentence = _CHOICE.sub("", sentence)
     return _DOWNLOAD.sub(lambda found: f" ({found[1]})" if found[1] else "", sentence)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,10 @@ from esg import (
     Photo,
     checkpoint_named,
     list_checkpoints,
-    read_masks,
     read_photo,
 )
 
+from ..masks import MASK_FILES, read_own_masks
 from ..models import loading, short_name
 from ..picture import picture_value
 from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, while_photo_stays
@@ -30,7 +28,6 @@ from ..working import Report
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CAPTIONS = {"astronaut": "Astronaut", "chelsea": "Cat", "coffee": "Coffee", "rocket": "Rocket"}
 CROPS = [("none", 0), ("4", 4), ("8", 8)]
-MASK_FILES = [".png", ".json", ".npy", ".npz"]
 
 SMALL_WEIGHTS = f"""**Small weights:** {checkpoint_named("cropformer-nano").knows} The authors' full model is far
 better: run `esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page
@@ -128,10 +125,12 @@ class PhotoPart:
 
         def own_masks(visit: Visit, paths: list[str], chosen: Chosen) -> tuple[Any, ...]:
             pixels = visit.need_photo()
-            found = _read_masks([Path(path) for path in paths], visit, shared.max_pixels)
+            found = read_own_masks([Path(path) for path in paths], visit, shared.max_pixels)
+            for sentence in found.warnings:
+                gr.Warning(sentence, duration=None)  # until it is put away: what is missing is easily overlooked
             _say_what_becomes_of_edits(visit)
-            visit.know(found)
-            return visit, picture_value(pixels, found, map_number=visit.map_number), None
+            visit.know(found.entities)
+            return visit, picture_value(pixels, found.entities, map_number=visit.map_number), None
 
         def run(trigger: Any) -> None:
             outputs = [shared.channels["picture"], shared.words]
@@ -185,25 +184,3 @@ def _read(path: Path, max_pixels: int) -> Photo:
         return read_photo(path, max_pixels=max_pixels)
     except EsgError as error:
         raise type(error)(str(error).replace(str(path), path.name)) from None  # the server's folders are its own affair
-
-
-def _read_masks(paths: list[Path], visit: Visit, max_pixels: int) -> EntityMap:
-    """From one file, or several black and white PNGs, one a mask, which are read as a folder of them."""
-    if len(paths) == 1:
-        return _read_masks_at(paths[0], paths[0].name, visit, max_pixels)
-    if any(path.suffix.lower() != ".png" for path in paths):
-        raise InputError("Several files of masks must all be PNGs, black and white, one a mask; give others alone.")
-    with tempfile.TemporaryDirectory() as folder:  # Gradio clears away what was uploaded, but no copies of it
-        for number, path in enumerate(paths):
-            place = Path(folder, path.name)
-            shutil.copyfile(path, place.with_name(f"{number}-{path.name}") if place.exists() else place)
-        return _read_masks_at(Path(folder), "The folder of masks", visit, max_pixels)
-
-
-def _read_masks_at(place: Path, called: str, visit: Visit, max_pixels: int) -> EntityMap:
-    """From a file or folder, which errors speak of as it is `called`."""
-    height, width = visit.need_photo().shape[:2]
-    try:
-        return read_masks(place, (height, width), photo=visit.file, max_pixels=max_pixels)
-    except EsgError as error:
-        raise InputError(str(error).replace(str(place), called)) from None

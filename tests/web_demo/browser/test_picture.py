@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -403,3 +404,13 @@ def test_the_memory_of_the_models_can_be_freed(visitor: Any, files: Any) -> None
     visitor.sentence("small")
     visitor.tab.click("#free")
     visitor.sentence("No model is in memory.")
+
+
+def test_masks_that_are_left_out_are_told_of(visitor: Any, files: Any, quarters: Any, tmp_path: Path) -> None:
+    content = quarters.to_coco(file_name="photo.png")
+    content["annotations"][1]["segmentation"] = [[1, 1, 2, 2]]
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    visitor.bring(files)
+    visitor.bring_masks(tmp_path / "coco.json")
+    visitor.sentence("coco.json: 1 of 3 masks is left out: ")
+    expect(visitor.find(".esg tbody tr")).to_have_count(2)
