@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ Report = Callable[[int, int, str], None]
 
 OPENCV_CONTEXT = 1.5  # OpenCV looks no further than the rim of a hole
 SOFT_WIDTH = 8  # pixels of the photo in which a soft edge is sought
+MOST_POINTS = 20_000  # of all strokes of the brush together
 MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
 
 
@@ -98,6 +99,27 @@ class Edit:
         if not self.painting.model:
             raise InputError("Choose a diffusion model first.")
         check_painting(self.prompt, **self.painting.options)
+
+
+def read_strokes(data: Iterable[Any]) -> tuple[Stroke, ...]:
+    """From what came over the network.
+
+    Raises:
+        InputError: they are more than a mask is made of.
+        ValueError, KeyError, TypeError: they make no sense.
+    """
+    strokes = tuple(_stroke(one) for one in data)
+    if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
+        raise InputError("That is more than the brush can keep; apply the edit, and then go on.")
+    return strokes
+
+
+def _stroke(data: Any) -> Stroke:
+    points = tuple((float(x), float(y)) for x, y in data["points"])
+    radius = float(data["radius"])
+    if not points or not 0 < radius <= 1 or not all(-1 <= part <= 2 for point in points for part in point):
+        raise ValueError  # also of NaN
+    return Stroke(bool(data["add"]), radius, points)
 
 
 def need_selection(ids: tuple[int, ...], strokes: tuple[Stroke, ...]) -> None:

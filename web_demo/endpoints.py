@@ -156,7 +156,7 @@ def add_endpoints(
         engine = models.diffusion(model, download=False) if wanted.prompt else None
         picture, _ = edited(photo.pixels, known, Edit(ids, wanted.prompt, mask, painting), engine, report)
         path = new_folder() / f"{Path(image).stem}.edited.png"
-        write_image(path, picture, icc_profile=photo.profile)
+        write_image(path, photo.edited(picture), metadata=photo.metadata)
         return str(private_file(path))
 
     def look(report: Report, image: str, masks: str | None, segmenter: str) -> tuple[Photo, EntityMap]:

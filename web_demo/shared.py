@@ -13,7 +13,7 @@ import gradio as gr
 
 from esg import EntityMap, EsgError, InputError
 
-from .editing import Stroke
+from .editing import Stroke, read_strokes
 from .models import Models
 from .visit import Visit
 from .working import News, Worker
@@ -30,8 +30,6 @@ _AND_WAIT = """(...given) => {
 }"""
 # Past the queue altogether, with `queue=False`, an error would be one of HTTP, too, and stand in the browser's console.
 AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-
-MOST_POINTS = 20_000  # of all strokes of the brush together
 
 _numbers = count()
 _LIMIT = re.compile(r"; raise it with --max-pixels[^.]*")
@@ -96,21 +94,10 @@ class Chosen:
         """From what came over the network; InputError if it makes no sense."""
         try:
             ids = tuple(int(number) for number in data["selected"])
-            strokes = tuple(_stroke(one) for one in data.get("strokes", ()))
-            if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
-                raise InputError("That is more than the brush can keep; apply the edit, and then go on.")
+            strokes = read_strokes(data.get("strokes", ()))
             return cls(ids, int(data["shown"]), int(data["map_number"]), int(data["picture"]), strokes)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None
-
-
-def _stroke(data: Any) -> Stroke:
-    """From what came over the network; ValueError and the like if it makes no sense."""
-    points = tuple((float(x), float(y)) for x, y in data["points"])
-    radius = float(data["radius"])
-    if not points or not 0 < radius <= 1 or not all(-1 <= part <= 2 for point in points for part in point):
-        raise ValueError  # also of NaN
-    return Stroke(bool(data["add"]), radius, points)
 
 
 class Outdated(Exception):

@@ -7,7 +7,7 @@ esg.subscribe(() => {
   const has = {
     photo: Boolean(state.photo),
     map: Boolean(state.map),
-    selection: Boolean(state.map) && state.selected.size > 0,
+    selection: Boolean(state.map) && esg.hasMask(),
     phrases: state.phrases.length > 0,
   };
   for (const button of buttons) button.disabled = !has[button.dataset.needs];

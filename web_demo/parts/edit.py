@@ -178,6 +178,8 @@ class EditPart:
         def add(visit: Visit, text: str, what: str, prompt: str, chosen: Chosen) -> str:
             if not chosen.ids:
                 raise InputError("Select at least one entity first, on the picture or in the table.")
+            if chosen.strokes:
+                gr.Info("A list is of whole entities: what the brush added or took away is not in it.")
             line = f"{write_ids(chosen.ids)} = {prompt.strip() if what == REPLACE else ''}".rstrip()
             return f"{text.rstrip()}\n{line}".strip()
 

@@ -88,7 +88,9 @@ class PhotoPart:
 
         def show(visit: Visit, path: Path) -> tuple[Any, ...]:
             photo = _read(path, shared.max_pixels)
-            visit.begin(path.name, photo.pixels, photo.profile)
+            visit.begin(path.name, photo.pixels, photo.metadata, photo.rgba)
+            if photo.changes:
+                gr.Info(f"{path.name}: {'; '.join(photo.changes)}.", duration=10)
             return visit, picture_value(visit.need_photo()), "", None
 
         def show_upload(visit: Visit, path: str, chosen: Chosen) -> tuple[Any, ...]:
