@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,10 @@ Steps = Generator[News, None, tuple[Any, ...]]  # how far it is, outputs meanwhi
 
 
 # The selection lives in the browser: what is sent along with an event is taken from there at that moment.
-_WITH_SELECTION = "(...given) => [...given.slice(0, -1), esg.chosen()]"
+_WITH_SELECTION = """(...given) => {
+    esg.begin(TEXT);
+    return [...given.slice(0, -1), esg.chosen()];
+}"""
 _AND_WAIT = """(...given) => {
     esg.receive("busy", { text: "Waiting for its turn", part: null });
     return [...given.slice(0, -1), esg.chosen()];
@@ -55,6 +59,18 @@ def plainly(error: EsgError | str, *, download: bool = True) -> str:
     if not download:
         sentence = _CHOICE.sub("", sentence)
     return _DOWNLOAD.sub(lambda found: f" ({found[1]})" if found[1] else "", sentence)
+
+
+def begun(says: str) -> str:
+    """Script of an event that is not one of `Shared`: says what is going on, where it takes a moment."""
+    return f"(...given) => {{ esg.begin({json.dumps(says)}); return given; }}"
+
+
+def ended(event: Any, says: str) -> Any:
+    """Takes back what an event says, however it ends; gives the event."""
+    if says:
+        event.then(None, None, None, js=f"() => esg.end({json.dumps(says)})")
+    return event
 
 
 @contextmanager
@@ -234,6 +250,7 @@ class Shared:
         answer: Callable[..., Any],
         inputs: Sequence[Any],
         outputs: Sequence[Any],
+        says: str = "",
         **more: Any,
     ) -> Any:
         """Lets an event do what takes no time: in a queue of its own without end, so that no model keeps it waiting.
@@ -242,6 +259,7 @@ class Shared:
             trigger: such as `button.click`.
             answer: `answer(visit, *inputs, chosen)` returns the outputs.
             inputs, outputs: components.
+            says: what is going on, shown where it takes a moment after all; empty: nothing.
             more: options of the event, also in place of those of `AT_ONCE`.
 
         Returns:
@@ -253,10 +271,11 @@ class Shared:
             with sentences():
                 return answer(visit, *filled(inputs, values), Chosen.read(chosen))
 
-        return trigger(
+        event = trigger(
             run,
             [self.visit, *inputs, self.chosen],
             outputs,
-            js=_WITH_SELECTION,
+            js=_WITH_SELECTION.replace("TEXT", json.dumps(says)),
             **{**AT_ONCE, **more},
         )
+        return ended(event, says)

@@ -18,7 +18,7 @@ esg.subscribe(() => {
 
 buttons.forEach((button) => button.addEventListener("click", () => {
   button.setAttribute("aria-busy", "true");
-  if (!state.busy) esg.receive("busy", { text: `Writing ${button.textContent}`, part: null, saving: true });
+  if (!state.busy) esg.receive("busy", { text: `Writing ${button.textContent}`, part: null, whole: true });
   const tools = document.querySelector("#picture");
   trigger("save", {
     what: button.dataset.what,

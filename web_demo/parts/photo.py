@@ -21,12 +21,13 @@ from esg import (
 from ..masks import MASK_FILES, read_own_masks
 from ..models import loading, short_name
 from ..picture import picture_value
-from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, while_photo_stays
+from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, begun, ended, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CAPTIONS = {"astronaut": "Astronaut", "chelsea": "Cat", "coffee": "Coffee", "rocket": "Rocket"}
+READING = "Reading the photo"
 CROPS = [("none", 0), ("4", 4), ("8", 8)]
 
 SMALL_WEIGHTS = f"""**Small weights:** {checkpoint_named("cropformer-nano").knows} The authors' full model is far
@@ -138,16 +139,16 @@ class PhotoPart:
             outputs = [shared.channels["picture"], shared.words]
             shared.job(trigger, segment, [self.model, self.crops], outputs, anew=True)
 
-        run(shared.quick(self.upload.upload, show_upload, [self.upload], fresh).success)
-        run(shared.quick(self.camera.input, show_shot, [self.camera], [*fresh, self.camera, self.open]).success)
-        chosen_example = self.examples.select(show_example, shared.visit, fresh, **AT_ONCE)
-        run(chosen_example.success)
+        run(shared.quick(self.upload.upload, show_upload, [self.upload], fresh, READING).success)
+        shot = [*fresh, self.camera, self.open]
+        run(shared.quick(self.camera.input, show_shot, [self.camera], shot, READING).success)
+        chosen_example = self.examples.select(show_example, shared.visit, fresh, js=begun(READING), **AT_ONCE)
+        run(ended(chosen_example, READING).success)
         self.shoot.click(
             lambda open: (not open, gr.Image(visible=not open)), self.open, [self.open, self.camera], **AT_ONCE
         )
-        shared.quick(
-            self.masks.upload, own_masks, [self.masks], [shared.visit, shared.channels["picture"], shared.words]
-        )
+        shown = [shared.visit, shared.channels["picture"], shared.words]
+        shared.quick(self.masks.upload, own_masks, [self.masks], shown, "Reading your masks")
         self.model.input(
             lambda name: gr.Markdown(visible=is_small(name)),
             self.model,
