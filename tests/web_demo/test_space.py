@@ -36,8 +36,9 @@ def app_file() -> Path:
 def space(free_port: Callable[[], int], cache: Path, tmp_path: Path) -> Iterator[str]:
     """Address of the running app."""
     port = free_port()
-    environment = {**os.environ, **SETTINGS, "GRADIO_SERVER_PORT": str(port)}
-    environment.pop("PYTHONPATH", None)
+    environment = {**os.environ, **SETTINGS, "GRADIO_SERVER_PORT": str(port), "PYTHONPATH": str(tmp_path)}
+    # Gradio wraps every function with this package, which is installed there.
+    (tmp_path / "spaces.py").write_text("def gradio_auto_wrap(function):\n    return function\n")
     with (tmp_path / "log.txt").open("wb") as log:
         app = subprocess.Popen([sys.executable, app_file()], cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
