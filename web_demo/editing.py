@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ Report = Callable[[int, int, str], None]
 
 OPENCV_CONTEXT = 1.5  # OpenCV uses only the pixels along the rim of a hole
 SOFT_WIDTH = 8  # pixels of the photo in which to look for a soft edge
+MOST_POINTS = 20_000  # in all brush strokes together
 MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
 
 
@@ -97,6 +98,27 @@ class Edit:
         if not self.painting.model:
             raise InputError("Choose a diffusion model first.")
         check_painting(self.prompt, **self.painting.options)
+
+
+def read_strokes(data: Iterable[Any]) -> tuple[Stroke, ...]:
+    """Reads brush strokes that came over the network.
+
+    Raises:
+        InputError: there are too many.
+        ValueError, KeyError, TypeError: they do not make sense.
+    """
+    strokes = tuple(_stroke(one) for one in data)
+    if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
+        raise InputError("There are too many brush strokes; apply the edit, then continue.")
+    return strokes
+
+
+def _stroke(data: Any) -> Stroke:
+    points = tuple((float(x), float(y)) for x, y in data["points"])
+    radius = float(data["radius"])
+    if not points or not 0 < radius <= 1 or not all(-1 <= part <= 2 for point in points for part in point):
+        raise ValueError  # also of NaN
+    return Stroke(bool(data["add"]), radius, points)
 
 
 def need_selection(ids: tuple[int, ...], strokes: tuple[Stroke, ...]) -> None:

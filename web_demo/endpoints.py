@@ -29,13 +29,14 @@ from esg import (
     read_image,
     read_masks,
     read_photo,
+    split_names,
     write_image,
 )
 
 from .editing import Edit, MaskSettings, Painting, edited
 from .gate import Callers
 from .models import short_name
-from .parts.words import SENTENCE, WAYS, check_text, read
+from .parts.words import LIST, SENTENCE, WAYS, check_text, read
 from .picture import new_folder, private_file
 from .shared import Shared, filled, plainly
 from .working import News, Report, Work
@@ -105,6 +106,7 @@ def add_endpoints(
         if read_as not in WAYS:
             raise InputError(f"read_as: {_short(read_as)} is not in the list of choices: {', '.join(WAYS)}.")
         least = _number("threshold", threshold, 0, 1)
+        models.grounder(model).check_words(split_names(text) if read_as == LIST else [text])
         photo, entities = look(report, image, masks, segmenter)
         reading = read(models.grounder(model), photo.pixels, entities, text, read_as, least, max_pixels)
         found = reading.grounding.to_json()
@@ -156,7 +158,7 @@ def add_endpoints(
         engine = models.diffusion(model, download=False) if wanted.prompt else None
         picture, _ = edited(photo.pixels, known, Edit(ids, wanted.prompt, mask, painting), engine, report)
         path = new_folder() / f"{Path(image).stem}.edited.png"
-        write_image(path, picture, icc_profile=photo.profile)
+        write_image(path, photo.edited(picture), metadata=photo.metadata)
         return str(private_file(path))
 
     def look(report: Report, image: str, masks: str | None, segmenter: str) -> tuple[Photo, EntityMap]:

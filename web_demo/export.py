@@ -17,13 +17,16 @@ from .editing import MaskSettings, Stroke, brushed
 from .visit import Visit
 
 
-def needs_files(visit: Visit) -> bool:
+def needs_files(visit: Visit, strokes: tuple[Stroke, ...]) -> bool:
     """Whether the workflow is about pictures that only the page has: masks of the visitor's own or made with the
     brush, or a photo that is itself the result of edits. They travel with it in a ZIP."""
-    return not visit.model or visit.made or any(change.edit.strokes for change in visit.changes)
+    brushed = bool(strokes) or any(change.edit.strokes for change in visit.changes)
+    return not visit.model or visit.made or brushed
 
 
-def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ...]) -> None:
+def write_workflow(
+    path: Path, visit: Visit, shown: int, selected: tuple[int, ...], strokes: tuple[Stroke, ...] = ()
+) -> None:
     """Writes the edits, and what is selected now, as a workflow.
 
     Args:
@@ -31,6 +34,7 @@ def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ..
         visit: whose photo has entities.
         shown: how many of them the page shows.
         selected: ids.
+        strokes: of the brush, which add to them and take away.
 
     Raises:
         InputError: an id does not exist, or ComfyUI has no such value.
@@ -62,13 +66,15 @@ def write_workflow(path: Path, visit: Visit, shown: int, selected: tuple[int, ..
         )
         for change in visit.changes
     ]
-    now = selection(tuple(entities.checked_ids(selected).tolist()), MaskSettings()) if selected else None
+    now = None
+    if selected or strokes:
+        now = selection(tuple(entities.checked_ids(selected).tolist()), MaskSettings(), strokes)
     # All that was shown or edited has to be there in ComfyUI, too, whatever the model's own least score is.
     last = max([shown, *selected, *(number for change in visit.changes for number in change.edit.ids)])
     least = math.floor(100 * entities.scores[last - 1]) / 100 if last > 0 else None
     taken_apart = Segmentation(visit.model, visit.crops, least) if visit.model else None
     text = json.dumps(edit_workflow(visit.file, taken_apart, edits, selection=now))
-    if not needs_files(visit):
+    if not needs_files(visit, strokes):
         path.write_text(text, encoding="utf-8")
         return
     with zipfile.ZipFile(path, "w") as archive:

@@ -181,6 +181,7 @@ def serve(
             footer_links=[],
             allowed_paths=[str(EXAMPLES)],
             ssr_mode=False,
+            _frontend=False,  # which would give up where a busy machine takes longer than three seconds to answer
         )
     except OSError as error:
         if "Cannot find empty port" not in str(error):

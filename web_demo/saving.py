@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from esg import EntityMap, Grounding, InputError, grounding_page, overlay, write_image
 
+from .editing import MaskSettings, Stroke, mask_of, read_strokes
 from .export import needs_files, write_workflow
 from .picture import new_folder, private_file
 from .visit import Visit
@@ -27,6 +29,7 @@ class Wish:
         shown: how many entities the page shows, the best ones.
         selected: their ids.
         map_number: of the map that all this is about, as in `Visit`.
+        strokes: of the brush, which add to the selection and take away from it.
         opacity: 0..1, of the overlay.
         numbers: whether it has numbers.
     """
@@ -35,6 +38,7 @@ class Wish:
     shown: int
     selected: tuple[int, ...]
     map_number: int
+    strokes: tuple[Stroke, ...] = ()
     opacity: float = 0.45
     numbers: bool = True
 
@@ -47,8 +51,9 @@ class Wish:
             if not 0 <= opacity <= 1:
                 raise ValueError
             shown, map_number = int(data["shown"]), int(data["map_number"])
-            return cls(str(data["what"]), shown, selected, map_number, opacity, bool(data["numbers"]))
-        except (KeyError, TypeError, ValueError, OverflowError):
+            strokes = read_strokes(data.get("strokes", ()))
+            return cls(str(data["what"]), shown, selected, map_number, strokes, opacity, bool(data["numbers"]))
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None
 
 
@@ -71,7 +76,7 @@ def save(visit: Visit, data: Mapping[str, Any]) -> str:
         raise InputError(f"There is no file called {wish.what!r}.")
     ending, write = FILES[wish.what]
     visit.need_photo()
-    if wish.what == "workflow" and needs_files(visit):
+    if wish.what == "workflow" and needs_files(visit, wish.strokes):
         ending = "comfyui.zip"
     path = new_folder() / f"{visit.name}.{ending}"
     write(path, visit, wish)
@@ -80,6 +85,12 @@ def save(visit: Visit, data: Mapping[str, Any]) -> str:
 
 def _shown(visit: Visit, wish: Wish) -> EntityMap:
     return visit.need_entities(wish.shown, map_number=wish.map_number)
+
+
+def _selection(visit: Visit, wish: Wish) -> EntityMap:
+    """What is selected as one entity, as the brush has left it."""
+    mask = mask_of(visit.need_photo(), _shown(visit, wish), wish.selected, MaskSettings(), strokes=wish.strokes)
+    return EntityMap.from_labels(mask.astype(np.int32))
 
 
 def _labels(path: Path, visit: Visit, wish: Wish) -> None:
@@ -93,26 +104,36 @@ def _coco(path: Path, visit: Visit, wish: Wish) -> None:
 def _masks(path: Path, visit: Visit, wish: Wish) -> None:
     entities = _shown(visit, wish)
     digits = len(str(len(entities)))
+    masks = {f"{number:0{digits}}": number for number in wish.selected or range(1, len(entities) + 1)}
+    if wish.strokes:  # which belong to no entity alone
+        entities, masks = _selection(visit, wish), {"selection": 1}
     with zipfile.ZipFile(path, "w") as archive:  # PNGs are compressed already
-        for number in wish.selected or range(1, len(entities) + 1):
+        for called, number in masks.items():
             content = io.BytesIO()
             Image.fromarray(entities.mask(number)).save(content, "png")
-            archive.writestr(f"{visit.name}.{number:0{digits}}.png", content.getvalue())
+            archive.writestr(f"{visit.name}.{called}.png", content.getvalue())
 
 
 def _overlay(path: Path, visit: Visit, wish: Wish) -> None:
     entities = _shown(visit, wish)
-    write_image(path, overlay(visit.need_photo(), entities, alpha=wish.opacity, numbers=wish.numbers), quality=92)
+    shown = overlay(visit.need_photo(), entities, alpha=wish.opacity, numbers=wish.numbers)
+    write_image(path, shown, quality=92, icc_profile=visit.metadata.profile)
 
 
 def _cutout(path: Path, visit: Visit, wish: Wish) -> None:
-    pixels = _shown(visit, wish).cutout(visit.need_photo(), wish.selected)
-    write_image(path, pixels, icc_profile=visit.profile)
+    entities, ids = _shown(visit, wish), wish.selected
+    if wish.strokes:
+        entities, ids = _selection(visit, wish), (1,)
+    picture = visit.to_write()
+    pixels = entities.cutout(np.ascontiguousarray(picture[..., :3]), ids)
+    if picture.shape[2] == 4:  # what is transparent in the photo stays so
+        pixels[..., 3] = entities.cutout(picture[..., [3, 3, 3]], ids)[..., 0]
+    write_image(path, pixels, metadata=visit.metadata)
 
 
 def _workflow(path: Path, visit: Visit, wish: Wish) -> None:
     visit.need_entities(map_number=wish.map_number)
-    write_workflow(path, visit, wish.shown, wish.selected)
+    write_workflow(path, visit, wish.shown, wish.selected, wish.strokes)
 
 
 def _grounded(visit: Visit, wish: Wish) -> tuple[EntityMap, Grounding]:
@@ -126,12 +147,14 @@ def _grounding(path: Path, visit: Visit, wish: Wish) -> None:
 
 
 def _page(path: Path, visit: Visit, wish: Wish) -> None:
-    text = grounding_page(visit.need_photo(), *_grounded(visit, wish), title=visit.name)
+    entities, grounding = _grounded(visit, wish)
+    profile = visit.metadata.profile
+    text = grounding_page(visit.need_photo(), entities, grounding, title=visit.name, icc_profile=profile)
     path.write_text(text, encoding="utf-8")
 
 
 def _result(path: Path, visit: Visit, wish: Wish) -> None:
-    write_image(path, visit.need_photo(), icc_profile=visit.profile)
+    write_image(path, visit.to_write(), metadata=visit.metadata)
 
 
 FILES = {  # how the name ends, and what writes it

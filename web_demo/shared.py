@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import gradio as gr
 
 from esg import EntityMap, EsgError, InputError
 
-from .editing import Stroke
+from .editing import Stroke, read_strokes
 from .models import Models
 from .visit import Visit
 from .working import News, Worker
@@ -23,7 +24,10 @@ Steps = Generator[News, None, tuple[Any, ...]]  # how far it is, outputs meanwhi
 
 
 # The selection lives in the browser: what is sent along with an event is taken from there at that moment.
-_WITH_SELECTION = "(...given) => [...given.slice(0, -1), esg.chosen()]"
+_WITH_SELECTION = """(...given) => {
+    esg.begin(TEXT);
+    return [...given.slice(0, -1), esg.chosen()];
+}"""
 _AND_WAIT = """(...given) => {
     esg.receive("busy", { text: "Waiting for its turn", part: null });
     return [...given.slice(0, -1), esg.chosen()];
@@ -31,10 +35,9 @@ _AND_WAIT = """(...given) => {
 # Past the queue altogether, with `queue=False`, an error would be one of HTTP, too, and stand in the browser's console.
 AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
-MOST_POINTS = 20_000  # of all strokes of the brush together
-
 _numbers = count()
 _LIMIT = re.compile(r"; raise it with --max-pixels[^.]*")
+_MASKS = re.compile(r" (?:\(--mask-order [^)]*\)|If they are of its stored pixels, say so \([^)]*\)\.)")
 _DOWNLOAD = re.compile(r" \(--download, download=True(?:; ([^)]*))?\)")
 _CHOICE = re.compile(r"choose to download it \([^)]*\), (?:or )?")
 _NO_LONGER_BUSY = '() => { esg.receive("busy", { text: "" }); }'
@@ -45,17 +48,29 @@ def idle() -> Busy:
     return {"text": "", "number": next(_numbers)}
 
 
-def plainly(error: EsgError, *, download: bool = True) -> str:
-    """The sentence of an error without the options of command line and Python, which the page does not have.
+def plainly(error: EsgError | str, *, download: bool = True) -> str:
+    """A sentence of the core without the options of command line and Python, which the page does not have.
 
     Args:
-        error: of the core.
+        error: or a warning.
         download: whether there is a box to tick for that.
     """
-    sentence = _LIMIT.sub("", str(error))
+    sentence = _MASKS.sub("", _LIMIT.sub("", str(error)))
     if not download:
         sentence = _CHOICE.sub("", sentence)
     return _DOWNLOAD.sub(lambda found: f" ({found[1]})" if found[1] else "", sentence)
+
+
+def begun(says: str) -> str:
+    """Script of an event that is not one of `Shared`: says what is going on, where it takes a moment."""
+    return f"(...given) => {{ esg.begin({json.dumps(says)}); return given; }}"
+
+
+def ended(event: Any, says: str) -> Any:
+    """Takes back what an event says, however it ends; gives the event."""
+    if says:
+        event.then(None, None, None, js=f"() => esg.end({json.dumps(says)})")
+    return event
 
 
 @contextmanager
@@ -95,21 +110,10 @@ class Chosen:
         """From what came over the network; InputError if it makes no sense."""
         try:
             ids = tuple(int(number) for number in data["selected"])
-            strokes = tuple(_stroke(one) for one in data.get("strokes", ()))
-            if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
-                raise InputError("There are too many brush strokes; apply the edit, then continue.")
+            strokes = read_strokes(data.get("strokes", ()))
             return cls(ids, int(data["shown"]), int(data["map_number"]), int(data["picture"]), strokes)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             raise InputError("The page sent something that cannot be understood; reload it.") from None
-
-
-def _stroke(data: Any) -> Stroke:
-    """From what came over the network; ValueError and the like if it makes no sense."""
-    points = tuple((float(x), float(y)) for x, y in data["points"])
-    radius = float(data["radius"])
-    if not points or not 0 < radius <= 1 or not all(-1 <= part <= 2 for point in points for part in point):
-        raise ValueError  # also of NaN
-    return Stroke(bool(data["add"]), radius, points)
 
 
 class Outdated(Exception):
@@ -246,6 +250,7 @@ class Shared:
         answer: Callable[..., Any],
         inputs: Sequence[Any],
         outputs: Sequence[Any],
+        says: str = "",
         **more: Any,
     ) -> Any:
         """Lets an event do what takes no time: in a queue of its own without end, so that no model keeps it waiting.
@@ -254,6 +259,7 @@ class Shared:
             trigger: such as `button.click`.
             answer: `answer(visit, *inputs, chosen)` returns the outputs.
             inputs, outputs: components.
+            says: what is going on, shown where it takes a moment after all; empty: nothing.
             more: options of the event, also in place of those of `AT_ONCE`.
 
         Returns:
@@ -265,10 +271,11 @@ class Shared:
             with sentences():
                 return answer(visit, *filled(inputs, values), Chosen.read(chosen))
 
-        return trigger(
+        event = trigger(
             run,
             [self.visit, *inputs, self.chosen],
             outputs,
-            js=_WITH_SELECTION,
+            js=_WITH_SELECTION.replace("TEXT", json.dumps(says)),
             **{**AT_ONCE, **more},
         )
+        return ended(event, says)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from esg import CropSettings, EntityMap, Grounding, InputError
+from esg import CropSettings, EntityMap, Grounding, InputError, Metadata, Photo
 
 from .editing import Edit
 
@@ -47,7 +47,8 @@ class Visit:
         made: whether that photo is the result of edits, and the visitor may have no file of it.
         photo_number: of the photo that the visitor brought, which no other one has; the result of its edits keeps it.
         photo: (H, W, 3) uint8 RGB as it came, read-only; None before the first one.
-        profile: the ICC profile of its file, which what is made of the photo keeps.
+        metadata: what its file says beside the pixels, which what is made of the photo keeps.
+        rgba: (H, W, 4) uint8, the same with its transparency; None where all of it is opaque.
         pixels: the same with all edits.
         entities: all of them, also the weak ones, which the browser hides by the score that is chosen there.
         map_number: of their map, which no other one has; greater than the number of their photo. 0 without entities.
@@ -68,7 +69,8 @@ class Visit:
     made: bool = False
     photo_number: int = 0
     photo: np.ndarray | None = None
-    profile: bytes | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    rgba: np.ndarray | None = None
     pixels: np.ndarray | None = None
     entities: EntityMap | None = None
     map_number: int = 0
@@ -83,14 +85,16 @@ class Visit:
     words: dict[str, Any] | None = None
     files: list[Path] = field(default_factory=list)
 
-    def begin(self, file: str, photo: np.ndarray, profile: bytes | None = None) -> None:
+    def begin(
+        self, file: str, photo: np.ndarray, metadata: Metadata | None = None, rgba: np.ndarray | None = None
+    ) -> None:
         """Another photo, of which nothing is known yet."""
         self.photo_number = next(_numbers)
-        self._hold(file, photo, profile)
+        self._hold(file, photo, metadata or Metadata(), rgba)
 
-    def _hold(self, file: str, photo: np.ndarray, profile: bytes | None) -> None:
+    def _hold(self, file: str, photo: np.ndarray, metadata: Metadata, rgba: np.ndarray | None) -> None:
         photo.setflags(write=False)
-        self.profile = profile
+        self.metadata, self.rgba = metadata, rgba
         self.file, self.name, self.photo, self.pixels = file, file.rpartition(".")[0] or file, photo, photo
         self.entities = self.grounding = self.names = None
         self.map_number = 0
@@ -107,7 +111,8 @@ class Visit:
         """The photo with its edits becomes the photo; they cannot be undone any more."""
         if self.changes:
             name = self.name if self.name.endswith(".edited") else f"{self.name}.edited"
-            self._hold(f"{name}.png", self.need_photo(), self.profile)
+            rgba = None if self.rgba is None else self.to_write()
+            self._hold(f"{name}.png", self.need_photo(), self.metadata, rgba)
             self.made = True
 
     def know(self, entities: EntityMap, *, model: str = "", crops: int = 0, min_score: float = 0) -> None:
@@ -129,6 +134,12 @@ class Visit:
         if self.pixels is None:
             raise InputError("Give the page a photo first.")
         return self.pixels
+
+    def to_write(self) -> np.ndarray:
+        """The pixels with all edits and the photo's transparency: (H, W, 3) uint8 RGB, or (H, W, 4) RGBA."""
+        pixels = self.need_photo()
+        assert self.photo is not None
+        return Photo(self.photo, (), self.metadata, self.rgba).edited(pixels)
 
     def need_entities(self, shown: int | None = None, *, map_number: int | None = None) -> EntityMap:
         """The entities, or of them only the best `shown`.

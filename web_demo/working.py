@@ -44,8 +44,8 @@ class Report:
         self.left = threading.Event()
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """How far it is, as the core reports it: so much of so many views, steps …"""
-        self._tell({"text": SENTENCES.get(what, what).format(done, total), "part": done / max(total, 1)})
+        """How far it is, as the core reports it: so much of so many views, steps …; of a single one nobody knows."""
+        self._tell({"text": SENTENCES.get(what, what).format(done, total), "part": done / total if total > 1 else None})
 
     def show(self, *outputs: Any) -> None:
         """Outputs of the event before its end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import web_demo
-from esg import EntityMap, EntitySegmenter, Grounder, Grounding, cut_for_inpainting, read_image, read_photo
+from esg import EntityMap, EntitySegmenter, Grounder, Grounding, InputError, cut_for_inpainting, read_image, read_photo
 from esg.gella.inference import GellaInference
 from web_demo.editing import MaskSettings, crop_settings
 
@@ -112,12 +112,17 @@ def test_edit_removes(ask: Callable[..., Any], files: Any, pixels: np.ndarray, q
     assert not changed[blend == 0].any()
 
 
-def test_what_is_edited_keeps_its_colour_profile(client: Any, files: Any, tmp_path: Path) -> None:
+def test_what_is_edited_keeps_what_its_file_says(client: Any, files: Any, tmp_path: Path) -> None:
     profile = bytes(16) + b"RGB " + bytes(108)
     with Image.open(files.photo) as picture:
-        picture.save(tmp_path / "photo.png", icc_profile=profile)
+        picture.putalpha(200)
+        picture.save(tmp_path / "photo.png", icc_profile=profile, dpi=(240, 240))
     given = {"image": handle_file(tmp_path / "photo.png"), "masks": handle_file(files.masks)}
-    assert read_photo(client.predict(**given, entities="1", api_name="/edit")).profile == profile
+    edited = read_photo(client.predict(**given, entities="1", api_name="/edit"))
+    assert edited.profile == profile
+    assert edited.metadata.dpi == pytest.approx((240, 240), abs=0.1)
+    assert edited.rgba is not None
+    assert (edited.rgba[..., 3] == 200).all()
 
 
 def test_edit_repaints(
@@ -206,6 +211,19 @@ def test_what_can_be_checked_at_once_is_checked_before_the_photo_is_taken_apart(
     assert said.startswith(sentence)
     assert "--" not in said
     assert "Gradio" not in said
+
+
+@pytest.mark.parametrize(("read_as", "texts"), [("a sentence", [" 狗, 猫"]), ("a list of phrases", ["狗", "猫"])])
+def test_words_that_the_model_does_not_know_are_refused_before_the_photo_is_taken_apart(
+    refused: Callable[..., str], read_as: str, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_: Grounder, given: Iterable[str]) -> list[str]:
+        assert list(given) == texts
+        raise InputError("It knows no word of that.")
+
+    monkeypatch.setattr(Grounder, "check_words", unknown)
+    monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: pytest.fail("the photo was taken apart"))
+    assert refused("/ground", text=" 狗, 猫", read_as=read_as) == "It knows no word of that."
 
 
 def test_numbers_may_be_written_as_text(ask: Callable[..., Any]) -> None:

@@ -76,6 +76,13 @@ def test_a_port_that_gradio_refuses_is_one_sentence(
             launch(port=other.getsockname()[1])
 
 
+def test_a_busy_machine_may_take_its_time(launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio looks whether the page answers, for three seconds."""
+    monkeypatch.setattr("gradio.networking.url_ok", lambda url: False)
+    with urllib.request.urlopen(launch()) as answer:
+        assert answer.status == 200
+
+
 def test_an_address_where_it_cannot_listen_is_one_sentence_at_once(
     launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

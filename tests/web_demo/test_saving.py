@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from esg import CropSettings, EntityMap, Grounding, InputError, OutputError, Phrase, read_image, read_photo
-from web_demo.editing import Edit, MaskSettings, Painting
+from esg import CropSettings, EntityMap, Grounding, InputError, Metadata, OutputError, Phrase, read_image, read_photo
+from web_demo.editing import Edit, MaskSettings, Painting, brushed, read_strokes
 from web_demo.saving import FILES, Wish, save
 from web_demo.visit import Visit
 
@@ -129,14 +130,70 @@ def test_the_photo_with_its_edits(visit: Visit, pixels: np.ndarray) -> None:
     assert (cutout[..., :3][cutout[..., 3] == 255] == 255).all()
 
 
+LEFT_STROKE = {"add": False, "radius": 0.05, "points": [[0, 0.25], [1, 0.25]]}  # from left to right through 1 and 2
+RIGHT_BELOW = {"add": True, "radius": 0.05, "points": [[0.75, 0.75]]}  # where nothing is
+
+
+def test_cut_out_and_mask_are_as_the_brush_has_left_them(visit: Visit, pixels: np.ndarray, quarters: EntityMap) -> None:
+    strokes = [LEFT_STROKE, RIGHT_BELOW]
+    expected = brushed(quarters.mask([1]), read_strokes(strokes))
+    assert not expected[20, 30]
+    assert expected[60, 90]
+    masks = masks_in(saved(visit, "masks", "my cat.masks.zip", selected=[1], strokes=strokes))
+    assert list(masks) == ["my cat.selection.png"]
+    assert np.array_equal(masks["my cat.selection.png"], expected)
+    cutout = np.asarray(Image.open(saved(visit, "cutout", "my cat.cutout.png", selected=[1], strokes=strokes)))
+    rows, columns = np.flatnonzero(expected.any(1)), np.flatnonzero(expected.any(0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    assert np.array_equal(cutout[..., 3] == 255, expected[box])
+    assert np.array_equal(cutout[..., :3][expected[box]], pixels[expected])
+
+
+def test_the_brush_needs_no_entity(visit: Visit) -> None:
+    cutout = np.asarray(Image.open(saved(visit, "cutout", "my cat.cutout.png", strokes=[RIGHT_BELOW])))
+    assert (cutout[..., 3] == 255).sum() == brushed(np.zeros((80, 120), bool), read_strokes([RIGHT_BELOW])).sum()
+    with pytest.raises(InputError, match=r"^Select at least one entity first"):
+        save(visit, wish("cutout", map_number=visit.map_number, strokes=[LEFT_STROKE]))
+
+
+def test_a_workflow_of_a_brushed_selection_is_a_zip_with_its_mask(visit: Visit, quarters: EntityMap) -> None:
+    path = saved(visit, "workflow", "my cat.comfyui.zip", selected=[1], strokes=[LEFT_STROKE])
+    with zipfile.ZipFile(path) as archive:
+        mask = np.asarray(Image.open(archive.open("my cat.mask-1.png")))
+    assert np.array_equal(mask, brushed(quarters.mask([1]), read_strokes([LEFT_STROKE])))
+
+
+def test_what_the_photo_s_file_says_is_kept(pixels: np.ndarray, quarters: EntityMap, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x8298] = "Somebody"  # whose copyright
+    text = PngInfo()
+    text.add_text("Title", "Quarters")
+    alpha = np.full((80, 120), 255, np.uint8)
+    alpha[:10] = 128
+    source = tmp_path / "cat.png"
+    Image.fromarray(np.dstack([pixels, alpha])).save(source, exif=exif, dpi=(240, 240), pnginfo=text)
+    visit, photo = Visit(), read_photo(source)
+    visit.begin("cat.png", photo.pixels, photo.metadata, photo.rgba)
+    edit(visit)
+    visit.know(quarters)  # which makes the edited photo the photo
+    for what, name in (("result", "cat.edited.edited.png"), ("cutout", "cat.edited.cutout.png")):
+        with Image.open(saved(visit, what, name, selected=[1])) as written:
+            assert written.getexif()[0x8298] == "Somebody"
+            assert written.info["dpi"] == pytest.approx((240, 240), abs=0.1)
+            assert written.text["Title"] == "Quarters"  # type: ignore[attr-defined]
+            assert np.array_equal(np.asarray(written)[:40, :60, 3], alpha[:40, :60])
+
+
 def test_photo_and_cut_out_keep_the_colour_profile(pixels: np.ndarray, quarters: EntityMap) -> None:
     profile = bytes(16) + b"RGB " + bytes(108)
     visit = Visit()
-    visit.begin("cat.jpg", pixels.copy(), profile)
+    visit.begin("cat.jpg", pixels.copy(), Metadata(profile))
     edit(visit)
     visit.know(quarters)  # which makes the edited photo the photo
     for what, name in (("result", "cat.edited.edited.png"), ("cutout", "cat.edited.cutout.png")):
         assert read_photo(saved(visit, what, name, selected=[1])).profile == profile
+    with Image.open(saved(visit, "overlay", "cat.edited.overlay.jpg")) as shown:
+        assert shown.info["icc_profile"] == profile
     visit.begin("dog.jpg", pixels.copy())
     assert read_photo(saved(visit, "result", "dog.edited.png")).profile is None
 
@@ -175,6 +232,8 @@ def test_before_the_entities_are_known_only_the_photo_can_be_taken(what: str, pi
         wish("labels", shown=4),
         wish("labels", shown="all"),
         wish("labels", selected=None),
+        wish("labels", strokes=[{"add": True}]),
+        wish("labels", strokes=3),
         wish("labels", selected=[float("inf")]),
         wish("labels", map_number=None),
         wish("overlay", opacity=2),
@@ -195,4 +254,4 @@ def test_numbers_come_as_the_browser_writes_them() -> None:
     read = Wish.read(
         {"what": "overlay", "shown": 2.0, "selected": [1.0], "map_number": 7, "opacity": 1, "numbers": 1, "more": 0}
     )
-    assert read == Wish("overlay", 2, (1,), 7, 1.0, True)
+    assert read == Wish("overlay", 2, (1,), 7, (), 1.0, True)

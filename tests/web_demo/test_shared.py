@@ -9,9 +9,8 @@ import gradio as gr
 import pytest
 
 from esg import EntityMap, InputError
-from web_demo.editing import Stroke
+from web_demo.editing import MOST_POINTS, Stroke
 from web_demo.shared import (
-    MOST_POINTS,
     Chosen,
     Outdated,
     best_entities,

@@ -40,15 +40,16 @@ function writeNames() {
 }
 
 async function cutOut() {
-  board.dataset.filled = Boolean(state.selected.size && state.map);
-  if (!state.selected.size || !state.map) return;
+  const filled = () => Boolean(state.map) && esg.hasMask();
+  board.dataset.filled = filled();
+  if (!filled()) return;
   if (photo.src !== state.photo) photo.src = state.photo;
   try {
     await photo.decode();
   } catch {
     return; // another picture has come meanwhile, and is drawn when it is there
   }
-  if (state.map && state.selected.size) painting.cutOut(board.querySelector("canvas"), photo, state.map, state.selected);
+  if (filled()) painting.cutOut(board.querySelector("canvas"), photo, state.map, state.selected, state.strokes);
 }
 
 esg.subscribe((news) => {
@@ -61,7 +62,7 @@ esg.subscribe((news) => {
     element.querySelector(".esg-count").textContent = state.map ? state.shown : "";
     for (const row of rows.children) row.hidden = row.dataset.id > state.shown;
   }
-  if (news.has("selected") || news.has("edited") || news.has("picture")) cutOut();
+  if (["selected", "strokes", "edited", "picture"].some((one) => news.has(one))) cutOut();
   clear.disabled = !state.selected.size && !state.strokes.length;
   for (const row of rows.children) {
     const id = Number(row.dataset.id);

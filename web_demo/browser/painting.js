@@ -49,12 +49,28 @@ window.esg.painting = (() => {
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
-  // The smallest box around some entities as [left, top, right, bottom], ends included; null where there is no pixel.
-  function boxOf(map, ids) {
+  // Some entities with strokes of the brush, one after another: 1 for every pixel inside.
+  function maskOf(map, ids, strokes) {
+    const mask = Uint8Array.from(map.ids, (id) => ids.has(id));
+    if (!strokes.length) return mask;
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [map.width, map.height];
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    for (const one of strokes) {
+      context.clearRect(0, 0, map.width, map.height);
+      stroke(canvas, one, "#000");
+      const { data } = context.getImageData(0, 0, map.width, map.height);
+      for (let i = 0; i < mask.length; i++) if (data[4 * i + 3] > 127) mask[i] = one.add;
+    }
+    return mask;
+  }
+
+  // The smallest box around a mask as [left, top, right, bottom], ends included; null where there is no pixel.
+  function boxOf(mask, map) {
     let [left, top, right, bottom] = [map.width, map.height, -1, -1];
     for (let y = 0, i = 0; y < map.height; y++) {
       for (let x = 0; x < map.width; x++, i++) {
-        if (!ids.has(map.ids[i])) continue;
+        if (!mask[i]) continue;
         if (x < left) left = x;
         if (x > right) right = x;
         if (y < top) top = y;
@@ -79,20 +95,20 @@ window.esg.painting = (() => {
   }
 
   // Draws a stroke of the brush: the radius is a part of the width, points are parts of width and height.
-  function stroke(canvas, { add, radius, points }) {
+  function stroke(canvas, { add, radius, points }, colour = add ? "rgba(255, 45, 85, 0.6)" : "rgba(255, 255, 255, 0.7)") {
     const context = canvas.getContext("2d"), at = ([x, y]) => [x * canvas.width, y * canvas.height];
     context.lineCap = context.lineJoin = "round";
     context.lineWidth = 2 * radius * canvas.width;
-    context.strokeStyle = add ? "rgba(255, 45, 85, 0.6)" : "rgba(255, 255, 255, 0.7)";
+    context.strokeStyle = colour;
     context.beginPath();
     context.moveTo(...at(points[0]));
     for (const point of [points[0], ...points]) context.lineTo(...at(point));
     context.stroke();
   }
 
-  // Draws what some entities show of a photo of the map's size, on nothing.
-  function cutOut(canvas, photo, map, ids) {
-    const box = boxOf(map, ids);
+  // Draws what some entities, with strokes of the brush, show of a photo of the map's size, on nothing.
+  function cutOut(canvas, photo, map, ids, strokes) {
+    const mask = maskOf(map, ids, strokes), box = boxOf(mask, map);
     canvas.width = box ? box[2] - box[0] + 1 : 1;
     canvas.height = box ? box[3] - box[1] + 1 : 1;
     if (!box) return;
@@ -101,7 +117,7 @@ window.esg.painting = (() => {
     const image = context.getImageData(0, 0, width, height);
     for (let y = 0, i = 3; y < height; y++) {
       for (let x = 0; x < width; x++, i += 4) {
-        if (!ids.has(map.ids[(top + y) * map.width + left + x])) image.data[i] = 0;
+        if (!mask[(top + y) * map.width + left + x]) image.data[i] = 0;
       }
     }
     context.putImageData(image, 0, 0);

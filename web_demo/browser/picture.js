@@ -383,6 +383,7 @@ function tick() {
 
 function showBusy() {
   busy.hidden = !state.busy;
+  find("reading").textContent = state.busy ? `${state.busy.text} …` : "";  // where there is no picture yet
   if (!state.busy) {
     clearInterval(ticking);
     [told, ticking] = ["", 0];
@@ -391,7 +392,7 @@ function showBusy() {
   if (state.busy.text !== told) [told, since] = [state.busy.text, performance.now()];
   ticking ||= setInterval(tick, 1000);
   tick();
-  find("cancel").hidden = Boolean(state.busy.saving);  // what is written cannot be stopped
+  find("cancel").hidden = Boolean(state.busy.whole);  // what is read or written cannot be stopped
   const bar = busy.querySelector("progress");
   if (state.busy.part == null) bar.removeAttribute("value");
   else bar.value = state.busy.part;

@@ -7,7 +7,7 @@ esg.subscribe(() => {
   const has = {
     photo: Boolean(state.photo),
     map: Boolean(state.map),
-    selection: Boolean(state.map) && state.selected.size > 0,
+    selection: Boolean(state.map) && esg.hasMask(),
     phrases: state.phrases.length > 0,
   };
   for (const button of buttons) button.disabled = !has[button.dataset.needs];
@@ -18,7 +18,7 @@ esg.subscribe(() => {
 
 buttons.forEach((button) => button.addEventListener("click", () => {
   button.setAttribute("aria-busy", "true");
-  if (!state.busy) esg.receive("busy", { text: `Writing ${button.textContent}`, part: null, saving: true });
+  if (!state.busy) esg.receive("busy", { text: `Writing ${button.textContent}`, part: null, whole: true });
   const tools = document.querySelector("#picture");
   trigger("save", {
     what: button.dataset.what,

@@ -149,6 +149,20 @@ window.esg = (() => {
     channels[name](value, () => versions[name] === version).catch((problem) => console.error(problem));
   }
 
+  // Says what takes a moment, if it does: from half a second on, until its end.
+  const begun = {};
+
+  function begin(text) {
+    if (!text) return;
+    clearTimeout(begun[text]);
+    begun[text] = setTimeout(() => { if (!state.busy) receive("busy", { text, part: null, whole: true }); }, 500);
+  }
+
+  function end(text) {
+    clearTimeout(begun[text]);
+    if (state.busy?.text === text) receive("busy", { text: "" });
+  }
+
   function threshold(least) {
     state.least = least;
     state.shown = state.entities.filter((entity) => entity.score >= least).length;  // they are in order of their scores
@@ -229,5 +243,5 @@ window.esg = (() => {
     listener(new Set(["picture", "shown", "selected", "pointed", "phrases", "mask", "detail", "names", "busy", "editing", "strokes", "tool"]));
   }
 
-  return { state, receive, threshold, select, pick, toggle, brush, take, hasMask, point, edit, say, chosen, recall, wants, subscribe };
+  return { state, receive, threshold, select, pick, toggle, brush, take, hasMask, point, edit, say, chosen, recall, wants, begin, end, subscribe };
 })();

@@ -178,6 +178,8 @@ class EditPart:
         def add(visit: Visit, text: str, what: str, prompt: str, chosen: Chosen) -> str:
             if not chosen.ids:
                 raise InputError("Select at least one entity first, on the picture or in the table.")
+            if chosen.strokes:
+                gr.Info("A list is of whole entities: what the brush added or took away is not in it.")
             line = f"{write_ids(chosen.ids)} = {prompt.strip() if what == REPLACE else ''}".rstrip()
             return f"{text.rstrip()}\n{line}".strip()
 
@@ -189,15 +191,13 @@ class EditPart:
         shared.job(self.apply.click, apply, [self.what, self.prompt, *settings], [photo])
         shared.job(self.run.click, run_list, [self.list, *settings], [photo])
         shared.job(self.anew.click, anew, segment_inputs, [picture, shared.words])
-        shared.quick(self.undo.click, undo, [], [shared.visit, photo])
+        shared.quick(self.undo.click, undo, [], [shared.visit, photo], "Taking the last edit back")
         for channel in (picture, photo):
             shared.quick(channel.change, follow, [], [shared.slider, self.undo, self.anew])
         shared.quick(self.add.click, add, [self.list, self.what, self.prompt], [self.list])
-        shared.quick(
-            shared.channels["mask"].wanted, preview, self._mask, [shared.channels["mask"]], trigger_mode="always_last"
-        )
-        for setting in self._mask:
-            shared.quick(setting.change, preview, self._mask, [shared.channels["mask"]], trigger_mode="always_last")
+        mask = shared.channels["mask"]
+        for trigger in (mask.wanted, *(setting.change for setting in self._mask)):
+            shared.quick(trigger, preview, self._mask, [mask], "Drawing the mask", trigger_mode="always_last")
         self.what.input(
             switch,
             self.what,

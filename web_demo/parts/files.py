@@ -18,7 +18,7 @@ _DOWNLOAD = """(file) => {
 }"""
 _NOT_BUSY = """() => {
     document.querySelectorAll("#saving [aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
-    if (esg.state.busy?.saving) esg.receive("busy", { text: "" });
+    if (esg.state.busy?.whole) esg.receive("busy", { text: "" });
 }"""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +15,20 @@ from esg import (
     Photo,
     checkpoint_named,
     list_checkpoints,
-    read_masks,
     read_photo,
 )
 
+from ..masks import MASK_FILES, read_own_masks
 from ..models import loading, short_name
 from ..picture import picture_value
-from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, while_photo_stays
+from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, begun, ended, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CAPTIONS = {"astronaut": "Astronaut", "chelsea": "Cat", "coffee": "Coffee", "rocket": "Rocket"}
+READING = "Reading the photo"
 CROPS = [("none", 0), ("4", 4), ("8", 8)]
-MASK_FILES = [".png", ".json", ".npy", ".npz"]
 
 SMALL_WEIGHTS = f"""**Small weights:** {checkpoint_named("cropformer-nano").knows} The authors' full model is far
 better: run `esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page
@@ -91,7 +89,9 @@ class PhotoPart:
 
         def show(visit: Visit, path: Path) -> tuple[Any, ...]:
             photo = _read(path, shared.max_pixels)
-            visit.begin(path.name, photo.pixels, photo.profile)
+            visit.begin(path.name, photo.pixels, photo.metadata, photo.rgba)
+            if photo.changes:
+                gr.Info(f"{path.name}: {'; '.join(photo.changes)}.", duration=10)
             return visit, picture_value(visit.need_photo()), "", None
 
         def show_upload(visit: Visit, path: str, chosen: Chosen) -> tuple[Any, ...]:
@@ -128,25 +128,27 @@ class PhotoPart:
 
         def own_masks(visit: Visit, paths: list[str], chosen: Chosen) -> tuple[Any, ...]:
             pixels = visit.need_photo()
-            found = _read_masks([Path(path) for path in paths], visit, shared.max_pixels)
+            found = read_own_masks([Path(path) for path in paths], visit, shared.max_pixels)
+            for sentence in found.warnings:
+                gr.Warning(sentence, duration=None)  # until it is put away: what is missing is easily overlooked
             _say_what_becomes_of_edits(visit)
-            visit.know(found)
-            return visit, picture_value(pixels, found, map_number=visit.map_number), None
+            visit.know(found.entities)
+            return visit, picture_value(pixels, found.entities, map_number=visit.map_number), None
 
         def run(trigger: Any) -> None:
             outputs = [shared.channels["picture"], shared.words]
             shared.job(trigger, segment, [self.model, self.crops], outputs, anew=True)
 
-        run(shared.quick(self.upload.upload, show_upload, [self.upload], fresh).success)
-        run(shared.quick(self.camera.input, show_shot, [self.camera], [*fresh, self.camera, self.open]).success)
-        chosen_example = self.examples.select(show_example, shared.visit, fresh, **AT_ONCE)
-        run(chosen_example.success)
+        run(shared.quick(self.upload.upload, show_upload, [self.upload], fresh, READING).success)
+        shot = [*fresh, self.camera, self.open]
+        run(shared.quick(self.camera.input, show_shot, [self.camera], shot, READING).success)
+        chosen_example = self.examples.select(show_example, shared.visit, fresh, js=begun(READING), **AT_ONCE)
+        run(ended(chosen_example, READING).success)
         self.shoot.click(
             lambda open: (not open, gr.Image(visible=not open)), self.open, [self.open, self.camera], **AT_ONCE
         )
-        shared.quick(
-            self.masks.upload, own_masks, [self.masks], [shared.visit, shared.channels["picture"], shared.words]
-        )
+        shown = [shared.visit, shared.channels["picture"], shared.words]
+        shared.quick(self.masks.upload, own_masks, [self.masks], shown, "Reading your masks")
         self.model.input(
             lambda name: gr.Markdown(visible=is_small(name)),
             self.model,
@@ -185,27 +187,3 @@ def _read(path: Path, max_pixels: int) -> Photo:
         return read_photo(path, max_pixels=max_pixels)
     except EsgError as error:
         raise type(error)(str(error).replace(str(path), path.name)) from None  # the server's folders are its own affair
-
-
-def _read_masks(paths: list[Path], visit: Visit, max_pixels: int) -> EntityMap:
-    """From one file, or several black and white PNGs, one a mask, which are read as a folder of them."""
-    if len(paths) == 1:
-        return _read_masks_at(paths[0], paths[0].name, visit, max_pixels)
-    if any(path.suffix.lower() != ".png" for path in paths):
-        raise InputError(
-            "Several mask files must all be black and white PNGs, one per mask; give other files one at a time."
-        )
-    with tempfile.TemporaryDirectory() as folder:  # Gradio clears away what was uploaded, but no copies of it
-        for number, path in enumerate(paths):
-            place = Path(folder, path.name)
-            shutil.copyfile(path, place.with_name(f"{number}-{path.name}") if place.exists() else place)
-        return _read_masks_at(Path(folder), "The folder of masks", visit, max_pixels)
-
-
-def _read_masks_at(place: Path, called: str, visit: Visit, max_pixels: int) -> EntityMap:
-    """From a file or folder, which errors speak of as it is `called`."""
-    height, width = visit.need_photo().shape[:2]
-    try:
-        return read_masks(place, (height, width), photo=visit.file, max_pixels=max_pixels)
-    except EsgError as error:
-        raise InputError(str(error).replace(str(place), called)) from None

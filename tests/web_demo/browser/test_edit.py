@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from esg import DiffusionInpainting, EntityMap, read_image
 
@@ -126,6 +127,19 @@ def test_a_brush_needs_no_entity(editing: Any, pixels: np.ndarray) -> None:
     editing.open("Edit")
     editing.tab.click("#apply")
     editing.sentence("Select at least one entity first")
+
+
+def test_the_cut_out_follows_the_brush(editing: Any, quarters: EntityMap) -> None:
+    paint(editing, "add", (0.25, 0.75), (0.7, 0.75))  # from 3 beyond its right border
+    paint(editing, "take", (0.02, 0.02), (0.48, 0.02))  # of 1 the upper border
+    editing.tab.wait_for_function("esg.state.strokes.length === 2")
+    cutout = np.asarray(Image.open(editing.download("cutout")))
+    assert cutout[..., 3].any(axis=0).all()
+    assert cutout[..., 3].any(axis=1).all()
+    assert cutout.shape[1] > 80  # 1 alone has 60 columns
+    editing.open("Entities")
+    shown = editing.find(".esg-board canvas").evaluate("canvas => [canvas.height, canvas.width]")
+    assert np.abs(np.subtract(shown, cutout.shape[:2])).max() <= 1  # the browser draws round rims of its own
 
 
 def test_nothing_selected_is_a_sentence(editing: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 from PIL import Image
 
 import web_demo
-from esg import EntitySegmenter, read_image
+from esg import EntitySegmenter, read_image, read_photo
 from web_demo import returning
+from web_demo.parts import photo
 from web_demo.visit import Visit
 
 expect = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright").expect
@@ -403,3 +405,31 @@ def test_the_memory_of_the_models_can_be_freed(visitor: Any, files: Any) -> None
     visitor.sentence("small")
     visitor.tab.click("#free")
     visitor.sentence("No model is in memory.")
+
+
+def test_masks_that_are_left_out_are_told_of(visitor: Any, files: Any, quarters: Any, tmp_path: Path) -> None:
+    content = quarters.to_coco(file_name="photo.png")
+    content["annotations"][1]["segmentation"] = [[1, 1, 2, 2]]
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    visitor.bring(files)
+    visitor.bring_masks(tmp_path / "coco.json")
+    visitor.sentence("coco.json: 1 of 3 masks is left out: ")
+    expect(visitor.find(".esg tbody tr")).to_have_count(2)
+
+
+def test_a_photo_that_takes_a_while_to_read_says_so(
+    visitor: Any, files: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    may = threading.Event()
+    monkeypatch.setattr(photo, "read_photo", lambda path, **how: may.wait(60) and read_photo(path, **how))
+    visitor.upload(files.photo)
+    expect(visitor.find(".esg-reading")).to_have_text("Reading the photo …")
+    may.set()
+    visitor.tab.wait_for_selector(".esg[data-state=ready]")
+    may.clear()
+    (tmp_path / "text.png").write_text("this is text")
+    visitor.upload(tmp_path / "text.png")
+    expect(visitor.find(".esg-busy")).to_contain_text("Reading the photo")
+    may.set()
+    visitor.sentence("text.png is not a picture")
+    visitor.wait_until_done()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from esg import EntityMap, EsgError, InputError
+from esg import EntityMap, EsgError
 from web_demo.parts import photo
 from web_demo.parts.photo import example_photos, is_small, segmenter_choices
 from web_demo.shared import Chosen, Outdated, Steps
@@ -60,63 +57,6 @@ def visit(pixels: np.ndarray) -> Visit:
     visit = Visit()
     visit.begin("photo.png", pixels.copy())
     return visit
-
-
-def test_one_file_of_masks(visit: Visit, quarters: EntityMap, tmp_path: Path) -> None:
-    quarters.save_labels_png(tmp_path / "labels.png")
-    quarters.save_coco(tmp_path / "coco.json", file_name="photo")
-    np.save(tmp_path / "labels.npy", quarters.labels)
-    for name in ("labels.png", "coco.json", "labels.npy"):
-        read = photo._read_masks([tmp_path / name], visit, 10_000)
-        assert np.array_equal(read.labels, quarters.labels)
-
-
-def test_masks_are_found_by_a_name_with_several_dots(pixels: np.ndarray, quarters: EntityMap, tmp_path: Path) -> None:
-    visit = Visit()
-    visit.begin("my.cat.jpg", pixels.copy())
-    content = quarters.to_coco(file_name="my.cat.jpg")
-    content["images"].append({"id": 2, "width": 120, "height": 80, "file_name": "my.dog.jpg"})
-    (tmp_path / "coco.json").write_text(json.dumps(content))
-    assert photo._read_masks([tmp_path / "coco.json"], visit, 10_000) == quarters
-
-
-def test_of_several_masks_no_copy_is_left(
-    visit: Visit, quarters: EntityMap, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    paths = [tmp_path / "1.png", tmp_path / "2.png"]
-    for path in paths:
-        Image.fromarray(quarters.mask(int(path.stem))).save(path)
-    small = tmp_path / "small.png"
-    Image.new("L", (7, 5)).save(small)
-    before = sorted(cache.rglob("*"))
-    assert len(photo._read_masks(paths, visit, 10_000)) == 2
-    assert len(photo._read_masks([*paths, small], visit, 10_000)) == 2  # what does not fit is left out
-    assert sorted(cache.rglob("*")) == before
-    assert list((tmp_path / "temporary").iterdir()) == []
-
-
-def test_several_masks_of_one_name(visit: Visit, quarters: EntityMap, tmp_path: Path) -> None:
-    paths = []
-    for number in (1, 2, 3):
-        paths.append(tmp_path / str(number) / "mask.png")
-        paths[-1].parent.mkdir()
-        Image.fromarray(quarters.mask(number)).save(paths[-1])
-    read = photo._read_masks(paths, visit, 10_000)
-    assert len(read) == 3
-    for number in (1, 2, 3):
-        mask = quarters.mask(number)
-        assert np.array_equal(read.mask(int(read.labels[mask][0])), mask)
-
-
-def test_masks_that_do_not_fit_are_one_sentence(visit: Visit, tmp_path: Path) -> None:
-    Image.new("L", (7, 5)).save(tmp_path / "a.png")
-    Image.new("L", (7, 5)).save(tmp_path / "b.png")
-    for names, begin in ((["a.png"], "a.png"), (["a.png", "b.png"], "The folder of masks")):
-        with pytest.raises(InputError, match=rf"^{begin}[^\n]*80[^\n]*$") as caught:
-            photo._read_masks([tmp_path / name for name in names], visit, 10_000)
-        assert str(tmp_path) not in str(caught.value)
 
 
 class Segmenter:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # the project is not installed there
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project is not installed there
 
 import web_demo
 
 if __name__ == "__main__":
     web_demo.launch(
-        host="0.0.0.0",
+        host=os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0"),
+        port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
         frames=["https://huggingface.co"],  # which shows a Space in a frame
         max_pixels=40_000_000,  # two shared cores
         max_size_mb=100,
