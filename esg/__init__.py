@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .images import Photo, read_image, read_photo, write_image
     from .inpaint.crop import InpaintCrop, cut_for_inpainting, cut_together
     from .inpaint.frame import CropSettings
+    from .inpaint.margins import Margins
     from .inpaint.stitch import Stitch, stitch_back, stitch_into
     from .limits import MAX_PIXELS
     from .masks import read_masks
@@ -53,6 +54,7 @@ _HOME = {
     "InpaintCrop": ".inpaint.crop",
     "InputError": ".errors",
     "MAX_PIXELS": ".limits",
+    "Margins": ".inpaint.margins",
     "Metadata": ".metadata",
     "OutputError": ".errors",
     "Photo": ".images",
@@ -125,6 +127,7 @@ __all__ = [
     "ImageError",
     "InpaintCrop",
     "InputError",
+    "Margins",
     "Metadata",
     "OutputError",
     "Photo",
