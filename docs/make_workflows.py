@@ -159,8 +159,8 @@ def say_and_inpaint(definitions: Definitions) -> Graph:
         graph,
         "Say what is to be repainted.\n\ngella-nano comes with ESG; it is small and knows some 130 everyday things: "
         "`the sky`, `the cat`, `the person`. It reads English. For other words choose **zero-shot**, or the authors' "
-        "GELLA, in **Load Grounder**.\n\nAny checkpoint will do here: the noise mask and Differential Diffusion keep to "
-        "the mask's soft edge. Less `denoise` keeps more of what was there.",
+        "GELLA, in **Load Grounder**.\n\nAny checkpoint will do here: the noise mask and Differential Diffusion keep "
+        "to the mask's soft edge. Less `denoise` keeps more of what was there.",
     )
     graph.group("Say it")
     grounder = graph.add("ESGLoadGrounder")
