@@ -19,7 +19,7 @@ ON_THE_ROCKET = '[{"x": 322, "y": 300}, {"x": 321, "y": 140}]'
 
 
 def main(url: str) -> None:
-    graph = json.loads((ROOT / "workflows/remove_entity.json").read_text(encoding="utf-8"))
+    graph = json.loads((ROOT / "workflows/Click and remove.json").read_text(encoding="utf-8"))
     for node in graph["nodes"]:
         if node["type"] == "LoadImage":
             node["widgets_values"][0] = upload(url)

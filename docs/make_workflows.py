@@ -21,7 +21,7 @@ from esg.workflow.blocks import (
     inpaint,
     load_checkpoint,
     pick,
-    sample,
+    repaint,
     save,
     segment,
     stitch,
@@ -37,16 +37,21 @@ SD15 = {
     "v1-5-pruned-emaonly-fp16.safetensors",
     "directory": "checkpoints",
 }
-GRAPHS: dict[str, Callable[[Definitions], Graph]] = {}  # by the name of the file
+Description = Callable[[Definitions], Graph]
+GRAPHS: dict[str, Description] = {}  # by the name of the file, which is the title that ComfyUI shows
 
 
-def workflow(make: Callable[[Definitions], Graph]) -> Callable[[Definitions], Graph]:
-    """A function that describes a graph, under the name of its file."""
-    GRAPHS[make.__name__] = make
-    return make
+def workflow(title: str) -> Callable[[Description], Description]:
+    """Marks a function that describes the graph of this title."""
+
+    def keep(describe_graph: Description) -> Description:
+        GRAPHS[title] = describe_graph
+        return describe_graph
+
+    return keep
 
 
-@workflow
+@workflow("Segment everything")
 def segment_everything(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
@@ -64,7 +69,7 @@ def segment_everything(definitions: Definitions) -> Graph:
     return graph
 
 
-@workflow
+@workflow("Click and inpaint")
 def click_and_inpaint(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
@@ -84,52 +89,100 @@ def click_and_inpaint(definitions: Definitions) -> Graph:
     return graph
 
 
-@workflow
+@workflow("Click and inpaint a batch")
+def inpaint_a_batch(definitions: Definitions) -> Graph:
+    graph = Graph(definitions)
+    graph.group("Take photos apart")
+    graph.note(
+        "Clicks in several pictures at once, and repaints them all in one run.\n\nThe example picture and its mirror "
+        "image stand in for your photos here: put a loader of several pictures in their place. Pictures of different "
+        "sizes may come as a list.\n\n1. Run once: the pictures appear in **Pick Entities**, and nothing else happens "
+        "yet.\n2. Click in each of them; ‹ and › turn the pages. What is chosen stands in `picks`, such as `picture 1: "
+        "3, picture 2: 4,7`. Text without `picture` is for all of them, such as `phrase: sky` or `largest`.\n3. Run "
+        "again. Pictures in which nothing is chosen stay as they are.",
+        "What this does",
+    )
+    first = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
+    second = graph.add("ImageFlip", {"image": first, "flip_method": "y-axis: horizontally"})["IMAGE"]
+    images = graph.add("ImageBatch", {"image1": first, "image2": second})["IMAGE"]
+    entities = segment(graph, images)
+    graph.group("Click it")
+    picked = pick(graph, images, entities, "")
+    graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
+    cut = graph.add("ESGMaskToInpaint", {"image": images, "mask": picked["mask"]})
+    made = inpaint(
+        graph, load_checkpoint(graph, SD15_INPAINTING), cut, "a blue silk dress with golden stars, soft folds"
+    )
+    save(graph, stitch(graph, images, made, cut), "esg/batch")
+    return graph
+
+
+@workflow("Click and inpaint a clip")
+def inpaint_a_clip(definitions: Definitions) -> Graph:
+    graph = Graph(definitions)
+    graph.group("Take a clip apart")
+    graph.note(
+        "Follows what you click through all pictures of a clip, and repaints it in each of them.\n\nThe example "
+        "picture in three places stands in for a clip here: put **Load Video** and **Get Video Components** in its "
+        "place, and **Create Video** and **Save Video** at the end.\n\n1. Run once: the pictures appear in **Pick "
+        "Entities**.\n2. Click a thing in any of them: it is chosen in all.\n3. Run again.\n\n`one_box` cuts all "
+        "pictures at one place and makes one batch of them, as video models need. SD 1.5, which is here, paints every "
+        "picture by itself, so the result flickers.",
+        "What this does",
+    )
+    photo = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
+    moved = [
+        graph.add("ImagePadForOutpaint", {"image": photo, "left": left, "right": 64 - left, "feathering": 0})["IMAGE"]
+        for left in (0, 32, 64)
+    ]
+    start = graph.add("ImageBatch", {"image1": moved[0], "image2": moved[1]})["IMAGE"]
+    clip = graph.add("ImageBatch", {"image1": start, "image2": moved[2]})["IMAGE"]
+    graph.group("Follow its entities")
+    segmenter = graph.add("ESGLoadSegmenter")["segmenter"]
+    tracked = graph.add("ESGSegmentFrames", {"segmenter": segmenter, "image": clip})
+    graph.add("PreviewImage", {"images": tracked["overlay"]}, title="Its tracks")
+    graph.group("Click it")
+    picked = pick(graph, clip, tracked["entities"], "")
+    graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
+    cut = graph.add("ESGMaskToInpaint", {"image": clip, "mask": picked["mask"], "one_box": True})
+    made = inpaint(
+        graph, load_checkpoint(graph, SD15_INPAINTING), cut, "a blue silk dress with golden stars, soft folds"
+    )
+    save(graph, stitch(graph, clip, made, cut), "esg/clip")
+    return graph
+
+
+@workflow("Say and inpaint")
 def say_and_inpaint(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
-        "Describe what to repaint.\n\ngella-nano comes with ESG; it is small and knows colours, shapes and places: "
-        "`the pink shape`, `the green ground`. For words such as `the dress`, choose **zero-shot**, or the authors' "
-        "GELLA, in **Load Grounder**.\n\nAny checkpoint works here: the noise mask and Differential Diffusion follow "
-        "the mask's soft edge. A lower `denoise` keeps more of the original.",
+        "Describe what to repaint.\n\ngella-nano comes with ESG; it is small and knows COCO's 133 categories and other "
+        "words for them: `the sky`, `the cat`, `the person`. It reads English. For other words choose **zero-shot**, or "
+        "the authors' GELLA, in **Load Grounder**.\n\nAny checkpoint works here: the noise mask and Differential "
+        "Diffusion follow the mask's soft edge. A lower `denoise` keeps more of the original.",
     )
     graph.group("Say it")
     grounder = graph.add("ESGLoadGrounder")
     said = {"grounder": grounder["grounder"], "image": image, "entities": entities}
-    said |= {"text": "the pink shape", "read_as": "one expression or question"}
+    said |= {"text": "the sky", "read_as": "one expression or question"}
     grounded = graph.add("ESGGroundText", said, colours=GREEN)
     graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What it means")
     graph.group("Repaint it (any checkpoint)", new_row=True)
     cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": grounded["mask"]})
-    loader = load_checkpoint(graph, SD15)
-    positive, negative = encode_prompts(graph, loader, "a red dress with white dots, cotton")
-    model = graph.add("DifferentialDiffusion", {"model": loader["MODEL"]})
-    latent = graph.add("VAEEncode", {"pixels": cut["crop"], "vae": loader["VAE"]})
-    masked = graph.add("SetLatentNoiseMask", {"samples": latent["LATENT"], "mask": cut["blend_mask"]})
-    made = sample(
-        graph,
-        loader,
-        {
-            "model": model["MODEL"],
-            "positive": positive,
-            "negative": negative,
-            "latent_image": masked["LATENT"],
-            "denoise": 0.8,
-        },
-    )
+    made = repaint(graph, load_checkpoint(graph, SD15), cut, "a night sky full of stars, the milky way", 0.9)
     save(graph, stitch(graph, image, made, cut), "esg/said")
     return graph
 
 
-@workflow
+@workflow("Repaint each phrase")
 def repaint_each_phrase(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
         "Describes the picture, finds the entities that its nouns refer to, and repaints each of them with its own "
         "prompt, in one run: **For Each Phrase or Entity** makes lists, and the nodes after it run once per item.\n\n"
-        "Its prompts: `green ground = a flower meadow` applies to that phrase only; a line without `=` applies to all "
+        "Its prompts: `sky = a night sky full of stars` applies to that phrase only; a line without `=` applies to all "
         "others, with `{name}` standing for the phrase. Without such a line, the others stay unchanged.",
     )
     graph.group("Describe it")
@@ -141,7 +194,7 @@ def repaint_each_phrase(definitions: Definitions) -> Graph:
     grounded = graph.add("ESGGroundText", {**seen, "entities": entities, "text": caption, "read_as": "a sentence"})
     graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What they mean")
     graph.group("Once for each")
-    prompts = "{name}, oil painting, thick brush strokes\ngreen ground = a meadow full of flowers, oil painting"
+    prompts = "{name}, oil painting, thick brush strokes\nsky = a night sky full of stars, oil painting"
     each = graph.add(
         "ESGForEach", {"entities": grounded["entities"], "each": "phrase", "prompts": prompts}, colours=GREEN
     )
@@ -152,7 +205,7 @@ def repaint_each_phrase(definitions: Definitions) -> Graph:
     return graph
 
 
-@workflow
+@workflow("Click and remove")
 def remove_entity(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
@@ -168,7 +221,7 @@ def remove_entity(definitions: Definitions) -> Graph:
     return graph
 
 
-@workflow
+@workflow("Say which of your masks")
 def ground_your_masks(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     graph.group("Masks from elsewhere")
@@ -180,11 +233,11 @@ def ground_your_masks(definitions: Definitions) -> Graph:
         "Ground your own masks",
     )
     image = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
-    pink = graph.add("ImageColorToMask", {"image": image, "color": 0xFFA6D6}, title="Pink")
-    yellow = graph.add("ImageColorToMask", {"image": image, "color": 0xFAF46B}, title="Yellow")
+    blue = graph.add("ImageColorToMask", {"image": image, "color": 0x5E94FF}, title="Blue")
+    green = graph.add("ImageColorToMask", {"image": image, "color": 0x5EFF67}, title="Green")
     both = graph.add(
         "MaskComposite",
-        {"destination": pink["MASK"], "source": yellow["MASK"], "x": 0, "y": 0, "operation": "add"},
+        {"destination": blue["MASK"], "source": green["MASK"], "x": 0, "y": 0, "operation": "add"},
         title="All masks",
     )
     graph.group("Make entities of them")
@@ -192,14 +245,14 @@ def ground_your_masks(definitions: Definitions) -> Graph:
     grounder = graph.add("ESGLoadGrounder")["grounder"]
     graph.group("Ground words")
     said = {"grounder": grounder, "image": image, "entities": entities}
-    said |= {"text": "the pink shape, the yellow area", "read_as": "a list of phrases"}
+    said |= {"text": "the sky, the ground", "read_as": "a list of phrases"}
     grounded = graph.add("ESGGroundText", said, colours=GREEN)
     graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What they mean", size=(420, 480))
     graph.add("PreviewAny", {"source": grounded["phrases"]}, title="As JSON", size=(420, 160))
     return graph
 
 
-@workflow
+@workflow("Click and add detail (Impact Pack)")
 def segs_to_detailer(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .images import Photo, read_image, read_photo, write_image
     from .inpaint.crop import InpaintCrop, cut_for_inpainting, cut_together
     from .inpaint.frame import CropSettings
+    from .inpaint.margins import Margins
     from .inpaint.stitch import Stitch, stitch_back, stitch_into
     from .inpainter import Inpainter, MaskSettings, PaintSettings
     from .limits import MAX_PIXELS
@@ -56,6 +57,7 @@ _HOME = {
     "Inpainter": ".inpainter",
     "InputError": ".errors",
     "MAX_PIXELS": ".limits",
+    "Margins": ".inpaint.margins",
     "MaskSettings": ".inpainter",
     "Metadata": ".metadata",
     "OutputError": ".errors",
@@ -132,6 +134,7 @@ __all__ = [
     "InpaintCrop",
     "Inpainter",
     "InputError",
+    "Margins",
     "MaskSettings",
     "Metadata",
     "OutputError",

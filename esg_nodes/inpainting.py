@@ -19,6 +19,7 @@ from ..esg import (
     CropSettings,
     InpaintCrop,
     InputError,
+    Margins,
     Stitch,
     cut_for_inpainting,
     cut_together,
@@ -42,6 +43,7 @@ from .values import (
 )
 
 PHRASE, ENTITY = EACH = ("phrase", "entity")
+NO_MARGINS = Margins()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,7 @@ class StitchRecord:
         together: how many crops make one batch with it.
         place: index of its batch in the list of batches that were cut.
         places: how many batches were cut.
+        margins: by which its picture has become larger.
     """
 
     picture: int
@@ -61,6 +64,7 @@ class StitchRecord:
     together: int = 1
     place: int = 0
     places: int = 1
+    margins: Margins = NO_MARGINS
 
 
 class MaskToInpaint:
@@ -68,7 +72,8 @@ class MaskToInpaint:
     DESCRIPTION = (
         "Cuts a mask and its surroundings out of a picture, at a size that suits the diffusion model. Several masks "
         "give a list, and the nodes after it run once for each; Inpaint Stitch pastes them all back. For a clip, "
-        "one_box makes one batch. If nothing is chosen, the nodes after it do not run."
+        "one_box makes one batch. left, top, right and bottom enlarge the picture, to paint beyond its border. If "
+        "nothing is chosen, the nodes after it do not run."
     )
     SEARCH_ALIASES = ("inpaint crop", "crop and stitch", "crop to mask", "mask crop", "video inpaint")
     RETURN_TYPES = ("IMAGE", "MASK", "MASK", "MASK", STITCH)
@@ -144,6 +149,18 @@ class MaskToInpaint:
                     advanced=True,
                 ),
                 "height": whole(0, 0, 8192, "Exact height of the crop in pixels.", step=8, advanced=True),
+                "left": whole(
+                    0,
+                    0,
+                    8192,
+                    "Outpainting: pixels to add on the left of the picture. They are painted together with the mask, "
+                    "which may be empty.",
+                    step=8,
+                    advanced=True,
+                ),
+                "top": whole(0, 0, 8192, "Pixels to add at the top.", step=8, advanced=True),
+                "right": whole(0, 0, 8192, "Pixels to add on the right.", step=8, advanced=True),
+                "bottom": whole(0, 0, 8192, "Pixels to add at the bottom.", step=8, advanced=True),
                 "context_mask": wire("MASK", "Further parts of the picture that the model must see."),
             },
         }
@@ -185,6 +202,10 @@ class MaskToInpaint:
         background: float = CropSettings().background,
         width: int = 0,
         height: int = 0,
+        left: int = 0,
+        top: int = 0,
+        right: int = 0,
+        bottom: int = 0,
         context_mask: Tensor | None = None,
     ) -> tuple[list[Any], ...] | None:
         """The outputs; None where nothing is chosen."""
@@ -200,6 +221,11 @@ class MaskToInpaint:
         size = photos[0].shape[:2]
         masks = [fitted(one, size) for one in found]
         visible = _visible(context_mask, size, background)
+        if margins := Margins(left, top, right, bottom):
+            photos = [margins.widen(one) for one in photos]
+            masks = [margins.widen_mask(one, fill_holes=fill_holes, background=background) for one in masks]
+            visible = None if visible is None else margins.widen_empty(visible)
+            settings = replace(settings, fill_holes=False)  # which has just been done
         some = [(one > background).any() for one in masks]
         chosen = [k for k in range(count) if pass_empty or some[k % len(masks)]]
         if not any(some) and not pass_empty:
@@ -209,12 +235,15 @@ class MaskToInpaint:
         for group in groups:
             of = [photos[k % len(photos)] for k in group], [masks[k % len(masks)] for k in group]
             crops.append(cut_together(*of, settings, visible=visible))
-            records += [StitchRecord(k % len(photos), crop.stitch, len(group)) for k, crop in zip(group, crops[-1])]
+            records += [
+                StitchRecord(k % len(photos), crop.stitch, len(group), margins=margins)
+                for k, crop in zip(group, crops[-1])
+            ]
         return (
             [_image([crop.picture for crop in batch]) for batch in crops],
             [to_mask([crop.generation for crop in batch]) for batch in crops],
             [to_mask([crop.blend for crop in batch]) for batch in crops],
-            [_full_mask(batch, size) for batch in crops],
+            [_full_mask(batch, masks[0].shape) for batch in crops],
             records,
         )
 
@@ -439,6 +468,7 @@ def _stitched(
     """A batch with its crops put back, once for each variant, and where that may have changed it."""
     pixels = checked_image(image)
     pixels = pixels.expand(*pixels.shape[:3], 3) if pixels.shape[3] == 1 else pixels
+    pixels = _widened(pixels, crops[0][0].margins) if crops else pixels
     variants = max((len(made) for _, made in crops), default=1)
     edited = pixels.repeat(variants, 1, 1, 1).cpu()
     for variant in range(variants):
@@ -458,6 +488,16 @@ def _stitched(
         return mask
 
     return edited.to(host().results()), later_mask(len(edited), edited.shape[1:3], changed)
+
+
+def _widened(pixels: Tensor, margins: Margins) -> Tensor:
+    """The pictures of an IMAGE with margins, which are opaque."""
+    if not margins:
+        return pixels
+    wide = torch.from_numpy(np.stack([margins.widen(one) for one in pixels.cpu().numpy()]))
+    outside = torch.from_numpy(margins.widen_mask(np.zeros(pixels.shape[1:3], bool), fill_holes=False, background=0))
+    wide[..., 3:] = torch.maximum(wide[..., 3:], outside[..., None])
+    return wide
 
 
 def _visible(mask: Tensor | None, size: tuple[int, int], background: float) -> np.ndarray | None:

@@ -1,7 +1,8 @@
 """Nodes that mend entities: two results made one, several entities one, one divided, the rest left out, edges softened.
 
 Where the numbers of entities change, phrases follow them. A choice that names an entity which is not there is an error
-with one picture; of several, it chooses nothing in those that lack it.
+with one picture; of several, it chooses nothing in those that lack it. Several pictures are counted through, whether
+they come as a batch or as a list, so that `picture 3:` is the third in either case.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from ..esg import (
 from .host import host
 from .inputs import MANY, choice, number, text, whole, wire
 from .picking import kept, unreadable
-from .values import ENTITIES, Entities, fitted, moved, pictures, read_masks, to_mask
+from .values import ENTITIES, Entities, fitted, moved, one_by_one, pictures, read_masks, to_mask
 
 UNION, SUBTRACT, INTERSECT = COMBINATIONS = ("union", "subtract", "intersect")
 NEW, ADD, TAKE = PAINTINGS = ("new entity", "add to", "take from")
@@ -98,14 +99,20 @@ class MergeEntities:
         "Renumbered; phrases are kept.",
         "The number of the merged entity; one line for each picture.",
     )
-    FUNCTION = "merge"
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True, True)
+    FUNCTION = "merge_lists"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
                 "entities": wire(ENTITIES, "From any node."),
-                "picks": text("", "Entities to merge, as in Pick Entities: 3,5-7 / phrase: dog / area<2000."),
+                "picks": text(
+                    "",
+                    "Entities to merge, as in Pick Entities: 3,5-7 / phrase: dog / area<2000 / picture 1: 3,4, picture "
+                    "2: 7.",
+                ),
             }
         }
 
@@ -113,9 +120,13 @@ class MergeEntities:
     def VALIDATE_INPUTS(cls, picks: Any = None) -> bool | str:
         return unreadable(picks)
 
-    def merge(self, entities: Entities, picks: str) -> tuple[Entities, str]:
+    def merge_lists(self, **lists: list[Any]) -> tuple[list[Any], ...]:
+        return _one_by_one(self.merge, lists)
+
+    def merge(self, entities: Entities, picks: str, strict: bool | None = None, first: int = 1) -> tuple[Entities, str]:
+        """The same for one batch of pictures; see `Entities.choose` for strict and first."""
         maps, groundings, tracks, made = [], [], [], []
-        chosen = entities.choose(picks)
+        chosen = entities.choose(picks, strict=strict, first=first)
         joined = {int(own[k - 1]) for own, ids in zip(entities.numbers, chosen) for k in ids}
         for found, grounding, own, ids in zip(entities.maps, entities.groundings, entities.numbers, chosen):
             merged, new_ids = merge(found, ids)
@@ -202,7 +213,9 @@ class FilterEntities:
     RETURN_TYPES = (ENTITIES,)
     RETURN_NAMES = ("entities",)
     OUTPUT_TOOLTIPS = ("The remaining entities, renumbered; phrases are kept.",)
-    FUNCTION = "filter"
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True,)
+    FUNCTION = "filter_lists"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -210,7 +223,9 @@ class FilterEntities:
             "required": {
                 "entities": wire(ENTITIES, "From any node."),
                 "picks": text(
-                    "all", "Entities to keep, as in Pick Entities: 3,5-7 / area>=5% / phrase: dog / not 3 / all."
+                    "all",
+                    "Entities to keep, as in Pick Entities: 3,5-7 / area>=5% / phrase: dog / not 3 / all / picture 1: "
+                    "3,4, picture 2: 7.",
                 ),
                 "min_score": number(0, 0, 1, "Drop entities with a lower score."),
                 "remove_islands": whole(
@@ -228,6 +243,9 @@ class FilterEntities:
     def VALIDATE_INPUTS(cls, picks: Any = None) -> bool | str:
         return unreadable(picks)
 
+    def filter_lists(self, **lists: list[Any]) -> tuple[list[Any], ...]:
+        return _one_by_one(self.filter, lists)
+
     def filter(
         self,
         entities: Entities,
@@ -237,8 +255,11 @@ class FilterEntities:
         fill_holes: int,
         min_area: int,
         max_count: int,
+        strict: bool | None = None,
+        first: int = 1,
     ) -> tuple[Entities]:
-        left = kept(entities, entities.choose(picks))
+        """The same for one batch of pictures; see `Entities.choose` for strict and first."""
+        left = kept(entities, entities.choose(picks, strict=strict, first=first))
         maps, groundings, tracks = [], [], []
         for found, grounding, own in zip(left.maps, left.groundings, left.numbers):
             for step in _steps(min_score, remove_islands, fill_holes, min_area, max_count):
@@ -303,6 +324,18 @@ class RefineEdges:
             soft.append(soft_alpha(photo, inside, width=width, contrast=contrast, progress=report))
             report(1, 1, "edges")
         return (to_mask(soft, photos[0].shape[:2]),)
+
+
+def _one_by_one(node: Callable[..., tuple[Any, ...]], lists: dict[str, list[Any]]) -> tuple[list[Any], ...]:
+    """Runs a node once for each of several batches, whose pictures are counted through; → lists of its outputs."""
+    batches = lists["entities"]
+    starts = np.cumsum([1, *map(len, batches)]).tolist()
+    strict = None if len(batches) == 1 else False
+    done = [
+        node(**given, strict=strict, first=starts[min(k, len(batches) - 1)])
+        for k, given in enumerate(one_by_one(lists))
+    ]
+    return tuple(map(list, zip(*done)))
 
 
 def _joined(one: Grounding | None, other: Grounding) -> Grounding:

@@ -99,15 +99,56 @@ def test_a_manager_can_find_packs_and_models(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_has_a_small_picture(name: str) -> None:
+def test_each_has_a_small_square_picture(name: str) -> None:
     path = WORKFLOWS / f"{name}.jpg"
-    assert path.stat().st_size <= 40 << 10
+    assert path.stat().st_size <= 20_000
     with Image.open(path) as picture:
         assert picture.format == "JPEG"
-        assert min(picture.size) >= 200
+        width, height = picture.size
+        assert width == height >= 200, "run `python docs/make_thumbnails.py`"
 
 
 def test_they_begin_with_the_picture_that_every_comfyui_has() -> None:
     for name in NAMES:
         loaders = [node for node in read(f"api/{name}.json").values() if node["class_type"] == "LoadImage"]
         assert [node["inputs"]["image"] for node in loaders] == ["example.png"]
+
+
+@pytest.fixture(scope="module")
+def blueprints(script: Callable[[str], ModuleType]) -> ModuleType:
+    """The script that makes the subgraphs."""
+    return script("make_blueprints")
+
+
+def test_the_subgraphs_are_those_that_the_script_makes(blueprints: ModuleType, definitions: Definitions) -> None:
+    made = blueprints.make(definitions)
+    assert {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "subgraphs").iterdir()} == {
+        str(path): text for path, text in made.items()
+    }, "run `python docs/make_blueprints.py`"
+
+
+def test_links_of_a_subgraph_join_what_both_ends_say(blueprints: ModuleType, definitions: Definitions) -> None:
+    for text in blueprints.make(definitions).values():
+        saved = json.loads(text)
+        (outside,), (inside,) = saved["nodes"], saved["definitions"]["subgraphs"]
+        assert outside["type"] == inside["id"]
+        for side in ("inputs", "outputs"):
+            assert [(one["name"], one["type"]) for one in outside[side]] == [
+                (one["name"], one["type"]) for one in inside[side]
+            ]
+        nodes = {node["id"]: node for node in inside["nodes"]}
+        for link in inside["links"]:
+            number, kind = link["id"], link["type"]
+            if link["origin_id"] == inside["inputNode"]["id"]:
+                source = inside["inputs"][link["origin_slot"]]
+                assert number in source["linkIds"]
+            else:
+                source = nodes[link["origin_id"]]["outputs"][link["origin_slot"]]
+                assert number in source["links"]
+            if link["target_id"] == inside["outputNode"]["id"]:
+                target = inside["outputs"][link["target_slot"]]
+                assert number in target["linkIds"]
+            else:
+                target = nodes[link["target_id"]]["inputs"][link["target_slot"]]
+                assert number == target["link"]
+            assert source["type"] == target["type"] == kind

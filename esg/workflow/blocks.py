@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from .. import __version__
 from .graph import RANDOMIZE, Graph, Node, Output
@@ -19,6 +19,7 @@ SD15_INPAINTING = {
 }
 
 Inputs = Mapping[str, Any]
+Loader: TypeAlias = "Node | Mapping[str, Output]"  # gives MODEL, CLIP and VAE
 
 
 def segment(graph: Graph, image: Output, loader: Inputs | None = None, settings: Inputs | None = None) -> Output:
@@ -37,7 +38,9 @@ def load_checkpoint(graph: Graph, checkpoint: Mapping[str, str]) -> Node:
     return graph.add("CheckpointLoaderSimple", {"ckpt_name": checkpoint["name"]}, models=[checkpoint])
 
 
-def encode_prompts(graph: Graph, loader: Node, prompt: str | Output, negative: str = NEGATIVE) -> tuple[Output, Output]:
+def encode_prompts(
+    graph: Graph, loader: Loader, prompt: str | Output, negative: str = NEGATIVE
+) -> tuple[Output, Output]:
     """The conditionings of a prompt and a negative prompt."""
     texts = (prompt, "Prompt", GREEN), (negative, "Negative prompt", RED)
     positive, other = (
@@ -47,7 +50,7 @@ def encode_prompts(graph: Graph, loader: Node, prompt: str | Output, negative: s
     return positive["CONDITIONING"], other["CONDITIONING"]
 
 
-def sample(graph: Graph, loader: Node, inputs: Inputs, after_run: str = RANDOMIZE) -> Output:
+def sample(graph: Graph, loader: Loader, inputs: Inputs, after_run: str = RANDOMIZE) -> Output:
     """Runs the diffusion; → its result.
 
     Args:
@@ -95,6 +98,24 @@ def inpaint(
     given = {"positive": "positive", "negative": "negative", "latent_image": "latent"}
     links = {"model": loader["MODEL"], **{to: conditioned[out] for to, out in given.items()}}
     return sample(graph, loader, {**links, **(settings or {})}, after_run)
+
+
+def repaint(graph: Graph, loader: Loader, cut: Node, prompt: str | Output, denoise: float | Output) -> Output:
+    """Repaints a crop with any checkpoint; → its result.
+
+    Args:
+        graph: graph to add to.
+        loader: loader of the checkpoint.
+        cut: the node Mask to Inpaint.
+        prompt: a text, or an output that gives one.
+        denoise: how much of the original to replace, 0..1, or an output that gives it.
+    """
+    positive, negative = encode_prompts(graph, loader, prompt)
+    model = graph.add("DifferentialDiffusion", {"model": loader["MODEL"]})
+    latent = graph.add("VAEEncode", {"pixels": cut["crop"], "vae": loader["VAE"]})
+    masked = graph.add("SetLatentNoiseMask", {"samples": latent["LATENT"], "mask": cut["blend_mask"]})
+    links = {"model": model["MODEL"], "positive": positive, "negative": negative, "latent_image": masked["LATENT"]}
+    return sample(graph, loader, {**links, "denoise": denoise})
 
 
 def stitch(graph: Graph, image: Output, made: Output, cut: Node, settings: Inputs | None = None) -> Output:

@@ -52,3 +52,15 @@ def test_its_translations_are_handed_out(comfy: Any) -> None:
     offered = comfy.json("/i18n")
     for language in languages:
         assert any(name.startswith("ESG") for name in offered[language]["nodeDefs"])
+
+
+def test_its_subgraphs_are_handed_out(comfy: Any) -> None:
+    offered = {
+        one["name"]: number
+        for number, one in comfy.json("/global_subgraphs").items()
+        if one["info"]["node_pack"] == "custom_nodes.esg"
+    }
+    files = sorted((comfy.pack / "subgraphs").glob("*.json"))
+    assert [path.stem for path in files] == sorted(offered)
+    for path in files:
+        assert comfy.json(f"/global_subgraphs/{offered[path.stem]}")["data"] == path.read_text(encoding="utf-8")

@@ -32,6 +32,10 @@ def test_a_shipped_workflow_runs(checkpoint: Callable[..., None], request: pytes
             inputs["picks"] = "centre"
         if node["class_type"] == "CheckpointLoaderSimple":
             checkpoint(comfy, inputs["ckpt_name"], request.getfixturevalue("shared"))
+    (saved,) = [number for number, node in prompt.items() if node["class_type"] == "SaveImage"] or [None]
+    edits = [node for node in prompt.values() if node["class_type"] in ("ESGInpaintStitch", "DetailerForEach")]
+    if edits:
+        prompt["before"] = comfy.node("SaveImage", images=edits[0]["inputs"]["image"], filename_prefix="before")
     run = comfy.run(prompt)
     assert run.status == "success", run.messages
     showing = {number for number, node in prompt.items() if comfy.nodes[node["class_type"]]["output_node"]}
@@ -43,10 +47,10 @@ def test_a_shipped_workflow_runs(checkpoint: Callable[..., None], request: pytes
     }
     assert pictures
     assert all(picture.std() > 0 for each in pictures.values() for picture in each)
-    if kinds & {"ESGInpaintStitch", "DetailerForEach"}:
-        (saved,) = [number for number, node in prompt.items() if node["class_type"] == "SaveImage"]
-        example = np.asarray(Image.open(comfy.base / "input/example.png").convert("RGB"))
-        for picture in pictures[saved]:
-            changed = (picture != example).any(2)
+    if edits:
+        after, before = pictures[saved], pictures["before"]
+        assert len(after) % len(before) == 0
+        for index, picture in enumerate(after):
+            changed = (picture != before[index % len(before)]).any(2)
             assert changed.any()
             assert not changed.all()  # what was not asked for is as it was, to the bit

@@ -372,3 +372,48 @@ def test_crops_that_are_no_picture_at_all_are_one_sentence(
     records = cut(photo, mask)[4]
     with pytest.raises(core.InputError, match="batches without a picture"):
         stitch(photo, [torch.zeros(0, 64, 64, 3)], records)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_beyond_the_border_a_picture_is_painted_and_inside_it_stays(
+    cut: Any, stitch: Any, photo: torch.Tensor, channels: int
+) -> None:
+    picture = torch.cat([photo, torch.zeros(1, 50, 70, 1)], dim=3)[..., :channels]
+    margins = {"left": 16, "top": 8, "right": 24, "bottom": 40}
+    # Margins on all sides make no hole of the photo, even where holes are filled.
+    (crop,), _, _, (full,), records = cut(picture, torch.zeros(1, 50, 70), target=0, **margins)
+    assert full.shape == (1, 50 + 8 + 40, 70 + 16 + 24)
+    inner = slice(8, 58), slice(16, 86)
+    assert full[0][inner].mean() < 0.5
+    outside = torch.ones(98, 110, dtype=torch.bool)
+    outside[inner] = False
+    assert (full[0][outside] == 1).all()
+    image, changed = stitch(picture, [torch.full_like(crop, 2 / 3)], records)
+    assert torch.equal(changed, full)
+    assert torch.allclose(image[0, ..., :3][outside], torch.tensor(2 / 3))
+    untouched = full[0][inner] == 0
+    assert untouched.any()
+    assert torch.equal(image[0][inner][untouched], picture[0][untouched])
+    assert (image[0, ..., 3:][outside] == 1).all()
+
+
+@pytest.mark.parametrize("fill_holes", [True, False])
+def test_a_mask_is_painted_together_with_the_margin(
+    nodes: Nodes, photo: torch.Tensor, mask: torch.Tensor, fill_holes: bool
+) -> None:
+    ring = mask.clone()
+    ring[0, 14:16, 35:40] = 0
+    *_, (full,), _ = nodes("MaskToInpaint").cut(photo, ring, 64, "8", 1.5, 0, 0, fill_holes, right=8)
+    assert full.shape == (1, 50, 78)
+    assert (full[..., 70:] == 1).all()
+    assert torch.equal(full[..., :70], mask if fill_holes else ring)
+
+
+def test_what_has_to_be_seen_is_seen_in_a_wider_picture(cut: Any, photo: torch.Tensor, mask: torch.Tensor) -> None:
+    seen = torch.zeros(1, 50, 70)
+    seen[0, 40:, :10] = 1
+    for top in (0, 8):
+        *_, records = cut(photo, mask, target=0, top=top, context_mask=seen)
+        x0, _, _, y1 = records[0].stitch.box
+        assert x0 <= 0
+        assert y1 >= 50 + top

@@ -262,3 +262,19 @@ def test_pictures_and_masks_go_in_pairs(
     assert seen[-1] == (200, 200)
     with pytest.raises(core.InputError, match="There are 2 pictures for 3 masks"):
         nodes("RefineEdges").refine(both, torch.zeros(3, 48, 64), 4, 0.03)
+
+
+def test_pictures_of_a_list_are_counted_through(nodes: Nodes, entities: Any) -> None:
+    one_each = [type(entities).of([found]) for found in entities.maps]
+    size = len(entities.maps[0])
+    (left,) = nodes("FilterEntities").filter_lists(
+        entities=[*one_each, one_each[0]],
+        picks=["picture 1: 1, picture 3: 2,9"],
+        **{name: [0] for name in ("min_score", "remove_islands", "fill_holes", "min_area", "max_count")},
+    )
+    assert [len(found) for (found,) in (one.maps for one in left)] == [1, 0, 1]
+    assert np.array_equal(left[2].maps[0].labels > 0, entities.maps[0].labels == 2)
+    merged, ids = nodes("MergeEntities").merge_lists(entities=one_each, picks=["all, picture 2: none"])
+    assert [len(one.maps[0]) for one in merged] == [1, len(entities.maps[1])]
+    assert ids == ["1", "none"]
+    assert size > 1
