@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -37,8 +38,9 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
 
     A file keeps its name alone and a file found in a folder its place below that folder. Where two would have the
     same name (on any system: case does not tell apart), both add their extension, and what is then still the same
-    gets a number. In folders, hidden files, earlier results of ESG, and pipes and devices are left out; links to
-    folders are followed. A named file is taken whatever its suffix, and even when it is missing: reading it will say
+    gets a number. A pattern such as photos/*.jpg, which the shells of Windows leave to programs, is what it stands for,
+    if no file is called so. In folders, hidden files, earlier results of ESG, and pipes and devices are left out; links
+    to folders are followed. A named file is taken whatever its suffix, and even when it is missing: reading it will say
     so. A file that comes twice is listed once, and in a folder at its own place rather than below a link to a folder.
 
     Raises:
@@ -46,7 +48,7 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
     """
     places: dict[Path, tuple[Path, Path]] = {}  # resolved file -> the file as named, its place in the output
     empty = []
-    for path in map(Path, paths):
+    for path in (one for given in paths for one in _matching(Path(given))):
         found = _in_folder(path) if os.path.isdir(path) else [(path, Path(path.name))]  # Path.is_dir may raise
         if not found:
             empty.append(path)
@@ -58,6 +60,13 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
     stems = Counter(_key(place.with_suffix("")) for _, place in listed)
     names = [place if stems[_key(place.with_suffix(""))] > 1 else place.with_suffix("") for _, place in listed]
     return [Listed(file, name) for (file, _), name in zip(listed, _numbered(names), strict=True)], empty
+
+
+def _matching(path: Path) -> list[Path]:
+    """The files and folders that a pattern stands for, sorted; the path itself if there are none."""
+    if os.path.lexists(path) or not glob.has_magic(str(path)):
+        return [path]
+    return sorted(map(Path, glob.glob(str(path), recursive=True))) or [path]
 
 
 def _in_folder(folder: Path) -> list[tuple[Path, Path]]:
