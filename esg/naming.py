@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -38,7 +39,9 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
     A named file keeps only its name, and a file found in a folder its path below that folder. If two names are the same
     (ignoring case, as some systems do), both add their extension, and if they are still the same, a number. In folders,
     hidden files, earlier results of ESG, pipes and devices are skipped; links to folders are followed. A named file is
-    listed whatever its suffix, and even if it is missing: reading it will report that. A file that occurs twice is
+    listed whatever its suffix, and even if it is missing: reading it will report that.
+    If no file has the name of a pattern such as photos/*.jpg, which Windows shells leave to programs, the files that it
+    matches are listed. A file that occurs twice is
     listed once, and in a folder at its own place rather than below a link to a folder.
 
     Raises:
@@ -46,7 +49,7 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
     """
     places: dict[Path, tuple[Path, Path]] = {}  # resolved file -> the file as named, its place in the output
     empty = []
-    for path in map(Path, paths):
+    for path in (one for given in paths for one in _matching(Path(given))):
         found = _in_folder(path) if os.path.isdir(path) else [(path, Path(path.name))]  # Path.is_dir may raise
         if not found:
             empty.append(path)
@@ -58,6 +61,13 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
     stems = Counter(_key(place.with_suffix("")) for _, place in listed)
     names = [place if stems[_key(place.with_suffix(""))] > 1 else place.with_suffix("") for _, place in listed]
     return [Listed(file, name) for (file, _), name in zip(listed, _numbered(names), strict=True)], empty
+
+
+def _matching(path: Path) -> list[Path]:
+    """The files and folders that a pattern stands for, sorted; the path itself if there are none."""
+    if os.path.lexists(path) or not glob.has_magic(str(path)):
+        return [path]
+    return sorted(map(Path, glob.glob(str(path), recursive=True))) or [path]
 
 
 def _in_folder(folder: Path) -> list[tuple[Path, Path]]:

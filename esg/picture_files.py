@@ -199,6 +199,8 @@ def _open(path: str | Path) -> BinaryIO:
     try:
         return open(path, "rb")
     except FileNotFoundError:
+        if str(path).lower().startswith(("http:/", "https:/")):
+            raise ImageError(f"{path} is an address; download the picture and give its path.") from None
         raise ImageError(f"{path} does not exist.") from None
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder, not a picture.") from None

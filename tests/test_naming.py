@@ -61,6 +61,14 @@ def test_named_files_are_taken_as_they_are(tmp_path: Path) -> None:
     ]
 
 
+def test_patterns_that_a_shell_leaves_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "b.jpg", "a.jpg", "c.png", "d/e.jpg", "f[1].jpg")
+    assert names(tmp_path / "*.jpg") == ["a", "b", "f[1]"]
+    assert names(tmp_path / "**" / "e.jpg") == ["e"]
+    assert names(tmp_path / "f[1].jpg") == ["f[1]"]  # which is a pattern, too, but of no file
+    assert names(tmp_path / "*.tif") == ["*"]
+
+
 def test_a_name_that_the_system_refuses_is_left_to_what_reads_it(tmp_path: Path) -> None:
     touch(tmp_path, "a.png")
     (tmp_path / "loop.png").symlink_to("loop.png")

@@ -306,6 +306,11 @@ def png_of(pixels: np.ndarray, **options: Any) -> bytes:
     return data.getvalue()
 
 
+def test_an_address_is_no_path() -> None:
+    with pytest.raises(ImageError, match=r"is an address; download the picture and give its path\.$"):
+        read_image("https://example.org/photo.jpg")
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
