@@ -158,8 +158,8 @@ def say_and_inpaint(definitions: Definitions) -> Graph:
     image, entities = _segmented(
         graph,
         "Describe what to repaint.\n\ngella-nano comes with ESG; it is small and knows COCO's 133 categories and other "
-        "words for them: `the sky`, `the cat`, `the person`. It reads English. For other words choose **zero-shot**, or "
-        "the authors' GELLA, in **Load Grounder**.\n\nAny checkpoint works here: the noise mask and Differential "
+        "words for them: `the sky`, `the cat`, `the person`. It reads English. For other words choose **zero-shot**, "
+        "or the authors' GELLA, in **Load Grounder**.\n\nAny checkpoint works here: the noise mask and Differential "
         "Diffusion follow the mask's soft edge. A lower `denoise` keeps more of the original.",
     )
     graph.group("Say it")

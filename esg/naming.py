@@ -39,10 +39,9 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
     A named file keeps only its name, and a file found in a folder its path below that folder. If two names are the same
     (ignoring case, as some systems do), both add their extension, and if they are still the same, a number. In folders,
     hidden files, earlier results of ESG, pipes and devices are skipped; links to folders are followed. A named file is
-    listed whatever its suffix, and even if it is missing: reading it will report that.
-    If no file has the name of a pattern such as photos/*.jpg, which Windows shells leave to programs, the files that it
-    matches are listed. A file that occurs twice is
-    listed once, and in a folder at its own place rather than below a link to a folder.
+    listed whatever its suffix, and even if it is missing: reading it will report that. If no file has the name of a
+    pattern such as photos/*.jpg, which Windows shells leave to programs, the files that it matches are listed. A file
+    that occurs twice is listed once, and in a folder at its own place rather than below a link to a folder.
 
     Raises:
         InputError: a folder cannot be read, or folders were given and no picture is found.

@@ -131,7 +131,7 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
 
 
 def decoded(picture: ImageFile.ImageFile) -> Image.Image:
-    """Decodes a picture; a JPEG that lacks only its end marker counts as complete, and so does a PNG with damaged texts.
+    """Decodes a picture; a JPEG without its end marker counts as complete, and so does a PNG with damaged texts.
 
     Raises:
         Exception: one of `READ_ERRORS`.

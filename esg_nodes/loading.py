@@ -140,8 +140,8 @@ class LoadSegmenter:
     CATEGORY = "ESG"
     DESCRIPTION = (
         "Loads a CropFormer or Mask2Former, which segments pictures into their entities. cropformer-nano comes with "
-        f"ESG. {checkpoint_named('cropformer-nano').knows} Put the authors' weights into models/{WEIGHTS}, or have them "
-        "downloaded (CC BY-NC 4.0)."
+        f"ESG. {checkpoint_named('cropformer-nano').knows} Put the authors' weights into models/{WEIGHTS}, or have "
+        "them downloaded (CC BY-NC 4.0)."
     )
     SEARCH_ALIASES = (
         "cropformer",
@@ -211,9 +211,9 @@ def _own_or_public(name: str) -> str:
 class LoadGrounder:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Loads a GELLA, which describes pictures and finds the entities that words refer to. gella-nano comes with ESG. "
-        f"{checkpoint_named('gella-nano').knows} zero-shot uses CLIP and LLaVA from the Hugging Face cache, or downloads "
-        "them if you allow it."
+        "Loads a GELLA, which describes pictures and finds the entities that words refer to. gella-nano comes with "
+        f"ESG. {checkpoint_named('gella-nano').knows} zero-shot uses CLIP and LLaVA from the Hugging Face cache, or "
+        "downloads them if you allow it."
     )
     SEARCH_ALIASES = ("gella", "llava", "caption", "text grounding", "referring segmentation")
     RETURN_TYPES = (GROUNDER,)

@@ -199,7 +199,7 @@ def test_text_in_any_encoding(tmp_path: Path, caplog: pytest.LogCaptureFixture, 
 def test_an_object_on_each_line(tmp_path: Path) -> None:
     lines = [json.dumps({"image_id": 1, "segmentation": [one]}) for one in (LEFT, RIGHT)]
     assert areas(put(tmp_path, "\n".join([*lines, ""]), "masks.jsonl")) == [20, 16]
-    with pytest.raises(InputError, match=r"is no JSON file, or not a whole one \(line 2, column 1\)\.$"):
+    with pytest.raises(InputError, match=r"is not a JSON file, or is incomplete \(line 2, column 1\)\.$"):
         areas(put(tmp_path, "\n".join([*lines, "{"])))
 
 
