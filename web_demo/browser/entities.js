@@ -56,7 +56,7 @@ esg.subscribe((news) => {
   if (news.has("picture")) fill();
   if (["picture", "shown", "names"].some((one) => news.has(one))) writeNames();
   if (news.has("picture") || news.has("shown")) {
-    board.querySelector("p").textContent = !state.map ? "The entities will stand here."
+    board.querySelector("p").textContent = !state.map ? "The entities will appear here."
       : !state.shown ? "Lower the minimum score to see weaker entities."
       : `${touchy ? "Tap" : "Click"} entities on the picture or in the table to cut them out.`;
     element.querySelector(".esg-count").textContent = state.map ? state.shown : "";
