@@ -399,14 +399,17 @@ function showBusy() {
 }
 
 // ------------------------------------------------------------------------------------------------ a new photo
-// A dropped or pasted file goes the way of the upload button, so that Gradio takes it in and checks it.
+// Dropped or pasted files go the way of the upload buttons, so that Gradio takes them in and checks them: a picture as
+// a photo, but files of annotations, or several beside a photo that is there, as its masks.
 
 const uploadInput = () => document.querySelector("#start input[type=file]");  // it may come later than this view
 
-function give(file) {
-  const input = uploadInput();
+function give(given) {
+  const noPicture = [...given].some(({ name }) => /\.(json|xml|txt|csv|np[yz])$/i.test(name));
+  const masks = noPicture || (given.length > 1 && Boolean(state.photo));
+  const input = masks ? document.querySelector("#settings input[type=file]") : uploadInput();
   const files = new DataTransfer();
-  files.items.add(file);
+  for (const file of masks ? given : [given[0]]) files.items.add(file);
   input.files = files.files;
   input.dispatchEvent(new Event("change", { bubbles: true }));
 }
@@ -419,8 +422,8 @@ document.addEventListener("drop", (event) => {
   root.classList.remove("esg-dragged");
   if (event.defaultPrevented) return;  // by an upload of its own
   event.preventDefault();
-  if (event.dataTransfer.files.length) give(event.dataTransfer.files[0]);
+  if (event.dataTransfer.files.length) give(event.dataTransfer.files);
 });
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData?.files.length) give(event.clipboardData.files[0]);
+  if (event.clipboardData?.files.length) give(event.clipboardData.files);
 });

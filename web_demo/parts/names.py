@@ -22,13 +22,15 @@ def connect_names(shared: Shared, model: gr.Dropdown) -> None:
     channel = shared.channels["names"]
 
     def name(visit: Visit, model: str, chosen: Chosen) -> Any:
-        if visit.entities is None or Grounder.public_models(model):  # which are large, and have no list of names
+        if visit.entities is None:
             return gr.skip()
         try:
             best = best_entities(visit, chosen)
             about = {"map_number": visit.map_number, "among": len(best), "model": short_name(model)}
             if visit.names is not None and about.items() <= visit.names.items():
                 return visit.names
+            if Grounder.public_models(model):  # which are large, and have no list of names
+                return {**about, "names": None}
             grounder, pixels = shared.models.grounder_if_free(model), visit.need_photo()
             if grounder is None or not grounder.model.names or not len(best):
                 return {**about, "names": None}

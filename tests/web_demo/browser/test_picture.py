@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from PIL import Image
 
 import web_demo
 from esg import EntitySegmenter, read_image, read_photo
+from esg.masks.panoptic import panoptic_colours, panoptic_dict
 from web_demo import returning
 from web_demo.parts import photo
 from web_demo.visit import Visit
@@ -405,6 +407,27 @@ def test_the_memory_of_the_models_can_be_freed(visitor: Any, files: Any) -> None
     visitor.sentence("small")
     visitor.tab.click("#free")
     visitor.sentence("No model is in memory.")
+
+
+def test_a_panoptic_file_and_its_png_are_dropped_together(
+    visitor: Any, files: Any, quarters: Any, tmp_path: Path
+) -> None:
+    content = json.dumps(panoptic_dict(quarters.keep([1, 3]), "photo.png", "ids.png"))
+    Image.fromarray(panoptic_colours(quarters.keep([1, 3]))).save(tmp_path / "ids.png")
+    visitor.bring(files)
+    visitor.tab.evaluate("esg.state.map = null")
+    visitor.find("#picture .esg").evaluate(
+        """(place, [text, png]) => {
+            const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
+            const files = new DataTransfer();
+            files.items.add(new File([bytes], "ids.png", { type: "image/png" }));
+            files.items.add(new File([text], "panoptic.json", { type: "application/json" }));
+            place.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: files }));
+        }""",
+        [content, base64.b64encode((tmp_path / "ids.png").read_bytes()).decode()],
+    )
+    visitor.tab.wait_for_function("esg.state.map")
+    expect(visitor.find(".esg tbody tr")).to_have_count(2)
 
 
 def test_masks_that_are_left_out_are_told_of(visitor: Any, files: Any, quarters: Any, tmp_path: Path) -> None:
