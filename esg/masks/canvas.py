@@ -15,6 +15,7 @@ from .fields import Unusable, points
 from .stack import MAX_DRAWN
 
 NO_PIXEL = "has no pixel in the picture"
+FRACTIONS = "has coordinates from 0 to 1, which are fractions and not pixels"
 _CROSSING = 50  # pixels that are filled in the time that an edge takes to cross a row
 _CORNERS = 360  # of the polygon that stands for an ellipse, at most
 
@@ -57,7 +58,7 @@ class Canvas:
         if not sound:
             raise Unusable(self.dropped[0] if self.dropped else "has fewer than three points")
         if max(self.size) > 1 and _are_fractions(sound):
-            raise Unusable("has coordinates from 0 to 1, which are fractions and not pixels")
+            raise Unusable(FRACTIONS)
         left, top, right, bottom = box_of(sound, *self.size)
         cut = self._sound(holes)
         self.count((right - left) * (bottom - top) * (len(sound) + len(cut)))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from ..rle import Rle
-from .canvas import NO_PIXEL, Canvas
+from .canvas import FRACTIONS, NO_PIXEL, Canvas
 from .fields import Unusable
 from .stack import MAX_MASKS, Stack
 
@@ -125,7 +125,7 @@ def collect(items: list[Item], size: tuple[int, int], source: str, *, nested: bo
         rles.append(mask)
         scores.append(score)
         layers.append(0 if item.layer is None else item.layer)
-    if not rles and any(reason != NO_PIXEL for _, reason in left_out.found):
+    if not rles and any(reason not in (NO_PIXEL, FRACTIONS) for _, reason in left_out.found):
         raise left_out.refuse()
     left_out.tell(len(items))
     if in_part:

@@ -9,14 +9,15 @@ from hypothesis.extra import numpy as hnp
 
 from esg.errors import InputError
 from esg.masks.stack import check_size, encode
-from esg.rle import area, decode_mask, encode_mask
+from esg.rle import area, compress, decode_mask, encode_mask
 
 
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=20)))
 def test_any_mask_is_encoded_whole(mask: np.ndarray) -> None:
     assert np.array_equal(decode_mask(encode(mask, "it")), mask)
     if mask.any():
-        assert encode(mask, "it") == encode_mask(mask)
+        found = encode(mask, "it")
+        assert {**found, "counts": compress(found["counts"])} == encode_mask(mask)
     else:
         assert area(encode(mask, "it")) == 0
 
@@ -40,8 +41,6 @@ def test_soft_masks_are_cut_at_half(values: np.ndarray, inside: list[int]) -> No
 @pytest.mark.parametrize(
     ("values", "hint"),
     [
-        (np.array([0.0, np.nan]), ""),
-        (np.array([0.0, np.inf]), ""),
         (np.array([-3.5, 4.0]), r"; cut logits at 0 first \(values > 0\)"),
         (np.array([-1, 1], np.int8), r"; cut logits at 0 first \(values > 0\)"),
         (np.array([0, 70000]), ""),
@@ -51,6 +50,9 @@ def test_values_that_no_mask_has(values: np.ndarray, hint: str) -> None:
     sentence = rf"^It holds values from \S+ to \S+, but a mask's are 0 and 1 or 0 and 255{hint}\.$"
     with pytest.raises(InputError, match=sentence):
         encode(values[None], "It")
+    for odd in (np.nan, np.inf):
+        with pytest.raises(InputError, match=r"^It holds values that are not finite numbers; set them to 0\.$"):
+            encode(np.array([[0.0, odd]]), "It")
 
 
 @pytest.mark.parametrize("values", [np.array([0, 1, 2, 7], np.uint8), np.array([0, 300], np.uint16)])
