@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class RegionGella(Gella):
             nn.Linear(config.vision.width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.LayerNorm(width)
         )
 
-    def reconstruct(self, grid: Tensor, colormaps: Tensor) -> Reconstruction:
+    def reconstruct(self, grid: Tensor, colormaps: Tensor, maps: Sequence[Tensor] = ()) -> Reconstruction:
         """As `Gella.reconstruct`; a "query" is the region of one colour, and gives back exactly that."""
         regions = coloured(colormaps, self.config.decoder.queries)  # (N, Q, M, M)
         shares = F.adaptive_avg_pool2d(regions, grid.shape[-1]).flatten(2)  # (N, Q, g²)

@@ -145,11 +145,13 @@ def _cropformer() -> Family:
 def _gella() -> Family:
     from ..gella.config import PRESETS
     from ..training.gella import GellaTask, GellaTrainConfig
+    from ..training.heads import HeadsTask
     from ..training.vocabulary import run_tokenizer
 
-    return Family(
-        GellaTrainConfig(), PRESETS, lambda config, run_dir: GellaTask(config, run_tokenizer(config, run_dir))
-    )
+    def task(config: GellaTrainConfig, run_dir: Path) -> GellaTask:
+        return (HeadsTask if config.heads_pictures else GellaTask)(config, run_tokenizer(config, run_dir))
+
+    return Family(GellaTrainConfig(), PRESETS, task)
 
 
 _FAMILIES: dict[str, Callable[[], Family]] = {"cropformer": _cropformer, "gella": _gella}  # their imports are slow

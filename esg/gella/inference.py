@@ -350,7 +350,7 @@ class GellaInference:
         picture[:] = without_gaps(picture, GAP * config.colormap_side)  # before it looks as if others were gaps
         labels = numbers[whole]
         colours = torch.from_numpy(colormap(labels, colours=config.colours)).permute(2, 0, 1)[None].to(self.device)
-        masks = self.model.reconstruct(sight.grid, centred(colours))
+        masks = self.model.reconstruct(sight.grid, centred(colours), sight.maps)
         logits = masks.masks()[0]
         check_finite("masks", logits, masks.embeddings)
         shown = logits > 0  # (Q, h, w)

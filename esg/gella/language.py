@@ -46,10 +46,12 @@ class Sight:
     Attributes:
         grid: Z_v, (N, C_v, g, g), the last layer.
         tokens: H_v, (N, t, C), the picture as words of the language model; t is g² for CLIP.
+        maps: of the backbone, for `appearance`; a CLIP has none.
     """
 
     grid: Tensor
     tokens: Tensor
+    maps: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,12 @@ class Language(nn.Module):
     def see(self, pixels: Tensor) -> Sight:
         """(N, 3, side, side) normalised as CLIP wants it → what is seen."""
         if isinstance(self._inner.vision_tower, EfficientTower):
-            features, tokens = self._inner.vision_tower(pixels)
-            return Sight(features, self._inner.multi_modal_projector(tokens))
+            grid, tokens, maps = self._inner.vision_tower(pixels)
+            return Sight(grid, self._inner.multi_modal_projector(tokens), maps)
         layers = self._inner.vision_tower(pixels, output_hidden_states=True).hidden_states
-        grid = self.config.vision.grid
+        side = self.config.vision.grid
         last, wanted = layers[-1][:, 1:], layers[-2][:, 1:]  # the first token stands for the whole picture
-        return Sight(last.transpose(1, 2).unflatten(2, (grid, grid)), self._inner.multi_modal_projector(wanted))
+        return Sight(last.transpose(1, 2).unflatten(2, (side, side)), self._inner.multi_modal_projector(wanted))
 
     def words(self, tokens: Tensor, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures and texts as one sequence of embeddings each.

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from ..modeling.mask_decoder import MaskDecoder, Prediction
 from ..modeling.pixel_decoder import PixelDecoder
+from .appearance import Appearance
 from .association import Association
 from .colormap_encoder import ENCODERS
 from .config import GellaConfig
 from .conversation import Text
 from .language import Language, Reading
 from .resoblend import ResoBlend
+from .tower import EfficientTower
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class Gella(nn.Module):
             levels=PixelDecoder.levels,
             anchors=sizes.anchors,
         )
+        tower = self.language.tower
+        self.appearance = Appearance(tower.channels, sizes.width) if isinstance(tower, EfficientTower) else None
         self.association = Association(config.language.width, sizes.width, config.association)
 
     def forward(
@@ -128,23 +132,28 @@ class Gella(nn.Module):
         grid = sight.grid[shown]
         if not chosen:
             return Heard(answers, torch.cat(wanted), grid, None, [], [])
-        masks = self.reconstruct(grid, colormaps[shown])
+        masks = self.reconstruct(grid, colormaps[shown], [features[shown] for features in sight.maps])
         nouns = self.nouns(Reading(reading.hidden[chosen], reading.ids[chosen]))
         places = [shown.index(pictures[text]) for text in chosen]
         return Heard(answers, torch.cat(wanted), grid, masks, places, self.associate(nouns, masks.embeddings[places]))
 
-    def reconstruct(self, grid: Tensor, colormaps: Tensor) -> Reconstruction:
+    def reconstruct(self, grid: Tensor, colormaps: Tensor, maps: Sequence[Tensor] = ()) -> Reconstruction:
         """Image and masks → entity embeddings, and the masks again.
 
         Args:
             grid: Z_v, (N, C_v, g, g), see `language.Sight`.
             colormaps: M_c, (N, 3, side, side) float, -1..1.
+            maps: of the backbone, see `language.Sight`; without them the embeddings do not know how entities look.
         """
         levels, features = self.pixel_decoder(self.blend(grid, self.colormap(colormaps)))
         groups, group_features = [level[:, None] for level in levels], features[:, None]
         queries, anchors = self.decoder.begin(groups, group_features)
         content, heads = self.decoder(groups, group_features, queries)
-        return Reconstruction(features, heads, anchors, self.decoder.norm(content))
+        embeddings = self.decoder.norm(content)
+        if self.appearance is not None and maps:
+            masks = torch.einsum("nqc,nchw->nqhw", heads[-1].embeddings, features)
+            embeddings = embeddings + self.appearance(maps, masks.detach().sigmoid())  # masks are not learnt from names
+        return Reconstruction(features, heads, anchors, embeddings)
 
     def nouns(self, reading: Reading) -> list[Tensor]:
         """E_vl: for every text the embeddings of its <SEG> tokens, (v_n, C_l)."""

@@ -21,12 +21,13 @@ FINE = 4  # mean colours are those of squares of so many pixels
 
 
 class EfficientTower(nn.Module):
-    """(N, 3, side, side) → grid (N, width, g, g), g = side / patch, and tokens (N, t, width) of pool × pool cells."""
+    """(N, 3, side, side) → grid, tokens and the backbone's maps at strides 16 and 32, see `forward`."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config
         sizes = EfficientNetConfig()
+        self.channels = sizes.channels[2:]
         self.backbone = sizes.build()
         self.colours = nn.Conv2d(3 * (config.patch // FINE) ** 2, config.width, 1)
         self.projections = nn.ModuleList(nn.Conv2d(channels, config.width, 1) for channels in sizes.channels[1:])
@@ -34,11 +35,20 @@ class EfficientTower(nn.Module):
         self.blocks = nn.ModuleList(_Block(config.width, config.ffn) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels normalised as for CLIP; the grid and the tokens hold the same features."""
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Looks at pictures.
+
+        Args:
+            pixels: (N, 3, side, side), normalised as for CLIP.
+
+        Returns:
+            A grid (N, width, g, g), g = side / patch; tokens (N, t, width), each the mean of pool × pool cells of it;
+            and the maps of the backbone at strides 16 and 32, of `channels` channels.
+        """
         size = self.config.grid, self.config.grid
         x = self.colours(F.pixel_unshuffle(F.avg_pool2d(pixels, FINE), self.config.patch // FINE)) + self.places
-        for projection, features in zip(self.projections, self.backbone(pixels)[1:], strict=True):
+        maps = self.backbone(pixels)[1:]
+        for projection, features in zip(self.projections, maps, strict=True):
             # Averages where the features are finer than the grid, and between the cells where they are coarser.
             own = features if features.shape[-1] <= size[1] else F.adaptive_avg_pool2d(features, size)
             own = projection(own)
@@ -48,7 +58,7 @@ class EfficientTower(nn.Module):
         for block in self.blocks:
             x = block(x)
         grid = self.norm(x.movedim(1, -1)).movedim(-1, 1)
-        return grid, F.avg_pool2d(grid, self.config.pool).flatten(2).transpose(1, 2)
+        return grid, F.avg_pool2d(grid, self.config.pool).flatten(2).transpose(1, 2), tuple(maps[1:])
 
 
 class _Block(nn.Module):

@@ -65,6 +65,8 @@ class GellaTrainConfig(RunConfig):
             (see `imagenet`). With it, `init` may be weights of another architecture with other tokens: whatever fits is
             taken, words by their spelling.
         encoder_init: folder of a MobileNetV2 for ImageNet that a new colormap encoder starts from; None for random.
+        heads_pictures: trains only the layers that read the model's features, on so many pictures whose features are
+            computed once (see `heads`); 0 trains everything.
         measure_scenes: number of held-out scenes that the averaged weights are measured on.
     """
 
@@ -78,6 +80,7 @@ class GellaTrainConfig(RunConfig):
     gradient_checkpointing: bool = False
     backbone_init: str | None = None
     encoder_init: str | None = None
+    heads_pictures: int = 0
     measure_scenes: int = 32
     lr: float = 5e-4
     clip: float = 1.0
@@ -92,6 +95,7 @@ class GellaTrainConfig(RunConfig):
         "samples.sides": RANGE,
         "samples.photo_share": SHARE,
         "samples.photo_weights": WEIGHTS,
+        "samples.absent": RANGE,
         "samples.referring": SHARE,
         "samples.mask_noise": SHARE,
         "samples.seed": SEED,
@@ -99,6 +103,7 @@ class GellaTrainConfig(RunConfig):
         "association": at_least(0),
         "lessons": at_least(0),
         "lora": at_least(0),
+        "heads_pictures": at_least(0),
         "measure_scenes": at_least(1),
     }
 

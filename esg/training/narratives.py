@@ -51,6 +51,8 @@ class NarrativeConfig:
         photo_weights: how often photos are drawn from each folder, in relation to the others; without them as often
             as it has photos.
         photo_share: probability of a photo instead of a scene.
+        absent: range of how many names that are not in the photo stand in a list of names; smaller numbers are drawn
+            more often. Of 80 names, such a list has about 500 tokens, which have to fit into the model's context.
         referring: probability that a text that is grounded is one referring expression.
         mask_noise: share of the pictures whose masks are not the true ones but a segmenter's (Table XVIII a).
         segmenter: its name or weight file; None disturbs the true masks instead, which costs next to nothing.
@@ -65,6 +67,7 @@ class NarrativeConfig:
     photos: tuple[str, ...] = ()
     photo_weights: tuple[float, ...] = ()
     photo_share: float = 0.3
+    absent: tuple[int, int] = (2, 56)
     referring: float = 0.25
     mask_noise: float = 0.0
     segmenter: str | None = None
@@ -144,7 +147,9 @@ class Narratives(Dataset):
                 continue  # COCO has photos without any instance
             if not any(name in EVERYDAY for name in photo.categories):
                 return tell_photo(photo, rng, self.config.sides, refers)
-            if (told := tell_named(photo, photos.things, rng, self.config.sides, refers)) is not None:
+            if (
+                told := tell_named(photo, photos.things, rng, self.config.sides, refers, self.config.absent)
+            ) is not None:
                 return told
         raise ImageError("One photo after the other has nothing that is labelled; check the folders of photos.")
 

@@ -60,9 +60,9 @@ def test_more_entities_than_queries_are_read_in_groups(
     queries = inference.model.config.decoder.queries
     reconstruct, seen = inference.model.reconstruct, []
 
-    def watched(grid: torch.Tensor, colours: torch.Tensor) -> Any:
+    def watched(grid: torch.Tensor, colours: torch.Tensor, maps: Any) -> Any:
         seen.append((colours[0] > colours.min()).any(0).numpy())  # not black
-        return reconstruct(grid, colours)
+        return reconstruct(grid, colours, maps)
 
     monkeypatch.setattr(inference.model, "reconstruct", watched)
     side = inference.model.config.colormap_side

@@ -15,8 +15,10 @@ SMALL = VisionConfig(width=32, ffn=32, layers=1, heads=2, side=96, patch=24, tow
 
 def test_grid_and_tokens_hold_the_same() -> None:
     tower = EfficientTower(SMALL)
-    grid, tokens = tower(torch.randn(2, 3, 96, 96))
+    grid, tokens, maps = tower(torch.randn(2, 3, 96, 96))
     assert grid.shape == (2, 32, 4, 4)
+    assert [tuple(features.shape) for features in maps] == [(2, 112, 6, 6), (2, 320, 3, 3)]
+    assert tower.channels == (112, 320)
     assert tokens.shape == (2, 4, 32)
     assert SMALL.tokens == 4
     corner = grid[:, :, :2, :2].mean((2, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -101,6 +102,7 @@ def tell_named(
     rng: np.random.Generator,
     sides: tuple[int, int],
     refers: Sequence[bool] = (False,),
+    absent: tuple[int, int] = (2, 56),
 ) -> Told | None:
     """A photo whose entities have categories, augmented, and texts that name them; see `tell_photo`.
 
@@ -110,6 +112,8 @@ def tell_named(
         photo: as it was read.
         things: those of its categories that are things.
         rng, sides, refers: as for `tell_scene`.
+        absent: range of how many names of what is not there a list has. Small numbers are drawn more often: people list
+            a few names, while a description starts from all that the model knows.
 
     Returns:
         None if crop after crop shows none of the entities.
@@ -124,13 +128,17 @@ def tell_named(
     facts = named_facts(crop, seen, photo.categories, things)
     told = _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
     narratives = tuple(
-        names_to_find(told.facts, rng, int(rng.integers(2, 12))) if not refer_to_one and rng.random() < 0.6 else own
+        names_to_find(told.facts, rng, _drawn(absent, rng)) if not refer_to_one and rng.random() < 0.6 else own
         for own, refer_to_one in zip(told.narratives, refers)
     )
     named = [fact for fact in told.facts if fact.kind is not None]
     names = tuple(counted_names([fact.noun for fact in named], [fact.area for fact in named], seen.size))
     descriptions = photo.captions or ((described(names, rng),) if names else ())
     return replace(told, narratives=narratives, names=names, descriptions=descriptions, captions=photo.captions)
+
+
+def _drawn(absent: tuple[int, int], rng: np.random.Generator) -> int:
+    return round(math.exp(rng.uniform(*np.log(absent))))
 
 
 def _size(rng: np.random.Generator, sides: tuple[int, int], wide: bool) -> tuple[int, int]:

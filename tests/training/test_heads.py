@@ -1,0 +1,116 @@
+"""The last stage: only the layers that read a model's features learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from esg.errors import InputError
+from esg.gella.association import Ties
+from esg.gella.coco_names import NAMES
+from esg.gella.config import PRESETS, VisionConfig
+from esg.training import heads
+from esg.training.checkpoint import load_checkpoint
+from esg.training.gella import GellaTrainConfig
+from esg.training.heads import Features, HeadsTask, head_losses
+from esg.training.lessons import WORDS, Pupil
+from esg.training.loop import train
+from esg.training.narratives import NarrativeConfig
+from esg.training.plot import read_log
+
+RUN = GellaTrainConfig(
+    preset="seeing",
+    steps=30,
+    samples=NarrativeConfig(batch=4, texts=1, tasks=(0.0, 0.0, 1.0), sides=(48, 64)),
+    heads_pictures=8,
+    lr=3e-3,
+    warmup=1,
+    ema=0.0,
+    precision="fp32",
+    device="cpu",
+    workers=0,
+    measure_steps=0,
+)
+
+
+@pytest.fixture
+def task(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> HeadsTask:
+    vision = VisionConfig(width=32, ffn=32, layers=1, heads=2, side=96, patch=24, tower="efficientnet-lite0", pool=2)
+    monkeypatch.setitem(PRESETS, "seeing", dataclasses.replace(speaker[0], vision=vision))
+    return HeadsTask(RUN, speaker[1])
+
+
+def as_if_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random model gives no mask back; here each entity has the query of its number, as far as there are queries."""
+
+    def ties(masks: Any, labels: torch.Tensor) -> list[Ties]:
+        counts = [int(own.max()) for own in labels]
+        queries = masks.embeddings.shape[1]
+        return [Ties(torch.arange(n) % queries, torch.arange(n) < queries) for n in counts]
+
+    monkeypatch.setattr(heads, "tied", ties)
+
+
+def test_only_the_heads_learn(task: HeadsTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_if_trained(monkeypatch)
+    torch.manual_seed(task.seed)
+    before = task.model(new=True).state_dict()
+    rows = read_log(train(task, tmp_path / "run"))
+    state = load_checkpoint(tmp_path / "run")
+    assert state is not None
+    changed = {name for name, value in state["model"].items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith(("gella.association.", "gella.appearance.", "of_entities.")) for name in changed)
+    assert any(name.startswith("gella.appearance.project") for name in changed)
+    losses = [row["loss"] for row in rows]
+    assert sum(losses[-5:]) < sum(losses[:5])
+
+
+def test_features_are_computed_once(task: HeadsTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_if_trained(monkeypatch)
+    seen: list[int] = []
+    see = type(task.model(new=True).gella.language).see
+    monkeypatch.setattr(
+        "esg.gella.language.Language.see", lambda self, pixels: (seen.append(len(pixels)), see(self, pixels))[1]
+    )
+    train(task, tmp_path / "run")
+    assert seen == [4, 4]
+
+
+def test_the_losses_of_a_model_that_knows_nothing(task: HeadsTask) -> None:
+    pupil: Pupil = task.model(new=True)
+    for layer in (pupil.gella.association.entity, pupil.of_entities):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    words = torch.zeros(2, len(WORDS), dtype=torch.int8)
+    words[0, WORDS.index("dog")] = 1
+    truth = torch.zeros(6, 2, dtype=torch.bool)
+    truth[3, 1] = True
+    width = pupil.gella.config.decoder.width
+    features = Features(
+        torch.randn(2, width),
+        [torch.randn(2, 112), torch.randn(2, 320)],
+        words,
+        [(torch.randn(6, pupil.gella.config.language.width), truth)],
+    )
+    losses = head_losses(pupil, features)
+    assert losses["association"].tolist() == pytest.approx([math.log(2)] * 12)
+    assert losses["list"].tolist() == pytest.approx([math.log(6)])  # of the one entity that a noun means
+    assert losses["name"].tolist() == pytest.approx([math.log(len(NAMES))])
+
+
+def test_a_model_without_appearance_is_refused(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "blind", speaker[0])
+    with pytest.raises(InputError, match="heads_pictures"):
+        HeadsTask(dataclasses.replace(RUN, preset="blind"), speaker[1]).model(new=True)
+
+
+def test_no_text_to_ground_is_one_sentence(task: HeadsTask, tmp_path: Path) -> None:
+    config = dataclasses.replace(RUN, samples=dataclasses.replace(RUN.samples, tasks=(1.0, 0.0, 0.0)))
+    with pytest.raises(InputError, match=r"samples\.tasks"):
+        train(HeadsTask(config, task.tokenizer), tmp_path / "run")
