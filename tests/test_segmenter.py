@@ -63,7 +63,7 @@ def test_a_file_that_describes_no_model(tiny_model: Path, tmp_path: Path, change
     config = json.dumps({**json.loads(metadata["config"]), **change})
     save_file(state, tmp_path / "odd.safetensors", {**metadata, "config": config})
     with pytest.raises(
-        WeightsError, match=r"odd\.safetensors describes a model that cannot be \(.+\); convert"
+        WeightsError, match=r"odd\.safetensors describes an impossible model \(.+\); convert"
     ) as caught:
         load_model(tmp_path / "odd.safetensors")
     assert "\n" not in str(caught.value)

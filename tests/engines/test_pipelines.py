@@ -305,7 +305,7 @@ def test_a_single_file_of_which_something_is_missing(
     tensors = load_file(single)
     del tensors[lost]
     save_file(tensors, single)
-    refused(single, f"{single} (lacks weights of its part|cannot be loaded as an inpainting model)")
+    refused(single, f"{single} (lacks the weights of its part|cannot be loaded as an inpainting model)")
 
 
 def test_a_file_that_is_no_model(model: Path, cache: Callable[[str, Path], Path], tmp_path: Path) -> None:

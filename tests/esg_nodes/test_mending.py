@@ -76,7 +76,7 @@ def test_subtracting_and_intersecting(nodes: Nodes, grounded: Any, middle: Any) 
 
 
 def test_only_entities_of_the_same_pictures_are_combined(nodes: Nodes, entities: Any, middle: Any, core: Any) -> None:
-    with pytest.raises(core.InputError, match="a is of 2 pictures and b of 1"):
+    with pytest.raises(core.InputError, match="a has entities of 2 pictures and b of 1"):
         nodes("CombineEntities").combine(entities, middle, "union")
     small = type(middle).of([core.EntityMap.from_labels(np.ones((2, 2), int))])
     with pytest.raises(core.InputError, match="Only maps of the same picture"):

@@ -59,7 +59,7 @@ def test_a_number_that_is_no_port(port: int) -> None:
 
 def test_an_address_of_another_machine() -> None:
     # 192.0.2.0/24 is for documentation: no machine has it
-    assert refused("192.0.2.1", 7860) == f"192.0.2.1 is no address of this machine; {FREE}."
+    assert refused("192.0.2.1", 7860) == f"192.0.2.1 is not an address of this machine; {FREE}."
 
 
 @pytest.mark.parametrize("host", ["bad..host", "x" * 70])

@@ -89,7 +89,7 @@ def test_an_address_where_it_cannot_listen_is_one_sentence_at_once(
     monkeypatch.setattr(page_module, "build", lambda **_: pytest.fail("the page was made"))
     with pytest.raises(InputError, match=r"^99999 is not a valid port; "):
         launch(port=99999)
-    with pytest.raises(InputError, match=r"^192\.0\.2\.1 is no address of this machine; "):
+    with pytest.raises(InputError, match=r"^192\.0\.2\.1 is not an address of this machine; "):
         launch(host="192.0.2.1")
 
 
