@@ -260,8 +260,10 @@ def without_void(labels: np.ndarray, void: int | None, path: Path, *, indexed: b
     if void is None:
         if labels.max() != VOID:
             return labels
-        if not _is_void(np.unique(labels), indexed):
-            log.info("%s: the number %d is taken as an entity; say --void %d (void=) if it is none.", path, VOID, VOID)
+        numbers = np.unique(labels)
+        if not _is_void(numbers, indexed):
+            if VOID - 1 not in numbers:  # else it is one of many entities
+                log.info("%s: the number %d is an entity here; if it should be none, say --void %d.", path, VOID, VOID)
             return labels
         void = VOID
         log.info("%s: the number %d is taken as void, which belongs to no entity (--void, or void=).", path, VOID)

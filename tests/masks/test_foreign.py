@@ -550,6 +550,17 @@ def test_void(tmp_path: Path, labels: list[int], mode: str, count: int) -> None:
     assert len(read_masks(tmp_path / "labels.png", void=labels[1])) == len(labels) - 2 or labels == [0, 255]
 
 
+@pytest.mark.parametrize(("labels", "told"), [([0, 85, 170, 255], True), ([*range(254), 254, 255], False)])
+def test_255_as_an_entity_is_told_where_it_may_be_void(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, labels: list[int], told: bool
+) -> None:
+    caplog.set_level(logging.INFO, "esg")
+    pixels = np.repeat(np.repeat(np.array([labels], np.uint8), 12, 0), 12, 1)
+    Image.fromarray(pixels).save(tmp_path / "labels.png")
+    assert len(read_masks(tmp_path / "labels.png")) == len(labels) - 1
+    assert ("the number 255 is an entity here; if it should be none, say --void 255" in caplog.text) == told
+
+
 def test_colours_are_entities(tmp_path: Path) -> None:
     pixels = np.zeros((20, 30, 3), np.uint8)
     pixels[:, 10:20] = (128, 0, 0)
