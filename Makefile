@@ -18,7 +18,7 @@ test: .venv/.installed-test
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell README.md docs esg esg_nodes locales spaces web_demo
+	$(BIN)/codespell README.md docs esg esg_nodes locales space web_demo
 	$(BIN)/python docs/check_wording.py
 	$(BIN)/mypy
 	ln -sfn .. .venv/pack && $(BIN)/mypy --no-explicit-package-bases .venv/pack/esg_nodes

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PLACES = ("README.md", "docs", "esg", "esg_nodes", "web_demo", "spaces", "locales/en")
+PLACES = ("README.md", "docs", "esg", "esg_nodes", "web_demo", "space", "locales/en")
 # The two files that quote the patterns, and rooms whose texts have not been rewritten yet.
 LATER = ("docs/style.md", "docs/check_wording.py", "esg/gella", "esg/training", "esg/cropformer", "esg/grounder.py")
 LATER += ("esg/masks",)

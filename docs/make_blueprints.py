@@ -32,7 +32,7 @@ class Blueprint:
         graph: what is in it.
         inputs: name, type and, for a field, its first value; else None.
         outputs: what it gives, by name.
-        shown: node and field of what is shown on the outside, too, and is no input.
+        shown: node and field of what is shown on the outside, too, and is not an input.
         description: a sentence for the list of nodes.
         aliases: what people may search for.
     """

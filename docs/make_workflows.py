@@ -92,7 +92,7 @@ def click_and_inpaint(definitions: Definitions) -> Graph:
 @workflow("Click and inpaint a batch")
 def inpaint_a_batch(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
-    graph.group("Take photos apart")
+    graph.group("Segment photos")
     graph.note(
         "Clicks in several pictures at once, and repaints them all in one run.\n\nThe example picture and its mirror "
         "image stand in for your photos here: put a loader of several pictures in their place. Pictures of different "

@@ -13,7 +13,7 @@ def bare_png(data: bytes) -> bytes | None:
     """A PNG with its pixels, and of the rest only what changes how they look and has the right checksum.
 
     Returns:
-        None if it is no PNG, or there is nothing to leave out.
+        None if it is not a PNG, or there is nothing to leave out.
     """
     if not data.startswith(_SIGNATURE):
         return None

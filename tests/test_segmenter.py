@@ -62,9 +62,7 @@ def test_a_file_that_describes_no_model(tiny_model: Path, tmp_path: Path, change
     state, metadata = read_state_dict(tiny_model)
     config = json.dumps({**json.loads(metadata["config"]), **change})
     save_file(state, tmp_path / "odd.safetensors", {**metadata, "config": config})
-    with pytest.raises(
-        WeightsError, match=r"odd\.safetensors describes an impossible model \(.+\); convert"
-    ) as caught:
+    with pytest.raises(WeightsError, match=r"odd\.safetensors describes an impossible model \(.+\); convert") as caught:
         load_model(tmp_path / "odd.safetensors")
     assert "\n" not in str(caught.value)
 
@@ -186,7 +184,6 @@ def test_sizes_not_given_are_the_presets(segmenter: EntitySegmenter, photo: np.n
         (PIXELS > 9, "not bool"),
         (PIXELS.astype(object), "not object"),
         (PIXELS.transpose(2, 0, 1), r"array\.transpose\(1, 2, 0\)"),
-        (PIXELS[None], r"not \(1, 40, 60, 3\)"),
         (np.zeros((8, 8, 2), np.uint8), r"not \(8, 8, 2\)"),
         (np.zeros(8, np.uint8), r"not \(8,\)"),
         (np.zeros((0, 8, 3), np.uint8), "any pixels"),

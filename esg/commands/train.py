@@ -108,7 +108,7 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
         metavar="FILE.safetensors",
         help="write the averaged weights here when the run is done",
     )
-    add_no_overwrite(command, "refuse if the file of --export is there already [it is replaced, which is said]")
+    add_no_overwrite(command, "stop if the file of --export already exists [replace it, and say so]")
     return command
 
 

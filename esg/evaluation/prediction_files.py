@@ -167,20 +167,20 @@ def _from_folder(folder: Path, pictures: Sequence[TruePicture]) -> Iterator[Enti
             f"{Path(pictures[0].name).stem if pictures else 'NAME'}.entities.json or .labels.png."
         )
     for picture in pictures:
-        file = files[picture.name]
-        if file is None:
+        path = files[picture.name]
+        if path is None:
             yield []
-        elif file.suffix == ".json":
-            content = _json(file)
+        elif path.suffix == ".json":
+            content = _json(path)
             content = content.get("annotations") if isinstance(content, dict) else content
             if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
-                raise InputError(f"{file} is neither a list of COCO results nor COCO JSON with annotations.")
-            yield [(_mask(one.get("segmentation"), picture.size, str(file)), _score(one, str(file))) for one in content]
+                raise InputError(f"{path} is neither a list of COCO results nor COCO JSON with annotations.")
+            yield [(_mask(one.get("segmentation"), picture.size, str(path)), _score(one, str(path))) for one in content]
         else:
-            entities = _label_map(file)
+            entities = _label_map(path)
             if (entities.height, entities.width) != picture.size:
                 raise InputError(
-                    f"{file} has {entities.width}x{entities.height} pixels, but its photo "
+                    f"{path} has {entities.width}x{entities.height} pixels, but its photo "
                     f"{picture.size[1]}x{picture.size[0]}."
                 )
             yield entities

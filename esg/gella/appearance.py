@@ -59,6 +59,7 @@ def mask_pooled(features: Tensor, masks: Tensor) -> Tensor:
 
     An empty mask has the mean of the features nearly everywhere or 0; nothing is made of it.
     """
-    shares = F.adaptive_avg_pool2d(masks, features.shape[-2:]).flatten(2)
+    height, width = features.shape[-2:]
+    shares = F.adaptive_avg_pool2d(masks, (height, width)).flatten(2)
     shares = shares / shares.sum(2, keepdim=True).clamp(min=1e-4)
     return shares.to(features.dtype) @ features.flatten(2).mT

@@ -14,10 +14,10 @@ from .masks import SOLID, without_noise
 
 @dataclass(frozen=True)
 class Margins:
-    """How many pixels a photo gets on each side; false where that is none at all.
+    """How many pixels a photo gets on each side; false if it gets none on any side.
 
     Raises:
-        InputError: a margin is no whole number from 0 to 8192.
+        InputError: a margin is not a whole number from 0 to 8192.
     """
 
     left: int = 0

@@ -91,7 +91,7 @@ class HeadsTask(GellaTask):
             lots = np.random.default_rng((self.seed, step)).integers(len(features), size=batch)
             yield [features[lot] for lot in lots]
 
-    def losses(
+    def losses(  # type: ignore[override]
         self, model: nn.Module, batch: list[Features], device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, Tensor]:
         """The terms of one step."""

@@ -38,7 +38,7 @@ def test_train_goes_on_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -
     no_export = esg("train", "cropformer", "--out", run, "--export", tmp_path / "weights.bin")
     assert (no_export.status, len(no_export.err)) == (2, 1)
     kept = weights.read_bytes()
-    esg("train", "cropformer", "--out", run, "--export", weights, "--no-overwrite").refused("is there already")
+    esg("train", "cropformer", "--out", run, "--export", weights, "--no-overwrite").refused("already exists")
     assert weights.read_bytes() == kept
     again = esg("train", "cropformer", "--out", run, "--steps", 2, "--export", weights)
     assert again.status == 0
@@ -154,7 +154,7 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
         (("--preset", "7b"), "gella-7b starts from published weights: give the folder of LLaVA-1.5"),
         (("--preset", "7b", "--init", "llava"), "llava has no tokenizer.json; get the folder llava-hf/llava-1.5-7b-hf"),
         (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
-        (("--preset", "test", "--photos", "missing"), "There is no folder missing"),
+        (("--preset", "test", "--photos", "missing"), "The folder missing does not exist"),
         (("--preset", "test", "--precision", "fp16"), "fp16 is for GPUs"),
         (
             ("--preset", "test", "--seed", 2**64),
@@ -196,7 +196,7 @@ def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatc
         ({"preset": "cropformer-nanoo"}, (), "There is no preset 'cropformer-nanoo'"),
         ({"preset": "mask2former-instance-r50"}, (), "mask2former-instance-r50 has classes"),
         ({}, ("--init", "missing.safetensors"), "missing.safetensors cannot be read"),
-        ({}, ("--photos", "missing"), "There is no folder missing"),
+        ({}, ("--photos", "missing"), "The folder missing does not exist"),
         ({}, ("--seed", 2**64), f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}."),
     ],
 )

@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_one_sentence(
     with pytest.raises(core.InputError, match="3 masks do not fit 2 pictures"):
         cut(torch.cat([photo] * 2), torch.cat([mask] * 3))
     crops, _, _, _, records = cut(photo, mask)
-    with pytest.raises(core.InputError, match="1 crops to put back, but 2 pictures"):
+    with pytest.raises(core.InputError, match="1 crops to put back, but 2 inpainted pictures"):
         stitch(photo, crops * 2, records)
     with pytest.raises(core.InputError, match="into one batch of pictures"):
         nodes("InpaintStitch").stitch([photo, photo], crops, records, [0.0])

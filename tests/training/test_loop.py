@@ -410,7 +410,7 @@ def test_what_is_refused_leaves_no_folder(run: TrainConfig, tmp_path: Path) -> N
     for changes, words in (
         ({"precision": "fp16"}, "fp16 is for GPUs"),
         ({"device": "meta"}, "device 'meta' cannot be used"),
-        ({"samples": without_photos}, "There is no folder"),
+        ({"samples": without_photos}, "does not exist; give the folder"),
     ):
         with pytest.raises(InputError, match=words):
             train(dataclasses.replace(run, **changes), tmp_path / "run")
