@@ -24,8 +24,7 @@ def split_names(text: str) -> list[str]:
         parts = _DOT.split(text)
     else:
         parts = [text]
-    names = [" ".join(part.split()) for part in parts]
-    names = [_LONE_DOT.sub("", name).strip() for name in names]
+    names = [" ".join(_LONE_DOT.sub("", " ".join(part.split())).split()) for part in parts]
     return [name for name in names if name]
 
 

@@ -89,7 +89,7 @@ def test_a_file_in_the_place_of_the_masks(
     (tmp_path / "out/sub").mkdir(parents=True)
     (tmp_path / "out/sub/photo.masks").write_text("precious")
     result = segment(tmp_path / "in", "--save", "overlay,labels,coco,masks")
-    result.refused(str(tmp_path / "out/sub/photo.masks"), "cannot be written")
+    result.refused("Cannot write", str(tmp_path / "out/sub/photo.masks"))
     assert written() == ["sub/photo.masks"]
     assert (tmp_path / "out/sub/photo.masks").read_text() == "precious"
 

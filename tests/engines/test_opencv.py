@@ -95,7 +95,7 @@ def test_an_empty_mask_changes_nothing() -> None:
         (slope(4, 5), np.zeros((4, 5), np.uint8), {}, "uint8"),
         (slope(4, 5).astype(float), np.zeros((4, 5), bool), {}, "float64"),
         (slope(4, 5)[..., 0], np.zeros((4, 5), bool), {}, r"\(4, 5\) uint8"),
-        (slope(4, 5), np.zeros((4, 5), bool), {"method": "lama"}, "telea and ns"),
+        (slope(4, 5), np.zeros((4, 5), bool), {"method": "lama"}, "telea or ns"),
         (slope(4, 5), np.zeros((4, 5), bool), {"radius": 0}, "above 0"),
         (slope(4, 5), np.zeros((4, 5), bool), {"radius": np.nan}, "above 0"),
         (slope(4, 5), np.zeros((4, 5), bool), {"radius": "3"}, "above 0"),

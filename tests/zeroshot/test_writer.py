@@ -116,7 +116,7 @@ def test_the_names_of_tokens_in_a_question_are_text(writer: Writer, photo: np.nd
 
 
 def test_a_text_that_is_too_long_is_told_how_long_it_is(writer: Writer, photo: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"it has \d{4} tokens, but the model takes 1500"):
+    with pytest.raises(InputError, match=r"it has \d{4} tokens, but the model accepts 1500"):
         next(writer.answer(photo, "x y " * 1000, Writing()))
 
 
