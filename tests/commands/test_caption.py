@@ -77,11 +77,11 @@ def test_a_model_without_words(caption: Run, photo: Path, says: Says) -> None:
     caption(photo).refused(str(photo), "wrote an empty caption")
 
 
-def test_the_weights_that_ship_say_that_they_are_small(esg: Run, photo: Path) -> None:
+def test_the_weights_that_ship_say_what_they_know(esg: Run, photo: Path) -> None:
     result = esg("caption", photo, "--device", "cpu")
     assert result.status == 0
     assert len(result.out) == 1
-    assert "gella-nano is a small model" in result.err[0]
+    assert "gella-nano knows COCO" in result.err[0]
 
 
 def test_missing_weights(esg: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
