@@ -69,7 +69,8 @@ def begun(says: str) -> str:
 def ended(event: Any, says: str) -> Any:
     """Takes back what an event says, however it ends; gives the event."""
     if says:
-        event.then(None, None, None, js=f"() => esg.end({json.dumps(says)})")
+        for ending in (event.success, event.failure):  # `then` without a handler does not follow an error
+            ending(None, None, None, js=f"() => esg.end({json.dumps(says)})")
     return event
 
 
