@@ -68,7 +68,7 @@ def test_no_segs_and_things_that_are_none(nodes: Nodes, core: Any) -> None:
     assert found.maps[0].labels.tolist() == [[0] * 5] * 3
     assert found.groundings == (None,)
     for wrong in (None, 3, [], ((3, 5), [1]), "segs"):
-        with pytest.raises(core.InputError, match="This is not a SEGS|SEG 1 has no mask"):
+        with pytest.raises(core.InputError, match=r"This is not a SEGS|SEG 1 has no mask"):
             nodes("SegsToEntities").convert(wrong, 0.5)
 
 

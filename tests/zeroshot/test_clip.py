@@ -246,7 +246,7 @@ def test_weights_are_all_there_or_none(copy: Path, state: dict[str, Tensor], wro
     else:
         state["text_projection.weight"] = torch.zeros(WIDTH, 2)
     save_file(state, copy / "model.safetensors")
-    with pytest.raises(WeightsError, match=r"1 weights are missing, unknown or have another shape, such as text_projection\.(weight|bias)\."):
+    with pytest.raises(WeightsError, match=r"1 weights are missing, .*, such as text_projection\.(weight|bias)\."):
         Clip.from_folder(copy, CPU, FP32)
 
 

@@ -43,7 +43,7 @@ def test_what_is_not_there_is_said_with_the_command_that_gets_it(hf_home: Path, 
         )
         assert f"with `hf download {name}` (" in str(caught.value)
     for path in (tmp_path / "nothing", "much/too/deep", "~nobody-here/a", tmp_path / ("x" * 300)):
-        with pytest.raises(WeightsError, match="The folder .* does not exist"):
+        with pytest.raises(WeightsError, match=r"The folder .* does not exist"):
             model_folders([path])
 
 
