@@ -20,7 +20,7 @@ import web_demo
 
 PICTURES = Path(__file__).parent / "pictures"
 WINDOW = {"width": 1360, "height": 900}
-ON_THE_ROCKET = [[0.5, 0.7], [0.5, 0.36]]  # fractions of width and height; it may have been segmented
+ON_THE_SPOON = [[0.6, 0.73]]  # fractions of width and height
 ID_AT = "((x, y, map = esg.state.map) => map.ids[Math.floor(y * map.height) * map.width + Math.floor(x * map.width)])"
 PATIENCE = 300_000  # milliseconds
 
@@ -57,9 +57,9 @@ def words(tab: Any) -> None:
 
 def edit(tab: Any) -> None:
     """Something removed, with what was there before."""
-    take_example(tab, 3)
+    take_example(tab, 2)
     tab.get_by_role("tab", name="Edit").click()
-    tab.evaluate("points => esg.select(points.map(([x, y]) => idAt(x, y)))".replace("idAt", ID_AT), ON_THE_ROCKET)
+    tab.evaluate("points => esg.select(points.map(([x, y]) => idAt(x, y)))".replace("idAt", ID_AT), ON_THE_SPOON)
     tab.wait_for_selector(".esg-mask:visible")
     tab.click("#apply")
     tab.wait_for_selector("#slider img")
