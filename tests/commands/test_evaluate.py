@@ -68,7 +68,7 @@ def test_claims(evaluate: Run, photos: Path, tmp_path: Path, says: Callable[[str
 
 
 def test_wrong_input(evaluate: Run, esg: Run, tmp_path: Path) -> None:
-    evaluate("claims", tmp_path / "nowhere").refused("There is no folder", "nowhere")
+    evaluate("claims", tmp_path / "nowhere").refused("nowhere", "does not exist")
     evaluate("narratives", "--count", 1, "--segmenter", tmp_path / "none.pth").refused("does not exist")
     evaluate("narratives", "--count", 1, "--out", tmp_path).refused(str(tmp_path), "cannot be written")
     esg("eval", "narratives", "--count", 0).refused("--count", "0 is below the minimum of 1")
