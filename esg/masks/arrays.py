@@ -6,9 +6,8 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from io import RawIOBase
 from logging import getLogger
 from math import prod
@@ -246,8 +245,7 @@ def _read_masks(
         scores = None
     if count == 1 and array.dtype.kind in "iu":
         return _read_plane(array, height, width, scores, path, threshold, void)
-    with closing(_one_by_one(array, count, height, width)) as masks:
-        return _encoded(masks, scores, nested, (height, width), path, threshold)
+    return _encoded(_one_by_one(array, count, height, width), scores, nested, (height, width), path, threshold)
 
 
 def _without_empty_axes(shape: tuple[int, ...], size: tuple[int, int] | None) -> tuple[int, ...]:
@@ -325,15 +323,10 @@ def _read_plane(
     return LabelMap(values, scores)
 
 
-def _one_by_one(array: _Array, count: int, height: int, width: int) -> Generator[np.ndarray, None, None]:
+def _one_by_one(array: _Array, count: int, height: int, width: int) -> Iterator[np.ndarray]:
     if not array.transposed:
-        with ThreadPoolExecutor(1) as reader:  # unpacks the next mask while this one is worked on
-            following = reader.submit(array.read, height, width)
-            for left in reversed(range(count)):
-                mask = following.result()
-                if left:
-                    following = reader.submit(array.read, height, width)
-                yield mask
+        for _ in range(count):
+            yield array.read(height, width)
         return
     if prod(array.shape) * array.dtype.itemsize > _WHOLE:
         raise InputError(
