@@ -137,7 +137,15 @@ def build(
 
         picture.look(look, visit, shared.channels["detail"], trigger_mode="always_last", **AT_ONCE)
         picture.cancel(None, None, None, cancels=shared.jobs, **AT_ONCE)
-        free.click(give_up, None, None, concurrency_id="model", show_progress="hidden", api_visibility="private")
+        free.click(
+            give_up,
+            None,
+            None,
+            concurrency_id="model",
+            show_progress="hidden",
+            trigger_mode="multiple",  # by default, a press while the answer to the last one arrives is dropped
+            api_visibility="private",
+        )
         back = [visit, channels["visit"], channels["picture"], words.text, words.words]
         page.load(enter, [visit, key], back, js="(visit) => [visit, esg.recall('visit')]", **AT_ONCE)
         page.unload(leave)

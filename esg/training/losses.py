@@ -144,7 +144,7 @@ def level_losses(
     ids = target_ids(labels, config.smallest)  # (G, N)
     inside = (at[:, None] == ids[:, :, None]).float()  # (G, N, S)
 
-    unknown = (at == UNKNOWN)[:, :, None].to(embeddings.dtype)  # (G, S, 1)
+    unknown = (at == UNKNOWN)[:, :, None].float()  # (G, S, 1)
     # Pairs of a query and what it has to show at the points, of which those with `asked` exist; the same M everywhere.
     if answers is None:
         with torch.no_grad():

@@ -227,9 +227,11 @@ def test_of_ranked_queries_that_fit_alike_the_first_is_matched() -> None:
     assert found.tolist() == [False, True, True, True, False, False]
 
 
-def test_nothing_is_asked_of_a_query_where_nobody_knows() -> None:
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_nothing_is_asked_of_a_query_where_nobody_knows(precision: torch.dtype) -> None:
     labels = labels_of("1122", "1133")
     features, head = perfect(labels, 5, [0, 1, 2])
+    head.embeddings = head.embeddings.to(precision)
     partly = torch.where(labels == 3, -1, labels)  # the third is there, but nobody has labelled it
     assert total(level_losses(features, [head], partly, CONFIG)) < 1e-3
     as_background = torch.where(labels == 3, 0, labels)
