@@ -1,10 +1,13 @@
 # make demo | test | lint | bench | test-oldest: each builds its environment first (delete .venv to start afresh).
 #   TORCH   what to install as torch, e.g.  make test TORCH=torch==2.13.0
 #   PYTHON  the Python that makes the environment, >= 3.10
+#   WORKERS processes that run tests, e.g. make test WORKERS=0 to see their output at once
 #   ARGS    more arguments for pytest, e.g. make test ARGS="--slow -k weights"
 PYTHON ?= python3
 TORCH ?= torch
 FIXTURES ?= ../shared/reference/fixtures
+WORKERS ?= auto
+PYTEST := -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
 .PHONY: demo test lint bench test-oldest
@@ -13,7 +16,7 @@ demo: .venv/.installed-demo
 	$(BIN)/esg demo
 
 test: .venv/.installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
@@ -33,7 +36,7 @@ bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.page_visitors
 
 test-oldest: .venv-oldest/.installed
-	.venv-oldest/bin/python -m pytest $(ARGS)
+	.venv-oldest/bin/python $(PYTEST) $(ARGS)
 
 .venv/.installed-%: pyproject.toml
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv

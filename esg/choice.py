@@ -42,7 +42,7 @@ import numpy as np
 from .entities import EntityMap
 from .errors import InputError
 from .grounding import Grounding
-from .labelmap import strips
+from .strips import strips
 
 Data: TypeAlias = "int | Mapping[str, Any] | Iterable[int | Mapping[str, Any]]"
 

@@ -15,7 +15,8 @@ from .checks import check_number, is_whole
 from .entities import EntityMap
 from .errors import InputError
 from .grounding import Grounding, Phrase
-from .labelmap import look_up, strips
+from .labelmap import look_up
+from .strips import strips
 
 
 class Combined(NamedTuple):

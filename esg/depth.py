@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from .errors import ImageError
-from .labelmap import strips
 from .picture_files import identified
+from .strips import strips
 
 DEEP = 16
 _MOST_USED = 14  # bits; values that need more are 16-bit values of a dark picture

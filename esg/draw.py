@@ -11,7 +11,8 @@ from scipy import ndimage
 from .checks import check_number
 from .entities import EntityMap
 from .errors import InputError
-from .labelmap import look_up, strips
+from .labelmap import look_up
+from .strips import strips
 
 _GOLDEN = 0.618033988749895  # multiples of it, modulo 1, are as far from all earlier ones as possible
 

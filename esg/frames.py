@@ -16,7 +16,8 @@ from .checks import check_whole
 from .combining import Combined, numbered
 from .entities import EntityMap
 from .errors import InputError
-from .labelmap import look_up, strips
+from .labelmap import look_up
+from .strips import strips
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,13 @@ from .checks import check_number, check_whole, kind_of
 from .device import choose_device, choose_dtype, leave
 from .entities import EntityMap
 from .errors import InputError, NoNumbers, OutOfMemory
-from .gella.grounding_model import GroundingModel
+from .gella.grounding_model import SEEDS, GroundingModel, Writing
 from .gella.inference import RECOGNISED, GellaInference
 from .gella.knowing import KnowsWords, knows_any
 from .gella.listing import dotted_names
 from .gella.prompts import category_caption, phrase_caption
 from .gella.tidying import tidied
 from .gella.words import Span
-from .gella.writing import SEEDS, Writing
 from .grounding import Grounding, Phrase
 from .images import read_image
 from .limits import MAX_PIXELS

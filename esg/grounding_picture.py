@@ -11,7 +11,7 @@ from .draw import edges, palette
 from .entities import EntityMap
 from .errors import InputError
 from .grounding import Grounding
-from .labelmap import strips
+from .strips import strips
 from .typesetting import PAPER, Colour, Mark, typeset
 
 LONGEST = 6000  # pixels; larger photos are drawn smaller

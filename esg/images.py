@@ -17,11 +17,11 @@ from .checks import kind_of
 from .depth import DEEP, is_deep, largest_value, prepare, stated_bits, stretched, used_bits
 from .errors import ImageError, InputError, OutputError
 from .files import write_atomically
-from .labelmap import strips
 from .limits import MAX_PIXELS
 from .metadata import Metadata, orientation, read_metadata
 from .picture_files import READ_ERRORS, check_size, decoded, identified, opened, reason_of
 from .picture_files import open_picture as open_picture
+from .strips import strips
 
 log = getLogger(__name__)
 

@@ -6,21 +6,13 @@ so operations on neighbourhoods (RLE files, holes, islands) work on runs and nee
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-STRIP_PIXELS = 1 << 20  # numpy indexes with eight bytes per pixel, too much for a whole large picture
-
-
-def strips(height: int, width: int) -> Iterator[slice]:
-    """Row ranges of about a million pixels that together cover a picture from top to bottom."""
-    rows = max(1, STRIP_PIXELS // max(width, 1))
-    for top in range(0, height, rows):
-        yield slice(top, min(top + rows, height))
+from .strips import strips
 
 
 def count_labels(labels: np.ndarray, largest: int) -> np.ndarray:

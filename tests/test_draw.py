@@ -65,7 +65,7 @@ def test_contours_do_not_depend_on_the_strips(monkeypatch: pytest.MonkeyPatch) -
     rows, columns = np.mgrid[:60, :2800]
     entities = EntityMap.from_labels((rows // 20 + columns // 50 % 7).astype(np.int32))
     whole = overlay(grey(60, 2800), entities)
-    monkeypatch.setattr("esg.labelmap.STRIP_PIXELS", 2800 * 3)
+    monkeypatch.setattr("esg.strips.STRIP_PIXELS", 2800 * 3)
     assert np.array_equal(overlay(grey(60, 2800), entities), whole)
 
 

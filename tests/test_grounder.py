@@ -15,9 +15,9 @@ import esg
 from esg.entities import EntityMap
 from esg.errors import InputError, WeightsError
 from esg.gella.checkpoint import write_gella
+from esg.gella.grounding_model import Writing
 from esg.gella.inference import GellaInference
 from esg.gella.model import Gella
-from esg.gella.writing import Writing
 from esg.grounder import Grounder
 from esg.grounding import Phrase
 

@@ -295,7 +295,7 @@ def test_pillows_own_limit_is_neither_applied_nor_changed(
 ) -> None:
     path = saved(Image.fromarray(np.zeros((60, 60, 3), np.uint8)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    monkeypatch.setattr("esg.labelmap.STRIP_PIXELS", 600)
+    monkeypatch.setattr("esg.strips.STRIP_PIXELS", 600)
     with pytest.raises(Image.DecompressionBombError):
         Image.open(path)
     with warnings.catch_warnings():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from esg import labelmap
+from esg import labelmap, strips
 
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)
 maps = hnp.arrays(np.int32, shapes, elements=st.integers(0, 3))
@@ -21,16 +21,16 @@ strip_sizes = st.integers(1, 40)  # pixels; a large picture has many strips, the
 
 @contextmanager
 def strips_of(pixels: int) -> Iterator[None]:
-    with mock.patch.object(labelmap, "STRIP_PIXELS", pixels):
+    with mock.patch.object(strips, "STRIP_PIXELS", pixels):
         yield
 
 
 @given(st.integers(0, 50), st.integers(0, 50), strip_sizes)
 def test_strips_cover_the_picture_once_and_are_small(height: int, width: int, pixels: int) -> None:
     with strips_of(pixels):
-        strips = list(labelmap.strips(height, width))
-    assert [row for rows in strips for row in range(rows.start, rows.stop)] == list(range(height))
-    assert all((rows.stop - rows.start) * width <= max(pixels, width) for rows in strips)
+        found = list(strips.strips(height, width))
+    assert [row for rows in found for row in range(rows.start, rows.stop)] == list(range(height))
+    assert all((rows.stop - rows.start) * width <= max(pixels, width) for rows in found)
 
 
 @given(maps, st.integers(3, 6), strip_sizes)

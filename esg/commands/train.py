@@ -17,7 +17,7 @@ from .console import Console
 from .results import check_result, replaced
 
 if TYPE_CHECKING:
-    from ..training.loop import Task
+    from ..training.task import Task
 
 _SAMPLES = ("photos", "batch", "sizes", "texts", "seed")  # options that belong to the settings of the samples
 _RUN = ("steps", "lr", "init", "device", "precision", "workers")  # and to those of the run

@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
+from ..checks import check_whole, is_number
 from ..entities import EntityMap
+from ..errors import InputError
 from .words import Span
-from .writing import Writing
+
+SEEDS = 1 << 64  # as many as torch's generators have
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How an answer is written.
+
+    Attributes:
+        most: of its tokens, at least 1.
+        temperature: 0 takes the likeliest token always; larger values make unlikely ones likelier.
+        seed: of the lots, from 0 to `SEEDS` - 1.
+        guesses: tokens that are looked up and checked at once, for answers that copy; greedy ones alone have any. They
+            are the same with and without, up to how sums of floating point numbers are rounded.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    most: int = 256
+    temperature: float = 0.0
+    seed: int = 0
+    guesses: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("most", self.most, 1)
+        if not is_number(self.temperature) or not 0 <= self.temperature < math.inf:  # which is false for NaN, too
+            raise InputError(f"The temperature must be a number from 0 up, not {self.temperature!r}.")
+        check_whole("seed", self.seed, 0, SEEDS - 1)
+        object.__setattr__(self, "seed", int(self.seed))  # PyTorch takes no number of NumPy's
 
 
 class GroundingModel(Protocol):

@@ -22,6 +22,7 @@ from .checkpoint import read_gella
 from .coco_names import counted_names
 from .colormap import colormap, without_gaps
 from .conversation import Conversation, Text
+from .grounding_model import Writing
 from .knowing import has_words, is_known
 from .known_words import Rendering, render
 from .language import Sight
@@ -33,7 +34,7 @@ from .pixels import centred, normalised
 from .plain_sentence import plain_sentence
 from .prompts import SEG, category_caption
 from .words import Span, find_words
-from .writing import Writing, write, write_together
+from .writing import write, write_together
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from ..checks import check_number, kind_of
 from ..errors import InputError
-from ..labelmap import strips
 from ..resample import reach, resize
+from ..strips import strips
 from .colour import match_colours
 from .frame import Slices, in_photo
 from .masks import distances

@@ -17,9 +17,9 @@ from typing import IO, BinaryIO, cast
 import numpy as np
 
 from ..errors import InputError
-from ..labelmap import strips
 from ..limits import MAX_PIXELS
 from ..rle import Rle
+from ..strips import strips
 from .items import LeftOut
 from .pictures import looks_like_mask, without_void
 from .stack import MAX_DRAWN, LabelMap, Stack, check_size, encode

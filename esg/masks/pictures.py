@@ -14,8 +14,8 @@ from scipy import ndimage
 from ..errors import ImageError, InputError
 from ..formats import SCORES_FIELD
 from ..images import open_picture
-from ..labelmap import strips
 from ..limits import MAX_PIXELS
+from ..strips import strips
 from .panoptic import ids_of_colours
 from .stack import LabelMap, Stack, check_size, encode
 

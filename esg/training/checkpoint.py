@@ -16,11 +16,11 @@ from ..files import write_atomically
 from .devices import share
 from .lora import rank_in
 from .optimizer import parameter_groups
+from .run_folder import CHECKPOINT
 
 if TYPE_CHECKING:
-    from .loop import Task
+    from .task import Task
 
-CHECKPOINT = "checkpoint.pt"
 _CONTENT = {"preset": str, "step": int, "scaler": dict, "model": dict, "ema": dict, "optimizers": list}
 
 

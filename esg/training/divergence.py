@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import EsgError
-from .checkpoint import CHECKPOINT
+from .run_folder import CHECKPOINT
 
 
 def are_finite(state: Mapping[str, Tensor]) -> bool:

@@ -33,8 +33,8 @@ from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
 from .narratives import TASKS, GroundingBatch, NarrativeConfig, Narratives
 from .recall import measure_narratives
+from .run_folder import TOKENIZER
 from .settings import filled
-from .vocabulary import TOKENIZER
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -15,82 +15,32 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..device import computing_in
 from ..errors import EsgError, InputError, NoNumbers
 from ..files import write_atomically
 from ..modeling.attention import set_attention
-from .checkpoint import CHECKPOINT, WeightAverage, resume, save_checkpoint
+from .checkpoint import WeightAverage, resume, save_checkpoint
 from .config import RunConfig, training_device, training_dtype
 from .devices import is_sharded, join, mean_over_devices, shard, whole
 from .divergence import are_finite, diverged
 from .optimizer import optimizers
 from .plot import LOG, plot, read_log
+from .run_folder import CHECKPOINT
+from .task import Task
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 _MOST_SKIPPED = 20
 _LOG_STEPS = 20
-
-
-class Task(Protocol):
-    """What is trained: the model, what it learns from, and what it has to do.
-
-    Attributes:
-        config: settings of the run, a dataclass that can be written as JSON.
-        preset: name of the architecture.
-        changes: what of it is not as in the preset, names and values.
-        seed: of the run.
-        partial: whether a step may leave out parts of the model.
-        files: texts that the run keeps in its folder to be able to go on, by the names of their files.
-    """
-
-    @property
-    def config(self) -> RunConfig: ...
-
-    preset: str
-    changes: dict[str, Any]
-    seed: int
-    partial: bool
-    files: dict[str, str]
-
-    def model(self, *, new: bool) -> nn.Module:
-        """The model as a new run starts with it, or for a checkpoint that will be loaded into it."""
-
-    def lasting_name(self, name: str) -> str:
-        """A weight's name, or that which it has whatever the version of a library that named it."""
-
-    def batches(self, start: int, stop: int, rank: int) -> Generator[Any, None, None]:
-        """The batches of steps `start` to `stop` - 1 for one of several devices; each is a function of its step."""
-
-    def losses(
-        self, model: nn.Module, batch: Any, device: torch.device, autocast: AbstractContextManager[Any]
-    ) -> dict[str, Tensor]:
-        """The terms of the loss, scalars; forward passes go through `model` within `autocast`."""
-
-    def can_measure(self) -> bool:
-        """Whether there is all that measuring needs; says in the log what is missing."""
-
-    def measure(
-        self, model: nn.Module, state: dict[str, Tensor], device: torch.device, autocast: AbstractContextManager[Any]
-    ) -> dict[str, float]:
-        """Figures of merit (fractions) of the model with other weights.
-
-        Raises:
-            NoNumbers: with these weights the model computes none.
-        """
-
-    def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
-        """Writes weights after so many steps to a file for users."""
 
 
 def learning_rate(step: int, config: RunConfig) -> float:

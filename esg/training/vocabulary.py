@@ -22,15 +22,14 @@ from ..gella.config import LanguageConfig
 from ..gella.published import read_llava_tokenizer
 from ..gella.tokenizer import SPECIAL, train_tokenizer
 from ..statedict import read_metadata
-from .checkpoint import CHECKPOINT
 from .devices import agreed
+from .run_folder import CHECKPOINT, TOKENIZER
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from .gella import GellaTrainConfig
 
-TOKENIZER = "tokenizer.json"
 _SCENES, _TEXTS = 250, 8  # scenes that a tokenizer learns from, and what is said of each
 _SIDES = (96, 128)  # small ones, of which the same is said
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ..entities import EntityMap
 from ..gella.pixels import CLIP_MEAN
-from ..labelmap import strips
+from ..strips import strips
 
 _GREY = np.array([round(255 * mean) for mean in CLIP_MEAN], np.uint8)  # becomes 0 when CLIP normalises
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError, WeightsError
-from ..gella.writing import Writing
+from ..gella.grounding_model import Writing
 from .folders import check_files
 
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ..entities import EntityMap
 from ..errors import InputError
 from ..gella import prompts
+from ..gella.grounding_model import Writing
 from ..gella.knowing import KnowsWords
 from ..gella.nouns import align, noun_phrases, parse_pieces
 from ..gella.words import Span
-from ..gella.writing import Writing
 from .clip import Clip
 from .folders import model_folders
 from .regions import masked_crops, patch_shares

@@ -16,10 +16,10 @@ from esg.entities import EntityMap
 from esg.errors import InputError, NoNumbers, WeightsError
 from esg.gella.checkpoint import write_gella
 from esg.gella.colormap import without_gaps
+from esg.gella.grounding_model import Writing
 from esg.gella.inference import GAP, GellaInference
 from esg.gella.model import Gella
 from esg.gella.prompts import category_caption, phrase_caption
-from esg.gella.writing import Writing
 from esg.grounder import Grounder
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from esg.errors import InputError
 from esg.gella.conversation import Conversation, Text
+from esg.gella.grounding_model import Writing
 from esg.gella.language import Language
-from esg.gella.writing import Writing, look_up, write, write_together
+from esg.gella.writing import look_up, write, write_together
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from esg.training.checkpoint import CHECKPOINT
 from esg.training.divergence import are_finite, diverged
+from esg.training.run_folder import CHECKPOINT
 
 
 @pytest.mark.parametrize(("value", "finite"), [(1e38, True), (float("inf"), False), (float("nan"), False)])

@@ -23,13 +23,14 @@ from esg.gella.model import Heard, Reconstruction
 from esg.gella.tokenizer import train_tokenizer
 from esg.modeling.mask_decoder import Prediction
 from esg.modeling.swin import Swin
-from esg.training.checkpoint import CHECKPOINT, export, load_checkpoint
+from esg.training.checkpoint import export, load_checkpoint
 from esg.training.gella import GellaTask, GellaTrainConfig, association_loss, tied
 from esg.training.loop import train
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
 from esg.training.plot import read_log
 from esg.training.recall import FIGURES
+from esg.training.run_folder import CHECKPOINT
 from esg.training.settings import read_config
 from esg.training.vocabulary import run_tokenizer
 

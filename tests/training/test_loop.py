@@ -20,12 +20,13 @@ from safetensors import safe_open
 from esg.cropformer.config import PRESETS
 from esg.errors import EsgError, InputError, WeightsError
 from esg.training import checkpoint, cropformer, loop
-from esg.training.checkpoint import CHECKPOINT, WeightAverage, load_checkpoint
+from esg.training.checkpoint import WeightAverage, load_checkpoint
 from esg.training.cropformer import CropFormerTask, TrainConfig
 from esg.training.loop import learning_rate
 from esg.training.losses import LossConfig
 from esg.training.measure import MeasureConfig
 from esg.training.plot import read_log
+from esg.training.run_folder import CHECKPOINT
 from esg.training.samples import SampleConfig
 
 RUN = TrainConfig(

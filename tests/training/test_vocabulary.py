@@ -16,10 +16,10 @@ from esg.gella.checkpoint import write_gella
 from esg.gella.config import PRESETS
 from esg.gella.model import Gella
 from esg.training import vocabulary
-from esg.training.checkpoint import CHECKPOINT
 from esg.training.gella import GellaTrainConfig
 from esg.training.narratives import NarrativeConfig
-from esg.training.vocabulary import TOKENIZER, run_tokenizer
+from esg.training.run_folder import CHECKPOINT, TOKENIZER
+from esg.training.vocabulary import run_tokenizer
 
 NANO = GellaTrainConfig()
 

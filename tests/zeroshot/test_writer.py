@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from esg.errors import InputError, WeightsError
-from esg.gella.writing import Writing
+from esg.gella.grounding_model import Writing
 from esg.zeroshot import writer as module
 from esg.zeroshot.writer import Writer
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from esg.entities import EntityMap
 from esg.errors import InputError, WeightsError
-from esg.gella.writing import Writing
+from esg.gella.grounding_model import Writing
 from esg.grounder import Grounder
 from esg.zeroshot.zero_shot import CLIP, WRITER, ZeroShot
 
