@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from esg import labelmap
+from esg import strips
 from esg.inpaint.masks import distances, generation_and_blend
 
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14)
@@ -79,7 +79,7 @@ def test_what_holds_for_all_masks(mask: np.ndarray, grow: int, feather: int, fil
 @given(hnp.arrays(bool, shapes), st.integers(0, 6), st.integers(1, 60))
 def test_distances_in_strips(solid: np.ndarray, most: int, strip: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(labelmap, "STRIP_PIXELS", strip)
+        patch.setattr(strips, "STRIP_PIXELS", strip)
         away = distances(solid, most)
     exact = ndimage.distance_transform_edt(~solid) if solid.any() else np.full(solid.shape, np.inf)
     near = exact <= most

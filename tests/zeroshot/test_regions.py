@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg import labelmap
+from esg import strips
 from esg.entities import EntityMap
 from esg.gella.pixels import CLIP_MEAN
 from esg.zeroshot.regions import masked_crops, patch_shares
@@ -40,7 +40,7 @@ def test_shares_are_those_of_pixel_after_pixel(
 def test_large_pictures_are_counted_strip_by_strip(monkeypatch: pytest.MonkeyPatch) -> None:
     entities = EntityMap.from_labels(np.random.default_rng(0).integers(0, 9, (40, 30)))
     whole = patch_shares(entities, 7, 5)
-    monkeypatch.setattr(labelmap, "STRIP_PIXELS", 90)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 90)
     assert np.array_equal(patch_shares(entities, 7, 5), whole)
 
 
