@@ -60,7 +60,12 @@ def evaluate_names(
         own = _same(entities, truth) if segment is None else None
         if own is not None:
             found = grounder(photo.image, entities, categories=NAMES, threshold=0.0)
-            called = {ids: phrase.text for phrase in found.phrases for ids in phrase.entity_ids}
+            called = {
+                number: phrase.text
+                for phrase in found.phrases
+                for number, score in zip(phrase.entity_ids, phrase.scores)
+                if score > 0  # an entity that the model cannot tell from others has 0 for every name
+            }
             for true_id, category in enumerate(photo.categories, start=1):
                 if own[true_id]:
                     kind = "thing" if category in photos.things else "stuff"

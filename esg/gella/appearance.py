@@ -63,3 +63,9 @@ def mask_pooled(features: Tensor, masks: Tensor) -> Tensor:
     shares = F.adaptive_avg_pool2d(masks, (height, width)).flatten(2)
     shares = shares / shares.sum(2, keepdim=True).clamp(min=1e-4)
     return shares.to(features.dtype) @ features.flatten(2).mT
+
+
+def masks_of(labels: Tensor, count: int) -> Tensor:
+    """The masks of entities 1..count of a label map (H, W), (count, H, W) float32, 0 or 1."""
+    ids = torch.arange(1, count + 1, device=labels.device)
+    return (labels == ids[:, None, None]).float()

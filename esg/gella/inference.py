@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from ..checks import check_finite
 from ..device import computing_in
 from ..entities import EntityMap
+from .appearance import masks_of
 from .association import Ties, at_stride, overlaps, tie
 from .checkpoint import read_gella
 from .coco_names import counted_names
@@ -50,8 +52,23 @@ RECOGNISED = 0.7  # the score from which on a description names what is recognis
 _LEAST_AREA = 0.01  # of the picture, for what has a say in which names are looked for once more
 _CANDIDATES, _SHORT_LIST = 3, 16  # names of each entity, and of all together
 GAP = 0.04  # of the colormap's side: as wide are the gaps between masks that it does not show
-_Group = tuple[np.ndarray, Tensor, Ties]
-"""Ids (n,), what the queries have learnt (Q, C), and which query stands for which of the ids."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Entities that were read together.
+
+    Attributes:
+        ids: of the entities, (n,).
+        embeddings: E_vc of each, (n, C).
+        known: which of them have an embedding, (n,) bool; nothing can mean the others.
+        ties: which query stands for each.
+    """
+
+    ids: np.ndarray
+    embeddings: Tensor
+    known: Tensor
+    ties: Ties
 
 
 class GellaInference:
@@ -294,17 +311,15 @@ class GellaInference:
         texts = [self._conversation.extract(caption, spans).to(self.device).ids for caption, spans in told]
         with self._computing():
             nouns = self.model.nouns(self.model.language.read(sight.tokens, texts, [0] * len(texts)))  # (v, C) each
-            for ids, embeddings, ties in self._groups(sight, entities):
-                for scores, own in zip(found, self.model.associate(nouns, embeddings.expand(len(nouns), -1, -1))):
-                    queries = own.float().sigmoid()  # (v, Q)
-                    # What no query stands for is not meant.
-                    scores[:, ids - 1] = torch.where(ties.queries >= 0, queries[:, ties.queries], 0).cpu().numpy()
+            for group in self._groups(sight, entities):
+                for scores, own in zip(found, self.model.associate(nouns, group.embeddings.expand(len(nouns), -1, -1))):
+                    scores[:, group.ids - 1] = torch.where(group.known, own.float().sigmoid(), 0).cpu().numpy()
         return found
 
     def reconstructed(self, sight: Sight, entities: EntityMap) -> np.ndarray:
         """Which of the N entities have a query of their own that shows them at an IoU of at least 0.5, (N,) bool."""
         with self._computing():
-            parts = [ties.matched.cpu().numpy() for _, _, ties in self._groups(sight, entities)]
+            parts = [group.ties.matched.cpu().numpy() for group in self._groups(sight, entities)]
         return np.concatenate(parts) if parts else np.zeros(0, bool)
 
     @contextlib.contextmanager
@@ -328,8 +343,8 @@ class GellaInference:
             groups = []
             for start in range(0, len(entities), most):
                 ids = np.arange(start, min(start + most, len(entities))) + 1
-                groups.append((ids, *self._embedded(sight, entities, ids)))
-            unmatched = sum(int((~ties.matched).sum()) for _, _, ties in groups)
+                groups.append(self._embedded(sight, entities, ids))
+            unmatched = sum(int((~group.ties.matched).sum()) for group in groups)
             if unmatched and (self._last is None or self._last[1] is not entities):
                 log.info(
                     "%d of %d entities are too small, too thin or too much alike for this model to know them apart: "
@@ -340,8 +355,8 @@ class GellaInference:
             self._last = sight, entities, groups
         return self._last[2]
 
-    def _embedded(self, sight: Sight, entities: EntityMap, ids: np.ndarray) -> tuple[Tensor, Ties]:
-        """E_vc (Q, C) for some of the entities, and the query of each."""
+    def _embedded(self, sight: Sight, entities: EntityMap, ids: np.ndarray) -> _Group:
+        """Reads some of the entities; one that no query gives back is known by its looks alone."""
         config = self.model.config
         numbers = np.zeros(len(entities) + 1, np.int32)
         numbers[ids] = np.arange(len(ids)) + 1
@@ -355,10 +370,18 @@ class GellaInference:
         logits = masks.masks()[0]
         check_finite("masks", logits, masks.embeddings)
         shown = logits > 0  # (Q, h, w)
-        given = at_stride(torch.from_numpy(labels).to(self.device), shown.shape[1])
+        drawn = torch.from_numpy(labels).to(self.device)
+        given = at_stride(drawn, shown.shape[1])
         height, width = box.covered(shown.shape[1])  # the padding is taken out again
         own, theirs = shown[:, :height, :width].flatten(1), given[:height, :width].flatten()
-        return masks.embeddings[0], tie(overlaps(own, theirs, len(ids)))
+        ties = tie(overlaps(own, theirs, len(ids)))
+        embeddings, known = masks.embeddings[0, ties.queries], ties.queries >= 0
+        if self.model.appearance is not None:
+            areas = masks_of(drawn, len(ids))
+            looks = self.model.appearance(sight.maps, areas[None])[0]
+            embeddings = torch.where(known[:, None], embeddings, looks)
+            known = known | areas.any(2).any(1)
+        return _Group(ids, embeddings, known, ties)
 
 
 @contextlib.contextmanager

@@ -74,6 +74,13 @@ def test_names_that_are_right_and_wrong() -> None:
     assert found["AR"] == pytest.approx((1 + 6 / 10) / 2)
 
 
+def test_an_entity_without_a_score_has_no_name() -> None:
+    photos: Any = Photos([PHOTO])
+    unsure = Grounding("sky dog", (Phrase("sky", (0, 3), (1,), (0.0,)), Phrase("dog", (4, 7), (2, 3), (0.4, 0.0))))
+    grounder: Any = lambda *given, **how: unsure  # noqa: E731
+    assert evaluate_names(grounder, photos)["category"] == pytest.approx(1 / 3)
+
+
 def test_entities_of_a_segmenter_have_no_category() -> None:
     photos: Any = Photos([PHOTO])
     grounder: Any = Knowing({"sky": (1,), "dog": (2,)})

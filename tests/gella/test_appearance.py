@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esg.gella.appearance import Appearance, mask_pooled
+from esg.entities import EntityMap
+from esg.gella import inference
+from esg.gella.appearance import Appearance, mask_pooled, masks_of
+from esg.gella.association import Ties
 from esg.gella.config import GellaConfig, VisionConfig
+from esg.gella.inference import GellaInference
 from esg.gella.model import Gella
 
 
@@ -48,10 +54,14 @@ def test_nothing_is_added_before_training() -> None:
     assert not made.any()
 
 
-def test_entity_embeddings_know_what_is_under_their_masks(tiny_config: GellaConfig) -> None:
+def seeing(config: GellaConfig) -> GellaConfig:
     vision = VisionConfig(width=32, ffn=32, layers=1, heads=2, side=96, patch=24, tower="efficientnet-lite0", pool=2)
+    return dataclasses.replace(config, vision=vision)
+
+
+def test_entity_embeddings_know_what_is_under_their_masks(tiny_config: GellaConfig) -> None:
     torch.manual_seed(0)
-    model = Gella(dataclasses.replace(tiny_config, vision=vision)).eval()
+    model = Gella(seeing(tiny_config)).eval()
     assert model.appearance is not None
     with torch.no_grad():
         model.appearance.project.weight.normal_()
@@ -63,6 +73,40 @@ def test_entity_embeddings_know_what_is_under_their_masks(tiny_config: GellaConf
     assert torch.allclose(made.masks(), without.masks())
     assert torch.allclose(made.embeddings - without.embeddings, added, atol=1e-4)
     assert added.abs().max() > 0.1
+
+
+def test_masks_of_a_label_map() -> None:
+    assert masks_of(torch.tensor([[1, 0], [3, 3]]), 3).tolist() == [[[1, 0], [0, 0]], [[0, 0], [0, 0]], [[0, 0], [1, 1]]]
+
+
+def test_an_entity_that_no_query_gives_back_is_known_by_its_looks(
+    speaker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = GellaInference(Gella(seeing(speaker[0])), speaker[1])
+    appearance = model.model.appearance
+    assert appearance is not None
+    torch.nn.init.normal_(appearance.project.weight, std=0.1)
+    monkeypatch.setattr(
+        inference, "tie", lambda iou: Ties(torch.full(iou.shape[1:], -1), torch.zeros(iou.shape[1], dtype=torch.bool))
+    )
+    labels = np.repeat([[1] * 300 + [2] * 300], 600, axis=0)
+    labels[100, 100] = 3  # is lost where the model sees it
+    photo = np.random.default_rng(0).integers(0, 255, (600, 600, 3), np.uint8)
+    photo[:, :300] //= 8  # the left half is dark
+    sight = model.see(photo)
+    entities = EntityMap.from_labels(labels)
+    scores = model.scores(sight, entities, "A dog.", [(0, 5)])[0]
+    with torch.no_grad():
+        areas = masks_of(torch.tensor(entities.labels), 3)
+        looks = appearance(sight.maps, areas[None])[0, :2]
+        (nouns,) = model.model.nouns(
+            model.model.language.read(sight.tokens, [model._conversation.extract("A dog.", [(0, 5)]).ids])
+        )
+        expected = model.model.association(nouns, looks)[0].sigmoid()
+    assert scores[:2] == pytest.approx(expected.numpy(), abs=2e-3)
+    assert abs(expected[0] - expected[1]) > 5e-3
+    assert scores[2] == 0
 
 
 def test_a_clip_has_no_appearance(gella: Gella) -> None:
