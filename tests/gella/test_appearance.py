@@ -76,7 +76,8 @@ def test_entity_embeddings_know_what_is_under_their_masks(tiny_config: GellaConf
 
 
 def test_masks_of_a_label_map() -> None:
-    assert masks_of(torch.tensor([[1, 0], [3, 3]]), 3).tolist() == [[[1, 0], [0, 0]], [[0, 0], [0, 0]], [[0, 0], [1, 1]]]
+    found = masks_of(torch.tensor([[1, 0], [3, 3]]), 3)
+    assert found.tolist() == [[[1, 0], [0, 0]], [[0, 0], [0, 0]], [[0, 0], [1, 1]]]
 
 
 def test_an_entity_that_no_query_gives_back_is_known_by_its_looks(
