@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .catalogue import checkpoint_named
     from .choice import check_choice, choose, choose_tracks, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
     from .segmenter import EntitySegmenter
     from .weights import list_checkpoints, locate, task_of
     from .workflow.edits import RecordedEdit, Segmentation, Selection, edit_workflow
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Clip": ".frames",

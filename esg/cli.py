@@ -7,11 +7,11 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from . import __version__
 from .commands import caption, demo, evaluate, ground, inpaint, segment, train, weights
 from .commands.arguments import Parser
 from .commands.console import Console
 from .errors import EsgError
+from .version import __version__
 
 FAILED = 2  # argparse's status for wrong arguments
 INTERRUPTED = 130  # the convention of shells: 128 + SIGINT

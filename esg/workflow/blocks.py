@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from .. import __version__
+from ..version import __version__
 from .graph import RANDOMIZE, Graph, Node, Output
 
 VERSIONS = {"comfy-core": "0.8.0", "esg": __version__}  # versions of the packs that these nodes come from, for `to_ui`
