@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_DROPPED = 0.3  # of the features in training: there are many of them, and few photos
+_DROPPED = 0.4  # of the features in training: there are many of them, and few photos
 
 
 class Appearance(nn.Module):

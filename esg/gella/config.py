@@ -163,6 +163,8 @@ class GellaConfig:
         colormap_side: side of the colormap in pixels, a multiple of 32; its resolution is not the image's.
         colours: how entities get colours, a key of `colormap.COLOURS`.
         association: width that both sides of the association are projected to.
+        words: whether the embedding of a noun also has its own words, beside the hidden state of its <SEG>. With them, a
+            small model that has learnt from few texts tells names apart better; the paper has nothing like it.
         drafts: captions that are written of a picture, of which the one is taken whose nouns are grounded best. A small
             model finds words for a picture more easily than it tells true ones from false ones while it writes.
         names: all that a small model has learnt to call things; it looks for them before it describes a picture. None
@@ -183,6 +185,7 @@ class GellaConfig:
     colormap_side: int = 512
     colours: str = "random"
     association: int = 256
+    words: bool = False
     drafts: int = 1
     names: tuple[str, ...] = ()
     synonyms: dict[str, str] = field(default_factory=dict)
@@ -277,6 +280,7 @@ PRESETS: dict[str, GellaConfig] = {
         encoder_scale=0.5,
         colormap_side=192,
         association=128,
+        words=True,
         drafts=4,
         names=NAMES,
         synonyms={**SHAPES, **SYNONYMS},

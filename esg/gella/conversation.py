@@ -47,14 +47,16 @@ class Text:
     Attributes:
         ids: (L,) int64 with one image token.
         start: index of the answer's first token; L where the answer is still to come.
+        nouns: the tokens of each noun that the answer lists, where it is known.
     """
 
     ids: Tensor
     start: int
+    nouns: tuple[Tensor, ...] = ()
 
     def to(self, device: torch.device | str) -> Text:
         """The same on another device."""
-        return Text(self.ids.to(device), self.start)
+        return Text(self.ids.to(device), self.start, tuple(noun.to(device) for noun in self.nouns))
 
 
 class Conversation:
@@ -87,8 +89,9 @@ class Conversation:
             InputError: the caption is empty.
         """
         told = self._told(caption)
-        answer = None if spans is None else prompts.answer_pieces([told[slice(*span)] for span in spans])
-        return self._text(prompts.extract(told), answer)
+        nouns = [] if spans is None else [told[slice(*span)] for span in spans]
+        text = self._text(prompts.extract(told), None if spans is None else prompts.answer_pieces(nouns))
+        return Text(text.ids, text.start, tuple(torch.tensor(self._encode(f" {noun}")) for noun in nouns))
 
     def complete(self, asked: Text, answer: Tensor) -> Text:
         """A question and the (A,) tokens of its answer."""

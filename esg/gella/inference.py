@@ -308,9 +308,10 @@ class GellaInference:
         found = [np.zeros((len(spans), len(entities)), np.float32) for _, spans in told]
         if not len(entities) or not any(len(spans) for _, spans in told):
             return found
-        texts = [self._conversation.extract(caption, spans).to(self.device).ids for caption, spans in told]
+        texts = [self._conversation.extract(caption, spans).to(self.device) for caption, spans in told]
         with self._computing():
-            nouns = self.model.nouns(self.model.language.read(sight.tokens, texts, [0] * len(texts)))  # (v, C) each
+            reading = self.model.language.read(sight.tokens, [text.ids for text in texts], [0] * len(texts))
+            nouns = self.model.nouns(reading, texts)  # (v, C) each
             for group in self._groups(sight, entities):
                 for scores, own in zip(found, self.model.associate(nouns, group.embeddings.expand(len(nouns), -1, -1))):
                     scores[:, group.ids - 1] = torch.where(group.known, own.float().sigmoid(), 0).cpu().numpy()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..modeling.mask_decoder import MaskDecoder, Prediction
@@ -18,6 +19,8 @@ from .conversation import Text
 from .language import Language, Reading
 from .resoblend import ResoBlend
 from .tower import EfficientTower
+
+_WORDS_NORM = 6.0  # about the length of what stands beside it, the hidden state of a <SEG>
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,8 @@ class Gella(nn.Module):
         )
         tower = self.language.tower
         self.appearance = Appearance(tower.channels, sizes.width) if isinstance(tower, EfficientTower) else None
-        self.association = Association(config.language.width, sizes.width, config.association)
+        width = config.language.width * (2 if config.words else 1)
+        self.association = Association(width, sizes.width, config.association)
 
     def forward(
         self,
@@ -133,7 +137,7 @@ class Gella(nn.Module):
         if not chosen:
             return Heard(answers, torch.cat(wanted), grid, None, [], [])
         masks = self.reconstruct(grid, colormaps[shown], [features[shown] for features in sight.maps])
-        nouns = self.nouns(Reading(reading.hidden[chosen], reading.ids[chosen]))
+        nouns = self.nouns(Reading(reading.hidden[chosen], reading.ids[chosen]), [texts[number] for number in chosen])
         places = [shown.index(pictures[text]) for text in chosen]
         return Heard(answers, torch.cat(wanted), grid, masks, places, self.associate(nouns, masks.embeddings[places]))
 
@@ -155,9 +159,27 @@ class Gella(nn.Module):
             embeddings = embeddings + self.appearance(maps, masks.detach().sigmoid())  # masks are not learnt from names
         return Reconstruction(features, heads, anchors, embeddings)
 
-    def nouns(self, reading: Reading) -> list[Tensor]:
-        """E_vl: for every text the embeddings of its <SEG> tokens, (v_n, C_l)."""
-        return [hidden[ids == self.config.language.seg_token] for hidden, ids in zip(reading.hidden, reading.ids)]
+    def nouns(self, reading: Reading, texts: Sequence[Text]) -> list[Tensor]:
+        """E_vl: for every text the embeddings of its nouns, (v_n, C_l), or (v_n, 2·C_l) if `config.words`.
+
+        Args:
+            reading: of the texts.
+            texts: conversations whose answers list nouns.
+        """
+        seg = self.config.language.seg_token
+        nouns = [hidden[ids == seg] for hidden, ids in zip(reading.hidden, reading.ids)]
+        if not self.config.words:
+            return nouns
+        return [torch.cat((own, self._words(text, own)), -1) for own, text in zip(nouns, texts, strict=True)]
+
+    def _words(self, text: Text, like: Tensor) -> Tensor:
+        """The embeddings of each noun's tokens, summed and of one length, (v, C_l)."""
+        if not text.nouns:
+            return like
+        tokens = self.language.embedded(torch.cat(text.nouns))
+        of = torch.tensor([number for number, noun in enumerate(text.nouns) for _ in noun], device=tokens.device)
+        sums = tokens.new_zeros(len(text.nouns), tokens.shape[1]).index_add(0, of, tokens)
+        return F.normalize(sums, dim=-1) * _WORDS_NORM
 
     def associate(self, nouns: Sequence[Tensor], entities: Tensor) -> list[Tensor]:
         """E_vl of N texts and E_vc (N, Q, C) → N times logits (v_n, Q)."""

@@ -101,9 +101,8 @@ def test_an_entity_that_no_query_gives_back_is_known_by_its_looks(
     with torch.no_grad():
         areas = masks_of(torch.tensor(entities.labels), 3)
         looks = appearance(sight.maps, areas[None])[0, :2]
-        (nouns,) = model.model.nouns(
-            model.model.language.read(sight.tokens, [model._conversation.extract("A dog.", [(0, 5)]).ids])
-        )
+        text = model._conversation.extract("A dog.", [(0, 5)])
+        (nouns,) = model.model.nouns(model.model.language.read(sight.tokens, [text.ids]), [text])
         expected = model.model.association(nouns, looks)[0].sigmoid()
     assert scores[:2] == pytest.approx(expected.numpy(), abs=2e-3)
     assert abs(expected[0] - expected[1]) > 5e-3

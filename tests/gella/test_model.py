@@ -79,7 +79,7 @@ def test_chosen_queries_come_with_the_predictions_of_their_anchors(tiny_config: 
 def test_nouns_are_the_hidden_states_of_seg_tokens_read_alone(gella: Gella) -> None:
     tokens = gella.language.see(sample(3, 3, 16, 16)).tokens
     texts = [FEW, MANY, NONE]
-    nouns = gella.nouns(gella.language.read(tokens, texts))
+    nouns = gella.nouns(gella.language.read(tokens, texts), [Text(text, 0) for text in texts])
     assert [tuple(found.shape) for found in nouns] == [(1, 48), (3, 48), (0, 48)]
     for index, text in enumerate(texts):
         hidden = gella.language.read(tokens[index : index + 1], [text]).hidden[0]
@@ -87,6 +87,23 @@ def test_nouns_are_the_hidden_states_of_seg_tokens_read_alone(gella: Gella) -> N
         places = (text == SEG).nonzero()[:, 0]
         places = torch.where(places > image, places + 15, places)  # a picture has 16 tokens
         torch.testing.assert_close(nouns[index], hidden[places], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_noun_may_be_known_by_its_own_words(tiny_config: GellaConfig) -> None:
+    torch.manual_seed(0)
+    model = Gella(dataclasses.replace(tiny_config, words=True)).eval()
+    text = Text(MANY, 4, (torch.tensor([7]), torch.tensor([11, 12]), torch.tensor([12, 11])))
+    reading = model.language.read(model.language.see(sample(1, 3, 16, 16)).tokens, [MANY])
+    (nouns,) = model.nouns(reading, [text])
+    hidden, words = nouns.chunk(2, 1)
+    assert torch.equal(hidden, reading.hidden[0][reading.ids[0] == SEG])
+    seven, eleven, twelve = model.language.embedded(torch.tensor([7, 11, 12]))
+    length = words.norm(dim=1)
+    assert torch.allclose(length, length[:1])
+    for found, expected in zip(words, (seven, eleven + twelve, eleven + twelve)):
+        assert torch.cosine_similarity(found, expected, dim=0) == pytest.approx(1, abs=1e-5)
+    assert model.associate([nouns], sample(1, 5, 32))[0].shape == (3, 5)
 
 
 @torch.no_grad()
@@ -124,7 +141,7 @@ def test_only_what_is_to_be_grounded_is_reconstructed(gella: Gella) -> None:
     assert heard.masks is not None
     torch.testing.assert_close(heard.masks.embeddings, expected.embeddings, atol=1e-4, rtol=1e-4)
     reading = gella.language.read(gella.language.see(pixels[3:]).tokens, [FEW])
-    own = gella.associate(gella.nouns(reading), expected.embeddings[1:])[0]
+    own = gella.associate(gella.nouns(reading, [Text(FEW, 2)]), expected.embeddings[1:])[0]
     torch.testing.assert_close(heard.scores[2], own, atol=1e-4, rtol=1e-4)
     heard = gella(pixels, colormaps, texts, pictures, [])
     assert (heard.masks, heard.places, heard.scores) == (None, [], [])
@@ -134,7 +151,7 @@ def test_all_weights_learn_from_a_step_of_all_losses(gella: Gella) -> None:
     sight = gella.language.see(sample(1, 3, 16, 16))
     made = gella.reconstruct(sight.grid, sample(1, 3, 64, 64))
     reading = gella.language.read(sight.tokens, [MANY])
-    (association,) = gella.associate(gella.nouns(reading), made.embeddings)
+    (association,) = gella.associate(gella.nouns(reading, [Text(MANY, 4)]), made.embeddings)
     heads = sum(head.logits.square().sum() + head.embeddings.square().sum() for head in made.heads)
     (heads + made.masks().sum() + association.sum() + gella.language.logits(reading.hidden).square().sum()).backward()
     idle = {name for name, value in gella.named_parameters() if value.requires_grad and value.grad is None}

@@ -14,13 +14,14 @@ from esg.errors import InputError
 from esg.gella.association import Ties
 from esg.gella.coco_names import NAMES
 from esg.gella.config import PRESETS, VisionConfig
+from esg.gella.conversation import Conversation
 from esg.training import heads
 from esg.training.checkpoint import load_checkpoint
 from esg.training.gella import GellaTrainConfig
-from esg.training.heads import Features, HeadsTask, head_losses
+from esg.training.heads import Features, HeadsTask, features_of, head_losses, name_lists
 from esg.training.lessons import WORDS, Pupil
 from esg.training.loop import train
-from esg.training.narratives import NarrativeConfig
+from esg.training.narratives import NarrativeConfig, Narratives
 from esg.training.plot import read_log
 
 RUN = GellaTrainConfig(
@@ -89,19 +90,50 @@ def test_the_losses_of_a_model_that_knows_nothing(task: HeadsTask) -> None:
         torch.nn.init.zeros_(layer.bias)
     words = torch.zeros(2, len(WORDS), dtype=torch.int8)
     words[0, WORDS.index("dog")] = 1
+    words[0, WORDS.index("cat")] = -1  # one may argue about it
     truth = torch.zeros(6, 2, dtype=torch.bool)
     truth[3, 1] = True
-    width = pupil.gella.config.decoder.width
+    entity, noun = pupil.gella.config.decoder.width, pupil.gella.config.language.width
     features = Features(
-        torch.randn(2, width),
+        torch.randn(2, entity),
         [torch.randn(2, 112), torch.randn(2, 320)],
         words,
-        [(torch.randn(6, pupil.gella.config.language.width), truth)],
+        [(torch.randn(6, noun), truth)],
+        torch.randn(len(NAMES), noun),
     )
     losses = head_losses(pupil, features)
     assert losses["association"].tolist() == pytest.approx([math.log(2)] * 12)
     assert losses["list"].tolist() == pytest.approx([math.log(6)])  # of the one entity that a noun means
-    assert losses["name"].tolist() == pytest.approx([math.log(len(NAMES))])
+    assert losses["names"].tolist() == pytest.approx([math.log(len(NAMES) - 1)])
+    assert losses["readout"].tolist() == pytest.approx([math.log(len(NAMES))])
+
+
+def test_all_names_are_listed_once(task: HeadsTask) -> None:
+    order = list(reversed(range(len(NAMES))))
+    lists = name_lists(Conversation(task.tokenizer, task.architecture.language), order)
+    assert [place for _, places in lists for place in places] == order
+    assert [len(text.nouns) for text, _ in lists] == [len(places) for _, places in lists]
+    assert task.tokenizer.decode(lists[0][0].nouns[0].tolist()).strip() == NAMES[-1]
+
+
+def test_an_entity_without_a_query_is_learnt_by_its_looks(task: HeadsTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        heads,
+        "tied",
+        lambda masks, labels: [
+            Ties(torch.full((n,), -1), torch.zeros(n, dtype=torch.bool)) for n in labels.flatten(1).amax(1).tolist()
+        ],
+    )
+    pupil = task.model(new=True).eval()
+    samples = Narratives(task.config.samples, task.architecture, task.tokenizer)
+    lists = name_lists(samples.conversation, range(len(NAMES)))
+    features = features_of(pupil, next(samples.batches(0, 1, 0)), lists)
+    assert features
+    for one in features:
+        assert not one.content.any()
+        assert all(look.any(1).all() for look in one.looks)
+        assert {len(one.content), len(one.words)} == {truth.shape[1] for _, truth in one.texts}
+        assert one.names.any(1).all()
 
 
 def test_a_model_without_appearance_is_refused(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
