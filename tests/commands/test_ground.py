@@ -120,7 +120,7 @@ def test_a_model_without_a_list_of_names_is_one_sentence_before_the_work(
     monkeypatch.setattr(EntitySegmenter, "from_pretrained", lambda *_, **__: pytest.fail("it began"))
     result = ground(photo, "--names")
     assert result.status == 2
-    assert "has no list of names; give one as categories." in result.err[-1]
+    assert "has no list of names of its own; give one as categories." in result.err[-1]
 
 
 def test_an_expression(
@@ -159,7 +159,7 @@ def test_words_that_the_model_does_not_know_are_refused_before_anything_is_segme
     monkeypatch.setattr(GellaInference, "knows", lambda self, word: word == "disc")
     monkeypatch.setattr(EntitySegmenter, "from_pretrained", lambda *_, **__: pytest.fail("it was loaded"))
     for option in ("--refer", "--caption", "--phrases", "--categories"):
-        ground(photo, option, "der rote Kreis").refused("knows no word of 'der rote Kreis': it reads English only")
+        ground(photo, option, "der rote Kreis").refused("knows no word of 'der rote Kreis'. It reads English only")
     assert written() == []
 
 
