@@ -52,7 +52,7 @@ def test_half_precision_is_resampled_in_full_and_it_is_said(caplog: pytest.LogCa
         found = resampled(table, 1 + 16)
     assert found.dtype == torch.float32
     assert torch.equal(found, resampled(table.float(), 1 + 16))
-    assert "a grid of 6 patches a side, which is resampled to 4" in caplog.text
+    assert "with 6 patches per side; resampling its positions to 4" in caplog.text
 
 
 @pytest.mark.parametrize(("rows", "wanted"), [(1 + 9, 9), (11, 1 + 4), (0, 1 + 4), (1, 1 + 4), (1 + 4, 1), (1 + 4, 0)])

@@ -303,7 +303,7 @@ def test_a_run_goes_on_with_its_own_architecture_alone(tiny_task: GellaTask, tmp
         ),
         ({"colormap_side": 100}, "multiple of 32, not 100"),
         ({"vision": {"side": 3}}, "side of vision is 3, but must be at least its patch, 4"),
-        ({"vision": {"side": 400}}, "A picture takes 10000 tokens, but the context of language has 1500"),
+        ({"vision": {"side": 400}}, "An image takes 10000 tokens, but the context of language has only 1500"),
     ],
 )
 def test_an_architecture_that_cannot_be_is_one_sentence(tiny_task: GellaTask, model: Any, words: str) -> None:
