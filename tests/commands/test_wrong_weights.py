@@ -85,7 +85,7 @@ def test_a_model_that_is_not_there(
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (other_architecture, "fits no CropFormer"),
+        (other_architecture, "does not fit any CropFormer"),
         (incomplete, "lacks decoder.norm.weight"),
         (class_aware, "does not fit this model"),
         (cut_short, "damaged or incomplete"),

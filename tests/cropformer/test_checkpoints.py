@@ -84,7 +84,9 @@ def test_unknown_keys_are_refused_and_named(shared: Path) -> None:
 
 
 def test_a_file_of_something_else_is_refused_with_its_first_keys() -> None:
-    with pytest.raises(WeightsError, match=r"x\.pth fits no CropFormer .* 0\.weight, 1\.weight, 2\.weight and 1 more;"):
+    with pytest.raises(
+        WeightsError, match=r"x\.pth does not fit any CropFormer .* 0\.weight, 1\.weight, 2\.weight and 1 more;"
+    ):
         checkpoints.preset_of({f"{i}.weight": torch.zeros(1) for i in range(4)}, "x.pth")
 
 
