@@ -27,20 +27,20 @@ from .narratives import GroundingBatch, Narratives
 
 log = logging.getLogger(__name__)
 
-_LIST, _NAME = 0.5, 0.3  # weights of the losses over a list of nouns, and over all names
-_SHORTEST_LIST = 5  # nouns of which an entity is usually only one
+_LIST, _NAME = 0.5, 0.3  # weights of the loss over a list of nouns, and of the loss over all names
+_SHORTEST_LIST = 5  # minimum number of nouns in a list, so that usually only one of them refers to an entity
 _COLUMNS = [WORDS.index(name) for name in NAMES]
 
 
 @dataclass(frozen=True)
 class Features:
-    """What the layers in training read of one picture with N entities that a query reconstructs.
+    """Precomputed inputs of the trained layers, for one picture with N entities that a query reconstructs.
 
     Attributes:
-        content: their queries after the mask decoder, (N, C).
-        looks: features of the backbone under their masks, (N, C_i) each.
-        words: which words are true of them, (N, W) int8, see `lessons.words_of`.
-        texts: of every text, the embeddings of its nouns (v, C_l), and which entities each means (v, N) bool.
+        content: queries of the entities after the mask decoder, (N, C).
+        looks: backbone features under their masks, (N, C_i) each.
+        words: words that are true of them, (N, W) int8, see `lessons.words_of`.
+        texts: for every text, the embeddings of its nouns (v, C_l), and the entities that each refers to (v, N) bool.
     """
 
     content: Tensor
@@ -50,13 +50,13 @@ class Features:
 
 
 class HeadsTask(GellaTask):
-    """A `loop.Task` in which association and appearance learn, on `config.heads_pictures` pictures. One device."""
+    """A `loop.Task` that trains association and appearance on `config.heads_pictures` pictures, on one device."""
 
     def model(self, *, new: bool) -> Pupil:
-        """The model, of which only the association, the appearance and the readout of entities can change.
+        """The model, in which only the association, the appearance and the entity readout can change.
 
         Raises:
-            InputError: the model has no appearance.
+            InputError: the model does not have an appearance module.
         """
         self._pupil = super().model(new=new).requires_grad_(False)
         appearance = self._pupil.gella.appearance
@@ -70,7 +70,7 @@ class HeadsTask(GellaTask):
         """The pictures of each step, drawn from all of them; the first call computes their features.
 
         Raises:
-            InputError: there are several devices, or no text grounds anything.
+            InputError: there are several devices, or none of the texts is grounded.
         """
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             raise InputError("With heads_pictures, training runs on one device; start it without accelerate.")
@@ -79,7 +79,7 @@ class HeadsTask(GellaTask):
         count = -(-self.config.heads_pictures // batch)
         log.info("Computing the features of %d pictures.", count * batch)
         features: list[Features] = []
-        self._pupil.eval()  # as it will be used: batch norms keep their means
+        self._pupil.eval()  # as in inference: batch norms use their running means
         for done, drawn in enumerate(samples.batches(0, count, self.config.workers), start=1):
             features += features_of(self._pupil, drawn)
             if done % 20 == 0:
@@ -94,7 +94,7 @@ class HeadsTask(GellaTask):
     def losses(  # type: ignore[override]
         self, model: nn.Module, batch: list[Features], device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, Tensor]:
-        """The terms of one step."""
+        """The loss terms of one step."""
         parts = [head_losses(self._pupil, features) for features in batch]
         weights = {"association": self.config.association, "list": _LIST, "name": _NAME}
         return {name: weight * _mean([part[name] for part in parts]) for name, weight in weights.items()}
@@ -102,7 +102,7 @@ class HeadsTask(GellaTask):
 
 @torch.no_grad()
 def features_of(pupil: Pupil, batch: GroundingBatch) -> list[Features]:
-    """The features of the pictures of a batch; pictures without a text to ground, or without entities, are left out."""
+    """The features of a batch's pictures, except for pictures without grounded texts or without entities."""
     gella = pupil.gella
     device = next(gella.parameters()).device
     grounded = [number for number, truth in enumerate(batch.truths) if truth is not None]
@@ -132,12 +132,12 @@ def features_of(pupil: Pupil, batch: GroundingBatch) -> list[Features]:
 
 
 def head_losses(pupil: Pupil, features: Features) -> dict[str, Tensor]:
-    """The losses of one picture, each of any length.
+    """The losses of one picture; each is a vector of any length.
 
     Returns:
         `association`: binary cross-entropy of every pair of a noun and an entity (Eq. 16). `list`: cross-entropy over
-        the nouns of a list, for entities that one of them means. `name`: cross-entropy over all names, by the readout,
-        for entities that have one.
+        the nouns of a list, for entities that one of them refers to. `name`: cross-entropy over all names, from the
+        readout, for entities that have a name.
     """
     gella = pupil.gella
     assert gella.appearance is not None
@@ -164,6 +164,6 @@ def _shares(wanted: Tensor) -> Tensor:
 
 
 def _mean(parts: list[Tensor]) -> Tensor:
-    """0 where there is nothing to learn."""
+    """The mean over all parts; 0 if they are empty."""
     losses = torch.cat(parts)
     return losses.sum() / max(1, len(losses))

@@ -144,14 +144,14 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
     assert (again.status, again.err[-1]) == (0, f"Written: {weights}")
     assert read_gella(weights)[0].config.colours == "location"
     other = settings(colormap_side=32)
-    esg("train", "gella", "--out", run, *options, other).refused("other settings of its model (colormap_side, colours)")
+    esg("train", "gella", "--out", run, *options, other).refused("other model settings (colormap_side, colours)")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (("--preset", "nanoo"), "There is no preset 'nanoo'; use one of gella-nano, gella-7b, gella-13b"),
-        (("--preset", "7b"), "gella-7b starts from published weights: give the folder of LLaVA-1.5"),
+        (("--preset", "7b"), "gella-7b starts from published weights; give --init the folder of LLaVA-1.5"),
         (("--preset", "7b", "--init", "llava"), "llava has no tokenizer.json; get the folder llava-hf/llava-1.5-7b-hf"),
         (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
         (("--preset", "test", "--photos", "missing"), "The folder missing does not exist"),

@@ -123,7 +123,7 @@ def test_a_run_goes_on_with_its_own_lora_alone(tiny_task: GellaTask, tmp_path: P
 
     path, _ = run("thin", 1, lora=2), run("full", 1, lora=0)
     for folder, lora in (("thin", 0), ("thin", 4), ("full", 2)):
-        with pytest.raises(WeightsError, match=r"of tiny with other settings of its model \(lora\); use another fold"):
+        with pytest.raises(WeightsError, match=r"of tiny with other model settings \(lora\); use another fold"):
             run(folder, 2, lora)
     state = torch.load(path, weights_only=True)
     del state["changes"]["lora"]  # a run of an earlier version, which did not name it
@@ -274,9 +274,7 @@ def test_a_run_goes_on_with_its_own_architecture_alone(tiny_task: GellaTask, tmp
     run(1, colours="location")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for other in ({}, {"colours": "random"}):  # weights would fit
-        with pytest.raises(
-            WeightsError, match=r"of tiny with other settings of its model \(colours\); use another fol"
-        ):
+        with pytest.raises(WeightsError, match=r"of tiny with other model settings \(colours\); use another fol"):
             run(2, **other)
     with pytest.raises(WeightsError, match=r"\(blend, colormap_side\)"):
         run(2, colours="location", colormap_side=96, blend={"residual": False})
@@ -294,8 +292,8 @@ def test_a_run_goes_on_with_its_own_architecture_alone(tiny_task: GellaTask, tmp
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ({"colour": "location"}, "The setting model has an unknown setting 'colour'; there are vision, language"),
-        ({"blend": {"skip": 0}}, "The setting model: blend: skip is 0, but should be like true"),
+        ({"colour": "location"}, "The setting model has an unknown setting 'colour'; use one of vision, language"),
+        ({"blend": {"skip": 0}}, "The setting model: blend: skip is 0, but must be like true"),
         ({"encoder": "vgg"}, "encoder 'vgg'; choose one of mobilenet-v2, swin-tiny"),
         (
             {"encoder": "swin-tiny", "encoder_scale": 0.1},

@@ -182,7 +182,7 @@ def test_a_finished_run_is_left_alone_and_goes_on_with_more_steps(
     for steps in (2, 1):
         train(dataclasses.replace(run, steps=steps), tmp_path)
         assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()} == before
-    assert caplog.messages == [f"{tmp_path} already has 2 steps; ask for more (--steps) to go on."] * 2
+    assert caplog.messages == [f"{tmp_path} already has 2 steps; give a larger --steps to continue."] * 2
     train(dataclasses.replace(run, steps=3), tmp_path)
     assert load_checkpoint(tmp_path)["step"] == 3  # type: ignore[index]
 
@@ -254,12 +254,14 @@ def test_diverged_run_keeps_its_weights_and_says_what_to_do(
     after = weights(tmp_path)
     assert all(value.isfinite().all() for value in after.values())
     assert any(not torch.equal(before[name], after[name]) for name in before)  # of the one good step
-    assert "Step 3: the gradient is not finite" in caplog.text
+    assert "Step 3 is skipped, because its gradient is not finite" in caplog.text
 
 
 def test_finite_weights_that_compute_no_numbers_are_not_kept(run: TrainConfig, tmp_path: Path) -> None:
     pytest.importorskip("pycocotools")
-    with pytest.raises(EsgError, match=r"^The training diverged at step 1; nothing of it is kept: begin again with"):
+    with pytest.raises(
+        EsgError, match=r"^The training diverged at step 1; there is no checkpoint yet: start again with"
+    ):
         train(dataclasses.replace(run, steps=1, lr=1e30, measure_steps=1), tmp_path)
     assert not (tmp_path / CHECKPOINT).exists()
     assert [row["step"] for row in read_log(tmp_path)] == [1]
@@ -354,7 +356,7 @@ def test_other_weights_are_one_sentence_with_one_name(
     state = torch.load(train(dataclasses.replace(run, steps=1), tmp_path) / CHECKPOINT, weights_only=True)
     damage(state)
     torch.save(state, tmp_path / CHECKPOINT)
-    with pytest.raises(WeightsError, match=r"does not fit tiny any more; weights that are missing") as caught:
+    with pytest.raises(WeightsError, match=r"no longer fits tiny; weights that are missing") as caught:
         train(run, tmp_path)
     assert str(caught.value).endswith(f"of another shape: 1, such as {name}; use another folder.")
 
@@ -363,7 +365,7 @@ def test_another_optimizer_is_one_sentence(run: TrainConfig, tmp_path: Path) -> 
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("this PyTorch has no Muon")
     train(dataclasses.replace(run, steps=1), tmp_path)
-    with pytest.raises(WeightsError, match=r"does not fit the optimizer muon; go on with that of the run, or use ano"):
+    with pytest.raises(WeightsError, match=r"does not fit the optimizer muon; use the optimizer of the run, or ano"):
         train(dataclasses.replace(run, optimizer="muon"), tmp_path)
 
 
@@ -402,7 +404,7 @@ def test_large_seeds_and_runs_without_pycocotools(
     samples = dataclasses.replace(run.samples, seed=2**64 - 1)
     train(dataclasses.replace(run, steps=1, measure_steps=1, samples=samples), tmp_path)
     assert load_checkpoint(tmp_path)["step"] == 1  # type: ignore[index]
-    assert "No AP will be measured" in caplog.text
+    assert "AP is not measured" in caplog.text
 
 
 def test_what_is_refused_leaves_no_folder(run: TrainConfig, tmp_path: Path) -> None:

@@ -19,20 +19,20 @@ from esg.training.settings import filled, read_config
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"stepz": 3}', "unknown setting 'stepz'; there are .*steps, .*samples, "),
-        ('{"samples": {"size": 3}}', "samples has an unknown setting 'size'; there are batch, sizes"),
-        ('{"steps": "many"}', "steps is 'many', but should be like 20000"),
+        ('{"stepz": 3}', "unknown setting 'stepz'; use one of .*steps, .*samples, "),
+        ('{"samples": {"size": 3}}', "samples has an unknown setting 'size'; use one of batch, sizes"),
+        ('{"steps": "many"}', "steps is 'many', but must be like 20000"),
         ('{"steps": 2.5}', "steps is 2.5"),
         ('{"steps": true}', "steps is True"),
         ('{"samples": {"sizes": 64}}', "samples: sizes is 64"),
         ('{"samples": 64}', "samples must be a JSON object"),
         ('{"init": 3}', "init is 3"),
         ('{"lr": NaN}', "lr is nan, but must be above 0"),
-        ('{"milestones": ["late"]}', "milestones is 'late', but should be like 0.0"),
-        ('{"milestones": 0.9}', r"milestones is 0.9, but should be like \[\]"),
+        ('{"milestones": ["late"]}', "milestones is 'late', but must be like 0.0"),
+        ('{"milestones": 0.9}', r"milestones is 0.9, but must be like \[\]"),
         ("[]", "must be a JSON object"),
         ('{"measure": {"scenes": null}}', "measure: scenes is None"),
-        ("{", "is no JSON file"),
+        ("{", "is not a JSON file"),
     ],
 )
 def test_settings_are_checked(tmp_path: Path, text: str, message: str) -> None:
@@ -64,7 +64,7 @@ def test_none_and_its_other_kind_replace_each_other() -> None:
     assert anchored == DecoderConfig(anchors=16)
     assert filled(anchored, {"anchors": None}, "decoder") == decoder
     for wrong in ("16", 1.5, True):
-        with pytest.raises(InputError, match=f"decoder: anchors is {wrong!r}, but should be like 0"):
+        with pytest.raises(InputError, match=f"decoder: anchors is {wrong!r}, but must be like 0"):
             filled(decoder, {"anchors": wrong}, "decoder")
     with pytest.raises(InputError, match="decoder: width is None"):
         filled(decoder, {"width": None}, "decoder")

@@ -56,9 +56,7 @@ def test_a_run_that_goes_on_has_its_own(speaker: Any, tiny: GellaTrainConfig, tm
     assert run_tokenizer(gone, tmp_path).to_str() == speaker[1].to_str()
     for spoil in ((tmp_path / TOKENIZER).unlink, lambda: (tmp_path / TOKENIZER).write_text("{")):
         spoil()
-        with pytest.raises(
-            WeightsError, match=r"tokenizer\.json, without which the run cannot go on, is missing or dam"
-        ):
+        with pytest.raises(WeightsError, match=r"tokenizer\.json is missing or dam"):
             run_tokenizer(tiny, tmp_path)
 
 
