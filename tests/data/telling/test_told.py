@@ -54,7 +54,7 @@ def test_a_photo_with_one_small_entity_can_always_be_told(side: int) -> None:
 
 def test_a_segmentation_without_a_segment_is_one_sentence() -> None:
     photos = photo(np.zeros((30, 40), np.uint8))
-    with pytest.raises(ImageError, match=r"7 does not have any segments, all of it is 0; replace or remove it\.$"):
+    with pytest.raises(ImageError, match=r"7 does not have any segments \(all pixels are 0\); replace or remove it\.$"):
         tell_photo(photos, np.random.default_rng(0), SIDES)
 
 
