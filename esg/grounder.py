@@ -134,10 +134,10 @@ class Grounder:
             temperature: 0 always takes the most likely token; higher values sample less likely tokens more often.
             seed: random seed, used when the temperature is above 0.
             stop: called before every token; returning True ends the caption.
-            max_pixels: larger images are refused.
+            max_pixels: larger pictures are refused.
 
         Raises:
-            ImageError: the image cannot be used.
+            ImageError: the picture cannot be used.
             InputError: an option is out of its range.
         """
         writing = Writing(most, temperature, seed)
@@ -149,7 +149,7 @@ class Grounder:
         """The nouns of a caption, in order, each as (start, end) in characters; the end is exclusive.
 
         Raises:
-            ImageError: the image cannot be used.
+            ImageError: the picture cannot be used.
             InputError: the caption is empty or too long, or the model knows none of its words.
         """
         _check_text(caption, "caption")
@@ -186,7 +186,7 @@ class Grounder:
             One line for each part that the caption was split into; empty for models that do not work this way.
 
         Raises:
-            ImageError: the image cannot be used.
+            ImageError: the picture cannot be used.
             InputError: the caption is empty or too long.
         """
         _check_text(caption, "caption")
@@ -221,12 +221,12 @@ class Grounder:
             categories: the names of all categories that may occur, instead of a sentence, for panoptic segmentation:
                 an entity belongs only to the category that scores highest for it. Repeated names count once.
             threshold: minimum score (0..1) of the entities that a phrase refers to.
-            max_pixels: larger images are refused.
+            max_pixels: larger pictures are refused.
             progress: called as `progress(done, total, what)` while captions are written, after every word; an exception
                 that it raises ends the call.
 
         Raises:
-            ImageError: the image cannot be used.
+            ImageError: the picture cannot be used.
             InputError: more than one of caption, phrases and categories is given; one of them is empty or too long; the
                 model knows none of its words; the threshold is out of its range; `entities` is not an EntityMap, or its
                 size differs from the image; or the model writes no caption.
@@ -275,7 +275,7 @@ class Grounder:
             (name, score) by entity id, for every entity that has a name.
 
         Raises:
-            ImageError: the image cannot be used.
+            ImageError: the picture cannot be used.
             InputError: the model has no fixed list of names because its vocabulary is open (pass `categories` in a call
                 instead); the threshold is out of its range; or the size of `entities` differs from the image.
         """
@@ -315,7 +315,7 @@ class Grounder:
             most, temperature, seed: as for `caption`; they apply to the first draft.
 
         Raises:
-            ImageError: the image cannot be used.
+            ImageError: the picture cannot be used.
             InputError: an option is out of its range, the size of `entities` differs from the image, or the model
                 writes no caption.
         """
@@ -376,7 +376,7 @@ class Grounder:
             The expression as a phrase, without surrounding space. If it refers to no entity, `guess` is the best one.
 
         Raises:
-            ImageError: the image cannot be used.
+            ImageError: the picture cannot be used.
             InputError: the expression is empty or too long, the model knows none of its words, a threshold is out of
                 its range, or the size of `entities` differs from the image.
         """

@@ -412,7 +412,7 @@ def test_weights_are_loaded_from_a_file(speaker: Any, tmp_path: Path) -> None:
     ("model", "words"),
     [
         ("gella-nanoo", r"no model or file called 'gella-nanoo'; did you mean gella-nano"),
-        ("cropformer-nano", "holds no weights of GELLA; choose gella-nano"),
+        ("cropformer-nano", "does not hold weights of GELLA; choose gella-nano"),
         ("no/such.safetensors", "does not exist"),
     ],
 )

@@ -282,7 +282,7 @@ def test_what_is_beside_the_pixels_of_a_png_does_not_spoil_them(
     path.write_bytes(whole[:where] + odd + whole[where:])
     assert np.array_equal(read_image(path), NOISE)
     assert np.array_equal(read_photo(path).pixels, NOISE)
-    assert all("beside its pixels is damaged or too long" in message for message in caplog.messages)
+    assert all("its metadata are damaged or too long" in message for message in caplog.messages)
 
 
 def test_the_orientation_of_a_png_with_a_damaged_text_is_kept(tmp_path: Path) -> None:

@@ -377,7 +377,7 @@ def test_missing_weights_are_noticed_before_any_work(
     monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: pytest.fail("it was segmented"))
     ground(photo, "--model", "gella-nanoo").refused("no model or file called 'gella-nanoo'")
     ground(photo, "--model", "gella-7b").refused("train them with `esg train gella --preset 7b`")
-    ground(photo, "--model", "cropformer-nano").refused("holds no weights of GELLA")
+    ground(photo, "--model", "cropformer-nano").refused("does not hold weights of GELLA")
     ground(photo, "--segmenter", "gella-nano").refused("gella-nano")
     ground(photo, "--segmenter", tmp_path / "no.pth").refused("does not exist")
 
