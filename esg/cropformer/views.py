@@ -104,8 +104,10 @@ class ViewGeometry:
 
     @property
     def frames(self) -> torch.Tensor:
-        """The part of the photo that each view with its padding spans: (T, 4) float32, x0, y0, x1, y1 in widths and
-        heights of the photo; x1 and y1 may exceed 1."""
+        """The part of the photo that each view with its padding spans.
+
+        (T, 4) float32, x0, y0, x1, y1 in widths and heights of the photo; x1 and y1 may exceed 1.
+        """
         (height, width), (padded_h, padded_w) = self.image_size, self.padded_size
         return torch.tensor(
             [

@@ -207,7 +207,8 @@ class GellaInference:
     def answer(self, sight: Sight, caption: str) -> str:
         """The model's literal answer when asked for the nouns of a caption, with <SEG> tokens.
 
-        It has one line for each part that the caption was split into."""
+        It has one line for each part that the caption was split into.
+        """
         told = self._known(caption).text
         if self._said is None or self._said[0] is not sight or self._said[1] != told:
             self._nouns(sight, told)
