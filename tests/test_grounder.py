@@ -133,7 +133,7 @@ def test_entities_have_names_where_the_model_is_sure() -> None:
         Grounder(model, name="zero-shot").names(PHOTO, stripes(4))
 
 
-def test_of_several_categories_an_entity_has_the_likeliest_or_none() -> None:
+def test_an_entity_gets_the_most_likely_category_or_none() -> None:
     model = Knowing((0.9, 0.6, 0.4, 0.5), (0.8, 0.7, 0.3, 0.5))
     found = Grounder(model)(PHOTO, stripes(4), categories=["cat", "door"])
     assert found.caption == "There might exist a cat and door."
@@ -233,7 +233,7 @@ def test_captions_come_in_pieces_and_can_be_stopped() -> None:
     assert Grounder(model).nouns(PHOTO, "cat on mat") == [(0, 3), (7, 10)]
 
 
-def test_a_picture_is_looked_at_once_however_much_is_asked_about_it() -> None:
+def test_a_picture_is_encoded_once_for_several_questions() -> None:
     model = Knowing((0.6,), (0.7,))
     grounder = Grounder(model)
     pixels = PHOTO.copy()
@@ -308,7 +308,7 @@ def test_a_caption_without_nouns_has_no_phrases() -> None:
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
-def test_scores_that_are_no_numbers_are_refused(score: float) -> None:
+def test_nan_scores_are_refused(score: float) -> None:
     grounder = Grounder(Knowing((score, 0.5)), name="mine")
     with pytest.raises(InputError, match=r"mine produced scores that are NaN or infinite; use precision fp32"):
         grounder(PHOTO, stripes(2), "cat")
@@ -337,7 +337,7 @@ def test_scores_that_are_no_numbers_are_refused(score: float) -> None:
         ({"categories": []}, "at least one category"),
     ],
 )
-def test_what_is_wrong_is_said_before_the_model_is_asked(options: dict[str, Any], words: str) -> None:
+def test_errors_are_reported_before_the_model_runs(options: dict[str, Any], words: str) -> None:
     model = Knowing((0.5, 0.5))
     with pytest.raises(InputError, match=words):
         Grounder(model)(PHOTO, stripes(2), **options)
@@ -416,7 +416,7 @@ def test_weights_are_loaded_from_a_file(speaker: Any, tmp_path: Path) -> None:
         ("no/such.safetensors", "does not exist"),
     ],
 )
-def test_weights_that_are_none_of_a_grounder(model: str, words: str) -> None:
+def test_weights_of_another_model_are_refused(model: str, words: str) -> None:
     with pytest.raises(WeightsError, match=words):
         Grounder.from_pretrained(model, device="cpu")
 

@@ -115,7 +115,7 @@ def test_verify_notices_a_change(tmp_path: Path) -> None:
         verify(path)
 
 
-def test_verify_refuses_what_is_no_weights(tmp_path: Path) -> None:
+def test_verify_refuses_files_that_are_not_weights(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_text("<html>")
     with pytest.raises(WeightsError, match="web page"):
         verify(tmp_path / "a.pth")

@@ -136,7 +136,7 @@ def test_an_expression(
     assert sorted(saved(tmp_path).phrases[0].entity_ids) == [1, 2, 3, 4]
 
 
-def test_an_expression_that_nothing_fits_is_told_with_the_best_guess(
+def test_an_expression_without_a_match_gets_the_best_guess(
     ground: Run, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GellaInference, "scores", lambda *_: np.array([[0.2, 0.45, 0.3, 0.1]], np.float32))
@@ -220,7 +220,7 @@ def test_the_page(ground: Run, tmp_path: Path, photo: Path, masks: Path, written
 # --------------------------------------------------------------------------------------------- several photos, and none
 
 
-def test_folders_keep_their_structure_and_results_are_no_photos(
+def test_folders_keep_their_structure_and_results_are_skipped(
     ground: Run, tmp_path: Path, make_photo: MakePhoto, masks: Path, written: Written
 ) -> None:
     several_masks(tmp_path / "both.json", masks, "a.png", "b.png")
@@ -291,7 +291,7 @@ def test_masks_that_cannot_be_used(
     assert written() == []
 
 
-def test_overlapping_masks_are_taken_and_that_is_said_once(ground: Run, tmp_path: Path, photo: Path) -> None:
+def test_overlapping_masks_are_accepted_with_one_message(ground: Run, tmp_path: Path, photo: Path) -> None:
     both = [
         {"segmentation": {"size": [40, 60], "counts": [start, 1200, 1200 - start]}, "score": score}
         for start, score in ((0, 0.5), (600, 0.9))
@@ -326,7 +326,7 @@ def test_what_is_wrong_with_a_models_own_caption_is_a_matter_of_that_photo(
     ground(photo, "--masks", masks).refused(str(photo), "wrote an empty caption")
 
 
-def test_scores_that_are_no_numbers(
+def test_nan_scores_are_reported(
     ground: Run, photo: Path, masks: Path, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GellaInference, "scores", lambda *_: np.full((1, 4), np.nan, np.float32))

@@ -27,7 +27,7 @@ SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")
 Run = Callable[..., Any]
 
 
-def test_train_goes_on_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+def test_train_resumes_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"measure_steps": 0, "precision": "fp32", "loss": {"points": 64}}))
     run, weights = tmp_path / "run", tmp_path / "new/folder/weights.safetensors"
@@ -94,7 +94,7 @@ def gella_settings(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("tiny_gella")
-def test_train_gella_goes_on_exports_and_grounds(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
+def test_train_gella_resumes_exports_and_grounds(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
     run, weights = tmp_path / "run", tmp_path / "gella.safetensors"
     options = ("--out", run, "--config", gella_settings, "--preset", "test", *GELLA)
     assert esg("train", "gella", *options, "--steps", 1).status == 0

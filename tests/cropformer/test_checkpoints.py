@@ -105,7 +105,7 @@ def test_a_wrong_shape_is_refused(tiny_model: Path) -> None:
         checkpoints.load_strict(model, state, "weights.pth")
 
 
-def test_weights_that_are_no_numbers_are_refused(tiny_model: Path) -> None:
+def test_weights_with_nan_or_infinity_are_refused(tiny_model: Path) -> None:
     model, _, _ = load_model(tiny_model)
     state = {**model.state_dict(), "decoder.query_features": torch.full((10, 32), torch.nan)}
     with pytest.raises(WeightsError, match=r"weights\.pth holds NaN or infinity in decoder\.query_features"):

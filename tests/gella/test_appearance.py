@@ -48,7 +48,7 @@ def test_nothing_is_added_before_training() -> None:
     assert not made.any()
 
 
-def test_entity_embeddings_know_what_is_under_their_masks(tiny_config: GellaConfig) -> None:
+def test_entity_embeddings_depend_on_the_features_under_their_masks(tiny_config: GellaConfig) -> None:
     vision = VisionConfig(width=32, ffn=32, layers=1, heads=2, side=96, patch=24, tower="efficientnet-lite0", pool=2)
     torch.manual_seed(0)
     model = Gella(dataclasses.replace(tiny_config, vision=vision)).eval()

@@ -59,7 +59,7 @@ def test_other_texts_are_refused_in_one_sentence(text: str, message: str) -> Non
     assert "\n" not in str(raised.value)
 
 
-def test_settings_that_nobody_knows_are_refused() -> None:
+def test_unknown_settings_are_refused() -> None:
     with pytest.raises(InputError, match=f"assignment 'rainbow'; choose one of {', '.join(COLOURS)}"):
         GellaConfig(colours="rainbow")
     with pytest.raises(InputError, match=f"encoder 'vgg'; choose one of {', '.join(ENCODERS)}"):
@@ -114,7 +114,7 @@ def test_special_tokens_are_different_and_in_the_vocabulary(name: str) -> None:
     assert max(special) < said.vocabulary
 
 
-def test_llava_is_told_every_size() -> None:
+def test_llava_gets_every_size() -> None:
     config = PRESETS["gella-7b"]
     llava = config.llava()
     seen, said = llava.vision_config, llava.text_config

@@ -28,7 +28,7 @@ def test_a_known_word_is_a_token_or_made_of_long_ones(word: str, known: bool) ->
     assert is_known(word, pieces) is known  # 圆 is a token of a tokenizer that has it whole
 
 
-def test_half_a_letter_is_no_word() -> None:
+def test_half_a_letter_is_not_a_word() -> None:
     assert not is_known("犬", lambda text: ["\N{REPLACEMENT CHARACTER}"] * 3)
     assert not is_known("犬", lambda text: ["\N{REPLACEMENT CHARACTER}"])
 
@@ -74,7 +74,7 @@ def test_the_model_that_ships_says_what_it_cannot_read() -> None:
         assert grounder.check_words([text]) == []
 
 
-def test_names_and_what_stands_for_them_are_known(speaker: Any) -> None:
+def test_names_and_their_synonyms_are_known(speaker: Any) -> None:
     config, tokenizer = speaker
     inference = GellaInference(Gella(replace(config, names=("hot dog",), synonyms={"puppy": "dog"})), tokenizer)
     inference._has_words = True

@@ -175,7 +175,7 @@ def test_a_folder_that_does_not_do(
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_of_positions_that_is_none_of_a_square_is_refused(folder: Path, tiny_config: GellaConfig) -> None:
+def test_a_position_table_that_is_not_square_is_refused(folder: Path, tiny_config: GellaConfig) -> None:
     for path in folder.glob("*.safetensors"):
         tensors = load_file(path)
         for name in tensors:
@@ -186,7 +186,7 @@ def test_a_table_of_positions_that_is_none_of_a_square_is_refused(folder: Path, 
         read_llava(tiny_config, folder)
 
 
-def test_another_size_is_told_by_its_shape(folder: Path, tiny_config: GellaConfig) -> None:
+def test_another_size_is_reported_with_its_shape(folder: Path, tiny_config: GellaConfig) -> None:
     larger = dataclasses.replace(tiny_config, language=dataclasses.replace(tiny_config.language, ffn=64))
     with pytest.raises(
         WeightsError,

@@ -39,7 +39,7 @@ def test_the_name_that_tells_is_one_of_the_models(tiny_config: GellaConfig, tiny
     assert not is_gella(*read_state_dict(tiny_model))
 
 
-def test_what_a_file_lacks_is_said() -> None:
+def test_missing_metadata_is_named() -> None:
     check_whole({NAME}, {"config": "{}", "tokenizer": "{}"}, "a.safetensors")
     with pytest.raises(WeightsError, match=r"^a\.safetensors holds .* but its metadata lack config and tokenizer;"):
         check_whole({NAME}, {}, "a.safetensors")

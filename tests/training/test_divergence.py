@@ -18,7 +18,7 @@ def test_weights_are_numbers(value: float, finite: bool) -> None:
     assert are_finite({})
 
 
-def test_the_way_on_depends_on_what_is_kept(tmp_path: Path) -> None:
+def test_the_advice_depends_on_whether_there_is_a_checkpoint(tmp_path: Path) -> None:
     assert str(diverged(tmp_path, 7)) == (
         "The training diverged at step 7; there is no checkpoint yet: start again with a lower learning rate or in "
         "fp32."

@@ -86,7 +86,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
 
 
-def test_lora_is_trained_goes_on_and_is_merged_in_the_file(tiny_task: GellaTask, tmp_path: Path) -> None:
+def test_lora_is_trained_resumed_and_merged_in_the_file(tiny_task: GellaTask, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     config = dataclasses.replace(RUN, lora=2, gradient_checkpointing=True, cooldown=0.0, lr=1e-2)
     task = GellaTask(config, tiny_task.tokenizer)
@@ -114,7 +114,7 @@ def test_lora_is_trained_goes_on_and_is_merged_in_the_file(tiny_task: GellaTask,
     torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)  # fp16 in the file
 
 
-def test_a_run_goes_on_with_its_own_lora_alone(tiny_task: GellaTask, tmp_path: Path) -> None:
+def test_a_run_resumes_only_with_its_own_lora(tiny_task: GellaTask, tmp_path: Path) -> None:
     pytest.importorskip("peft")
 
     def run(folder: str, steps: int, lora: int) -> Path:
@@ -134,7 +134,7 @@ def test_a_run_goes_on_with_its_own_lora_alone(tiny_task: GellaTask, tmp_path: P
 
 
 @pytest.mark.parametrize("lora", [0, 2])
-def test_a_run_goes_on_under_another_version_of_transformers(tiny_task: GellaTask, tmp_path: Path, lora: int) -> None:
+def test_a_run_resumes_under_another_version_of_transformers(tiny_task: GellaTask, tmp_path: Path, lora: int) -> None:
     if lora:
         pytest.importorskip("peft")
     of_4_50 = {
@@ -199,7 +199,7 @@ def test_gradient_checkpointing_changes_nothing(tiny_task: GellaTask, tmp_path: 
     assert [row["loss"] for row in one] == [row["loss"] for row in other]
 
 
-def test_a_new_run_starts_from_published_weights_and_goes_on_without(tiny_task: GellaTask, tmp_path: Path) -> None:
+def test_a_new_run_starts_from_published_weights_and_resumes_without(tiny_task: GellaTask, tmp_path: Path) -> None:
     config = tiny_task.architecture
     llava, mobilenet = tmp_path / "llava", tmp_path / "mobilenet"
     smaller = train_tokenizer(["There is a red disc."], dataclasses.replace(config.language, vocabulary=280))
@@ -267,7 +267,7 @@ def test_another_architecture_is_trained_kept_and_written(tiny_task: GellaTask, 
     assert read_config(tmp_path / "run" / "config.json", GellaTrainConfig()) == config
 
 
-def test_a_run_goes_on_with_its_own_architecture_alone(tiny_task: GellaTask, tmp_path: Path) -> None:
+def test_a_run_resumes_only_with_its_own_architecture(tiny_task: GellaTask, tmp_path: Path) -> None:
     def run(steps: int, **model: Any) -> None:
         train(GellaTask(dataclasses.replace(RUN, steps=steps, model=model), tiny_task.tokenizer), tmp_path)
 
@@ -343,7 +343,7 @@ def test_without_grounding_the_model_gives_nothing_that_is_not_learnt_from(tiny_
     assert given == {"answers"}  # several devices would wait for gradients of the rest
 
 
-def test_association_is_asked_of_the_queries_that_reconstruct_an_entity() -> None:
+def test_association_loss_uses_only_queries_that_reconstruct_an_entity() -> None:
     labels = torch.ones(1, 8, 8, dtype=torch.int32)
     labels[..., 4:] = 2  # entity 1 on the left, entity 2 on the right
     features = torch.tensor([[1.0, -1.0], [1.0, -1.0]]).expand(1, 1, 2, 2)

@@ -99,13 +99,13 @@ def test_a_run_without_the_batch_level_leaves_the_association_as_it_is(run: Trai
     assert not torch.equal(weights(tmp_path)["association.linear1.weight"], before["association.linear1.weight"])
 
 
-def test_a_run_may_go_on_with_other_rates(run: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_can_resume_with_other_rates(run: TrainConfig, tmp_path: Path) -> None:
     train(dataclasses.replace(run, steps=1), tmp_path)
     train(dataclasses.replace(run, steps=2, backbone_lr=0.1, weight_decay=0.0), tmp_path)
     assert [row["step"] for row in read_log(tmp_path)] == [1, 2]
 
 
-def test_killed_run_goes_on_from_its_last_checkpoint(run: TrainConfig, tmp_path: Path) -> None:
+def test_killed_run_resumes_from_its_last_checkpoint(run: TrainConfig, tmp_path: Path) -> None:
     class Killed(Exception):
         pass
 
@@ -173,7 +173,7 @@ def test_export_is_half_precision_and_names_its_preset(run: TrainConfig, tmp_pat
     assert all(torch.allclose(begun[name].float(), average[name].float(), atol=1e-2, rtol=1e-2) for name in average)
 
 
-def test_a_finished_run_is_left_alone_and_goes_on_with_more_steps(
+def test_a_finished_run_stays_unchanged_and_continues_with_more_steps(
     run: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     train(dataclasses.replace(run, steps=2), tmp_path)
@@ -270,7 +270,7 @@ def test_finite_weights_that_compute_no_numbers_are_not_kept(run: TrainConfig, t
 
 
 @pytest.mark.parametrize("averaged", [True, False])
-def test_weights_that_are_no_numbers_are_not_kept(
+def test_nan_weights_are_not_saved(
     run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, averaged: bool
 ) -> None:
     train(dataclasses.replace(run, steps=1), tmp_path)
@@ -305,7 +305,7 @@ def test_curves_are_drawn_at_every_measurement_and_at_the_end(
     assert drawn == [3]
 
 
-def test_measured_is_what_was_averaged_at_every_measurement_and_at_the_end(
+def test_averaged_weights_are_measured_at_every_interval_and_at_the_end(
     run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(CropFormerTask, "can_measure", lambda _: True)
@@ -386,7 +386,7 @@ def test_a_foreign_checkpoint_is_refused_in_one_sentence(tmp_path: Path, foreign
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_that_goes_on_needs_its_first_weights_no_more(run: TrainConfig, tmp_path: Path) -> None:
+def test_a_resumed_run_does_not_need_its_initial_weights(run: TrainConfig, tmp_path: Path) -> None:
     train(dataclasses.replace(run, steps=1), tmp_path / "first")
     init = export(tmp_path / "first", tmp_path / "init.safetensors")
     train(dataclasses.replace(run, steps=1, init=str(init)), tmp_path / "second")
@@ -421,7 +421,7 @@ def test_what_is_refused_leaves_no_folder(run: TrainConfig, tmp_path: Path) -> N
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "auto"])
-def test_a_gpu_trains_and_goes_on(run: TrainConfig, tmp_path: Path, precision: Any) -> None:
+def test_a_gpu_trains_and_resumes(run: TrainConfig, tmp_path: Path, precision: Any) -> None:
     on_gpu = dataclasses.replace(run, device="cuda", precision=precision, steps=2)
     train(on_gpu, tmp_path)
     train(dataclasses.replace(on_gpu, steps=4), tmp_path)

@@ -128,7 +128,7 @@ def test_the_model_gets_the_views_of_held_out_scenes() -> None:
 
 
 @pytest.mark.parametrize("level", ["image", "batch"])
-def test_scores_that_are_no_numbers(level: str) -> None:
+def test_nan_scores_are_reported(level: str) -> None:
     def broken(pixels: Tensor, frames: Tensor) -> Output:
         output = perfect(pixels, frames)
         getattr(output, level)[-1].logits[:, 0] = torch.nan

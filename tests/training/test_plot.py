@@ -118,7 +118,7 @@ def test_a_damaged_row_is_named(tmp_path: Path, damaged: object) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [LOG]
 
 
-def test_a_log_that_is_none(tmp_path: Path) -> None:
+def test_a_damaged_log_is_reported(tmp_path: Path) -> None:
     (tmp_path / LOG).write_bytes(b"\xff\xfe\x00PK\n\x00\n")
     with pytest.raises(EsgError, match=r"^Line 1 of .* is damaged"):
         read_log(tmp_path)

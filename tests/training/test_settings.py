@@ -57,7 +57,7 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path, config: Any) -> 
     assert read_config(path, type(config)()) == config
 
 
-def test_none_and_its_other_kind_replace_each_other() -> None:
+def test_none_and_the_other_allowed_type_replace_each_other() -> None:
     decoder = DecoderConfig()
     assert decoder.anchors is None
     anchored = filled(decoder, {"anchors": 16}, "decoder")

@@ -35,7 +35,7 @@ def tiny(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> GellaTrainConfig:
     return GellaTrainConfig(preset="tiny")
 
 
-def test_it_is_made_of_the_seed_and_what_is_said_often_is_short(tmp_path: Path) -> None:
+def test_it_depends_on_the_seed_and_frequent_text_is_short(tmp_path: Path) -> None:
     made = run_tokenizer(NANO, tmp_path)
     assert run_tokenizer(NANO, tmp_path).to_str() == made.to_str()
     other = GellaTrainConfig(samples=NarrativeConfig(seed=1))
@@ -48,7 +48,7 @@ def test_it_is_made_of_the_seed_and_what_is_said_often_is_short(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []  # the run writes it once it has begun
 
 
-def test_a_run_that_goes_on_has_its_own(speaker: Any, tiny: GellaTrainConfig, tmp_path: Path) -> None:
+def test_a_resumed_run_uses_its_own(speaker: Any, tiny: GellaTrainConfig, tmp_path: Path) -> None:
     speaker[1].save(str(tmp_path / TOKENIZER))
     assert run_tokenizer(tiny, tmp_path).to_str() != speaker[1].to_str()  # there is nothing yet that goes on
     (tmp_path / CHECKPOINT).touch()
@@ -70,7 +70,7 @@ def test_weights_bring_theirs(speaker: Any, tiny: GellaTrainConfig, tmp_path: Pa
         run_tokenizer(started, tmp_path / "run")
 
 
-def test_weights_of_something_else_have_none(tiny_model: Path, tiny: GellaTrainConfig, tmp_path: Path) -> None:
+def test_weights_of_another_model_have_no_tokenizer(tiny_model: Path, tiny: GellaTrainConfig, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"tokenizer in .* is missing or damaged"):
         run_tokenizer(dataclasses.replace(tiny, init=str(tiny_model)), tmp_path)
 
