@@ -1,4 +1,4 @@
-"""What passes for a number, and what is said of the rest."""
+"""Values that count as numbers, and the messages about others."""
 
 from __future__ import annotations
 

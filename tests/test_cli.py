@@ -1,4 +1,4 @@
-"""The command `esg` as a whole: its help, and arguments that are wrong. What it can do is in `commands/`."""
+"""The command `esg` as a whole: its help, and wrong arguments. `commands/` tests its functions."""
 
 from __future__ import annotations
 

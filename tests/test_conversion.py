@@ -1,4 +1,4 @@
-"""Weight files that are written: nothing is lost, and they say themselves which model they are."""
+"""Written weight files: nothing is lost, and their metadata name the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of more than 8 bits: they are brought to 8 by the bits that they use."""
+"""Values of more than 8 bits: they are reduced to 8 by the bits that they use."""
 
 from __future__ import annotations
 

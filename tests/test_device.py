@@ -1,4 +1,4 @@
-"""Devices and precisions by name: what cannot compute is refused in one sentence."""
+"""Devices and precisions by name: unusable ones are refused in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Soft edges on drawn pictures: where the contour goes, what stays, and that tiles do not show."""
+"""Soft edges on drawn pictures: where the contour moves, what stays, and that tiles are invisible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripts in `examples/` run as they are, offline, with the weights that ship."""
+"""The scripts in `examples/` run as they are, offline, with the shipped weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label PNGs and COCO files: nothing is lost on the way, and what is none is refused in one sentence."""
+"""Label PNGs and COCO files: nothing is lost, and other files are refused in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids that stay from frame to frame, on clips of one row of pixels whose answers can be read off."""
+"""Ids that stay from frame to frame, on clips of one row of pixels with obvious answers."""
 
 from __future__ import annotations
 

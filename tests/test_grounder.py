@@ -1,4 +1,4 @@
-"""What the grounder makes of a model's answers, with a model whose answers are known; and loading real ones."""
+"""The grounder on top of a model with known answers; and loading real models."""
 
 from __future__ import annotations
 

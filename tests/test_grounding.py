@@ -1,4 +1,4 @@
-"""Groundings quote their captions, keep their entities in order, and come back from their files as they were."""
+"""Groundings quote their captions, keep their entities in order, and survive a round trip through files."""
 
 from __future__ import annotations
 

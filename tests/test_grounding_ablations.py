@@ -1,4 +1,4 @@
-"""The variant of GELLA that stands for region features: what it takes from a colormap, and what it says of a region."""
+"""The ablation with region features: the regions it finds in a colormap, and its embeddings of them."""
 
 from __future__ import annotations
 

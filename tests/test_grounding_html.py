@@ -1,4 +1,4 @@
-"""The page of a grounding: its text is data, it asks for nothing from elsewhere, and it works in a real browser."""
+"""The HTML page of a grounding: its text is data, it loads nothing from elsewhere, and it works in a real browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a grounding: what phrases mean in their colours, everything else dimmed, the caption beneath."""
+"""The picture of a grounding: entities in their phrases' colours, everything else dimmed, the caption below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of picture that users have, and every kind of file that is none."""
+"""Every type of picture that users have, and files that are not pictures."""
 
 from __future__ import annotations
 

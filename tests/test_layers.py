@@ -1,4 +1,4 @@
-"""Masks that overlap: which lies above, and which are whole objects."""
+"""Overlapping masks: their order, and which are whole objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of pictures that `esg segment` works through, and the names of its results."""
+"""The list of pictures that a command processes, and the names of their results."""
 
 from __future__ import annotations
 

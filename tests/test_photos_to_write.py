@@ -1,4 +1,4 @@
-"""Photos that are read to be written again: what else than pixels makes their look, and what of it is lost."""
+"""Photos that are read to be written again: the data besides pixels that affect their look, and what is lost."""
 
 from __future__ import annotations
 

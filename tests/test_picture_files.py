@@ -1,4 +1,4 @@
-"""What picture files are: kinds that need a plugin, kinds that are refused with a reason, and ends that are missing."""
+"""Picture files: types that need a plugin, types that are refused with a reason, and missing endings."""
 
 from __future__ import annotations
 

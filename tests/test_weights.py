@@ -1,4 +1,4 @@
-"""Where weights are looked for on this machine, and the check of a file."""
+"""The places where weights are looked up on this machine, and the verification of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands say: lines, messages and progress keep out of each other's way, and no stream is a crash."""
+"""The commands' output: lines, messages and progress do not run into each other, and no stream causes a crash."""
 
 from __future__ import annotations
 

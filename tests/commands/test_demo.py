@@ -1,4 +1,4 @@
-"""`esg demo` starts a page that the core knows nothing of."""
+"""`esg demo` starts a page that the core does not know."""
 
 from __future__ import annotations
 

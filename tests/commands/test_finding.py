@@ -1,4 +1,4 @@
-"""--masks of `esg caption`, `esg ground` and `esg inpaint`: which photo they are of, and whether they are there."""
+"""--masks of `esg caption`, `esg ground` and `esg inpaint`: the photo they belong to, and missing files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`esg ground`: photos and folders of photos in, captions with what their nouns mean out, and files of all that."""
+"""`esg ground`: photos and folders of photos in, captions with the entities of their nouns out, and files with both."""
 
 from __future__ import annotations
 

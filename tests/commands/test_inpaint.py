@@ -1,4 +1,4 @@
-"""`esg inpaint`: photos in, the same photos with some of their entities removed or repainted out."""
+"""`esg inpaint`: copies of photos with some of their entities removed or repainted."""
 
 from __future__ import annotations
 

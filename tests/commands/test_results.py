@@ -1,4 +1,4 @@
-"""The files of a photo: all of them or none, and one line says why they could not be written."""
+"""The files of a photo: all of them or none, and one line that says why they could not be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`esg segment`: photos and folders of photos in, files and one line for each photo out."""
+"""`esg segment`: photos and folders of photos in, files and one line per photo out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures from end to end: a bad one is one line and exit status 2 and leaves nothing, an odd one has to work."""
+"""Pictures from end to end: a bad one gives one line, exit status 2 and no files; an unusual one must work."""
 
 from __future__ import annotations
 

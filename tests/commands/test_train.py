@@ -1,4 +1,4 @@
-"""`esg train`: runs that begin, go on and end in a weight file, and runs refused before anything is written."""
+"""`esg train`: runs that start, resume and end in a weight file, and runs refused before anything is written."""
 
 from __future__ import annotations
 

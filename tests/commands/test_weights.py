@@ -1,4 +1,4 @@
-"""`esg weights`: listing, getting, converting and checking them."""
+"""`esg weights`: list, download, convert and verify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights that are missing, damaged, another model's or malicious: one line from every command that reads them."""
+"""Weights that are missing, damaged, malicious or of another model: one line from every command that reads them."""
 
 from __future__ import annotations
 

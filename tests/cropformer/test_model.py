@@ -1,4 +1,4 @@
-"""CropFormer as a whole: which views see which, and that the way it is computed does not show in what comes out."""
+"""The whole CropFormer: which views depend on each other, and that the order of computation does not change results."""
 
 from __future__ import annotations
 

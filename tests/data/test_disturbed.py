@@ -1,4 +1,4 @@
-"""Masks with mistakes, and what is carried over to them."""
+"""Masks with mistakes, and truth that is transferred to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repainting with diffusion models: tiny ones of the real classes, saved, and loaded as any other."""
+"""Repainting with diffusion models: tiny models of the real classes, saved and loaded like any other."""
 
 from __future__ import annotations
 

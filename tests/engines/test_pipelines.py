@@ -1,4 +1,4 @@
-"""Reading models of diffusers: folders, the hub's cache, single files; no network, no pickles, no foreign code."""
+"""Reading diffusers models: folders, the hub's cache, single files; without network, pickles or foreign code."""
 
 from __future__ import annotations
 

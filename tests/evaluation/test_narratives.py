@@ -1,4 +1,4 @@
-"""The evaluation, with a model that knows the truth, or nothing."""
+"""The evaluation of a model that knows everything, and of one that knows nothing."""
 
 from __future__ import annotations
 

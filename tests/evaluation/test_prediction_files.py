@@ -1,4 +1,4 @@
-"""AP^e from files: the official evaluator's numbers, and the forms that other programs write."""
+"""AP^e from files: the official evaluator's numbers, and the formats of other programs."""
 
 from __future__ import annotations
 

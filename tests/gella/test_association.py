@@ -1,4 +1,4 @@
-"""Nouns meet entities, and entities their queries."""
+"""Association of nouns with entities, and matching of entities with queries."""
 
 from __future__ import annotations
 

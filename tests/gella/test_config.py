@@ -1,4 +1,4 @@
-"""Sizes of GELLA, and what transformers is told of them."""
+"""Configurations of GELLA, and their translation for transformers."""
 
 from __future__ import annotations
 

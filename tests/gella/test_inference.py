@@ -1,4 +1,4 @@
-"""A GELLA's way from a photo to words and scores, with random weights of a tiny model of the real classes."""
+"""GELLA inference from photo to words and scores, with a tiny random model of the real classes."""
 
 from __future__ import annotations
 

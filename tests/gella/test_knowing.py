@@ -1,4 +1,4 @@
-"""Which words a model knows, by how its tokenizer writes them."""
+"""The words a model knows, judged by how its tokenizer writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The language side, held against CLIP and LLaMA written out: the same in every version of transformers."""
+"""The language side, compared with CLIP and LLaMA written out: the same in every version of transformers."""
 
 from __future__ import annotations
 

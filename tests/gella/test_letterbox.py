@@ -1,4 +1,4 @@
-"""A photo in a square, and where it lies there."""
+"""A photo fitted into a square, and its position there."""
 
 from __future__ import annotations
 

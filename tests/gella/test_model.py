@@ -1,4 +1,4 @@
-"""GELLA as a whole: what goes in comes out of the right place, and the published sizes."""
+"""The whole GELLA: every input reaches the right output, and the published sizes."""
 
 from __future__ import annotations
 

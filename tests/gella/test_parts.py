@@ -1,4 +1,4 @@
-"""Texts that are too long come in parts: their words, nouns and order stay; what cannot be parted is told how long."""
+"""Texts that are too long are split: words, nouns and order stay; if that is impossible, the message says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of positions for another grid: known values, and what must not change."""
+"""Position tables for another grid: known values, and values that must not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts and answers read as in the paper, and captions made of lists say where their names stand."""
+"""Prompts and answers as in the paper, and the spans of names in captions made from lists."""
 
 from __future__ import annotations
 

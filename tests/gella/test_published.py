@@ -1,4 +1,4 @@
-"""Starting from published weights: folders as transformers writes them, and folders that do not do."""
+"""Starting from published weights: folders as transformers writes them, and unsuitable folders."""
 
 from __future__ import annotations
 

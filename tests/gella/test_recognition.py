@@ -1,4 +1,4 @@
-"""What a file's names and metadata tell of it."""
+"""Recognising a file by its names and metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ResoBlend: every part does its work, and can be left out (Table XVII)."""
+"""ResoBlend: every part has an effect and can be switched off (Table XVII)."""
 
 from __future__ import annotations
 

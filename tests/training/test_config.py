@@ -1,4 +1,4 @@
-"""Settings of a run: nonsense is refused in one sentence, and "auto" is what suits the machine."""
+"""Settings of a run: invalid ones are refused in one sentence, and "auto" suits the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes that train one model: the whole of it on each, or a share of it, with the same result."""
+"""Several processes that train one model, replicated or sharded, with the same result."""
 
 from __future__ import annotations
 

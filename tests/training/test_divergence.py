@@ -1,4 +1,4 @@
-"""What is said of a training that diverged, and how that is noticed by its weights."""
+"""The message about a training run that diverged, and its detection from the weights."""
 
 from __future__ import annotations
 

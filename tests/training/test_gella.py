@@ -1,4 +1,4 @@
-"""Training GELLA: what its losses ask for, and whole runs of a tiny model."""
+"""Training GELLA: its losses, and whole runs of a tiny model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a GELLA in training is told about every entity, with pictures small enough to count."""
+"""Auxiliary losses about the words of every entity, on pictures small enough to count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole runs of a tiny model: they learn, and one that was stopped ends like one that was not."""
+"""Whole runs of a tiny model: they learn, and an interrupted run ends like an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LoRA: what is trained with it, and that merged weights say the same."""
+"""LoRA: the trained weights, and merged weights with the same output."""
 
 from __future__ import annotations
 

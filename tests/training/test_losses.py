@@ -1,4 +1,4 @@
-"""The loss on predictions that are made by hand."""
+"""The loss on predictions made by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measuring in training: predictors whose AP is known, seen through the same views and fusion as photos."""
+"""Measuring in training: predictors with known AP, through the same views and fusion as photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of a run and its curves: what is whole is drawn, and what is damaged is named in one sentence."""
+"""The log of a run and its curves: intact rows are drawn, and damaged ones are named in one sentence."""
 
 from __future__ import annotations
 

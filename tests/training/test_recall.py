@@ -1,4 +1,4 @@
-"""Measuring a GELLA in training: the figures are those of the weights that are lent to it, and nothing else changes."""
+"""Measuring a GELLA in training: the figures are those of the given weights, and nothing else changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of settings: they are read as they were written, and what is wrong in them is said in one sentence."""
+"""Files of settings: a round trip, and one sentence for every error."""
 
 from __future__ import annotations
 

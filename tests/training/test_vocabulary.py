@@ -1,4 +1,4 @@
-"""The tokenizer of a run: made from the seed, kept, taken from what the run starts from, or refused."""
+"""The tokenizer of a run: trained from the seed, stored, taken from the initial weights, or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts of tiny pictures with known answers, and of synthetic scenes."""
+"""Facts about tiny pictures with known answers, and about synthetic scenes."""
 
 from __future__ import annotations
 

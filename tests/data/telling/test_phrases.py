@@ -1,4 +1,4 @@
-"""Noun phrases and what they mean."""
+"""Noun phrases and the entities they refer to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Referring expressions, solved by another way than they were made."""
+"""Referring expressions, resolved independently of how they were made."""
 
 from __future__ import annotations
 

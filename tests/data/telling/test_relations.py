@@ -1,4 +1,4 @@
-"""Relations that are measured in label maps."""
+"""Relations measured in label maps."""
 
 from __future__ import annotations
 
