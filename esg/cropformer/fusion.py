@@ -184,7 +184,7 @@ def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _two_step_taps(low: int, padded: int, resized: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resizes low → padded, crops to resized, resizes to target: taps (target, 4) int64 into `low`, and weights."""
+    """Resizes low → padded, crops to resized, resizes to target: taps (target, 4) int64 into `low`, float64 weights."""
     inner_taps, inner_weights = _taps(low, padded)
     outer_taps, outer_weights = _taps(resized, target)
     taps, weights = inner_taps[outer_taps], outer_weights[..., None] * inner_weights[outer_taps]  # (target, 2, 2)

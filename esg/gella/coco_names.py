@@ -26,7 +26,7 @@ ALSO: dict[str, tuple[str, ...]] = {row["name"]: tuple(row["also"]) for row in _
 """More general names that are also true."""
 
 ARGUABLE: dict[str, tuple[str, ...]] = {row["name"]: tuple(row["arguable"]) for row in _ROWS if "arguable" in row}
-"""Names that are debatable; they are neither trained nor scored."""
+"""Debatable names, which never count as wrong."""
 
 SYNONYMS: dict[str, str] = {other: row["name"] for row in _ROWS for other in row["synonyms"]}
 """The everyday name for each synonym, in the singular."""
