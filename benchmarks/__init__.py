@@ -1,1 +1,1 @@
-"""Side-by-side measurements that anyone can repeat: `python -m benchmarks.NAME`."""
+"""Side-by-side measurements that you can repeat: `python -m benchmarks.NAME`."""

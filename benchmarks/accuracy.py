@@ -2,8 +2,8 @@
 
     python -m benchmarks.accuracy --model cropformer-nano --scenes 200
 
-Both resolutions show the same scenes, never seen in training, through views of the model's own size. What the crops
-add at the high resolution is the difference between `boc` and `io`.
+Both resolutions show the same scenes, which were not used in training, through views of the model's own size. The
+difference between `boc` and `io` at the high resolution is the contribution of the crops.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--resolution", choices=[*RESOLUTIONS, "both"], default="both")
-    parser.add_argument("--size", type=int, help="short side of the views in pixels (the model's own)")
+    parser.add_argument("--size", type=int, help="short side of the views in pixels [the model's own]")
     arguments = parser.parse_args()
     segmenter = EntitySegmenter.from_pretrained(arguments.model, device=arguments.device)
     fusions = tuple(FUSIONS) if segmenter.model.association is not None else ("io",)
@@ -51,7 +51,7 @@ def main() -> None:
                 stable=segmenter.preset.stability,
             )
         seconds = (time.perf_counter() - start) / arguments.scenes
-        print(f"{name} resolution, {width}x{height}, {arguments.scenes} scenes, {seconds:.1f} s a scene")
+        print(f"{name} resolution, {width}x{height}, {arguments.scenes} scenes, {seconds:.1f} s per scene")
         for fusion in fusions:
             print(f"  {fusion:4} AP^e {100 * found[f'AP_{fusion}']:5.1f}   AP50 {100 * found[f'AP50_{fusion}']:5.1f}")
 

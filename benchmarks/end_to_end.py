@@ -1,10 +1,10 @@
-"""One photo from pixels to entities, against the Mask2Former of `transformers` on the same five views (Linux).
+"""One photo from pixels to entities, compared with the Mask2Former of `transformers` on the same five views (Linux).
 
     python -m benchmarks.end_to_end
 
-Both are Swin-T of the same sizes with random weights. Ours does the whole of it: views, image level, association, batch
-level, fusion to a label map at the photo's own size. Theirs runs its network on the five views, one by one, and stops
-there. They run by turns, each in a process of its own, so a busy machine slows both; trust the ratio, not the seconds.
+Both are Swin-T of the same sizes with random weights. Ours does everything: views, image level, association, batch
+level, fusion to a label map at the photo's own size. Theirs only runs its network on the five views, one by one. They
+run alternately, each in its own process, so a busy machine slows down both; trust the ratio, not the seconds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def run_ours(height: int, width: int) -> dict[str, float]:
     preset = PRESETS["cropformer-swin-tiny"]
     segmenter = EntitySegmenter(CropFormer(preset.config), preset, device="cpu", name="cropformer-swin-tiny")
     picture = photo(height, width)
-    segmenter(picture[:64, :64], size=64, min_score=0)  # what only the first run pays is not counted
+    segmenter(picture[:64, :64], size=64, min_score=0)  # warm-up
     base = peak()
     start = time.perf_counter()
     segmenter(picture, min_score=0)
@@ -66,7 +66,7 @@ def run_theirs(height: int, width: int) -> dict[str, float]:
 
 
 def peak() -> float:
-    """Largest resident size of this process so far, GiB."""
+    """Peak resident size of this process so far, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

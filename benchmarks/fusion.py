@@ -1,8 +1,8 @@
-"""Time and memory of the fusion of masks: `python -m benchmarks.fusion --megapixels 24 --queries 100` (Linux).
+"""Time and memory of mask fusion: `python -m benchmarks.fusion --megapixels 24 --queries 100` (Linux).
 
-Every figure of ours is measured in a process of its own. What the authors' post-processing costs is printed twice: as
-extrapolated from runs of their code (../shared/reference/README.md), and as measured here, on a smaller photo and in
-alternation with ours, with `straight_fusion`, which computes the same thing the straight way.
+Every figure of ours is measured in its own process. The cost of the authors' post-processing is printed twice: as
+extrapolated from runs of their code (../shared/reference/README.md), and as measured here with `straight_fusion`, a
+direct implementation of the same computation, on a smaller photo and alternating with ours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from esg.cropformer.views import ViewGeometry
 CASES = {
     "partition": "every pixel belongs to one of the entities",
     "large": "10 masks of over 30 % of the picture among 90 small ones (with --queries 100)",
-    "full": "worst case: every mask is positive on 90 % of the picture, each elsewhere",
+    "full": "worst case: every mask is positive on 90 % of the picture, each in other places",
     "ragged": "beyond the stated cases: every mask is fine noise, positive on 20 % of the picture, all over it",
 }
 # Seconds of the authors' post-processing for 100 queries, by megapixels: the first measured, the others extrapolated.
@@ -36,13 +36,13 @@ OFFICIAL_ARRAYS = 11  # float32 arrays of queries × pixels that it holds at its
 
 
 def straight_fusion(mask_logits: torch.Tensor, class_scores: torch.Tensor, geometry: ViewGeometry) -> Fusion:
-    """What `fuse` computes, step by step over arrays of queries × pixels. Arguments and result as `fuse`."""
+    """The result of `fuse`, computed step by step over arrays of queries × pixels. Arguments and result as `fuse`."""
     queries = class_scores.argsort(descending=True, stable=True)
     return paint(straight_probabilities(mask_logits[queries], geometry), class_scores[queries], queries)
 
 
 def straight_probabilities(mask_logits: torch.Tensor, geometry: ViewGeometry) -> torch.Tensor:
-    """Fused probabilities (Q, H, W) of mask logits (Q, T, h, w); 0 where no view is."""
+    """Fused probabilities (Q, H, W) of mask logits (Q, T, h, w); 0 outside all views."""
     total = mask_logits.new_zeros(len(mask_logits), *geometry.image_size)
     covering = total.new_zeros(geometry.image_size)
     for view, ((x0, y0, x1, y1), (h, w)) in enumerate(zip(geometry.boxes, geometry.sizes, strict=True)):
@@ -70,7 +70,7 @@ def paint(probabilities: torch.Tensor, class_scores: torch.Tensor, queries: torc
 def make_case(case: str, megapixels: float, queries: int) -> tuple[torch.Tensor, torch.Tensor, ViewGeometry]:
     """Mask logits (Q, 5, h, w), class scores and geometry for a 2:3 photo, seeded.
 
-    Entities are functions of the place in the photo, so the views agree, up to a little noise, as those of a model do.
+    Entities depend on the position in the photo, so the views agree up to a little noise, as a model's views do.
     """
     generator = torch.Generator().manual_seed(0)
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
@@ -99,7 +99,7 @@ def make_case(case: str, megapixels: float, queries: int) -> tuple[torch.Tensor,
             rival = torch.where(distance == nearest[0], nearest[1], nearest[0])
             values = (rival - distance) * 300
         else:
-            if view == 0:  # the level above which a mask has its share of the picture
+            if view == 0:  # the level above which a mask covers its share of the picture
                 share = {"large": 0.4, "full": 0.9, "ragged": 0.2}[case]
                 level = smooth[..., : size[0] // 4, : size[1] // 4].flatten(1).quantile(1 - share, dim=1)
             values = (smooth - level[:, None, None]) * 8
@@ -118,8 +118,8 @@ def measure(case: str, megapixels: float, queries: int, repeats: int, out: Path 
     warm_up = make_case(case, 0.02, 3)
     method = straight_fusion if straight else fuse
     method(*warm_up)
-    ctypes.CDLL(None).malloc_trim(0)  # memory that is free must not count as base
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is resident now
+    ctypes.CDLL(None).malloc_trim(0)  # free memory must not count as base
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current resident size
     base = _status("VmRSS")
     seconds = []
     for _ in range(repeats):
@@ -154,7 +154,7 @@ def _run(
 
 
 def report(megapixels: float, queries: int, paired: float, repeats: int) -> None:
-    """Prints all cases: ours at `megapixels` beside the extrapolation, then both methods at `paired` megapixels."""
+    """Prints all cases: ours at `megapixels` next to the extrapolation, then both methods at `paired` megapixels."""
     known = sorted(OFFICIAL_SECONDS)
     official = float(np.interp(megapixels, known, [OFFICIAL_SECONDS[size] for size in known]))
     official *= max(1.0, megapixels / known[-1]) * queries / 100
@@ -169,7 +169,7 @@ def report(megapixels: float, queries: int, paired: float, repeats: int) -> None
             f"{case:10} {ours['seconds']:8.2f} {ours['bytes'] / 2**20:7.0f} MiB {official / ours['seconds']:6.0f} ×"
             f" {ours['over_30']:16} {ours['won']:12}"
         )
-    print(f"\nBoth measured in turn at {paired:g} megapixels: the straight way | ours")
+    print(f"\nBoth measured alternately at {paired:g} megapixels: straight | ours")
     print(
         f"{'case':10} {'seconds':>17} {'faster':>8} {'MiB above base':>15} {'same label':>11} {'score difference':>17}"
     )
@@ -196,10 +196,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=float, default=24)
     parser.add_argument("--queries", type=int, default=100)
-    parser.add_argument("--paired", type=float, default=2, help="megapixels at which the straight way runs too")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of ours, of which the fastest counts")
+    parser.add_argument("--paired", type=float, default=2, help="megapixels at which both methods are measured")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of ours; the fastest one counts")
     parser.add_argument("--case", choices=CASES, help="measure one case in this process and print JSON")
-    parser.add_argument("--straight", action="store_true", help="with --case: the straight way instead of ours")
+    parser.add_argument("--straight", action="store_true", help="with --case: measure `straight_fusion`, not ours")
     parser.add_argument("--out", type=Path, help="with --case: save labels and scores to this .npz")
     given = parser.parse_args()
     if given.case:

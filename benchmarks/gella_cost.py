@@ -1,21 +1,21 @@
-"""Parameters and operations of GELLA, beside Tables XI and XII of the paper.
+"""Parameters and operations of GELLA, compared with Tables XI and XII of the paper.
 
     python -m benchmarks.gella_cost [--preset gella-7b] [--text 300]
 
-Everything is computed with shapes alone, PyTorch's fake tensors: the 13B model is counted in seconds on any machine. An
-operation is a multiplication or an addition, as `torch.utils.flop_counter` counts them in matrix
-products, convolutions and attention; half of it is the number of multiply-adds, which papers often mean by FLOPS.
-Norms, activations, interpolation and the sampling of deformable attention are not counted.
+Everything is computed from shapes only, with PyTorch's fake tensors: the 13B model is counted in seconds on any
+machine. An operation is a multiplication or an addition, as `torch.utils.flop_counter` counts them in matrix products,
+convolutions and attention; half of it is the number of multiply-adds, which papers often call FLOPS. Norms,
+activations, interpolation and the sampling of deformable attention are not counted.
 
-What is counted as what: the image encoder sees one square picture; the mask encoder one colormap, at the resolution
-that the preset has for it; the language model reads the picture's tokens and as many of text as asked for, in one pass
-and with its head on every token; the mask decoder is pixel decoder, masked-attention decoder and the final masks. The
-paper has no column for ResoBlend, projector and association; the projector's operations are among the image encoder's.
+The parts are counted as follows. The image encoder processes one square picture, and the mask encoder one colormap at
+the preset's resolution. The language model reads the picture's tokens and the given number of text tokens in one pass,
+with its head on every token. The mask decoder consists of pixel decoder, masked-attention decoder and final masks. The
+paper has no column for ResoBlend, projector and association; the projector's operations are in the image encoder's.
 
-Table XI is met (the paper counts MobileNetV2 with its classifier). Table XII is not in one unit: the language model's
-11,987 is the number of operations for a text of 300 tokens, which the paper does not state; the 204 of both encoders is
-the number of multiply-adds. The mask decoder's 113 cannot be reproduced: it depends on the colormap's resolution, which
-is not stated either, and on how masks for the attention are made; ours are cheaper than Mask2Former's.
+Table XI is reproduced (the paper counts MobileNetV2 with its classifier). Table XII mixes units: the language model's
+11,987 is the number of operations for a text of 300 tokens, a length that the paper does not state; the 204 of both
+encoders is the number of multiply-adds. The mask decoder's 113 cannot be reproduced: it depends on the colormap's
+resolution, which is not stated either, and on how attention masks are computed; ours are cheaper than Mask2Former's.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ SHAPES = FakeTensorMode()
 
 
 def built(preset: str) -> Gella:
-    """A model without numbers."""
+    """A model without real weights."""
     with SHAPES:
         return Gella(PRESETS[preset]).eval().requires_grad_(False)
 
 
 def parameters(model: Gella) -> dict[str, int]:
-    """How many each part has; together all."""
+    """The number of parameters of each part; the sum is that of the model."""
     vision = next(module for name, module in model.language.named_modules() if name.endswith("vision_tower"))
     projector = next(module for name, module in model.language.named_modules() if name.endswith("projector"))
     seen, projected = _size(vision), _size(projector)
@@ -62,11 +62,11 @@ def parameters(model: Gella) -> dict[str, int]:
 
 
 def operations(model: Gella, text: int) -> dict[str, int]:
-    """How many a picture with a text of so many tokens costs, part by part.
+    """The operations of each part for a picture with a text of this many tokens.
 
     Args:
         model: see `built`.
-        text: tokens of text, beside those of the picture.
+        text: number of text tokens, in addition to those of the picture.
     """
     config = model.config
     sizes = config.vision
@@ -77,7 +77,7 @@ def operations(model: Gella, text: int) -> dict[str, int]:
     colormap = counted(lambda: model.colormap(colours))
     blend = counted(lambda: model.blend(grid, model.colormap(colours))) - colormap
     return {
-        "image encoder": counted(lambda: model.language.see(pixels)),  # with the projector, a hundredth of it
+        "image encoder": counted(lambda: model.language.see(pixels)),  # includes the projector, one hundredth of it
         "mask encoder": colormap,
         "mask decoder": counted(lambda: model.reconstruct(grid, colours).masks()) - colormap - blend,
         "language model": reading(model, sizes.grid**2 + text),
@@ -86,14 +86,14 @@ def operations(model: Gella, text: int) -> dict[str, int]:
 
 
 def reading(model: Gella, tokens: int) -> int:
-    """Operations of the language model for a sequence of so many tokens."""
+    """Operations of the language model for a sequence of this many tokens."""
     with SHAPES:
         embedded = torch.zeros(1, tokens, model.config.language.width)
     return counted(lambda: model.language.continued(embedded, None, last=tokens))
 
 
 def tokens_for(model: Gella, wanted: float) -> int:
-    """The longest sequence that the language model reads with at most so many operations."""
+    """The longest sequence that the language model can read with at most this many operations."""
     low, high = 0, model.config.language.context
     while low < high:
         middle = (low + high + 1) // 2
@@ -103,8 +103,8 @@ def tokens_for(model: Gella, wanted: float) -> int:
 
 @torch.no_grad()
 def counted(run: Callable[[], object]) -> int:
-    """Operations of a call."""
-    # Attention as plain products: how a CPU computes it otherwise is unknown to the counter.
+    """The operations of a call."""
+    # Attention as plain products, because the counter does not know the fused kernels for CPUs.
     with SHAPES, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops()
@@ -117,7 +117,7 @@ def _size(module: nn.Module) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", action="append", choices=[*PRESETS], help="all by default")
-    parser.add_argument("--text", type=int, default=300, help="tokens of text beside those of the picture")
+    parser.add_argument("--text", type=int, default=300, help="text tokens, in addition to those of the picture")
     arguments = parser.parse_args()
     for preset in arguments.preset or [*PRESETS]:
         model = built(preset)
@@ -140,8 +140,8 @@ def main() -> None:
         if paper:
             wanted = OPERATIONS["language model"] * 1e9
             print(
-                f"The paper's {wanted / 1e9:.0f} of the language model would be {tokens_for(model, wanted)} tokens as "
-                f"operations, {tokens_for(model, 2 * wanted)} as multiply-adds; it does not say how many there were."
+                f"The paper's {wanted / 1e9:.0f} for the language model would be {tokens_for(model, wanted)} tokens if "
+                f"it counts operations, {tokens_for(model, 2 * wanted)} if multiply-adds; it does not state the number."
             )
 
 

@@ -1,14 +1,14 @@
-"""The paper's ablations of GELLA at the size of gella-nano (Tables XV b, XVII, XX), each variant trained from nothing.
+"""The paper's ablations of GELLA at the size of gella-nano (Tables XV b, XVII, XX), each variant trained from scratch.
 
     python -m benchmarks.grounding_ablations --photos ../shared/data/bsds500/train --steps 800 --scenes 200
 
-All variants see the same pictures, masks and texts, have the settings of `docs/recipes/gella-nano.json` and are
-measured with averaged weights on the same held-out scenes with true masks, as `esg eval narratives` does it. So short a
-training shows what is learned sooner, not where it ends. A run that was stopped goes on; several processes may train a
-variant each (`--variants`), and a last call, which finds all of them trained, prints the table.
+All variants get the same pictures, masks and texts, use the settings of `docs/recipes/gella-nano.json`, and are
+measured with averaged weights on the same held-out scenes with true masks, like `esg eval narratives`. Such a short
+training shows what is learned sooner, not the final quality. An interrupted run resumes. Several processes can train
+one variant each (`--variants`); a last call prints the table once all are trained.
 
-The variant `regions` has no colormap encoder, no ResoBlend and no mask decoder: what stands for an entity is the mean
-of the image features under its mask, through two layers. (Table XX takes features by boxes.)
+The variant `regions` has no colormap encoder, ResoBlend or mask decoder: an entity is represented by the mean of the
+image features under its mask, passed through two layers. (Table XX uses features of boxes.)
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from esg.training.settings import read_config
 from esg.training.vocabulary import run_tokenizer
 
 RECIPE = Path(__file__).parent.parent / "docs" / "recipes" / "gella-nano.json"
-CERTAIN = 10.0  # logit of a mask that is known
+CERTAIN = 10.0  # logit of a known mask
 
 
 class RegionGella(Gella):
-    """Grounds nouns in mean image features under the given masks, which it finds in the colormap by their colours."""
+    """Grounds nouns in mean image features under the given masks, which it finds by their colours in the colormap."""
 
     def __init__(self, config: GellaConfig) -> None:
         super().__init__(config)
@@ -54,12 +54,12 @@ class RegionGella(Gella):
         )
 
     def reconstruct(self, grid: Tensor, colormaps: Tensor, maps: Sequence[Tensor] = ()) -> Reconstruction:
-        """As `Gella.reconstruct`; a "query" is the region of one colour, and gives back exactly that."""
+        """Like `Gella.reconstruct`; a "query" is the region of one colour, and reconstructs exactly that region."""
         regions = coloured(colormaps, self.config.decoder.queries)  # (N, Q, M, M)
         shares = F.adaptive_avg_pool2d(regions, grid.shape[-1]).flatten(2)  # (N, Q, g²)
         mean = shares @ grid.float().flatten(2).mT / shares.sum(-1, keepdim=True).clamp(min=1e-6)
         count, queries = regions.shape[:2]
-        features = (regions[..., 2::4, 2::4] * 2 - 1) * CERTAIN  # a channel for every region
+        features = (regions[..., 2::4, 2::4] * 2 - 1) * CERTAIN  # one channel per region
         own = torch.eye(queries, device=grid.device).expand(count, -1, -1)
         known = Prediction(features.new_zeros(count, queries, 2), own)
         return Reconstruction(features, [known], None, self.region(mean))
@@ -68,7 +68,7 @@ class RegionGella(Gella):
 def coloured(colormaps: Tensor, most: int) -> Tensor:
     """Regions of one colour, without black: colormaps (N, 3, M, M) in -1..1 → (N, most, M, M) float32, 0 or 1.
 
-    The first ones of each by colour; where there are fewer, the last are empty.
+    Regions are ordered by colour, and only the first `most` are kept; if there are fewer, the last ones are empty.
     """
     levels = ((colormaps.float() + 1) * 127.5).round().long()
     codes = (levels[:, 0] * 256 + levels[:, 1]) * 256 + levels[:, 2]
@@ -90,11 +90,11 @@ class RegionTask(GellaTask):
 
 @dataclass(frozen=True)
 class Variant:
-    """What is trained under one name.
+    """A model to train.
 
     Attributes:
-        model: what differs from gella-nano, see `GellaTrainConfig`.
-        task: its training.
+        model: changes to gella-nano, see `GellaTrainConfig`.
+        task: the task that trains it.
     """
 
     model: dict[str, Any] = field(default_factory=dict)
@@ -110,40 +110,40 @@ VARIANTS = {
 
 
 def trained(name: str, config: GellaTrainConfig, run_dir: Path) -> GellaInference:
-    """Trains a variant, unless that has been done, and gives its averaged weights."""
+    """Trains a variant if necessary, and returns it with its averaged weights."""
     tokenizer = run_tokenizer(config, run_dir)
     task = VARIANTS[name].task(config, tokenizer)
     train(task, run_dir)
     state = load_checkpoint(run_dir)
     if state is None or state["step"] < config.steps:
-        raise SystemExit(f"{name} was stopped; call again to go on.")
+        raise SystemExit(f"{name} was interrupted; run the same command again to resume.")
     pupil = task.model(new=False)
     pupil.load_state_dict(state["ema"])
     return GellaInference(pupil.gella, tokenizer, choose_device("auto" if config.device == "auto" else config.device))
 
 
 def measured(model: GellaInference, scenes: int) -> dict[str, float]:
-    """Percents of `esg eval narratives`, and the share of masks that are given back."""
+    """Figures of `esg eval narratives` in percent, and the share of reconstructed masks."""
     found = evaluate_narratives(Grounder(model), scenes)
-    given_back = evaluate_reconstruction(model, scenes)["all"]
-    return {name: 100 * value for name, value in (found | {"given back": given_back}).items()}
+    found["reconstructed"] = evaluate_reconstruction(model, scenes)["all"]
+    return {name: 100 * value for name, value in found.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", nargs="*", default=(), help="folders of labelled photos to learn from, too")
+    parser.add_argument("--photos", nargs="*", default=(), help="folders of labelled photos to train on as well")
     parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--batch", type=int, default=4, help="pictures a step")
-    parser.add_argument("--scenes", type=int, default=200, help="held-out scenes that are measured")
+    parser.add_argument("--batch", type=int, default=4, help="pictures per step")
+    parser.add_argument("--scenes", type=int, default=200, help="number of held-out scenes to measure on")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures")
+    parser.add_argument("--workers", type=int, default=1, help="number of processes that prepare pictures")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--out", type=Path, default=Path("runs/grounding-ablations"), help="folder of the runs")
     arguments = parser.parse_args()
     recipe: Any = read_config(RECIPE, GellaTrainConfig())
     share = recipe.samples.photo_share if arguments.photos else 0.0
     samples = replace(recipe.samples, batch=arguments.batch, photos=tuple(arguments.photos), photo_share=share)
-    columns = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "given back": "given back"}
+    columns = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "reconstructed": "reconstructed"}
     rows = []
     for name in arguments.variants:
         config = dataclasses.replace(

@@ -1,11 +1,10 @@
-"""Many visitors of the page at once: whether each gets what belongs to its own photo, and what memory is left over.
+"""Many visitors of the page at the same time: checks that they do not get each other's data, and that memory is freed.
 
     python -m benchmarks.page_visitors --visitors 16 --photos 5
 
-The page runs in a process of its own on this machine. Every visitor goes the way of the browser, with a photo of its
-own size and content each time: upload, take apart, remove an entity, take labels and photo away. One visitor comes and
-goes before the clock starts, so that models are loaded. Memory (Linux) is that of the server's process, when all have
-left.
+The page runs in its own process on this machine. Every visitor does what a browser does, each time with a photo of its
+own size and content: uploads it, segments it, removes an entity, downloads labels and photo. One visitor comes and goes
+before the clock starts, so that models are loaded. Memory (Linux) is that of the server's process after all have left.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ PATIENCE = httpx.Timeout(600)
 
 
 class Visitor:
-    """One browser tab, as far as the server can tell: a session with a heartbeat, events and files."""
+    """One browser tab, as seen by the server: a session with a heartbeat, events and files."""
 
     def __init__(self, address: str) -> None:
         self.session = uuid.uuid4().hex
@@ -43,7 +42,7 @@ class Visitor:
         self._ids = {one["props"].get("elem_id"): one["id"] for one in config["components"]}
         self._events = {(*target,): one for one in config["dependencies"] for target in one["targets"]}
         self._components = {one["id"]: one for one in config["components"]}
-        # A tab is open as long as this request is; its answer goes on for ever, and nobody reads it.
+        # The server considers a tab open as long as this request is open; nobody reads its endless answer.
         place = httpx.URL(address)
         self._heart = socket.create_connection((place.host, place.port or 80))
         beat = f"GET /gradio_api/heartbeat/{self.session} HTTP/1.1\r\nHost: {place.netloc.decode()}\r\n\r\n"
@@ -56,13 +55,13 @@ class Visitor:
         self._http.close()
 
     def upload(self, elem_id: str, name: str, content: bytes) -> None:
-        """Chooses a file, and waits for all that follows from it."""
+        """Chooses a file, and waits for everything that it triggers."""
         (path,) = self._http.post("/upload", files={"files": (name, content)}).raise_for_status().json()
         file = {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
         self.do(elem_id, "upload", {elem_id: file})
 
     def do(self, elem_id: str, event: str, values: dict[str, Any] | None = None, data: Any = None) -> Any:
-        """An event and those that follow it; → what the first gave out. `values`: of components, by their elem_id."""
+        """Runs an event and those that follow it; returns the first one's output. `values`: inputs by elem_id."""
         begun = self._events[self._ids[elem_id], event]
         given = {self._ids[name]: value for name, value in (values or {}).items()}
         result = self._fire(begun, data, given)
@@ -72,7 +71,7 @@ class Visitor:
         return result
 
     def fetch(self, file: dict[str, Any]) -> bytes:
-        """The content of a file that an event gave out."""
+        """The content of a file in an event's output."""
         return self._http.get(f"/file={file['path']}").raise_for_status().content
 
     def _fire(self, event: dict[str, Any], data: Any, given: dict[int, Any] | None = None) -> Any:
@@ -86,7 +85,7 @@ class Visitor:
                     if not news["success"]:
                         raise RuntimeError(news["output"].get("error"))
                     return news["output"]["data"]
-        raise RuntimeError("The page ended the connection before it had answered.")
+        raise RuntimeError("The page closed the connection before it answered.")
 
     def _value(self, number: int, given: dict[int, Any]) -> Any:
         component = self._components[number]
@@ -96,7 +95,7 @@ class Visitor:
 
 
 def visit(address: str, number: int, photos: int, crops: int) -> list[float]:
-    """One visitor with so many photos; → seconds of each. RuntimeError where something is not its own."""
+    """Simulates a visitor with several photos; returns seconds for each. RuntimeError if it gets another one's data."""
     visitor = Visitor(address)
     seconds = []
     for k in range(photos):
@@ -112,9 +111,9 @@ def visit(address: str, number: int, photos: int, crops: int) -> list[float]:
         after = _saved(visitor, "result")
         seconds.append(time.perf_counter() - begin)
         if labels.shape != pixels.shape[:2] or not np.array_equal(before, pixels):
-            raise RuntimeError(f"Visitor {number} got another one's photo or labels.")
+            raise RuntimeError(f"Visitor {number} got another visitor's photo or labels.")
         if after.shape != pixels.shape or np.array_equal(after, pixels):
-            raise RuntimeError(f"Visitor {number}: nothing was removed, or of another photo.")
+            raise RuntimeError(f"Visitor {number}: nothing was removed, or the photo is another visitor's.")
     visitor.leave()
     return seconds
 
@@ -127,7 +126,7 @@ def _saved(visitor: Visitor, what: str) -> np.ndarray:
 
 @contextmanager
 def served(model: str) -> Iterator[tuple[str, int]]:
-    """Address and process id of a page."""
+    """Address and process id of a running page."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -154,13 +153,13 @@ def memory(process: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--visitors", type=int, default=16)
-    parser.add_argument("--photos", type=int, default=5, help="of each visitor")
+    parser.add_argument("--photos", type=int, default=5, help="photos per visitor")
     parser.add_argument("--crops", type=int, default=0, choices=(0, 4, 8))
     parser.add_argument("--model", default="cropformer-nano")
     arguments = parser.parse_args()
     with served(arguments.model) as (address, process):
         (alone,) = visit(address, 99, 1, arguments.crops)
-        time.sleep(2)  # the heartbeat's end is noticed by the second
+        time.sleep(2)  # the server checks heartbeats once a second
         before = memory(process)
         begin = time.perf_counter()
         with ThreadPoolExecutor(arguments.visitors) as pool:
@@ -174,8 +173,9 @@ def main() -> None:
         after = memory(process)
     print(
         f"{arguments.visitors} visitors x {arguments.photos} photos: no failure, nothing mixed up, {total:.0f} s; "
-        f"{np.median(seconds):.1f} s a photo (median), {seconds.max():.1f} s at most, one visitor alone {alone:.1f} s "
-        f"the first time; memory {before:.0f} MiB before, {after:.0f} MiB after ({100 * (after / before - 1):+.0f} %)"
+        f"{np.median(seconds):.1f} s per photo (median), {seconds.max():.1f} s at most, one visitor alone "
+        f"{alone:.1f} s the first time; memory {before:.0f} MiB before, {after:.0f} MiB after "
+        f"({100 * (after / before - 1):+.0f} %)"
     )
 
 

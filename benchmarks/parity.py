@@ -1,14 +1,15 @@
-"""Does our code compute what the authors' code computes?
+"""Checks that our code computes the same as the authors' code.
 
     python -m benchmarks.parity DIR
 
 builds every model that has a fixture `<config>_<image>_<128|192>[_qk1].npz` in DIR with the deterministic weights of
-the reference, compares stage by stage, prints the worst difference beside the allowed one, and exits 1 on any excess.
-The scripts and manifests of the reference are taken from DIR, its parents, or `../shared/reference`.
+the reference, compares stage by stage, prints the worst difference next to the allowed one, and exits with 1 if any
+difference is too large. Scripts and manifests of the reference are taken from DIR, its parents, or
+`../shared/reference`.
 
-Ours is computed in double precision by default. The deterministic weights make the decoders chaotic: one bit of an
-attention mask whose logit lies within single-precision rounding of zero, once flipped, moves later heads by 1e-1. In
-double precision only the reference's own rounding remains; `--precision float32` shows that of both sides together.
+Ours is computed in double precision by default. The deterministic weights make the decoders chaotic: if a bit of an
+attention mask flips because its logit is within single-precision rounding of zero, later heads change by 1e-1. In
+double precision, only the reference's own rounding remains; `--precision float32` shows that of both sides.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ from esg.modeling.swin import relative_index
 
 NAME = re.compile(r"(?P<config>.+)_(?P<image>[A-Z])_(?P<size>128|192)(?P<gain>_qk1)?")
 BEFORE_MASKS = 2e-5  # relative, up to the mask features and the first prediction heads
-CLASS_LOGITS = 3e-3  # absolute, twice what the authors' code differs from itself
+CLASS_LOGITS = 3e-3  # absolute, twice the difference between two runs of the authors' code
 MASK_LOGITS = 1.4e-2
-SCORES = 2e-3  # absolute; a score is bounded by 0.731, its derivative by the class logit is at most a quarter of that
+SCORES = 2e-3  # absolute; a score is at most 0.731, and its derivative by the class logit at most a quarter of that
 PIXELS = 1e-3  # share of label map pixels that may differ
 
 
@@ -71,7 +72,7 @@ class Reference:
             for path in (place / name, place / "manifests" / name):
                 if path.is_file():
                     return path
-        raise SystemExit(f"{name} is in none of {', '.join(map(str, self.places))}.")
+        raise SystemExit(f"{name} is missing; searched {', '.join(map(str, self.places))}.")
 
     def _script(self, name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(Path(name).stem, self._find(name))
@@ -96,7 +97,7 @@ class Reference:
 
 
 def build(state: dict[str, Tensor]) -> tuple[CropFormer, Preset]:
-    """The model that a published state dict belongs to, filled with it."""
+    """The model of a published state dict, with its weights loaded."""
     ours = checkpoints.convert(state)
     preset = PRESETS[checkpoints.fitting_presets(ours)[0]]
     model = CropFormer(preset.config).eval()
@@ -174,7 +175,7 @@ def _heads(
 
 def _result(fusion: Fusion, fixture: dict[str, np.ndarray]) -> Iterator[Check]:
     yield _worst("class scores", fusion.class_scores, fixture["result_class_scores"], SCORES)
-    # Compared query by query: the order of queries whose class scores agree to within the tolerance is arbitrary.
+    # Compared query by query: the order of queries whose class scores agree within the tolerance is arbitrary.
     ours = dict(zip(fusion.queries.tolist(), fusion.scores.tolist(), strict=True))
     theirs = dict(zip(fixture["result_query_index"].tolist(), fixture["scores"].tolist(), strict=True))
     shared = ours.keys() & theirs.keys()
@@ -215,7 +216,7 @@ def main() -> int:
         (path, match) for path, match in names if match and match["config"] != "views" and arguments.only in path.stem
     ]
     if not fixtures:
-        print(f"No fixture in {arguments.folder}.", file=sys.stderr)
+        print(f"There are no fixtures in {arguments.folder}.", file=sys.stderr)
         return 2
     reference, failures = Reference(arguments.folder), 0
     for path, match in fixtures:
@@ -237,7 +238,7 @@ def main() -> int:
             print(
                 f"  {check.stage:32} {check.difference:9.1e} {check.allowed:9.1e}{'' if check.passed else '  FAILED'}"
             )
-    print(f"\n{len(fixtures)} fixtures, {failures} differences beyond what is allowed")
+    print(f"\n{len(fixtures)} fixtures, {failures} differences larger than allowed")
     return 1 if failures else 0
 
 

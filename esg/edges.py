@@ -21,7 +21,7 @@ from .errors import InputError
 from .resample import resize
 
 _TILE = 64  # pixels per side; only tiles along the contour are computed, and small ones follow it closely
-_FULL_RADIUS = 8  # from twice this on, the coefficients of the filter are computed on fewer pixels
+_FULL_RADIUS = 8  # from twice this radius on, the filter's coefficients are computed on fewer pixels
 
 
 def soft_alpha(

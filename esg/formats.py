@@ -93,7 +93,7 @@ def load_json(path: Path) -> Any:
 
 
 def _each_line(text: str) -> list[Any]:
-    """What the lines of a text are in JSON; nothing unless each is an object or a list."""
+    """The JSON values in the lines of a text; empty unless each is an object or a list."""
     try:
         found = [json.loads(line) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Grounder: a photo and its entities in, a caption and what its nouns mean out."""
+"""Grounder: takes a photo and its entities, and returns a caption whose nouns point to entities."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ from .zeroshot.zero_shot import ZeroShot
 
 log = getLogger(__name__)
 
-THRESHOLD = 0.5  # scores from here on mean an entity
-DRAFT_TEMPERATURE = 0.5  # of the second draft of a caption and those after it
+THRESHOLD = 0.5  # a phrase refers to the entities that score at least this
+DRAFT_TEMPERATURE = 0.5  # for every draft of a caption except the first
 
 Progress = Callable[[int, int, str], None]
 
 
 class Grounder:
-    """A model that is ready to describe photos and to ground words in their entities.
+    """A model that is ready to caption photos and to ground phrases in their entities.
 
-    What it sees in a photo is kept until it is asked about another one or moved: several questions about the same photo
-    are common. Every method raises an InputError where the device has no memory for what is asked.
+    The image features of the last photo are kept until another photo is given or the model is moved, because several
+    questions about the same photo are common. Every method raises an InputError if the device runs out of memory.
 
     Attributes:
-        model: what computes.
-        name: what it was loaded as.
+        model: the model that computes captions and scores.
+        name: the name or path it was loaded from.
     """
 
     def __init__(self, model: GroundingModel, *, name: str = "") -> None:
-        """Takes a model as it is; `from_pretrained` also loads its weights."""
+        """Wraps a model; `from_pretrained` also loads its weights."""
         self.model = model
         self.name = name
         self._seen: tuple[bytes, Any] | None = None
@@ -72,15 +72,15 @@ class Grounder:
         """Loads weights by name (`esg weights list`), or from a folder or file.
 
         Args:
-            name_or_path: never looked up on the network. "zero-shot" is the training-free grounder of public models;
-                see `zeroshot.zero_shot.ZeroShot.from_name` for which, and with how many bits.
+            name_or_path: a name, folder or file; never looked up on the network. "zero-shot" is the training-free
+                grounder of public models; `zeroshot.zero_shot.ZeroShot.from_name` lists them and their bit widths.
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
-            precision: "fp32", "bf16" or "fp16" of the computation, and of the language side's weights in memory.
-            at_rest: where the weights are put until `to` is called, by a program that makes room first; None: on
-                `device`.
+            precision: "fp32", "bf16" or "fp16", for the computation and for the language side's weights in memory.
+            at_rest: device that holds the weights until `to` is called, for programs that make room first; None: the
+                same as `device`.
 
         Raises:
-            WeightsError: nothing is found, or it does not fit, or is refused.
+            WeightsError: the weights are not found, do not fit, or are refused.
             InputError: an option is wrong.
         """
         dtype = choose_dtype(precision, choose_device(device))
@@ -90,19 +90,19 @@ class Grounder:
 
     @staticmethod
     def public_models(name: str) -> list[str]:
-        """The models of the Hugging Face hub that a name such as "zero-shot" is made of; none of other names."""
+        """The Hugging Face models that a name such as "zero-shot" stands for; empty for any other name."""
         return ZeroShot.public_models(name) if _is_zero_shot(name) else []
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """All that has weights and can be moved, for programs that do so themselves; tell the grounder by `to`."""
+        """Every module that has weights, for programs that move them themselves; afterwards call `to` as well."""
         return self.model.networks
 
     def to(self, device: str) -> Grounder:
         """Moves the model to another device, such as "cpu" to make room on a GPU, and returns this grounder.
 
         Raises:
-            InputError: there is no such device here.
+            InputError: the device does not exist here.
         """
         before = self.device
         self._seen = None
@@ -112,7 +112,7 @@ class Grounder:
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """The device that the model computes on."""
         return self.model.device
 
     def caption(
@@ -125,14 +125,14 @@ class Grounder:
         stop: Callable[[], bool] | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> Generator[str, None, None]:
-        """Describes a photo; the text comes in pieces, as it is written.
+        """Describes a photo; yields the text in pieces as they are written.
 
         Args:
             image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
-            most: tokens of the caption at most.
-            temperature: 0 takes the likeliest words; larger values make others likelier.
-            seed: of what is drawn by lot, where the temperature is not 0.
-            stop: asked before every token; True ends the caption.
+            most: maximum number of tokens in the caption.
+            temperature: 0 always takes the most likely token; higher values sample less likely tokens more often.
+            seed: random seed, used when the temperature is above 0.
+            stop: called before every token; returning True ends the caption.
             max_pixels: larger pictures are refused.
 
         Raises:
@@ -145,27 +145,27 @@ class Grounder:
             yield from self.model.describe(sight, writing, stop)
 
     def nouns(self, image: Any, caption: str, *, max_pixels: int = MAX_PIXELS) -> list[Span]:
-        """Where the nouns of a caption are, in their order: start and end in characters, the end exclusive.
+        """The nouns of a caption, in order, each as (start, end) in characters; the end is exclusive.
 
         Raises:
             ImageError: the picture cannot be used.
-            InputError: the caption is empty or too long, or the model knows no word of it.
+            InputError: the caption is empty or too long, or the model knows none of its words.
         """
         _check_text(caption, "caption")
         self.check_words([caption])
         return self._read(lambda: self._see(read_image(image, max_pixels=max_pixels)), caption).written
 
     def check_words(self, texts: Iterable[str]) -> list[str]:
-        """Says before long work whether the model can make sense of texts at all.
+        """Checks, before any slow work, that the model knows at least some of the words.
 
         Args:
-            texts: a caption or an expression alone, or several names.
+            texts: one caption or expression, or several names.
 
         Returns:
-            Those of them of which it knows no word; none where it cannot tell.
+            The texts of which the model knows no word; empty if the model cannot tell.
 
         Raises:
-            InputError: these are all.
+            InputError: the model knows no word of any of the texts.
         """
         texts = list(texts)
         model = self.model
@@ -173,16 +173,16 @@ class Grounder:
         if unknown and len(unknown) == len(texts):
             said = short(" . ".join(" ".join(text.split()) for text in texts))
             raise InputError(
-                f"{self.name or 'The model'} knows no word of {said}: it reads English only, and not every word; "
-                "try other English words."
+                f"{self.name or 'The model'} knows no word of {said}. It reads English only and has a limited "
+                "vocabulary; try other English words."
             )
         return unknown
 
     def answer(self, image: Any, caption: str, *, max_pixels: int = MAX_PIXELS) -> str:
-        """What a language model literally answers when it is asked for the nouns of a caption: each with a <SEG> token.
+        """The literal answer of a language model that is asked for the nouns of a caption, each with a <SEG> token.
 
         Returns:
-            A line for each part in which the caption was read; empty for models that are not asked so.
+            One line for each part that the caption was split into; empty for models that do not work this way.
 
         Raises:
             ImageError: the picture cannot be used.
@@ -206,32 +206,32 @@ class Grounder:
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Grounding:
-        """Says which entities the nouns of a sentence mean.
+        """Finds the entities that the nouns of a sentence refer to.
 
-        White space and line breaks in a sentence do not matter. One that is a list of names with dots, "cat . dog .",
-        is read as such a list.
+        White space and line breaks in a sentence do not matter. A sentence that is a list of names with dots, such as
+        "cat . dog .", is read as that list.
 
         Args:
             image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
-            entities: of that picture; they stay as they are.
+            entities: the entities of that image; not changed.
             caption: the sentence; None lets the model write one, see `best_caption`.
-            phrases: instead of a sentence, a list of what is looked for. A name of which the model knows no word means
-                nothing, which is logged.
-            categories: instead of a sentence, the names of all there might be, for panoptic segmentation: of several
-                names that might mean an entity the one with the highest score gets it. A name given twice is one.
-            threshold: entities of a smaller score (0..1) are not meant.
+            phrases: a list of phrases to look for, instead of a sentence. A phrase of which the model knows no word
+                gets no entities, and a log message says so.
+            categories: the names of all categories that may occur, instead of a sentence, for panoptic segmentation:
+                an entity belongs only to the category that scores highest for it. Repeated names count once.
+            threshold: minimum score (0..1) of the entities that a phrase refers to.
             max_pixels: larger pictures are refused.
-            progress: called as `progress(done, total, what)` for the captions that are written, again with every word;
-                what it raises ends the call.
+            progress: called as `progress(done, total, what)` while captions are written, after every word; an exception
+                that it raises ends the call.
 
         Raises:
             ImageError: the picture cannot be used.
-            InputError: more than one of caption, phrases and categories is given, or one of them is empty or too
-                long, the model knows no word of it, the threshold is out of its range, the entities are missing or
-                those of a picture of another size, or the model writes no caption.
+            InputError: more than one of caption, phrases and categories is given; one of them is empty or too long; the
+                model knows none of its words; the threshold is out of its range; `entities` is not an EntityMap, or its
+                size differs from the image; or the model writes no caption.
         """
         if sum(given is not None for given in (caption, phrases, categories)) > 1:
-            raise InputError("Give a caption, a list of phrases or a list of categories, and not several of them.")
+            raise InputError("Give only one of these: a caption, a list of phrases, or a list of categories.")
         names: list[str] | None = None
         text: _Text | None = None
         for given, make in ((categories, category_caption), (phrases, phrase_caption)):
@@ -257,26 +257,26 @@ class Grounder:
         if categories is not None and len(text.spans):
             meant &= np.arange(len(text.spans))[:, None] == scores.argmax(axis=0)
         if unknown:
-            log.info("%s knows no word of %s, so that means nothing.", self.name or "The model", " and ".join(unknown))
+            log.info("%s knows no word of %s and ignores it.", self.name or "The model", " and ".join(unknown))
             meant &= np.array([name not in unknown for name in names or []])[:, None]
         return Grounding(text.caption, tuple(_phrase(text.caption, *each) for each in zip(text.written, scores, meant)))
 
     def names(
         self, image: Any, entities: EntityMap, *, threshold: float = RECOGNISED, max_pixels: int = MAX_PIXELS
     ) -> dict[int, tuple[str, float]]:
-        """What the model would call the entities, of the names that it has learnt (gella-nano: 133).
+        """Names entities with the names that the model has learnt (gella-nano: 133).
 
         Args:
             image, entities, max_pixels: as for a call.
-            threshold: entities whose best name has a smaller score (0..1) get no name.
+            threshold: minimum score (0..1) of a name; an entity whose best name scores less gets no name.
 
         Returns:
-            Name and score of every entity that has a name, by its id.
+            (name, score) by entity id, for every entity that has a name.
 
         Raises:
             ImageError: the picture cannot be used.
-            InputError: the model has no list of names, since it knows words of all kinds: give it `categories` in a
-                call; or the threshold is out of its range, or the entities are those of a picture of another size.
+            InputError: the model has no fixed list of names because its vocabulary is open (pass `categories` in a call
+                instead); the threshold is out of its range; or the size of `entities` differs from the image.
         """
         self.check_names()
         check_number("threshold", threshold, 0, 1)
@@ -286,9 +286,9 @@ class Grounder:
         return {number: (name, score) for number, (name, score) in enumerate(found, start=1) if score >= threshold}
 
     def check_names(self) -> None:
-        """Says before long work whether `names` can be asked for; InputError where the model has no list of names."""
+        """Checks, before any slow work, that the model has a list of names; raises InputError if not."""
         if not self.model.names:
-            raise InputError(f"{self.name or 'This model'} has no list of names; give one as categories.")
+            raise InputError(f"{self.name or 'This model'} has no list of names of its own; give one as categories.")
 
     def best_caption(
         self,
@@ -302,20 +302,20 @@ class Grounder:
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> str:
-        """Writes several captions of a photo and takes the one whose nouns are grounded best in its entities.
+        """Writes several captions of a photo and returns the one whose nouns are grounded best in its entities.
 
-        The first is written as `caption` does, the others with other words. What counts is the mean, over a caption's
-        nouns, of the lowest score among the entities that a noun means (0 if it means none), times the share of its
-        nouns that are not said twice.
+        The first is written as `caption` does; the others are sampled. The rating of a caption is the mean, over its
+        nouns, of the lowest score among the entities that a noun refers to (0 if it refers to none), times the share of
+        distinct nouns among its nouns.
 
         Args:
             image, entities, max_pixels, progress: as for a call.
-            drafts: how many; None: as many as suit the model.
-            most, temperature, seed: as for `caption`, of the first.
+            drafts: number of captions; None: the number that suits the model.
+            most, temperature, seed: as for `caption`; they apply to the first draft.
 
         Raises:
             ImageError: the picture cannot be used.
-            InputError: an option is out of its range, the entities are those of a picture of another size, or the model
+            InputError: an option is out of its range, the size of `entities` differs from the image, or the model
                 writes no caption.
         """
         drafts = self.model.drafts if drafts is None else drafts
@@ -340,7 +340,7 @@ class Grounder:
         watch(drafts)
         found = [caption for caption in dict.fromkeys(captions) if caption]
         if not found:
-            raise InputError("The model found no words for this picture; give a caption or a list of phrases.")
+            raise InputError("The model wrote no caption for this photo; give a caption or a list of phrases.")
         if len(found) == 1:
             return found[0]
         told = [tidied(caption).text for caption in found]
@@ -359,25 +359,25 @@ class Grounder:
         least: float = THRESHOLD,
         max_pixels: int = MAX_PIXELS,
     ) -> Phrase:
-        """Says which entity an expression as a whole means: "the dog left of the door".
+        """Finds the entity that an expression as a whole refers to, such as "the dog left of the door".
 
-        A question, "Which of them could hold water?", is answered by what it means in the same way (reasoning
-        segmentation), by models that have learnt to.
+        A question such as "Which of them could hold water?" is answered with an entity in the same way (reasoning
+        segmentation), by models that were trained for it.
 
         Args:
             image, entities, max_pixels: as for a call.
-            expression: what is looked for, or a question.
-            threshold: take every entity with at least this score (0..1), maybe none; None: the one with the highest,
-                if that is at least `least`.
-            least: what the one entity has to score (0..1); 0 takes the best in any case.
+            expression: the expression or question.
+            threshold: returns every entity with at least this score (0..1), which may be none. None: returns only the
+                entity with the highest score, if that is at least `least`.
+            least: minimum score (0..1) of that single entity; 0 always takes the best one.
 
         Returns:
-            The expression, without space around it, as a phrase. If it means no entity, its `guess` is the best one.
+            The expression as a phrase, without surrounding space. If it refers to no entity, `guess` is the best one.
 
         Raises:
             ImageError: the picture cannot be used.
-            InputError: the expression is empty or too long, the model knows no word of it, a threshold is out of its
-                range, or the entities are those of a picture of another size.
+            InputError: the expression is empty or too long, the model knows none of its words, a threshold is out of
+                its range, or the size of `entities` differs from the image.
         """
         _check_text(expression, "expression")
         if threshold is not None:
@@ -394,7 +394,7 @@ class Grounder:
         return found if threshold is not None else Phrase(caption, span, found.entity_ids[:1], found.scores[:1])
 
     def _read(self, look: Callable[[], Any], caption: str) -> _Text:
-        """A caption with its nouns; the names if it is a list of them, for which nothing is looked at."""
+        """Splits a caption into nouns, or into names if it is a list of names; only the former calls `look`."""
         if (names := dotted_names(caption)) is not None:
             return _Text(caption, names, *phrase_caption(caption[slice(*span)] for span in names))
         even = tidied(caption)
@@ -402,7 +402,7 @@ class Grounder:
         return _Text(caption, [even.written(span) for span in spans], even.text, spans)
 
     def _see(self, pixels: np.ndarray) -> Any:
-        """What the model sees in (H, W, 3) uint8 RGB; to know a photo again takes a tenth of what looking takes."""
+        """Image features of (H, W, 3) uint8 RGB; recognising the same photo again takes a tenth of the time."""
         key = hashlib.sha256(pixels.data).digest() + repr(pixels.shape).encode()
         seen = self._seen
         if seen is None or seen[0] != key:
@@ -427,7 +427,7 @@ class Grounder:
 
     @contextmanager
     def _enough_memory(self) -> Iterator[None]:
-        """Makes one sentence of a lack of memory; what can be done in smaller steps has been tried so by the model."""
+        """Turns out-of-memory into one sentence; the model has already tried smaller steps where it can."""
         try:
             yield
         except (MemoryError, RuntimeError) as error:
@@ -439,13 +439,13 @@ class Grounder:
             elif _is_zero_shot(self.name):
                 advice = "fewer bits (zero-shot-8bit, zero-shot-4bit), a smaller language model, or the device cpu"
             raise OutOfMemory(
-                f"{self.device} has no memory left for what {self.name or 'the model'} has to do; choose {advice}."
+                f"{self.device} ran out of memory while {self.name or 'the model'} was working; choose {advice}."
             ) from None
 
 
 @dataclass(frozen=True)
 class _Text:
-    """A caption as it was written and as the model is told it, with where its phrases are in each."""
+    """A caption as written (`caption`, `written`) and as given to the model (`told`), with the spans of its phrases."""
 
     caption: str
     written: list[Span]
@@ -454,9 +454,9 @@ class _Text:
 
 
 def _names(given: Any) -> Any:
-    """Names, of which one with dots, "cat . dog .", is several."""
+    """Expands every list of names with dots, such as "cat . dog .", into its names."""
     if isinstance(given, str) or not isinstance(given, Iterable):
-        return given  # which is not what it should be, and will be told
+        return given  # of the wrong type; the caller reports it
     names: list[str] = []
     for name in given:
         spans = dotted_names(name) if isinstance(name, str) else None
@@ -465,34 +465,34 @@ def _names(given: Any) -> Any:
 
 
 def _fit(caption: str, spans: Sequence[Span], scores: np.ndarray) -> float:
-    """How well a caption is grounded, 0..1, see `Grounder.best_caption`; scores (len(spans), N)."""
+    """Rating of a caption, 0..1, see `Grounder.best_caption`; scores (len(spans), N)."""
     if not spans:
         return 0.0
-    surely = np.where(scores >= THRESHOLD, scores, np.inf).min(axis=1)  # inf where nothing is meant
+    surely = np.where(scores >= THRESHOLD, scores, np.inf).min(axis=1)  # inf: refers to no entity
     different = len({caption[slice(*span)] for span in spans}) / len(spans)
     return float(np.where(np.isinf(surely), 0, surely).mean()) * different
 
 
 def _load(name_or_path: str | Path, device: torch.device, precision: torch.dtype) -> GroundingModel:
-    """The one place that knows which model a name means."""
+    """Loads the model that a name or path stands for."""
     if isinstance(name_or_path, str) and _is_zero_shot(name_or_path):
         return ZeroShot.from_name(name_or_path, device, precision)
     return GellaInference.from_file(locate(name_or_path, task="grounding"), device, precision)
 
 
 def _is_zero_shot(name: str) -> bool:
-    """Whether a name means public models; a file may be called so, too."""
+    """Whether a name stands for public models; a file of that name takes precedence."""
     return name.startswith("zero-shot") and not os.path.isfile(name)
 
 
 def _check_text(text: str, what: str) -> None:
-    Grounding(text)  # which takes only what can be written into a file
+    Grounding(text)  # raises if the text cannot be written to a file
     if not text.strip():
         raise InputError(f"The {what} is empty; write one.")
 
 
 def _read_for(entities: EntityMap, image: Any, max_pixels: int) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of the size of the entities' picture."""
+    """The image as (H, W, 3) uint8 RGB, after checking that it has the size of the entities."""
     if not isinstance(entities, EntityMap):
         raise InputError(
             f"The entities must be an EntityMap, but are {kind_of(entities)}; make one with a segmenter or with "
@@ -501,14 +501,14 @@ def _read_for(entities: EntityMap, image: Any, max_pixels: int) -> np.ndarray:
     pixels = read_image(image, max_pixels=max_pixels)
     if entities.labels.shape != pixels.shape[:2]:
         raise InputError(
-            f"The entities are of a picture of {entities.width}x{entities.height} pixels, but this one has "
-            f"{pixels.shape[1]}x{pixels.shape[0]}; segment it anew."
+            f"The entities belong to a photo of {entities.width}x{entities.height} pixels, but this one has "
+            f"{pixels.shape[1]}x{pixels.shape[0]}; segment it again."
         )
     return pixels
 
 
 def _phrase(caption: str, span: Span, scores: np.ndarray, meant: np.ndarray) -> Phrase:
-    """Scores (N,) float32 and which of them count, (N,) bool, as plain data."""
+    """A phrase from scores (N,) float32 and the entities it refers to, `meant` (N,) bool."""
     order = np.argsort(-scores, kind="stable")
     order = order[meant[order]]
     return Phrase(caption[slice(*span)], span, tuple((order + 1).tolist()), tuple(scores[order].tolist()))

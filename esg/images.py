@@ -25,7 +25,7 @@ from .strips import strips
 
 log = getLogger(__name__)
 
-# What Pillow's writers are known to raise on pixels or options that their format cannot take.
+# Errors that Pillow's writers raise for pixels or options that their format does not support.
 _WRITE_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError, struct.error)
 _WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 
@@ -39,7 +39,7 @@ def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int
 
     Args:
         source: a path, a PIL picture, or a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA,
-            or one of these in a batch, (1, H, W, 3). Of colours of 16 bits Pillow keeps the upper bytes when it
+            or one of these in a batch, (1, H, W, 3). Pillow keeps only the upper bytes of 16-bit colours when it
             decodes them, so give the path, or the picture as `Image.open` returns it.
         max_pixels: larger pictures are refused before they are decoded.
 
@@ -109,7 +109,7 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Reads a file like `read_image`, for a program that writes the photo again.
 
     Raises:
-        ImageError: the file is missing, damaged, too large, or no picture.
+        ImageError: the file is missing, damaged, too large, or not a picture.
     """
     with opened(path, max_pixels) as picture:
         deep = is_deep(picture)  # no longer known after decoding
@@ -150,9 +150,9 @@ def _read(picture: ImageFile.ImageFile, name: str) -> _Decoded:
 
 
 def _from_picture(picture: Image.Image, name: str) -> _Decoded:
-    """Decodes a picture that somebody else opened, as its file would be read.
+    """Decodes a picture that the caller opened, in the same way as its file.
 
-    Once a colour picture of 16 bits is decoded, nothing is left of its lower bytes.
+    Once a picture with 16-bit colours is decoded, the lower bytes are lost.
     """
     if not isinstance(picture, ImageFile.ImageFile) or not picture.tile:
         return _Decoded(picture, _bits_of(picture, name))

@@ -1,4 +1,4 @@
-"""Inpainter: a photo and a mask in, the photo with that part removed or repainted out."""
+"""Inpainter: takes a photo and a mask, and returns the photo with that part removed or repainted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MaskSettings:
 
     Attributes:
         grow: pixels by which the filled area reaches beyond the mask.
-        feather: width in pixels of the outermost part of it, in which the filling fades into the photo.
+        feather: width in pixels of the outermost part of that area, in which the filling fades into the photo.
         fill_holes: whether holes in the mask are filled as well.
     """
 
@@ -41,7 +41,7 @@ class MaskSettings:
         Raises:
             InputError: a value is out of range.
         """
-        if engine is None:  # OpenCV looks no further than the rim of a hole, and takes any size
+        if engine is None:  # OpenCV only uses the pixels next to a hole, and supports any size
             return CropSettings(target=0, multiple=1, **asdict(self))
         return CropSettings(target=engine.size, multiple=engine.multiple, **asdict(self))
 
@@ -100,7 +100,7 @@ class Inpainter:
     """
 
     def __init__(self, engine: DiffusionInpainting | None = None) -> None:
-        """Uses a model that is loaded already; `from_pretrained` loads one."""
+        """Wraps a loaded model; `from_pretrained` loads one."""
         self.engine = engine
 
     @classmethod
@@ -117,7 +117,7 @@ class Inpainter:
             download: whether missing files are fetched from the hub.
 
         Raises:
-            WeightsError: the model is not there, or is not suitable.
+            WeightsError: the model is missing or not suitable.
             EsgError: diffusers is not installed.
         """
         return cls(DiffusionInpainting.from_pretrained(model, device=device, precision=precision, download=download))
@@ -191,5 +191,5 @@ class Inpainter:
         pixels = read_image(image, max_pixels=max_pixels)
         crop = cut_for_inpainting(pixels, mask, (settings or MaskSettings()).crop(self.engine))
         painted = self.engine(crop.picture, crop.generation, prompt, progress=progress, **paint.options)
-        assert painted is not None  # it is None only where `stop` is given
+        assert painted is not None  # it is None only if `stop` is given
         return stitch_back(pixels, crop.stitch, painted, paint.match_colour)

@@ -1,4 +1,4 @@
-"""The orders in which overlapping masks can be stacked; in a file of its own so that `esg --help` is quick."""
+"""The orders in which overlapping masks can be stacked; in a separate file so that `esg --help` is quick."""
 
 from __future__ import annotations
 

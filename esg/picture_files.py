@@ -244,7 +244,7 @@ def identified(file: Any, name: str, max_pixels: int = MAX_PIXELS) -> ImageFile.
 
 
 def _bare(data: bytes, name: str) -> ImageFile.ImageFile | None:
-    """A PNG without what is beside its pixels, some of which cannot be read; None if there is no more than pixels."""
+    """A PNG without the data beside its pixels, some of which cannot be read; None if it only contains pixels."""
     bare = bare_png(data)
     if bare is None:
         return None
@@ -252,7 +252,7 @@ def _bare(data: bytes, name: str) -> ImageFile.ImageFile | None:
         picture = Image.OPEN["PNG"][0](BytesIO(bare), name)
     except (ValueError, *_NOT_MINE):
         return None
-    log.warning("%s: what it says beside its pixels is damaged or too long, and is left out.", name or "The picture")
+    log.warning("%s: its metadata are damaged or too long, and are left out.", name or "The picture")
     return picture
 
 

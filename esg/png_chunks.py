@@ -1,4 +1,4 @@
-"""PNGs whose pixels are whole although something beside them is not: a wrong checksum, a cut-off field, a huge text."""
+"""Rescues PNGs with intact pixels but damaged metadata: a wrong checksum, a cut-off field, or a huge text."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import struct
 import zlib
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_KEPT = (b"tRNS", b"iCCP", b"eXIf")  # beside the pixels, what they look like
+_KEPT = (b"tRNS", b"iCCP", b"eXIf")  # metadata that affect how the pixels look
 
 
 def bare_png(data: bytes) -> bytes | None:
-    """A PNG with its pixels, and of the rest only what changes how they look and has the right checksum.
+    """A PNG with its pixels and, of its other chunks, only intact ones that affect how the pixels look.
 
     Returns:
-        None if it is not a PNG, or there is nothing to leave out.
+        None if it is not a PNG, or if there is nothing to leave out.
     """
     if not data.startswith(_SIGNATURE):
         return None
@@ -22,7 +22,7 @@ def bare_png(data: bytes) -> bytes | None:
     while place + 8 <= len(data):
         length, name = struct.unpack(">I4s", data[place : place + 8])
         chunk = data[place : place + length + 12]
-        needed = name[:1].isupper()  # in PNG, a small first letter marks what is not needed for the pixels
+        needed = name[:1].isupper()  # in PNG, a small first letter marks chunks that are not needed for the pixels
         sound = len(chunk) == length + 12 and zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
         if needed or (name in _KEPT and sound):
             kept.append(chunk)

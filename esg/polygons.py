@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from .rle import Rle, encode_mask
 
-_CROSSINGS_AT_ONCE = 1 << 20  # of the edges of a polygon and the rows of a picture
+_CROSSINGS_AT_ONCE = 1 << 20  # crossings of a polygon's edges with the rows of a picture
 
 
 def box_of(polygons: Sequence[np.ndarray], height: int, width: int) -> tuple[int, int, int, int]:

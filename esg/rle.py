@@ -1,9 +1,9 @@
-"""COCO's run-length encoding of masks, byte for byte as pycocotools writes it, in numpy alone.
+"""COCO's run-length encoding of masks, identical to pycocotools byte for byte, in NumPy only.
 
 An RLE is `{"size": [height, width], "counts": ...}`: lengths of alternating stretches outside and inside the mask,
 starting outside, reading the picture column by column. `counts` is the list itself or its compressed string: from the
-fourth entry on the difference to the entry two before it, in base 32 with the lowest digit first, one printable
-character a digit (bit 5: more digits follow; the last digit's bit 4 is the sign).
+fourth entry on, the difference from the entry two before it, in base 32 with the lowest digit first and one printable
+character per digit (bit 5: more digits follow; bit 4 of the last digit is the sign).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def encode_mask(
         mask: (h, w) bool.
         corner: x, y of the patch in its picture.
         size: height, width of the picture; the mask's own by default.
-        packed: whether its counts are the compressed string, else (K,) int64, which is quicker to make and to read.
+        packed: whether its counts are the compressed string, or else (K,) int64, which is faster to make and to read.
     """
     height, width = size or mask.shape
     runs = find_runs(mask.T)
@@ -155,7 +155,7 @@ def compress(counts: np.ndarray) -> str:
     values = counts.astype(np.int64)
     values[3:] -= counts[1:-2]
     digits = values[:, None] >> (5 * np.arange(_MOST_DIGITS))  # arithmetic shift: the sign stays
-    # A digit is the last when what remains above it only repeats its sign bit.
+    # A digit is the last one if the bits above it only repeat its sign bit.
     more = digits >> 5 != -(digits >> 4 & 1)
     used = np.ones_like(more)
     used[:, 1:] = np.logical_and.accumulate(more, axis=1)[:, :-1]

@@ -1,4 +1,4 @@
-"""Text files of other programs, whatever encoding they are in."""
+"""Reads text files of other programs, in any encoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import InputError
 
 log = getLogger(__name__)
 
-_MARKS = {  # at the beginning of a file; the longer ones first, as one begins with another
+_MARKS = {  # at the beginning of a file; the longer ones first, because one begins with another
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8-sig",
@@ -20,7 +20,7 @@ _MARKS = {  # at the beginning of a file; the longer ones first, as one begins w
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 or UTF-32 that says so.
+    """The text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark.
 
     Anything else is read as Latin-1, with a warning: digits and brackets are the same there as in most encodings.
 
@@ -35,7 +35,7 @@ def read_text(path: Path) -> str:
 
 
 def decoded_text(data: bytes, path: Path | None = None) -> str:
-    """As `read_text`, of bytes; without a path there is no warning."""
+    """Like `read_text`, for bytes; without a path there is no warning."""
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         return data.decode(encoding)

@@ -1,4 +1,4 @@
-"""Text as a picture: set in lines of a given width, with stretches of it marked in colour."""
+"""Draws text as a picture: in lines of a given width, with parts marked in colour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 PAPER, INK, FAINT = (255, 255, 255), (24, 26, 30), (150, 154, 160)
 LINE = 1.6  # height of a line, as a multiple of the font size; likewise the numbers below
 MARGIN = 0.7
-_UNKNOWN = "\U0010ffff"  # no font has a letter for it
+_UNKNOWN = "\U0010ffff"  # a character that no font has
 # Pillow's own font has little more than ASCII; of these system fonts, the first that has all letters is used.
 _FONTS = (
     *("DejaVuSans.ttf", "Arial.ttf", "arial.ttf", "Arial Unicode.ttf", "NotoSansCJK-Regular.ttc"),
@@ -25,7 +25,7 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Mark(NamedTuple):
-    """A stretch of a text that stands out.
+    """A highlighted part of a text.
 
     Attributes:
         start, end: position in characters, the end exclusive.

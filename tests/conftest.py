@@ -1,4 +1,4 @@
-"""What all tests share: the root of the project, the shared material beside it, and which tests run on this machine."""
+"""Shared by all tests: the root of the project, the shared material beside it, and the choice of tests to run here."""
 
 from __future__ import annotations
 

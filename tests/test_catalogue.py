@@ -79,7 +79,7 @@ def test_unknown_name_suggests_near_ones() -> None:
         checkpoint_named("cropformer-hornett")
 
 
-def test_only_what_is_for_the_task_is_suggested() -> None:
+def test_only_models_for_the_task_are_suggested() -> None:
     with pytest.raises(WeightsError, match=r"did you mean cropformer-nano, gella-nano, "):
         checkpoint_named("nonsense")
     for task, names in ("entity", "cropformer-nano, cropformer-swin-tiny, "), ("grounding", r"gella-nano\?"):
@@ -87,7 +87,7 @@ def test_only_what_is_for_the_task_is_suggested() -> None:
             checkpoint_named("nonsense", task)
 
 
-def test_what_the_shipped_weights_know_is_said_truly_and_in_one_sentence() -> None:
+def test_the_sentence_about_the_shipped_weights_is_true() -> None:
     """It is said of these numbers; another training changes both."""
     from esg.gella.coco_names import NAMES, SYNONYMS
 

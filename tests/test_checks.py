@@ -1,4 +1,4 @@
-"""What passes for a number, and what is said of the rest."""
+"""Values that count as numbers, and the messages about others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_without_a_limit_infinity_is_a_number() -> None:
         (np.ones((3, 3)), r"\(3, 3\) float64"),
     ],
 )
-def test_what_is_no_number_is_named(value: object, said: str) -> None:
+def test_invalid_numbers_are_named(value: object, said: str) -> None:
     with pytest.raises(InputError, match=rf"^n is {said}, but must be a number\.$"):
         check_number("n", value)
     with pytest.raises(InputError, match=rf"^n is {said}, but must be a whole number of at least 0\.$"):

@@ -221,7 +221,7 @@ def test_json_is_a_part_among_others() -> None:
         ("[true]", "not by"),
     ],
 )
-def test_one_sentence_says_what_is_wrong(text: str, words: str) -> None:
+def test_errors_are_one_sentence(text: str, words: str) -> None:
     with pytest.raises(InputError) as error:
         choose(ENTITIES, text)
     assert words in str(error.value)
@@ -241,7 +241,7 @@ def test_a_grounding_of_other_entities_is_refused() -> None:
 
 
 @pytest.mark.parametrize("points", ["{} {}", "[3]", [(1, 2)], 7, None])
-def test_ids_at_refuses_what_are_no_points(points: object) -> None:
+def test_ids_at_refuses_invalid_points(points: object) -> None:
     with pytest.raises(InputError):
         ids_at(ENTITIES, points)
 
@@ -260,7 +260,7 @@ def test_write_ids(ids: list[int], text: str) -> None:
     assert write_ids(ids) == text
 
 
-def test_write_ids_refuses_what_are_no_ids() -> None:
+def test_write_ids_refuses_invalid_ids() -> None:
     for ids in ([0], [-2], [1.5], ["3"], [True]):
         with pytest.raises(InputError, match="whole numbers of 1 or more"):
             write_ids(ids)
@@ -336,7 +336,7 @@ def test_parts_for_single_pictures(text: str, first: list[int], second: list[int
 
 
 @pytest.mark.parametrize("text", ["larger", "3-1", "[{", "phrase:", "3 4", "not", "picture 0: 3", "picture 3-2: 1"])
-def test_what_cannot_be_read_is_told_without_entities(text: str) -> None:
+def test_unreadable_choices_are_reported_without_entities(text: str) -> None:
     with pytest.raises(InputError):
         check_choice(text)
 

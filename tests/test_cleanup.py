@@ -47,7 +47,7 @@ def test_drop_weak_and_small() -> None:
         (cleanup.remove_islands, float("inf"), "^min_area is inf, .* whole number"),
     ],
 )
-def test_what_is_no_score_or_area(tidy: Callable[..., EntityMap], wrong: object, words: str) -> None:
+def test_invalid_scores_and_areas_are_refused(tidy: Callable[..., EntityMap], wrong: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         tidy(entities_of("11223"), wrong)
 

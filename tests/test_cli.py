@@ -1,4 +1,4 @@
-"""The command `esg` as a whole: its help, and arguments that are wrong. What it can do is in `commands/`."""
+"""The command `esg` as a whole: its help, and wrong arguments. `commands/` tests its functions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_help_states_the_limits_that_hold(root: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["ground", "caption"])
-def test_help_names_the_public_models_and_what_suits_them(esg: Run, command: str) -> None:
+def test_help_names_the_public_models_and_suitable_options(esg: Run, command: str) -> None:
     said = "".join("".join(esg(command, "--help").out).split())  # lines are broken behind hyphens, too
     for name in ("zero-shot:none", "SmolVLM-Instruct", "SmolVLM-500M-Instruct", "`hf download`", "--precision bf16"):
         assert name.replace(" ", "") in said

@@ -1,4 +1,4 @@
-"""Set operations and mending, on maps that can be drawn in a few lines, and against the logic of single pixels."""
+"""Set operations and corrections, on maps of a few lines, and compared with the logic of single pixels."""
 
 from __future__ import annotations
 

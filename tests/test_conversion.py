@@ -1,4 +1,4 @@
-"""Weight files that are written: nothing is lost, and they say themselves which model they are."""
+"""Written weight files: nothing is lost, and their metadata name the model."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_tensor_under_two_names_is_written_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_a_converted_file_is_known_by_what_it_says(
+def test_a_converted_file_is_recognised_by_its_metadata(
     tiny_model: Path, tiny_preset: str, tmp_path: Path, half: bool
 ) -> None:
     out = tmp_path / "new/weights.safetensors"
@@ -100,7 +100,7 @@ def test_a_source_that_the_system_refuses(tmp_path: Path) -> None:
     assert (tmp_path / "out.safetensors").read_text() == "earlier"
 
 
-def test_the_result_is_called_what_it_is(tiny_model: Path, tiny_preset: str, tmp_path: Path) -> None:
+def test_the_result_must_be_named_safetensors(tiny_model: Path, tiny_preset: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ends in \.safetensors"):
         convert_file(tiny_model, tmp_path / "weights.pth")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Values of more than 8 bits: they are brought to 8 by the bits that they use."""
+"""Values of more than 8 bits: they are reduced to 8 by the bits that they use."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_tiffs_of_either_order_with_their_colours_together_or_apart(
         assert far.max() < (16 if coarse else 1)
 
 
-def test_transparency_has_bits_of_its_own(tmp_path: Path) -> None:
+def test_transparency_has_its_own_bit_depth(tmp_path: Path) -> None:
     for opaque in (4095, 65535):
         values = np.concatenate([of_bits(12), np.full((6, 8, 1), opaque, np.uint16)], axis=2)
         values[0, 0, 3] = 0

@@ -1,4 +1,4 @@
-"""Devices and precisions by name: what cannot compute is refused in one sentence."""
+"""Devices and precisions by name: unusable ones are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_a_device_that_cannot_compute_here(name: str) -> None:
         choose_device(name)
 
 
-def test_a_name_of_no_device_brings_no_list_of_all_that_torch_knows() -> None:
+def test_the_message_for_an_unknown_device_is_short() -> None:
     with pytest.raises(InputError, match=r"^The device 'banana' cannot be used here \(there is none of that name\);"):
         choose_device("banana")
 
@@ -45,7 +45,7 @@ def test_the_reason_is_short(monkeypatch: pytest.MonkeyPatch, error: Exception, 
 
 
 @pytest.mark.parametrize("wrong", [None, 0, b"cpu"])
-def test_what_is_no_name_at_all(wrong: object) -> None:
+def test_devices_must_be_names(wrong: object) -> None:
     with pytest.raises(InputError, match=rf"^A device must be a name such as auto, cpu or cuda:1, not {wrong!r}\.$"):
         choose_device(wrong)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Downloads, from a stand-in for the hub on the loopback interface."""
+"""Downloads from a local stand-in for the hub."""
 
 from __future__ import annotations
 

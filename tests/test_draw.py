@@ -1,4 +1,4 @@
-"""Colours, overlays and numbers, checked where the pixel can be told beforehand."""
+"""Colours, overlays and numbers, checked at pixels with known values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Soft edges on drawn pictures: where the contour goes, what stays, and that tiles do not show."""
+"""Soft edges on drawn pictures: where the contour moves, what stays, and that tiles are invisible."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_soft_edge_of_the_photo_makes_a_soft_edge() -> None:
 
 
 @pytest.mark.parametrize("contrast", [0.001, 0.01, 0.1])
-def test_a_grey_photo_is_no_worse_than_a_coloured_one(contrast: float) -> None:
+def test_a_grey_photo_works_as_well_as_a_coloured_one(contrast: float) -> None:
     true = ball(96, 30.0)
     grey = np.repeat(np.where(true, 180, 60)[..., None], 3, axis=2).astype(np.uint8)
     for image in (grey, 255 - grey):

@@ -148,7 +148,7 @@ def test_cutout_is_cropped_and_transparent_outside() -> None:
         small().cutout([[1]], 1)  # type: ignore[arg-type]
 
 
-def test_keep_numbers_anew() -> None:
+def test_keep_renumbers() -> None:
     kept = small().keep([3, 1])
     assert kept.labels.tolist() == [[0, 1, 1, 1], [0, 0, 0, 1], [0, 2, 2, 0]]
     assert kept.scores.tolist() == pytest.approx([0.9, 0.25])

@@ -1,4 +1,4 @@
-"""The scripts in `examples/` run as they are, offline, with the weights that ship."""
+"""The scripts in `examples/` run as they are, offline, with the shipped weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(script: str, *arguments: str | Path) -> str:
     return ended.stdout
 
 
-def test_a_folder_is_segmented_and_what_is_no_photo_is_skipped(tmp_path: Path) -> None:
+def test_a_folder_is_segmented_and_other_files_are_skipped(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     shutil.copy(PHOTOS / "chelsea.jpg", photos)

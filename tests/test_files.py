@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_drive_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         check_place(tmp_path / "photos")
 
 
-def test_a_refusal_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_folder_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's `tempfile` asks again and again where Windows refuses."""
     asked = []
 

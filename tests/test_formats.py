@@ -1,4 +1,4 @@
-"""Label PNGs and COCO files: nothing is lost on the way, and what is none is refused in one sentence."""
+"""Label PNGs and COCO files: nothing is lost, and other files are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def test_malformed_coco_is_one_sentence(content: dict) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[1, 2]", b"{", b"\xff\xfe\x00", b"[" * 100_000])
-def test_a_file_that_is_no_coco(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_coco_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"file\.json"):

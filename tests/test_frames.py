@@ -1,4 +1,4 @@
-"""Ids that stay from frame to frame, on clips of one row of pixels whose answers can be read off."""
+"""Ids that stay from frame to frame, on clips of one row of pixels with obvious answers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_labels_take_one_byte_as_long_as_they_can() -> None:
         (["11"], {"patience": -1}, "patience 0 or more"),
     ],
 )
-def test_what_is_no_clip(frames: list[str], options: dict, message: str) -> None:
+def test_invalid_clips_are_refused(frames: list[str], options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         track(*frames, **options)
 

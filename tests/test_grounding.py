@@ -1,4 +1,4 @@
-"""Groundings quote their captions, keep their entities in order, and come back from their files as they were."""
+"""Groundings quote their captions, keep their entities in order, and survive a round trip through files."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_phrases_of_an_entity() -> None:
         (("dog", (0, 3), (1,), 1.0), "list of numbers, not 1.0"),
     ],
 )
-def test_what_is_no_phrase(arguments: tuple[Any, ...], words: str) -> None:
+def test_invalid_phrases_are_refused(arguments: tuple[Any, ...], words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
         Phrase(*arguments)
     assert str(caught.value).endswith(".")

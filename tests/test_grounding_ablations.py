@@ -1,4 +1,4 @@
-"""The variant of GELLA that stands for region features: what it takes from a colormap, and what it says of a region."""
+"""The ablation with region features: the regions it finds in a colormap, and its embeddings of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_more_regions_than_places_are_left_out(labels: np.ndarray) -> None:
     assert coloured(_colours(labels), 2).flatten(2).any(-1).tolist() == [[True, True]]
 
 
-def test_a_region_gives_back_its_mask_and_knows_what_lies_under_it_alone(labels: np.ndarray) -> None:
+def test_a_region_reconstructs_its_mask_and_depends_only_on_its_own_features(labels: np.ndarray) -> None:
     model = RegionGella(NANO).eval()
     grid = torch.randn(1, NANO.vision.width, 16, 16)
     with torch.no_grad():

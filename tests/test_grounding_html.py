@@ -1,4 +1,4 @@
-"""The page of a grounding: its text is data, it asks for nothing from elsewhere, and it works in a real browser."""
+"""The HTML page of a grounding: its text is data, it loads nothing from elsewhere, and it works in a real browser."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_the_caption_stands_there_as_it_is(tab: Any) -> None:
     assert abs(int(page_colour) - int(text_colour)) > 150
 
 
-def test_at_first_everything_that_is_meant_has_its_colour(tab: Any) -> None:
+def test_at_first_all_grounded_entities_are_coloured(tab: Any) -> None:
     one, two, three, four = colours(tab)
     assert dark(four)
     assert not any(map(dark, (one, two, three)))

@@ -1,4 +1,4 @@
-"""The picture of a grounding: what phrases mean in their colours, everything else dimmed, the caption beneath."""
+"""The picture of a grounding: entities in their phrases' colours, everything else dimmed, the caption below."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_phrases_that_mean_the_same_have_one_colour_in_the_order_of_reading() ->
     assert phrase_colours(Grounding("nothing")) == []
 
 
-def test_what_is_meant_is_coloured_and_the_rest_is_dimmed() -> None:
+def test_grounded_entities_are_coloured_and_the_rest_is_dimmed() -> None:
     photo = np.full((80, 400, 3), (200, 100, 60), np.uint8)
     before = photo.copy()
     picture = draw_grounding(photo, quarters(80, 400), grounding(cat=(1,), dog=(2,), mat=()))
@@ -58,7 +58,7 @@ def test_what_is_meant_is_coloured_and_the_rest_is_dimmed() -> None:
     assert picture[-1].min() == 255
 
 
-def test_where_nothing_is_meant_the_photo_stays_as_it_is() -> None:
+def test_without_grounded_entities_the_photo_stays_unchanged() -> None:
     photo = np.random.default_rng(0).integers(0, 255, (80, 400, 3), np.uint8)
     picture = draw_grounding(photo, quarters(80, 400), grounding(cat=(), mat=()))
     assert np.array_equal(picture[:80], photo)

@@ -1,4 +1,4 @@
-"""Every kind of picture that users have, and every kind of file that is none."""
+"""Every type of picture that users have, and files that are not pictures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_exif_rotation(saved: Callable[..., Path], orientation: int, suffix: str
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damaged_exif_is_no_reason_to_refuse(saved: Callable[..., Path]) -> None:
+def test_damaged_exif_is_accepted(saved: Callable[..., Path]) -> None:
     path = saved(Image.fromarray(RGB), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     assert np.array_equal(read_image(path), RGB)
 
@@ -186,7 +186,7 @@ def one_sentence(source: object, match: str, **options: int) -> None:
     assert ". " not in text
 
 
-def test_files_that_are_no_pictures(tmp_path: Path) -> None:
+def test_files_that_are_not_pictures_are_refused(tmp_path: Path) -> None:
     one_sentence(tmp_path / "none.jpg", "does not exist")
     one_sentence(tmp_path, "is a folder")
     (tmp_path / "photo.png").write_bytes(png_header(4, 4))
@@ -205,7 +205,7 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_pipes_and_devices_are_no_files(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")  # to open it would wait for a writer for ever
     one_sentence(tmp_path / "pipe.png", r"pipe\.png is a pipe or a device, not a file; save the picture as a file")
     one_sentence(os.devnull, "is a pipe or a device")
@@ -265,7 +265,7 @@ def test_damaged_bytes_never_give_another_error(tmp_path: Path, saved: Callable[
         (np.zeros((4, 0), np.uint8), "any pixels"),
     ],
 )
-def test_arrays_that_are_no_pictures(array: np.ndarray, match: str) -> None:
+def test_arrays_that_are_not_pictures_are_refused(array: np.ndarray, match: str) -> None:
     with pytest.raises(ImageError, match=match):
         read_image(array)
 
@@ -312,7 +312,7 @@ def test_write_image(tmp_path: Path, suffix: str) -> None:
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_what_is_no_array_is_not_written(tmp_path: Path) -> None:
+def test_only_arrays_are_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be an array, not of type Image; "):
         write_image(tmp_path / "picture.png", Image.new("RGB", (4, 4)))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

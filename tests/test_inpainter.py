@@ -1,4 +1,4 @@
-"""The third door: remove and repaint, with one set of settings."""
+"""The Inpainter: remove and repaint, with one set of settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes over label maps against the obvious way, on any small map, cut into strips of any size."""
+"""Passes over label maps, compared with the obvious computation, on any small map and strips of any size."""
 
 from __future__ import annotations
 

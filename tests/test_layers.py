@@ -1,4 +1,4 @@
-"""Masks that overlap: which lies above, and which are whole objects."""
+"""Overlapping masks: their order, and which are whole objects."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_no_order_loses_a_pixel(masks: np.ndarray) -> None:
         assert lost.mean() <= 0.15 * len(masks)
 
 
-def test_what_is_no_order() -> None:
+def test_an_unknown_order_is_refused() -> None:
     with pytest.raises(InputError, match="The order of masks must be one of score, smaller"):
         EntityMap.from_masks(ROW, order="best")
     for layers in ([1.0], ["a", "b", "c"]):

@@ -1,4 +1,4 @@
-"""The list of pictures that `esg segment` works through, and the names of its results."""
+"""The list of pictures that a command processes, and the names of their results."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_name_that_the_system_refuses_is_left_to_what_reads_it(tmp_path: Path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_in_a_folder_is_no_picture(tmp_path: Path) -> None:
+def test_a_pipe_in_a_folder_is_skipped(tmp_path: Path) -> None:
     touch(tmp_path, "a.png")
     os.mkfifo(tmp_path / "b.png")
     (tmp_path / "c.png").symlink_to("b.png")
@@ -117,7 +117,7 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
     assert list_images([]) == ([], [])
 
 
-def test_an_empty_folder_among_others_is_told(tmp_path: Path) -> None:
+def test_an_empty_folder_among_others_is_reported(tmp_path: Path) -> None:
     touch(tmp_path, "empty/notes.txt", "full/a.png")
     listed, empty = list_images([tmp_path / "empty", tmp_path / "full"])
     assert [entry.name for entry in listed] == ["a"]

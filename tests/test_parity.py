@@ -1,4 +1,4 @@
-"""The cheap part of `python -m benchmarks.parity`: the smallest fixtures of every kind of model."""
+"""The fast part of `python -m benchmarks.parity`: the smallest fixtures of every type of model."""
 
 from __future__ import annotations
 

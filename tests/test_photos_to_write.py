@@ -1,4 +1,4 @@
-"""Photos that are read to be written again: what else than pixels makes their look, and what of it is lost."""
+"""Photos that are read to be written again: the data besides pixels that affect their look, and what is lost."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_xmp_is_kept_and_upright(tmp_path: Path, saved: Callable[..., Path]) -> 
         assert read_photo(tmp_path / name).metadata.xmp == packet.replace(b'"6"', b'"1"')
 
 
-def test_damaged_exif_is_left_out_and_told(tmp_path: Path, saved: Callable[..., Path]) -> None:
+def test_damaged_exif_is_left_out_and_reported(tmp_path: Path, saved: Callable[..., Path]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of it
         path = saved(Image.fromarray(RGB), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")

@@ -1,4 +1,4 @@
-"""What picture files are: kinds that need a plugin, kinds that are refused with a reason, and ends that are missing."""
+"""Picture files: types that need a plugin, types that are refused with a reason, and missing endings."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def shape(bands: int, bits: int, **more: int) -> dict[int, tuple[int, tuple[int,
         (shape(2, 16), "is a type of TIFF that cannot be read here (2 bands of 16 bits"),
     ],
 )
-def test_what_of_a_tiff_cannot_be_read_is_said(tmp_path: Path, tags: dict, words: str) -> None:
+def test_the_reason_why_a_tiff_cannot_be_read(tmp_path: Path, tags: dict, words: str) -> None:
     (tmp_path / "photo.tif").write_bytes(tiff(tags, bytes(4 * 2 * 7 * 8)))
     assert words in refusal(tmp_path / "photo.tif")
 
@@ -282,7 +282,7 @@ def test_what_is_beside_the_pixels_of_a_png_does_not_spoil_them(
     path.write_bytes(whole[:where] + odd + whole[where:])
     assert np.array_equal(read_image(path), NOISE)
     assert np.array_equal(read_photo(path).pixels, NOISE)
-    assert all("beside its pixels is damaged or too long" in message for message in caplog.messages)
+    assert all("its metadata are damaged or too long" in message for message in caplog.messages)
 
 
 def test_the_orientation_of_a_png_with_a_damaged_text_is_kept(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def png_of(pixels: np.ndarray, **options: Any) -> bytes:
     return data.getvalue()
 
 
-def test_an_address_is_no_path() -> None:
+def test_an_address_is_not_a_path() -> None:
     with pytest.raises(ImageError, match=r"is an address; download the picture and give its path\.$"):
         read_image("https://example.org/photo.jpg")
 

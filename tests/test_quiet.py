@@ -1,4 +1,4 @@
-"""What libraries say to programmers stays off the screen, and all else that they say stays on it."""
+"""Messages of libraries for programmers are hidden, and all others are shown."""
 
 from __future__ import annotations
 

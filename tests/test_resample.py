@@ -1,4 +1,4 @@
-"""Resizing arrays, and how far a resized pixel looks."""
+"""Resizing arrays, and the reach of a resized pixel."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_paths_pictures_and_arrays_give_the_same(segmenter: EntitySegmenter, pho
     assert segmenter(path) == segmenter(Image.fromarray(photo)) == segmenter(photo) == segmenter(str(path))
 
 
-def test_scores_that_are_no_numbers_name_the_model(tiny_model: Path, photo: np.ndarray) -> None:
+def test_the_message_about_nan_scores_names_the_model(tiny_model: Path, photo: np.ndarray) -> None:
     segmenter = EntitySegmenter.from_pretrained(tiny_model, device="cpu")
     torch.nn.init.constant_(segmenter.model.decoder.class_head.bias, torch.nan)
     with pytest.raises(
@@ -194,7 +194,7 @@ def test_sizes_not_given_are_the_presets(segmenter: EntitySegmenter, photo: np.n
         (b"\x89PNG", "not bytes"),
     ],
 )
-def test_an_array_that_is_no_picture(segmenter: EntitySegmenter, array: Any, words: str) -> None:
+def test_an_array_that_is_not_a_picture_is_refused(segmenter: EntitySegmenter, array: Any, words: str) -> None:
     with pytest.raises(ImageError, match=words) as caught:
         segmenter(array)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The package as it is set up: its metadata agree with each other, and importing it is light."""
+"""The package setup: its metadata agree, and importing it is fast."""
 
 from __future__ import annotations
 

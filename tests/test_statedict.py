@@ -73,13 +73,13 @@ def test_the_module_of_several_devices_is_taken_off(tmp_path: Path) -> None:
     ],
     ids=["sparse", "complex", "meta", "quantized"],
 )
-def test_tensors_that_are_no_plain_numbers(tmp_path: Path, odd: Callable[[], torch.Tensor]) -> None:
+def test_unusual_tensors_are_refused(tmp_path: Path, odd: Callable[[], torch.Tensor]) -> None:
     torch.save({**WEIGHTS, "odd": odd()}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"x\.pth holds odd in an unsupported form"):
         read_state_dict(tmp_path / "x.pth")
 
 
-def test_numbers_that_are_none_are_named() -> None:
+def test_nan_and_infinity_are_named() -> None:
     check_finite(WEIGHTS, "x.pth")
     for number in (float("nan"), float("inf")):
         with pytest.raises(WeightsError, match=r"x\.pth holds NaN or infinity in b; use other weights\.$"):
@@ -97,7 +97,7 @@ def test_whole_files_of_other_programs_are_not_called_damaged(tmp_path: Path) ->
         read_state_dict(tmp_path / "x.pt")
 
 
-def test_kind_is_told_by_content_and_not_by_suffix(tmp_path: Path) -> None:
+def test_the_file_type_is_recognised_by_content_not_suffix(tmp_path: Path) -> None:
     save_file(WEIGHTS, tmp_path / "x.pth")
     assert_same(read_state_dict(tmp_path / "x.pth")[0])
 
@@ -160,7 +160,7 @@ def test_hostile_bare_pickle_is_refused_without_effect(tmp_path: Path) -> None:
         (b"\xff\xff\xff\xff\xff\xff\xff\x7f{}", "damaged or incomplete"),
     ],
 )
-def test_files_that_are_no_weights(tmp_path: Path, content: bytes, says: str) -> None:
+def test_files_that_are_not_weights_are_refused(tmp_path: Path, content: bytes, says: str) -> None:
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=says) as caught:
         read_state_dict(tmp_path / "x.pth")

@@ -1,4 +1,4 @@
-"""Text in lines with marks, checked where the pixels can be told beforehand."""
+"""Text in lines with marks, checked at pixels with known values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where weights are looked for on this machine, and the check of a file."""
+"""The places where weights are looked up on this machine, and the verification of a file."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_verify_notices_a_change(tmp_path: Path) -> None:
         verify(path)
 
 
-def test_verify_refuses_what_is_no_weights(tmp_path: Path) -> None:
+def test_verify_refuses_files_that_are_not_weights(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_text("<html>")
     with pytest.raises(WeightsError, match="web page"):
         verify(tmp_path / "a.pth")

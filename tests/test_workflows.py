@@ -1,4 +1,4 @@
-"""The graphs that ship: that they are what the script makes, and that both of their forms say the same."""
+"""The shipped graphs: they equal the script's output, and their two forms agree."""
 
 from __future__ import annotations
 

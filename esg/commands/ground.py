@@ -198,7 +198,7 @@ def _listed(names: Mapping[int, tuple[str, float]]) -> Grounding:
 
 
 def _nameless(grounding: Grounding, entities: EntityMap) -> list[str]:
-    """A line with the ids of the entities that no phrase means, if there are such."""
+    """A line with the ids of the entities that no phrase refers to, if there are any."""
     named = {number for phrase in grounding.phrases for number in phrase.entity_ids}
     ids = [str(number) for number in range(1, len(entities) + 1) if number not in named]
     return [f"  {NAMELESS}: {', '.join(ids)}"] if ids else []

@@ -1,4 +1,4 @@
-"""`esg segment`: photos and folders of photos in, label maps, COCO files and overlays out."""
+"""`esg segment`: turns photos and folders of photos into label maps, COCO files and overlays."""
 
 from __future__ import annotations
 

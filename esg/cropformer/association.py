@@ -1,4 +1,4 @@
-"""View association (CropFormer Sec. 4, Eq. 4): queries that mean the same entity in the full image and in the crops."""
+"""View association (CropFormer Sec. 4, Eq. 4): matches queries for the same entity in different views."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ..modeling.mask_decoder import DecoderLayer
 
 
 class ViewAssociation(DecoderLayer):
-    """One post-norm layer: the full view's embeddings look at those of all views, then at one another."""
+    """One post-norm layer: the full view's embeddings attend to those of all views, then to one another."""
 
     def associate(self, embeddings: Tensor, positions: Tensor) -> Tensor:
-        """Makes the batch queries Q_b.
+        """Computes the batch queries Q_b.
 
         Args:
             embeddings: (B, T, Q, C), image-level embeddings E_i, the full view first.

@@ -1,4 +1,4 @@
-"""The published checkpoints: their key names in ours, strict both ways."""
+"""Converts the published checkpoints to our weight names, and loads weights strictly."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RENAMES: tuple[tuple[str, str], ...] = (
     (r"backbone\.stages\.(\d+)\.(\d+)\.pwconv2\.", r"backbone.stages.\1.\2.mlp.2."),
     # Swin and HorNet
     (r"backbone\.norm(\d)\.", r"backbone.norms.\1."),
-    # ResNet; a stage is called res2 … res5 there
+    # ResNet; its stages are called res2 … res5 in published files
     (r"backbone\.stem\.conv1\.norm\.", r"backbone.stem.norm."),
     (r"backbone\.stem\.conv1\.", r"backbone.stem.conv."),
     *(
@@ -101,21 +101,21 @@ RENAMES: tuple[tuple[str, str], ...] = (
     (_QUERY + r"make_3d\.enc_ffn_3d\.0\.norm\.", r"association.ffn_norm."),
     (_QUERY + r"make_3d\.enc_ffn_3d\.0\.(linear[12])\.", r"association.\1."),
 )
-"""(pattern of a published key or of its beginning, what stands there in ours); the first match wins."""
+"""(pattern that matches the beginning of a published key, our replacement for it); the first match wins."""
 
 DROPPED = re.compile(
     r"criterion(_2d|_3d)?\.empty_weight"  # class weights of the loss
     r"|pixel_(mean|std)"  # constants of ours (views.py)
-    r"|backbone\.layers\.\d+\.blocks\.\d+\.attn\.(relative_position_index|attn_mask)"  # follow from the window size
+    r"|backbone\.layers\.\d+\.blocks\.\d+\.attn\.(relative_position_index|attn_mask)"  # computed from the window size
     r"|backbone\..*num_batches_tracked"
 )
-"""Published keys that carry nothing of a model, left out knowingly."""
+"""Published keys that are not needed and are dropped on purpose."""
 
 _RULES = [(re.compile(pattern), replacement) for pattern, replacement in RENAMES]
 
 
 def our_name(official: str) -> str | None:
-    """Our name of a published key; None where the key is unknown or dropped."""
+    """Our name for a published key; None if the key is unknown or dropped."""
     if DROPPED.fullmatch(official):
         return None
     for pattern, replacement in _RULES:
@@ -126,16 +126,16 @@ def our_name(official: str) -> str | None:
 
 
 def is_official(keys: Iterable[str]) -> bool:
-    """Whether the names of a state dict are the published ones."""
+    """Whether the keys of a state dict are published names."""
     return any(key.startswith("sem_seg_head.") for key in keys)
 
 
 def convert(official: Mapping[str, Tensor], source: str = "This checkpoint") -> dict[str, Tensor]:
-    """A published state dict under our names.
+    """Converts a published state dict to our names.
 
     Raises:
-        WeightsError: there are keys that no published model has; names `source`, the first few, and the preset that
-            the others come nearest to.
+        WeightsError: some keys do not belong to any published model; the message names `source`, the first few keys,
+            and the preset that is nearest to the others.
     """
     named = ((our_name(key), value) for key, value in official.items())
     ours = {name: value for name, value in named if name is not None}
@@ -159,7 +159,7 @@ def preset_of(state: Mapping[str, Tensor], source: str) -> str:
     """Name of the preset that `state` (our names) fits.
 
     Raises:
-        WeightsError: it fits none; names the nearest and what keeps them apart.
+        WeightsError: it does not fit any; the message names the nearest preset and how they differ.
     """
     fits = fitting_presets(state)
     if fits:
@@ -167,17 +167,19 @@ def preset_of(state: Mapping[str, Tensor], source: str) -> str:
     nearest = _nearest(state)
     if nearest is None:
         raise WeightsError(
-            f"{source} fits no CropFormer or Mask2Former: it has {_some(list(state))}; see `esg weights list` for "
-            "files that do."
+            f"{source} does not fit any CropFormer or Mask2Former: it has {_some(list(state))}; see `esg weights list` "
+            "for files that do."
         )
     what = _differences(_expected(PRESETS[nearest].config), _shapes(state))
-    raise WeightsError(f"{source} fits no CropFormer or Mask2Former; the nearest is {nearest}, but this {what}.")
+    raise WeightsError(
+        f"{source} does not fit any CropFormer or Mask2Former; the nearest is {nearest}, but this file {what}."
+    )
 
 
 def _nearest(state: Mapping[str, Tensor]) -> str | None:
-    """The preset with the most tensors of the same name and shape (our names), of several the one that lacks the least.
+    """The preset that shares the most tensors with `state` (same name and shape, our names); None if none are shared.
 
-    None if none has any.
+    Among equals, the one with the fewest other tensors.
     """
     given = _shapes(state).items()
     expected = {name: _expected(preset.config).items() for name, preset in PRESETS.items()}
@@ -186,19 +188,20 @@ def _nearest(state: Mapping[str, Tensor]) -> str | None:
 
 
 def load_strict(model: CropFormer, state: Mapping[str, Tensor], source: str) -> None:
-    """Fills `model` from `state` (our names): every tensor is used once and none of the model's stays unset.
+    """Loads `state` (our names) into `model`; names and shapes must match exactly.
 
     Raises:
-        WeightsError: names or shapes differ; names the first few and the presets that would fit. Or there is a NaN.
+        WeightsError: names or shapes differ; the message names the first few and the presets that would fit. Or a
+            weight is NaN or infinite.
     """
     own, given = _shapes(model.state_dict()), _shapes(state)
     if own != given:
         fits = fitting_presets(state)
-        hint = f"it fits the preset {' or '.join(fits)}" if fits else "it fits no preset"
+        hint = f"it fits the preset {' or '.join(fits)}" if fits else "it does not fit any preset"
         raise WeightsError(f"{source} does not fit this model: it {_differences(own, given)}; {hint}.")
     floats = {key: value.float() for key, value in state.items()}
     check_finite(floats, source)
-    # A model on the meta device takes these very tensors: nothing is allocated twice.
+    # assign=True: a model on the meta device takes these tensors without copying them.
     model.load_state_dict(floats, strict=True, assign=True)
 
 

@@ -1,4 +1,4 @@
-"""Sizes of every CropFormer and Mask2Former that can be loaded, and the named presets."""
+"""Configurations of CropFormer and Mask2Former, and the named presets."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class CropFormerConfig:
     """Architecture of one model. The defaults are the published ones.
 
     Attributes:
-        backbone: sizes of the backbone; its type says which one it is.
+        backbone: sizes of the backbone; its type selects the kind of backbone.
         association: True for CropFormer, False for plain Mask2Former (image level only).
-        whereabouts: whether features are told their place in the photo (see `whereabouts`); no published model is.
+        whereabouts: whether features get a code of their position in the photo (see `whereabouts`); False in all
+            published models.
         anchors: side of the grid of anchors that image-level queries are chosen from (see `modeling.anchors`); None for
-            learned queries, as every published model has them.
+            learned queries, as in all published models.
         classes: K; 1 for entity segmentation.
         queries: Q.
         width: channels of pixel decoder, decoder and mask features; a multiple of 32 and of `heads`.
@@ -50,7 +51,7 @@ class CropFormerConfig:
     points: int = 4
 
     def to_json(self) -> str:
-        """One line of JSON, as it is kept in the metadata of our weight files."""
+        """The configuration as one line of JSON, for the metadata of our weight files."""
         fields = dataclasses.asdict(self)
         kind = next(name for name, kind in _BACKBONES.items() if isinstance(self.backbone, kind))
         return json.dumps({**fields, "backbone": {"kind": kind, **fields["backbone"]}})
@@ -60,7 +61,7 @@ class CropFormerConfig:
         """Inverse of `to_json`.
 
         Raises:
-            InputError: the text is no configuration of ours.
+            InputError: the text was not written by `to_json`.
         """
         try:
             fields: dict[str, Any] = json.loads(text)
@@ -78,15 +79,15 @@ def _tuples(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Preset:
-    """A named model: architecture and how it is meant to be used.
+    """A named model: its architecture and default options.
 
     Attributes:
         config: the architecture.
         task: "entity", "instance", "semantic" or "panoptic".
-        size, max_size: short and longest side, in pixels, that every view is resized to.
-        keep: at most this many of the best queries become entities; None keeps all.
+        size, max_size: short side that every view is resized to, and limit of its long side, in pixels.
+        keep: maximum number of entities, made from the best queries; None keeps all.
         min_score: default threshold on the score of an entity (0..0.731, see `fusion`).
-        stability: whether queries are ranked by class score times `stability`, or by class score alone, as published.
+        stability: whether queries are ranked by class score times `stability`, or, as published, by class score alone.
     """
 
     config: CropFormerConfig

@@ -1,15 +1,15 @@
-"""Fusing the views' masks into one label map at the photo's own size, in bounded memory.
+"""Fuses the views' masks into one label map at the photo's own size, in bounded memory.
 
-What is computed (paper Sec. 4, "Inference"): for each query and view the mask logits go bilinearly to the padded size,
-lose the padding, go bilinearly to the view's own size in the photo and through a sigmoid; the mean over the views that
-cover a pixel is the query's fused probability there, and above 0.5 it claims the pixel. Of several queries that claim a
-pixel the one with the best class score gets it.
+Definition (paper Sec. 4, "Inference"): for each query and view, the mask logits are resized bilinearly to the padded
+size, cropped to remove the padding, resized bilinearly to the view's own size in the photo, and passed through a
+sigmoid. The mean over the views that cover a pixel is the query's fused probability there; above 0.5, the query claims
+the pixel. If several queries claim a pixel, the one with the best class score gets it.
 
-How: both bilinear steps are linear and separable, so on any tile of the photo a view's logits are R · L · Cᵀ, with L
-the few low-resolution logits under the tile. The rows of R and C are convex weights, so the extremes of L bound the
-fused probability on the tile. That settles most pairs of query and tile unseen: a query that cannot exceed 0.5 is left
-out, and so are all that come after one that is above 0.5 everywhere. What remains is evaluated best query first until
-every pixel is claimed.
+Method: both bilinear steps are linear and separable, so on any tile of the photo a view's logits are R · L · Cᵀ,
+where L holds the few low-resolution logits under the tile. The rows of R and C are convex weights, so the extremes of L
+bound the fused probability on the tile. This settles most pairs of query and tile without evaluating them: a query that
+cannot exceed 0.5 is skipped, and so are all queries after one that is above 0.5 everywhere. The rest is evaluated, best
+query first, until every pixel is claimed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .stability import stability
 from .views import ViewGeometry
 
 TILE = 128  # photo pixels: a float32 tile stays in a core's cache, and most tiles lie inside one entity
-MARGIN = 1e-5  # far above the float32 rounding of a tile's values against their bounds
+MARGIN = 1e-5  # well above the rounding error of a tile's float32 values relative to their bounds
 
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class FusionMode:
-    """Which predictions make the result (paper Table 8b): the decoder level, and the views whose masks are fused."""
+    """The predictions that a result is built from (paper Table 8b): decoder level, and views whose masks are fused."""
 
     level: Literal["image", "batch"]
     full: bool
@@ -50,19 +50,17 @@ FUSIONS = {
 
 
 def fusion_views(fusion: str, views: int) -> list[int]:
-    """Indices of the views that `fusion` uses out of `views` views, of which the first is the full one.
+    """Indices of the views that `fusion` uses; view 0 of the `views` views is the full one.
 
     Raises:
-        InputError: an unknown mode, or crops are asked for where there are none.
+        InputError: the mode is unknown, or needs crops when there are none.
     """
     if fusion not in FUSIONS:
         raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
     mode = FUSIONS[fusion]
     indices = [0] * mode.full + list(range(1, views)) * mode.crops
     if not indices:
-        raise InputError(
-            f"Fusion {fusion!r} uses only the crops, and there are none; use 4 or 8 crops or another fusion."
-        )
+        raise InputError(f"Fusion {fusion!r} uses only crops, but there are none; use 4 or 8 crops or another fusion.")
     return indices
 
 
@@ -75,7 +73,8 @@ class Fusion:
         queries: (Q,) int64, query index in result order.
         class_scores: (Q,) float32 in result order.
         scores: (Q,) float32 in result order: class score × mean over the query's pixels of sigmoid(fused probability).
-            That second sigmoid is the authors' and keeps published thresholds valid. 0 for a query without pixels.
+            The second sigmoid is the authors' own; with it, published thresholds stay valid. 0 for a query without
+            pixels.
         areas: (Q,) int64 in result order, pixels.
     """
 
@@ -94,20 +93,20 @@ def fuse(
     stable: bool = False,
     progress: Progress | None = None,
 ) -> Fusion:
-    """Fuses mask logits of T views into a label map of the photo.
+    """Fuses the mask logits of T views into a label map of the photo.
 
-    Runs on the CPU in one thread, wherever the logits are (24 megapixels and 100 queries take about a second), so the
-    same logits give the same result on any number of cores. Beside logits and label map it needs a few megabytes.
+    Always runs on the CPU in one thread (24 megapixels and 100 queries take about a second), so the same logits give
+    the same result on any number of cores. Needs a few megabytes besides logits and label map.
 
     Args:
         mask_logits: (Q, T, h, w) of any float dtype, over the padded input of the model.
-        class_scores: (Q,) entityness of the queries, 0..1.
+        class_scores: (Q,) score of each query for being an entity, 0..1.
         geometry: the T views.
-        stable: whether a query's class score counts times the `stability` of its mask, here and in the result.
+        stable: whether class scores are multiplied by the `stability` of the masks, here and in the result.
         progress: called as `progress(done, total, "fusion")`.
 
     Raises:
-        InputError: the shapes do not fit each other.
+        InputError: the shapes do not match.
     """
     if mask_logits.ndim != 4 or mask_logits.shape[:2] != (len(class_scores), len(geometry)):
         raise InputError(
@@ -142,11 +141,11 @@ def fuse(
 
 @dataclass(frozen=True)
 class _AxisTile:
-    """A range of photo pixels along one axis, and how the views that cover it interpolate there.
+    """A range of photo pixels along one axis, and the interpolation weights of the views that cover it.
 
     Attributes:
-        start, stop: the range; no view begins or ends inside.
-        views: view index → (range of low-resolution logits, weights (stop - start, length of that range) float32).
+        start, stop: the range; no view begins or ends within it.
+        views: by view index, (range of low-resolution logits, weights (stop - start, length of that range) float32).
     """
 
     start: int
@@ -155,7 +154,7 @@ class _AxisTile:
 
 
 def _axis_tiles(geometry: ViewGeometry, axis: int, low: int) -> list[_AxisTile]:
-    """Cuts an axis (0 = y, 1 = x) of the photo into tiles; `low` = length of the mask logits along it."""
+    """Cuts an axis (0 = y, 1 = x) of the photo into tiles; `low` is the length of the mask logits along it."""
     spans = [(box[1 - axis], box[3 - axis]) for box in geometry.boxes]
     taps = [
         _two_step_taps(low, geometry.padded_size[axis], size[axis], last - first)
@@ -177,7 +176,7 @@ def _axis_tiles(geometry: ViewGeometry, axis: int, low: int) -> list[_AxisTile]:
 
 
 def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bilinear interpolation along one axis, align_corners=False: taps (target, 2) int64 and their weights, float64."""
+    """Bilinear interpolation along one axis, align_corners=False: taps (target, 2) int64 and weights, float64."""
     position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0)
     lower = np.minimum(position.astype(np.int64), source - 1)
     fraction = position - lower
@@ -185,7 +184,7 @@ def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _two_step_taps(low: int, padded: int, resized: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """low → padded, cut to resized → target: taps (target, 4) int64 into `low` and their weights, float64."""
+    """Resizes low → padded, crops to resized, resizes to target: taps (target, 4) int64 into `low`, float64 weights."""
     inner_taps, inner_weights = _taps(low, padded)
     outer_taps, outer_weights = _taps(resized, target)
     taps, weights = inner_taps[outer_taps], outer_weights[..., None] * inner_weights[outer_taps]  # (target, 2, 2)
@@ -193,7 +192,7 @@ def _two_step_taps(low: int, padded: int, resized: int, target: int) -> tuple[np
 
 
 def _banded(taps: np.ndarray, weights: np.ndarray) -> tuple[slice, np.ndarray]:
-    """Taps and weights (n, 4) as the range of logits they reach and a dense (n, length of the range) matrix."""
+    """Converts taps and weights (n, 4) to the range of logits they use and a dense (n, length of the range) matrix."""
     first, last = int(taps.min()), int(taps.max())
     matrix = np.zeros((len(taps), last + 1 - first))
     for tap, weight in zip(taps.T, weights.T, strict=True):
@@ -202,7 +201,7 @@ def _banded(taps: np.ndarray, weights: np.ndarray) -> tuple[slice, np.ndarray]:
 
 
 def _candidates(logits: np.ndarray, queries: np.ndarray, rows: list[_AxisTile], columns: list[_AxisTile]) -> np.ndarray:
-    """Which queries may win pixels of which tile: (Q, rows, columns) bool, Q in the order of `queries`."""
+    """Whether a query may win pixels of a tile: (Q, rows, columns) bool, Q in the order of `queries`."""
     shape = (len(queries), len(rows), len(columns))
     lowest, highest = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for view in range(logits.shape[1]):
@@ -220,12 +219,12 @@ def _candidates(logits: np.ndarray, queries: np.ndarray, rows: list[_AxisTile], 
 def _fuse_tile(
     labels: np.ndarray, logits: np.ndarray, ranks: np.ndarray, queries: np.ndarray, row: _AxisTile, column: _AxisTile
 ) -> list[tuple[int, int, float]]:
-    """Paints one tile of `labels` in place with the queries of these `ranks`, best first.
+    """Paints one tile of `labels` in place with the queries at these `ranks`, best first.
 
     As sigmoid(x) = (1 + tanh(x/2)) / 2, the fused probability of n views is 1/2 + (sum of tanh(logits/2)) / 2n.
 
     Returns:
-        (rank, pixels won, sum of sigmoid(fused probability) over them) for each query that won any.
+        (rank, pixels won, sum of sigmoid(fused probability) over them) for each query that wins any pixel.
     """
     views = [view for view in row.views if view in column.views]
     won = []

@@ -1,4 +1,4 @@
-"""CropFormer (Qi et al., ICCV 2023, Sec. 4): one segmentation from the full image and high-resolution crops of it."""
+"""CropFormer (Qi et al., ICCV 2023, Sec. 4): segments an image from its full view and high-resolution crops."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .whereabouts import Whereabouts
 
 @dataclass(frozen=True)
 class Output:
-    """Predictions at both levels, one a head: before the first decoder layer and after every layer, the last is final.
+    """Predictions of all heads at both levels: before the first decoder layer and after every layer; the last is final.
 
     Attributes:
         levels: context features (B, T, C, h, w) at strides 32, 16 and 8.
         features: (B, T, C, h, w), mask features P₂ at stride 4.
-        image: predictions U_i of every view by itself, groups of one view: logits (B·T, Q, K + 1).
-        batch: predictions U_b over all views together: logits (B, Q, K + 1); empty if it was left out.
-        anchors: what the anchors of every view predict, logits (B·T, A, K + 1); None for a model without anchors.
+        image: predictions U_i of every single view: logits (B·T, Q, K + 1).
+        batch: predictions U_b over all views together: logits (B, Q, K + 1); empty if the batch level was left out.
+        anchors: predictions of every view's anchors, logits (B·T, A, K + 1); None for a model without anchors.
     """
 
     levels: list[Tensor]
@@ -37,7 +37,7 @@ class Output:
 class CropFormer(nn.Module):
     """Backbone Θ, pixel decoder, image- and batch-level decoder with shared weights, and the association between them.
 
-    Without association it is the plain Mask2Former of the same sizes.
+    Without association it is a plain Mask2Former of the same sizes.
     """
 
     def __init__(self, config: CropFormerConfig) -> None:
@@ -76,16 +76,16 @@ class CropFormer(nn.Module):
         views_at_once: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Output:
-        """Segments B pictures of T views each.
+        """Segments B images of T views each.
 
         Args:
             pixels: (B, T, 3, H, W) float, normalised, the full view first, H and W multiples of 32.
             frames: (B, T, 4) float, the part of the photo that each view with its padding spans: x0, y0, x1, y1 in
-                widths and heights of the photo (`ViewGeometry.frames`); read only by models with `whereabouts`.
+                widths and heights of the photo (`ViewGeometry.frames`); used only by models with `whereabouts`.
             batch_level: False leaves out association and batch level.
-            views_at_once: how many of the B·T views go through backbone, pixel decoder and image level together;
+            views_at_once: number of the B·T views that go through backbone, pixel decoder and image level together;
                 fewer need less memory. The results are the same up to rounding. None: all.
-            progress: called with (views done, B·T).
+            progress: called as `progress(views done, B·T)`.
         """
         batch, views = pixels.shape[:2]
         flat, flat_frames = pixels.flatten(0, 1), frames.flatten(0, 1)
@@ -110,7 +110,7 @@ class CropFormer(nn.Module):
         return Output(levels, features, image, self.decoder(levels, features, associated, batch_level=True)[1], anchors)
 
     def _image_level(self, pixels: Tensor, frames: Tensor) -> _ImageLevel:
-        """(N, 3, H, W) and (N, 4) → what the image level makes of N views."""
+        """The output of the image level for N views, from (N, 3, H, W) and (N, 4)."""
         maps = self.backbone(pixels)
         if self.whereabouts is not None:
             maps = self.whereabouts(maps, frames)

@@ -1,8 +1,9 @@
-"""How sure a query is of its mask's outline, by which small models rank their queries.
+"""Mask stability: how certain a query is of its mask's outline; small models rank their queries by it.
 
-A class score says how likely a query shows an entity, not how well. Where several queries claim a pixel, ranking by it
-alone lets a loose mask cut pieces out of a tight one. The stability is Segment Anything's measure ("stability score",
-Kirillov et al. 2023, Sec. 5) on the fused probabilities: how little the mask changes with the threshold.
+A class score is the probability that a query shows an entity; it does not rate the mask. If several queries claim a
+pixel, ranking by class score alone lets a loose mask cut pieces out of a tight one. The stability is Segment Anything's
+"stability score" (Kirillov et al. 2023, Sec. 5) on the fused probabilities: how little the mask changes with the
+threshold.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 from .views import ViewGeometry
 
 MARGIN = 0.2  # the thresholds are 0.5 ± this
-LONGEST = 256  # of the grid on which it is measured; shares of areas need no finer one
+LONGEST = 256  # long side of the grid that it is measured on; shares of areas do not need a finer one
 
 
 def stability(mask_logits: Tensor, geometry: ViewGeometry) -> Tensor:
@@ -25,7 +26,7 @@ def stability(mask_logits: Tensor, geometry: ViewGeometry) -> Tensor:
         geometry: the T views.
 
     Returns:
-        (Q,) float32, 0..1; 0 for a query that is nowhere above 0.3.
+        (Q,) float32, 0..1; 0 for a query that is not above 0.3 anywhere.
     """
     fused = _fused(mask_logits, geometry)
     loose, strict = ((fused > 0.5 + margin).sum((1, 2)) for margin in (-MARGIN, MARGIN))
@@ -33,7 +34,7 @@ def stability(mask_logits: Tensor, geometry: ViewGeometry) -> Tensor:
 
 
 def _fused(mask_logits: Tensor, geometry: ViewGeometry) -> Tensor:
-    """Fused probabilities (Q, gh, gw) at the middles of the cells of a grid over the photo."""
+    """Fused probabilities (Q, gh, gw) at the cell centres of a grid over the photo."""
     image = geometry.image_size
     coarseness = max(1.0, max(image) / LONGEST)
     cells = [max(1, round(side / coarseness)) for side in image]
@@ -42,7 +43,7 @@ def _fused(mask_logits: Tensor, geometry: ViewGeometry) -> Tensor:
     for view, ((x0, y0, x1, y1), (height, width)) in enumerate(zip(geometry.boxes, geometry.sizes, strict=True)):
         rows, columns = _between(y, y0, y1), _between(x, x0, x1)
         padded_height, padded_width = geometry.padded_size
-        # Where the cells lie in the padded view, -1 at one of its edges and 1 at the other.
+        # Positions of the cells in the padded view, from -1 at one edge to 1 at the other.
         down = (y[rows] - y0) / (y1 - y0) * height / padded_height * 2 - 1
         right = (x[columns] - x0) / (x1 - x0) * width / padded_width * 2 - 1
         at = torch.stack(torch.meshgrid(right, down, indexing="xy"), -1)

@@ -1,7 +1,7 @@
-"""The views of a photo: the full picture and crops of it, each resized to the model's working size.
+"""Views of a photo: the full image and crops of it, each resized to the model's working size.
 
-A view is a rectangle of the photo (paper Sec. 4, "Crop Dataloader"; the crop ratio is δ). The crops are cut from the
-photo before anything is resized, so at the same working size they keep 1/δ times the detail of the full view.
+A view is a rectangle of the photo (paper Sec. 4, "Crop Dataloader"; the crop ratio is δ). Crops are cut out before
+anything is resized, so at the same working size they keep 1/δ times the detail of the full view.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from PIL import Image
 from ..checks import check_whole, is_number, is_whole, kind_of
 from ..errors import InputError
 
-PIXEL_MEAN = (123.675, 116.28, 103.53)  # RGB, of values 0..255
+PIXEL_MEAN = (123.675, 116.28, 103.53)  # RGB, for values 0..255
 PIXEL_STD = (58.395, 57.12, 57.375)
 PADDING_MULTIPLE = 32  # the coarsest backbone stride
 CROP_COUNTS = (0, 4, 8)
-BAND_PIXELS = 2**22  # of the photo that are handed to Pillow at a time
+BAND_PIXELS = 2**22  # number of photo pixels that are passed to Pillow at a time
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in photo pixels, x1 and y1 exclusive
 Size = tuple[int, int]  # height, width
@@ -29,8 +29,8 @@ Size = tuple[int, int]  # height, width
 def view_boxes(height: int, width: int, crops: int = 4, ratio: float = 0.7) -> list[Box]:
     """The rectangles of the views, full view first.
 
-    Order: full; 4 = top-left, top-right, bottom-left, bottom-right corner; 8 = those and then the midpoints of the
-    top, left, right and bottom side. A crop is `int(ratio * side)` pixels, and at least one.
+    The order is: full; for 4, the top-left, top-right, bottom-left and bottom-right corners; for 8, these and then the
+    midpoints of the top, left, right and bottom sides. A side of a crop is `int(ratio * side)` pixels, at least one.
 
     Args:
         height: height of the photo in pixels.
@@ -39,14 +39,14 @@ def view_boxes(height: int, width: int, crops: int = 4, ratio: float = 0.7) -> l
         ratio: side of a crop as a share of the photo's side, 0 < ratio <= 1 (δ, paper Table 9a).
 
     Raises:
-        InputError: another number of crops, a ratio out of range, or a photo without pixels.
+        InputError: the number of crops is not 0, 4 or 8, the ratio is out of range, or the photo has no pixels.
     """
     check_crops(crops)
     if not is_number(ratio) or not 0 < ratio <= 1:
-        raise InputError(f"The crop ratio is {ratio!r}, but it must be above 0 and at most 1.")
+        raise InputError(f"The crop ratio is {ratio!r}, but must be above 0 and at most 1.")
     if height < 1 or width < 1:
-        raise InputError(f"A picture of {width}×{height} pixels has no views; give one of at least 1×1.")
-    # In double precision as the authors do: int(0.7 * 90) is 62.
+        raise InputError(f"A photo of {width}×{height} pixels cannot have views; give one of at least 1×1.")
+    # In double precision, like the authors: int(0.7 * 90) is 62.
     crop_h, crop_w = max(1, int(ratio * height)), max(1, int(ratio * width))
     right, bottom = width - crop_w, height - crop_h
     corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)]
@@ -56,7 +56,7 @@ def view_boxes(height: int, width: int, crops: int = 4, ratio: float = 0.7) -> l
 
 
 def check_crops(crops: object) -> None:
-    """InputError unless it is a number of crops that there are views for."""
+    """Raises InputError unless `crops` is 0, 4 or 8."""
     if not is_whole(crops) or crops not in CROP_COUNTS:
         raise InputError(f"crops is {crops!r}, but must be a whole number, 0, 4 or 8.")
 
@@ -73,7 +73,7 @@ def resized_size(height: int, width: int, short: int = 800, longest: int = 1333)
 
 @dataclass(frozen=True)
 class ViewGeometry:
-    """Where T views lie in the photo and in the model's input.
+    """The positions of T views in the photo and in the model's input.
 
     Attributes:
         image_size: (height, width) of the photo.
@@ -104,8 +104,10 @@ class ViewGeometry:
 
     @property
     def frames(self) -> torch.Tensor:
-        """The part of the photo that each view with its padding spans: (T, 4) float32, x0, y0, x1, y1 in widths and
-        heights of the photo; x1 and y1 may exceed 1."""
+        """The part of the photo that each view with its padding spans.
+
+        (T, 4) float32, x0, y0, x1, y1 in widths and heights of the photo; x1 and y1 may exceed 1.
+        """
         (height, width), (padded_h, padded_w) = self.image_size, self.padded_size
         return torch.tensor(
             [
@@ -120,7 +122,7 @@ class ViewGeometry:
         )
 
     def select(self, indices: Sequence[int]) -> ViewGeometry:
-        """The same photo and padded size with only the views at `indices`."""
+        """The same photo and padded size, but only the views at `indices`."""
         boxes = tuple(self.boxes[i] for i in indices)
         sizes = tuple(self.sizes[i] for i in indices)
         return ViewGeometry(self.image_size, boxes, sizes, self.padded_size)
@@ -132,7 +134,7 @@ class Views:
 
     Attributes:
         pixels: (T, 3, H, W) float32, RGB normalised by `PIXEL_MEAN` and `PIXEL_STD`, zero padded right and bottom.
-        geometry: where the T views lie.
+        geometry: positions of the T views.
     """
 
     pixels: torch.Tensor
@@ -155,10 +157,10 @@ class Views:
 
 
 def cut_view(image: np.ndarray, box: Box, size: Size) -> np.ndarray:
-    """Cuts `box` out of `image` (H, W, 3) uint8 and resizes it to (h, w, 3) uint8, bit for bit as Pillow's BILINEAR.
+    """Cuts `box` out of `image` (H, W, 3) uint8 and resizes it to (h, w, 3) uint8, identical to Pillow's BILINEAR.
 
-    Pillow resamples along x into uint8 and then along y. Doing the first half in bands of rows keeps Pillow's own
-    copy (four bytes a pixel) at a few megabytes, however large the photo is.
+    Pillow resamples along x to uint8 and then along y. Doing the first step in bands of rows keeps Pillow's own copy
+    (four bytes per pixel) at a few megabytes, however large the photo is.
     """
     x0, y0, x1, y1 = box
     h, w = size
@@ -182,15 +184,15 @@ def make_views(
     Args:
         image: (H, W, 3) uint8 RGB.
         crops: 0, 4 or 8; the order of the views is that of `view_boxes`.
-        short: length of a view's short side in the model's input.
-        longest: upper limit of its long side.
+        short: length of a view's short side in the model's input, in pixels.
+        longest: upper limit of its long side, in pixels.
         ratio: side of a crop as a share of the photo's side.
 
     Raises:
         InputError: `image` has another shape or dtype, or an option is out of range.
     """
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(f"Views need an (H, W, 3) uint8 RGB array, and this one is {kind_of(image)}.")
+        raise InputError(f"Views need an (H, W, 3) uint8 RGB array, but this one is {kind_of(image)}.")
     geometry = ViewGeometry.plan(*image.shape[:2], crops=crops, short=short, longest=longest, ratio=ratio)
     mean, std = (torch.tensor(values)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
     pixels = torch.zeros(len(geometry), 3, *geometry.padded_size)

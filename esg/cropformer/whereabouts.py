@@ -1,8 +1,8 @@
-"""Where in the photo a view's features lie: an addition of ours to CropFormer, for models that learn from scratch.
+"""Position codes: tell features where in the photo they are. An addition of ours to CropFormer, for small models.
 
-Two look-alikes can only get different masks if the features know where they are. Backbones trained on millions of
-photos know it from their padding; a small one does not find out by itself. It is told in the frame of the photo, not of
-the view, so that a place has the same code in the full view and in every crop, as the batch level needs it.
+Two look-alikes can only get different masks if their features contain their positions. Backbones trained on millions of
+photos infer positions from their padding; a small one trained from scratch does not. The position is relative to the
+photo, not to the view, so that a place has the same code in the full view and in every crop, as the batch level needs.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-_OCTAVES = 6  # waves of 2, 1, … 1/16 photo
+_OCTAVES = 6  # wavelengths of 2, 1, … 1/16 photo
 
 
 class Whereabouts(nn.Module):
-    """Adds a learned projection of the place in the photo to every map of the backbone; starts as no change."""
+    """Adds a learned projection of the position code to every feature map; initially adds zero."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Whereabouts(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, features: list[Tensor], frames: Tensor) -> list[Tensor]:
-        """Maps (N, C, h, w) of views that span `frames` (N, 4), see `CropFormer.forward` → maps of the same sizes."""
+        """Adds codes to maps (N, C, h, w) of views that span `frames` (N, 4), see `CropFormer.forward`."""
         return [
             feature + projection(place_code(frames, feature.shape[2], feature.shape[3])).permute(0, 3, 1, 2)
             for feature, projection in zip(features, self.projections)
@@ -33,7 +33,7 @@ class Whereabouts(nn.Module):
 
 
 def place_code(frames: Tensor, height: int, width: int) -> Tensor:
-    """Sines and cosines of the pixel centres' places, y before x → (N, height, width, 4 · octaves) float32."""
+    """Sines and cosines of the pixel centres' positions, y before x → (N, height, width, 4 · octaves) float32."""
     x0, y0, x1, y1 = frames.float().unbind(1)
     steps = [(torch.arange(side, device=frames.device) + 0.5) / side for side in (height, width)]
     y = y0[:, None] + (y1 - y0)[:, None] * steps[0]  # (N, height), 0..1 in the photo

@@ -86,14 +86,14 @@ def _crop(
 
 
 def jitter_colours(image: np.ndarray, rng: np.random.Generator, config: AugmentConfig = DEFAULT) -> np.ndarray:
-    """Another brightness, contrast, saturation and hue for an image (H, W, 3) uint8, or no colour at all."""
+    """Changes brightness, contrast, saturation and hue of an image (H, W, 3) uint8, or turns it grey."""
     brightness, contrast, saturation = (
         1 + rng.uniform(-s, s) for s in (config.brightness, config.contrast, config.saturation)
     )
     turn = 2 * math.pi * rng.uniform(-config.hue, config.hue)
     if rng.random() < config.grey:
         saturation = 0.0
-    # All four are linear in RGB: one 3x3 matrix and an offset. Hue turns the colour about the grey axis.
+    # All four are linear in RGB: one 3x3 matrix and an offset. Hue rotates the colour about the grey axis.
     luma = np.tile([0.299, 0.587, 0.114], (3, 1))
     c, s = math.cos(turn), math.sin(turn) / math.sqrt(3)
     rotation = c * np.eye(3) + (1 - c) / 3 + s * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
@@ -108,7 +108,7 @@ def _apply(image: np.ndarray, matrix: np.ndarray, offset: float) -> np.ndarray:
 
 
 def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An image (H, W, 3) uint8 through a worse camera: some of blur, noise, lower resolution and JPEG compression."""
+    """Simulates a worse camera on an image (H, W, 3) uint8: any of blur, noise, lower resolution, JPEG compression."""
     height, width = image.shape[:2]
     if rng.random() < 0.35:
         radius = rng.uniform(0.3, 1.6)
@@ -119,7 +119,7 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         picture = Image.fromarray(image).resize(small, Image.Resampling.BILINEAR)
         image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
     if rng.random() < 0.4:
-        # Integer noise rolled out of a small table is several times cheaper than one draw a value.
+        # Integer noise from random positions of a small table is several times cheaper than a draw for every value.
         table = np.round(rng.normal(0, rng.uniform(1, 10), 1 << 14)).astype(np.int16)
         noise = table[rng.integers(0, len(table), image.size, np.int32)].reshape(image.shape)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
@@ -138,10 +138,11 @@ def copy_paste(
     rng: np.random.Generator,
     allowed: Collection[int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Paste one to three entities of another picture onto this one (Ghiasi et al., CVPR 2021, arXiv:2012.07177).
+    """Pastes one to three entities of another picture onto this one (Ghiasi et al., CVPR 2021, arXiv:2012.07177).
 
-    Entities of up to 30 % of the other picture are scaled by 0.4..1.6, perhaps mirrored, and put anywhere, also partly
-    outside. Their edges are softened by about a pixel; labels change where a pasted entity covers more than half.
+    Entities of up to 30 % of the other picture are scaled by 0.4..1.6, sometimes mirrored, and placed anywhere, also
+    partly outside. Their edges are softened by about a pixel; a label changes if a pasted entity covers more than half
+    of the pixel.
 
     Args:
         image, labels: (H, W, 3) uint8 and (H, W) int32; they are not changed.
@@ -150,8 +151,8 @@ def copy_paste(
         allowed: Ids in `other_labels` that may be pasted; None allows all.
 
     Returns:
-        The new image and labels, in which pasted entities have the ids after the largest of `labels`, and the ids that
-        these had in `other_labels`, in the same order.
+        The new image; the new labels, in which pasted entities have the ids after the largest of `labels`; and the ids
+        of the pasted entities in `other_labels`, in the same order.
     """
     areas = np.bincount(np.maximum(other_labels, 0).ravel())
     areas[0] = 0
@@ -176,7 +177,7 @@ def copy_paste(
         alpha = alpha.filter(ImageFilter.GaussianBlur(0.5))
         if rng.random() < 0.5:
             patch, alpha = (p.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for p in (patch, alpha))
-        # The patch's centre lies in the picture.
+        # The patch's centre is inside the picture.
         x, y = int(rng.integers(0, width)) - size[0] // 2, int(rng.integers(0, height)) - size[1] // 2
         x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + size[0], width), min(y + size[1], height)
         if x0 >= x1 or y0 >= y1:

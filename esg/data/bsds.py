@@ -21,7 +21,7 @@ _SEGMENTATION = re.compile(r"(.+)_(\d+)\.png")
 
 
 class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
-    """The photos `ID.jpg` of a folder with their segmentations `ID_k.png`, k = 0, 1, ... (one a person).
+    """The photos `ID.jpg` of a folder with their segmentations `ID_k.png`, k = 0, 1, ... (one per annotator).
 
     A segmentation is a greyscale picture whose values are segments; 0, if used, means "no segment". It matches the
     photo after EXIF rotation.
@@ -89,7 +89,7 @@ class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
 
 
 def renumbered(labels: np.ndarray) -> np.ndarray:
-    """Labels (H, W) int32 with the positive values turned into 1..N in their order and 0 kept."""
+    """Labels (H, W) int32 with the positive values renumbered 1..N in ascending order; 0 stays 0."""
     values, inverse = np.unique(labels, return_inverse=True)
     first = 0 if values[0] == 0 else 1
     return (inverse.reshape(labels.shape) + first).astype(np.int32)

@@ -24,7 +24,7 @@ class CocoPanoptic(Sequence[LabelledPhoto]):
     Every segment, thing or stuff, is an entity. Crowds and areas without a segment are unknown.
 
     Args:
-        folder: as above; the JSON file and the pictures are those of COCO's panoptic task, of all of it or a part.
+        folder: as above; JSON file and pictures of COCO's panoptic task, complete or a subset.
 
     Raises:
         InputError: the JSON file is missing or not in COCO's panoptic format.
@@ -80,7 +80,7 @@ class CocoPanoptic(Sequence[LabelledPhoto]):
 class CocoInstances(Sequence[LabelledPhoto]):
     """The photos of a folder that holds `instances.json` (polygons or RLE of things) and `images/`.
 
-    With a `captions.json` beside it, photos have captions. Where instances overlap, the smaller one is on top. Crowds
+    If there is a `captions.json`, photos have captions. Where instances overlap, the smaller one is on top. Crowds
     and areas without an instance are unknown.
 
     Args:
@@ -91,7 +91,7 @@ class CocoInstances(Sequence[LabelledPhoto]):
 
     Attributes:
         categories: names of all categories, in the file's order.
-        things: the same; COCO has no instances of stuff.
+        things: the same; all of COCO's instances are things.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -134,7 +134,7 @@ class CocoInstances(Sequence[LabelledPhoto]):
         image = read_image(self.folder / "images" / photo)
         size = image.shape[:2]
         if size != (info["height"], info["width"]):
-            raise ImageError(f"{photo} has height, width {size}, but {self.folder / INSTANCES} says otherwise.")
+            raise ImageError(f"{photo} has height, width {size}, which differs from {self.folder / INSTANCES}.")
         labels = np.full(size, UNKNOWN, np.int32)
         masks = [(_mask(one, size), one) for one in annotations if not one.get("iscrowd")]
         categories = []

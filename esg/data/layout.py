@@ -1,7 +1,7 @@
-"""A synthetic scene as data: what is where, its materials, light and camera, and the mixture it is drawn from.
+"""A synthetic scene as data: shapes, materials, light and camera; and the settings that scenes are drawn from.
 
-All of it is in relative coordinates (see `shapes`), so that a layout is the same at every resolution. `planner` draws
-layouts, `synth` paints them.
+All lengths are relative (see `shapes`), so that a layout is the same at every resolution. `planner` draws layouts,
+`synth` paints them.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from .textures import Material
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """The mixture that scenes are drawn from.
+    """The distribution that scenes are drawn from.
 
     Attributes:
-        things: Least and most things that are placed; occlusion removes some of them again.
-        size: Smallest and largest extent of a thing, relative to the square root of the picture's area; log-uniform.
+        things: Minimum and maximum number of things that are placed; some are then hidden by others.
+        size: Minimum and maximum extent of a thing, relative to the square root of the picture's area; log-uniform.
         thin: Share of things that are thin structures (railings, wires, branches, nets, ...).
         textured: Share of things with a pattern instead of a plain colour.
         camouflaged: Share of things coloured like something behind them.
-        nested: Share of things that carry smaller things on them.
+        nested: Share of things with smaller things on them.
         grouped: Share of things that come in groups of look-alikes.
         blurred: Share of scenes with a background out of focus.
-        noise: Largest standard deviation of the sensor noise, in grey levels.
-        min_share: Share of the picture below which an entity that is visible is left out.
-        min_pixels: The same in pixels; the larger of the two holds.
+        noise: Maximum standard deviation of the sensor noise, in grey levels.
+        min_share: Minimum visible share of the picture; smaller entities are left out.
+        min_pixels: The same in pixels; the larger of the two limits applies.
     """
 
     things: tuple[int, int] = (4, 26)
@@ -59,13 +59,13 @@ class Layer:
     """One entity to paint.
 
     Attributes:
-        name, kind: What it is; kind is "thing" or "stuff".
-        shape, material: Where it is and what it looks like.
+        name, kind: Name of the entity, and "thing" or "stuff".
+        shape, material: Its shape, and the look of its surface.
         softness: Width of its boundary, in relative units, added to one pixel.
-        bevel, relief: Shading turns with the surface within `bevel` of the outline, by the amount `relief`.
+        bevel, relief: Within `bevel` of the outline the surface curves, which changes shading by the amount `relief`.
         gloss: Strength of the highlight.
-        shadow: The shadow it casts on what lies behind it.
-        parent: Index of the layer it lies on as a part or a pattern, -1 for none.
+        shadow: The shadow that it casts on everything behind it.
+        parent: Index of the layer that it lies on as a part or a pattern, -1 for none.
     """
 
     name: str
@@ -85,17 +85,17 @@ class Layout:
     """A scene before it is painted.
 
     Attributes:
-        layers: Entities, the hindmost first; stuff comes before things and the first layer covers everything.
+        layers: Entities from back to front; stuff comes before things, and the first layer covers everything.
         light: Direction (x, y, z) that light comes from; z points to the viewer.
         defocus: Radius of the blur of everything behind `focus`, in relative units.
         focus: Index of the first layer in focus.
         patches: Uneven light over the whole scene (spots of sun, shadows of things outside), or None.
-        patch_strength, patch_softness: How much darker the shade is, and how soft its edge.
+        patch_strength, patch_softness: Darkness of the shade, and softness of its edge.
         cast: Colour cast, a factor for each channel.
-        contrast, brightness: Of the camera.
+        contrast, brightness: Settings of the camera.
         vignette: Darkening of the corners.
         noise: Standard deviation of the sensor noise, in grey levels.
-        noise_seed: Chooses that noise.
+        noise_seed: Random seed of that noise.
     """
 
     layers: tuple[Layer, ...]

@@ -28,15 +28,15 @@ def _spline_weights(position: Tensor) -> Tensor:
 class Noise:
     """Band-limited noise with zero mean and a standard deviation of about one.
 
-    The field is a random lattice smoothed by cubic B-splines. On a pixel grid that is two small matrix products
-    per octave (rows, then columns), which makes it cheap, and octaves finer than a pixel fade out as they do in a
-    lens, so low and high resolutions show the same field.
+    The field is a random lattice smoothed by cubic B-splines. On a pixel grid, that takes two small matrix products per
+    octave (rows, then columns), which makes it cheap. Octaves finer than a pixel fade out as they do in a lens, so low
+    and high resolutions show the same field.
 
     Attributes:
-        seed: Chooses the lattice.
-        frequency: Lattice cells per unit of length in x and in y, of the coarsest octave.
-        octaves: Number of octaves; each has twice the frequency of the one before.
-        gain: Amplitude of an octave relative to the one before.
+        seed: Random seed of the lattice.
+        frequency: Lattice cells per unit of length in x and in y, for the coarsest octave.
+        octaves: Number of octaves; each has twice the frequency of the previous one.
+        gain: Amplitude of an octave relative to the previous one.
     """
 
     seed: int
@@ -47,7 +47,7 @@ class Noise:
     def __call__(self, x: Tensor, y: Tensor, pixel: float = 0.0) -> Tensor:
         """Field (h, w) at the columns x (w,) and rows y (h,) of a grid whose pixels are `pixel` wide."""
         rng = np.random.default_rng(self.seed)
-        # 2.08 undoes the loss of variance by the smoothing.
+        # 2.08 compensates for the variance that smoothing removes.
         lattice = torch.from_numpy(2.08 * rng.standard_normal((_LATTICE, _LATTICE), np.float32)).to(x.device)
         norm = sum(self.gain ** (2 * k) for k in range(self.octaves)) ** -0.5
         field = torch.zeros(len(y), len(x), device=x.device)

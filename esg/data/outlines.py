@@ -1,6 +1,6 @@
-"""Outlines of compact things: the radius as a function of the angle, for `shapes.Radial`.
+"""Outlines of compact things: radius as a function of the angle, for `shapes.Radial`.
 
-An outline is an array (512,) of positive radii at equal steps of the angle over the full turn, from angle 0 on; its
+An outline is an array (512,) of positive radii at equal steps of the angle over a full turn, starting at angle 0; its
 largest radius is one.
 """
 
@@ -29,7 +29,7 @@ def polygon(angles: np.ndarray, radii: np.ndarray) -> np.ndarray:
 
 
 def star(points: int, depth: float) -> np.ndarray:
-    """A star with so many points; `depth` is the inner radius."""
+    """A star with this many points; `depth` is the inner radius."""
     return polygon(np.arange(2 * points) * (np.pi / points), np.tile([1.0, depth], points))
 
 
@@ -40,7 +40,7 @@ def lobes(count: int, depth: float) -> np.ndarray:
 
 
 def squircle(power: float) -> np.ndarray:
-    """Between a disc (2) and a square (large powers); below 2 an astroid."""
+    """A shape between a disc (2) and a square (large powers); below 2 an astroid."""
     r = (np.abs(np.cos(_ANGLES)) ** power + np.abs(np.sin(_ANGLES)) ** power) ** (-1 / power)
     return r / r.max()
 

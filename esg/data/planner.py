@@ -1,7 +1,6 @@
-"""Drawing a layout from a seed: the order in which stuff, things, light and camera are drawn.
+"""Draws a layout from a seed: stuff, things, light and camera, in this order.
 
-A layout depends on the seed, the picture's aspect ratio and the mixture alone. What single things look like is in
-`things`.
+A layout depends only on the seed, the picture's aspect ratio and the configuration. `things` draws the single things.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def plan(seed: int | tuple[int, int], aspect: float, config: SceneConfig) -> Lay
 
 
 class _Planner:
-    """Draws one layout; holds the generator, the palette and what has been placed so far."""
+    """Draws one layout; holds the generator, the palette and the layers placed so far."""
 
     def __init__(self, rng: Draws, aspect: float, config: SceneConfig) -> None:
         self.rng, self.config = rng, config
@@ -82,7 +81,7 @@ class _Planner:
         rng = self.rng
         texture = str(rng.choice(textures.split())) if rng.chance(0.75) else None
         colour = self.colour()
-        if value:  # skies are bright, ground is dull: sometimes
+        if value:  # in some scenes, a bright sky or a dull ground
             hue, saturation, _ = colorsys.rgb_to_hsv(*colour)
             colour = colorsys.hsv_to_rgb(hue, saturation, float(rng.uniform(*value)))
         material = self.material(1.0, texture, colour)
@@ -93,7 +92,7 @@ class _Planner:
         self.layers.append(Layer(name, "stuff", shape, material, softness))
 
     def horizon(self, level: float, rough: float) -> Shape:
-        """Everything below a wavy line at so much of the height."""
+        """Everything below a wavy line at this fraction of the height."""
         rng = self.rng
         angle = -np.pi / 2 + rng.normal(0, 0.04)
         relief = rng.noise(rng.log_uniform(1.0, 6.0), int(rng.integers(1, 6)))
@@ -151,7 +150,7 @@ class _Planner:
         height = rng.log_uniform(0.005, 0.05)
         self.add_stuff("area", Plane(), " ".join(TEXTURES))
         for k in range(1, count):
-            # Later cells are painted over earlier ones, so that each border is drawn once and leaves no gap.
+            # Later cells are painted over earlier ones, so that each border is drawn once and has no gap.
             cell: Shape = Cell(tuple(sites[k::-1]))
             self.add_stuff("area", Rough(cell, relief, height) if relief else cell, " ".join(TEXTURES))
 
@@ -192,7 +191,7 @@ class _Planner:
         rng, config = self.rng, self.config
         count = round(rng.log_uniform(*config.things))
         sizes = [rng.log_uniform(*config.size) for _ in range(count)]
-        # Large things tend to be behind, or nothing else would be seen.
+        # Large things tend to be at the back, or they would hide everything else.
         sizes.sort(key=lambda s: float(-math.log(s) + rng.normal(0, 0.6)))
         standing = self.layers[0].name in ("sky", "wall") and rng.chance(0.5)
         while sizes and count > 0:
@@ -215,7 +214,7 @@ class _Planner:
                 count -= self.nest(len(self.layers) - 1, x, y, size)
 
     def again(self, thing: Layer, x: float, y: float, size: float) -> Layer:
-        """A look-alike of a thing elsewhere; things with one centre are moved, others are drawn again."""
+        """A look-alike of a thing elsewhere; radial shapes and boxes are moved, others are drawn again."""
         rng = self.rng
         scale = float(rng.uniform(0.8, 1.2))
         if isinstance(thing.shape, Radial):
@@ -231,7 +230,7 @@ class _Planner:
         return replace(material, colours=(first, second), seed=int(self.rng.integers(2**31)))
 
     def nest(self, parent: int, x: float, y: float, size: float) -> int:
-        """Smaller things that lie on a thing and do not reach over its outline."""
+        """Places smaller things on a thing, clipped to its outline."""
         rng, host = self.rng, self.layers[parent]
         count = int(rng.integers(1, 5))
         for _ in range(count):

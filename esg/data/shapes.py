@@ -3,10 +3,10 @@
 Coordinates are relative: the picture's area is one, x runs right from 0 to sqrt(width / height), y down from 0 to
 sqrt(height / width). Every shape has
 
-- `bounds`: (x0, y0, x1, y1) outside of which the distance is positive,
-- `thickness`: the width of its parts if all of them are thin, infinite for compact shapes,
+- `bounds`: (x0, y0, x1, y1), outside of which the distance is positive,
+- `thickness`: width of its parts if all of them are thin, infinite for compact shapes,
 - `distance(x, y)`: (h, w) signed distances, negative inside, for the columns x (w,) and rows y (h,). They are exact
-  near the outline, where anti-aliasing, shading and soft shadows read them, and approximate elsewhere.
+  near the outline, where anti-aliasing, shading and soft shadows use them, and approximate elsewhere.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Bounds = tuple[float, float, float, float]
 Stroke = tuple[float, float, float, float, float, float]
 EVERYWHERE: Bounds = (-9.0, -9.0, 9.0, 9.0)
 STROKE_REACH = 0.02
-"""How far from its strokes the distance of `Strokes` is evaluated: the limit for soft shadows of thin structures."""
+"""Distance from its strokes up to which the distance of `Strokes` is exact; limits the softness of their shadows."""
 
 
 class Shape(Protocol):
-    """What a scene's painter needs of a shape, see the module's text."""
+    """The interface of a shape, see the module's text."""
 
     @property
     def bounds(self) -> Bounds: ...
@@ -68,7 +68,7 @@ class Side:
         nx, ny = math.cos(self.angle), math.sin(self.angle)
         if ny > -0.5:
             return EVERYWHERE
-        # A region below a line: nothing of it lies higher than the line's higher end (pictures are < 3 units wide).
+        # A region below a line does not reach above the line's higher end (pictures are < 3 units wide).
         rise = 3 * abs(nx / ny) + 4 * self.height
         return (-9.0, self.y - rise, 9.0, 9.0)
 
@@ -97,7 +97,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Radial:
-    """A star-shaped outline: `radii` (n,) at n equal steps of the angle from `angle` on, about (x, y)."""
+    """A star-shaped outline: `radii` (n,) at n equal steps of the angle, starting at `angle`, around (x, y)."""
 
     x: float
     y: float
@@ -113,9 +113,9 @@ class Radial:
     def distance(self, x: Tensor, y: Tensor) -> Tensor:
         n = len(self.radii)
         radii = self.radii.astype(np.float32)
-        # Seen along the ray the outline is further away than it is: the slope of r(angle) tells by how much.
+        # The distance along the ray exceeds the true distance to the outline, by a factor that depends on its slope.
         slope = (np.roll(radii, -1) - np.roll(radii, 1)) * (n / (4 * np.pi)) / radii
-        # Ray tables carry their first entry again at the end, for interpolation across the full turn.
+        # The tables repeat their first entry at the end, for interpolation across the full turn.
         table = np.stack((radii, 1 / np.sqrt(1 + slope**2)))
         rays = torch.from_numpy(np.concatenate((table, table[:, :2]), 1)).to(x.device)
         dx, dy = (x - self.x)[None].expand(len(y), -1), (y - self.y)[:, None].expand(-1, len(x))
@@ -200,7 +200,7 @@ def _stroke_box(stroke: Stroke, margin: float) -> Bounds:
 
 @dataclass(frozen=True)
 class Bars:
-    """Endless parallel bars across the direction `angle`."""
+    """Infinite parallel bars across the direction `angle`."""
 
     angle: float
     period: float
@@ -215,7 +215,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Leaves:
-    """Foliage without an outline of its own: leaf-like specks where a noise is above a level."""
+    """Foliage without an outline of its own: leaf-like specks where noise is above a level."""
 
     noise: Noise
     level: float
@@ -226,13 +226,13 @@ class Leaves:
         return 0.5 / max(self.noise.frequency)
 
     def distance(self, x: Tensor, y: Tensor) -> Tensor:
-        # A field of unit variance climbs about 1.7 a cell: that turns levels into distances.
+        # Noise of unit variance rises by about 1.7 per cell, which converts levels to distances.
         return (self.level - self.noise(x, y)) * (0.6 / max(self.noise.frequency))
 
 
 @dataclass(frozen=True)
 class Union:
-    """What lies in any of the shapes."""
+    """The union of shapes."""
 
     shapes: tuple[Shape, ...]
 
@@ -251,7 +251,7 @@ class Union:
 
 @dataclass(frozen=True)
 class Intersection:
-    """What lies in all of the shapes."""
+    """The intersection of shapes."""
 
     shapes: tuple[Shape, ...]
 
@@ -270,7 +270,7 @@ class Intersection:
 
 @dataclass(frozen=True)
 class Difference:
-    """What lies in `shape` but not in `hole`."""
+    """`shape` without `hole`."""
 
     shape: Shape
     hole: Shape
@@ -304,7 +304,7 @@ class Rim:
 
 @dataclass(frozen=True)
 class Rough:
-    """A shape whose outline is moved in and out by noise with standard deviation `height`."""
+    """A shape whose outline is displaced by noise with standard deviation `height`."""
 
     shape: Shape
     noise: Noise
@@ -321,5 +321,5 @@ class Rough:
         return self.shape.thickness
 
     def distance(self, x: Tensor, y: Tensor) -> Tensor:
-        # Not more than three deviations, so that the bounds above hold.
+        # At most three standard deviations, so that the bounds above hold.
         return self.shape.distance(x, y) + self.height * self.noise(x, y).clamp(-3, 3)

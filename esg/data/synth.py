@@ -1,13 +1,13 @@
 """Endless procedural scenes with exact masks.
 
-A scene is drawn in two steps: `planner.plan` decides from the seed what is where, in relative coordinates; this module
+A scene is drawn in two steps: `planner.plan` draws a layout in relative coordinates from the seed; this module
 evaluates it on a pixel grid with torch tensor operations. Every entity is evaluated only inside its bounding box, in
-three passes: distances and labels of all entities, visibility (entities that are hardly seen are left out), colours of
-those that stay. There is one code path: a batch is a loop over scenes, each vectorised over its pixels on the device.
-Padding all shapes of all scenes to common boxes would fill a GPU better, but waste most of the work on a CPU and
-make the code much harder to read.
+three passes: distances and labels of all entities, visibility (entities that are hardly visible are left out), and
+colours of the rest. There is one code path: a batch is a loop over scenes, each vectorised over its pixels on the
+device. Padding all shapes of all scenes to common boxes would fill a GPU better, but would waste most of the work on a
+CPU and make the code much harder to read.
 
-Seeds from `HELD_OUT` on are for evaluation; training uses smaller ones.
+Seeds from `HELD_OUT` on are reserved for evaluation; training uses smaller ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .textures import colour_name
 __all__ = ["HELD_OUT", "Scene", "SceneConfig", "SceneEntity", "make_batch", "make_scene"]
 
 HELD_OUT = 1_000_000_000
-"""The first seed of the scenes that are kept for evaluation."""
+"""The first seed of the scenes that are reserved for evaluation."""
 
 DEFAULT = SceneConfig()
 
@@ -39,11 +39,11 @@ Window = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class SceneEntity:
-    """One entity of a scene, as far as it is visible.
+    """The visible part of an entity of a scene.
 
     Attributes:
         id: Its value in the label map.
-        name: What it is, e.g. "disc", "railing", "wall".
+        name: Its name, e.g. "disc", "railing", "wall".
         kind: "thing" or "stuff".
         colour: Everyday name of its colour.
         texture: A key of `textures.TEXTURES`, e.g. "striped".
@@ -64,11 +64,11 @@ class SceneEntity:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture with everything that is known about it.
+    """A picture with complete ground truth.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        labels: (H, W) int32, the entity of every pixel; ids are 1..N, the hindmost first.
+        labels: (H, W) int32, the entity of every pixel; ids are 1..N, from back to front.
         entities: The entities, in the order of their ids.
         relations: (id, relation, id) triples: "inside", "in front of", "left of" or "above".
     """
@@ -81,9 +81,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class _Painted:
-    """A painted scene on its device: image (3, H, W) uint8, labels (H, W) int32 and what the labels stand for.
+    """A painted scene on its device: image (3, H, W) uint8, labels (H, W) int32, and the layers of the labels.
 
-    `masks` holds the window of every entity and its mask there, hidden parts included.
+    `masks` holds the window of every entity and its mask in it, including hidden parts.
     """
 
     image: Tensor
@@ -94,7 +94,7 @@ class _Painted:
 
 
 class _Canvas:
-    """The pixel grid of one scene and the picture that grows on it."""
+    """The pixel grid of one scene, and the picture painted so far."""
 
     def __init__(self, height: int, width: int, device: torch.device) -> None:
         self.height, self.width, self.device = height, width, device
@@ -113,7 +113,7 @@ class _Canvas:
         return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
     def shade_under(self, layer: Layer, shadow: Shadow) -> None:
-        """Darken what lies where a layer's shadow falls."""
+        """Darkens the picture where a layer's shadow falls."""
         x0, y0, x1, y1 = layer.shape.bounds
         moved = (x0 + shadow.dx, y0 + shadow.dy, x1 + shadow.dx, y1 + shadow.dy)
         if (window := self.window(moved, shadow.softness)) is None:
@@ -124,7 +124,7 @@ class _Canvas:
         self.image[:, window[0], window[1]] *= 1 - shadow.strength * dark
 
     def paint(self, layer: Layer, window: Window, distance: Tensor, light: tuple[float, float, float]) -> None:
-        """Draw a layer over the picture; `distance` is its shape's in the window."""
+        """Paints a layer over the picture; `distance` is that of its shape in the window."""
         if layer.shadow is not None:
             self.shade_under(layer, layer.shadow)
         colour = layer.material.paint(self.x[window[1]], self.y[window[0]], self.pixel)
@@ -146,7 +146,7 @@ class _Canvas:
         return dx.clamp(-1, 1) * lean, dy.clamp(-1, 1) * lean, torch.sqrt(1 - lean * lean)
 
     def lit(self, colour: Tensor, layer: Layer, distance: Tensor, light: tuple[float, float, float]) -> Tensor:
-        """Colours (3, h, w) on a curved surface: unchanged where it is upright, with a glossy spot if it has one."""
+        """Colours (3, h, w) on a curved surface: unchanged where it faces the viewer, with a highlight if glossy."""
         nx, ny, nz = self.normals(layer, distance)
         sideways = nx * light[0] + ny * light[1]
         colour = colour * (1 + layer.relief * (sideways + (nz - 1) * light[2]))
@@ -156,9 +156,9 @@ class _Canvas:
         return colour
 
     def blur(self, radius: float) -> None:
-        """Put the picture so far out of focus; `radius` is a standard deviation in relative units."""
+        """Blurs the picture painted so far; `radius` is a standard deviation in relative units."""
         sigma = radius / self.pixel
-        # A wide blur leaves no detail, so that it can be computed on a smaller grid.
+        # A wide blur removes all detail, so it can be computed on a smaller grid.
         factor = max(1, min(int(sigma / 1.2), self.height // 4, self.width // 4))
         small = F.avg_pool2d(self.image[None], factor, ceil_mode=True, count_include_pad=False)
         sigma = max(sigma / factor, 1e-3)
@@ -195,7 +195,7 @@ class _Canvas:
 
 
 def _paint(seed: int, height: int, width: int, device: torch.device, config: SceneConfig) -> _Painted:
-    """Draw the scene of a seed; draws another one in the rare case that fewer than three entities are visible."""
+    """Paints the scene of a seed; in the rare case of fewer than three visible entities, tries another layout."""
     for attempt in range(100):
         layout = plan((seed, attempt), width / height, config)
         canvas = _Canvas(height, width, device)
@@ -213,7 +213,7 @@ def _paint(seed: int, height: int, width: int, device: torch.device, config: Sce
             visible = [entry for entry, area in zip(shown, areas, strict=True) if area >= floor]
             if len(visible) == len(shown):
                 break
-            shown = visible  # what the dropped ones covered goes to those behind them, which may only grow
+            shown = visible  # the pixels of dropped entities go to those behind them, which can only grow
         if len(shown) < 3 and attempt < 99:
             continue
         blur_due = layout.defocus > 0
@@ -239,14 +239,14 @@ def make_scene(
 ) -> Scene:
     """The scene of a seed.
 
-    The same seed shows the same layout at every resolution of the same aspect ratio, and the same pixels on the same
-    kind of device.
+    The same seed gives the same layout at every resolution of the same aspect ratio, and the same pixels on the same
+    type of device.
 
     Args:
-        seed: Non-negative; seeds from `HELD_OUT` on are kept for evaluation.
+        seed: Non-negative; seeds from `HELD_OUT` on are reserved for evaluation.
         height, width: Size in pixels.
-        config: The mixture that scenes are drawn from.
-        device: Where to compute.
+        config: The distribution that scenes are drawn from.
+        device: Device to compute on.
     """
     painted = _paint(seed, height, width, torch.device(device), config)
     labels = painted.labels.cpu().numpy()
@@ -261,7 +261,7 @@ def make_batch(
     device: str | torch.device = "cpu",
     config: SceneConfig = DEFAULT,
 ) -> tuple[Tensor, Tensor]:
-    """Images (B, 3, H, W) uint8 and labels (B, H, W) int32 of several scenes, on the device, as `make_scene` gives."""
+    """Images (B, 3, H, W) uint8 and labels (B, H, W) int32 of several scenes, on the device; like `make_scene`."""
     scenes = [_paint(seed, height, width, torch.device(device), config) for seed in seeds]
     return torch.stack([s.image for s in scenes]), torch.stack([s.labels for s in scenes])
 
@@ -303,8 +303,8 @@ def _relate(
 ) -> tuple[tuple[int, str, int], ...]:
     """Relations between the visible things of a scene.
 
-    "inside" holds for a thing on another one, "in front of" where a thing hides a part of another one that stays
-    visible, "left of" and "above" where boxes are disjoint that way and overlap in the other direction.
+    "inside": a thing lies on another one. "in front of": a thing hides a part of another one that is still visible.
+    "left of" and "above": the boxes are disjoint in that direction and overlap in the other one.
     """
     relations = [(number, "inside", parent) for number, parent in enumerate(painted.parents, 1) if parent]
     things = [e for e in entities if e.kind == "thing"]

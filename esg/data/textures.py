@@ -1,4 +1,4 @@
-"""Materials: what the surface of an entity looks like before light falls on it."""
+"""Materials: the look of an entity's surface before lighting."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Material:
         colours: Two colours, sRGB in 0..1; the texture mixes them.
         angle: Direction of stripes, grain and the like, in radians.
         period: Length of one repetition, in relative units.
-        seed: Chooses the noise.
+        seed: Random seed of the noise.
         gradient: Change of brightness along (x, y) per unit of length.
-        origin: Where that change is zero.
+        origin: The point where that change is zero.
         grain: Strength of an irregular variation of brightness.
-        fineness: Its frequency, in cells a period.
+        fineness: Its frequency, in cells per period.
     """
 
     texture: str
@@ -42,7 +42,7 @@ class Material:
     fineness: float
 
     def paint(self, x: Tensor, y: Tensor, pixel: float) -> Tensor:
-        """Colours (3, h, w) for the columns x (w,) and rows y (h,); values may leave 0..1."""
+        """Colours (3, h, w) for the columns x (w,) and rows y (h,); values may be outside 0..1."""
         a, b = (torch.tensor(c, device=x.device)[:, None, None] for c in self.colours)
         gx, gy = self.gradient
         light = ((x - self.origin[0]) * gx)[None] + ((y - self.origin[1]) * gy)[:, None]

@@ -1,7 +1,7 @@
-"""Single things of a scene: their names and shapes, drawn at random about a place (x, y) with an extent `size`.
+"""Draws single things of a scene: names and shapes, around (x, y) with an extent `size`.
 
-Compact things are outlines and boxes, and what can be made of them; thin ones have parts much thinner than themselves.
-All lengths are relative, as in `shapes`.
+Compact things are outlines, boxes and combinations of them; thin things have parts much thinner than their extent. All
+lengths are relative, as in `shapes`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .outlines import OUTLINES
 from .shapes import Bars, Box, Difference, Intersection, Leaves, Radial, Rim, Rough, Shape, Stroke, Strokes, Union
 
 WITH_STROKES = ("animal", "figure", "lollipop", "railing", "wire", "wires", "branch", "tree", "glyph", "grass")
-"""Things that `Strokes` are part of: their distance is only known up to `STROKE_REACH`."""
+"""Things that contain `Strokes`: their distance is only known up to `STROKE_REACH`."""
 
 _THIN = ("railing", "wire", "branch", "foliage", "net", "glyph", "grille", "grass")
 
@@ -49,7 +49,7 @@ def compact(rng: Draws, x: float, y: float, size: float) -> tuple[str, Shape]:
 
 
 def _compound(rng: Draws, x: float, y: float, size: float, body: Shape) -> tuple[str, Shape]:
-    """A body with a head and legs, or with a stalk, all of one entity."""
+    """A body with a head and legs, or with a stalk, as one entity."""
     r = size / 2
     name = str(rng.choice(("animal", "figure", "lollipop")))
     if name == "lollipop":
@@ -99,7 +99,7 @@ def _railing(rng: Draws, x: float, y: float, size: float, fine: float) -> Shape:
 
 
 def _mesh(rng: Draws, x: float, y: float, size: float, fine: float, crossed: bool) -> Shape:
-    """A frame filled with bars, which lie one way or cross each other."""
+    """A frame filled with bars, which are parallel or cross each other."""
     r = size / 2
     outline = Box(x, y, r, r * rng.log_uniform(0.4, 1), float(rng.normal(0, 0.3)), r * 0.1)
     tilt, period = rng.angle(), fine * float(rng.uniform(5, 10))

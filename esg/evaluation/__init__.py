@@ -1,1 +1,1 @@
-"""Metrics of the field, computed as the official evaluators do."""
+"""Metrics of the field, computed like the official evaluators."""

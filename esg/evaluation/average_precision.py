@@ -16,8 +16,8 @@ from ..errors import EsgError, InputError
 Scored = Sequence[tuple["np.ndarray | rle.Rle", float]]
 """Masks, (H, W) bool or COCO RLE, with their scores; they may overlap."""
 Truth = np.ndarray | Sequence[Mapping[str, Any]]
-"""(H, W) label map, 0 = no entity, or COCO annotations with `segmentation` (RLE) and, where they have them, `area`
-and `iscrowd`."""
+"""(H, W) label map, 0 = no entity, or COCO annotations with `segmentation` (RLE) and optionally `area` and
+`iscrowd`."""
 
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
@@ -25,19 +25,19 @@ NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs
 def average_precision(predictions: Iterable[EntityMap | Scored], truths: Iterable[Truth]) -> dict[str, float]:
     """Average precision and recall of scored masks over a set of pictures, as the official evaluator computes them.
 
-    It is the stock COCO evaluation: IoU thresholds 0.50:0.05:0.95, at most 1, 10 and 100 masks a picture, areas split
-    at 32² and 96² pixels, crowd annotations ignored. Overlaps between predictions are not checked.
+    It is the standard COCO evaluation: IoU thresholds 0.50:0.05:0.95, at most 1, 10 and 100 masks per picture, areas
+    split at 32² and 96² pixels, crowd annotations ignored. Overlaps between predictions are not checked.
 
     Args:
-        predictions: for each picture its entities.
+        predictions: the entities of each picture.
         truths: the same number of annotated pictures, in the same order.
 
     Returns:
-        `AP`, `AP50`, `AP75`, `APs`, `APm`, `APl`, `AR1`, `AR10`, `AR100`, `ARs`, `ARm`, `ARl` as fractions; -1 where no
+        `AP`, `AP50`, `AP75`, `APs`, `APm`, `APl`, `AR1`, `AR10`, `AR100`, `ARs`, `ARm`, `ARl` as fractions; -1 if no
         entity of that size is annotated.
 
     Raises:
-        InputError: not as many predictions as truths.
+        InputError: the numbers of predictions and truths differ, or the masks of a picture differ in size.
         EsgError: pycocotools is not installed.
     """
     try:
@@ -51,7 +51,7 @@ def average_precision(predictions: Iterable[EntityMap | Scored], truths: Iterabl
     images: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     annotated: list[dict[str, Any]] = []
-    # A label map is encoded as it comes, so that the pictures need not be in memory together.
+    # Label maps are encoded one by one, so that the pictures need not be in memory together.
     try:
         for number, (prediction, truth) in enumerate(zip(predictions, truths, strict=True), start=1):
             masks = [_annotation(number, mask, score=float(score)) for mask, score in _masks(prediction)]
@@ -66,7 +66,7 @@ def average_precision(predictions: Iterable[EntityMap | Scored], truths: Iterabl
     except ValueError as error:
         if "zip()" not in str(error):
             raise
-        raise InputError("There must be as many predictions as annotated pictures.") from None
+        raise InputError("The numbers of predictions and annotated pictures differ; give one per picture.") from None
 
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         evaluation = COCOeval(_coco(COCO(), images, annotated), _coco(COCO(), images, found), "segm")

@@ -1,4 +1,4 @@
-"""Figures of grounding: average recall of narratives (PNG), and cIoU and gIoU of referring expressions."""
+"""Metrics of grounding: average recall of narratives (PNG), and cIoU and gIoU of referring expressions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Overlap:
     """Pixel counts of two masks, one predicted and one true.
 
     Attributes:
-        both: in both of them.
-        either: in at least one of them.
+        both: number of pixels in both masks.
+        either: number of pixels in at least one of the masks.
     """
 
     both: int
@@ -22,12 +22,12 @@ class Overlap:
 
     @classmethod
     def of(cls, said: np.ndarray, true: np.ndarray) -> Overlap:
-        """Of two (H, W) bool masks."""
+        """The overlap of two (H, W) bool masks."""
         return cls(int((said & true).sum()), int((said | true).sum()))
 
     @property
     def iou(self) -> float:
-        """0..1; 1 where both masks are empty, as ReasonSeg counts it."""
+        """0..1; 1 if both masks are empty, as in ReasonSeg."""
         return self.both / self.either if self.either else 1.0
 
 
@@ -51,11 +51,11 @@ class Judged:
 def average_recall(judged: Sequence[Judged]) -> dict[str, float]:
     """Average recall over all IoU thresholds, as in Panoptic Narrative Grounding (González et al., ICCV 2021).
 
-    The area under the curve of recall over thresholds from 0 to 1 is the mean IoU, and that is how it is computed.
+    The area under the curve of recall over thresholds from 0 to 1 equals the mean IoU, which is what this computes.
 
     Returns:
         Fractions `AR`, `AR_things`, `AR_stuff`, `AR_singular`, `AR_plural`, `acc50` (share with an IoU of at least 0.5)
-        and `noun_recall` (share that was extracted); nan where there is nothing to judge.
+        and `noun_recall` (share that was extracted); nan if there is nothing to average.
     """
     groups = {
         "AR": judged,
@@ -71,10 +71,10 @@ def average_recall(judged: Sequence[Judged]) -> dict[str, float]:
 
 
 def referring_iou(overlaps: Sequence[Overlap]) -> dict[str, float]:
-    """From one overlap per expression: `cIoU`, summed intersections over summed unions, and `gIoU`, the mean IoU.
+    """Computes `cIoU` (summed intersections divided by summed unions) and `gIoU` (mean IoU) of referring expressions.
 
     Returns:
-        Fractions, nan where there are no expressions.
+        Fractions, nan if there are no expressions.
     """
     either = sum(one.either for one in overlaps)
     return {

@@ -1,4 +1,4 @@
-"""Evaluates how well a grounder names the entities of real photos: COCO's panoptic photos and captions."""
+"""Evaluates how well a grounder names the entities of real photos, with COCO's panoptic photos and captions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Segment = Callable[[np.ndarray], EntityMap]
 Progress = Callable[[int, int], None]
 
 COMMON_WORDS: dict[str, str] = json.loads(Path(__file__).with_name("common_words.json").read_text(encoding="utf-8"))
-"""100 words that people use for things, none of them the name of a category, and the name that each stands for."""
+"""100 words that people use for things, none of which is a category's name, and the name that each stands for."""
 
 _NAMES = frozenset(NAMES)
-_LARGE = 0.02  # of the picture: what a caption should name
+_LARGE = 0.02  # share of the picture above which a caption should mention a category
 
 
 def evaluate_names(
@@ -39,15 +39,15 @@ def evaluate_names(
     """Names true masks, and grounds the names of the categories that are present.
 
     Args:
-        grounder: what is judged.
-        photos: with panoptic truth.
-        segment: makes the entities that names are grounded in; None for the true ones.
-        progress: called with (photos done, all photos) after each.
+        grounder: the grounder to evaluate.
+        photos: photos with panoptic ground truth.
+        segment: function that segments a photo; None: the true entities are used.
+        progress: called as `progress(photos done, all photos)` after each photo.
 
     Returns:
         `category`, `category_things`, `category_stuff`: share of the true segments that get the name of their category
-        when all 133 names are asked for together (only without `segment`); and what `average_recall` gives for a list
-        of the names that are in the photo.
+        when all 133 names are given together (only without `segment`); and the result of `average_recall` for a list of
+        the names that are in the photo.
     """
     judged: list[Judged] = []
     named: dict[str, list[bool]] = {"thing": [], "stuff": []}
@@ -83,7 +83,7 @@ def evaluate_names(
         if progress is not None:
             progress(number + 1, len(photos))
     figures = average_recall(judged)
-    del figures["noun_recall"]  # the names are given
+    del figures["noun_recall"]  # meaningless here, because the names are given
     if segment is None:
         everything = [*named["thing"], *named["stuff"]]
         figures |= {"category": _mean(everything)}
@@ -92,7 +92,7 @@ def evaluate_names(
 
 
 def _same(entities: EntityMap, truth: np.ndarray) -> np.ndarray:
-    """The id in `entities` of every true label, 0 where there is none; both are the same segments."""
+    """The id in `entities` of every true label, 0 if there is none; both have the same segments."""
     found = np.zeros(int(truth.max()) + 1, np.int64)
     found[truth.ravel()] = entities.labels.ravel()
     found[0] = 0
@@ -101,11 +101,11 @@ def _same(entities: EntityMap, truth: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CaptionFigures:
-    """What captions that the model wrote say about things.
+    """How well the things named in generated captions match the photos.
 
     Attributes:
-        true, false: nouns with a category that is, or is not, in the photo.
-        named, large: categories of more than 2 % of the picture that the caption names, and all of them.
+        true, false: number of nouns whose category is, or is not, in the photo.
+        named, large: number of categories with more than 2 % of the picture that the caption names, and of all such.
         captions: (photo, caption) of every photo.
     """
 
@@ -125,14 +125,14 @@ def evaluate_captions(
 ) -> CaptionFigures:
     """Has the model describe photos, and checks whether the things that it names are there.
 
-    Nouns count that name a category, by its everyday name or a synonym; of photos with instances alone, those that name
-    a thing. A name is true where its category is in the photo, or one that is as good (see `coco_names`).
+    A noun counts if it names a category, by its everyday name or a synonym; for photos with instances only, if it names
+    a thing. A name is true if the photo contains its category, or one with an equivalent name (see `coco_names`).
 
     Args:
-        grounder: what is judged.
-        photos: with categories.
-        segment: makes the entities that the model looks at.
-        progress: called with (photos done, all photos) after each.
+        grounder: the grounder to evaluate.
+        photos: photos with categories.
+        segment: function that segments a photo for the model.
+        progress: called as `progress(photos done, all photos)` after each photo.
     """
     true = false = named = large = 0
     captions = []
@@ -156,7 +156,7 @@ def evaluate_captions(
 
 
 def _large(photo: LabelledPhoto) -> set[str]:
-    """Everyday names of all that takes more than 2 % of the picture."""
+    """Everyday names of all categories with more than 2 % of the picture."""
     areas: dict[str, int] = {}
     for number, category in enumerate(photo.categories, start=1):
         name = EVERYDAY[str(category)]
@@ -165,7 +165,7 @@ def _large(photo: LabelledPhoto) -> set[str]:
 
 
 def names_in(text: str) -> set[str]:
-    """The everyday names of categories that a text has, under whichever word."""
+    """The everyday names of the categories that a text mentions, by any word for them."""
     words = [word.key for word in find_words(render(text, SYNONYMS, _NAMES).text)]
     found, place = set(), 0
     while place < len(words):
@@ -188,19 +188,18 @@ def names_in(text: str) -> set[str]:
 def evaluate_written(
     grounder: Grounder, photos: CocoInstances, *, segment: Segment | None = None, progress: Progress | None = None
 ) -> dict[str, float]:
-    """Grounds the nouns of captions that people wrote, of those that name one of the photo's kinds of things.
+    """Grounds the nouns of human-written captions that name one of the photo's categories of things.
 
-    A noun is right if the entity of the highest score has an IoU of at least 0.5 with one of the instances of its
-    category, or, for a plural, what is meant with all of them.
+    A noun is right if the entity with the highest score has an IoU of at least 0.5 with an instance of its category.
 
     Args:
-        grounder: what is judged.
-        photos: with instances and captions.
-        segment: makes the entities; None for the true instances.
-        progress: called with (photos done, all photos) after each.
+        grounder: the grounder to evaluate.
+        photos: photos with instances and captions.
+        segment: function that segments a photo; None: the true instances are used.
+        progress: called as `progress(photos done, all photos)` after each photo.
 
     Returns:
-        `acc50`, and how many `nouns` it is the mean of.
+        `acc50`, the share of right nouns, and `nouns`, their total number.
     """
     right = []
     for number in range(len(photos)):
@@ -226,7 +225,7 @@ def evaluate_written(
 
 
 def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int], str]:
-    """Spans of noun phrases whose last word names a category that has an instance in the photo."""
+    """Spans of the noun phrases that name exactly one category with an instance in the photo, and its name."""
     here = {EVERYDAY[str(category)] for category in photo.categories}
     found = {}
     for start, end in noun_phrases(caption):
@@ -239,16 +238,16 @@ def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int]
 def evaluate_words(
     grounder: Grounder, photos: CocoPanoptic, words: dict[str, str], *, progress: Progress | None = None
 ) -> dict[str, bool]:
-    """Whether common words find the same entities as their category, in photos that have it (or in any photo).
+    """Whether common words find the same entities as their category, in photos that contain it (or else in any photo).
 
     Args:
-        grounder: what is judged.
-        photos: with panoptic truth.
-        words: names by words.
-        progress: called with (words done, all words) after each.
+        grounder: the grounder to evaluate.
+        photos: photos with panoptic ground truth.
+        words: category names by word.
+        progress: called as `progress(words done, all words)` after each word.
 
     Returns:
-        For every word whether, in each of up to three photos, it chooses the same entity as the name.
+        For every word, whether it selects the same entity as the name, in each of up to three photos.
     """
     all_photos = [photos[number] for number in range(len(photos))]
     found = {}

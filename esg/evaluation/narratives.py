@@ -24,7 +24,7 @@ SIDES = (192, 320)
 """Range of the longer side of the held-out scenes, in pixels."""
 
 JUDGED = ("colour", "size", "position")
-"""What claims about photos are judged by."""
+"""The kinds of claims that are evaluated in photos."""
 
 Segment = Callable[[np.ndarray], EntityMap]
 """(H, W, 3) uint8 → its entities."""
@@ -42,18 +42,18 @@ def evaluate_narratives(
 ) -> dict[str, float]:
     """Grounds captions of held-out scenes, and referring expressions about them.
 
-    The caption is given, its nouns are not. As in PNG's own evaluation a noun in the singular is grounded in the entity
-    of the highest score, a plural in all above the threshold (in the best one if there are none).
+    The caption is given, but not its nouns. As in PNG's own evaluation, a noun in the singular is grounded in the
+    entity with the highest score, and a plural in all above the threshold (or in the best one if there are none).
 
     Args:
-        grounder: what is judged.
-        count: number of scenes; each has one narrative and, where one can be made, one referring expression.
-        segment: makes the entities to ground in; None for the true ones.
-        threshold: see above.
-        progress: called with (scenes done, all scenes) after each.
+        grounder: the grounder to evaluate.
+        count: number of scenes; each has one narrative and, if possible, one referring expression.
+        segment: function that segments a scene; None: the true entities are used.
+        threshold: minimum score, for plurals.
+        progress: called as `progress(scenes done, all scenes)` after each scene.
 
     Returns:
-        What `average_recall` and `referring_iou` give, and the numbers of `nouns` and `expressions` they are means of.
+        The results of `average_recall` and `referring_iou`, and the numbers of `nouns` and `expressions` behind them.
     """
     judged: list[Judged] = []
     overlaps: list[Overlap] = []
@@ -73,7 +73,7 @@ def evaluate_narratives(
 
 
 def judge(grounder: Grounder, told: Told, entities: EntityMap, narrative: Narrative, threshold: float) -> list[Judged]:
-    """Grounds a narrative's caption and judges each of its mentions, see `evaluate_narratives`."""
+    """Grounds a narrative's caption and evaluates each of its mentions, see `evaluate_narratives`."""
     found = {
         phrase.span: phrase
         for phrase in grounder(told.image, entities, caption=narrative.caption, threshold=0.0).phrases
@@ -162,11 +162,11 @@ def evaluate_claims(
     """Has the model describe photos, and measures whether its words about colour, size and position are true.
 
     Args:
-        grounder: what is judged.
-        photos: with segmentations.
-        count: of the first photos; None for all.
-        segment: makes the entities; None for the segmentation of each photo's first annotator.
-        progress: called with (photos done, all photos) after each.
+        grounder: the grounder to evaluate.
+        photos: photos with segmentations.
+        count: number of photos, starting with the first; None: all.
+        segment: function that segments a photo; None: the segmentation of each photo's first annotator is used.
+        progress: called as `progress(photos done, all photos)` after each photo.
     """
     total = len(photos) if count is None else min(count, len(photos))
     true = clear = silent = 0
@@ -191,6 +191,6 @@ def evaluate_claims(
 
 
 def _verdicts(facts: Mapping[int, Facts], phrase: Phrase, *, clearly: bool = False) -> list[bool]:
-    """Which claims of a phrase hold, of those that are judged."""
+    """Whether each claim of a phrase holds, for claims of the kinds in `JUDGED`."""
     found = holds(facts, phrase.text, phrase.entity_ids, clearly=clearly)
     return [verdict for word, verdict in found.items() if KINDS[word] in JUDGED]

@@ -11,7 +11,7 @@ from ..entities import EntityMap
 from .average_precision import average_precision
 
 Segment = Callable[[np.ndarray], EntityMap]
-"""(H, W, 3) uint8 → its entities, those with low scores, too."""
+"""(H, W, 3) uint8 → its entities, including those with low scores."""
 Progress = Callable[[int, int], None]
 
 WHOLE = frozenset(
@@ -37,10 +37,10 @@ WHOLE = frozenset(
         "giraffe",
     ]
 )
-"""What a person sees first: people, vehicles and animals."""
+"""Categories that people notice first: people, vehicles and animals."""
 
-_LARGE = 0.02  # of the picture
-_FOUND = 0.5  # IoU
+_LARGE = 0.02  # minimum share of the picture
+_FOUND = 0.5  # minimum IoU
 
 
 def evaluate_entities(segment: Segment, photos: CocoPanoptic, *, progress: Progress | None = None) -> dict[str, float]:
@@ -49,15 +49,14 @@ def evaluate_entities(segment: Segment, photos: CocoPanoptic, *, progress: Progr
     Unlabelled areas count as background in AP^e, and are ignored in the covering.
 
     Args:
-        segment: makes the entities.
-        photos: with their truth.
-        progress: called with (photos done, all photos) after each.
+        segment: function that segments a photo.
+        photos: photos with ground truth.
+        progress: called as `progress(photos done, all photos)` after each photo.
 
     Returns:
         Fractions: all of `average_precision`; `covering`, the mean over all true segments of the best IoU, and
         `covering_by_area`, weighted by their areas; `whole`, the share of people, animals and vehicles of more than 2 %
-        of the picture that one entity covers with an IoU of at least 0.5; and `whole_count`, how many of them there
-        are.
+        of the picture that one entity covers with an IoU of at least 0.5; and `whole_count`, the number of these.
     """
     found, truths = [], []
     best: list[float] = []
@@ -89,7 +88,7 @@ def evaluate_entities(segment: Segment, photos: CocoPanoptic, *, progress: Progr
 
 
 def _best_iou(labels: np.ndarray, true: np.ndarray, known: np.ndarray) -> float:
-    """The largest IoU of an entity with a true mask, of the pixels that are known."""
+    """The highest IoU of an entity with a true mask, over the known pixels."""
     inside = np.bincount(labels[true])
     everywhere = np.bincount(labels[known | true], minlength=len(inside))[: len(inside)]
     union = everywhere + int(true.sum()) - inside

@@ -1,6 +1,6 @@
-"""Truth and predictions from files, in the forms that other programs write, for `average_precision`.
+"""Reads truth and predictions from files of other programs, for `average_precision`.
 
-Categories do not matter: to entity segmentation every mask is an entity (paper Sec. 5). Polygons are drawn by
+Categories are ignored: in entity segmentation every mask is an entity (paper Sec. 5). Polygons are rasterised by
 pycocotools, so the figures are the same as those of the official evaluator.
 """
 
@@ -28,7 +28,7 @@ class TruePicture:
     """A picture with annotated entities.
 
     Attributes:
-        id: in its file.
+        id: its id in the file.
         name: its file name, without folders.
         size: height and width in pixels.
         annotations: `segmentation` (COCO RLE), `area` and `iscrowd` of each entity.
@@ -49,14 +49,14 @@ def evaluate_files(truth: str | Path, predictions: str | Path) -> dict[str, floa
         predictions: COCO results, a list of objects with `image_id`, `segmentation` and `score`; or COCO JSON with
             `images` and `annotations`; or a folder with one file per picture, named after it: `NAME.entities.json` or
             `NAME.labels.png` as `esg segment` writes them, or any label map `NAME.png` or `NAME.npy`. A mask without
-            a score has the score 1. A picture without a prediction counts as one in which nothing was found.
+            a score has the score 1. A picture without a prediction counts as a picture without entities.
 
     Returns:
         Fractions, as `average_precision`.
 
     Raises:
-        InputError: a file is missing or cannot be read, a mask has another size than its picture, or nothing in the
-            predictions belongs to a picture of the truth.
+        InputError: a file is missing or cannot be read, a mask has another size than its picture, or no prediction
+            belongs to a picture of the truth.
         EsgError: pycocotools is not installed.
     """
     pictures = read_truth(Path(truth))
@@ -68,18 +68,18 @@ def read_truth(path: Path) -> list[TruePicture]:
     """The annotated pictures of a file; see `evaluate_files`.
 
     Raises:
-        InputError: it is missing, cannot be read, or has another form.
+        InputError: the file is missing, cannot be read, or has another format.
     """
     path = path / "panoptic.json" if path.is_dir() else path
     content = _json(path)
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
-        raise InputError(f"{path} is not COCO JSON: it has no list of annotations.")
+        raise InputError(f"{path} is not COCO JSON: it does not contain a list of annotations.")
     images = _images(content, path)
     by_id: dict[int | str, list[dict[str, Any]]] = {key: [] for key in images}
     for number, annotation in enumerate(content["annotations"]):
         where = f"{path}, annotation {number}"
         if not isinstance(annotation, dict) or annotation.get("image_id") not in by_id:
-            raise InputError(f"{where} belongs to none of the images; its image_id must be the id of one.")
+            raise InputError(f"{where} does not belong to any image; its image_id must be the id of one.")
         _, size = images[annotation["image_id"]]
         own = by_id[annotation["image_id"]]
         if "segments_info" in annotation:
@@ -96,12 +96,12 @@ def _true_mask(annotation: Mapping[str, Any], size: tuple[int, int], where: str)
 
 
 def _panoptic(path: Path, annotation: Mapping[str, Any], size: tuple[int, int]) -> list[dict[str, Any]]:
-    """The segments of one picture of COCO panoptic, whose PNG lies in a folder beside the JSON."""
+    """The segments of one picture of COCO panoptic, whose PNG is in a folder beside the JSON."""
     name = str(annotation.get("file_name", ""))
     places = [path.with_suffix("") / name, path.parent / "panoptic" / name, path.parent / name]
     place = next((place for place in places if name and place.is_file()), None)
     if place is None:
-        raise InputError(f"{path} needs the picture {name or 'of its segments'}, which is not beside it.")
+        raise InputError(f"{path} needs the picture {name or 'of its segments'} in a folder panoptic/ beside it.")
     try:
         with Image.open(place) as picture:
             red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(np.int64), -1, 0)
@@ -134,7 +134,7 @@ def _read_predictions(path: Path, pictures: Sequence[TruePicture]) -> Iterator[E
 def _from_list(
     content: list[Any], names: Mapping[int | str, str], path: Path, pictures: Sequence[TruePicture]
 ) -> Iterator[list[tuple[rle.Rle, float]]]:
-    """By the picture's file name where the file has names, else by its id."""
+    """Finds a picture's predictions by its file name if the file has names, else by its id."""
     places = {(picture.name if names else picture.id): number for number, picture in enumerate(pictures)}
     found: list[list[tuple[int, dict[str, Any]]]] = [[] for _ in pictures]
     for number, one in enumerate(content):
@@ -163,7 +163,7 @@ def _from_folder(folder: Path, pictures: Sequence[TruePicture]) -> Iterator[Enti
     }
     if not any(files.values()):
         raise InputError(
-            f"{folder} holds no predictions for the pictures of the truth, such as "
+            f"{folder} does not contain predictions for the pictures of the truth, such as "
             f"{Path(pictures[0].name).stem if pictures else 'NAME'}.entities.json or .labels.png."
         )
     for picture in pictures:
@@ -205,12 +205,12 @@ def _images(content: Mapping[str, Any], path: Path) -> dict[int | str, tuple[str
         except (KeyError, TypeError, ValueError, AttributeError):
             raise InputError(f"{path}: image {number} lacks an id, a height or a width.") from None
     if not images:
-        raise InputError(f"{path} has no images; COCO JSON lists them with id, file_name, height and width.")
+        raise InputError(f"{path} does not list any images; COCO JSON needs their id, file_name, height and width.")
     return images
 
 
 def _mask(segmentation: Any, size: tuple[int, int], where: str) -> rle.Rle:
-    """COCO RLE of a segmentation: RLE of any kind, or polygons, drawn by pycocotools."""
+    """Converts a segmentation, RLE of any kind or polygons, to COCO RLE; pycocotools rasterises polygons."""
     try:
         from pycocotools import mask as coco_mask
     except ImportError:
@@ -224,8 +224,8 @@ def _mask(segmentation: Any, size: tuple[int, int], where: str) -> rle.Rle:
         height, width = (int(side) for side in segmentation["size"])
         mask = {"size": [height, width], "counts": segmentation["counts"]}
         rle.area(mask)  # reads the counts
-    except Exception:  # what pycocotools raises depends on what is wrong
-        raise InputError(f"{where} has no mask that can be read: it must be COCO RLE or polygons.") from None
+    except Exception:  # pycocotools raises many types of errors
+        raise InputError(f"{where} does not have a valid mask; it must be COCO RLE or polygons.") from None
     if (height, width) != size:
         raise InputError(f"{where}: the mask has {width}x{height} pixels, but its photo {size[1]}x{size[0]}.")
     return mask

@@ -1,8 +1,8 @@
-"""How the entities of a picture look: what a backbone sees, averaged under their masks.
+"""Appearance features of entities: backbone features averaged under their masks.
 
-A small model learns from too few photos what things are called. The features of a backbone that knows ImageNet tell
-them apart well, but are lost on the way through grid, colormap and queries; here they reach the entity embeddings
-directly. Mask pooling is from FC-CLIP (Yu et al., NeurIPS 2023, Sec. 3.4); GELLA's paper has nothing like it.
+A small model sees too few photos to learn what things are called. A backbone pretrained on ImageNet tells things apart
+well, but that information is lost on the way through grid, colormap and queries. This module adds it directly to the
+entity embeddings. Mask pooling is from FC-CLIP (Yu et al., NeurIPS 2023, Sec. 3.4); GELLA's paper has no such module.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_DROPPED = 0.4  # of the features in training: there are many of them, and few photos
+_DROPPED = 0.4  # dropout rate: the features are many, and the training photos few
 
 
 class Appearance(nn.Module):
-    """Feature maps and masks of pictures → an embedding for every mask; zero before training.
+    """Maps feature maps and masks to one embedding per mask; outputs zero before training.
 
     Args:
-        channels: of each of the feature maps.
-        width: of the embeddings.
+        channels: channels of each feature map.
+        width: channels of the embeddings.
     """
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
@@ -33,11 +33,11 @@ class Appearance(nn.Module):
         nn.init.zeros_(self.project.bias)
 
     def forward(self, maps: Sequence[Tensor], masks: Tensor) -> Tensor:
-        """Averages every map under every mask.
+        """Averages every map under every mask and projects the means.
 
         Args:
-            maps: (N, C_i, h_i, w_i) each, all of the same pictures.
-            masks: (N, Q, h, w) of the same pictures, 0..1; h and w need not be those of the maps.
+            maps: (N, C_i, h_i, w_i) each, all of the same images.
+            masks: (N, Q, h, w) of the same images, 0..1; h and w may differ from those of the maps.
 
         Returns:
             (N, Q, width).
@@ -45,11 +45,11 @@ class Appearance(nn.Module):
         return self.embedded(self.pooled(maps, masks))
 
     def pooled(self, maps: Sequence[Tensor], masks: Tensor) -> list[Tensor]:
-        """The mean of every map under every mask, (N, Q, C_i) each; nothing of it is learnt."""
+        """The mean of every map under every mask, (N, Q, C_i) each; has no learnt weights."""
         return [mask_pooled(features, masks) for features in maps]
 
     def embedded(self, pooled: Sequence[Tensor]) -> Tensor:
-        """Means (…, C_i) → (…, width)."""
+        """Projects means (…, C_i) to embeddings (…, width)."""
         normed = [norm(features) for norm, features in zip(self.norms, pooled, strict=True)]
         return self.project(self.dropout(torch.cat(normed, -1)))
 
@@ -57,7 +57,7 @@ class Appearance(nn.Module):
 def mask_pooled(features: Tensor, masks: Tensor) -> Tensor:
     """The mean of features (N, C, h, w) under each of the masks (N, Q, H, W), 0..1 → (N, Q, C).
 
-    An empty mask has the mean of the features nearly everywhere or 0; nothing is made of it.
+    The mean under an empty mask is about 0 or the mean over nearly the whole map; callers do not use it.
     """
     height, width = features.shape[-2:]
     shares = F.adaptive_avg_pool2d(masks, (height, width)).flatten(2)

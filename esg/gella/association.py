@@ -1,4 +1,4 @@
-"""Which entities a noun means (paper Sec. 4.2, "Association Module"), and which query stands for which entity."""
+"""Scores which entities a noun refers to (paper Sec. 4.2, "Association Module"), and matches queries to entities."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LEAST_GUESS = 0.2
 
 
 class Association(nn.Module):
-    """FC(E_vl) · FC(E_vc)ᵀ of Eq. 16.
+    """Association scores, FC(E_vl) · FC(E_vc)ᵀ of Eq. 16.
 
     Args:
-        language, entity: widths of the two embeddings.
-        width: that both are projected to.
+        language, entity: channels of the two embeddings.
+        width: channels that both are projected to.
     """
 
     def __init__(self, language: int, entity: int, width: int) -> None:
@@ -28,18 +28,19 @@ class Association(nn.Module):
         self.entity = nn.Linear(entity, width)
 
     def forward(self, nouns: Tensor, entities: Tensor) -> Tensor:
-        """E_vl (…, v, C_l) and E_vc (…, q, C) → logits (…, v, q); their sigmoid is the score."""
+        """Logits (…, v, q) from E_vl (…, v, C_l) and E_vc (…, q, C); their sigmoid is the score."""
         return self.language(nouns) @ self.entity(entities).mT
 
 
 @dataclass(frozen=True)
 class Ties:
-    """Which query stands for which given entity.
+    """The query that represents each entity.
 
     Attributes:
-        queries: (N,) int64, entry k is the query of entity k + 1, which no other one has; -1 if there is none.
-        matched: (N,) bool, whether that query reconstructs the entity at IoU ≥ 0.5. Entities that are not matched have
-            what overlaps them best, at IoU ≥ 0.2, of the queries that match no entity: those that do speak of others.
+        queries: (N,) int64, entry k is the query of entity k + 1; no two entities share one. -1: the entity has none.
+        matched: (N,) bool, whether that query reconstructs the entity at IoU ≥ 0.5. An entity that is not matched gets
+            the query that overlaps it best, at IoU ≥ 0.2, among the queries that match no entity; the queries that
+            match one represent that entity only.
     """
 
     queries: Tensor
@@ -47,7 +48,7 @@ class Ties:
 
 
 def at_stride(labels: Tensor, side: int) -> Tensor:
-    """Labels (…, M, M) at the middle of every cell of a grid → (…, side, side); M is a multiple of side."""
+    """Samples labels (…, M, M) at the centre of every grid cell → (…, side, side); M is a multiple of side."""
     step = labels.shape[-1] // side
     return labels[..., step // 2 :: step, step // 2 :: step]
 
@@ -61,19 +62,19 @@ def overlaps(masks: Tensor, labels: Tensor, count: int) -> Tensor:
         count: N, the number of entities.
 
     Returns:
-        (Q, N) float32; 0 for entities without any pixel.
+        (Q, N) float32; 0 for entities without pixels.
     """
     entities = torch.zeros(count + 1, len(labels), device=labels.device)
     entities.scatter_(0, labels[None].long(), 1.0)
     entities = entities[1:]
     inside = masks.float()
-    with computing_in(torch.float32, labels.device):  # half precision cannot count
+    with computing_in(torch.float32, labels.device):  # half precision cannot count pixels exactly
         both = inside @ entities.mT
     return both / (inside.sum(1)[:, None] + entities.sum(1) - both).clamp(min=1)
 
 
 def tie(iou: Tensor) -> Ties:
-    """A query for every entity: one-to-one by the largest sum of IoUs, first where both fit at IoU ≥ 0.5.
+    """Assigns a query to every entity, one-to-one, by the largest sum of IoUs; pairs with IoU ≥ 0.5 come first.
 
     Args:
         iou: (Q, N), see `overlaps`.
@@ -87,7 +88,7 @@ def tie(iou: Tensor) -> Ties:
 
 
 def _one_to_one(iou: Tensor) -> Tensor:
-    """(Q, N) → the query of every entity (N,) int64; -1 for those that get none with an IoU above 0."""
+    """The query of every entity (N,) int64 from IoUs (Q, N); -1 for entities that get no query with an IoU above 0."""
     values = iou.cpu().numpy()
     chosen = torch.full(iou.shape[1:], -1)
     for query, entity in zip(*linear_sum_assignment(values, maximize=True)):

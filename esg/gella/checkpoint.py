@@ -1,4 +1,4 @@
-"""GELLA's weight files: safetensors with the architecture, and for small models the tokenizer, in the metadata."""
+"""GELLA's weight files: safetensors with the architecture and, for small models, the tokenizer in the metadata."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _POSITIONS = f"language.{POSITIONS}"
 def write_gella(
     out: str | Path, state: Mapping[str, Tensor], config: GellaConfig, tokenizer: Tokenizer, *, preset: str, steps: int
 ) -> None:
-    """Writes a state dict of `Gella` as fp16 safetensors, under names that no version of transformers changes.
+    """Writes a state dict of `Gella` as fp16 safetensors, under names that do not depend on the transformers version.
 
     Args:
-        out: the file.
-        state: of the model.
-        config: its architecture.
-        tokenizer: of its language model.
-        preset: the name of the architecture, or of that which it differs from.
-        steps: that it was trained for.
+        out: path of the file.
+        state: state dict of the model.
+        config: architecture of the model.
+        tokenizer: tokenizer of its language model.
+        preset: name of the architecture, or of the preset that it was derived from.
+        steps: number of training steps.
 
     Raises:
         OutputError: `out` cannot be written.
@@ -55,20 +55,20 @@ def write_gella(
 
 
 def read_gella(path: str | Path, precision: torch.dtype = torch.float32) -> tuple[Gella, Tokenizer]:
-    """The model of a weight file, on the CPU, and its tokenizer.
+    """Reads the model of a weight file, on the CPU, and its tokenizer.
 
-    No more memory is taken than the weights need.
+    Uses no more memory than the weights need.
 
     Args:
-        path: of the file.
-        precision: that the weights of the language side are kept in; all others are in float32.
+        path: the file.
+        precision: dtype of the language side's weights; all others are float32.
 
     Raises:
-        WeightsError: it cannot be read, or is no file of `write_gella`.
+        WeightsError: the file cannot be read, or was not written by `write_gella`.
     """
     state, metadata = read_state_dict(path)
     if not is_gella(state, metadata):
-        raise WeightsError(f"{path} holds no weights of GELLA; choose gella-nano, or a file that does.")
+        raise WeightsError(f"{path} does not hold weights of GELLA; choose gella-nano, or a file that does.")
     check_whole(state, metadata, path)
     with Unfilled():
         model = Gella(GellaConfig.from_json(metadata["config"]))
@@ -77,12 +77,12 @@ def read_gella(path: str | Path, precision: torch.dtype = torch.float32) -> tupl
 
 
 def load_gella(model: Gella, path: str | Path) -> None:
-    """Fills a model with the weights of a file.
+    """Loads the weights of a file into a model.
 
-    The positions that the vision encoder has learnt are resampled where the model sees squares of another side.
+    If the model uses another image side, the vision encoder's learnt position table is resampled.
 
     Raises:
-        WeightsError: it cannot be read, or does not fit.
+        WeightsError: the file cannot be read, or does not fit.
     """
     state, _ = read_state_dict(path)
     check_no_run(state, path)
@@ -92,28 +92,28 @@ def load_gella(model: Gella, path: str | Path) -> None:
 
 
 def tokenizer_in(metadata: Mapping[str, str], path: str | Path) -> Tokenizer:
-    """The tokenizer that a file of `write_gella` has in its metadata.
+    """Reads the tokenizer from the metadata of a file that `write_gella` wrote.
 
     Raises:
-        WeightsError: it has none.
+        WeightsError: the metadata has no tokenizer, or a damaged one.
     """
     from tokenizers import Tokenizer
 
     try:
         return Tokenizer.from_str(metadata["tokenizer"])
-    except Exception as error:  # of no narrower kind
+    except Exception as error:  # tokenizers raises nothing narrower
         raise WeightsError(f"The tokenizer in {path} is missing or damaged ({error}); get the file again.") from None
 
 
 def our_name(name: str) -> str:
-    """The name in our files of a weight of `Gella`."""
+    """The name that a weight of `Gella` has in our files."""
     if name.startswith(_LANGUAGE):
         return "language." + our_key(name[len(_LANGUAGE) :])
     return name
 
 
 def _fill(model: Gella, state: dict[str, Tensor], path: str | Path, precision: torch.dtype) -> None:
-    """All weights or none: what is missing, unknown or of another shape is told before anything is loaded."""
+    """Loads all weights or none: reports missing, unknown and misshapen weights before it loads anything."""
     own = model.state_dict()
     names = {name: our_name(name) for name in own}
     wanted = {ours: tuple(own[name].shape) for name, ours in names.items()}
@@ -126,7 +126,7 @@ def _fill(model: Gella, state: dict[str, Tensor], path: str | Path, precision: t
     filled = {}
     for name, ours in names.items():
         dtype = precision if name.startswith(_LANGUAGE) else own[name].dtype
-        # A copy, since the file may be mapped; and one after the other, so that never are all there twice.
+        # Copied because the file may be memory-mapped; one by one so that the weights are never in memory twice.
         filled[name] = state.pop(ours).to(dtype, copy=True)
         check_finite({ours: filled[name]}, str(path))
     model.load_state_dict(filled, assign=True)

@@ -1,7 +1,7 @@
-"""The 133 categories of COCO panoptic in everyday words, and what else people call them.
+"""Everyday names of the 133 categories of COCO panoptic, and their synonyms.
 
-COCO names stuff as nobody would ("wall-other-merged"), and knows a person where people see a woman. A model learns the
-everyday name; other words are read as the name that they stand for (see `known_words`). The words are in
+Some COCO names are not English that people use ("wall-other-merged"), and COCO knows only "person" where people say
+"woman". The model learns the everyday name; synonyms are read as that name (see `known_words`). The words are in
 `coco_names.json`.
 """
 
@@ -23,13 +23,13 @@ EVERYDAY: dict[str, str] = {row["category"]: row["name"] for row in _ROWS}
 NAMES: tuple[str, ...] = tuple(EVERYDAY.values())
 
 ALSO: dict[str, tuple[str, ...]] = {row["name"]: tuple(row["also"]) for row in _ROWS if "also" in row}
-"""More general names that are true, too."""
+"""More general names that are also true."""
 
 ARGUABLE: dict[str, tuple[str, ...]] = {row["name"]: tuple(row["arguable"]) for row in _ROWS if "arguable" in row}
-"""Names that one may argue about: nothing is asked of them."""
+"""Debatable names, which never count as wrong."""
 
 SYNONYMS: dict[str, str] = {other: row["name"] for row in _ROWS for other in row["synonyms"]}
-"""Other words, in the singular, and the everyday name that each of them stands for."""
+"""The everyday name for each synonym, in the singular."""
 
 SHAPES: dict[str, str] = {
     "circle": "disc",
@@ -42,7 +42,7 @@ SHAPES: dict[str, str] = {
     "woods": "forest",
     "banister": "railing",
 }
-"""Other words for the nouns of synthetic scenes (`esg.data.telling.words`)."""
+"""Synonyms of the nouns in synthetic scenes (`esg.data.telling.words`)."""
 
 UNCOUNTED = frozenset(
     [
@@ -68,36 +68,36 @@ UNCOUNTED = frozenset(
         "floor",
     ]
 )
-"""Names that are said in one form."""
+"""Names that have the same form for one and for several."""
 
 _IRREGULAR = {"person": "people", "knife": "knives", "shelf": "shelves", "computer mouse": "computer mice"}
 _IRREGULAR |= {"sheep": "sheep"}
-_MOST_NAMED = 6  # names in a description
-_LEAST_SHARE = 0.01  # of the picture, for what a description names
+_MOST_NAMED = 6  # maximum number of names in a description
+_LEAST_SHARE = 0.01  # minimum share of the image's area for a name to be in a description
 COUNTS = ("two", "three", "four")
 
 
 def plural(name: str) -> str:
-    """The plural of an everyday name: "wine glasses"; what is not counted stays as it is."""
+    """The plural of an everyday name, such as "wine glasses"; uncountable names are returned unchanged."""
     if name in UNCOUNTED:
         return name
     return _IRREGULAR.get(name) or name + ("es" if name.endswith(("x", "ch", "sh", "s")) else "s")
 
 
 def counted(name: str, number: int) -> str:
-    """ "dog", "two dogs", "several dogs"; what is not counted stays as it is."""
+    """ "dog", "two dogs", "several dogs"; uncountable names are returned unchanged."""
     if number == 1 or name in UNCOUNTED:
         return name
     return f"{COUNTS[number - 2] if number <= 4 else 'several'} {plural(name)}"
 
 
 def counted_names(names: Sequence[str], areas: Sequence[int] | np.ndarray, picture: int) -> list[str]:
-    """What a description of a picture can name, the largest first: "person", "two dogs", "grass".
+    """The names that a description can mention, largest total area first: "person", "two dogs", "grass".
 
     Args:
-        names: of all entities that have one.
-        areas: of the same entities, in pixels.
-        picture: its area in pixels.
+        names: names of all entities that have one.
+        areas: their areas in pixels.
+        picture: area of the image in pixels.
     """
     total: dict[str, int] = {}
     for name, area in zip(names, areas):

@@ -1,4 +1,4 @@
-"""Entities as a picture: every entity in a colour of its own (paper Sec. 4.2, "Colormap Encoder", f_Ψ)."""
+"""Colormaps: images in which every entity has its own colour (paper Sec. 4.2, "Colormap Encoder", f_Ψ)."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from scipy.ndimage import distance_transform_edt
 
 from ..errors import InputError
 
-_LEVELS = 16  # a lattice of 4,096 colours, 17 grey levels apart at least
-_BLACK = 0  # of the lattice: no entity
+_LEVELS = 16  # per channel: a lattice of 4,096 colours, at least 17 grey levels apart
+_BLACK = 0  # the lattice index of black, which means no entity
 
 MOST_ENTITIES = _LEVELS**3 - 1
-"""That a colormap can tell apart."""
+"""Maximum number of entities in a colormap."""
 
 Assignment = Callable[[np.ndarray, int, int], np.ndarray]
 
 
 def random_colours(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Colours that are drawn by lot and all different, whatever the entities are.
+    """Random colours, all different, that do not depend on the entities.
 
     Args:
-        labels: not looked at.
+        labels: unused.
         count: number of entities, at most 4,095.
         seed: the same seed gives the same colours.
 
     Returns:
-        (count + 1, 3) uint8 RGB; entry 0, no entity, is black, and nothing else is.
+        (count + 1, 3) uint8 RGB; entry 0, no entity, is black, and no other entry is.
     """
     drawn = np.random.default_rng(seed).permutation(np.arange(1, _LEVELS**3))[:count]
     return _lattice(np.concatenate(([_BLACK], drawn)))
 
 
 def location_colours(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Colours that tell where an entity's centre of gravity is, as in Painter (Table XV b).
+    """Colours that encode where the centre of gravity of an entity is, as in Painter (Table XV b).
 
-    Red grows with x and green with y. Blue is drawn by lot among the values with which the colour is not taken.
+    Red grows with x and green with y. Blue is random among the values that make the colour unique.
 
     Args:
         labels: (H, W) integer, 0 = none, 1..count.
         count: number of entities, at most 4,095.
-        seed: of the lots.
+        seed: random seed for blue.
 
     Returns:
-        (count + 1, 3) uint8 RGB; entry 0, no entity, is black, and nothing else is.
+        (count + 1, 3) uint8 RGB; entry 0, no entity, is black, and no other entry is.
     """
     rng = np.random.default_rng(seed)
     height, width = labels.shape
@@ -58,7 +58,7 @@ def location_colours(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     taken = {_BLACK}
     chosen = [_BLACK]
     for base in (red * _LEVELS**2 + green * _LEVELS)[1:].tolist():
-        # Neighbours on the lattice take over what is crowded.
+        # If all values of blue are taken, use a neighbouring colour of the lattice.
         nearest = (base + step for step in (*rng.permutation(_LEVELS), *range(_LEVELS, _LEVELS**3)))
         colour = next(c % _LEVELS**3 for c in nearest if c % _LEVELS**3 not in taken)
         taken.add(colour)
@@ -74,14 +74,14 @@ def colormap(labels: np.ndarray, *, colours: str = "random", seed: int = 0) -> n
 
     Args:
         labels: (H, W) integer, 0 = none.
-        colours: how colours are chosen, a key of `COLOURS`.
-        seed: of the choice.
+        colours: method that assigns the colours, a key of `COLOURS`.
+        seed: random seed for that method.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: there are more than `MOST_ENTITIES`.
+        InputError: there are more than `MOST_ENTITIES` entities.
     """
     count = int(labels.max(initial=0))
     if count > MOST_ENTITIES:
@@ -90,20 +90,20 @@ def colormap(labels: np.ndarray, *, colours: str = "random", seed: int = 0) -> n
 
 
 def _lattice(numbers: np.ndarray) -> np.ndarray:
-    """0..4,095 → (N, 3) uint8 RGB; 0 is black."""
+    """Lattice indices 0..4,095 → colours (N, 3) uint8 RGB; 0 is black."""
     digits = np.stack((numbers // _LEVELS**2, numbers // _LEVELS % _LEVELS, numbers % _LEVELS), axis=1)
     return (digits * (255 // (_LEVELS - 1))).astype(np.uint8)
 
 
 def without_gaps(labels: np.ndarray, reach: float) -> np.ndarray:
-    """Masks grown over the gaps between them: segmenters leave some, but the masks that are learned from have none.
+    """Grows masks into the gaps between them: segmenters leave small gaps, but the masks in training had none.
 
     Args:
         labels: (H, W) integer, 0 = none.
-        reach: pixels; what is of no entity takes the label of the nearest one, if it is not farther than this.
+        reach: pixels without an entity take the label of the nearest one within this distance, in pixels.
 
     Returns:
-        (H, W) of the same dtype; entities lose no pixel.
+        (H, W) of the same dtype; no entity loses a pixel.
     """
     if not labels.any():
         return labels

@@ -15,10 +15,10 @@ _LAST_AT_STRIDE = (1, 4, 11, 15)  # the last of MobileNetV2's inverted residual 
 class MobileNetV2(nn.Module):
     """MobileNetV2 (Sandler et al., CVPR 2018) as transformers has it, without its classifier: 2.2 M parameters.
 
-    Its last 1×1 convolution is kept, so that published weights fit, but serves nothing here.
+    Its last 1×1 convolution is unused; it is kept so that published weights fit.
 
     Args:
-        scale: of all channels.
+        scale: factor for the number of channels.
     """
 
     def __init__(self, scale: float = 1.0) -> None:
@@ -29,13 +29,13 @@ class MobileNetV2(nn.Module):
         self.net.conv_1x1.requires_grad_(False)
         for module in self.net.modules():
             if isinstance(module, nn.BatchNorm2d):
-                # transformers has TensorFlow's 0.997, which PyTorch reads as "forget all but the last batch".
+                # transformers uses TensorFlow's 0.997, which PyTorch reads as "forget all but the last batch".
                 module.momentum = 0.1
         blocks: list[Any] = [self.net.layer[index] for index in _LAST_AT_STRIDE]
         self.channels: tuple[int, ...] = tuple(block.reduce_1x1.convolution.out_channels for block in blocks)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), -1..1 → finest first, (N, C_s, ⌈H/s⌉, ⌈W/s⌉) at the strides s."""
+        """(N, 3, H, W), -1..1 → feature maps, finest first, (N, C_s, ⌈H/s⌉, ⌈W/s⌉) at the strides s."""
         x = self.net.conv_stem(pixels)
         features = []
         for index, block in enumerate(self.net.layer):

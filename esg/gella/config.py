@@ -1,4 +1,4 @@
-"""Sizes of GELLA: the paper's, with LLaVA-1.5 of 7 and 13 billion parameters, and a small one that ships."""
+"""Configurations of GELLA: the paper's, with LLaVA-1.5 7B and 13B, and a small one that comes with the package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _check_sizes(part: str, sizes: Any) -> None:
-    """InputError unless numbers are 1 or more, ids of tokens 0 or more, and the heads have equal parts of the width."""
+    """Raises InputError unless sizes are 1 or more, token ids 0 or more, and the heads divide the width."""
     for name, value in vars(sizes).items():
         least = 0 if name.endswith("_token") else 1
         if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
@@ -36,11 +36,11 @@ class VisionConfig:
     """The vision encoder; the defaults are CLIP's ViT-L/14 at 336 pixels.
 
     Attributes:
-        width, ffn, layers, heads: of the transformer, or, but for the heads, of the neck of an EfficientNet.
-        side: of the square that it sees, in pixels.
-        patch: side of a patch in pixels; of an EfficientNet, of a cell of its grid.
+        width, ffn, layers, heads: of the transformer; for an EfficientNet, of its neck, which has no heads.
+        side: side of the square input image in pixels.
+        patch: side of a patch in pixels; for an EfficientNet, of a grid cell.
         tower: "clip", or "efficientnet-lite0" (see `tower`).
-        pool: a token of the language model is the mean of pool × pool patches.
+        pool: each image token of the language model is the mean of pool × pool patches.
 
     Raises:
         InputError: see `GellaConfig`.
@@ -67,18 +67,18 @@ class VisionConfig:
                 "multiple of 4, and a pool that divides its grid."
             )
         if self.tower == "clip" and self.pool != 1:
-            raise InputError("The tokens of a CLIP are its patches: its pool must be 1.")
+            raise InputError("The tokens of CLIP are its patches; the pool must be 1.")
         if self.side < self.patch:
             raise InputError(f"The side of vision is {self.side}, but must be at least its patch, {self.patch}.")
 
     @property
     def grid(self) -> int:
-        """Rows, and columns, of features."""
+        """Number of rows of the feature grid, which is also its number of columns."""
         return self.side // self.patch
 
     @property
     def tokens(self) -> int:
-        """What a picture takes of the language model's context."""
+        """Number of tokens of the language model's context that an image takes."""
         return (self.grid // self.pool) ** 2
 
 
@@ -89,11 +89,11 @@ class LanguageConfig:
     Attributes:
         vocabulary: number of tokens.
         width, ffn, layers, heads: of the transformer.
-        context: most tokens, those of the image among them.
-        image_token, pad_token, seg_token: ids. LLaVA's table has free rows, of which <SEG> takes the first.
+        context: maximum number of tokens, including those of the image.
+        image_token, pad_token, seg_token: ids. LLaVA's embedding table has unused rows; <SEG> takes the first one.
         begin_token, end_token: ids of the tokens around a text.
-        cased: whether it knows words in capitals; a small model, which has learnt each as one token, does not, and is
-            told every text in the letters that it has learnt (see `conversation.uncased`).
+        cased: whether the model knows capitals. A small model does not, because it has learnt each word as one token;
+            every text is normalised to the case of its training data (see `conversation.uncased`).
 
     Raises:
         InputError: see `GellaConfig`.
@@ -126,11 +126,11 @@ class DecoderConfig:
 
     Attributes:
         width: channels of features, queries and masks; a multiple of 32 and of `heads`.
-        heads: of all attention in it and in ResoBlend.
-        queries: most entities that one pass reconstructs.
+        heads: number of heads of every attention in the decoder and in ResoBlend.
+        queries: maximum number of entities that one pass reconstructs.
         layers, ffn: of the masked-attention decoder.
         encoder_layers, encoder_ffn, points: of the deformable encoder.
-        anchors: see `modeling.anchors`; None for the published way.
+        anchors: see `modeling.anchors`; None: as published, without anchors.
 
     Raises:
         InputError: see `GellaConfig`.
@@ -154,26 +154,26 @@ class DecoderConfig:
 
 @dataclass(frozen=True)
 class GellaConfig:
-    """Everything that decides the shape of the weights, and how pictures are given to them.
+    """All settings that decide the shape of the weights and how images are fed to the model.
 
     Attributes:
-        vision, language, decoder, blend: the parts.
-        encoder: of the colormap, one of `colormap_encoder.ENCODERS`.
-        encoder_scale: of its channels.
-        colormap_side: side of the colormap in pixels, a multiple of 32; its resolution is not the image's.
-        colours: how entities get colours, a key of `colormap.COLOURS`.
-        association: width that both sides of the association are projected to.
-        words: whether the embedding of a noun also has its own words, beside the hidden state of its <SEG>. With them, a
-            small model that has learnt from few texts tells names apart better; the paper has nothing like it.
-        drafts: captions that are written of a picture, of which the one is taken whose nouns are grounded best. A small
-            model finds words for a picture more easily than it tells true ones from false ones while it writes.
-        names: all that a small model has learnt to call things; it looks for them before it describes a picture. None
-            for a model that knows words of all kinds.
-        synonyms: names by other words for them, in the singular (see `known_words`).
+        vision, language, decoder, blend: configurations of the parts.
+        encoder: the colormap encoder, a key of `colormap_encoder.ENCODERS`.
+        encoder_scale: factor for the colormap encoder's number of channels.
+        colormap_side: side of the colormap in pixels, a multiple of 32; independent of the image's resolution.
+        colours: method that assigns colours to entities, a key of `colormap.COLOURS`.
+        association: channels that both sides of the association are projected to.
+        words: whether a noun's embedding also contains its own words, besides the hidden state of its <SEG> token. Without
+            them, a small model that has learnt from few texts confuses names. The paper has no such part.
+        drafts: number of captions that are written of an image before the one whose nouns are grounded best is chosen.
+            A small model writes plausible captions more easily than it tells true from false ones while writing.
+        names: all names that a small model has learnt; it looks for them before it describes an image. Empty for a
+            model with an open vocabulary.
+        synonyms: the learnt name for each synonym, in the singular (see `known_words`).
 
     Raises:
-        InputError: the encoder or the colours are unknown, the colormap's side is no multiple of 32, or some number,
-            also of the parts, is not above 0 or does not fit another.
+        InputError: the encoder or the colour method is unknown, the colormap's side is not a multiple of 32, or a
+            number, also in a part, is not above 0 or does not fit another one.
     """
 
     vision: VisionConfig = VisionConfig()
@@ -198,13 +198,13 @@ class GellaConfig:
             raise InputError(f"The side of the colormap must be a multiple of 32, not {self.colormap_side}.")
         seen, context = self.vision.tokens, self.language.context
         if seen >= context:
-            raise InputError(f"A picture takes {seen} tokens, but the context of language has {context}.")
+            raise InputError(f"An image takes {seen} tokens, but the context of language has only {context}.")
         for name in ("encoder_scale", "association", "drafts"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"The setting {name} of the model is {getattr(self, name)}, but must be above 0.")
 
     def to_json(self) -> str:
-        """For the metadata of weight files."""
+        """The configuration as JSON, for the metadata of weight files."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
@@ -212,7 +212,7 @@ class GellaConfig:
         """Inverse of `to_json`.
 
         Raises:
-            WeightsError: it is not what `to_json` gives.
+            WeightsError: the text was not written by `to_json`.
         """
         try:
             content: dict[str, Any] = json.loads(text)
@@ -221,10 +221,10 @@ class GellaConfig:
             content["names"] = tuple(content.get("names", ()))
             return cls(**content)
         except (ValueError, KeyError, TypeError, InputError) as error:
-            raise WeightsError(f"The weights describe no GELLA model ({error}).") from None
+            raise WeightsError(f"The weights do not describe a GELLA model ({error}).") from None
 
     def llava(self) -> LlavaConfig:
-        """The same vision and language model in transformers' words."""
+        """The configuration of the vision and language model for transformers."""
         from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
         seen, said = self.vision, self.language
@@ -232,7 +232,7 @@ class GellaConfig:
             vision_config=CLIPVisionConfig(
                 hidden_size=seen.width,
                 intermediate_size=seen.ffn,
-                num_hidden_layers=seen.layers if seen.tower == "clip" else 1,  # another tower takes its place
+                num_hidden_layers=seen.layers if seen.tower == "clip" else 1,  # a placeholder for the other tower
                 num_attention_heads=seen.heads,
                 image_size=seen.side,
                 patch_size=seen.patch,

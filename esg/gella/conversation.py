@@ -1,4 +1,4 @@
-"""What is said between user and model, as tokens: LLaVA-1.5's form of the two tasks of Table III."""
+"""Conversations between user and model as tokens: LLaVA-1.5's format of the two tasks of Table III."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SENTENCE_START = re.compile(r"(?:^|(?<=[.!?…])(?=\s))\s*[\"'“‘(]*(\w)")
 
 
 def uncased(text: str) -> str:
-    """A text of the same length in the letters of the training data, in whichever it was written.
+    """Normalises the case of a text to that of the training data; the length stays the same.
 
-    A caption, which has full stops, begins its sentences with capitals; an expression has none at all. A letter whose
-    other case has another length stays as it is.
+    In a caption, which has full stops, only the first letter of a sentence is a capital; an expression has none at all.
+    A letter stays unchanged if its other case has another length.
     """
     letters = [_one(letter, letter.lower()) for letter in text]
     if _SENTENCE_END.search(text):
@@ -42,12 +42,12 @@ def _one(letter: str, other: str) -> str:
 
 @dataclass(frozen=True)
 class Text:
-    """A conversation.
+    """A conversation as tokens.
 
     Attributes:
         ids: (L,) int64 with one image token.
-        start: index of the answer's first token; L where the answer is still to come.
-        nouns: the tokens of each noun that the answer lists, where it is known.
+        start: index of the answer's first token; L if there is no answer yet.
+        nouns: tokens of each noun that the answer lists, if known.
     """
 
     ids: Tensor
@@ -55,16 +55,16 @@ class Text:
     nouns: tuple[Tensor, ...] = ()
 
     def to(self, device: torch.device | str) -> Text:
-        """The same on another device."""
+        """The same conversation on another device."""
         return Text(self.ids.to(device), self.start, tuple(noun.to(device) for noun in self.nouns))
 
 
 class Conversation:
-    """Writes conversations as tokens and reads answers back.
+    """Writes conversations as tokens and decodes answers.
 
     Args:
-        tokenizer: of the language model.
-        config: ids of the tokens that are no text, and whether capitals are told.
+        tokenizer: tokenizer of the language model.
+        config: ids of the special tokens, and whether the model knows capitals.
     """
 
     def __init__(self, tokenizer: Tokenizer, config: LanguageConfig) -> None:
@@ -74,16 +74,18 @@ class Conversation:
         self._special = sorted((name for name in names if name), key=len, reverse=True)
 
     def describe(self, caption: str | None = None, names: Sequence[str] = ()) -> Text:
-        """Asks for a caption, and gives it where it is known.
+        """A conversation that asks for a caption, with the answer if it is known.
 
         Args:
             caption: the answer.
-            names: what has been recognised in the picture, which the caption should name.
+            names: names of recognised entities, which the caption should mention.
         """
         return self._text(prompts.describe(names), None if caption is None else [self._told(caption)])
 
     def extract(self, caption: str, spans: Sequence[Span] | None = None) -> Text:
-        """Asks for the nouns of a caption, and lists them, each with its <SEG> token, where their places are known.
+        """A conversation that asks for the nouns of a caption, with the answer if their spans are known.
+
+        The answer lists the nouns, each with its <SEG> token.
 
         Raises:
             InputError: the caption is empty.
@@ -94,11 +96,11 @@ class Conversation:
         return Text(text.ids, text.start, tuple(torch.tensor(self._encode(f" {noun}")) for noun in nouns))
 
     def complete(self, asked: Text, answer: Tensor) -> Text:
-        """A question and the (A,) tokens of its answer."""
+        """A question together with the (A,) tokens of its answer."""
         return Text(torch.cat((asked.ids, answer)), len(asked.ids))
 
     def pieces(self, answer: Tensor) -> list[str]:
-        """The text before, between and after the <SEG> tokens of an answer, (A,) tokens with or without the end."""
+        """The text before, between and after the <SEG> tokens of an answer (A,), with or without the end token."""
         found: list[list[int]] = [[]]
         for token in answer.tolist():
             if token == self._config.end_token:
@@ -123,7 +125,7 @@ class Conversation:
         return Text(torch.tensor(asked + said), len(asked))
 
     def _encode(self, text: str) -> list[int]:
-        # A user may write "<SEG>": with a space in it, it is text and no token.
+        # A user may write "<SEG>"; the inserted space makes it plain text, not a special token.
         for name in self._special:
             text = text.replace(name, f"{name[0]} {name[1:]}")
         return self._tokenizer.encode(text, add_special_tokens=False).ids

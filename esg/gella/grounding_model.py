@@ -1,4 +1,4 @@
-"""What a `Grounder` needs of a model; GELLA is one way to do it, the training-free grounder another."""
+"""The interface that `Grounder` expects of a model; GELLA and the training-free grounder implement it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ..entities import EntityMap
 from ..errors import InputError
 from .words import Span
 
-SEEDS = 1 << 64  # as many as torch's generators have
+SEEDS = 1 << 64  # number of seeds that torch's generators accept
 
 
 @dataclass(frozen=True)
 class Writing:
-    """How an answer is written.
+    """Generation settings of an answer.
 
     Attributes:
-        most: of its tokens, at least 1.
-        temperature: 0 takes the likeliest token always; larger values make unlikely ones likelier.
-        seed: of the lots, from 0 to `SEEDS` - 1.
-        guesses: tokens that are looked up and checked at once, for answers that copy; greedy ones alone have any. They
-            are the same with and without, up to how sums of floating point numbers are rounded.
+        most: maximum number of tokens, at least 1.
+        temperature: 0 always takes the most likely token; higher values sample less likely tokens more often.
+        seed: random seed, from 0 to `SEEDS` - 1.
+        guesses: number of tokens to guess and verify per pass, for answers that copy; used only at temperature 0. The
+            answer is the same with or without guesses, except for floating-point rounding.
 
     Raises:
         InputError: a value is out of its range.
@@ -41,77 +41,77 @@ class Writing:
 
     def __post_init__(self) -> None:
         check_whole("most", self.most, 1)
-        if not is_number(self.temperature) or not 0 <= self.temperature < math.inf:  # which is false for NaN, too
+        if not is_number(self.temperature) or not 0 <= self.temperature < math.inf:  # also rejects NaN
             raise InputError(f"The temperature must be a number from 0 up, not {self.temperature!r}.")
         check_whole("seed", self.seed, 0, SEEDS - 1)
-        object.__setattr__(self, "seed", int(self.seed))  # PyTorch takes no number of NumPy's
+        object.__setattr__(self, "seed", int(self.seed))  # PyTorch does not accept NumPy integers
 
 
 class GroundingModel(Protocol):
-    """Describes a picture, finds the nouns of a sentence, and scores which entities of the picture they mean.
+    """Describes an image, finds the nouns of a sentence, and scores which entities of the image they refer to.
 
-    What it is given has been checked: pictures and entities are of one size, captions are not empty.
+    The caller has checked the inputs: image and entities have the same size, and captions are not empty.
     """
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that the model computes on."""
         ...
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """All that has weights and can be moved."""
+        """Every module that has weights and can be moved."""
         ...
 
     @property
     def drafts(self) -> int:
-        """Captions worth writing of a picture to take the one that is grounded best; 1 for who writes well at once."""
+        """Number of captions to write of an image before choosing the best grounded; 1 if the first is good enough."""
         ...
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that the model has learnt to call things; none for a model that knows words of all kinds."""
+        """Every name that the model has learnt; empty if its vocabulary is open."""
         ...
 
     def recognise(self, sight: Any, entities: EntityMap) -> list[tuple[str, float]]:
-        """For each of the N entities the best of `names`, and its score in 0..1; only for models that have names."""
+        """The best of `names` and its score in 0..1, for each of the N entities; only for models that have names."""
         ...
 
     def see(self, pixels: np.ndarray) -> Any:
-        """What the other methods need of a picture, (H, W, 3) uint8 RGB; computed once."""
+        """Image features that the other methods need, from (H, W, 3) uint8 RGB; computed once per image."""
         ...
 
     def describe(
         self, sight: Any, writing: Writing, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
-        """A caption, in pieces as they come.
+        """Writes a caption; yields it in pieces as they are written.
 
         Args:
-            sight: of the picture, from `see`.
-            writing: how it is written.
-            stop: asked before every piece; True ends the caption.
+            sight: image features from `see`.
+            writing: generation settings.
+            stop: called before every piece; returning True ends the caption.
         """
         ...
 
     def captions(
         self, sight: Any, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
     ) -> list[str]:
-        """Several captions of one picture.
+        """Writes several captions of one image.
 
         Args:
-            sight: of the picture, from `see`.
-            entities: of the picture, maybe none; a model may look at them to know what it can name.
-            writings: how each is written.
-            watch: called again and again with the number of captions that are done; what it raises ends the writing.
+            sight: image features from `see`.
+            entities: entities of the image, possibly none; a model may use them to find names.
+            writings: generation settings of each caption.
+            watch: called repeatedly with the number of finished captions; an exception that it raises ends the writing.
         """
         ...
 
     def nouns(self, sight: Any, caption: str) -> list[Span]:
-        """Where the nouns of a caption are, in their order, none twice; InputError if the caption is too long."""
+        """The spans of a caption's nouns, in order and without repetition; InputError if the caption is too long."""
         ...
 
     def scores(self, sight: Any, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
-        """How surely the piece of the caption at each span means each of the N entities.
+        """Scores how likely the text at each span refers to each of the N entities.
 
         Returns:
             (len(spans), N) float32 in 0..1.
@@ -122,9 +122,9 @@ class GroundingModel(Protocol):
         ...
 
     def grounded(self, sight: Any, entities: EntityMap, captions: Sequence[str]) -> list[tuple[list[Span], np.ndarray]]:
-        """`nouns` and their `scores` for several captions of one picture."""
+        """`nouns` and their `scores` for several captions of one image."""
         ...
 
     def to(self, device: torch.device) -> None:
-        """Moves the model; what it held on the device before is free for others."""
+        """Moves the model and frees the memory that it held on its previous device."""
         ...

@@ -1,4 +1,4 @@
-"""GELLA at work: from one picture to a caption, its nouns, and the given entities that each of them means."""
+"""GELLA inference: from an image to a caption, its nouns, and the given entities that each noun refers to."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-PASTS = 1 << 30  # bytes that the pasts of all answers that are written together may take
-_HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # of one that takes several tokens
-_READ = 8  # captions that are read in one pass; what it costs grows with the square of their number
-_LISTED = 4  # tokens, at most, for each of a caption in the list of its nouns: a short noun, its comma and its <SEG>
-RECOGNISED = 0.7  # the score from which on a description names what is recognised
-_LEAST_AREA = 0.01  # of the picture, for what has a say in which names are looked for once more
-_CANDIDATES, _SHORT_LIST = 3, 16  # names of each entity, and of all together
-GAP = 0.04  # of the colormap's side: as wide are the gaps between masks that it does not show
+PASTS = 1 << 30  # maximum size, in bytes, of the key-value caches of all answers that are written together
+_HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # decoded from the first tokens of a character that takes several
+_READ = 8  # maximum number of captions per pass; the cost grows with the square of their number
+_LISTED = 4  # answer tokens per caption token, at most: a short noun, its comma and its <SEG>
+RECOGNISED = 0.7  # minimum score for a description to mention a recognised name
+_LEAST_AREA = 0.01  # share of the image; only entities at least this large vote on the short list of names
+_CANDIDATES, _SHORT_LIST = 3, 16  # names kept per entity, and in total
+GAP = 0.04  # gaps between masks of up to this width, relative to the colormap's side, are closed
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Entities that were read together.
+    """Entities that are read together.
 
     Attributes:
-        ids: of the entities, (n,).
-        embeddings: E_vc of each, (n, C).
-        known: which of them have an embedding, (n,) bool; nothing can mean the others.
-        ties: which query stands for each.
+        ids: entity ids, (n,).
+        embeddings: E_vc of each entity, (n, C).
+        known: whether each entity has an embedding, (n,) bool; a phrase never refers to the others.
+        ties: the query that represents each entity.
     """
 
     ids: np.ndarray
@@ -72,12 +72,12 @@ class _Group:
 
 
 class GellaInference:
-    """A GELLA as a `GroundingModel`.
+    """Implements `GroundingModel` with a GELLA network.
 
     Attributes:
         model: the network, in evaluation mode.
-        device: where it computes.
-        precision: of the computation.
+        device: the device that it computes on.
+        precision: dtype of the computation.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class GellaInference:
         given = (*model.config.names, *model.config.synonyms)
         self._named = frozenset(word.key for name in given for word in find_words(name))
         self._last: tuple[Sight, EntityMap, list[_Group]] | None = None
-        self._said: tuple[Sight, str, str] | None = None  # the last caption whose nouns were asked for, and the answer
+        self._said: tuple[Sight, str, str] | None = None  # the last caption whose nouns were extracted, and the answer
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -115,13 +115,13 @@ class GellaInference:
 
     @classmethod
     def from_file(cls, path: Path, device: torch.device, precision: torch.dtype) -> GellaInference:
-        """Reads a file of `checkpoint.write_gella`.
+        """Loads a file that `checkpoint.write_gella` wrote.
 
-        The weights of the language side, which are nearly all of a large model, are kept in the precision that they
-        are computed in: those of 7 billion parameters take 14 GB with bf16, of 13 billion 26 GB.
+        The language side makes up nearly all of a large model. Its weights are kept in the precision of the
+        computation: 7 billion parameters take 14 GB in bf16, and 13 billion take 26 GB.
 
         Raises:
-            WeightsError: the file cannot be read, or holds no GELLA.
+            WeightsError: the file cannot be read, or does not hold a GELLA.
         """
         model, tokenizer = read_gella(path, precision)
         return cls(model, tokenizer, device, precision)
@@ -164,26 +164,26 @@ class GellaInference:
     def captions(
         self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
     ) -> list[str]:
-        """See `GroundingModel.captions`; a model with names first looks for what it can name among the entities."""
+        """See `GroundingModel.captions`; a model with names first looks for the names of the entities."""
         names = self._recognised(sight, entities)
         asked = self._conversation.describe(names=names)
         answers = self._answers(sight, [asked] * len(writings), writings, watch)
         texts = [" ".join(self._conversation.pieces(torch.tensor(answer))) for answer in answers]
         written = [text.rstrip(_HALF_A_LETTER).strip() for text in texts]
-        # A sentence of the names alone stands beside what is written, and is taken where all of that says less truly.
+        # A sentence of the names alone competes with the drafts; it wins if they are all grounded worse.
         return [*written, plain_sentence(names)] if names else written
 
     def _recognised(self, sight: Sight, entities: EntityMap) -> list[str]:
-        """What a description can name, the largest first, with how many of it there are."""
+        """The names that a description can mention, largest area first, with counts."""
         found = self.recognise(sight, entities) if self.names else []
         sure = [number for number, (_, score) in enumerate(found) if score >= RECOGNISED]
         return counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
 
     def recognise(self, sight: Sight, entities: EntityMap) -> list[tuple[str, float]]:
-        """See `GroundingModel.recognise`; the names that come out best are looked for once more by themselves.
+        """See `GroundingModel.recognise`; the best names are scored a second time, as a shorter list.
 
-        Among all its names a small model gives even the right one a low score. Among a few it gives a high one, which
-        tells right from wrong names better.
+        In a long list a small model gives low scores even to correct names. In a short list it gives them high scores,
+        which separate right from wrong names better.
         """
         if not len(entities):
             return []
@@ -197,12 +197,12 @@ class GellaInference:
         return [(names[name], float(again[name, number])) for number, name in enumerate(best.tolist())]
 
     def nouns(self, sight: Sight, caption: str) -> list[Span]:
-        """See `GroundingModel.nouns`; a rule of thumb helps where the model misread the caption."""
+        """See `GroundingModel.nouns`; a rule of thumb helps when the model misreads the caption."""
         known = self._known(caption)
         return list(dict.fromkeys(known.own(span) for span in self._nouns(sight, known.text)))
 
     def _known(self, text: str) -> Rendering:
-        """A text in the words that the model knows."""
+        """A text in which synonyms are replaced by words that the model knows."""
         config = self.model.config
         return render(text, config.synonyms, frozenset(config.names)) if config.synonyms else Rendering(text, ())
 
@@ -212,7 +212,7 @@ class GellaInference:
         place = 0
         for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, sight)):
             asked = self._conversation.extract(part)
-            # It copies the caption: six guesses let a pass write 1.8 tokens, and gella-nano 1.3 times as fast on a CPU.
+            # It copies the caption: 6 guesses make 1.8 tokens per pass, and gella-nano 1.3 times as fast on a CPU.
             writing = Writing(most=_LISTED * len(asked.ids), guesses=6)
             answer = list(self._tokens(sight, asked, writing))
             answers.append(SEG.join(self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))).strip())
@@ -223,8 +223,10 @@ class GellaInference:
         return found
 
     def answer(self, sight: Sight, caption: str) -> str:
-        """What the model answered when it was asked for the nouns of a caption: its text with <SEG> tokens, a line for
-        each part in which the caption was read."""
+        """The model's literal answer when asked for the nouns of a caption, with <SEG> tokens.
+
+        It has one line for each part that the caption was split into.
+        """
         told = self._known(caption).text
         if self._said is None or self._said[0] is not sight or self._said[1] != told:
             self._nouns(sight, told)
@@ -232,7 +234,7 @@ class GellaInference:
         return self._said[2]
 
     def scores(self, sight: Sight, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
-        """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is read in parts."""
+        """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is split into parts."""
         known = self._known(caption)
         parts = parted(known.text, [known.known(span) for span in spans], partial(self._excess, sight))
         return np.concatenate([self._scores(sight, entities, [part])[0] for part in parts])
@@ -240,7 +242,7 @@ class GellaInference:
     def grounded(
         self, sight: Sight, entities: EntityMap, captions: Sequence[str]
     ) -> list[tuple[list[Span], np.ndarray]]:
-        """See `GroundingModel.grounded`; all are read together, and what is too long for that passes for wordless."""
+        """See `GroundingModel.grounded`; captions are batched, and one that exceeds the context gets no phrases."""
         known = {caption: self._known(caption) for caption in captions}
         texts = [own.text for own in known.values()]
         short = [text for text in dict.fromkeys(texts) if not self._excess(sight, text, noun_phrases(text))]
@@ -266,7 +268,7 @@ class GellaInference:
         writings: Sequence[Writing],
         watch: Callable[[int], None] | None = None,
     ) -> list[list[int]]:
-        """The tokens of several answers, of which as many are written together as memory shall hold."""
+        """The tokens of several answers, written in batches whose key-value caches fit in `PASTS`."""
         sizes = self.model.config.language
         tokens = min(
             sizes.context,
@@ -295,9 +297,9 @@ class GellaInference:
         return max(1, math.ceil(over / max(1, of_words) * len(find_words(caption)))) if over > 0 else 0
 
     def _listed(self, answer: list[int], caption: str) -> list[Span]:
-        """Where the nouns that an answer lists are in the caption."""
+        """The spans in the caption of the nouns that an answer lists."""
         pieces = self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))
-        # What tells capitals from small letters has learnt from the world's texts.
+        # A model that knows capitals is a large pretrained one, whose answers can be trusted.
         trusted = self.model.config.language.cased
         return mended(align(parse_pieces(pieces), caption), caption, trusted=trusted)
 
@@ -318,14 +320,14 @@ class GellaInference:
         return found
 
     def reconstructed(self, sight: Sight, entities: EntityMap) -> np.ndarray:
-        """Which of the N entities have a query of their own that shows them at an IoU of at least 0.5, (N,) bool."""
+        """Whether each of the N entities has its own query that reconstructs it at an IoU of 0.5 or more, (N,) bool."""
         with self._computing():
             parts = [group.ties.matched.cpu().numpy() for group in self._groups(sight, entities)]
         return np.concatenate(parts) if parts else np.zeros(0, bool)
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
-        """Where the model computes; not around a `yield`, since it would reach into the caller's own code."""
+        """Inference mode and autocast; never keep it open across a `yield`, as it would affect the caller's code."""
         with torch.inference_mode(), computing_in(self.precision, self.device):
             yield
 
@@ -335,9 +337,9 @@ class GellaInference:
         return write(self.model.language, sight.tokens, asked.to(self.device), writing, stop, self._computing)
 
     def _groups(self, sight: Sight, entities: EntityMap) -> list[_Group]:
-        """All entities; if there are more than queries they are read group by group.
+        """All entities, in groups if there are more of them than queries.
 
-        The last ones are remembered: several sentences are often grounded in the same entities.
+        The last result is cached because several sentences are often grounded in the same entities.
         """
         if self._last is None or self._last[0] is not sight or self._last[1] is not entities:
             most = self.model.config.decoder.queries
@@ -348,8 +350,8 @@ class GellaInference:
             unmatched = sum(int((~group.ties.matched).sum()) for group in groups)
             if unmatched and (self._last is None or self._last[1] is not entities):
                 log.info(
-                    "%d of %d entities are too small, too thin or too much alike for this model to know them apart: "
-                    "whether they are meant is a guess.",
+                    "%d of %d entities are too small, too thin or too similar for this model to tell apart, so it can "
+                    "only guess whether a phrase refers to them.",
                     unmatched,
                     len(entities),
                 )
@@ -357,14 +359,14 @@ class GellaInference:
         return self._last[2]
 
     def _embedded(self, sight: Sight, entities: EntityMap, ids: np.ndarray) -> _Group:
-        """Reads some of the entities; one that no query gives back is known by its looks alone."""
+        """Embeds some of the entities. For an entity without a query, only the features under its mask are used."""
         config = self.model.config
         numbers = np.zeros(len(entities) + 1, np.int32)
         numbers[ids] = np.arange(len(ids)) + 1
         box = Letterbox((entities.height, entities.width), config.colormap_side)
         whole = box.fit_labels(entities.labels)
         picture = whole[: box.content[0], : box.content[1]]
-        picture[:] = without_gaps(picture, GAP * config.colormap_side)  # before it looks as if others were gaps
+        picture[:] = without_gaps(picture, GAP * config.colormap_side)  # before other groups' entities become gaps
         labels = numbers[whole]
         colours = torch.from_numpy(colormap(labels, colours=config.colours)).permute(2, 0, 1)[None].to(self.device)
         masks = self.model.reconstruct(sight.grid, centred(colours), sight.maps)
@@ -373,7 +375,7 @@ class GellaInference:
         shown = logits > 0  # (Q, h, w)
         drawn = torch.from_numpy(labels).to(self.device)
         given = at_stride(drawn, shown.shape[1])
-        height, width = box.covered(shown.shape[1])  # the padding is taken out again
+        height, width = box.covered(shown.shape[1])  # without the padding
         own, theirs = shown[:, :height, :width].flatten(1), given[:height, :width].flatten()
         ties = tie(overlaps(own, theirs, len(ids)))
         embeddings, known = masks.embeddings[0, ties.queries], ties.queries >= 0
@@ -387,7 +389,7 @@ class GellaInference:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Without the lines about entities of single pictures: `esg eval reconstruction` tells it for many together."""
+    """Suppresses the log lines about single images; `esg eval reconstruction` reports the total instead."""
     level = log.level
     log.setLevel(logging.WARNING)
     try:

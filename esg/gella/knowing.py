@@ -1,4 +1,4 @@
-"""Which words a model knows, by its tokenizer: one that is written in its own tokens, not spelled letter by letter."""
+"""Decides which words a model knows: those that its tokenizer does not spell letter by letter."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import Protocol, runtime_checkable
 
 from .words import DETERMINERS, FUNCTION_WORDS, find_words, forms
 
-_SHORTEST = 3  # letters of a piece that says something
-_LEAST_WORDS = 100  # tokens like words; a tokenizer of fewer spells everything, and knows nothing of words
+_SHORTEST = 3  # minimum letters of a token that carries meaning
+_LEAST_WORDS = 100  # a tokenizer with fewer word-like tokens spells everything and says nothing about known words
 _MARKS = "Ġ▁ "
 
 
 @runtime_checkable
 class KnowsWords(Protocol):
-    """A grounding model that can say which words it knows."""
+    """A grounding model that can tell which words it knows."""
 
     def knows(self, word: str) -> bool:
-        """Whether it knows a word, in small letters."""
+        """Whether the model knows a word, given in lower case."""
         ...
 
 
 def has_words(tokens: Iterable[str]) -> bool:
-    """Whether a tokenizer has words among its tokens, so that it tells which a model knows."""
+    """Whether a tokenizer has words among its tokens, so that it shows which words a model knows."""
     pieces = (token.strip(_MARKS).removesuffix("</w>") for token in tokens)
     return sum(len(piece) >= _SHORTEST and piece.isalpha() for piece in pieces) >= _LEAST_WORDS
 
 
 def is_known(word: str, pieces: Callable[[str], list[str]]) -> bool:
-    """Whether a tokenizer writes a word as one token, or as parts that are no single letters.
+    """Whether a tokenizer writes a word as one token, or as parts that are longer than single letters.
 
     Args:
-        word: without space.
-        pieces: gives the tokens of a text, each as text.
+        word: a word without spaces.
+        pieces: returns the tokens of a text, each as text.
     """
     for text in (word, f" {word}"):
         found = [piece.strip() for piece in pieces(text)]
@@ -45,7 +45,7 @@ def is_known(word: str, pieces: Callable[[str], list[str]]) -> bool:
 
 
 def knows_any(model: KnowsWords, text: str) -> bool:
-    """Whether a model knows a word of a text; articles, prepositions and the like count where there are no others."""
+    """Whether a model knows a content word of a text; function words count only if the text has no others."""
     words = {word.key for word in find_words(text)}
     telling = {key for key in words if key not in FUNCTION_WORDS | DETERMINERS and not key.isdigit()}
     telling = {key for key in telling if len(key) > 1 or not key.isascii()}

@@ -1,7 +1,7 @@
-"""Texts in the words that a small model knows: "two puppies" is read as "two dogs".
+"""Replaces synonyms by words that a small model knows: "two puppies" is read as "two dogs".
 
-A model that has learnt from few captions knows one word for a thing; people use many. What stands in the text in place
-of a word is for the model alone: every place in it has its place in the user's own text.
+A model trained on few captions knows one word for each thing, but people use many. Only the model sees the replaced
+text; every span in it maps back to a span of the user's text.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from .words import Span, Word, find_words, forms, is_plural
 
 @dataclass(frozen=True)
 class Rendering:
-    """A text in known words.
+    """A text in which synonyms are replaced by known words.
 
     Attributes:
-        text: what the model reads.
-        changes: (start, end) in the user's text and (start, end) in `text` of every word that was replaced, in order.
+        text: the text for the model.
+        changes: (start, end) in the user's text and (start, end) in `text` of every replaced word, in order.
     """
 
     text: str
     changes: tuple[tuple[Span, Span], ...]
 
     def known(self, span: Span) -> Span:
-        """A span of the user's text, as one of `text`; it grows to whole words that were replaced."""
+        """Converts a span of the user's text to one of `text`; it grows to whole words that were replaced."""
         return self._moved(span, 0)
 
     def own(self, span: Span) -> Span:
-        """A span of `text`, as one of the user's text."""
+        """Converts a span of `text` to one of the user's text."""
         return self._moved(span, 1)
 
     def _moved(self, span: Span, side: int) -> Span:
@@ -51,11 +51,11 @@ class Rendering:
 
 
 def render(text: str, synonyms: Mapping[str, str], names: frozenset[str] = frozenset()) -> Rendering:
-    """A text with every word that stands for a known one replaced by it, in the same number.
+    """Replaces every synonym in a text by its known word, in the same grammatical number.
 
     Args:
         text: any text.
-        synonyms: known words by the words, in lower case and in the singular, that stand for them.
+        synonyms: the known word for each synonym, in lower case and in the singular.
         names: known names of several words; their words are not replaced.
     """
     words = find_words(text)
@@ -83,7 +83,7 @@ def render(text: str, synonyms: Mapping[str, str], names: frozenset[str] = froze
 def _found(
     words: list[Word], number: int, synonyms: Mapping[str, str], names: frozenset[str]
 ) -> tuple[int, str | None] | None:
-    """How many words from here are one name, and what they stand for (None: they stay); None if it is no name."""
+    """The number of words of the name that starts here and its replacement (None: unchanged); None if no name does."""
     for count in (3, 2, 1):
         keys = [word.key for word in words[number : number + count]]
         if len(keys) < count:

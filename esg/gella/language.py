@@ -1,10 +1,10 @@
-"""The language side of GELLA: transformers' LLaVA, of which we hold the parts in our own hands.
+"""The language side of GELLA: transformers' LLaVA, run step by step by our own code.
 
-A small model has another vision tower in CLIP's place (see `tower`).
+A small model has another vision encoder than CLIP (see `tower`).
 
-The picture is looked at once: ResoBlend reads the last layer of the vision encoder, the language model the layer and
-the projector that LLaVA has (paper Sec. 4.2, Eq. 9 to 11). Class layout and key names of LLaVA differ between versions
-of transformers; the names of our weight files do not (`our_key`).
+Each image is encoded once: ResoBlend uses the last layer of the vision encoder; the language model uses LLaVA's layer
+and projector (paper Sec. 4.2, Eq. 9 to 11). LLaVA's class layout and weight names depend on the version of
+transformers; the names in our weight files do not (`our_key`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KEYS = (
 
 
 def our_key(key: str) -> str:
-    """The name of a weight of LLaVA in our files, whatever version of transformers named it."""
+    """The name of a LLaVA weight in our files, whatever version of transformers named it."""
     for pattern, ours in _KEYS:
         if found := re.match(pattern, key):
             return ours + key[found.end() :]
@@ -41,12 +41,12 @@ def our_key(key: str) -> str:
 
 @dataclass(frozen=True)
 class Sight:
-    """What the vision encoder makes of pictures.
+    """The output of the vision encoder.
 
     Attributes:
         grid: Z_v, (N, C_v, g, g), the last layer.
-        tokens: H_v, (N, t, C), the picture as words of the language model; t is g² for CLIP.
-        maps: of the backbone, for `appearance`; a CLIP has none.
+        tokens: H_v, (N, t, C), the image as input embeddings of the language model; t is g² for CLIP.
+        maps: the backbone's feature maps, for `appearance`; empty for CLIP.
     """
 
     grid: Tensor
@@ -56,11 +56,11 @@ class Sight:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the language model makes of texts.
+    """The output of the language model for complete texts.
 
     Attributes:
-        hidden: (N, L, C), embeddings after the last layer; the picture's tokens stand in place of its one.
-        ids: (N, L), the tokens there, -1 for the picture's and the padding at the end.
+        hidden: (N, L, C), embeddings after the last layer; the image token is replaced by the tokens of the image.
+        ids: (N, L), token ids at the same places, -1 for the image's tokens and for the padding at the end.
     """
 
     hidden: Tensor
@@ -79,7 +79,7 @@ class Language(nn.Module):
         if config.vision.tower != "clip":
             self._inner.vision_tower = EfficientTower(config.vision)
         for name, parameter in self.llava.named_parameters():
-            parameter.requires_grad_("post_layernorm" not in name)  # it would serve the token of the whole picture
+            parameter.requires_grad_("post_layernorm" not in name)  # it only serves the class token, which is unused
 
     @property
     def _inner(self) -> Any:
@@ -92,7 +92,7 @@ class Language(nn.Module):
 
     @property
     def _decoder(self) -> nn.Module:
-        """LLaMA without its head."""
+        """LLaMA without its output head."""
         model = self._inner.language_model
         return getattr(model, "model", model)
 
@@ -101,33 +101,33 @@ class Language(nn.Module):
         return self.llava.get_input_embeddings()
 
     def see(self, pixels: Tensor) -> Sight:
-        """(N, 3, side, side) normalised as CLIP wants it → what is seen."""
+        """Encodes images (N, 3, side, side), normalised as for CLIP."""
         if isinstance(self._inner.vision_tower, EfficientTower):
             grid, tokens, maps = self._inner.vision_tower(pixels)
             return Sight(grid, self._inner.multi_modal_projector(tokens), maps)
         layers = self._inner.vision_tower(pixels, output_hidden_states=True).hidden_states
         side = self.config.vision.grid
-        last, wanted = layers[-1][:, 1:], layers[-2][:, 1:]  # the first token stands for the whole picture
+        last, wanted = layers[-1][:, 1:], layers[-2][:, 1:]  # without the class token
         return Sight(last.transpose(1, 2).unflatten(2, (side, side)), self._inner.multi_modal_projector(wanted))
 
     def words(self, tokens: Tensor, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures and texts as one sequence of embeddings each.
+        """Merges images and texts into one padded batch of input embeddings.
 
         Args:
             tokens: (N, t, C), see `Sight`.
             texts: N times (L_n,) ids, with one image token each.
 
         Returns:
-            Embeddings (N, L, C), padded at the end, which of them are there (N, L) bool, and ids as in `Reading`.
+            Embeddings (N, L, C), padded at the end; (N, L) bool, False for padding; and ids as in `Reading`.
 
         Raises:
-            InputError: a text is longer than the context, or has no place for the picture.
+            InputError: a text is longer than the context, or does not have exactly one image token.
         """
         rows, ids = [], []
         for picture, text in zip(tokens, texts, strict=True):
             place = (text == self.config.language.image_token).nonzero()[:, 0]
             if len(place) != 1:
-                raise InputError(f"A text for the language model has {len(place)} pictures instead of one.")
+                raise InputError(f"A text for the language model needs 1 image token, but has {len(place)}.")
             before, after = text[: place[0]], text[place[0] + 1 :]
             embedded = self._embedding(torch.cat((before, after)))
             rows.append(torch.cat((embedded[: len(before)], picture.to(embedded.dtype), embedded[len(before) :])))
@@ -135,22 +135,22 @@ class Language(nn.Module):
         longest, most = max(len(row) for row in rows), self.config.language.context
         if longest > most:
             raise InputError(
-                f"The text is too long: with the picture it has {longest} tokens, but the model takes {most}; "
+                f"The text is too long: with the image it has {longest} tokens, but the model takes at most {most}; "
                 "shorten it."
             )
         there = pad_sequence([torch.ones(len(row), dtype=torch.bool, device=row.device) for row in rows], True)
         return pad_sequence(rows, True), there, pad_sequence(ids, True, -1)
 
     def read(self, tokens: Tensor, texts: Sequence[Tensor], pictures: Sequence[int] | None = None) -> Reading:
-        """One pass over finished texts.
+        """One forward pass over complete texts.
 
-        Texts about one picture that begin alike share what they begin with, the picture above all, and see nothing of
-        each other: the same result as one by one, for less.
+        Texts about the same image that have the same beginning share its computation, including the image, and are
+        masked from each other. The result is the same as one by one, at less cost.
 
         Args:
             tokens: (N, t, C), see `Sight`.
             texts: (L_t,) ids, with one image token each.
-            pictures: the picture that each text is about; None if there is one text for each, in their order.
+            pictures: index of the image of each text; None: text n is about image n.
 
         Raises:
             InputError: as `words`.
@@ -177,7 +177,7 @@ class Language(nn.Module):
             rows.append(torch.cat(pieces))
             parts.append(torch.cat(part))
             positions.append(torch.cat(position))
-        of = pad_sequence(parts, True, -1).to(embedded.device)  # which text a token is of, 0 for what all share
+        of = pad_sequence(parts, True, -1).to(embedded.device)  # the text of each token; 0 for the shared beginning
         seen = ((of[:, None, :] == 0) | (of[:, None, :] == of[:, :, None])).tril()
         out = self._decoder(
             inputs_embeds=pad_sequence(rows, True),
@@ -191,30 +191,30 @@ class Language(nn.Module):
     def continued(
         self, embedded: Tensor, past: Any, last: int = 1, *, there: Tensor | None = None, places: Tensor | None = None
     ) -> tuple[Tensor, Any]:
-        """What may come after a text.
+        """One step of generation with a key-value cache.
 
         Args:
-            embedded: (N, L, C), the text, or what has been added since `past`.
-            past: what the last call returned, None at the beginning.
-            last: how many tokens at the end it is asked of.
-            there: (N, all so far) bool, False for padding, which nothing sees; None if there is none.
-            places: (N, L) int64, where in its text each token stands; None if there is no padding.
+            embedded: (N, L, C), the whole text, or what has been added since `past`.
+            past: the cache that the last call returned; None at the beginning.
+            last: number of tokens at the end to return logits for.
+            there: (N, length so far) bool, False for padding, which is masked; None if there is no padding.
+            places: (N, L) int64, position of each token in its text; None if there is no padding.
 
         Returns:
-            Logits of what comes after each of the last tokens (N, last, vocabulary), and the new past, a cache of
-            transformers.
+            Logits of the token after each of the last tokens (N, last, vocabulary), and the new cache, in transformers'
+            format.
         """
         mask = None if there is None else there.long()
-        # transformers 5 calls the past `cache`, and will not know its name of before.
+        # transformers 5 renames `past_key_values` to `cache` and rejects the old name.
         name = "cache" if "cache" in inspect.signature(self._decoder.forward).parameters else "past_key_values"
         kept = {name: past, "use_cache": True}
         out = self._decoder(inputs_embeds=embedded, attention_mask=mask, position_ids=places, **kept)
         return self.logits(out.last_hidden_state[:, -last:]), getattr(out, name)
 
     def embedded(self, ids: Tensor) -> Tensor:
-        """Tokens that stand for text, (N, L) → (N, L, C)."""
+        """Input embeddings of text tokens, (N, L) → (N, L, C)."""
         return self._embedding(ids)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(…, C) → what may come next, (…, vocabulary)."""
+        """Logits of the next token, (…, C) → (…, vocabulary)."""
         return self.llava.get_output_embeddings()(hidden)

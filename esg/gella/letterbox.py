@@ -1,4 +1,4 @@
-"""A photo fitted into a square: scaled to touch two sides, zero padded right and bottom (paper Sec. 5.3)."""
+"""Letterboxing: fits an image into a square, zero padded at the right and bottom (paper Sec. 5.3)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Letterbox:
-    """How a picture lies in a square.
+    """The placement of an image in a square.
 
     Attributes:
-        size: height, width of the picture in pixels.
-        side: of the square in pixels.
+        size: height, width of the image in pixels.
+        side: side of the square in pixels.
     """
 
     size: tuple[int, int]
@@ -22,7 +22,7 @@ class Letterbox:
 
     @property
     def content(self) -> tuple[int, int]:
-        """Height and width of the scaled picture in the square, at least 1."""
+        """Height and width of the scaled image in the square, in pixels, at least 1."""
         longest = max(self.size)
         height, width = (max(1, round(extent * self.side / longest)) for extent in self.size)
         return height, width
@@ -41,7 +41,7 @@ class Letterbox:
         return self._padded(labels[rows[:, None], columns])
 
     def covered(self, cells: int) -> tuple[int, int]:
-        """How many rows and columns of a grid of cells × cells over the square hold any of the picture."""
+        """Number of rows and columns that contain part of the image, in a grid of cells × cells over the square."""
         height, width = (-(-extent * cells // self.side) for extent in self.content)
         return height, width
 

@@ -1,4 +1,4 @@
-"""Lists of names as people write them: with commas, one a line, or with dots as Grounding DINO wants them."""
+"""Parses lists of names: separated by commas, by line breaks, or by dots as for Grounding DINO."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from .nouns import noun_phrases
 from .words import DETERMINERS, Span, find_words, is_qualifier
 
 _BREAK = re.compile(r"[,;，、；。\n\r\u2028]")
-_LONE_DOT = re.compile(r"(?:(?<=\s)|^)\.+(?=\s|$)")  # which no sentence has within
+_LONE_DOT = re.compile(r"(?:(?<=\s)|^)\.+(?=\s|$)")  # does not occur within a sentence
 _DOT = re.compile(r"\.+(?=\s|$)")
-_MOST_WORDS = 6  # of a name
+_MOST_WORDS = 6  # maximum number of words in a name
 
 
 def split_names(text: str) -> list[str]:
-    """The names in a list: "cat, dog", one a line, or "cat . dog ." and "cat. dog."; none of them is empty.
+    """Splits a list into names: "cat, dog", one per line, "cat . dog ." or "cat. dog."; empty names are dropped.
 
-    Dots count only where there is no other sign between names, so that "St. Bernard, cat" are two.
+    Dots separate names only if the list has no other separator, so that "St. Bernard, cat" is two names.
     """
     if _BREAK.search(text):
-        parts = _BREAK.split(text.rstrip().removesuffix("."))  # which ends the list, not a name
+        parts = _BREAK.split(text.rstrip().removesuffix("."))  # this dot ends the list, not a name
     elif _LONE_DOT.search(text) or (text.rstrip().endswith(".") and len(_DOT.findall(text)) > 1):
         parts = _DOT.split(text)
     else:
@@ -29,7 +29,7 @@ def split_names(text: str) -> list[str]:
 
 
 def dotted_names(caption: str) -> list[Span] | None:
-    """Where the names are if a caption is no sentence but a list with dots, "cat . dog ."; None if it is none."""
+    """The spans of the names if a caption is a list with dots, such as "cat . dog ."; None if it is a sentence."""
     dots = [found.span() for found in _LONE_DOT.finditer(caption)]
     if not dots:
         return None
@@ -47,7 +47,7 @@ def _without_space(text: str, start: int, end: int) -> Span:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text is a noun phrase alone, and no sentence."""
+    """Whether a text is a single noun phrase and not a sentence."""
     words = find_words(text)
     if not words or len(words) > _MOST_WORDS:
         return False

@@ -1,4 +1,4 @@
-"""GELLA (ESG, Sec. 4.2): grounds the nouns of a sentence in given masks, which it reads as a colormap."""
+"""The GELLA network (ESG, Sec. 4.2): grounds the nouns of a sentence in given masks, which it reads as a colormap."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _WORDS_NORM = 6.0  # about the length of what stands beside it, the hidden state
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """The masks as the mask decoder gives them back.
+    """The output of the mask decoder.
 
     Attributes:
         features: (N, C, h, w) at stride 4 of the colormap.
         heads: predictions before the first and after every decoder layer, the last is final; logits (N, Q, 2).
-        anchors: what all anchors predict, for a decoder with anchors.
+        anchors: predictions of all anchors, for a decoder with anchors.
         embeddings: E_vc, (N, Q, C).
     """
 
@@ -46,15 +46,15 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a model in training says to pictures and finished conversations.
+    """The output of a training step for images and complete conversations.
 
     Attributes:
-        answers: (T, vocabulary) logits for the tokens of all answers, one text after the other.
-        wanted: (T,) int64, those tokens.
-        grid: Z_v of the G pictures that texts are to be grounded in, (G, C_v, g, g).
-        masks: of these pictures, None if there are none.
-        places: for every text that is grounded, the place of its picture among these.
-        scores: which queries the nouns of each mean, logits (v, Q).
+        answers: (T, vocabulary) logits for the tokens of all answers, concatenated.
+        wanted: (T,) int64, target ids of those tokens.
+        grid: Z_v of the G images that have grounded texts, (G, C_v, g, g).
+        masks: reconstruction for these G images; None if G is 0.
+        places: for every grounded text, the index of its image among these G.
+        scores: for every grounded text, association logits (v, Q) of its nouns and the queries.
     """
 
     answers: Tensor
@@ -69,8 +69,8 @@ class Gella(nn.Module):
     """Two encoders (image, colormap), two decoders (masks, language), and the association between them.
 
     Args:
-        config: sizes of everything.
-        language: image encoder and language decoder, if there are any already; else they are random as all the rest.
+        config: sizes of all parts.
+        language: an existing image encoder and language decoder; None initialises them randomly like the rest.
     """
 
     def __init__(self, config: GellaConfig, language: Language | None = None) -> None:
@@ -113,20 +113,20 @@ class Gella(nn.Module):
         pictures: Sequence[int],
         grounded: Sequence[int],
     ) -> Heard:
-        """One step of training: all texts are read, and some of them grounded.
+        """Forward pass of a training step: reads all texts and grounds some of them.
 
         Args:
-            pixels: (N, 3, side, side) float, normalised as CLIP wants it.
+            pixels: (N, 3, side, side) float, normalised as for CLIP.
             colormaps: (N, 3, M, M) float, -1..1.
             texts: conversations with their answers.
-            pictures: the picture that each of them is about.
-            grounded: which of the texts are grounded.
+            pictures: index of the image that each text is about.
+            grounded: indices of the texts to ground.
         """
         sight = self.language.see(pixels)
         reading = self.language.read(sight.tokens, [text.ids for text in texts], pictures)
         hidden, wanted = [], []
         for row, ids, text in zip(reading.hidden, reading.ids, texts):
-            extra = sight.tokens.shape[1] - 1  # the picture's tokens, all before the answer, stand in place of one
+            extra = sight.tokens.shape[1] - 1  # the image token, which precedes the answer, became this many more
             start, end = text.start + extra, len(text.ids) + extra
             hidden.append(row[start - 1 : end - 1])
             wanted.append(ids[start:end])
@@ -142,12 +142,12 @@ class Gella(nn.Module):
         return Heard(answers, torch.cat(wanted), grid, masks, places, self.associate(nouns, masks.embeddings[places]))
 
     def reconstruct(self, grid: Tensor, colormaps: Tensor, maps: Sequence[Tensor] = ()) -> Reconstruction:
-        """Image and masks → entity embeddings, and the masks again.
+        """Computes entity embeddings from image features and masks, and reconstructs the masks.
 
         Args:
             grid: Z_v, (N, C_v, g, g), see `language.Sight`.
             colormaps: M_c, (N, 3, side, side) float, -1..1.
-            maps: of the backbone, see `language.Sight`; without them the embeddings do not know how entities look.
+            maps: the backbone's feature maps, see `language.Sight`; without them the embeddings lack appearance.
         """
         levels, features = self.pixel_decoder(self.blend(grid, self.colormap(colormaps)))
         groups, group_features = [level[:, None] for level in levels], features[:, None]
@@ -156,14 +156,14 @@ class Gella(nn.Module):
         embeddings = self.decoder.norm(content)
         if self.appearance is not None and maps:
             masks = torch.einsum("nqc,nchw->nqhw", heads[-1].embeddings, features)
-            embeddings = embeddings + self.appearance(maps, masks.detach().sigmoid())  # masks are not learnt from names
+            embeddings = embeddings + self.appearance(maps, masks.detach().sigmoid())  # names must not train the masks
         return Reconstruction(features, heads, anchors, embeddings)
 
     def nouns(self, reading: Reading, texts: Sequence[Text]) -> list[Tensor]:
-        """E_vl: for every text the embeddings of its nouns, (v_n, C_l), or (v_n, 2·C_l) if `config.words`.
+        """E_vl: the embeddings of every text's nouns, (v_n, C_l), or (v_n, 2·C_l) with `config.words`.
 
         Args:
-            reading: of the texts.
+            reading: output of the language model for the texts.
             texts: conversations whose answers list nouns.
         """
         seg = self.config.language.seg_token
@@ -173,7 +173,7 @@ class Gella(nn.Module):
         return [torch.cat((own, self._words(text, own)), -1) for own, text in zip(nouns, texts, strict=True)]
 
     def _words(self, text: Text, like: Tensor) -> Tensor:
-        """The embeddings of each noun's tokens, summed and of one length, (v, C_l)."""
+        """The sum of each noun's token embeddings, scaled to a fixed length, (v, C_l)."""
         if not text.nouns:
             return like
         tokens = self.language.embedded(torch.cat(text.nouns))
@@ -182,5 +182,5 @@ class Gella(nn.Module):
         return F.normalize(sums, dim=-1) * _WORDS_NORM
 
     def associate(self, nouns: Sequence[Tensor], entities: Tensor) -> list[Tensor]:
-        """E_vl of N texts and E_vc (N, Q, C) → N times logits (v_n, Q)."""
+        """Association logits, N times (v_n, Q), from E_vl of N texts and E_vc (N, Q, C)."""
         return [self.association(own, theirs) for own, theirs in zip(nouns, entities, strict=True)]

@@ -1,6 +1,6 @@
-"""From a model's answer to nouns, from nouns to their places in the caption; and a rule of thumb for noun phrases.
+"""Parses nouns from a model's answer, aligns them with the caption, and finds noun phrases with a rule of thumb.
 
-Nothing here raises, whatever the text: a model may answer in any shape.
+Nothing here raises, whatever the text is, because a model may answer in any form.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _QUOTES = ("''", '""', "``", "**", "__", "()", "[]", "{}", "“”", "‘’", "
 def parse_answer(text: str) -> list[str]:
     """The nouns of an answer in which every `<SEG>` is a token; see `parse_pieces`.
 
-    Where the caption may hold a literal `<SEG>`, which is data, split the answer at the token's id and use that.
+    If the caption may contain a literal `<SEG>`, split the answer at the token's id and use `parse_pieces` instead.
     """
     return parse_pieces(_TOKEN.split(text))
 
@@ -56,12 +56,12 @@ def parse_answer(text: str) -> list[str]:
 def parse_pieces(pieces: Sequence[str]) -> list[str]:
     """The nouns of an answer that is given as the pieces of text before, between and after its `<SEG>` tokens.
 
-    Inverse of `prompts.answer_pieces`. The number that the answer names is not trusted; of lines before a token, such
-    as the earlier ones of a list, only the last one counts.
+    Inverse of `prompts.answer_pieces`. The count in the answer is ignored. If several lines precede a token, such as
+    earlier lines of a list, only the last one counts.
 
     Returns:
-        One noun for every token, the text before it without what introduces, joins, numbers and quotes; "" where a
-        token has none. If there is no token at all, the things of the list that the text seems to be, maybe none.
+        One noun per token: the text before it without introduction, conjunctions, numbering and quotes; "" if nothing
+        is left. If there is no token at all, the items of the list that the text appears to be, possibly none.
     """
     if len(pieces) < 2:
         return _listed("".join(pieces))
@@ -97,33 +97,34 @@ def _listed(text: str) -> list[str]:
 # ----------------------------------------------------------------------------------------------------- nouns to places
 
 _NO_START = POSTPOSITIONS | DETERMINERS | vocabulary("of and or s t")  # a shortened noun does not start with these
-_SHORTENED = 4  # the rank from which only a part of the noun is found
+_SHORTENED = 4  # ranks from here on match only part of the noun
 _LONGEST_PART = 8  # words
 
 
 class _Match(NamedTuple):
-    rank: int  # the lower, the better it reads as the noun does
+    rank: int  # how differently it reads; 0 is identical
     words: int
     start: int
     end: int
 
 
 def align(nouns: Sequence[str], caption: str) -> list[Span | None]:
-    """Where each noun stands in the caption, in characters; None where nothing fits.
+    """The span of each noun in the caption, in characters; None if nothing matches.
 
-    Only whole words are found, never "art" in "cart"; in scripts without spaces every character counts as a word.
-    Case, space and punctuation between words make no difference. Of what reads differently, the best is taken:
-    other accents or number ("dog", "dogs"), words written apart ("firetruck", "fire truck"), and at last a part of an
-    English noun with its head ("two dogs" or "dogs near the door" for "dogs"), unless it is no single noun.
+    Only whole words match, never "art" in "cart"; in scripts without spaces every character counts as a word. Case, and
+    space and punctuation between words, are ignored. If there is no such match, the closest one is used: with other
+    accents or another grammatical number ("dog", "dogs"), with words written apart ("firetruck", "fire truck"), and
+    lastly a part of an English noun that includes its head ("two dogs" or "dogs near the door" for "dogs"), unless the
+    noun has run on into another one.
 
-    Each noun takes a place that no other has and that is not part of a longer noun's, the first one after the noun
-    before it if there is one. Equal nouns have their places in ascending order. A noun that has no place of its own
-    left shares one, so spans overlap or are equal only then, and no noun that the caption holds is lost; who wants
-    every character once drops those.
+    Each noun takes a place that no other noun has and that is not part of a longer noun's place, preferably the first
+    one after the previous noun. Equal nouns get their places in ascending order. A noun shares a place only if none is
+    left for it, so that no noun of the caption is lost; only then do spans overlap or repeat. Callers that need
+    disjoint spans must drop the overlapping ones.
     """
     text = _Caption(caption)
     matches = {noun: text.find(noun) for noun in dict.fromkeys(nouns)}
-    longest = [0] * len(caption)  # how many words the longest noun has that could stand here
+    longest = [0] * len(caption)  # number of words of the longest noun that matches at each character
     for found in matches.values():
         best = min((match.rank for match in found), default=_SHORTENED)
         for rank, count, start, end in found:
@@ -131,7 +132,7 @@ def align(nouns: Sequence[str], caption: str) -> list[Span | None]:
                 longest[start:end] = [max(other, count) for other in longest[start:end]]
     given: dict[str, Counter[Span]] = defaultdict(Counter)
     taken = bytearray(len(caption))
-    own: Counter[Span] = Counter()  # what the noun in turn has already
+    own: Counter[Span] = Counter()  # places that the current noun already has
     cursor = 0
 
     def cost(match: _Match) -> tuple[int, bool, bool, int, bool, int]:
@@ -156,8 +157,8 @@ class _Caption:
     def __init__(self, text: str) -> None:
         self.text = text
         self.words = find_words(text)
-        self.starts: dict[str, list[int]] = defaultdict(list)  # form of a word -> where in `words`
-        self.joined: dict[str, list[tuple[int, int]]] = defaultdict(list)  # words written as one -> the first and after
+        self.starts: dict[str, list[int]] = defaultdict(list)  # form of a word -> its indices in `words`
+        self.joined: dict[str, list[tuple[int, int]]] = defaultdict(list)  # up to 3 words joined -> (first, stop)
         for k, word in enumerate(self.words):
             for form in forms(word.key):
                 self.starts[form].append(k)
@@ -165,7 +166,7 @@ class _Caption:
                 self.joined["".join(word.key for word in self.words[k:stop])].append((k, stop))
 
     def find(self, noun: str) -> list[_Match]:
-        """All places that fit a noun."""
+        """All places that match a noun."""
         noun = noun.strip()
         words = find_words(noun)
         if not words:
@@ -180,9 +181,9 @@ class _Caption:
         return found
 
     def _sequences(self, noun: str, words: list[Word], rank: int) -> list[_Match]:
-        """Where words like these of the noun follow each other, from `rank` on by what they have in common.
+        """Places where words like these follow each other.
 
-        That is the letters and what stands between the words, the letters, or a form.
+        `rank` is that of an identical match; other punctuation between the words adds 1, other forms add 2.
         """
         found = []
         for k in sorted({k for form in forms(words[0].key) for k in self.starts.get(form, [])}):
@@ -198,7 +199,7 @@ class _Caption:
         return _Match(rank, stop - first, self.words[first].start, self.words[stop - 1].end)
 
     def _with_edges(self, match: _Match, before: str, after: str) -> _Match:
-        """A noun such as "<SEG>" or "C++" keeps the signs around its words where the caption has them too."""
+        """Extends a match by the signs around the noun's words, as in "<SEG>" or "C++", if the caption has them too."""
         rank, count, start, end = match
         if before and self.text.endswith(before, 0, start):
             start -= len(before)
@@ -212,18 +213,18 @@ def _between(text: str, words: list[Word]) -> list[str]:
 
 
 def _parts(words: list[Word]) -> list[list[Word]]:
-    """Parts of an English noun that have its head: without what follows it, then with fewer words before it."""
+    """Parts of an English noun that include its head: without what follows it, then with fewer words before it."""
     if any(word.spaceless for word in words):
-        return []  # a cut would go through a word
+        return []  # a cut could split a word
     stop = next((k for k, word in enumerate(words) if k and word.key in POSTPOSITIONS), len(words))
     if _runs_on(words[:stop]):
-        return []  # the last word of what means nothing would fit anywhere
+        return []  # the last word of nonsense would match anywhere
     starts = range(max(0, stop - _LONGEST_PART), stop)
     return [words[k:stop] for k in starts if words[k].key not in _NO_START and (k, stop) != (0, len(words))]
 
 
 def _runs_on(words: list[Word]) -> bool:
-    """Whether a model has lost its way in a noun: "blue shapes Some shapes" has its head twice, or begins twice."""
+    """Whether a model has run on from one noun into the next: "blue shapes Some shapes" has two heads."""
     keys = [word.key for word in words]
     begins = (
         (key in DETERMINERS or is_number(key)) and not (before in _NO_START or is_number(before))
@@ -241,17 +242,17 @@ _IN_FIGURES = re.compile(r"[.,:/–]")  # 3.5 metres, 1,000 people, 10:30
 
 
 def noun_phrases(caption: str) -> list[Span]:
-    """Where noun phrases might stand in an English caption, in characters, in order and without overlaps.
+    """Spans of likely noun phrases in an English caption, in characters, in order and without overlaps.
 
-    This is a rule of thumb without a model: runs of words between function words, punctuation and what looks like a
-    verb, with their adjectives and numbers and without articles ("two light brown cows"). It takes some verbs for
-    nouns and some nouns for verbs. In other languages it finds hardly more than what stands between punctuation.
+    A rule of thumb without a model: runs of words between function words, punctuation and likely verbs, with their
+    adjectives and numbers and without articles ("two light brown cows"). It mistakes some verbs for nouns and some
+    nouns for verbs. In other languages it finds little more than the text between punctuation marks.
     """
     words = find_words(caption)
     spans: list[Span] = []
     run: list[Word] = []
     determiner = ""
-    added = False  # by "and" to the phrase before
+    added = False  # "and" joins this phrase to the one before
 
     def end_run() -> None:
         keys = {word.key for word in run if word.key != "and"}
@@ -282,7 +283,7 @@ def noun_phrases(caption: str) -> list[Span]:
         following = words[k + 1].key if _GLUE.fullmatch(after) else "."
         if word.key == "and" and adjectives and run and following in ADJECTIVES:
             run.append(word)  # a black and white cow
-        elif word.key in _STOPS or (word.key.isdigit() and after.startswith(")")):  # of a list: 1) a dog 2) a cat
+        elif word.key in _STOPS or (word.key.isdigit() and after.startswith(")")):  # numbered: 1) a dog 2) a cat
             end_run()
             determiner = "" if word.key in FUNCTION_WORDS else word.key
             added = word.key == "and" or (added and bool(determiner))
@@ -298,30 +299,31 @@ def noun_phrases(caption: str) -> list[Span]:
     return spans
 
 
-# -------------------------------------------------------------------------------------------- what a model has misread
+# ------------------------------------------------------------------------------------------- repairs of misread nouns
 
 _EDGES = DETERMINERS | vocabulary("and or but nor of there here")  # a noun neither begins nor ends with these
-_NO_NOUNS = POSTPOSITIONS | vocabulary("left right")  # nor does it consist of these alone, or of digits
-_LISTING = re.compile(  # between two nouns that a sentence, or a numbered list, only lists
+_NO_NOUNS = POSTPOSITIONS | vocabulary("left right")  # a noun does not consist only of these, or of digits
+_LISTING = re.compile(  # matches the text between two items of a list
     rf"(?=.*(?:[,;&\n]|\band\b))(?:[\s,;&]|\d{{1,3}}[.)]|\b(?:and|{'|'.join(sorted(DETERMINERS))})\b)*",
     re.IGNORECASE | re.DOTALL,
 )
 
 
 def mended(spans: Sequence[Span | None], caption: str, *, trusted: bool = True) -> list[Span]:
-    """What `align` found, in the order of the caption, without articles and overlaps, with what a model missed.
+    """Repairs the result of `align`: sorted, without articles and overlaps, with nouns that the model missed.
 
-    A small model copies words that it knows. It has misread a caption if a noun of its list stands nowhere there, if
-    one is no noun ("the", "and", "2"), or if one ends before the head of a noun phrase ("brown" of "brown cat"). Then
-    what it found grows to the noun phrases that it is of, and the noun phrases where it found nothing are added.
+    A small model copies only words that it knows. It has misread a caption if the caption lacks a noun of its list, if
+    a noun is not one ("the", "and", "2"), or if a noun ends before the head of a noun phrase ("brown" of "brown cat").
+    In that case, its spans grow to whole noun phrases, and noun phrases without a span are added.
 
-    Otherwise it knew what it left out, as a large model does with what cannot be seen: that stays out, unless it is
-    listed beside a noun that was found ("tree" of "tree, house and car"), since a list is of things of one kind: such a
-    list it has misread. Elsewhere nouns only grow by the digits before them, which a small model cannot copy: "2 discs"
-    is to be found as "two discs" is.
+    Otherwise it left nouns out on purpose, as a large model does with invisible things. These stay out, except
+    those that are listed beside a noun that it found ("tree" of "tree, house and car"): a list names things of one
+    kind, so it has misread that list. Other spans only grow by digits before them, which a small model cannot copy:
+    "2 discs" must be found like "two discs".
 
-    A model that is not trusted has learnt from so few captions that it misreads every other one. Of what it found only
-    where noun phrases end counts ("red disc at the top" of "red disc"), and all of them are nouns.
+    An answer that is not `trusted` comes from a model that has learnt from so few captions that it misreads every other
+    one. Then all noun phrases are nouns, and the answer only decides where they end ("red disc at the top" instead of
+    "red disc").
     """
     trimmed = {None if span is None else _trimmed(span, caption) for span in spans}
     phrases = noun_phrases(caption)
@@ -352,7 +354,7 @@ def mended(spans: Sequence[Span | None], caption: str, *, trusted: bool = True) 
 
 
 def _grown(span: Span, phrases: Sequence[Span], caption: str, wholly: bool) -> Span:
-    """A span with what the phrase that it begins in has besides, or only with the digits directly before it."""
+    """Extends a span to the phrase that it begins in; if not `wholly`, only by the digits directly before it."""
     start, end = span
     for a, b in phrases:
         if a <= start < b and wholly:
@@ -363,7 +365,7 @@ def _grown(span: Span, phrases: Sequence[Span], caption: str, wholly: bool) -> S
 
 
 def _joined(spans: Iterable[Span]) -> set[Span]:
-    """Spans of which those that overlap have become one."""
+    """Merges overlapping spans."""
     joined: list[Span] = []
     for start, end in sorted(spans):
         if joined and start < joined[-1][1]:
@@ -374,7 +376,7 @@ def _joined(spans: Iterable[Span]) -> set[Span]:
 
 
 def _trimmed(span: Span, caption: str) -> Span | None:
-    """A span without articles and conjunctions at its ends; None if it holds no noun."""
+    """Strips articles and conjunctions from the ends of a span; None if no noun is left."""
     words = find_words(caption[slice(*span)])
     kept = [k for k, word in enumerate(words) if word.key not in _EDGES]
     if all(words[k].key in _NO_NOUNS or words[k].key.isdigit() for k in kept):

@@ -1,6 +1,6 @@
-"""Texts that are too long for a language model, in parts that are not: a list as several, sentences by themselves.
+"""Splits texts that are too long for a language model: a list into shorter lists, a caption into sentences.
 
-What a part says is understood without the others, up to what a pronoun stands for.
+Each part can be understood by itself, except for pronouns that refer to another part.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from .prompts import category_caption, phrase_caption
 from .words import Span
 
 Part = tuple[str, list[Span]]
-"""A text and where nouns stand in it."""
+"""A text and the spans of its nouns."""
 Excess = Callable[[str, Sequence[Span]], int]
-"""By about how many words a text with these nouns is too long, 0 if it is not."""
+"""Returns by about how many words a text with these nouns is too long; 0 if it fits."""
 
 _BREAK = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\s*\n\s*")
 
 
 def sentences(caption: str, spans: Sequence[Span], excess: Excess) -> list[Part]:
-    """A caption in as few steps of halving as are needed until all parts fit; one after the other they are the caption.
+    """Splits a caption in halves, with as few splits as possible, until all parts fit; joined, they give the caption.
 
     Args:
         caption: any text.
-        spans: of nouns, in their order, which no part divides.
-        excess: of a part.
+        spans: spans of nouns, in order; no noun is split.
+        excess: returns by how much a part is too long.
 
     Raises:
-        InputError: a sentence is too long by itself.
+        InputError: a single sentence is too long.
     """
     words = excess(caption, spans)
     if not words:
@@ -45,7 +45,7 @@ def sentences(caption: str, spans: Sequence[Span], excess: Excess) -> list[Part]
     if not possible:
         raise InputError(
             f'The text "{_beginning(caption)}" is about {words} word{"s" * (words > 1)} too long for this model; '
-            "shorten it, or make several sentences of it."
+            "shorten it, or split it into several sentences."
         )
     _, place, count = min(possible)
     after = [(start - place, end - place) for start, end in spans[count:]]
@@ -53,12 +53,12 @@ def sentences(caption: str, spans: Sequence[Span], excess: Excess) -> list[Part]
 
 
 def parted(caption: str, spans: Sequence[Span], excess: Excess) -> list[Part]:
-    """A caption as `sentences`, or, where it is one of `prompts` for a list of names, as captions for shorter lists.
+    """Splits like `sentences`; a caption that `prompts` made from a list of names becomes captions of shorter lists.
 
-    The parts have all spans in their order, but not all text: sentences without any are left out.
+    The parts have all spans in order, but not all of the text: sentences without spans are dropped.
 
     Raises:
-        InputError: a sentence, or a name, is too long by itself.
+        InputError: a single sentence or name is too long.
     """
     if excess(caption, spans) and len(spans) > 1:
         names, middle = [caption[slice(*span)] for span in spans], len(spans) // 2

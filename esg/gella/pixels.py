@@ -1,4 +1,4 @@
-"""Pictures as the two encoders want them."""
+"""Normalises images for the two encoders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """(N, 3, H, W) uint8 RGB → float32 as CLIP was trained with, for the vision encoder."""
+    """(N, 3, H, W) uint8 RGB → float32, normalised with CLIP's mean and deviation, for the vision encoder."""
     mean, std = (torch.tensor(values, device=pixels.device)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
     return (pixels.float() / 255 - mean) / std
 

@@ -1,4 +1,4 @@
-"""A plain sentence of what is in a picture, made of names alone, so that nothing in it is invented."""
+"""Writes a plain sentence that only lists the names of entities in an image, so that it contains nothing invented."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from .coco_names import COUNTS, UNCOUNTED
 
-_ONLY_ONE = ("sky", "sea", "water", "ground", "floor", "ceiling")  # of which everybody knows which is meant
+_ONLY_ONE = ("sky", "sea", "water", "ground", "floor", "ceiling")  # unique in a scene, so they take "the"
 
 
 def plain_sentence(names: Sequence[str]) -> str:
-    """ "A person, two dogs and the sky."; names as `coco_names.counted_names` gives them, at least one."""
+    """ "A person, two dogs and the sky."; names as returned by `coco_names.counted_names`, at least one."""
     return sentence(listed(names))
 
 
@@ -21,7 +21,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital and a full stop."""
+    """Adds an initial capital and a full stop."""
     return text[0].upper() + text[1:] + "."
 
 

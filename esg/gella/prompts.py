@@ -1,8 +1,8 @@
-"""What GELLA is asked and how it answers: the two prompts of Table III, and captions made of lists of names.
+"""GELLA's prompts and answers: the two prompts of Table III, and captions made from lists of names.
 
-A literal `<SEG>` in a user's text is data. No prompt holds the token, so the model side tokenises prompts with special
-tokens switched off; of an answer it tokenises the pieces that `answer_pieces` gives in the same way and puts the
-token's id between them. `nouns.parse_pieces` takes the pieces back.
+A literal `<SEG>` in a user's text is plain text. Prompts never contain the token; they are tokenised without special
+tokens. The pieces of an answer from `answer_pieces` are tokenised in the same way and joined by the token's id;
+`nouns.parse_pieces` is the inverse.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _UNITS = "zero one two three four five six seven eight nine"
 _NAMES = dict(enumerate(f"{_UNITS} {_TEENS}".split())) | {10 * k: name for k, name in enumerate(_TENS.split(), start=2)}
 
-_NO_ARTICLE = vocabulary(  # no plurals, and yet they need none
+_NO_ARTICLE = vocabulary(  # singular nouns that take no article
     "water grass snow sand dirt gravel mud ice fog smoke sky sea food hair clothing furniture luggage equipment wood "
     "metal plastic cardboard traffic bread rice meat fruit cheese ground pavement vegetation foliage sunlight broccoli "
     "textile"
@@ -30,7 +30,7 @@ _SOUNDS_LIKE_VOWEL = ("hour", "honest", "honou", "honor", "heir")
 
 
 def describe(names: Sequence[str] = ()) -> str:
-    """The prompt that asks for a caption, with what is known to be in the picture."""
+    """The prompt that asks for a caption, optionally with names of things that are in the image."""
     if not names:
         return DESCRIBE
     listed = "".join(part for pair in zip(["", *_separators(len(names))], names) for part in pair)
@@ -38,22 +38,22 @@ def describe(names: Sequence[str] = ()) -> str:
 
 
 def extract(caption: str) -> str:
-    """The prompt that asks for the nouns of a caption, which is quoted as it is but for the space around it.
+    """The prompt that asks for the nouns of a caption, which it quotes without surrounding space.
 
-    The prompt's own full stop is left out where the caption ends with one of its own.
+    The prompt does not add a full stop if the caption ends with its own.
 
     Raises:
         InputError: the caption is empty.
     """
     if not caption.strip():
-        raise InputError("The caption is empty; write one, or give none at all to have one written.")
+        raise InputError("The caption is empty; write one, or leave it out to have one written.")
     return _with_stop(f"Please help me extract each semantic noun of the sentence. The sentence is {caption.strip()}")
 
 
 def answer(nouns: Sequence[str]) -> str:
     """The answer that lists these nouns: "There are two semantic nouns, including red ball <SEG> and dogs <SEG>."
 
-    One without nouns is "There are no semantic nouns."
+    Without nouns it is "There are no semantic nouns."
     """
     return SEG.join(answer_pieces(nouns))
 
@@ -71,7 +71,7 @@ def number_words(number: int) -> str:
     """A number from 0 to 999,999 in English words, without hyphens and "and": "one hundred twenty one".
 
     Raises:
-        InputError: it is another number.
+        InputError: the number is out of range.
     """
     if not 0 <= number < 1_000_000:
         raise InputError(f"Only numbers from 0 to 999,999 are written in words, not {number}.")
@@ -87,17 +87,17 @@ def number_words(number: int) -> str:
 def category_caption(names: Iterable[str]) -> tuple[str, list[Span]]:
     """The caption that asks for categories: "There might exist a person, dog and window."
 
-    As in the paper only the first name gets an article.
+    As in the paper, only the first name gets an article.
 
     Args:
-        names: at least one; space around and runs of space inside them are tidied, and a name that comes again, in
-            whichever case, is left out: it is one category.
+        names: at least one; white space is normalised, and repeated names, in any case, are dropped because they are
+            the same category.
 
     Returns:
-        The caption and where each name stands in it, the article not included.
+        The caption, and the span of each name in it without the article.
 
     Raises:
-        InputError: there are no names, or one is empty.
+        InputError: `names` is empty, or contains an empty name.
     """
     once: dict[str, str] = {}
     for name in _tidy(names, "category"):
@@ -110,7 +110,7 @@ def category_caption(names: Iterable[str]) -> tuple[str, list[Span]]:
 def phrase_caption(phrases: Iterable[str]) -> tuple[str, list[Span]]:
     """A caption made of phrases: "This image depicts a red ball, two dogs and the sky."
 
-    Every phrase that needs an article gets one; otherwise as `category_caption`.
+    Every phrase that needs an article gets one; otherwise like `category_caption`.
     """
     tidy = _tidy(phrases, "phrase")
     return _enumeration("This image depicts ", tidy, [_article(phrase) for phrase in tidy])
@@ -136,7 +136,7 @@ def _enumeration(caption: str, names: list[str], articles: list[str]) -> tuple[s
 
 
 def _separators(count: int) -> list[str]:
-    """What stands between the things of a list."""
+    """The separators between the items of a list."""
     return [", "] * (count - 2) + [" and "] * (count > 1)
 
 
@@ -145,7 +145,7 @@ def _with_stop(sentence: str) -> str:
 
 
 def _article(phrase: str) -> str:
-    """ "a ", "an " or nothing: plurals, numbers, what has a determiner and what is not English get none."""
+    """ "a ", "an " or ""; none for plurals, numbers, phrases with a determiner, and phrases that are not English."""
     words = find_words(phrase)
     if not words or not words[0].key.isascii() or words[0].key in DETERMINERS | NUMBERS or words[0].key[0].isdigit():
         return ""

@@ -1,7 +1,7 @@
-"""What others published and GELLA starts from, as folders of the Hugging Face hub: LLaVA-1.5 and MobileNetV2.
+"""Reads the published weights that GELLA starts from, as Hugging Face folders: LLaVA-1.5 and MobileNetV2.
 
-A folder holds `model.safetensors`, or several files and `model.safetensors.index.json`. Either all weights of a part
-are in it and fit, or nothing is loaded.
+A folder holds `model.safetensors`, or several files and `model.safetensors.index.json`. Nothing is loaded unless all
+weights of a part are there and fit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _ONE = "model.safetensors"
 _SEVERAL = "model.safetensors.index.json"
-_COMPUTED = ("position_ids", "inv_freq")  # tables that old versions of transformers kept beside the weights
+_COMPUTED = ("position_ids", "inv_freq")  # tables that old versions of transformers stored with the weights
 _LLAVA = "get the folder llava-hf/llava-1.5-7b-hf or llava-1.5-13b-hf, whichever the preset needs"
 
 
@@ -34,12 +34,12 @@ def read_llava(config: GellaConfig, folder: Path) -> Language:
     """The language side of a model with the weights of LLaVA-1.5, in float32.
 
     Args:
-        config: of the model.
-        folder: as `llava-hf` publishes it, whichever version of transformers wrote it. The side of the vision encoder's
-            square alone may differ from that of `config`: its positions are resampled.
+        config: configuration of the model.
+        folder: a folder from `llava-hf`, written by any version of transformers. Only the vision encoder's image
+            side may differ from that in `config`; its positions are then resampled.
 
     Raises:
-        WeightsError: the folder is no LLaVA-1.5, is incomplete, or is of another size.
+        WeightsError: the folder is not a LLaVA-1.5, is incomplete, or has another size.
     """
     _check_kind(folder, "llava", _LLAVA)
     with Unfilled():
@@ -52,10 +52,10 @@ def read_llava(config: GellaConfig, folder: Path) -> Language:
 
 
 def read_llava_tokenizer(config: LanguageConfig, folder: Path) -> Tokenizer:
-    """The tokenizer of LLaVA-1.5, whose ids have to be those of a model.
+    """The tokenizer of LLaVA-1.5, whose token ids must match those of the model.
 
     Raises:
-        WeightsError: it is missing or damaged, or numbers the tokens that are no text in another way.
+        WeightsError: the tokenizer is missing or damaged, or its special tokens have other ids.
     """
     from tokenizers import Tokenizer
 
@@ -64,21 +64,21 @@ def read_llava_tokenizer(config: LanguageConfig, folder: Path) -> Tokenizer:
         raise WeightsError(f"{folder} has no tokenizer.json; {_LLAVA}.")
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # of no narrower kind
+    except Exception as error:  # tokenizers raises nothing narrower
         raise WeightsError(f"{path} is damaged ({error}); get the folder again.") from None
     wanted = {"<s>": config.begin_token, "</s>": config.end_token, "<image>": config.image_token}
     wrong = [name for name, number in wanted.items() if tokenizer.token_to_id(name) != number]
     if wrong or tokenizer.id_to_token(config.seg_token) is not None:
         number = wanted[wrong[0]] if wrong else config.seg_token
-        raise WeightsError(f"{path} has another token than {wrong[0] if wrong else '<SEG>'} as its {number}; {_LLAVA}.")
+        raise WeightsError(f"In {path}, token {number} is not {wrong[0] if wrong else 'free for <SEG>'}; {_LLAVA}.")
     return tokenizer
 
 
 def load_mobilenet(encoder: MobileNetV2, folder: Path) -> None:
-    """Fills the colormap encoder with weights of MobileNetV2 for ImageNet, such as `google/mobilenet_v2_1.0_224`.
+    """Loads ImageNet weights of MobileNetV2, such as `google/mobilenet_v2_1.0_224`, into the colormap encoder.
 
     Raises:
-        WeightsError: the folder is no MobileNetV2, is incomplete, or has channels of another scale.
+        WeightsError: the folder is not a MobileNetV2, is incomplete, or has another number of channels.
     """
     hint = "get the folder google/mobilenet_v2_1.0_224, or another one of its scale"
     _check_kind(folder, "mobilenet_v2", hint)
@@ -93,17 +93,17 @@ class _Weights:
     """The weights in a folder.
 
     Args:
-        folder: which.
-        rename: from a name there to ours; None for what is not needed.
+        folder: the folder.
+        rename: returns our name for a name in the folder; None for weights that are not needed.
     """
 
     def __init__(self, folder: Path, rename: Callable[[str], str | None]) -> None:
         self._folder, self._rename = folder, rename
 
     def fitting(self, wanted: Mapping[str, Tensor], hint: str) -> dict[str, Tensor]:
-        """Copies of the weights, in the dtypes of those that are wanted; WeightsError unless they are the same ones.
+        """Copies of the wanted weights, in their dtypes; WeightsError unless names and shapes match.
 
-        Positions that a vision encoder has learnt are resampled to those that are wanted.
+        The vision encoder's position table is resampled to the wanted size.
         """
         filled: dict[str, Tensor] = {}
         others: list[str] = []
@@ -120,14 +120,14 @@ class _Weights:
                     value = resampled(value, len(wanted[ours]))
                 if value.shape != wanted[ours].shape:
                     raise WeightsError(
-                        f"{name} in {self._folder} is {_size(value)} and not {_size(wanted[ours])}, as the model needs "
-                        f"it; {hint}."
+                        f"{name} in {self._folder} is {_size(value)}, but the model needs {_size(wanted[ours])}; "
+                        f"{hint}."
                     )
                 filled[ours] = value.to(wanted[ours].dtype, copy=True)
         if missing := sorted(wanted.keys() - filled.keys()):
             raise WeightsError(f"{self._folder} lacks {_listed(missing)}; {hint}.")
         if others:
-            raise WeightsError(f"{self._folder} holds more than it should, {_listed(sorted(others))}; {hint}.")
+            raise WeightsError(f"{self._folder} has weights that do not fit, {_listed(sorted(others))}; {hint}.")
         return filled
 
     def _files(self) -> list[Path]:
@@ -138,16 +138,16 @@ class _Weights:
             return [self._folder / _ONE]
         places = _json(index).get("weight_map")
         if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
-            raise WeightsError(f"{index} names no files; get it again.")
+            raise WeightsError(f"{index} does not list any files; get it again.")
         names = sorted(set(places.values()))
-        # Only files of the folder itself are read, whatever the index may say.
+        # Security: only files in the folder itself are read, whatever the index says.
         if absent := [name for name in names if Path(name).name != name or not (self._folder / name).is_file()]:
             raise WeightsError(f"{self._folder} lacks {_listed(absent)}; get those files as well.")
         return [self._folder / name for name in names]
 
 
 def _named(rename: Callable[[str], str]) -> Callable[[str], str | None]:
-    """`rename` for names that it may not know, which stay as they are."""
+    """Makes `rename` return unknown names unchanged, and None for computed tables."""
 
     def inner(name: str) -> str | None:
         if name.endswith(_COMPUTED):
@@ -162,13 +162,13 @@ def _named(rename: Callable[[str], str]) -> Callable[[str], str | None]:
 
 def _check_kind(folder: Path, kind: str, hint: str) -> None:
     if not folder.is_dir():
-        raise WeightsError(f"There is no folder {folder}; {hint}.")
+        raise WeightsError(f"The folder {folder} does not exist; {hint}.")
     config = folder / "config.json"
     if not config.is_file():
         raise WeightsError(f"{folder} has no config.json; {hint}.")
     found = _json(config).get("model_type")
     if found != kind:
-        raise WeightsError(f"{folder} holds a model of the kind {found!r} and not {kind!r}; {hint}.")
+        raise WeightsError(f"{folder} holds a model of type {found!r} instead of {kind!r}; {hint}.")
 
 
 def _json(path: Path) -> dict[str, object]:
@@ -177,7 +177,7 @@ def _json(path: Path) -> dict[str, object]:
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); get it again.") from None
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} is no JSON object; get it again.")
+        raise WeightsError(f"{path} is not a JSON object; get it again.")
     return content
 
 

@@ -1,4 +1,4 @@
-"""ResoBlend (paper Sec. 4.2, Eq. 14 and 15): the colormap's pyramid, filled with what the image encoder sees."""
+"""ResoBlend (paper Sec. 4.2, Eq. 14 and 15): adds image features to the colormap's feature pyramid."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from ..modeling.position import pixel_positions
 
 @dataclass(frozen=True)
 class BlendConfig:
-    """Parts of ResoBlend, each of which can be left out (Table XVII).
+    """Parts of ResoBlend; each can be switched off (Table XVII).
 
     Attributes:
-        self_attention: SA, of the image features.
-        cross_attention: CA, image features ask and mask features answer; without it a level has the image's alone.
-        ffn: FF.
-        residual: RES, the image features are added again.
-        conv: CONV, 3×3; 1×1 without.
-        skip: the mask features are added at their own resolution. Not in the paper: read literally, a blended map has
-            no more detail than the grid of image features, and masks are reconstructed from nothing else. After 800
-            steps at the size of gella-nano 73.0 % of the masks were given back with it, 63.5 % without
+        self_attention: SA, on the image features.
+        cross_attention: CA, from image features (queries) to mask features (keys and values); without it, a level only
+            has image features.
+        ffn: FF, the feed-forward network.
+        residual: RES, adds the image features again.
+        conv: CONV, 3×3; 1×1 if switched off.
+        skip: adds the mask features at their own resolution. Not in the paper: taken literally, a blended map has no
+            more detail than the grid of image features, and masks are reconstructed from nothing else. After 800 steps
+            of training at the size of gella-nano, 73.0 % of the masks were reconstructed with it and 63.5 % without
             (`benchmarks/grounding_ablations.py`).
     """
 
@@ -36,14 +37,14 @@ class BlendConfig:
 
 
 class ResoBlend(nn.Module):
-    """Image features and a pyramid of mask features → a pyramid that knows both.
+    """Blends image features into a pyramid of mask features.
 
     Args:
         image_channels: C_v of the image encoder.
-        mask_channels: of the pyramid's levels, finest first.
-        width: channels of all that comes out.
-        heads, ffn: of attention and feed-forward network.
-        config: which parts there are.
+        mask_channels: channels of the pyramid's levels, finest first.
+        width: channels of every output level.
+        heads, ffn: sizes of attention and feed-forward network.
+        config: parts to use.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ResoBlend(nn.Module):
         self.levels = nn.ModuleList(_Level(channels, width, heads, ffn, config) for channels in mask_channels)
 
     def forward(self, image: Tensor, masks: list[Tensor]) -> list[Tensor]:
-        """Blends.
+        """Blends image features into each level of mask features.
 
         Args:
             image: Z_v, (N, C_v, g, g), the image encoder's grid over the same square as the colormap.
@@ -86,7 +87,7 @@ class _Level(nn.Module):
     def __init__(self, channels: int, width: int, heads: int, ffn: int, config: BlendConfig) -> None:
         super().__init__()
         self.residual = config.residual
-        # Where nobody asks for the mask features, only their size counts.
+        # Without CA and skip, only the spatial size of the mask features matters.
         self.mask = nn.Conv2d(channels, width, 1) if config.cross_attention or config.skip else nn.Identity()
         self.cross_attention = MultiheadAttention(width, heads) if config.cross_attention else None
         self.cross_norm = nn.LayerNorm(width) if config.cross_attention else nn.Identity()

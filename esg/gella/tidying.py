@@ -1,4 +1,4 @@
-"""Texts as people write them, made even for a model: white space, line breaks and bullets; places stay known."""
+"""Normalises white space, line breaks and bullets in users' texts, and maps spans back to the original text."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from .words import ADJECTIVES, DETERMINERS, FUNCTION_WORDS, NOUNS_TOO, Span, find_words, is_number
 
 _SPACE = re.compile("[\\s\u200b]+")
-_INVISIBLE = "\u00ad\u2060\ufeff"  # soft hyphen, word joiner, byte order mark: nothing within a word
+_INVISIBLE = "\u00ad\u2060\ufeff"  # soft hyphen, word joiner, byte order mark: dropped within a word
 _BULLET = re.compile(r"(?:[-*•·‣–—]|\d{1,2}[.)])(?=\s)")
 _LINE_BREAK = re.compile("\r\n|[\n\r\v\f\u0085\u2028\u2029]")
-_GO_ON = FUNCTION_WORDS | DETERMINERS | (ADJECTIVES - NOUNS_TOO)  # after these, a sentence does
-_WRAPPED = 60  # characters; a longer line may end anywhere in a sentence
+_GO_ON = FUNCTION_WORDS | DETERMINERS | (ADJECTIVES - NOUNS_TOO)  # a sentence does not end with these
+_WRAPPED = 60  # characters; a longer line may be wrapped in the middle of a sentence
 
 
 @dataclass(frozen=True)
 class Tidied:
-    """A text as a model is given it.
+    """A normalised text.
 
     Attributes:
-        text: the text, with one space where there was any white space, and none at its ends.
-        places: where each of its characters stands in the text as it was written.
+        text: the text, with single spaces instead of other white space and none at its ends.
+        places: index in the original text of each of its characters.
     """
 
     text: str
     places: tuple[int, ...]
 
     def written(self, span: Span) -> Span:
-        """Where in the text as it was written a span of this one is."""
+        """Converts a span of `text` to one of the original text."""
         start, end = span
         if start >= end:
             return (self.places[start], self.places[start]) if start < len(self.places) else (0, 0)
@@ -36,7 +36,7 @@ class Tidied:
 
 
 def tidied(text: str) -> Tidied:
-    """Evens out white space of any kind; where a line ends a sentence or an item of a list, a full stop is added."""
+    """Normalises white space; adds a full stop if a line ends a sentence or a list item without one."""
     letters: list[str] = []
     places: list[int] = []
     place = 0
@@ -67,7 +67,7 @@ def _begins_line(text: str, place: int) -> bool:
 
 
 def _ends_sentence(text: str, space: Span) -> bool:
-    """Whether white space with a line break in it stands where a sentence without a full stop ends."""
+    """Whether this white space contains a line break and follows a sentence that lacks a full stop."""
     start, end = space
     breaks = len(_LINE_BREAK.findall(text[start:end]))
     if not breaks or not text[start - 1].isalnum():

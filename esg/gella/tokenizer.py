@@ -1,4 +1,4 @@
-"""A small tokenizer of our own for GELLA's small model: bytes, and the pieces that are frequent in its captions."""
+"""Trains the tokenizer of GELLA's small model: bytes, and the frequent pieces of its training captions."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SPECIAL = 5
-"""Tokens that are no text, the first ones of the vocabulary."""
+"""Number of special tokens, which come first in the vocabulary."""
 
 
 def train_tokenizer(texts: Iterable[str], config: LanguageConfig) -> Tokenizer:
-    """Byte-level BPE: any text can be written with it, and what the texts often say takes few tokens.
+    """Trains a byte-level BPE tokenizer: it can encode any text, and frequent text takes few tokens.
 
     Args:
-        texts: to learn from; the same texts give the same tokenizer.
-        config: size of the vocabulary and ids of the tokens that are no text, which have to be its first five.
+        texts: training texts; the same texts give the same tokenizer.
+        config: size of the vocabulary, and ids of the special tokens, which must be 0 to 4.
     """
     from tokenizers import AddedToken, Tokenizer
     from tokenizers.decoders import ByteLevel as Bytes

@@ -1,7 +1,7 @@
-"""A vision encoder for small models: an EfficientNet-Lite that knows ImageNet, and a neck that is trained.
+"""A vision encoder for small models: an EfficientNet-Lite pretrained on ImageNet, and a neck that is trained.
 
-LLaVA's own, a CLIP, is far too large for a laptop, and none of its size is to be had. Features of three strides and the
-pixels themselves come together on one grid, so that it shows what things are as well as their colours and edges.
+LLaVA's CLIP is far too large for a laptop, and no CLIP of this size is available. Features at three strides and the
+pixels' colours are combined on one grid, so that it shows what things are as well as their colours and edges.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ..modeling.efficientnet import EfficientNetConfig
 if TYPE_CHECKING:
     from .config import VisionConfig
 
-FINE = 4  # mean colours are those of squares of so many pixels
+FINE = 4  # mean colours are taken over squares of this many pixels
 
 
 class EfficientTower(nn.Module):
-    """(N, 3, side, side) → grid, tokens and the backbone's maps at strides 16 and 32, see `forward`."""
+    """Encodes images (N, 3, side, side) as a grid, tokens and the backbone's maps at strides 16 and 32."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -36,20 +36,20 @@ class EfficientTower(nn.Module):
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Looks at pictures.
+        """Encodes images.
 
         Args:
             pixels: (N, 3, side, side), normalised as for CLIP.
 
         Returns:
-            A grid (N, width, g, g), g = side / patch; tokens (N, t, width), each the mean of pool × pool cells of it;
-            and the maps of the backbone at strides 16 and 32, of `channels` channels.
+            A grid (N, width, g, g) with g = side / patch; tokens (N, t, width), each the mean of pool × pool cells of
+            the grid; and the backbone's maps at strides 16 and 32, with `channels` channels.
         """
         size = self.config.grid, self.config.grid
         x = self.colours(F.pixel_unshuffle(F.avg_pool2d(pixels, FINE), self.config.patch // FINE)) + self.places
         maps = self.backbone(pixels)[1:]
         for projection, features in zip(self.projections, maps, strict=True):
-            # Averages where the features are finer than the grid, and between the cells where they are coarser.
+            # Average features that are finer than the grid; interpolate features that are coarser.
             own = features if features.shape[-1] <= size[1] else F.adaptive_avg_pool2d(features, size)
             own = projection(own)
             if own.shape[-1] < size[1]:

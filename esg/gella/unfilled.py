@@ -1,4 +1,4 @@
-"""Modules without numbers: made in no time and without memory, for weights that are read from a file."""
+"""Creates modules without allocating or initialising their weights, which are then loaded from a file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch.overrides import TorchFunctionMode
 
 
 class Unfilled(TorchFunctionMode):
-    """A context in which modules are made whose weights have yet to be assigned; until then they are on `meta`.
+    """A context in which new modules have weights on `meta` until real ones are assigned.
 
-    PyTorch's modules make their weights by `torch.empty` and fill them afterwards, and filling costs nothing there.
-    What a module computes instead, such as a table of positions or frequencies that no file holds, is as ever:
-    `torch.device("meta")` would lose it.
+    PyTorch's modules create weights with `torch.empty` and then initialise them, which costs nothing on `meta`. Other
+    tensors that a module computes, such as tables of positions or frequencies that files do not hold, are computed as
+    usual; `torch.device("meta")` would lose them.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""The words of a text and where they stand, in any script, and what of English grammar the text side needs."""
+"""Splits text in any script into words with their positions, and holds the English grammar that grounding needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ACCENTS = re.compile("[\u0300-\u036f]")
 
 
 def vocabulary(words: str) -> frozenset[str]:
-    """A set of words, given with spaces between them."""
+    """A set of words, given as one string separated by spaces."""
     return frozenset(words.split())
 
 
@@ -39,7 +39,7 @@ NUMBERS = vocabulary(
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand dozen dozens"
 )
-# What follows one of these only describes the noun before it: "the dog near the door".
+# A phrase that starts with one of these describes the noun before it: "the dog near the door".
 POSTPOSITIONS = vocabulary(
     "in on at by with without near beside besides behind before below beneath under underneath above over across "
     "against along alongside among amongst amid around between beyond inside outside into onto out off down up upon "
@@ -55,8 +55,8 @@ FUNCTION_WORDS = POSTPOSITIONS | vocabulary(
     "made held worn taken sat stood wore rode ran ate drove flew threw s t re ve ll d m don doesn "
     "didn isn aren wasn weren"
 )
-_ARTICLES = vocabulary("a an the my your his her its our their some another")  # these say that a noun phrase begins
-_ONE = vocabulary("a an this that another each every one")  # these say that a singular follows
+_ARTICLES = vocabulary("a an the my your his her its our their some another")  # a noun phrase begins with these
+_ONE = vocabulary("a an this that another each every one")  # a singular noun follows these
 ADJECTIVES = vocabulary(
     "red green blue yellow orange purple pink brown black white grey gray golden silver beige light dark bright pale "
     "deep big small large little tiny huge tall short long wide narrow thick thin high low old young new round square "
@@ -64,8 +64,8 @@ ADJECTIVES = vocabulary(
     "beautiful pretty colorful colourful striped shaggy wooden plain left right top bottom upper lower same different "
     "outdoor indoor sunny cloudy"
 )
-NOUNS_TOO = vocabulary("square orange")  # of these adjectives: "a blue square"
-PLACES = vocabulary(  # no thing by themselves: "on the left", "in the picture"
+NOUNS_TOO = vocabulary("square orange")  # adjectives that are also nouns: "a blue square"
+PLACES = vocabulary(  # not things by themselves: "on the left", "in the picture"
     "left right front back middle center centre side sides top bottom end edge leftmost rightmost foreground "
     "background image picture photo photograph scene view kind type variety way"
 )
@@ -84,12 +84,12 @@ _LY_NOUNS = vocabulary("fly butterfly dragonfly family belly lily jelly july ita
 
 
 class Word(NamedTuple):
-    """A word of a text: letters, digits and what combines with them; one character in a script without spaces.
+    """A word of a text: letters, digits and combining marks; a single character in a script without spaces.
 
     Attributes:
-        key: the word without regard to case, width and composition of its characters.
-        start, end: where it stands, in characters.
-        spaceless: it is of a script without spaces, so that what stands for a word may have more characters.
+        key: the word with case, width and composition of its characters normalised.
+        start, end: its span in the text, in characters.
+        spaceless: whether it belongs to a script without spaces, in which real words may have several characters.
     """
 
     key: str
@@ -99,7 +99,7 @@ class Word(NamedTuple):
 
 
 def find_words(text: str) -> list[Word]:
-    """The words of any string in their order. An emoji or another pictorial symbol is a word of its own."""
+    """The words of any string, in order. An emoji or another pictorial symbol is a word by itself."""
     found: list[tuple[int, int, str]] = []  # start, end, kind
     for place, character in enumerate(text):
         joined = bool(found) and found[-1][1] == place
@@ -113,9 +113,9 @@ def find_words(text: str) -> list[Word]:
 
 @lru_cache(maxsize=20_000)
 def forms(key: str) -> frozenset[str]:
-    """The key of a word without accents, and what it may be the English plural of; some of that are no words.
+    """The key of a word without accents, and its possible English singulars, some of which do not exist.
 
-    Two words that have a form in common are taken to differ in number or accents at most.
+    Two words that share a form are assumed to differ only in number or accents.
     """
     plain = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", key)))
     found = {plain, _PLURALS.get(plain, plain)}
@@ -140,7 +140,7 @@ def is_plural(key: str) -> bool:
 
 
 def is_number(key: str) -> bool:
-    """Whether an English word says how many, in letters or in digits."""
+    """Whether an English word is a number, in letters or digits."""
     return key in NUMBERS or key.isdigit()
 
 
@@ -150,20 +150,20 @@ def is_adverb(key: str) -> bool:
 
 
 def is_qualifier(key: str) -> bool:
-    """Whether an English word, as an adjective or a number, says more of the noun after it."""
+    """Whether an English word is an adjective or a number, which qualifies the noun after it."""
     return key in ADJECTIVES or is_number(key)
 
 
 def is_verb(key: str, run: list[Word], determiner: str, added: bool, before: str, following: str) -> bool:
-    """Whether a word that follows this run and this determiner rather is a verb than part of the noun phrase.
+    """Whether a word after a noun phrase is more likely a verb than part of the phrase.
 
     Args:
         key: the word.
         run: the noun phrase so far, without its determiner.
-        determiner: of the noun phrase, or "".
-        added: whether "and" comes before both.
-        before: the word before.
-        following: the word after, "." where punctuation comes first.
+        determiner: determiner of the noun phrase, or "".
+        added: whether "and" precedes the noun phrase.
+        before: the previous word.
+        following: the next word; "." if punctuation comes first.
     """
     qualified = all(is_qualifier(one.key) for one in run)
     if qualified and (determiner or run):
@@ -202,5 +202,5 @@ def _kind(character: str) -> str:
 def _key(word: str) -> str:
     for joiner in _JOINERS:
         word = word.replace(joiner, "")
-    # Folding can decompose a character, so the composition comes last and once before it.
+    # Case folding can decompose characters, so compose both before and after it.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())

@@ -1,7 +1,8 @@
-"""Writing answers token by token: greedy or by lot, one piece of text after the other, until the end or a stop.
+"""Generates answers token by token, greedily or by sampling, until the end token or a stop.
 
-An answer that copies, as a list of a caption's nouns does, is written faster with prompt-lookup decoding (Saxena 2023):
-how the text went on where it last said the same is guessed to come again, and all guesses are checked in one pass.
+Answers that copy their prompt, such as a list of a caption's nouns, are generated faster with prompt-lookup decoding
+(Saxena 2023): the continuation of the latest earlier occurrence of the same tokens is guessed, and all guessed tokens
+are verified in one pass.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ def write(
     stop: Callable[[], bool] | None = None,
     context: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Generator[int, None, None]:
-    """The tokens of an answer as they come, without the end token.
+    """Generates the tokens of an answer one by one, without the end token.
 
     Args:
         language: the model.
         picture: (1, g², C), see `language.Sight`.
         asked: a conversation without its answer.
-        writing: how.
-        stop: asked before every token; True ends the answer.
-        context: makes what the model computes in, such as autocast; it is left whenever a token is handed out.
+        writing: generation settings.
+        stop: called before every token; returning True ends the answer.
+        context: returns a context to compute in, such as autocast; it is closed before every token is yielded.
 
     Raises:
         InputError: the conversation is longer than the context.
@@ -78,17 +79,18 @@ def write_together(
     watch: Callable[[int], None] | None = None,
     context: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> list[list[int]]:
-    """The tokens of several answers about one picture, without end tokens: as one by one, for a fraction of the time.
+    """Generates several answers about one image in a batch, without end tokens, in a fraction of the time.
 
-    What the conversations have in common, the picture above all, is read once. They are the same answers as those of
-    `write`, up to how sums of floating point numbers are rounded.
+    The tokens that all conversations begin with, including the image, are read once. The answers are the same as those
+    of `write`, except for floating-point rounding.
 
     Args:
         language: the model.
         picture: (1, g², C), see `language.Sight`.
         asked: conversations without their answers.
-        writings: how each of them is answered; guesses are not made.
-        watch: called before every token with the number of answers that are whole; what it raises ends the writing.
+        writings: generation settings of each answer; `guesses` is ignored.
+        watch: called before every token with the number of finished answers; an exception that it raises ends the
+            writing.
         context: as for `write`.
 
     Raises:
@@ -103,7 +105,7 @@ def write_together(
         common = _in_common(ids, int(lengths.min()) - 1)
         _, past = language.continued(whole[:1, :common], None)
         past.batch_repeat_interleave(len(asked))
-        # The rest of each stands at the end, and the padding between it and what they have in common.
+        # Left padding: each remainder is at the end, with padding between it and the common beginning.
         rest = int(lengths.max()) - common
         places = common + torch.arange(rest, device=ids.device) - (lengths.max() - lengths)[:, None]  # (N, rest)
         embedded = whole.gather(1, places.clamp(min=common)[..., None].expand(-1, -1, whole.shape[2]))
@@ -134,12 +136,12 @@ def write_together(
 
 
 def _in_common(ids: Tensor, most: int) -> int:
-    """How many tokens (N, L) have in common at the beginning, at most so many."""
+    """Number of tokens that all rows of ids (N, L) have in common at the beginning, at most `most`."""
     return int((ids[:, :most] == ids[:1, :most]).all(0).cumprod(0).sum())
 
 
 def look_up(text: Sequence[int], most: int) -> list[int]:
-    """How a text may go on: as it did the last time that its last two tokens, or else its last one, stood in it."""
+    """Guesses the next tokens: those that followed the latest earlier occurrence of the last two tokens, or one."""
     if most < 1:
         return []
     for count in (2, 1):
@@ -151,7 +153,7 @@ def look_up(text: Sequence[int], most: int) -> list[int]:
 
 
 def _confirmed(guessed: list[int], likeliest: list[int]) -> list[int]:
-    """The guesses up to the first wrong one, and the token that comes instead of it or after the last."""
+    """The guesses before the first wrong one, and the model's own token after them."""
     right = next((k for k, guess in enumerate(guessed) if guess != likeliest[k]), len(guessed))
     return likeliest[: right + 1]
 
@@ -159,6 +161,6 @@ def _confirmed(guessed: list[int], likeliest: list[int]) -> list[int]:
 def _next(logits: Tensor, writing: Writing, generator: torch.Generator) -> int:
     if writing.temperature == 0:
         return int(logits.argmax())
-    # Below the largest, so that even the smallest temperature divides no number into infinity.
+    # Subtract the maximum so that even a tiny temperature cannot overflow to infinity.
     chances = ((logits.double() - logits.max()) / writing.temperature).softmax(-1).cpu()
     return int(torch.multinomial(chances, 1, generator=generator))

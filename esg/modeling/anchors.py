@@ -1,10 +1,10 @@
-"""Queries chosen from the picture: our addition to the masked-attention decoder, for small models.
+"""Queries chosen from the image: our addition to the masked-attention decoder, for small models.
 
-Learned queries have to search for their entities and divide them among themselves; trained from scratch, this takes a
-very long time. A point of the picture learns much sooner which entity it belongs to. So every anchor of a grid predicts
+Learned queries have to search for their entities and divide them among themselves; training this from scratch takes a
+very long time. A point of the image learns much sooner which entity it belongs to. So every anchor of a grid predicts
 the mask of the entity under it, and the decoder continues with queries whose masks represent many anchors and differ
-from one another: about one per entity. (Choosing queries from features is known from two-stage DETRs; choosing them by
-the overlap of their masks is ours.)
+from one another: about one per entity. (Two-stage DETRs choose queries from features, too; choosing them by the overlap
+of their masks is ours.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Anchors(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """The finest context features (B, C, h, w) → content (B, side², C), row by row."""
-        # Half a cell from the border at most, as grid_sample's own padding "border" does, which Apple's GPUs lack.
+        # Keep half a cell from the border; grid_sample's padding "border" does the same but is missing on Apple's GPUs.
         limit = 1 - 1 / torch.tensor([features.shape[3], features.shape[2]], device=features.device)
         grid = (anchor_points(self.side, features.device) * 2 - 1).clamp(-limit, limit).to(features.dtype)
         under = F.grid_sample(features.contiguous(), grid.expand(len(features), 1, -1, -1), align_corners=False)
@@ -34,7 +34,7 @@ class Anchors(nn.Module):
 
 
 def anchor_points(side: int, device: torch.device) -> Tensor:
-    """Centres of side × side cells, row by row, x before y in 0..1 → (side², 2) float32."""
+    """Centres of side × side cells in 0..1, row by row, x before y → (side², 2) float32."""
     centres = (torch.arange(side, device=device) + 0.5) / side
     y, x = torch.meshgrid(centres, centres, indexing="ij")
     return torch.stack((x, y), dim=-1).flatten(0, 1)
@@ -44,16 +44,16 @@ def choose(masks: Tensor, count: int) -> Tensor:
     """Chooses anchors whose masks represent many others and differ from one another.
 
     Each step takes the anchor with the largest √(sum of its IoUs with all anchors) · (1 - its largest IoU with an
-    anchor taken before)².
+    anchor that was already chosen)².
 
     Args:
-        masks: (B, A, N) bool, for every anchor the positions in its mask.
+        masks: (B, A, N) bool, the positions in the mask of every anchor.
         count: number of anchors to choose, at most A.
 
     Returns:
-        Indices of the chosen anchors (B, count) int64, the most typical first.
+        Indices of the chosen anchors (B, count) int64, the most representative first.
     """
-    with computing_in(torch.float32, masks.device):  # half precision cannot count
+    with computing_in(torch.float32, masks.device):  # half precision cannot count pixels exactly
         inside = masks.float()
         overlap = inside @ inside.mT
     areas = inside.sum(-1)

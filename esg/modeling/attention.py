@@ -50,7 +50,7 @@ def _xformers(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) ->
     if mask is not None:
         if mask.dtype == torch.bool:
             mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, float("-inf"))
-        # The kernel wants the bias' rows aligned to 8 elements: it is cut out of a padded tensor.
+        # The kernel needs the bias' rows aligned to 8 elements, so the bias is a slice of a padded tensor.
         padded = query.new_zeros(batch, heads, rows, math.ceil(keys / 8) * 8)
         padded[..., :keys] = mask
         bias = padded[..., :keys]
@@ -62,13 +62,13 @@ _IMPLEMENTATIONS = {"eager": _eager, "sdpa": _sdpa, "xformers": _xformers}
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, backend: str = "auto") -> Tensor:
-    """softmax(QKᵀ/√d + mask) V.
+    """Attention, softmax(QKᵀ/√d + mask) V.
 
     Args:
         query: (B, heads, Nq, d), any floating dtype.
         key, value: (B, heads, Nk, d).
-        mask: broadcastable to (B, heads, Nq, Nk); bool with True where a query may look, or float added to the scores.
-            Every row must leave at least one key visible.
+        mask: broadcastable to (B, heads, Nq, Nk); bool with True where a query may attend, or float added to the
+            scores. Every row must leave at least one key visible.
         backend: one of `BACKENDS`.
 
     Returns:
@@ -91,7 +91,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
 
 
 class Attend(nn.Module):
-    """`attend` as a parameterless module, so that a model can carry its own choice of backend."""
+    """`attend` as a parameterless module, so that a model stores its own choice of backend."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ def set_attention(model: nn.Module, backend: str) -> None:
     """Makes every attention inside `model` use `backend` (one of `BACKENDS`).
 
     Raises:
-        InputError: the name is not known.
+        InputError: the name is unknown.
     """
     if backend not in BACKENDS:
         raise InputError(f"Unknown attention backend {backend!r}; choose one of {', '.join(BACKENDS)}.")
@@ -128,7 +128,7 @@ class MultiheadAttention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """query (B, Nq, C), key and value (B, Nk, C), mask as in `attend` → (B, Nq, C)."""
+        """Attention from query (B, Nq, C), key and value (B, Nk, C), mask as in `attend` → (B, Nq, C)."""
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
         q, k, v = (
             F.linear(x, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, C/heads)

@@ -26,7 +26,7 @@ class DeformableAttention(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Initially every head looks in its own direction, point p at a distance of p + 1 pixels, equally weighted."""
+        """Initially every head samples in its own direction, point p at p + 1 pixels, with equal weights."""
         angle = torch.arange(self.heads) * (2 * math.pi / self.heads)
         direction = torch.stack((angle.cos(), angle.sin()), dim=-1)
         direction = direction / direction.abs().max(dim=-1, keepdim=True).values
@@ -40,13 +40,13 @@ class DeformableAttention(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def forward(self, query: Tensor, memory: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
-        """query and memory (N, S, C) over all levels' pixels, reference (S, 2) as x, y in 0..1 → (N, S, C)."""
+        """query and memory (N, S, C), all levels' pixels; reference (S, 2) as x, y in 0..1 → attention (N, S, C)."""
         batch, pixels, width = query.shape
         value = self.value(memory).view(batch, pixels, self.heads, -1)
         offsets = self.offsets(query).view(batch, pixels, self.heads, self.levels, self.points, 2)
         weights = self.weights(query).view(batch, pixels, self.heads, -1).softmax(dim=-1)
         weights = weights.view(batch, pixels, self.heads, self.levels, self.points)
-        # Offsets are in pixels of the level, and so are the places: pixel centres are whole numbers.
+        # Offsets and positions are in pixels of the level; pixel centres are whole numbers.
         sizes = torch.tensor([(w, h) for h, w in shapes], dtype=reference.dtype, device=reference.device)
         places = reference[:, None, None, None] * sizes[:, None] - 0.5 + offsets
         sample = sample_rows if query.device.type == "cpu" else sample_grid
@@ -54,13 +54,13 @@ class DeformableAttention(nn.Module):
 
 
 def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) -> Tensor:
-    """The weighted sum of bilinear samples, level by level through `grid_sample`: runs on any device.
+    """The weighted sum of bilinear samples, level by level with `grid_sample`: runs on any device.
 
     Args:
-        value: (N, S, heads, d), the levels' pixels one level after the other.
-        places: (N, S, heads, levels, points, 2), x and y in pixels of the level; outside of it values are 0.
+        value: (N, S, heads, d), the pixels of all levels, concatenated.
+        places: (N, S, heads, levels, points, 2), x and y in pixels of the level; values outside it are 0.
         weights: (N, S, heads, levels, points).
-        shapes: of the levels.
+        shapes: height and width of each level.
 
     Returns:
         (N, S, heads, d).
@@ -82,8 +82,8 @@ def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
 def sample_rows(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) -> Tensor:
     """The same as `sample_grid`, as one weighted sum of table rows, which is three times as fast on CPUs.
 
-    A head's channels of a pixel are one row of memory, so a bilinear sample is the sum of four rows, and what a query
-    gathers is one bag of levels · points · 4 rows.
+    A head's channels of a pixel are one row of memory, so a bilinear sample is the sum of four rows, and all samples of
+    a query are one bag of levels · points · 4 rows.
     """
     batch, pixels, heads = value.shape[:3]
     table = value.reshape(-1, value.shape[3])
@@ -91,7 +91,7 @@ def sample_rows(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
     columns, rows = (
         _taps(places[..., axis], places.new_tensor([shape[1 - axis] for shape in shapes])[:, None]) for axis in (0, 1)
     )
-    # Row of the table = ((picture · pixels + start of the level + y · width) + x) · heads + head.
+    # Row of the table = ((image · pixels + start of the level + y · width) + x) · heads + head.
     lengths = torch.tensor([h * w for h, w in shapes], dtype=torch.int32)
     starts = (lengths.cumsum(0, dtype=torch.int32) - lengths)[:, None]
     widths = torch.tensor([w for _, w in shapes], dtype=torch.int32)[:, None]
@@ -105,7 +105,7 @@ def sample_rows(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
 
 
 def _taps(position: Tensor, size: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Linear interpolation along one axis → index (int32) and weight of each of two taps; 0 beyond the border."""
+    """Linear interpolation along one axis: index (int32) and weight of each of two taps; weight 0 beyond the border."""
     low = position.floor()
     beyond = position - low
     taps = []
@@ -118,8 +118,8 @@ def _taps(position: Tensor, size: Tensor) -> list[tuple[Tensor, Tensor]]:
 class _WeightedRows(torch.autograd.Function):
     """Sums of weighted table rows: table (R, d), index and weights (bags, K) → (bags, d).
 
-    PyTorch's `embedding_bag` with a backward pass that is three times as fast: the gradient of the table is the sum of
-    weighted bags for every row, so it is one more `embedding_bag`, once the entries are sorted by their row.
+    PyTorch's `embedding_bag` with a three times faster backward pass: the gradient of a table row is a weighted
+    sum of bag gradients, so it is another `embedding_bag` once the entries are sorted by row.
     """
 
     @staticmethod
@@ -137,9 +137,9 @@ class _WeightedRows(torch.autograd.Function):
         bags = order.div(index.shape[1], rounding_mode="floor")
         sorted_weights = weights.flatten().index_select(0, order)
         for_table = F.embedding_bag(bags, gradient, ends, per_sample_weights=sorted_weights, mode="sum")
-        with torch.enable_grad():  # of the weights alone PyTorch's own is fast
+        with torch.enable_grad():  # PyTorch's own gradient of the weights is fast
             weights = weights.detach().requires_grad_()
-            leaf = table.detach().requires_grad_()  # PyTorch 2.4 refuses a table without gradient
+            leaf = table.detach().requires_grad_()  # PyTorch 2.4 rejects a table without gradient
             bag = F.embedding_bag(index, leaf, per_sample_weights=weights, mode="sum")
         (for_weights,) = torch.autograd.grad(bag, weights, gradient)
         return for_table, None, for_weights

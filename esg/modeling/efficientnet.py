@@ -1,7 +1,7 @@
 """EfficientNet-Lite backbone (Tan and Le, ICML 2019), features at strides 4, 8, 16 and 32.
 
-The Lite variants have ReLU6 and no squeeze-and-excitation. Trained ImageNet weights come with batch norm, which is
-constant here and therefore folded into the convolutions (`load_efficientnet`).
+The Lite variants use ReLU6 and no squeeze-and-excitation. ImageNet weights come with batch norm, which is constant here
+and therefore folded into the convolutions (`load_efficientnet`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SameConv(nn.Conv2d):
     """A convolution with TensorFlow's padding: the odd pixel goes to the right and the bottom."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        # For stride 1 both sides are padded alike; for stride 2 and even sides one pixel less on the left and the top.
+        # Stride 1 pads both sides equally; stride 2 with even sides pads one pixel less on the left and the top.
         super().__init__(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups)
         self.before, self.after = (kernel - 2) // 2, (kernel - 1) // 2
 
@@ -62,7 +62,7 @@ class SameConv(nn.Conv2d):
 
 
 class InvertedBottleneck(nn.Module):
-    """1×1 expansion, depthwise convolution, 1×1 projection, and a shortcut where the shapes allow it."""
+    """1×1 expansion, depthwise convolution, 1×1 projection, and a shortcut if the shapes allow it."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -114,10 +114,10 @@ class EfficientNet(nn.Module):
 def load_efficientnet(
     backbone: EfficientNet, weights: Mapping[str, Tensor], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
-    """Fills a backbone with ImageNet weights as `efficientnet_lite_pytorch` names them.
+    """Loads ImageNet weights, named as in `efficientnet_lite_pytorch`, into a backbone.
 
-    They are for pixels (x − 127) / 128. The first convolution is changed so that pixels (x − mean) / std, which every
-    model here gets, mean the same, but for the padding around the picture.
+    They expect pixels (x − 127) / 128. The first convolution is changed so that pixels (x − mean) / std, the input of
+    every model here, give the same result, except for the padding around the image.
 
     Args:
         backbone: backbone with the same sizes.

@@ -16,7 +16,7 @@ _SCALE = 1 / 3
 class HorNetConfig:
     """Sizes of a HorNet; the recursion order of gⁿConv grows from 2 to 5 over the stages.
 
-    `filters` gives, a stage, the (height, width) of the stored frequency-domain filter, or None for a 7×7 convolution.
+    `filters` gives the (height, width) of each stage's stored frequency-domain filter, or None for a 7×7 convolution.
     """
 
     width: int = 192
@@ -57,7 +57,7 @@ class GlobalLocalFilter(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         local, spectral = self.pre_norm(x).chunk(2, dim=1)
         local = self.local(local)
-        real = torch.promote_types(spectral.dtype, torch.float32)  # there is no half-precision FFT on the CPU
+        real = torch.promote_types(spectral.dtype, torch.float32)  # the CPU lacks a half-precision FFT
         spectrum = torch.fft.rfft2(spectral.to(real), norm="ortho")  # (N, C/2, H, W/2 + 1) complex
         weight = self.complex_weight.to(real)
         if weight.shape[1:3] != spectrum.shape[2:]:
@@ -70,7 +70,7 @@ class GlobalLocalFilter(nn.Module):
 
 
 class GatedConvolution(nn.Module):
-    """gⁿConv: `order` rounds of gating, every round with twice the channels of the one before."""
+    """gⁿConv: `order` rounds of gating; every round has twice the channels of the previous one."""
 
     def __init__(self, channels: int, order: int, filter_size: tuple[int, int] | None) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class GatedConvolution(nn.Module):
 
 
 class HorNetBlock(nn.Module):
-    """gⁿConv, then an MLP, both residual with a learned scale a channel."""
+    """gⁿConv, then an MLP, both residual with a learned scale per channel."""
 
     def __init__(self, channels: int, order: int, filter_size: tuple[int, int] | None) -> None:
         super().__init__()

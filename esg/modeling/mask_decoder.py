@@ -46,7 +46,7 @@ class DecoderLayer(nn.Module):
         self.ffn_norm = nn.LayerNorm(width)
 
     def forward(self, queries: Tensor, positions: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """queries and positions (B, Q, C), keys and values (B, N, C), mask (B, 1, Q, N) bool, True = may look."""
+        """queries, positions (B, Q, C), keys, values (B, N, C), mask (B, 1, Q, N) bool, True = attend → (B, Q, C)."""
         queries = self.cross_norm(queries + self.cross_attention(queries + positions, keys, values, mask))
         return self.refine(queries, positions)
 
@@ -149,7 +149,7 @@ class MaskDecoder(nn.Module):
             levels: context features (B, T, C, h, w), coarsest first.
             mask_features: (B, T, C, H, W).
             queries: initial queries.
-            batch_level: whether groups are all views of a picture, or single views (T = 1).
+            batch_level: whether a group contains all views of an image, or a single view (T = 1).
 
         Returns:
             The queries after the last layer, (B, Q, C), and a prediction before the first and after every layer.
@@ -167,7 +167,7 @@ class MaskDecoder(nn.Module):
 
         Args:
             levels: context features (B, 1, C, h, w), coarsest first.
-            masks: per level, (B, P, h·w) bool, True where a query may look in every layer; rows must not be empty.
+            masks: per level, (B, P, h·w) bool, True where a query may attend in every layer; rows must not be empty.
 
         Returns:
             A prediction after every layer.
@@ -212,6 +212,6 @@ def _shrink(features: Tensor, size: torch.Size) -> Tensor:
 
 
 def _attention_mask(embeddings: Tensor, guide: Tensor) -> Tensor:
-    """True where the query's own mask is on; a query whose mask is empty may look everywhere → (B, 1, Q, N) bool."""
+    """True inside the query's own mask; a query with an empty mask may attend everywhere → (B, 1, Q, N) bool."""
     mask = embeddings.detach() @ guide >= 0
     return (mask | ~mask.any(dim=-1, keepdim=True))[:, None]

@@ -40,11 +40,11 @@ class NormedConv(nn.Module):
 
 
 class PixelDecoder(nn.Module):
-    """Backbone features → three context levels for the queries and mask features at stride 4.
+    """Converts backbone features to three context levels for the queries, and mask features at stride 4.
 
     Args:
         channels: channels of the four backbone features, strides 4, 8, 16, 32.
-        width: channels of everything that comes out.
+        width: channels of all outputs.
         heads, points: of the deformable attention.
         layers, ffn: number and hidden size of the encoder's layers.
     """

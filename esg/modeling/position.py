@@ -28,6 +28,6 @@ def pixel_positions(height: int, width: int, channels: int, device: torch.device
 
 
 def view_positions(views: int, height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """Encoding at batch level: that of the pixel plus that of its view, view-major → (views·height·width, channels)."""
+    """Encoding at batch level: pixel encoding plus view encoding, view-major → (views·height·width, channels)."""
     pixels = pixel_positions(height, width, channels, device)
     return (_sine(views, channels, device)[:, None] + pixels).flatten(0, 1)

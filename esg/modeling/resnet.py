@@ -1,6 +1,6 @@
 """ResNet backbone (He et al., CVPR 2016) with frozen batch norm, features at strides 4, 8, 16, 32.
 
-Our own, because we do not depend on torchvision, and transformers takes seconds to import.
+Our own, because we do not depend on torchvision, and importing transformers takes seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class ResNetConfig:
-    """Number of bottleneck blocks a stage; the defaults are ResNet-50."""
+    """Number of bottleneck blocks per stage; the defaults are ResNet-50."""
 
     depths: tuple[int, ...] = (3, 4, 6, 3)
 

@@ -16,9 +16,10 @@ from .attention import Attend
 class SwinConfig:
     """Sizes of a Swin Transformer; channels double at every stage.
 
-    `stem` is None for the published patch embedding, one 4×4 convolution. A number makes it two 3×3 convolutions of
-    stride 2 with that many channels between: small models learn edges sooner from it (Xiao et al., NeurIPS 2021).
-    `local` begins every block with a residual 3×3 depthwise convolution (Chu et al., ICLR 2023), for the same reason.
+    `stem` is None for the published patch embedding, one 4×4 convolution. A number replaces it by two 3×3 convolutions
+    of stride 2 with that many channels between them: small models learn edges sooner this way (Xiao et al., NeurIPS
+    2021). `local` adds a residual 3×3 depthwise convolution at the start of every block (Chu et al., ICLR 2023), for
+    the same reason.
     """
 
     width: int = 96
@@ -61,7 +62,7 @@ def relative_index(window: int) -> Tensor:
 
 
 def _shift_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """Additive mask: the cyclic shift must not make neighbours of far pixels → (windows, 1, window², window²)."""
+    """Additive mask: the cyclic shift must not make distant pixels neighbours → (windows, 1, window², window²)."""
     bands = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
     region = torch.zeros(1, height, width, 1, device=device)
     for row, ys in enumerate(bands):
@@ -84,7 +85,7 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.bias_table, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """x (B·windows, window², C), mask (windows, 1, window², window²) → (B·windows, window², C)."""
+        """Attention from x (B·windows, window², C), mask (windows, 1, window², window²) → (B·windows, window², C)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B·windows, heads, N, d)
         bias = self.bias_table[relative_index(self.window)].permute(2, 0, 1)[None]  # (1, heads, N, N)
         if mask is not None:
@@ -105,7 +106,7 @@ class SwinBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """x (B, H, W, C); mask for shifted blocks, of the size padded to whole windows."""
+        """Block output for x (B, H, W, C); mask, for shifted blocks, has the size padded to whole windows."""
         height, width = x.shape[1:3]
         if self.local is not None:
             x = x + self.local(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
@@ -136,7 +137,7 @@ class PatchMerging(nn.Module):
 
 
 class SwinStage(nn.Module):
-    """Blocks of one resolution, plain and shifted by turns."""
+    """Blocks of one resolution, alternately plain and shifted."""
 
     def __init__(self, channels: int, depth: int, heads: int, window: int, *, local: bool = False) -> None:
         super().__init__()

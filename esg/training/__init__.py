@@ -1,1 +1,1 @@
-"""Training: matching, losses, samples from scenes and photos, the loop and its checkpoints."""
+"""Training: matching, losses, samples from scenes and photos, the training loop and its checkpoints."""

@@ -1,4 +1,4 @@
-"""Starting a GELLA from the weights of another one: whatever fits is taken over, words by their spelling."""
+"""Initialises a GELLA from the weights of another one: copies whatever fits, and matches tokens by their spelling."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TABLES = ("language.decoder.embed_tokens.weight", "language.head.weight")  # a row a token
+_TABLES = ("language.decoder.embed_tokens.weight", "language.head.weight")  # have one row per token
 
 
 def begin_from(model: Gella, tokenizer: Tokenizer, path: Path) -> None:
-    """Fills a new model as far as the names and shapes of a file agree with its own.
+    """Copies weights from a file into a new model wherever names and shapes agree.
 
     Raises:
-        WeightsError: the file cannot be read, or has no tokenizer.
+        WeightsError: the file cannot be read, or does not contain a tokenizer.
     """
     state, metadata = read_state_dict(path)
     theirs = tokenizer_in(metadata, path)

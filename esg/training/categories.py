@@ -1,7 +1,7 @@
-"""Teaching a CropFormer the categories of entities on the side, where the photos have them.
+"""An auxiliary loss that teaches a CropFormer the categories of entities, for photos that have them.
 
-Entities have no classes, and nothing of this remains in the model. But a small model that sees few photos learns sooner
-that a jacket and a face belong together if its features have to tell a person from a dog.
+Entities have no classes, and the trained model does not keep this readout. But a small model that sees few photos
+learns sooner that a jacket and a face belong together if its features must tell a person from a dog.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from ..cropformer.config import CropFormerConfig
 from ..cropformer.model import CropFormer, Output
 from .targets import sample
 
-READOUT = "readout."  # before the names of its weights
-_POINTS = 256  # of every view
+READOUT = "readout."  # prefix of the names of its weights
+_POINTS = 256  # per view
 
 
 class Student(CropFormer):
-    """A CropFormer in training, with a linear readout of the category at every place of its finest context features.
+    """A CropFormer in training, with a linear readout of the category at every pixel of its finest context features.
 
     Args:
-        config: of the model.
-        categories: how many there are; 0 for no readout.
+        config: configuration of the model.
+        categories: number of categories; 0 for no readout.
     """
 
     def __init__(self, config: CropFormerConfig, categories: int) -> None:
@@ -33,7 +33,7 @@ class Student(CropFormer):
     def forward(  # type: ignore[override]
         self, pixels: Tensor, frames: Tensor, *, batch_level: bool = True
     ) -> tuple[Output, Tensor | None]:
-        """Of `CropFormer.forward`, and logits (B, T, K, H/8, W/8) of the categories."""
+        """The output of `CropFormer.forward`, and logits (B, T, K, H/8, W/8) of the categories."""
         output = super().forward(pixels, frames, batch_level=batch_level)
         if self.readout is None:
             return output, None
@@ -42,12 +42,12 @@ class Student(CropFormer):
 
 
 def category_loss(logits: Tensor, labels: Tensor, kinds: Tensor) -> Tensor:
-    """Cross-entropy at random points whose category is known; 0 where there is no such point.
+    """Cross-entropy at random points whose category is known; 0 if there is no such point.
 
     Args:
         logits: (B, T, K, h, w).
         labels: (B, T, H, W) integer label maps.
-        kinds: (B, N) the category of entity 1 and so on, -1 for unknown.
+        kinds: (B, N), entry k is the category of entity k + 1, -1 if unknown.
     """
     found, at = sample(logits.float().flatten(0, 1)[:, None], labels.flatten(0, 1)[:, None], _POINTS, 0.5)
     rows = kinds.repeat_interleave(logits.shape[1], 0)  # (B·T, N)

@@ -1,4 +1,4 @@
-"""The settings that every training run has, all within their ranges, and what they come to on this machine."""
+"""Settings that every training run has, checks of their ranges, and the device and precision that they lead to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from ..device import PRECISIONS, choose_device, choose_dtype
 from ..errors import InputError
 from ..modeling.attention import BACKENDS
 
-Rule = tuple[Callable[[Any], bool], str]  # what a value has to fulfil, and how that is said
+Rule = tuple[Callable[[Any], bool], str]  # a check of a value, and the allowed values in words
 
 
 def at_least(least: int) -> Rule:
+    """Allows numbers of at least `least`."""
     return lambda value: least <= value < math.inf, f"at least {least}"
 
 
 def one_of(names: tuple[str, ...]) -> Rule:
+    """Allows these names only."""
     return lambda value: value in names, f"one of {', '.join(names)}"
 
 
@@ -31,10 +33,10 @@ def _is_range(value: tuple[float, ...]) -> bool:
 
 SHARE: Rule = (lambda value: 0 <= value <= 1, "from 0 to 1")
 SHARES: Rule = (lambda value: all(0 <= share <= 1 for share in value), "numbers from 0 to 1")
-WEIGHTS: Rule = (lambda value: all(0 <= weight < math.inf for weight in value), "numbers from 0 on")
+WEIGHTS: Rule = (lambda value: all(0 <= weight < math.inf for weight in value), "numbers of 0 or more")
 POSITIVE: Rule = (lambda value: 0 < value < math.inf, "above 0")
 RANGE: Rule = (_is_range, "two numbers above 0, the smaller one first")
-SEED: Rule = (lambda value: 0 <= value < 2**64, f"from 0 to {2**64 - 1}")  # what PyTorch takes
+SEED: Rule = (lambda value: 0 <= value < 2**64, f"from 0 to {2**64 - 1}")  # the range that PyTorch accepts
 
 SCENES: dict[str, Rule] = {
     "samples.scenes.things": RANGE,
@@ -49,7 +51,7 @@ SCENES: dict[str, Rule] = {
     "samples.scenes.min_share": SHARE,
     "samples.scenes.min_pixels": at_least(0),
 }
-"""Of a `SceneConfig` among the samples."""
+"""Rules for a `SceneConfig` within the samples."""
 
 LOSS: dict[str, Rule] = {
     "loss.ce": at_least(0),
@@ -64,38 +66,38 @@ LOSS: dict[str, Rule] = {
     "loss.smallest": at_least(0),
     "loss.uncertain": SHARE,
 }
-"""Of a `LossConfig`."""
+"""Rules for a `LossConfig`."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How a model is trained, whatever it is.
+    """Training settings that do not depend on the model.
 
     Attributes:
-        steps: length of the run; a finished run goes on when it is called with more.
+        steps: length of the run; a finished run continues if it is called again with more.
         optimizer: "adamw", or "muon" for matrices and AdamW for the rest (see `optimizer`).
         lr: peak learning rate.
-        backbone_lr: the backbone's learning rate as a multiple of `lr` (the authors' 0.1 is for pretrained ones). A
-            model without one takes 1 alone.
-        weight_decay: for weights of two dimensions and more, tables of words and CLIP's positions among them; norms,
-            biases, queries, their positions, embeddings of levels and Swin's tables of positions have none.
-        warmup: steps of linear warm-up.
-        cooldown: share of the steps, at the end, over which the rate falls to 0 as half a cosine; constant before.
-        milestones: shares of the steps after each of which the rate falls to a tenth, beside the cooldown.
-        clip: largest norm of the gradient.
+        backbone_lr: the backbone's learning rate as a multiple of `lr` (the authors' 0.1 is for pretrained backbones).
+            For a model without a backbone it must be 1.
+        weight_decay: for weights of two or more dimensions, including token embeddings and CLIP's position embeddings;
+            norms, biases, queries, their positions, level embeddings and Swin's bias tables have none.
+        warmup: number of steps of linear warm-up.
+        cooldown: final share of the steps in which the rate falls to 0 as half a cosine; before that it is constant.
+        milestones: shares of the steps after each of which the rate drops to a tenth, in addition to the cooldown.
+        clip: maximum norm of the gradient.
         ema: decay of the weight average.
-        precision: of the forward pass; the losses are fp32. "auto" is bf16 on CUDA devices that are made for it, else
-            fp32: a CPU without instructions for bf16 takes seven times as long with it. fp16 is for GPUs only.
+        precision: precision of the forward pass; losses are fp32. "auto" is bf16 on CUDA devices that support it
+            natively, else fp32: a CPU without bf16 instructions takes seven times as long. fp16 needs a GPU.
         device: "auto" (CUDA, else CPU), or a torch device.
         attention: one of `modeling.attention.BACKENDS`; on a CPU "eager" trains 15 % faster than PyTorch's own.
-        workers: processes that draw samples.
-        checkpoint_minutes, checkpoint_steps: the checkpoint is written at the first of both.
-        measure_steps: steps between measurements, each of which also draws the curves, as the end of a run does;
-            0 = never.
+        workers: number of processes that make samples.
+        checkpoint_minutes, checkpoint_steps: intervals between checkpoints; whichever ends first counts.
+        measure_steps: steps between measurements; each one also draws the curves, and so does the end of a run. 0:
+            never.
         init: safetensors file or state dict of the same preset to start from.
 
     Raises:
-        InputError: a setting, also one of the dataclasses in it, is out of its range.
+        InputError: a setting, here or in a nested dataclass, is out of its range.
     """
 
     steps: int = 20_000
@@ -117,7 +119,7 @@ class RunConfig:
     measure_steps: int = 1000
     init: str | None = None
 
-    # Every setting that is a number, and what else would fail only once the run is under way.
+    # Rules for every number, and for everything else that would otherwise fail only during the run.
     allowed: ClassVar[dict[str, Rule]] = {
         "steps": at_least(1),
         "optimizer": one_of(("adamw", "muon")),
@@ -145,10 +147,10 @@ class RunConfig:
 
 
 def training_device(config: RunConfig) -> torch.device:
-    """The device of a run that has one process.
+    """The device of a run with a single process.
 
     Raises:
-        InputError: it cannot be used here.
+        InputError: the device cannot be used here.
     """
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -159,11 +161,11 @@ def training_dtype(config: RunConfig, device: torch.device) -> torch.dtype:
     """The dtype of the forward pass on `device`.
 
     Raises:
-        InputError: the precision is not to be had there.
+        InputError: the device does not support the precision.
     """
     if config.precision != "auto":
         return choose_dtype(config.precision, device)
-    # Not `torch.cuda.is_bf16_supported`, which asks the current device and says yes where bf16 is slowly emulated.
+    # Not `torch.cuda.is_bf16_supported`: it asks the current device, and also accepts slow emulation.
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
         return torch.bfloat16
     return torch.float32

@@ -1,4 +1,4 @@
-"""Training CropFormer: its settings, and what a step of it is (paper Eq. 7)."""
+"""Trains CropFormer: settings, and the losses of a step (paper Eq. 7)."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ def _are_sizes(value: tuple[tuple[int, ...], ...]) -> bool:
 
 @dataclass(frozen=True)
 class TrainConfig(RunConfig):
-    """One training run of CropFormer, or of a Mask2Former for entities.
+    """Settings of a training run of CropFormer, or of a Mask2Former for entities.
 
     Attributes:
         preset: a name in `PRESETS`.
-        samples: what the model learns from.
-        loss: weights and point sampling. The defaults suit a small model that learns from scratch on small views: which
-            query answers for an entity is learned late, so its term weighs more, and points go to small entities too.
+        samples: settings of the training samples.
+        loss: weights and point sampling. The defaults suit a small model trained from scratch on small views: it learns
+            late which query represents an entity, so that term weighs more, and small entities get points, too.
             `LossConfig()` has the authors' values, for models of their size.
-        categories: weight of telling the categories of entities, where photos have some (see `categories`).
-        frozen_stages: how many of the seven stages of an EfficientNet keep their weights.
-        backbone_init: ImageNet weights that the EfficientNet of a new run starts from, a file or "efficientnet-lite0"
-            (see `imagenet`). With it, `init` may be weights of a model with another backbone: whatever fits is taken.
-        batch_level: whether the batch level and the association are trained too. A new model learns sooner and bears a
-            higher rate without; what the image level has learned serves the batch level, which shares its decoder.
-        pilots: whether piloted queries help (see `pilots`).
-        measure: the held-out scenes that the averaged weights are measured on.
+        categories: weight of the category loss, for photos that have categories (see `categories`).
+        frozen_stages: number of an EfficientNet's seven stages whose weights are frozen.
+        backbone_init: ImageNet weights for the EfficientNet of a new run, a file or "efficientnet-lite0" (see
+            `imagenet`). With it, `init` may be weights of a model with another backbone: whatever fits is copied.
+        batch_level: whether to train batch level and association as well. Without them a new model learns sooner and
+            tolerates a higher rate; the batch level benefits from it because it shares the image level's decoder.
+        pilots: whether to use mask-piloted queries (see `pilots`).
+        measure: held-out scenes on which the averaged weights are measured.
     """
 
     preset: str = "cropformer-nano"
@@ -102,7 +102,7 @@ class TrainConfig(RunConfig):
 
 
 class CropFormerTask:
-    """A `loop.Task`: views of scenes and photos, the losses of both levels, AP^e on held-out scenes."""
+    """A `loop.Task`: views of scenes and photos, losses of both levels, and AP^e on held-out scenes."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
@@ -113,17 +113,17 @@ class CropFormerTask:
         self.files: dict[str, str] = {}
 
     def model(self, *, new: bool) -> Student:
-        """The model of the preset; a new run starts from the weights of `config.init`, if there are any.
+        """The model of the preset; a new run starts from the weights in `config.init`, if given.
 
         Raises:
-            InputError: an unknown preset, or one that cannot be trained.
-            WeightsError: `init` or `backbone_init` do not fit.
+            InputError: the preset is unknown or cannot be trained.
+            WeightsError: `init` or `backbone_init` does not fit.
         """
         config = self.config
         if config.preset not in PRESETS:
             raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
         if PRESETS[config.preset].config.classes != 1:
-            raise InputError(f"{config.preset} has classes, and training knows none; use an entity model.")
+            raise InputError(f"{config.preset} predicts classes, which cannot be trained here; use an entity model.")
         photos = config.samples.photos if config.categories and config.samples.photo_share else ()
         model = Student(PRESETS[config.preset].config, len(Photos(photos).categories) if photos else 0)
         efficient = isinstance(model.backbone, EfficientNet)
@@ -143,22 +143,22 @@ class CropFormerTask:
         return model
 
     def lasting_name(self, name: str) -> str:
-        """The name itself: all are our own."""
+        """The name itself, because all names are our own."""
         return name
 
     def batches(self, start: int, stop: int, rank: int) -> Generator[Batch, None, None]:
-        """The batches of some steps, see `Samples`."""
+        """The batches of some steps, see `Samples.batches`."""
         return Samples(self.config.samples, rank).batches(start, stop, self.config.workers)
 
     def losses(
         self, model: nn.Module, batch: Batch, device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, Tensor]:
-        """The terms of one step."""
+        """The loss terms of one step."""
         pixels, frames, labels = batch.normalised(device)
         config = self.config
         with autocast:
             output, told = model(pixels, frames, batch_level=config.batch_level)
-            plain: Any = getattr(model, "module", model)  # what a wrapper for several devices wraps
+            plain: Any = getattr(model, "module", model)  # without the wrapper for several devices
             pilots = pilot_losses(plain, output, labels, config.loss) if config.pilots else {}
         terms = {**cropformer_losses(output, labels, config.loss), **pilots}
         if told is not None:
@@ -166,10 +166,10 @@ class CropFormerTask:
         return terms
 
     def can_measure(self) -> bool:
-        """Whether pycocotools is there."""
+        """Whether pycocotools is installed."""
         if importlib.util.find_spec("pycocotools") is not None:
             return True
-        log.warning("No AP will be measured: that needs pycocotools, which is in the extra `esg[train]`.")
+        log.warning("AP is not measured, because pycocotools is not installed; get it with the extra `esg[train]`.")
         return False
 
     def measure(
@@ -185,13 +185,13 @@ class CropFormerTask:
         return measure(predict, self.config.measure, device, stable=PRESETS[self.preset].stability)
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
-        """Writes weights as fp16 safetensors; preset, architecture and steps are the metadata."""
+        """Writes weights as fp16 safetensors with preset, architecture and steps in the metadata."""
         own = {name: value for name, value in state.items() if not name.startswith(READOUT)}
         write_weights(out, own, self.preset, half=True, steps=str(steps))
 
 
 def _begin(model: Student, path: str, *, partly: bool) -> None:
-    """Loads weights to start from; `partly`: those alone whose names and shapes fit."""
+    """Loads initial weights; with `partly`, only those whose names and shapes fit."""
     weights = read_state_dict(path)[0]
     if not partly:
         own = {name: value for name, value in model.state_dict().items() if name.startswith(READOUT)}

@@ -1,7 +1,7 @@
-"""Several devices that train one model: each holds the whole of it (DDP), or a share of it (FSDP).
+"""Trains one model on several devices: each holds the whole model (DDP), or a shard of it (FSDP).
 
-Which of the two is a matter of accelerate's configuration, see `docs/recipes/README.md`. What is said here of processes
-is about those that `accelerate launch` or `torchrun` starts, one a device.
+accelerate's configuration decides between the two, see `docs/recipes/README.md`. "Process" here means one that
+`accelerate launch` or `torchrun` starts; there is one per device.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def join(partial: bool) -> Accelerator | None:
-    """accelerate's `Accelerator` when several processes were launched, else None.
+    """accelerate's `Accelerator` if several processes were launched, else None.
 
     Args:
-        partial: whether a step may leave out parts of the model.
+        partial: whether a step may leave parts of the model unused.
 
     Raises:
         EsgError: accelerate is not installed.
-        InputError: it is configured for what this loop cannot do.
+        InputError: accelerate is configured for something that this loop does not support.
     """
     if not _several():
         return None
@@ -45,24 +45,24 @@ def join(partial: bool) -> Accelerator | None:
 
 
 def is_sharded(accelerator: Accelerator | None) -> bool:
-    """Whether every device holds a share of the model."""
+    """Whether the model is sharded over the devices."""
     return bool(getattr(accelerator, "is_fsdp2", False))
 
 
 def shard(
     accelerator: Accelerator, model: torch.nn.Module, parts: list[torch.optim.Optimizer]
 ) -> list[torch.optim.Optimizer]:
-    """Leaves to every device its share of the model's weights, in place; returns the optimizers for them."""
-    # Only the first process would have to have the weights, but then all buffers would have to be sharded as well.
+    """Shards the model over the devices, in place; returns the optimizers for this device's shard."""
+    # Loading weights in the first process only would save memory, but would need all buffers to be sharded as well.
     accelerator.state.fsdp_plugin.cpu_ram_efficient_loading = False
     _, *sharded = accelerator.prepare(model, *parts)
     return sharded
 
 
 def whole(value: Any) -> Any:
-    """Tensors, also in dictionaries and lists, of which every device has a share → all of them on the CPU.
+    """Gathers sharded tensors, also in dicts and lists, as whole tensors on the CPU.
 
-    Every process has to call it. Anything else stays what and where it is.
+    Every process must call it. Other values are returned unchanged.
     """
     if isinstance(value, dict):
         return {key: whole(item) for key, item in value.items()}
@@ -73,8 +73,8 @@ def whole(value: Any) -> Any:
 
 
 def share(value: Tensor, like: Tensor) -> Tensor:
-    """Inverse of `whole` for one tensor: this device's share, if devices have shares of `like`."""
-    spread: Any = like  # a DTensor, where it is one
+    """Inverse of `whole` for one tensor: this device's shard of `value` if `like` is sharded, else `value`."""
+    spread: Any = like  # a DTensor if sharded
     if not hasattr(spread, "device_mesh"):
         return value
     from torch.distributed.tensor import distribute_tensor
@@ -83,7 +83,7 @@ def share(value: Tensor, like: Tensor) -> Tensor:
 
 
 def mean_over_devices(value: Tensor) -> Tensor:
-    """The mean of a tensor over the devices of a distributed run; on a single one, the tensor."""
+    """The mean of a tensor over the devices of a distributed run; on a single device, the tensor itself."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(value)
         value = value / torch.distributed.get_world_size()
@@ -91,10 +91,10 @@ def mean_over_devices(value: Tensor) -> Tensor:
 
 
 def agreed(make: Callable[[], str]) -> str:
-    """What `make` returns in the first process, in all of them; if it fails there, all fail alike.
+    """Runs `make` in the first process and returns its result in all of them; if it fails, all processes fail.
 
     Raises:
-        EsgError: `make` did; in the first process the error is its own.
+        EsgError: `make` raised it; in the first process, the original error is raised.
     """
     accelerator = join(partial=False)
     if accelerator is None:

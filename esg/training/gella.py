@@ -1,4 +1,4 @@
-"""Training GELLA: its settings, and what a step of it is (paper Sec. 4.2, Eq. 12, 13, 16 and 17)."""
+"""Trains GELLA: settings, and the losses of a step (paper Sec. 4.2, Eq. 12, 13, 16 and 17)."""
 
 from __future__ import annotations
 
@@ -48,26 +48,26 @@ def _are_chances(value: tuple[float, ...]) -> bool:
 
 @dataclass(frozen=True)
 class GellaTrainConfig(RunConfig):
-    """One training run of GELLA.
+    """Settings of a training run of GELLA.
 
     Attributes:
         preset: a name in `gella.config.PRESETS`.
-        model: what the architecture has in place of the preset's, as names and values of `GellaConfig` and of the
-            dataclasses in it: {"colours": "location", "blend": {"skip": False}}.
-        samples: what the model learns from.
-        loss: weights and point sampling of the mask losses; the other two have weight 1 (Eq. 17).
-        association: weight of the association loss; the paper's is 1.
-        lessons: weight of the losses of `lessons`; the paper has none.
-        lora: rank of what the language model's layers learn beside what they know (see `lora`); 0 trains them in full.
-        gradient_checkpointing: whether the layers of vision and language are computed once more for the backward pass,
-            which costs a third more time and saves most of the memory.
-        backbone_init: ImageNet weights that the EfficientNet of a new run starts from, a file or "efficientnet-lite0"
-            (see `imagenet`). With it, `init` may be weights of another architecture with other tokens: whatever fits is
-            taken, words by their spelling.
-        encoder_init: folder of a MobileNetV2 for ImageNet that a new colormap encoder starts from; None for random.
-        heads_pictures: trains only the layers that read the model's features, on so many pictures whose features are
-            computed once (see `heads`); 0 trains everything.
-        measure_scenes: number of held-out scenes that the averaged weights are measured on.
+        model: changes to the preset's architecture, as names and values of `GellaConfig` and its nested dataclasses:
+            {"colours": "location", "blend": {"skip": False}}.
+        samples: settings of the training samples.
+        loss: weights and point sampling of the mask losses; the other two losses have weight 1 (Eq. 17).
+        association: weight of the association loss; 1 in the paper.
+        lessons: weight of the auxiliary losses in `lessons`; the paper has none.
+        lora: rank of the LoRA updates of the language model's layers (see `lora`); 0 trains these layers in full.
+        gradient_checkpointing: whether to recompute the layers of vision and language in the backward pass, which takes
+            a third more time and saves most of the memory.
+        backbone_init: ImageNet weights for the EfficientNet of a new run, a file or "efficientnet-lite0" (see
+            `imagenet`). With it, `init` may be weights of another architecture with another vocabulary: whatever fits
+            is copied, and tokens are matched by their spelling.
+        encoder_init: folder of a MobileNetV2 for ImageNet that a new colormap encoder starts from; None: random.
+        heads_pictures: if above 0, trains only the layers after the model's features, on this many pictures whose
+            features are computed once (see `heads`); 0 trains everything.
+        measure_scenes: number of held-out scenes on which the averaged weights are measured.
     """
 
     preset: str = "gella-nano"
@@ -99,7 +99,7 @@ class GellaTrainConfig(RunConfig):
         "samples.referring": SHARE,
         "samples.mask_noise": SHARE,
         "samples.seed": SEED,
-        "backbone_lr": (lambda value: value == 1, "1: GELLA has no backbone with a rate of its own"),
+        "backbone_lr": (lambda value: value == 1, "1, because GELLA's backbone does not have a rate of its own"),
         "association": at_least(0),
         "lessons": at_least(0),
         "lora": at_least(0),
@@ -109,10 +109,10 @@ class GellaTrainConfig(RunConfig):
 
     @property
     def architecture(self) -> GellaConfig:
-        """The preset with what `model` replaces.
+        """The preset with the changes in `model`.
 
         Raises:
-            InputError: there is no such preset, or `model` has an unknown name or a value that cannot be.
+            InputError: the preset does not exist, or `model` has an unknown name or an invalid value.
         """
         if self.preset not in PRESETS:
             raise InputError(f"There is no preset {self.preset!r}; use one of {', '.join(PRESETS)}.")
@@ -120,14 +120,14 @@ class GellaTrainConfig(RunConfig):
 
 
 class GellaTask:
-    """A `loop.Task`: pictures, masks and texts; captions, nouns and grounding at once.
+    """A `loop.Task`: pictures, masks and texts; trains captions, nouns and grounding together.
 
     Args:
-        config: the run.
-        tokenizer: of the language model.
+        config: settings of the run.
+        tokenizer: tokenizer of the language model.
 
     Raises:
-        InputError: there is no such architecture.
+        InputError: the architecture does not exist.
     """
 
     def __init__(self, config: GellaTrainConfig, tokenizer: Tokenizer) -> None:
@@ -139,16 +139,16 @@ class GellaTask:
         if config.lora:
             self.changes["lora"] = config.lora
         self.seed = config.samples.seed
-        self.partial = config.samples.tasks[TASKS.index("ground")] < 1  # a step may be of language alone
+        self.partial = config.samples.tasks[TASKS.index("ground")] < 1  # a step may use language only
         self.files = {TOKENIZER: tokenizer.to_str()}
 
     def model(self, *, new: bool) -> Pupil:
-        """The model; a new run starts from the weights of `config.init`, if there are any.
+        """The model; a new run starts from the weights in `config.init`, if given.
 
         Raises:
-            InputError: there are weights for a MobileNetV2, and the model has none.
+            InputError: `encoder_init` is given, but the model does not have a MobileNetV2.
             WeightsError: weights do not fit.
-            EsgError: LoRA is asked for, and peft is not installed.
+            EsgError: LoRA is used, but peft is not installed.
         """
         config = self.config
         init = Path(config.init) if new and config.init is not None else None
@@ -177,13 +177,13 @@ class GellaTask:
             add_lora(model.language, config.lora)
         if config.gradient_checkpointing:
             llava = model.language.llava
-            # The first is its name in versions of transformers that warn of the second.
+            # Newer versions of transformers use the first name and warn about the second.
             enable = getattr(llava, "activation_checkpointing_enable", llava.gradient_checkpointing_enable)
             enable({"use_reentrant": False})
         return Pupil(model)
 
     def lasting_name(self, name: str) -> str:
-        """That of GELLA's weight files: transformers' own differ between its versions."""
+        """The name in GELLA's weight files; transformers' own names differ between versions."""
         before, of_llava, key = name.partition("language.llava.")
         return f"{before}language.{our_key(key)}" if of_llava else name
 
@@ -195,7 +195,7 @@ class GellaTask:
     def losses(
         self, model: nn.Module, batch: GroundingBatch, device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, Tensor]:
-        """The terms of one step."""
+        """The loss terms of one step."""
         grounded = [index for index, truth in enumerate(batch.truths) if truth is not None]
         texts = [text.to(device) for text in batch.texts]
         with autocast:
@@ -220,28 +220,28 @@ class GellaTask:
         return terms | {name: self.config.lessons * value for name, value in lessons.items()}
 
     def can_measure(self) -> bool:
-        """Always: it needs nothing that training does not."""
+        """Always True: measuring needs nothing that training does not."""
         return True
 
     def measure(
         self, model: nn.Module, state: dict[str, Tensor], device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, float]:
-        """What the averaged weights understand of held-out narratives, see `measure_narratives`."""
+        """How well the averaged weights understand held-out narratives, see `measure_narratives`."""
         assert isinstance(model, Pupil)
-        precision = training_dtype(self.config, device)  # as in `autocast`, which inference enters by itself
+        precision = training_dtype(self.config, device)  # the same as `autocast`; inference enters it by itself
         return measure_narratives(model, state, self.tokenizer, self.config.measure_scenes, device, precision)
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
-        """Writes weights as fp16 safetensors, with architecture and tokenizer in the metadata."""
+        """Writes weights as fp16 safetensors with architecture and tokenizer in the metadata."""
         of_gella = {name.removeprefix("gella."): value for name, value in state.items() if name.startswith("gella.")}
         write_gella(out, merged(of_gella), self.architecture, self.tokenizer, preset=self.preset, steps=steps)
 
 
 def mask_losses(masks: Reconstruction, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:
-    """L_seg of Eq. 13 over all prediction heads: the masks that came in have to come out.
+    """L_seg of Eq. 13 over all prediction heads: the decoder must reconstruct the given masks.
 
     Args:
-        masks: of G pictures.
+        masks: reconstruction for G pictures.
         labels: (G, M, M) int, the given entities.
         config: weights and point sampling.
     """
@@ -252,21 +252,21 @@ def mask_losses(masks: Reconstruction, labels: Tensor, config: LossConfig) -> di
 
 
 def tied(masks: Reconstruction, labels: Tensor) -> list[Ties]:
-    """Which queries stand for the given entities (G, M, M) of G pictures."""
+    """Matches queries to the given entities (G, M, M) of G pictures."""
     shown = (masks.masks().detach() > 0).flatten(2)  # (G, Q, h · w)
     small = at_stride(labels, masks.features.shape[-1]).flatten(1)
     return [tie(overlaps(own, given, int(full.max()))) for own, given, full in zip(shown, small, labels)]
 
 
 def association_loss(heard: Heard, ties: Sequence[Ties], truths: Sequence[Tensor]) -> Tensor:
-    """L_asso of Eq. 16: the mean over the pairs of a noun and an entity that some query reconstructs.
+    """L_asso of Eq. 16: the mean over all pairs of a noun and an entity that a query reconstructs.
 
-    Queries that reconstruct nothing are not asked, although an entity that is not matched may have one.
+    Queries that do not reconstruct an entity are ignored, even if they represent an entity in inference.
 
     Args:
-        heard: of the model.
-        ties: of the G pictures, see `tied`.
-        truths: for every text that is grounded (v, N) bool.
+        heard: output of the model.
+        ties: query matching for each of the G pictures, see `tied`.
+        truths: (v, N) bool for every grounded text.
     """
     losses = []
     for own, place, truth in zip(heard.scores, heard.places, truths):

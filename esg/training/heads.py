@@ -30,23 +30,23 @@ from .narratives import GroundingBatch, Narratives
 
 log = logging.getLogger(__name__)
 
-_WEIGHTS = {"list": 0.2, "names": 2.0, "readout": 0.3}  # of the losses beside that of the association
-_LISTED = 67  # names in a text: half of them all, which fits the context
-_HIDDEN = 0.15  # of the entities in a step
-_SHORTEST_LIST = 5  # nouns of which an entity is usually only one
+_WEIGHTS = {"list": 0.2, "names": 2.0, "readout": 0.3}  # of the losses besides the association loss
+_LISTED = 67  # names per text: half of the vocabulary, which fits the context
+_HIDDEN = 0.15  # share of entities whose query is hidden in a step
+_SHORTEST_LIST = 5  # minimum number of nouns in a list, so that usually only one of them refers to an entity
 _COLUMNS = [WORDS.index(name) for name in NAMES]
 
 
 @dataclass(frozen=True)
 class Features:
-    """What the layers in training read of one picture with N entities.
+    """Precomputed inputs of the trained layers, for one picture with N entities.
 
     Attributes:
-        content: their queries after the mask decoder, (N, C); 0 for an entity that no query gives back.
-        looks: features of the backbone under their masks, (N, C_i) each.
-        words: which words are true of them, (N, W) int8, see `lessons.words_of`.
-        texts: of every text, the embeddings of its nouns (v, C_l), and which entities each means (v, N) bool.
-        names: the embeddings of all names, as they are read in lists of the whole vocabulary, (133, C_l).
+        content: queries of the entities after the mask decoder, (N, C); 0 for an entity without a query.
+        looks: backbone features under their masks, (N, C_i) each.
+        words: words that are true of them, (N, W) int8, see `lessons.words_of`.
+        texts: for every text, the embeddings of its nouns (v, C_l), and the entities that each refers to (v, N) bool.
+        names: embeddings of all names, read in lists that together contain the whole vocabulary, (133, C_l).
     """
 
     content: Tensor
@@ -57,13 +57,13 @@ class Features:
 
 
 class HeadsTask(GellaTask):
-    """A `loop.Task` in which association and appearance learn, on `config.heads_pictures` pictures. One device."""
+    """A `loop.Task` that trains association and appearance on `config.heads_pictures` pictures, on one device."""
 
     def model(self, *, new: bool) -> Pupil:
-        """The model, of which only the association, the appearance and the readout of entities can change.
+        """The model, in which only the association, the appearance and the entity readout can change.
 
         Raises:
-            InputError: the model has no appearance.
+            InputError: the model does not have an appearance module.
         """
         self._pupil = super().model(new=new).requires_grad_(False)
         appearance = self._pupil.gella.appearance
@@ -77,7 +77,7 @@ class HeadsTask(GellaTask):
         """The pictures of each step, drawn from all of them; the first call computes their features.
 
         Raises:
-            InputError: there are several devices, or no text grounds anything.
+            InputError: there are several devices, or none of the texts is grounded.
         """
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             raise InputError("With heads_pictures, training runs on one device; start it without accelerate.")
@@ -86,7 +86,7 @@ class HeadsTask(GellaTask):
         count = -(-self.config.heads_pictures // batch)
         log.info("Computing the features of %d pictures.", count * batch)
         features: list[Features] = []
-        self._pupil.eval()  # as it will be used: batch norms keep their means
+        self._pupil.eval()  # as in inference: batch norms use their running means
         for done, drawn in enumerate(samples.batches(0, count, self.config.workers), start=1):
             order = np.random.default_rng((self.seed, done)).permutation(len(NAMES)).tolist()
             features += features_of(self._pupil, drawn, name_lists(samples.conversation, order))
@@ -102,21 +102,21 @@ class HeadsTask(GellaTask):
     def losses(  # type: ignore[override]
         self, model: nn.Module, batch: list[Features], device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, Tensor]:
-        """The terms of one step."""
+        """The loss terms of one step."""
         parts = [head_losses(self._pupil, features) for features in batch]
         weights = {"association": self.config.association, **_WEIGHTS}
         return {name: weight * _mean([part[name] for part in parts]) for name, weight in weights.items()}
 
 
 def name_lists(conversation: Conversation, order: Sequence[int]) -> list[tuple[Text, list[int]]]:
-    """Texts that together list all names, as many in each as a model reads at once when it looks for all of them.
+    """Texts that together list every name once, each as long as the lists that inference reads.
 
     Args:
         conversation: writes the texts.
-        order: places in `NAMES`.
+        order: positions in `NAMES`.
 
     Returns:
-        Every text, and the places of its names in `NAMES`.
+        Every text, and the positions of its names in `NAMES`.
     """
     parts = [list(order[start : start + _LISTED]) for start in range(0, len(order), _LISTED)]
     return [(conversation.extract(*category_caption(NAMES[place] for place in part)), part) for part in parts]
@@ -124,12 +124,12 @@ def name_lists(conversation: Conversation, order: Sequence[int]) -> list[tuple[T
 
 @torch.no_grad()
 def features_of(pupil: Pupil, batch: GroundingBatch, name_lists: Sequence[tuple[Text, list[int]]]) -> list[Features]:
-    """The features of the pictures of a batch; pictures without a text to ground, or without entities, are left out.
+    """The features of a batch's pictures, except for pictures without grounded texts or without entities.
 
     Args:
         pupil: the model.
         batch: the pictures and their texts.
-        name_lists: texts that together list all names once, and the places of their names in `NAMES`.
+        name_lists: texts that together list every name once, and the positions of their names in `NAMES`.
     """
     gella = pupil.gella
     device = next(gella.parameters()).device
@@ -171,13 +171,13 @@ def features_of(pupil: Pupil, batch: GroundingBatch, name_lists: Sequence[tuple[
 
 
 def head_losses(pupil: Pupil, features: Features) -> dict[str, Tensor]:
-    """The losses of one picture, each of any length.
+    """The losses of one picture; each is a vector of any length.
 
     Returns:
         `association`: binary cross-entropy of every pair of a noun and an entity (Eq. 16). `list`: cross-entropy over
-        the nouns of a list, for entities that one of them means. `names`: cross-entropy over all names, for entities
-        that have one; names that one may argue about are left out. `readout`: the same by the readout, which is not
-        kept; it helps the appearance to learn.
+        the nouns of a list, for entities that one of them refers to. `names`: cross-entropy over all names, for entities
+        that have a name; arguable names are left out. `readout`: the same from the readout, which is not exported but
+        helps to train the appearance.
     """
     gella = pupil.gella
     assert gella.appearance is not None
@@ -209,6 +209,6 @@ def _shares(wanted: Tensor) -> Tensor:
 
 
 def _mean(parts: list[Tensor]) -> Tensor:
-    """0 where there is nothing to learn."""
+    """The mean over all parts; 0 if they are empty."""
     losses = torch.cat(parts)
     return losses.sum() / max(1, len(losses))

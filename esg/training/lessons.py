@@ -1,8 +1,8 @@
-"""Lessons for a GELLA that starts from nothing: which words are true of every entity (colour, shape, position, ...).
+"""Auxiliary losses for a GELLA trained from scratch: the words that are true of every entity (colour, shape, ...).
 
-Neither is in the paper, whose vision and language towers come with what they know. A small model that has to learn to
-see finds out much later from captions alone that entities have colours; the two linear readouts here tell it, and are
-left out of its weight files.
+The paper has none, because its vision and language towers are pretrained. From captions alone, a small model that must
+learn to see learns very late that entities have colours. Two linear readouts teach it sooner; they are not part of its
+weight files.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from ..gella.model import Gella, Heard
 
 WORDS = tuple(dict.fromkeys((*KINDS, *FORMS, *NOUNS.values(), *SHAPES, *NAMES)))
 _PLACES = {word: column for column, word in enumerate(WORDS)}
-_NAMED = [_PLACES[name] for name in NAMES if name not in KINDS]  # an orange is orange
+_NAMED = [_PLACES[name] for name in NAMES if name not in KINDS]  # "orange" is also a colour
 _SHAPED = [_PLACES[word] for word in SHAPES]
 
 
 def words_of(facts: Sequence[Facts]) -> Tensor:
-    """(N, W) int8: 1 where a word is true of an entity, 0 where it is not, -1 where one may argue about it."""
+    """(N, W) int8: 1 for words that are true of an entity, 0 for words that are not, -1 for debatable ones."""
     truth = torch.zeros(len(facts), len(WORDS), dtype=torch.int8)
     for row, fact in enumerate(facts):
         for words, value in ((fact.words, -1), (fact.clear, 1)):
             truth[row, [_PLACES[word] for word in words if word in _PLACES]] = value
-        if fact.kind is None:  # nobody has said what it is
+        if fact.kind is None:  # its category is unknown
             truth[row, _NAMED] = -1
-        elif fact.noun in NAMES:  # nor, of what has a name, which shape it has
+        elif fact.noun in NAMES:  # the shape of an entity with a category is unknown
             truth[row, _SHAPED] = -1
     return truth
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the readouts say, as logits.
+    """The readouts' logits.
 
     Attributes:
-        queries: (G, Q, W) of the entity embeddings E_vc.
-        grid: (G, W, g, g) of the image features Z_v.
+        queries: (G, Q, W), from the entity embeddings E_vc.
+        grid: (G, W, g, g), from the image features Z_v.
     """
 
     queries: Tensor
@@ -55,7 +55,7 @@ class Told:
 
 
 class Pupil(nn.Module):
-    """A GELLA in training, with a linear readout of its entity embeddings and one of its image features."""
+    """A GELLA in training, with linear readouts of its entity embeddings and of its image features."""
 
     def __init__(self, gella: Gella) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Pupil(nn.Module):
         self.of_entities = nn.Linear(gella.config.decoder.width, len(WORDS))
         self.of_image = nn.Linear(gella.config.vision.width, len(WORDS))
         for readout in (self.of_entities, self.of_image):
-            nn.init.constant_(readout.bias, -3.0)  # few words are true of an entity
+            nn.init.constant_(readout.bias, -3.0)  # only few words are true of an entity
 
     def forward(
         self,
@@ -73,21 +73,21 @@ class Pupil(nn.Module):
         pictures: Sequence[int],
         grounded: Sequence[int],
     ) -> tuple[Heard, Told | None]:
-        """Of `Gella.forward`, and what the readouts say if there are texts to ground."""
+        """The output of `Gella.forward`, and the readouts' logits if there are grounded texts."""
         heard = self.gella(pixels, colormaps, texts, pictures, grounded)
         if heard.masks is None:
-            # DDP waits for gradients of all that the output comes from, and nothing is asked of the grid.
+            # DDP waits for gradients of everything that the output depends on, but no loss uses the grid here.
             return dataclasses.replace(heard, grid=heard.grid.detach()), None
         grid = self.of_image(heard.grid.movedim(1, -1)).movedim(-1, 1)
         return heard, Told(self.of_entities(heard.masks.embeddings), grid)
 
 
 def lesson_losses(told: Told, ties: Sequence[Ties], labels: Tensor, words: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Cross-entropy over all words, summed, of the mean entity.
+    """Binary cross-entropy over all words, summed over words and averaged over entities.
 
     Args:
-        told: what the readouts say of G pictures.
-        ties: which queries stand for the entities of each.
+        told: logits of the readouts for G pictures.
+        ties: query matching for each picture.
         labels: (G, M, M) int, the given entities.
         words: G times (N, W), see `words_of`.
     """
@@ -103,7 +103,7 @@ def lesson_losses(told: Told, ties: Sequence[Ties], labels: Tensor, words: Seque
 
 
 def _shares(labels: Tensor, count: int, side: int) -> Tensor:
-    """Pixels of every entity in every cell of a grid: labels (M, M) → (N, side²) float."""
+    """The number of pixels of every entity in every cell of a grid: labels (M, M) → (N, side²) float."""
     rows, columns = (torch.arange(length, device=labels.device) * side // length for length in labels.shape)
     cells = rows[:, None] * side + columns
     found = torch.bincount((labels.long() * side**2 + cells).flatten(), minlength=(count + 1) * side**2)
@@ -111,12 +111,12 @@ def _shares(labels: Tensor, count: int, side: int) -> Tensor:
 
 
 def _cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
-    """(N, W), (N, W) → (N,), over the words that nobody argues about."""
+    """Logits (N, W) and truth (N, W) → (N,), over the words that are not debatable."""
     losses = F.binary_cross_entropy_with_logits(logits, truth.clamp(min=0).float(), reduction="none")
     return torch.where(truth >= 0, losses, 0).sum(1)
 
 
 def _mean(parts: Sequence[Tensor]) -> Tensor:
-    """0 where nothing is asked."""
+    """The mean over all parts; 0 if they are empty."""
     losses = torch.cat([*parts])
     return losses.sum() / max(1, len(losses))

@@ -1,7 +1,7 @@
-"""The training loop of every model: AdamW, mixed precision, averaged weights, several devices, resumable at any time.
+"""The training loop for all models: AdamW, mixed precision, averaged weights, several devices, resumable at any time.
 
-A run is a folder: `config.json`, `checkpoint.pt`, `log.jsonl` (a row a step and a row an evaluation), and `plot.png`,
-drawn at every evaluation and at the end.
+A run is a folder with `config.json`, `checkpoint.pt`, `log.jsonl` (one row per step and per measurement) and
+`plot.png`, which is drawn at every measurement and at the end.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LOG_STEPS = 20
 
 
 def learning_rate(step: int, config: RunConfig) -> float:
-    """The learning rate of `step` (from 0): warm-up, constant but for the milestones, cosine to 0."""
+    """The learning rate of `step` (from 0): warm-up, constant except for the milestones, cosine to 0."""
     rise = min(1.0, (step + 1) / max(1, config.warmup))
     begin = config.steps * (1 - config.cooldown)
     passed = max(0.0, step - begin) / max(1.0, config.steps - begin)
@@ -53,24 +53,24 @@ def learning_rate(step: int, config: RunConfig) -> float:
 
 
 def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) -> Path:
-    """Trains until `task.config.steps`, going on from the checkpoint in `run_dir` if there is one.
+    """Trains until `task.config.steps`, resuming from the checkpoint in `run_dir` if there is one.
 
-    SIGTERM and Ctrl-C end the run after the step in progress, with a checkpoint of that step. Several devices are used
-    under `accelerate launch` or `torchrun`; each draws its own pictures.
+    SIGTERM and Ctrl-C end the run after the current step, with a checkpoint. Several devices are used under
+    `accelerate launch` or `torchrun`; each draws its own pictures.
 
     Args:
-        task: what is trained, and the settings of the run.
-        run_dir: folder of the run, made if it is missing.
-        progress: called with (steps done, all steps, what) after every step.
+        task: the model to train, and the settings of the run.
+        run_dir: folder of the run; created if it is missing.
+        progress: called as `progress(steps done, all steps, "training")` after every step.
 
     Returns:
-        `run_dir`; `checkpoint.export` makes a weight file of it.
+        `run_dir`; `checkpoint.export` writes a weight file from it.
 
     Raises:
-        InputError: an unknown preset or one that cannot be trained, or device, precision or photos are not to be had.
-        WeightsError: `init` or the checkpoint do not fit the preset.
+        InputError: the preset is unknown or cannot be trained; or device, precision or photos are not available.
+        WeightsError: `init` or the checkpoint does not fit the preset.
         OutputError: `run_dir` cannot be written.
-        EsgError: the training diverged, or the log of what is done so far is damaged.
+        EsgError: the training diverged, or the log of the steps so far is damaged.
     """
     run_dir, config = Path(run_dir), task.config
     accelerator = join(task.partial)
@@ -78,7 +78,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
     device = accelerator.device if accelerator else training_device(config)
     dtype = training_dtype(config, device)
     if sharded and (dtype == torch.float16 or config.optimizer != "adamw"):
-        raise InputError("A model that is sharded over devices is trained by adamw in bf16 or fp32; set both so.")
+        raise InputError("A sharded model can only be trained with adamw, in bf16 or fp32; change these settings.")
     torch.manual_seed(task.seed)
     model = task.model(new=not os.path.exists(run_dir / CHECKPOINT)).train()
     set_attention(model, config.attention)
@@ -92,10 +92,10 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
     average = WeightAverage(model, config.ema)
     start = resume(run_dir, task, model, average, parts, scaler)
     if start >= config.steps:
-        log.info("%s already has %d steps; ask for more (--steps) to go on.", run_dir, start)
+        log.info("%s already has %d steps; give a larger --steps to continue.", run_dir, start)
         return run_dir
     if start:
-        log.info("Going on after step %d of %s.", start, run_dir)
+        log.info("Resuming after step %d of %s.", start, run_dir)
     parallel = accelerator.prepare_model(model) if accelerator and not sharded else model
 
     def save(step: int) -> None:
@@ -115,10 +115,10 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
 
     autocast = computing_in(dtype, device)
     batches = task.batches(start, config.steps, rank)
-    log_file = _open_log(run_dir, task, start) if rank == 0 else None  # from here on something is written
+    log_file = _open_log(run_dir, task, start) if rank == 0 else None  # the first file that is written
     measured = config.measure_steps > 0 and not sharded and task.can_measure()
     if config.measure_steps > 0 and sharded and rank == 0:
-        log.warning("Nothing will be measured: no device holds the whole of a model that is sharded.")
+        log.warning("Nothing is measured, because a sharded model is not complete on any device.")
     saved = began = time.monotonic()
     skipped = 0
     with (
@@ -129,7 +129,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
         for step in range(start, config.steps):
             batch = next(batches)
             waited = time.monotonic() - began
-            # What is drawn depends on the step alone, so that a resumed run is the same as an uninterrupted one.
+            # The random state depends only on the step, so that a resumed run equals an uninterrupted one.
             torch.manual_seed(_mixed(task.seed, step, rank))
             for group in (group for part in parts for group in part.param_groups):
                 group["lr"] = learning_rate(step, config) * group["scale"]
@@ -146,7 +146,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
                 skipped = 0
             else:
                 skipped += 1
-                log.warning("Step %d: the gradient is not finite, the step is left out.", step + 1)
+                log.warning("Step %d is skipped, because its gradient is not finite.", step + 1)
                 if skipped > _MOST_SKIPPED:
                     raise diverged(run_dir, step + 1)
             scaler.update()
@@ -166,11 +166,11 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
                 progress(done, config.steps, "training")
             late = now - saved > 60 * config.checkpoint_minutes
             flags = torch.tensor([interrupted.is_set(), late], dtype=torch.float32, device=device)
-            stop, due = (mean_over_devices(flags) > 0).tolist()  # what one process wants, all do
+            stop, due = (mean_over_devices(flags) > 0).tolist()  # if one process stops or saves, all do
             last = done == config.steps
             look = last or (config.measure_steps > 0 and done % config.measure_steps == 0)
             if log_file and measured and look and not stop:
-                _write_row(log_file, measure(done), say=True)  # before they are kept: not if they have diverged
+                _write_row(log_file, measure(done), say=True)  # before saving, so that diverged weights are not saved
                 began = time.monotonic()
             if stop or due or done % config.checkpoint_steps == 0 or last:
                 save(done)
@@ -178,19 +178,19 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
             if log_file and (look or stop):
                 _plot(run_dir)
             if stop:
-                log.info("Interrupted after step %d; the same call goes on from there.", done)
+                log.info("Interrupted after step %d; run the same command to resume from there.", done)
                 break
     return run_dir
 
 
 def _mixed(*numbers: int) -> int:
-    """One seed of several numbers, each of any size."""
+    """Combines several numbers of any size into one seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @contextlib.contextmanager
 def _interruption() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set instead of ending the process; only the main thread can have it so."""
+    """An event that SIGTERM and Ctrl-C set instead of ending the process; works in the main thread only."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -206,7 +206,7 @@ def _interruption() -> Iterator[threading.Event]:
 
 
 def _open_log(run_dir: Path, task: Task, start: int) -> Any:
-    """The log, without the steps that a kill took back, to be appended to; writes what the run keeps beside it."""
+    """Opens the log for appending, without steps after the checkpoint; also writes the run's other files."""
     rows = [row for row in read_log(run_dir) if row["step"] <= start]
     config = json.dumps(dataclasses.asdict(task.config), indent=2) + "\n"
     log_text = "".join(json.dumps(row) + "\n" for row in rows)

@@ -1,6 +1,6 @@
-"""LoRA (Hu et al., ICLR 2022): layers of the language model stay as they are and learn a product of two thin matrices.
+"""LoRA (Hu et al., ICLR 2022): freezes layers of the language model and trains low-rank updates of them.
 
-Everything else of GELLA is trained in full.
+Everything else in GELLA is trained in full.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from torch import Tensor
 from ..errors import EsgError
 from ..gella.language import Language
 
-_SCALE = 2  # of the product, whatever the rank
+_SCALE = 2  # factor of the update, whatever its rank
 _LAYERS = r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj"  # in any version of transformers
 _KEPT, _DOWN, _UP = ".base_layer.weight", ".lora_A.default.weight", ".lora_B.default.weight"
 
 
 def add_lora(language: Language, rank: int) -> None:
-    """Adds a product of this rank to every linear layer of the language model, and freezes these layers.
+    """Adds an update of this rank to every linear layer of the language model, and freezes the layer itself.
 
     Raises:
         EsgError: peft is not installed.
@@ -29,7 +29,7 @@ def add_lora(language: Language, rank: int) -> None:
         raise EsgError("LoRA needs peft: pip install peft (or the extra esg[train]).") from None
     trained = [parameter for parameter in language.llava.parameters() if parameter.requires_grad]
     config = LoraConfig(r=rank, lora_alpha=_SCALE * rank, target_modules=_LAYERS)
-    inject_adapter_in_model(config, language.llava)  # which freezes all the rest as well
+    inject_adapter_in_model(config, language.llava)  # also freezes everything else
     for parameter in trained:
         parameter.requires_grad_(True)
     for name, parameter in language.llava.named_parameters():
@@ -38,12 +38,12 @@ def add_lora(language: Language, rank: int) -> None:
 
 
 def rank_in(state: Mapping[str, Tensor]) -> int:
-    """The rank of the products in a state dict, 0 if there are none."""
+    """The rank of the updates in a state dict; 0 if there are none."""
     return next((len(value) for name, value in state.items() if name.endswith(_DOWN)), 0)
 
 
 def merged(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict in which the products are part of the weights, under the names that they have without LoRA."""
+    """A state dict with the updates merged into the weights, under the weights' names without LoRA."""
     plain = {}
     for name, value in state.items():
         if name.endswith((_DOWN, _UP)):

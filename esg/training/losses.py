@@ -1,9 +1,9 @@
 """The training loss of CropFormer (paper Eq. 7) on sampled points.
 
-Both levels share one loss. It works on groups: T views that are answered by the same queries. At image level every
-view is a group of its own; at batch level all views of a picture are one group, so that a query has to find its entity
-in all of them. Targets are label maps. A mask logit is a product of a query's embedding with the mask features, and
-bilinear sampling is linear, so features are sampled once a group instead of once a mask, and no mask is ever made.
+Both levels share one loss. It works on groups of T views that share their queries. At image level, every view is a
+group; at batch level, all views of a picture form one group, so that a query must find its entity in all of them.
+Targets are label maps. A mask logit is the product of a query's embedding and the mask features, and bilinear sampling
+is linear, so features are sampled once per group instead of once per mask, and masks are never computed in full.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from ..cropformer.model import Output
 
 
-_LEFT_OUT = -100  # the class of a query whose entityness nothing is asked of
+_LEFT_OUT = -100  # the class of a query whose entityness does not enter the loss
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights and point sampling; the values are the authors' for what they have, which is all but the last four.
+    """Loss weights and point sampling. Except for the last four, which are ours, the defaults are the authors'.
 
     Attributes:
         ce: weight of the entityness cross-entropy, in the loss and in the matching.
         bce: weight of the masks' binary cross-entropy.
         dice: weight of the masks' dice loss.
         no_entity: class weight of "no entity" in the cross-entropy.
-        points: points a group on which the matching and the mask losses are computed.
-        oversample: candidates drawn for each point of the mask loss.
+        points: number of points per group on which the matching and the mask losses are computed.
+        oversample: number of candidates drawn for each point of the mask loss.
         uncertain: share of the points taken where the mask is least certain; the others are uniform.
-        smallest: entities of fewer pixels in the views of a group are no targets of it; at stride 4 they are unseen.
-        balanced: share of the points that are drawn entity by entity, so that small ones get as many as large ones; the
-            others are drawn anywhere.
-        rank: what the last of the queries costs more than the first in the matching, where queries are ranked.
-        anchors: anchors a view on which their mask losses are computed, for models that have some.
+        smallest: entities with fewer pixels in the views of a group are not targets; at stride 4 they are invisible.
+        balanced: share of the points that are drawn entity by entity, so that small entities get as many as large ones;
+            the others are drawn anywhere.
+        rank: cost in the matching by which the last query exceeds the first, if queries are ranked.
+        anchors: number of anchors per view on which mask losses are computed, for models with anchors.
     """
 
     ce: float = 2.0
@@ -67,14 +67,14 @@ def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dic
     """All terms of Eq. 7, weighted and summed over the prediction heads; the loss is the sum of the values.
 
     Args:
-        output: of the model for (B, T) views.
+        output: output of the model for (B, T) views.
         labels: (B, T, H, W) integer label maps, 0 = no entity, -1 = unknown; an id means the same entity in all views
             of a picture.
 
     Returns:
         Scalars `image_ce`, `image_bce`, `image_dice`, `batch_ce`, `batch_bce`, `batch_dice`; those of the batch level
-        only where there is one. For a model with anchors also `anchor_bce` and `anchor_dice`: every
-        anchor has to give the entity under it, however many anchors share it.
+        only if the model computes it. For a model with anchors also `anchor_bce` and `anchor_dice`: every
+        anchor must predict the entity under it, however many anchors share it.
     """
     features = output.features.float()  # (B, T, C, h, w)
     views, maps = features.flatten(0, 1)[:, None], labels.flatten(0, 1)[:, None]
@@ -90,7 +90,7 @@ def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dic
 
 
 def anchor_losses(features: Tensor, anchors: Prediction, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:
-    """`anchor_bce` and `anchor_dice`: every anchor has to give the entity under it.
+    """`anchor_bce` and `anchor_dice`: every anchor must predict the entity under it.
 
     Args:
         features: (G, 1, C, h, w) float32, mask features of G groups of one view.
@@ -103,7 +103,7 @@ def anchor_losses(features: Tensor, anchors: Prediction, labels: Tensor, config:
 
 
 def _drawn_anchors(anchors: Prediction, maps: Tensor, config: LossConfig) -> tuple[Prediction, Tensor]:
-    """Some of the anchors, by lot, and the ids under them in label maps (N, H, W) → prediction, (N, anchors)."""
+    """Random anchors, and the ids under them in label maps (N, H, W) → prediction, (N, anchors)."""
     count = anchors.logits.shape[1]
     points = anchor_points(math.isqrt(count), maps.device)
     x, y = ((points[:, axis] * maps.shape[2 - axis]).long() for axis in (0, 1))
@@ -126,26 +126,26 @@ def level_losses(
         features: (G, T, C, h, w) float32, mask features of G groups.
         heads: D predictions with `logits` (G, Q, 2) and `embeddings` (G, Q, C).
         labels: (G, T, H, W) label maps.
-        answers: (G, Q), the entity that each query has to give, where that is known; ids that are no targets ask for
-            nothing. None matches queries and entities one to one.
-        ranked: whether queries are in the order of a choice; of several that fit alike the first is then matched.
+        answers: (G, Q), the entity that each query must predict, if known; ids that are not targets are ignored. None
+            matches queries and entities one to one.
+        ranked: whether queries are ranked; among queries that fit equally, the first one is matched.
 
     Returns:
-        Scalars `ce`, `bce`, `dice`. A query that answers for no target, but whose mask lies mostly where nothing is
-        known, may well have found an entity: its `ce` is left out.
+        Scalars `ce`, `bce`, `dice`. A query without a target whose mask lies mostly in unknown area may have found a
+        real entity, so it is left out of `ce`.
     """
     logits = torch.stack([head.logits for head in heads]).float()  # (D, G, Q, 2)
     embeddings = torch.stack([head.embeddings for head in heads])  # (D, G, Q, C)
     candidates = math.ceil(config.points * config.oversample)
     hardest = round(config.points * config.uncertain)
     sampled, at = sample(features, labels, candidates + config.points - hardest, config.balanced)  # (G, C, S), (G, S)
-    # Under autocast the masks are products in half precision, like all others; what is made of them is float32.
+    # Under autocast, masks are half-precision products like all others; everything computed from them is float32.
     sampled = sampled.to(embeddings.dtype)
     ids = target_ids(labels, config.smallest)  # (G, N)
     inside = (at[:, None] == ids[:, :, None]).float()  # (G, N, S)
 
     unknown = (at == UNKNOWN)[:, :, None].float()  # (G, S, 1)
-    # Pairs of a query and what it has to show at the points, of which those with `asked` exist; the same M everywhere.
+    # Pairs of a query and its target at the points; pairs without `asked` do not exist. All groups have the same M.
     if answers is None:
         with torch.no_grad():
             costs = matching_costs(
@@ -158,7 +158,7 @@ def level_losses(
             )  # (D, G, Q, N)
             if ranked:
                 costs = costs + config.rank * torch.linspace(0, 1, costs.shape[2], device=costs.device)[:, None]
-            queries = assign(costs, (ids > 0).sum(1))  # (D, G, N), -1 for entities that got none
+            queries = assign(costs, (ids > 0).sum(1))  # (D, G, N), -1 for entities without a query
         asked, truth, count = queries >= 0, inside, (ids > 0).sum()
     else:
         entities = (answers[:, :, None] == ids[:, None]) & (ids > 0)[:, None]  # (G, Q, N)
@@ -175,7 +175,7 @@ def level_losses(
     bce = (F.binary_cross_entropy_with_logits(mask, truth, reduction="none").mean(-1) * asked).sum() / count
     dice = (dice_loss(mask, truth) * asked).sum() / count
 
-    # 1 = no entity; a column more takes the pairs that do not exist.
+    # 1 = no entity; an extra column collects the pairs that do not exist.
     classes = torch.ones(*logits.shape[:2], logits.shape[2] + 1, dtype=torch.int64, device=logits.device)
     if unknown.any():
         with torch.no_grad():
@@ -189,19 +189,19 @@ def level_losses(
 
 
 def _mean_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:
-    """The weighted mean over what is not left out, 0 where that is nothing."""
+    """The weighted mean over classes other than `_LEFT_OUT`; 0 if there are none."""
     losses = F.cross_entropy(logits, classes, weight, reduction="sum", ignore_index=_LEFT_OUT)
     counted = weight[classes.clamp(min=0)].masked_fill(classes == _LEFT_OUT, 0).sum()
     return losses / counted.clamp(min=1e-6)
 
 
 def _masks(embeddings: Tensor, sampled: Tensor) -> Tensor:
-    """(D, G, M, C) with (G, C, S) → (D, G, M, S) float32; broadcasting would copy the features for every head."""
+    """(D, G, M, C) with (G, C, S) → (D, G, M, S) float32; einsum, as broadcasting would copy all features per head."""
     return torch.einsum("dgmc,gcs->dgms", embeddings, sampled).float()
 
 
 def _at(embeddings: Tensor, queries: Tensor) -> Tensor:
-    """(D, G, Q, C) at (D, G, M) → (D, G, M, C); anything where the index is -1."""
+    """(D, G, Q, C) at (D, G, M) → (D, G, M, C); arbitrary values where the index is -1."""
     return embeddings.gather(2, queries.clamp(min=0)[..., None].expand(-1, -1, -1, embeddings.shape[3]))
 
 

@@ -1,4 +1,4 @@
-"""Which query answers for which entity: one-to-one matching by lowest cost (Hungarian matching)."""
+"""Matches queries and entities one to one at the lowest cost (Hungarian matching)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 def matching_costs(
     entityness: Tensor, logits: Tensor, targets: Tensor, *, ce: float = 2.0, bce: float = 5.0, dice: float = 5.0
 ) -> Tensor:
-    """The cost of giving an entity to a query: a weighted sum of the terms of the loss, on sampled points.
+    """The cost of matching a query to an entity: a weighted sum of the loss terms, on sampled points.
 
     Args:
-        entityness: (D, G, Q) probability that a query is an entity, for each of D prediction heads and G groups.
+        entityness: (D, G, Q) probability that a query shows an entity, for each of D prediction heads and G groups.
         logits: (D, G, Q, P) mask logits at P points of each group.
-        targets: (G, N, P) float, 1 where a point lies in the entity.
+        targets: (G, N, P) float, 1 if a point lies in the entity.
 
     Returns:
         (D, G, Q, N) costs.
@@ -32,21 +32,21 @@ def matching_costs(
 
 
 def _overlap(values: Tensor, targets: Tensor) -> Tensor:
-    """(D, G, Q, P) with (G, N, P) → (D, G, Q, N); a broadcast product would copy the targets for every head."""
+    """(D, G, Q, P) with (G, N, P) → (D, G, Q, N); einsum, as broadcasting would copy the targets for every head."""
     return torch.einsum("dgqp,gnp->dgqn", values, targets)
 
 
 def assign(costs: Tensor, counts: Tensor) -> Tensor:
-    """The cheapest one-to-one assignment in each of D · G cost matrices.
+    """The cheapest one-to-one assignment for each of D · G cost matrices.
 
     Args:
         costs: (D, G, Q, N).
-        counts: (G,) how many of the N entities a group really has.
+        counts: (G,) number of entities that a group really has, up to N.
 
     Returns:
-        The query that each entity got, (D, G, N) int64; -1 where there is no entity, or no query was left for it.
+        The query of each entity, (D, G, N) int64; -1 if the entity does not exist or no query was left for it.
     """
-    # A diverged head must not end a long run here: the loop skips steps whose gradient is not finite.
+    # A diverged head must not end a long run here; the loop skips steps whose gradient is not finite.
     matrices = torch.nan_to_num(costs, nan=1e6, posinf=1e6, neginf=-1e6).cpu().numpy()
     found = np.full((*costs.shape[:2], costs.shape[3]), -1, np.int64)
     for group, count in enumerate(counts.tolist()):

@@ -1,4 +1,4 @@
-"""Measuring a model in training: AP^e on held-out synthetic scenes, through the same views and fusion as for photos."""
+"""Measures AP^e of a model in training on held-out synthetic scenes, with the same views and fusion as for photos."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MeasureConfig:
-    """What is measured.
+    """Settings of the measurement.
 
     Attributes:
-        scenes: number of held-out scenes, the first of those kept for evaluation.
-        height, width: of the scenes in pixels.
-        short, longest: working size of the views.
-        fusions: see `cropformer.fusion.FUSIONS`; a model without batch level is measured at image level alone.
+        scenes: number of held-out scenes; the first of those reserved for evaluation are used.
+        height, width: size of the scenes in pixels.
+        short, longest: working size of the views in pixels.
+        fusions: see `cropformer.fusion.FUSIONS`; a model without batch level is measured at image level only.
     """
 
     scenes: int = 32
@@ -45,13 +45,13 @@ def measure(
     """AP and AP50 (fractions) for every fusion, named `AP_boc` and so on.
 
     Args:
-        predict: the model: pixels (1, 5, 3, H, W) and frames (1, 5, 4) to its output.
-        config: what is measured.
-        device: where `predict` wants the pixels.
-        stable: whether queries are ranked by the stability of their masks, too (`Preset.stability`).
+        predict: the model, a function from pixels (1, 5, 3, H, W) and frames (1, 5, 4) to its output.
+        config: settings of the measurement.
+        device: device for the inputs of `predict`.
+        stable: whether query scores are multiplied by the stability of their masks (`Preset.stability`).
 
     Raises:
-        NoNumbers: scores are none.
+        NoNumbers: scores are NaN or infinite.
     """
     found: dict[str, list[EntityMap]] = {fusion: [] for fusion in config.fusions}
     truths = []
@@ -65,7 +65,7 @@ def measure(
             heads = output.image if FUSIONS[fusion].level == "image" else output.batch
             if not heads:
                 continue
-            head = heads[-1]  # its first entry is the full view at image level, and the picture at batch level
+            head = heads[-1]  # entry 0 is the full view at image level, and the whole picture at batch level
             features = output.features[0, chosen].float()  # (T, C, h, w)
             masks = torch.einsum("qc,tchw->qthw", head.embeddings[0].float(), features)
             scores = head.logits[0].float().softmax(-1)[:, 0]

@@ -1,7 +1,7 @@
-"""Muon (Jordan et al., 2024): steps of matrices with all their singular values made alike.
+"""Muon (Jordan et al., 2024): updates matrices by steps whose singular values are all nearly equal.
 
-PyTorch has had one since 2.9, which computes in bfloat16. A CPU without instructions for that is 15 to 30 times slower
-than with float32: it took 14 of the 25 seconds of a step of gella-nano. This one computes in float32 on a CPU.
+PyTorch has its own since 2.9, which computes in bfloat16. On a CPU without bfloat16 instructions, that is 15 to 30
+times slower than float32: it took 14 of the 25 seconds of a step of gella-nano. This one uses float32 on CPUs.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _ITERATIONS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum (Nesterov's), orthogonalised, with decoupled weight decay.
+    """Orthogonalised Nesterov momentum with decoupled weight decay.
 
-    Steps are as long as AdamW's, so that both can have one rate (Liu et al., arXiv 2502.16982).
+    Steps have the same size as AdamW's, so that both can use the same learning rate (Liu et al., arXiv 2502.16982).
 
     Args:
-        params: matrices, or groups of them.
+        params: matrices, or parameter groups of matrices.
         lr: learning rate.
-        momentum: share of the earlier gradients.
+        momentum: weight of earlier gradients.
         weight_decay: as in AdamW.
     """
 
@@ -63,7 +63,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """(N, rows, columns) → the same with singular values near 1, by Newton and Schulz's iteration."""
+    """Matrices (N, rows, columns) with all singular values near 1, by Newton-Schulz iteration."""
     a, b, c = _COEFFICIENTS
     x = matrices.bfloat16() if matrices.device.type == "cuda" else matrices.float()
     wide = x.shape[1] <= x.shape[2]

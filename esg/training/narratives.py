@@ -1,4 +1,4 @@
-"""Training samples of GELLA: a picture with masks, a narrative about it, and what is asked of both (paper Sec. 4.3)."""
+"""Training samples for GELLA: a picture with masks, narratives about it, and a task for each (paper Sec. 4.3)."""
 
 from __future__ import annotations
 
@@ -32,31 +32,30 @@ from .samples import drawn
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_DRAWN = 100  # photos, until one shows something that is labelled
+_DRAWN = 100  # maximum number of photos to try until one has labels
 TASKS = ("describe", "extract", "ground")
 
 
 @dataclass(frozen=True)
 class NarrativeConfig:
-    """What the model learns from.
+    """Settings of the training samples.
 
     Attributes:
-        batch: pictures a step (on each device).
-        texts: texts about every picture; they share what is seen of it, so that a second one costs little.
-        tasks: probabilities of image description, noun extraction and grounding (Table XXI). The lots are drawn alike
-            for all devices, which have to ask for the same parts of the model in a step.
+        batch: pictures per step (on each device).
+        texts: texts per picture; they share its image features, so that a second text costs little.
+        tasks: probabilities of image description, noun extraction and grounding (Table XXI). The tasks of a step are
+            the same on all devices, because all must use the same parts of the model.
         sides: range of the longer side of synthetic scenes, in pixels.
-        scenes: the mixture that scenes are drawn from.
-        photos: folders of labelled photos (see `esg.data.photos`); none for scenes alone.
-        photo_weights: how often photos are drawn from each folder, in relation to the others; without them as often
-            as it has photos.
+        scenes: distribution that scenes are drawn from.
+        photos: folders of labelled photos (see `esg.data.photos`); empty for scenes only.
+        photo_weights: relative probability of each folder; empty: proportional to its number of photos.
         photo_share: probability of a photo instead of a scene.
-        absent: range of how many names that are not in the photo stand in a list of names; smaller numbers are drawn
-            more often. Of 80 names, such a list has about 500 tokens, which have to fit into the model's context.
-        referring: probability that a text that is grounded is one referring expression.
-        mask_noise: share of the pictures whose masks are not the true ones but a segmenter's (Table XVIII a).
-        segmenter: its name or weight file; None disturbs the true masks instead, which costs next to nothing.
-        seed: of the whole run.
+        absent: range of the number of names in a list that are not in the photo; smaller numbers are drawn more often.
+            A list of 80 names has about 500 tokens, which must fit in the model's context.
+        referring: probability that a grounded text is a single referring expression.
+        mask_noise: share of the pictures with a segmenter's masks instead of the true ones (Table XVIII a).
+        segmenter: name or weight file of that segmenter; None distorts the true masks instead, at almost no cost.
+        seed: random seed of the whole run.
     """
 
     batch: int = 8
@@ -82,10 +81,10 @@ class GroundingBatch:
         pixels: (B, 3, side, side) uint8 RGB, letterboxed for the vision encoder.
         colormaps: (B, 3, M, M) uint8.
         labels: (B, M, M) int32, 0 = none.
-        words: for every picture (N, W) int8, which words are true of its entities, see `lessons.words_of`.
+        words: (N, W) int8 for every picture, words that are true of its entities, see `lessons.words_of`.
         texts: T conversations with their answers.
-        pictures: the picture that each text is about.
-        truths: for every text (v, N) bool, which entities a noun means; None if the text is language alone.
+        pictures: index of the picture that each text is about.
+        truths: (v, N) bool for every text, the entities that each noun refers to; None if the text is not grounded.
     """
 
     pixels: Tensor
@@ -104,8 +103,8 @@ class Narratives(Dataset):
         """Opens the photos, and the segmenter if one is used.
 
         Raises:
-            InputError: a folder of photos is missing or has no format that is known.
-            WeightsError: the segmenter's weights are not to be had.
+            InputError: a folder of photos is missing or has an unknown format.
+            WeightsError: the segmenter's weights are not available.
         """
         self.config, self.model, self.rank = config, model, rank
         self.conversation = Conversation(tokenizer, model.language)
@@ -121,7 +120,7 @@ class Narratives(Dataset):
         return assemble([self._sample(rng, tasks) for tasks in self.tasks(step)])
 
     def tasks(self, step: int) -> list[list[str]]:
-        """For every picture of a batch what is asked of its texts: names in `TASKS`, the same on every device."""
+        """The task of every text, by picture: names in `TASKS`, the same on every device."""
         lots = np.random.default_rng((self.config.seed, step))
         drawn = lots.choice(len(TASKS), (self.config.batch, self.config.texts), p=self.config.tasks)
         return [[TASKS[task] for task in own] for own in drawn]
@@ -140,7 +139,7 @@ class Narratives(Dataset):
         return encode(told, tasks, self.conversation, self.model, rng, self._masks(told, rng) if noisy else None)
 
     def _tell(self, photos: Photos, rng: np.random.Generator, refers: Sequence[bool]) -> Told:
-        """What is told of a photo, any of them."""
+        """A random photo with narratives about it."""
         for _ in range(_DRAWN):
             photo = photos.draw(rng)
             if not (photo.labels > 0).any():
@@ -151,7 +150,7 @@ class Narratives(Dataset):
                 told := tell_named(photo, photos.things, rng, self.config.sides, refers, self.config.absent)
             ) is not None:
                 return told
-        raise ImageError("One photo after the other has nothing that is labelled; check the folders of photos.")
+        raise ImageError(f"{_DRAWN} photos in a row have no labelled entities; check the folders of photos.")
 
     def _masks(self, told: Told, rng: np.random.Generator) -> np.ndarray | None:
         if self.segmenter is None:
@@ -161,7 +160,7 @@ class Narratives(Dataset):
 
 
 Sample = tuple[Tensor, Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]]]
-"""Pixels (3, side, side), colormap (3, M, M), labels (M, M) and words (N, W) of a picture; its texts and truths."""
+"""Pixels (3, side, side), colormap (3, M, M), labels (M, M) and words (N, W) of a picture; texts with their truths."""
 
 
 def encode(
@@ -172,14 +171,14 @@ def encode(
     rng: np.random.Generator,
     masks: np.ndarray | None = None,
 ) -> Sample:
-    """A picture with its narratives, one for every task, as the model takes it.
+    """Encodes a picture and its narratives, one for every task, as input for the model.
 
     Args:
         told: picture, true entities and narratives.
-        tasks: what is asked.
-        conversation, model: of the model.
-        rng: source of chance.
-        masks: (H, W) integer, entities to ground in instead of the true ones, at least one.
+        tasks: a name in `TASKS` for every narrative.
+        conversation, model: encoder of texts, and configuration of the model.
+        rng: random generator.
+        masks: (H, W) integer, entities to use instead of the true ones, at least one.
     """
     size = (told.labels.shape[0], told.labels.shape[1])
     given = told.labels if masks is None else masks
@@ -201,7 +200,7 @@ def encode(
 
 
 def _words(told: Told, carried: Carried) -> Tensor:
-    """See `words_of`; of a given entity that is none of the true ones nothing is said."""
+    """See `words_of`; everything is unknown about a given entity that matches no true one."""
     nothing = words_of(told.facts[:1]).fill_(-1)
     return torch.cat((nothing, words_of(told.facts)))[carried.same]
 
@@ -211,7 +210,7 @@ def _asked(
 ) -> tuple[Text, Tensor | None]:
     caption, mentions = narrative.caption, narrative.mentions
     if task == "describe" and told.descriptions:
-        # Most of what is there is recognised before the picture is described, but not all of it.
+        # Simulates imperfect recognition: the names given in the prompt are most of those present, but not all.
         names = [name for name in told.names if rng.random() < 0.8]
         return conversation.describe(told.descriptions[int(rng.integers(len(told.descriptions)))], names), None
     if task == "describe":
@@ -229,7 +228,7 @@ def _asked(
 
 
 def assemble(samples: Sequence[Sample]) -> GroundingBatch:
-    """Samples as one batch."""
+    """Combines samples to a batch."""
     pixels, colours, labels, words, asked = zip(*samples)
     pictures = [number for number, own in enumerate(asked) for _ in own]
     texts, truths = zip(*(one for own in asked for one in own))

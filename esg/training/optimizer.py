@@ -1,4 +1,4 @@
-"""What turns gradients into steps: AdamW, or Muon for the matrices and AdamW for the rest."""
+"""Optimizers: AdamW for all parameters, or Muon for matrices and AdamW for the rest."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import nn
 from .config import RunConfig
 from .muon import Muon
 
-# Of two dimensions, but no matrices.
+# Parameters of two dimensions that are lists of vectors, not matrices.
 _LISTS_OF_VECTORS = {"bias_table", "level_embed", "query_features", "query_positions"}
-_TABLES_OF_WORDS = ("embed_tokens.weight", "lm_head.weight")  # have weight decay, but are not for Muon either
+_TABLES_OF_WORDS = ("embed_tokens.weight", "lm_head.weight")  # have weight decay, but are not suitable for Muon
 
 
 def parameter_groups(model: nn.Module, config: RunConfig) -> list[dict[str, Any]]:
-    """AdamW's parameter groups: with and without weight decay, the backbone at its own rate (`scale`).
+    """Parameter groups: with and without weight decay, and the backbone at its own rate (`scale`).
 
-    They are the same four whatever the settings, so that a run can go on with others. Muon's are those of them that are
-    marked as `matrices`.
+    AdamW always has the same four groups, so that a run can be resumed with other settings. Groups marked as `matrices`
+    are for Muon.
     """
     groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -39,12 +39,12 @@ def parameter_groups(model: nn.Module, config: RunConfig) -> list[dict[str, Any]
 
 
 def _maps_to_few(parameter: nn.Parameter) -> bool:
-    """Whether it is the head of a classifier, which Muon is not for."""
+    """Whether the parameter is a classifier's head, for which Muon is unsuitable."""
     return len(parameter) <= 2
 
 
 def optimizers(model: nn.Module, config: RunConfig) -> list[torch.optim.Optimizer]:
-    """One or two optimizers, which together have all parameters."""
+    """One or two optimizers that together update all parameters."""
     groups = parameter_groups(model, config)
     rest = [group for group in groups if not group["matrices"]]
     found: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr=config.lr)]

@@ -1,8 +1,8 @@
-"""Piloted queries: a second pass of the decoder in training, with the true masks to look at (Zhang et al., CVPR 2023).
+"""Mask-piloted training (Zhang et al., CVPR 2023): a second decoder pass whose queries attend inside the true masks.
 
-Queries that search for themselves change their mind from layer to layer for a long time. Piloted ones know from the
-start which entity they stand for and where it is, a little wrong, and have to give back its exact mask. They teach all
-layers early what to make of a masked region. Nothing of them remains in the model.
+Ordinary queries switch between entities from layer to layer for a long time. Piloted queries get a slightly wrong mask
+of their entity from the start, and must reconstruct the exact one. So all layers learn early how to use a masked
+region. The trained model does not keep anything of this.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 def pilot_losses(
     model: CropFormer, output: Output, labels: Tensor, config: LossConfig, noise: float = 0.2
 ) -> dict[str, Tensor]:
-    """The mask terms of the image level for queries that look at the true masks.
+    """The mask losses of the image level for queries that attend inside the true masks.
 
     Args:
-        model: whose decoder is trained.
-        output: of the model for (B, T) views.
+        model: the model whose decoder is trained.
+        output: output of the model for (B, T) views.
         labels: (B, T, H, W) integer label maps, 0 = no entity.
         config: as for the other losses.
-        noise: how many pixels of a mask are flipped, as a share of its area.
+        noise: number of flipped pixels per mask, as a share of its area.
 
     Returns:
         Scalars `pilot_bce` and `pilot_dice`, summed over the layers.
@@ -45,7 +45,7 @@ def pilot_losses(
 
 
 def _noisy_masks(labels: Tensor, ids: Tensor, size: torch.Size, noise: float) -> Tensor:
-    """Where the entities `ids` (N, P) lie in `labels` (N, H, W), at another size, a little wrong → (N, P, h·w) bool."""
+    """Slightly wrong masks of the entities `ids` (N, P) in `labels` (N, H, W), at another size → (N, P, h·w) bool."""
     small = F.interpolate(labels[:, None].float(), size=tuple(size), mode="nearest").flatten(2)  # (N, 1, h·w)
     masks = small == ids[..., None]
     chance = noise * masks.float().mean(-1, keepdim=True)

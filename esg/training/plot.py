@@ -1,4 +1,4 @@
-"""The curves of a run: the loss, and what was measured, over the steps."""
+"""Plots the curves of a run: the loss and the measured figures, by step."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..errors import EsgError
 from ..files import write_atomically
 
 LOG = "log.jsonl"
-_NO_TERMS = ("step", "lr", "grad_norm", "seconds", "waited")  # all else in the row of a step is a loss
+_NO_TERMS = ("step", "lr", "grad_norm", "seconds", "waited")  # everything else in a step's row is a loss
 
 
 def read_log(run_dir: str | Path) -> list[dict[str, Any]]:
-    """The rows of a run's log, by name their numbers; a last row that a kill cut short is left out.
+    """The rows of a run's log, as numbers by name; a last row that a kill cut short is dropped.
 
     Raises:
         EsgError: another row is damaged, or the log cannot be read.
@@ -28,12 +28,12 @@ def read_log(run_dir: str | Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-        except ValueError:  # no JSON, or no text at all
+        except ValueError:  # not JSON, or not even text
             if number == len(lines):
                 break
             row = None
         if not _is_row(row):
-            raise EsgError(f"{path} is damaged in line {number}; remove that line, or the file to do without its rows.")
+            raise EsgError(f"Line {number} of {path} is damaged; remove that line, or the whole file.")
         rows.append(row)
     return rows
 
@@ -58,7 +58,7 @@ def plot(run_dir: str | Path) -> Path:
     measured = [row for row in rows if "loss" not in row]
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    terms = dict.fromkeys(name for row in steps for name in row if name not in _NO_TERMS)  # a step need not have all
+    terms = dict.fromkeys(name for row in steps for name in row if name not in _NO_TERMS)  # a step may lack some terms
     for name in terms:
         chosen = [row for row in steps if name in row]
         values = _smoothed([row[name] for row in chosen])
@@ -79,7 +79,7 @@ def plot(run_dir: str | Path) -> Path:
 
 
 def _smoothed(values: list[float], weight: float = 0.98) -> list[float]:
-    """Exponential moving average without the bias of its start."""
+    """Exponential moving average, corrected for the bias at its start."""
     smooth, total, out = 0.0, 0.0, []
     for value in values:
         smooth, total = weight * smooth + (1 - weight) * value, weight * total + (1 - weight)

@@ -1,4 +1,4 @@
-"""Measuring a GELLA in training: what it understands of held-out narratives, in the way of `esg eval narratives`."""
+"""Measures how well a GELLA in training understands held-out narratives, like `esg eval narratives`."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def measure_narratives(
     device: torch.device,
     precision: torch.dtype,
 ) -> dict[str, float]:
-    """The `FIGURES` of `evaluate_narratives` (fractions), without those that there is nothing to judge for.
+    """The `FIGURES` of `evaluate_narratives` (fractions), without those that cannot be measured on these scenes.
 
     Args:
-        pupil: the model, which is in training mode again when this returns.
-        state: the weights that are measured, under all the names of its own.
-        tokenizer: of the language model.
-        scenes: number of held-out scenes, the first ones; the true entities are given.
+        pupil: the model; it is in training mode again afterwards.
+        state: weights to measure, under all of its own names.
+        tokenizer: tokenizer of the language model.
+        scenes: number of held-out scenes, starting with the first; the true entities are given.
         device, precision: of the computation.
 
     Raises:
-        NoNumbers: image features or scores are none.
+        NoNumbers: image features or scores are NaN or infinite.
     """
     model = GellaInference(pupil.gella, tokenizer, device, precision)
     judged = _Judged(pupil, Grounder(model), scenes)
     own = {f"pupil.{name}": value for name, value in state.items()}
     try:
         with quietly():
-            # Lends the weights to the model; tied ones have the same value under each of their names.
+            # Uses the weights without loading them; tied weights have the same value under each of their names.
             found = torch.func.functional_call(judged, own, (), tie_weights=False)
     finally:
         pupil.train()
@@ -52,7 +52,7 @@ def measure_narratives(
 
 
 class _Judged(nn.Module):
-    """The measuring as a module's forward pass, which is what weights can be lent to."""
+    """The measurement as a module's forward pass, so that `functional_call` can substitute weights."""
 
     def __init__(self, pupil: Pupil, grounder: Grounder, scenes: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Training samples: a full view and one corner crop of a scene or a photo, with their label maps.
 
-A batch is a function of (seed, step, rank) and of nothing else, so a resumed run goes on with the samples that it would
-have seen, and any number of loader processes gives the same run.
+A batch depends only on (seed, step, rank), so a resumed run continues with the samples that it would have seen, and the
+number of loader processes does not matter.
 """
 
 from __future__ import annotations
@@ -25,25 +25,24 @@ from ..data.synth import HELD_OUT, make_scene
 from ..errors import EsgError
 
 Picture = tuple[np.ndarray, np.ndarray, tuple[str | None, ...]]
-"""(H, W, 3) uint8, labels (H, W) int32, and the category of entity 1 and so on, as far as it is known."""
+"""(H, W, 3) uint8, labels (H, W) int32, and the categories of entity 1 and so on, as far as they are known."""
 
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """What the model learns from.
+    """Settings of the training samples.
 
     Attributes:
-        batch: pictures a step (on each device); each gives two views.
-        sizes: sizes (height, width) of the views in pixels, one of which is drawn for a step; multiples of 32.
-        detail: range of how many times finer scenes are than the full view, so that crops show more than it does.
-        scenes: the mixture that scenes are drawn from.
-        photos: folders of labelled photos (see `esg.data.photos`); none for scenes alone.
-        photo_weights: how often photos are drawn from each folder, in relation to the others; without them as often
-            as it has photos.
+        batch: pictures per step (on each device); each gives two views.
+        sizes: possible sizes (height, width) of the views in pixels, multiples of 32; each step draws one.
+        detail: range of the ratio of a scene's size to that of the full view, so that crops show more detail.
+        scenes: distribution that scenes are drawn from.
+        photos: folders of labelled photos (see `esg.data.photos`); empty for scenes only.
+        photo_weights: relative probability of each folder; empty: proportional to its number of photos.
         photo_share: probability of a photo instead of a scene.
         paste_share: probability that entities of another picture, a scene or a photo, are pasted in.
         crop_ratio: side of the corner crop as a share of the picture's (δ).
-        seed: of the whole run.
+        seed: random seed of the whole run.
     """
 
     batch: int = 4
@@ -65,9 +64,9 @@ class Batch:
     Attributes:
         pixels: (B, 2, 3, H, W) uint8 RGB, full view and crop, zero padded right and bottom.
         labels: (B, 2, H, W) int32, 0 = no entity and padding, -1 = unknown; an id is the same entity in both views.
-        kinds: (B, N) int64, of entity 1 and so on the number of its category among `Samples.categories`, -1 where it
-            has none.
-        frames: (B, 2, 4) float32, the part of the picture that the views span, see `ViewGeometry.frames`.
+        kinds: (B, N) int64, entry k is the category of entity k + 1, as an index of `Samples.categories`; -1 if it has
+            none.
+        frames: (B, 2, 4) float32, the part of the picture that each view spans, see `ViewGeometry.frames`.
         sizes: (B, 2) int64, height and width of the views without padding.
     """
 
@@ -78,7 +77,7 @@ class Batch:
     kinds: Tensor
 
     def normalised(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
-        """The model's input, (B, 2, 3, H, W) float32 with 0 in the padding and frames, and the labels, on `device`."""
+        """Pixels (B, 2, 3, H, W) float32 normalised and with 0 in the padding, frames, and labels, on `device`."""
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
         pixels = (self.pixels.to(device).float() - mean) / std
         for picture, (height, width) in zip(pixels, self.sizes.tolist(), strict=True):
@@ -94,11 +93,11 @@ class Samples(Dataset):
         """Opens the photos.
 
         Args:
-            config: what to draw.
-            rank: number of the device that asks; each sees other pictures, of the same size.
+            config: settings of the samples.
+            rank: number of the device; devices get different pictures of the same size.
 
         Raises:
-            InputError: a folder of photos is missing or has no format that is known.
+            InputError: a folder of photos is missing or has an unknown format.
         """
         self.config = config
         self.rank = rank
@@ -121,9 +120,9 @@ class Samples(Dataset):
         return Batch(pixels, labels, frames, sizes, torch.from_numpy(kinds))
 
     def batches(self, start: int, stop: int, workers: int = 0) -> Generator[Batch, None, None]:
-        """The batches of steps `start` to `stop` - 1, drawn ahead by `workers` processes (0: by the caller's).
+        """The batches of steps `start` to `stop` - 1, made ahead by `workers` processes (0: in this process).
 
-        Close it in the end: the processes ignore signals and live until then.
+        Close the generator at the end: the processes ignore signals and live until then.
 
         Raises:
             EsgError: a photo cannot be used.
@@ -131,7 +130,7 @@ class Samples(Dataset):
         return drawn(self, start, stop, workers)
 
     def _picture(self, rng: np.random.Generator, size: Size) -> Picture:
-        """A picture larger than `size` and of its shape."""
+        """A picture larger than `size`, with the same aspect ratio."""
         if self.photos is not None and rng.random() < self.config.photo_share:
             image, labels, kinds = self._photo(self.photos, rng, size)
         else:
@@ -157,7 +156,7 @@ class Samples(Dataset):
 
     def _photo(self, photos: Photos, rng: np.random.Generator, size: Size) -> Picture:
         photo = photos.draw(rng)
-        # At this size the corner crop is as large as its view and not resampled a second time.
+        # At this size, the corner crop is exactly as large as its view and is not resampled again.
         height, width = (round(side / self.config.crop_ratio) for side in size)
         return *augment(photo.image, photo.labels, rng, size=(height, width)), photo.categories
 
@@ -167,7 +166,7 @@ def _of(names: tuple[str | None, ...], number: int) -> str | None:
 
 
 def drawn(samples: Dataset, start: int, stop: int, workers: int) -> Generator[Any, None, None]:
-    """What `samples` holds for steps `start` to `stop` - 1, see `Samples.batches`."""
+    """The batches of `samples` for steps `start` to `stop` - 1, see `Samples.batches`."""
     loader = DataLoader(
         _ErrorsAsValues(samples),
         batch_size=None,
@@ -183,7 +182,7 @@ def drawn(samples: Dataset, start: int, stop: int, workers: int) -> Generator[An
 
 
 class _ErrorsAsValues(Dataset):
-    """Samples for a loader, which would make a stack trace the message of an error that a process raises."""
+    """Returns errors as values: a loader process would turn a raised error's message into a stack trace."""
 
     def __init__(self, samples: Dataset) -> None:
         self.samples = samples
@@ -200,18 +199,19 @@ def two_views(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The full view of a picture and a random one of its corner crops (paper Sec. 4, "Crop Dataloader").
 
-    A picture of another shape than `size` is cut to its aspect ratio at a random place. Half of the views end up to 31
-    pixels before the right and bottom of `size`, as views of any photo do once they are padded to multiples of 32.
+    A picture with another aspect ratio than `size` is first cropped at a random place. Half of the views end up to 31
+    pixels before the right and bottom edges of `size`, like views of photos that are padded to multiples of 32.
 
     Args:
         image: (H, W, 3) uint8.
         labels: (H, W) integer.
         size: (height, width) of the views with padding.
-        rng: draws cut, corner and padding.
-        ratio: side of the crop as a share of the picture's.
+        rng: random generator for crop, corner and padding.
+        ratio: side of the corner crop as a share of the picture's.
 
     Returns:
         pixels (2, 3, height, width) uint8, labels (2, height, width) int32, frames (2, 4) float32, and (2,) int64, the
+        size without padding.
         size without padding.
     """
     content = np.array(size)
@@ -234,7 +234,7 @@ def two_views(
 def _cut_to_aspect(
     image: np.ndarray, labels: np.ndarray, aspect: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The largest part of a picture with width / height = `aspect` to a pixel, at a random place."""
+    """The largest part of a picture with width / height = `aspect`, to the nearest pixel, at a random place."""
     height, width = labels.shape
     h = max(1, min(height, round(width / aspect)))
     w = max(1, min(width, round(height * aspect)))
@@ -243,8 +243,8 @@ def _cut_to_aspect(
 
 
 def _start_worker(_number: int) -> None:
-    """What a process that draws samples does first."""
-    torch.set_num_threads(1)  # the model has the other cores
-    # A signal to the whole process group is for the training loop, which ends its workers once it has saved.
+    """Prepares a loader process."""
+    torch.set_num_threads(1)  # the model uses the other cores
+    # Signals to the process group are for the training loop, which ends its workers after it has saved.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

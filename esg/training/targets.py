@@ -1,6 +1,6 @@
-"""What a group of views asks for: its entities, and points at which masks are compared with them.
+"""Training targets of a group of views: its entities, and the points at which masks are compared with them.
 
-A group is T views that are answered by the same queries, see `losses`.
+A group consists of T views that share their queries, see `losses`.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ from torch import Tensor
 
 
 def target_ids(labels: Tensor, smallest: int) -> Tensor:
-    """The entities that groups have to find.
+    """The entities that each group must find.
 
     Args:
         labels: (G, T, H, W) integer label maps, 0 = no entity, -1 = unknown.
-        smallest: entities of fewer pixels in the views of a group are left out.
+        smallest: entities with fewer pixels in the views of a group are left out.
 
     Returns:
-        (G, N) ids, ascending, then -1 where a group has fewer than the one with the most.
+        (G, N) ids, ascending; groups with fewer entities than the largest group are padded with -1.
     """
     ids, areas, _ = _areas(labels.flatten(1))
     wanted = (areas >= smallest) & (ids > 0)  # (G, K)
-    # A stable sort brings what is wanted to the front and keeps its order.
+    # A stable sort moves the wanted ids to the front and keeps their order.
     order = wanted.int().argsort(dim=1, descending=True, stable=True)[:, : int(wanted.sum(1).max())]
     return torch.where(wanted.gather(1, order), ids[order], -1)
 
 
 def sample(features: Tensor, labels: Tensor, count: int, balanced: float) -> tuple[Tensor, Tensor]:
-    """Features and labels at random points of every group, which lie in its views by turns.
+    """Features and labels at random points of every group, alternating between its views.
 
-    Labels are read at the pixel in which a point lies. The authors sample masks bilinearly, which differs only within a
-    pixel of a border and cannot be done on label maps.
+    Labels are read at the pixel that contains a point. The authors sample masks bilinearly, which differs only within a
+    pixel of a border and is not possible on label maps.
 
     Args:
         features: (G, T, C, h, w) float32.
         labels: (G, T, H, W).
-        count: S, points a group.
+        count: S, points per group.
         balanced: share of the points that are drawn entity by entity instead of anywhere in the view.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The tokenizer of a run of GELLA: that of the weights it starts from, or one of its own."""
+"""The tokenizer of a GELLA training run: that of the weights it starts from, or one of its own."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
     from .gella import GellaTrainConfig
 
-_SCENES, _TEXTS = 250, 8  # scenes that a tokenizer learns from, and what is said of each
-_SIDES = (96, 128)  # small ones, of which the same is said
+_SCENES, _TEXTS = 250, 8  # number of scenes that a tokenizer is trained on, and of texts about each
+_SIDES = (96, 128)  # pixels; small scenes get the same texts as large ones
 
 
 def run_tokenizer(config: GellaTrainConfig, run_dir: Path) -> Tokenizer:
     """The tokenizer of a run, the same in all its processes.
 
-    A run that goes on has it in its folder. A new one takes that of `config.init`, and one that starts from nothing
-    learns it from what is told of synthetic scenes; the run keeps it once it has begun.
+    A resumed run reads it from its folder. A new run takes that of `config.init`; a run from scratch trains one on
+    texts about synthetic scenes. The run stores it in its folder once it has begun.
 
     Raises:
-        InputError: the architecture does not exist, or has the tokenizer of LLaVA and starts from nothing.
+        InputError: the architecture does not exist, or needs LLaVA's tokenizer but `config.init` is not given.
         WeightsError: a file with a tokenizer is missing or damaged.
     """
     from tokenizers import Tokenizer
@@ -57,9 +57,9 @@ def _tokenizer(config: GellaTrainConfig, run_dir: Path) -> Tokenizer:
         kept = run_dir / TOKENIZER
         try:
             return Tokenizer.from_file(str(kept))
-        except Exception as error:  # of no narrower kind
+        except Exception as error:  # tokenizers raises nothing narrower
             raise WeightsError(
-                f"{kept}, without which the run cannot go on, is missing or damaged ({error}); put it back, or use "
+                f"{kept} is missing or damaged ({error}), and the run cannot resume without it; put it back, or use "
                 "another folder."
             ) from None
     if config.init is not None and config.backbone_init is None:
@@ -67,20 +67,20 @@ def _tokenizer(config: GellaTrainConfig, run_dir: Path) -> Tokenizer:
         return read_llava_tokenizer(language, init) if init.is_dir() else tokenizer_in(read_metadata(init), init)
     if not _is_own(language):
         raise InputError(
-            f"{config.preset} starts from published weights: give the folder of LLaVA-1.5 as llava-hf publishes it "
-            "(--init)."
+            f"{config.preset} starts from published weights; give --init the folder of LLaVA-1.5 as published by "
+            "llava-hf."
         )
     return train_tokenizer(_texts(config), language)
 
 
 def _is_own(language: LanguageConfig) -> bool:
-    """Whether the model has a tokenizer of our own, whose first tokens are those that are no text."""
+    """Whether the model uses a tokenizer of our own, whose special tokens come first."""
     special = {language.pad_token, language.begin_token, language.end_token, language.image_token, language.seg_token}
     return special == set(range(SPECIAL))
 
 
 def _texts(config: GellaTrainConfig) -> Iterator[str]:
-    """All that is asked and answered about some scenes and photos, and every word that may ever be told."""
+    """All prompts and answers for some scenes and photos, and every word that captions may contain."""
     samples, names = config.samples, config.architecture.names
     yield " ".join(VOCABULARY)
     for name in names:

@@ -1,4 +1,4 @@
-"""`esg caption`: photos and folders of photos in, a line of text for each on stdout."""
+"""`esg caption`: photos and folders of photos in, one line of text per photo on stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands say: lines, messages and progress keep out of each other's way, and no stream is a crash."""
+"""The commands' output: lines, messages and progress do not run into each other, and no stream causes a crash."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_progress_lines_and_messages_do_not_mix(monkeypatch: pytest.MonkeyPatch)
     assert terminal.screen() == ["done", "noted", "esg: odd thing", ""]
 
 
-def test_messages_name_what_is_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_name_the_current_photo(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     log = logging.getLogger("esg.images")
@@ -103,7 +103,7 @@ def test_a_reader_that_has_gone(root: Path) -> None:
     assert "pipe" not in result.stderr
 
 
-def test_a_name_that_is_no_text(segment: Run, photo: Path, written: Callable[[], list[str]]) -> None:
+def test_a_file_name_that_is_not_valid_text(segment: Run, photo: Path, written: Callable[[], list[str]]) -> None:
     try:
         path = photo.rename(photo.with_name("caf\udce9.png"))  # Latin-1 on a disk that is read as UTF-8
     except (OSError, UnicodeError):
@@ -128,7 +128,7 @@ def test_an_output_that_is_full_is_one_sentence(arguments: list[str]) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="closes streams as a Unix shell does")
-def test_closed_streams_are_no_crash() -> None:
+def test_closed_streams_do_not_crash() -> None:
     for closed in ("1>&-", "2>&-", "1>&- 2>&-"):
         ended = subprocess.run(
             f'"{sys.executable}" -m esg --version {closed}', shell=True, capture_output=True, text=True

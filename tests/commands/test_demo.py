@@ -1,4 +1,4 @@
-"""`esg demo` starts a page that the core knows nothing of."""
+"""`esg demo` starts a page that the core does not know."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_demo(esg: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (options["host"], options["port"], options["open_browser"]) == ("127.0.0.1", 8000, False)
 
 
-def test_what_the_page_is_told(esg: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_reach_the_page(esg: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setitem(sys.modules, "web_demo", SimpleNamespace(launch=lambda **options: calls.append(options)))
     models = ["--model", "a", "--grounder", "b", "--inpainter", "c"]
@@ -38,7 +38,7 @@ def test_what_the_page_is_told(esg: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("wrong", ["anna", "anna:", ":secret", ""])
-def test_a_password_that_is_none_is_refused(esg: Run, wrong: str) -> None:
+def test_an_invalid_password_is_refused(esg: Run, wrong: str) -> None:
     esg("demo", "--auth", wrong).refused("--auth", "USER:PASSWORD")
 
 

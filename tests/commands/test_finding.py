@@ -1,4 +1,4 @@
-"""--masks of `esg caption`, `esg ground` and `esg inpaint`: which photo they are of, and whether they are there."""
+"""--masks of `esg caption`, `esg ground` and `esg inpaint`: the photo they belong to, and missing files."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_files_that_do_not_say_whose_masks_they_hold_are_not_for_several(
 
 
 @pytest.mark.usefixtures("without_model")
-def test_masks_that_are_none_are_noticed_before_any_work(command: Run, tmp_path: Path, photos: list[Path]) -> None:
+def test_invalid_masks_are_reported_before_any_work(command: Run, tmp_path: Path, photos: list[Path]) -> None:
     command(photos[0], "--masks", tmp_path / "no.png").refused(f"{tmp_path / 'no.png'} does not exist")
     (tmp_path / "diary.txt").write_text("dear diary")
     command(photos[0], "--masks", tmp_path / "diary.txt").refused("diary.txt is no file of masks")

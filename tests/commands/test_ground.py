@@ -1,4 +1,4 @@
-"""`esg ground`: photos and folders of photos in, captions with what their nouns mean out, and files of all that."""
+"""`esg ground`: photos and folders of photos in, captions with the entities of their nouns out, and files with both."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_model_without_a_list_of_names_is_one_sentence_before_the_work(
     monkeypatch.setattr(EntitySegmenter, "from_pretrained", lambda *_, **__: pytest.fail("it began"))
     result = ground(photo, "--names")
     assert result.status == 2
-    assert "has no list of names; give one as categories." in result.err[-1]
+    assert "has no list of names of its own; give one as categories." in result.err[-1]
 
 
 def test_an_expression(
@@ -136,7 +136,7 @@ def test_an_expression(
     assert sorted(saved(tmp_path).phrases[0].entity_ids) == [1, 2, 3, 4]
 
 
-def test_an_expression_that_nothing_fits_is_told_with_the_best_guess(
+def test_an_expression_without_a_match_gets_the_best_guess(
     ground: Run, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GellaInference, "scores", lambda *_: np.array([[0.2, 0.45, 0.3, 0.1]], np.float32))
@@ -159,7 +159,7 @@ def test_words_that_the_model_does_not_know_are_refused_before_anything_is_segme
     monkeypatch.setattr(GellaInference, "knows", lambda self, word: word == "disc")
     monkeypatch.setattr(EntitySegmenter, "from_pretrained", lambda *_, **__: pytest.fail("it was loaded"))
     for option in ("--refer", "--caption", "--phrases", "--categories"):
-        ground(photo, option, "der rote Kreis").refused("knows no word of 'der rote Kreis': it reads English only")
+        ground(photo, option, "der rote Kreis").refused("knows no word of 'der rote Kreis'. It reads English only")
     assert written() == []
 
 
@@ -220,7 +220,7 @@ def test_the_page(ground: Run, tmp_path: Path, photo: Path, masks: Path, written
 # --------------------------------------------------------------------------------------------- several photos, and none
 
 
-def test_folders_keep_their_structure_and_results_are_no_photos(
+def test_folders_keep_their_structure_and_results_are_skipped(
     ground: Run, tmp_path: Path, make_photo: MakePhoto, masks: Path, written: Written
 ) -> None:
     several_masks(tmp_path / "both.json", masks, "a.png", "b.png")
@@ -291,7 +291,7 @@ def test_masks_that_cannot_be_used(
     assert written() == []
 
 
-def test_overlapping_masks_are_taken_and_that_is_said_once(ground: Run, tmp_path: Path, photo: Path) -> None:
+def test_overlapping_masks_are_accepted_with_one_message(ground: Run, tmp_path: Path, photo: Path) -> None:
     both = [
         {"segmentation": {"size": [40, 60], "counts": [start, 1200, 1200 - start]}, "score": score}
         for start, score in ((0, 0.5), (600, 0.9))
@@ -326,7 +326,7 @@ def test_what_is_wrong_with_a_models_own_caption_is_a_matter_of_that_photo(
     ground(photo, "--masks", masks).refused(str(photo), "wrote an empty caption")
 
 
-def test_scores_that_are_no_numbers(
+def test_nan_scores_are_reported(
     ground: Run, photo: Path, masks: Path, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GellaInference, "scores", lambda *_: np.full((1, 4), np.nan, np.float32))
@@ -377,7 +377,7 @@ def test_missing_weights_are_noticed_before_any_work(
     monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: pytest.fail("it was segmented"))
     ground(photo, "--model", "gella-nanoo").refused("no model or file called 'gella-nanoo'")
     ground(photo, "--model", "gella-7b").refused("train them with `esg train gella --preset 7b`")
-    ground(photo, "--model", "cropformer-nano").refused("holds no weights of GELLA")
+    ground(photo, "--model", "cropformer-nano").refused("does not hold weights of GELLA")
     ground(photo, "--segmenter", "gella-nano").refused("gella-nano")
     ground(photo, "--segmenter", tmp_path / "no.pth").refused("does not exist")
 

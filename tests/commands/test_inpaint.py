@@ -1,4 +1,4 @@
-"""`esg inpaint`: photos in, the same photos with some of their entities removed or repainted out."""
+"""`esg inpaint`: copies of photos with some of their entities removed or repainted."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_the_colour_profile_stays(inpaint: Run, tmp_path: Path, photo: Path, mas
         assert np.array_equal(np.asarray(picture), without(photo, masks, [2]))
 
 
-def test_what_cannot_stay_is_said(inpaint: Run, tmp_path: Path, photo: Path, masks: Path) -> None:
+def test_data_that_cannot_be_kept_are_reported(inpaint: Run, tmp_path: Path, photo: Path, masks: Path) -> None:
     values = np.random.default_rng(1).integers(0, 65536, (40, 60), np.uint16)
     Image.fromarray(values).save(photo, icc_profile=b"no profile of RGB")
     result = inpaint(photo, "--masks", masks, "--entity", 2)

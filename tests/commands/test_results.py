@@ -1,4 +1,4 @@
-"""The files of a photo: all of them or none, and one line says why they could not be written."""
+"""The files of a photo: all of them or none, and one line that says why they could not be written."""
 
 from __future__ import annotations
 
@@ -131,9 +131,7 @@ def test_a_photo_that_cannot_be_written_does_not_stop_the_others(
     assert written() == ["other.labels.png", "photo.labels.png/"]
 
 
-def test_what_was_not_segmented_and_what_was_not_written_are_told_apart(
-    segment: Run, tmp_path: Path, photo: Path
-) -> None:
+def test_photos_not_segmented_and_not_written_are_listed_separately(segment: Run, tmp_path: Path, photo: Path) -> None:
     (tmp_path / "out/photo.labels.png").mkdir(parents=True)
     result = segment(photo, tmp_path / "missing.jpg", "--save", "labels")
     assert result.status == 2
@@ -174,7 +172,7 @@ def test_an_output_that_takes_no_more_ends_the_run(
 
 
 @pytest.mark.usefixtures("without_model")
-def test_what_is_wrong_with_files_is_said_before_a_model_is_loaded(
+def test_problems_with_files_are_reported_before_a_model_is_loaded(
     segment: Run, tmp_path: Path, make_photo: MakePhoto
 ) -> None:
     segment(tmp_path / "missing.jpg").refused("missing.jpg does not exist")

@@ -1,4 +1,4 @@
-"""`esg segment`: photos and folders of photos in, files and one line for each photo out."""
+"""`esg segment`: photos and folders of photos in, files and one line per photo out."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def test_without_entities_there_are_no_masks_to_write(
     assert written() == []
 
 
-def test_where_nothing_was_left_out_there_is_no_hint(
-    segment: Run, photo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_there_is_no_hint_if_nothing_was_dropped(segment: Run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = EntityMap.from_labels(np.zeros((40, 60), np.int32))
     monkeypatch.setattr(EntitySegmenter, "__call__", lambda *_, **__: nothing)
     assert segment(photo).err[0].endswith("photo.*")
@@ -223,7 +221,7 @@ def test_one_coco_file_about_all_photos(
 
 
 @pytest.mark.usefixtures("without_model")
-def test_a_folder_is_no_file_about_all_photos(segment: Run, tmp_path: Path, photo: Path) -> None:
+def test_a_folder_is_refused_as_dataset_file(segment: Run, tmp_path: Path, photo: Path) -> None:
     segment(photo, "--dataset", tmp_path).refused(f"{tmp_path} is a folder; give a file name")
 
 

@@ -1,4 +1,4 @@
-"""Pictures from end to end: a bad one is one line and exit status 2 and leaves nothing, an odd one has to work."""
+"""Pictures from end to end: a bad one gives one line, exit status 2 and no files; an unusual one must work."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ PNG, JPEG = encoded(PICTURE, "PNG"), encoded(PICTURE, "JPEG")
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_file_that_is_no_good_picture(
+def test_an_unusable_picture_is_reported(
     segment: Run, tmp_path: Path, written: Written, content: bytes, words: str
 ) -> None:
     path = tmp_path / "photo.jpg"

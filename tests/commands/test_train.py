@@ -1,4 +1,4 @@
-"""`esg train`: runs that begin, go on and end in a weight file, and runs refused before anything is written."""
+"""`esg train`: runs that start, resume and end in a weight file, and runs refused before anything is written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")
 Run = Callable[..., Any]
 
 
-def test_train_goes_on_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+def test_train_resumes_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"measure_steps": 0, "precision": "fp32", "loss": {"points": 64}}))
     run, weights = tmp_path / "run", tmp_path / "new/folder/weights.safetensors"
@@ -94,7 +94,7 @@ def gella_settings(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("tiny_gella")
-def test_train_gella_goes_on_exports_and_grounds(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
+def test_train_gella_resumes_exports_and_grounds(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
     run, weights = tmp_path / "run", tmp_path / "gella.safetensors"
     options = ("--out", run, "--config", gella_settings, "--preset", "test", *GELLA)
     assert esg("train", "gella", *options, "--steps", 1).status == 0
@@ -144,14 +144,14 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
     assert (again.status, again.err[-1]) == (0, f"Written: {weights}")
     assert read_gella(weights)[0].config.colours == "location"
     other = settings(colormap_side=32)
-    esg("train", "gella", "--out", run, *options, other).refused("other settings of its model (colormap_side, colours)")
+    esg("train", "gella", "--out", run, *options, other).refused("other model settings (colormap_side, colours)")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (("--preset", "nanoo"), "There is no preset 'nanoo'; use one of gella-nano, gella-7b, gella-13b"),
-        (("--preset", "7b"), "gella-7b starts from published weights: give the folder of LLaVA-1.5"),
+        (("--preset", "7b"), "gella-7b starts from published weights; give --init the folder of LLaVA-1.5"),
         (("--preset", "7b", "--init", "llava"), "llava has no tokenizer.json; get the folder llava-hf/llava-1.5-7b-hf"),
         (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
         (("--preset", "test", "--photos", "missing"), "The folder missing does not exist"),

@@ -1,4 +1,4 @@
-"""`esg weights`: listing, getting, converting and checking them."""
+"""`esg weights`: list, download, convert and verify."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_weights_verify_of_a_gella(esg: Run, tiny_gella: Path) -> None:
     assert "tiny-gella (grounding), every tensor fits" in "".join(result.out)
 
 
-def test_a_training_run_of_gella_is_no_weight_file(esg: Run, tiny_gella: Path, tmp_path: Path) -> None:
+def test_a_training_run_of_gella_is_not_a_weight_file(esg: Run, tiny_gella: Path, tmp_path: Path) -> None:
     state = {f"gella.{name}": value for name, value in load_file(tiny_gella).items()}
     torch.save({"step": 1, "ema": state, "optimizers": []}, tmp_path / "checkpoint.pt")
     esg("weights", "verify", tmp_path).refused(f"`esg train gella --out {tmp_path} --export FILE.safetensors`")

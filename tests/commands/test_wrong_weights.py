@@ -1,4 +1,4 @@
-"""Weights that are missing, damaged, another model's or malicious: one line from every command that reads them."""
+"""Weights that are missing, damaged, malicious or of another model: one line from every command that reads them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_model_that_is_not_there(
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (other_architecture, "fits no CropFormer"),
+        (other_architecture, "does not fit any CropFormer"),
         (incomplete, "lacks decoder.norm.weight"),
         (class_aware, "does not fit this model"),
         (cut_short, "damaged or incomplete"),

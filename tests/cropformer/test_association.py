@@ -1,4 +1,4 @@
-"""View association: whom a query of the full view looks at, and what it takes from there."""
+"""View association: the queries that a query of the full view attends to, and what it takes from them."""
 
 from __future__ import annotations
 

@@ -84,7 +84,9 @@ def test_unknown_keys_are_refused_and_named(shared: Path) -> None:
 
 
 def test_a_file_of_something_else_is_refused_with_its_first_keys() -> None:
-    with pytest.raises(WeightsError, match=r"x\.pth fits no CropFormer .* 0\.weight, 1\.weight, 2\.weight and 1 more;"):
+    with pytest.raises(
+        WeightsError, match=r"x\.pth does not fit any CropFormer .* 0\.weight, 1\.weight, 2\.weight and 1 more;"
+    ):
         checkpoints.preset_of({f"{i}.weight": torch.zeros(1) for i in range(4)}, "x.pth")
 
 
@@ -103,7 +105,7 @@ def test_a_wrong_shape_is_refused(tiny_model: Path) -> None:
         checkpoints.load_strict(model, state, "weights.pth")
 
 
-def test_weights_that_are_no_numbers_are_refused(tiny_model: Path) -> None:
+def test_weights_with_nan_or_infinity_are_refused(tiny_model: Path) -> None:
     model, _, _ = load_model(tiny_model)
     state = {**model.state_dict(), "decoder.query_features": torch.full((10, 32), torch.nan)}
     with pytest.raises(WeightsError, match=r"weights\.pth holds NaN or infinity in decoder\.query_features"):

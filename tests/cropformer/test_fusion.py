@@ -112,7 +112,7 @@ def test_known_answer() -> None:
     np.testing.assert_allclose(result.scores[1:], [0, 0.5 * once.sigmoid()], rtol=1e-6)
 
 
-def test_stable_masks_come_first_where_that_is_asked_for() -> None:
+def test_stable_masks_come_first_on_request() -> None:
     geometry = ViewGeometry.plan(40, 50, crops=0, short=32, longest=64)
     logits = constant([[0.3], [3.0]], geometry)  # probabilities of 0.57, in doubt everywhere, and of 0.95
     scores = torch.tensor([0.9, 0.5])

@@ -1,4 +1,4 @@
-"""CropFormer as a whole: which views see which, and that the way it is computed does not show in what comes out."""
+"""The whole CropFormer: which views depend on each other, and that the order of computation does not change results."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_shapes(config: CropFormerConfig, output: Output) -> None:
 
 
 @pytest.mark.parametrize("views_at_once", [1, 2, 4, 99])
-def test_views_at_once_changes_only_what_goes_together(
+def test_views_at_once_does_not_change_the_result(
     model: CropFormer, pixels: Tensor, output: Output, views_at_once: int
 ) -> None:
     """Also where a group holds views of two pictures, and where the last group is smaller."""

@@ -1,4 +1,4 @@
-"""The stability of masks: known answers, and the straight way over whole views."""
+"""Mask stability: known answers, and comparison with a direct computation over whole views."""
 
 from __future__ import annotations
 

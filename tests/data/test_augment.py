@@ -1,4 +1,4 @@
-"""Augmentation moves pictures and labels alike."""
+"""Augmentation moves pictures and labels together."""
 
 from __future__ import annotations
 

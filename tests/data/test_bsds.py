@@ -39,7 +39,7 @@ def test_items_in_order(folder: Path) -> None:
     assert len(list(photos)) == 2
 
 
-def test_renumbering_keeps_none() -> None:
+def test_renumbering_keeps_zero() -> None:
     labels = np.array([[0, 9], [4, 9]], np.uint8)
     assert np.array_equal(renumbered(labels), [[0, 2], [1, 2]])
     assert np.array_equal(renumbered(labels + 1), [[1, 3], [2, 3]])

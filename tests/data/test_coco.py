@@ -1,4 +1,4 @@
-"""Tiny folders in COCO's two formats, with the oddities that the real files have."""
+"""Tiny folders in COCO's two formats, with the oddities of the real files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks with mistakes, and what is carried over to them."""
+"""Masks with mistakes, and truth that is transferred to them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_split_entities_fall_into_halves(monkeypatch: pytest.MonkeyPatch) -> Non
     assert np.bincount(out.ravel())[1:].min() > 16 * 16 / 4
 
 
-def test_missed_entities_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missed_entities_become_background(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, _MISSED=1.0)
     out = disturbed(QUARTERS, np.random.default_rng(0))
     assert out.max() == 1  # the largest one stays
@@ -85,7 +85,7 @@ def test_boundaries_are_displaced_a_little(monkeypatch: pytest.MonkeyPatch) -> N
 # ------------------------------------------------------------------------------------------------------ what is carried
 
 
-def test_what_lies_mostly_in_what_is_meant_is_meant() -> None:
+def test_truth_goes_to_entities_mostly_inside_the_true_ones() -> None:
     true = np.array([[1, 1, 1, 2, 2, 2, 3, 3]])
     given = np.array([[1, 1, 2, 2, 3, 3, 3, 0]])
     carried = carry(given, true)

@@ -1,4 +1,4 @@
-"""The random generator of scenes: what its own draws are spread over."""
+"""The random generator of scenes: the distributions of its own draws."""
 
 from __future__ import annotations
 

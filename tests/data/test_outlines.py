@@ -1,4 +1,4 @@
-"""Outlines: what `Radial` may rely on."""
+"""Outlines: properties that `Radial` relies on."""
 
 from __future__ import annotations
 

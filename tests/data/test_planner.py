@@ -1,4 +1,4 @@
-"""Layouts: drawn from seed, aspect ratio and mixture, and from nothing else."""
+"""Layouts: they depend only on seed, aspect ratio and configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single things: named, within their bounds, thin where they are called thin."""
+"""Single things: named, within their bounds, and thin if they claim to be."""
 
 from __future__ import annotations
 

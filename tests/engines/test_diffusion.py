@@ -1,4 +1,4 @@
-"""Repainting with diffusion models: tiny ones of the real classes, saved, and loaded as any other."""
+"""Repainting with diffusion models: tiny models of the real classes, saved and loaded like any other."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_wrong_arguments(
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_values_that_are_no_numbers(
+def test_nan_pixels_are_refused(
     engines: dict[int, DiffusionInpainting], picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, dtype: type
 ) -> None:
     vae = engines[9].pipeline.vae
@@ -231,7 +231,7 @@ def test_too_little_memory(
         engines[9](picture, hole(), "red", steps=1)
 
 
-def test_a_bug_is_no_lack_of_memory(
+def test_a_bug_is_not_reported_as_out_of_memory(
     engines: dict[int, DiffusionInpainting], picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines[9].pipeline.unet, "forward", lambda *_, **__: torch.zeros(1) @ torch.zeros(2))

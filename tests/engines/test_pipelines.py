@@ -1,4 +1,4 @@
-"""Reading models of diffusers: folders, the hub's cache, single files; no network, no pickles, no foreign code."""
+"""Reading diffusers models: folders, the hub's cache, single files; without network, pickles or foreign code."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ def test_a_single_file_of_which_something_is_missing(
     refused(single, f"{single} (lacks the weights of its part|cannot be loaded as an inpainting model)")
 
 
-def test_a_file_that_is_no_model(model: Path, cache: Callable[[str, Path], Path], tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(model: Path, cache: Callable[[str, Path], Path], tmp_path: Path) -> None:
     cache("stable-diffusion-v1-5/stable-diffusion-v1-5", model)
     save_file({"a": torch.zeros(3)}, tmp_path / "other.safetensors")
     refused(tmp_path / "other.safetensors", "cannot be loaded as an inpainting model")

@@ -1,4 +1,4 @@
-"""AP^e against numbers of the official evaluator and on pictures whose AP is known."""
+"""AP^e, compared with the official evaluator's numbers, and on pictures with known AP."""
 
 from __future__ import annotations
 

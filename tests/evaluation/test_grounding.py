@@ -46,7 +46,7 @@ def test_average_recall_is_the_area_under_the_curve_of_recall(ious: list[float])
     assert figure == pytest.approx(recall.mean(), abs=2e-4)
 
 
-def test_what_there_is_none_of_has_no_figure() -> None:
+def test_figures_without_data_are_nan() -> None:
     figures = average_recall([Judged(1.0, True, "thing", False)])
     assert math.isnan(figures["AR_stuff"])
     assert math.isnan(figures["AR_plural"])

@@ -1,4 +1,4 @@
-"""Figures of naming with a grounder that knows the truth, or part of it."""
+"""Figures of naming for a grounder that knows the truth, or part of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evaluation, with a model that knows the truth, or nothing."""
+"""The evaluation of a model that knows everything, and of one that knows nothing."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Oracle:
         pass
 
 
-def test_who_knows_the_truth_gets_full_marks() -> None:
+def test_a_perfect_model_gets_full_marks() -> None:
     seen: list[tuple[int, int]] = []
     figures = evaluate_narratives(Grounder(Oracle()), 4, progress=lambda *done: seen.append(done))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -84,7 +84,7 @@ def test_who_knows_the_truth_gets_full_marks() -> None:
     assert figures["expressions"] >= 1
 
 
-def test_who_is_wrong_gets_none() -> None:
+def test_a_wrong_model_gets_zero() -> None:
     figures = evaluate_narratives(Grounder(Oracle(truth=0.0)), 4)
     assert figures["AR"] < 0.1
     assert figures["cIoU"] < 0.1

@@ -1,4 +1,4 @@
-"""AP^e from files: the official evaluator's numbers, and the forms that other programs write."""
+"""AP^e from files: the official evaluator's numbers, and the formats of other programs."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_panoptic_truth(tmp_path: Path, given: str) -> None:
         ([{"image_id": 9, "segmentation": rle.encode_mask(LEFT), "score": 1}], "60x40 pixels, but its photo 20x20"),
         ([{"image_id": 7, "segmentation": rle.encode_mask(LEFT), "score": "high"}], "has the score 'high'"),
         (["a"], "prediction 0 is not an object"),
-        ({"images": []}, "has no images"),
+        ({"images": []}, "does not list any images"),
         (3, "neither a list of COCO results nor"),
     ],
 )
@@ -138,9 +138,9 @@ def test_what_cannot_be_used_is_one_sentence(truth: Path, tmp_path: Path, found:
     ("content", "message"),
     [
         ([], "is not COCO JSON"),
-        (coco(images=[]), "has no images"),
+        (coco(images=[]), "does not list any images"),
         (coco(images=[{"id": 7}]), "image 0 lacks an id, a height or a width"),
-        (coco(annotations=[{"image_id": 5}]), "annotation 0 belongs to none of the images"),
+        (coco(annotations=[{"image_id": 5}]), "annotation 0 does not belong to any image"),
         (coco(annotations=[{"image_id": 7, "segments_info": []}]), "needs the picture"),
     ],
 )

@@ -59,7 +59,7 @@ def seeing(config: GellaConfig) -> GellaConfig:
     return dataclasses.replace(config, vision=vision)
 
 
-def test_entity_embeddings_know_what_is_under_their_masks(tiny_config: GellaConfig) -> None:
+def test_entity_embeddings_depend_on_the_features_under_their_masks(tiny_config: GellaConfig) -> None:
     torch.manual_seed(0)
     model = Gella(seeing(tiny_config)).eval()
     assert model.appearance is not None

@@ -1,4 +1,4 @@
-"""Nouns meet entities, and entities their queries."""
+"""Association of nouns with entities, and matching of entities with queries."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_entity_without_a_match_has_a_query_that_matches_no_other() -> None:
     assert ties.matched.tolist() == [True, False, False]
 
 
-def test_masks_given_back_in_another_order_find_their_entities() -> None:
+def test_masks_reconstructed_in_another_order_find_their_entities() -> None:
     labels = torch.tensor([0, 1, 1, 2, 3, 3, 3, 4])
     order = torch.tensor([2, 0, 3, 1])  # of the queries' entities
     masks = labels == order[:, None] + 1
@@ -97,7 +97,7 @@ def test_ties_are_the_best_one_to_one(iou: Tensor) -> None:
     assert chosen[ties.matched].sum().item() == pytest.approx(max(sums).item(), abs=1e-5)
 
 
-def test_there_may_be_more_entities_than_queries_or_none() -> None:
+def test_more_entities_than_queries_or_no_entities_at_all() -> None:
     ties = tie(torch.tensor([[0.9, 0.7, 0.0]]))
     assert ties.queries.tolist() == [0, -1, -1]
     assert ties.matched.tolist() == [True, False, False]

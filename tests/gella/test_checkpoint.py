@@ -70,7 +70,7 @@ def test_the_language_side_may_be_kept_in_less(written: tuple[Gella, Path]) -> N
         assert torch.equal(value, expected)
 
 
-def test_the_file_may_go_once_it_is_read(speaker: Any, written: tuple[Gella, Path]) -> None:
+def test_the_file_can_be_deleted_after_reading(speaker: Any, written: tuple[Gella, Path]) -> None:
     model, path = written
     again = read_gella(path, torch.float16)[0]  # as it is in the file, and yet a copy
     path.write_bytes(bytes(path.stat().st_size))
@@ -108,7 +108,7 @@ def test_a_model_that_sees_larger_squares_starts_from_a_file_but_a_file_is_read_
         read_gella(path)
 
 
-def test_the_checkpoint_of_a_run_is_told_from_a_weight_file(written: tuple[Gella, Path], tmp_path: Path) -> None:
+def test_a_run_checkpoint_is_distinguished_from_a_weight_file(written: tuple[Gella, Path], tmp_path: Path) -> None:
     model, _ = written
     path = tmp_path / "checkpoint.pt"
     state = {f"gella.{name}": value for name, value in model.state_dict().items()}
@@ -147,6 +147,6 @@ def test_a_file_that_does_not_fit_is_refused_in_one_sentence(written: tuple[Gell
         assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
 
 
-def test_every_weight_has_a_name_of_its_own(written: tuple[Gella, Path]) -> None:
+def test_every_weight_has_a_unique_name(written: tuple[Gella, Path]) -> None:
     names = list(written[0].state_dict())
     assert len({checkpoint.our_name(name) for name in names}) == len(names)

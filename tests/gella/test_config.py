@@ -1,4 +1,4 @@
-"""Sizes of GELLA, and what transformers is told of them."""
+"""Configurations of GELLA, and their translation for transformers."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def changed(**fields: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no GELLA model"),
-        ("[]", "no GELLA model"),
-        ("3", "no GELLA model"),
+        ("", "not describe a GELLA model"),
+        ("[]", "not describe a GELLA model"),
+        ("3", "not describe a GELLA model"),
         ('{"vision": {}}', "language"),
-        (changed(vision=5), "no GELLA model"),
+        (changed(vision=5), "not describe a GELLA model"),
         (changed(vision={"depth": 1}), "depth"),
         (changed(depth=1), "depth"),
         (changed(encoder="resnet"), "'resnet'; choose one of mobilenet-v2, swin-tiny"),
-        (changed(encoder=[]), "no GELLA model"),
-        (changed(colormap_side="big"), "no GELLA model"),
+        (changed(encoder=[]), "not describe a GELLA model"),
+        (changed(colormap_side="big"), "not describe a GELLA model"),
     ],
 )
 def test_other_texts_are_refused_in_one_sentence(text: str, message: str) -> None:
@@ -59,7 +59,7 @@ def test_other_texts_are_refused_in_one_sentence(text: str, message: str) -> Non
     assert "\n" not in str(raised.value)
 
 
-def test_settings_that_nobody_knows_are_refused() -> None:
+def test_unknown_settings_are_refused() -> None:
     with pytest.raises(InputError, match=f"assignment 'rainbow'; choose one of {', '.join(COLOURS)}"):
         GellaConfig(colours="rainbow")
     with pytest.raises(InputError, match=f"encoder 'vgg'; choose one of {', '.join(ENCODERS)}"):
@@ -83,7 +83,11 @@ def test_the_colormap_has_whole_features(side: int) -> None:
         (LanguageConfig, {"width": 96}, "width of language, 96, must be an even number for each of its heads"),
         (DecoderConfig, {"anchors": 0}, "anchors of decoder is 0, but must be at least 1"),
         (DecoderConfig, {"width": 80}, "width of decoder must be a multiple of 32, not 80"),
-        (GellaConfig, {"vision": VisionConfig(side=896)}, "takes 4096 tokens, but the context of language has 4096"),
+        (
+            GellaConfig,
+            {"vision": VisionConfig(side=896)},
+            "takes 4096 tokens, but the context of language has only 4096",
+        ),
         (GellaConfig, {"association": 0}, "association of the model is 0, but must be above 0"),
         (GellaConfig, {"drafts": 0}, "drafts of the model is 0"),
         (GellaConfig, {"encoder_scale": float("nan")}, "encoder_scale of the model is nan"),
@@ -110,7 +114,7 @@ def test_special_tokens_are_different_and_in_the_vocabulary(name: str) -> None:
     assert max(special) < said.vocabulary
 
 
-def test_llava_is_told_every_size() -> None:
+def test_llava_gets_every_size() -> None:
     config = PRESETS["gella-7b"]
     llava = config.llava()
     seen, said = llava.vision_config, llava.text_config

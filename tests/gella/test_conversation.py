@@ -70,12 +70,12 @@ def test_texts_in_the_letters_of_the_training_data(text: str, told: str) -> None
 
 
 @given(text=st.text(), ascii_text=st.text(st.characters(max_codepoint=127)))
-def test_a_told_text_is_as_long_and_the_same_in_any_case(text: str, ascii_text: str) -> None:
+def test_normalised_text_keeps_its_length_and_ignores_case(text: str, ascii_text: str) -> None:
     assert len(uncased(text)) == len(text)
     assert uncased(ascii_text.upper()) == uncased(ascii_text.lower()) == uncased(ascii_text)
 
 
-def test_only_a_model_that_knows_no_capitals_is_told_none(speaker: Any) -> None:
+def test_case_is_normalised_only_for_models_without_capitals(speaker: Any) -> None:
     config, tokenizer = speaker
     cased, plain = (
         Conversation(tokenizer, replace(config.language, cased=cased)).extract("The RED Disc", [(4, 12)])
@@ -88,7 +88,7 @@ def test_only_a_model_that_knows_no_capitals_is_told_none(speaker: Any) -> None:
 
 
 @pytest.mark.parametrize("refers", [False, True])
-def test_what_the_teller_says_is_told_as_it_is(refers: bool) -> None:
+def test_generated_captions_are_already_normalised(refers: bool) -> None:
     for seed in range(4):
         for narrative in tell_scene(seed, np.random.default_rng(seed), (64, 64), refers=(refers,) * 5).narratives:
             assert uncased(narrative.caption) == narrative.caption

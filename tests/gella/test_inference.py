@@ -1,4 +1,4 @@
-"""A GELLA's way from a photo to words and scores, with random weights of a tiny model of the real classes."""
+"""GELLA inference from photo to words and scores, with a tiny random model of the real classes."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def knowing(speaker: Any) -> GellaInference:
     return GellaInference(Gella(config), tokenizer)
 
 
-def test_another_word_means_what_the_known_one_means(knowing: GellaInference) -> None:
+def test_a_synonym_refers_to_the_same_entities(knowing: GellaInference) -> None:
     sight = knowing.see(PHOTO)
     said, known = "A red coin and two bars.", "A red disc and two bars."
     spans = [(2, 10), (15, 23)]
@@ -256,7 +256,7 @@ def test_another_word_means_what_the_known_one_means(knowing: GellaInference) ->
         assert len(scores) == len(own)
 
 
-def test_what_is_recognised_is_told_before_a_photo_is_described(
+def test_recognised_names_are_given_to_the_description(
     knowing: GellaInference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sight = knowing.see(PHOTO)

@@ -1,4 +1,4 @@
-"""Which words a model knows, by how its tokenizer writes them."""
+"""The words a model knows, judged by how its tokenizer writes them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_known_word_is_a_token_or_made_of_long_ones(word: str, known: bool) ->
     assert is_known(word, pieces) is known  # 圆 is a token of a tokenizer that has it whole
 
 
-def test_half_a_letter_is_no_word() -> None:
+def test_half_a_letter_is_not_a_word() -> None:
     assert not is_known("犬", lambda text: ["\N{REPLACEMENT CHARACTER}"] * 3)
     assert not is_known("犬", lambda text: ["\N{REPLACEMENT CHARACTER}"])
 
@@ -65,7 +65,7 @@ def test_the_model_that_ships_says_what_it_cannot_read() -> None:
     grounder = Grounder.from_pretrained("gella-nano", device="cpu")
     for text in ("der rote Kreis", "红色的圆盘", "🙂🔴", "zzzz"):
         with pytest.raises(
-            InputError, match=r"^gella-nano knows no word of .*: it reads English only, and not every word"
+            InputError, match=r"^gella-nano knows no word of .*\. It reads English only and has a limited vocabulary"
         ) as caught:
             grounder.check_words([text])
         assert "\n" not in str(caught.value)
@@ -74,7 +74,7 @@ def test_the_model_that_ships_says_what_it_cannot_read() -> None:
         assert grounder.check_words([text]) == []
 
 
-def test_names_and_what_stands_for_them_are_known(speaker: Any) -> None:
+def test_names_and_their_synonyms_are_known(speaker: Any) -> None:
     config, tokenizer = speaker
     inference = GellaInference(Gella(replace(config, names=("hot dog",), synonyms={"puppy": "dog"})), tokenizer)
     inference._has_words = True

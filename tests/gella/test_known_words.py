@@ -24,7 +24,7 @@ SEVERAL = frozenset(name for name in NAMES if " " in name)
         ("eine Katze", "eine Katze"),
     ],
 )
-def test_words_are_read_as_what_they_stand_for(text: str, known: str) -> None:
+def test_synonyms_are_read_as_the_known_word(text: str, known: str) -> None:
     assert render(text, SYNONYMS, SEVERAL).text == known
 
 
@@ -63,7 +63,7 @@ def test_shapes_have_other_words_too() -> None:
     assert set(SHAPES.values()) <= {*NOUNS.values(), *WORDS_FOR_SHAPES}
 
 
-def test_no_name_stands_for_another() -> None:
+def test_no_name_is_a_synonym_of_another() -> None:
     assert not SYNONYMS.keys() & set(NAMES)
     assert set(SYNONYMS.values()) <= set(NAMES)
     assert len(NAMES) == len(set(NAMES)) == 133

@@ -1,4 +1,4 @@
-"""The language side, held against CLIP and LLaMA written out: the same in every version of transformers."""
+"""The language side, compared with CLIP and LLaMA written out: the same in every version of transformers."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_the_picture_takes_the_place_of_its_token(language: Language, state: Sta
 
 @pytest.mark.parametrize("text", [[1, 7, 2], [1, IMAGE, 7, IMAGE, 2], []])
 def test_a_text_has_one_picture(language: Language, text: list[int]) -> None:
-    with pytest.raises(InputError, match=f"{text.count(IMAGE)} pictures instead of one"):
+    with pytest.raises(InputError, match=f"needs 1 image token, but has {text.count(IMAGE)}"):
         language.words(torch.zeros(1, PICTURE, 48), [torch.tensor(text, dtype=torch.int64)])
 
 
@@ -180,7 +180,7 @@ def test_a_text_may_fill_the_context_and_no_more(language: Language) -> None:
     tokens = torch.zeros(2, PICTURE, 48)
     full = torch.tensor([IMAGE] + [7] * (40 - PICTURE))
     assert language.words(tokens, [SHORT, full])[0].shape == (2, 40, 48)
-    with pytest.raises(InputError, match="has 41 tokens, but the model takes 40"):
+    with pytest.raises(InputError, match="has 41 tokens, but the model takes at most 40"):
         language.words(tokens, [SHORT, torch.cat((full, full[-1:]))])
 
 

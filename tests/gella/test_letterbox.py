@@ -1,4 +1,4 @@
-"""A photo in a square, and where it lies there."""
+"""A photo fitted into a square, and its position there."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_enlarged_labels_come_back(height: int, width: int, more: int, seed: int
 
 
 @given(height=st.integers(1, 12), cut=st.integers(1, 11), scale=st.integers(1, 5))
-def test_labels_lie_on_what_they_label(height: int, cut: int, scale: int) -> None:
+def test_labels_match_the_picture(height: int, cut: int, scale: int) -> None:
     labels = np.zeros((height, 12), np.int32)
     labels[:, cut:] = 1
     box = Letterbox((height, 12), 12 * scale)

@@ -1,4 +1,4 @@
-"""Lists of names, with commas, lines or dots between them."""
+"""Lists of names, separated by commas, line breaks or dots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GELLA as a whole: what goes in comes out of the right place, and the published sizes."""
+"""The whole GELLA: every input reaches the right output, and the published sizes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_decoder_layer_predicts_masks_at_stride_4(gella: Gella) -> None:
 
 
 @torch.no_grad()
-def test_embeddings_are_what_the_last_head_decides_on(gella: Gella) -> None:
+def test_embeddings_are_those_of_the_last_head(gella: Gella) -> None:
     made = gella.reconstruct(sample(1, 32, 4, 4), sample(1, 3, 64, 64))
     torch.testing.assert_close(gella.decoder.class_head(made.embeddings), made.heads[-1].logits)
     torch.testing.assert_close(gella.decoder.mask_head(made.embeddings), made.heads[-1].embeddings)
@@ -60,7 +60,7 @@ def test_embeddings_know_both_the_image_and_the_colormap(gella: Gella) -> None:
 
 
 @torch.no_grad()
-def test_the_colormap_has_a_resolution_of_its_own(gella: Gella) -> None:
+def test_the_colormap_has_its_own_resolution(gella: Gella) -> None:
     made = gella.reconstruct(sample(1, 32, 4, 4), sample(1, 3, 96, 128))
     assert made.masks().shape == (1, 5, 24, 32)
 
@@ -117,7 +117,7 @@ def test_every_text_is_associated_with_its_own_entities(gella: Gella) -> None:
 
 
 @torch.no_grad()
-def test_answers_are_predicted_from_what_is_before_them(gella: Gella) -> None:
+def test_answers_are_predicted_from_the_preceding_tokens(gella: Gella) -> None:
     pixels, colormaps = sample(2, 3, 16, 16), sample(2, 3, 64, 64)
     texts, pictures = [Text(FEW, 2), Text(MANY, 4), Text(NONE, 3)], [0, 0, 1]
     heard = gella(pixels, colormaps, texts, pictures, [1, 2])
@@ -130,7 +130,7 @@ def test_answers_are_predicted_from_what_is_before_them(gella: Gella) -> None:
 
 
 @torch.no_grad()
-def test_only_what_is_to_be_grounded_is_reconstructed(gella: Gella) -> None:
+def test_only_pictures_with_grounded_texts_are_reconstructed(gella: Gella) -> None:
     pixels, colormaps = sample(4, 3, 16, 16), sample(4, 3, 64, 64)
     texts, pictures = [Text(FEW, 2), Text(MANY, 4), Text(NONE, 3), Text(MANY, 4), Text(FEW, 2)], [0, 1, 1, 3, 3]
     heard = gella(pixels, colormaps, texts, pictures, [1, 3, 4])  # pictures 0 and 2 are only spoken of

@@ -1,4 +1,4 @@
-"""Nouns come out of answers of any shape, find their places in the caption, and nothing here ever raises."""
+"""Nouns are parsed from answers of any form and found in the caption, and nothing here ever raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that are too long come in parts: their words, nouns and order stay; what cannot be parted is told how long."""
+"""Texts that are too long are split: words, nouns and order stay; if that is impossible, the message says why."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_sentences_are_parted_near_the_middle() -> None:
         ("A b c. D e f.", [(9, 10), (2, 3)], "A b c. D e f.", "1 word"),  # the order would be lost
     ],
 )
-def test_a_sentence_that_is_too_long_is_told_by_how_much(
+def test_the_message_says_how_much_a_sentence_is_too_long(
     caption: str, spans: list[Span], named: str, words: str
 ) -> None:
     for part in (sentences, parted):

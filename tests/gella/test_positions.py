@@ -1,4 +1,4 @@
-"""Tables of positions for another grid: known values, and what must not change."""
+"""Position tables for another grid: known values, and values that must not change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_table_of_the_same_grid_is_itself() -> None:
 
 
 @given(given_side=st.integers(2, 7), wanted_side=st.integers(1, 9), seed=st.integers(0, 9))
-def test_the_token_of_the_whole_picture_keeps_its_row_and_what_is_the_same_everywhere_stays_so(
+def test_the_class_token_keeps_its_row_and_constant_tables_stay_constant(
     given_side: int, wanted_side: int, seed: int
 ) -> None:
     row, everywhere = torch.randn(2, 3, generator=torch.Generator().manual_seed(seed))
@@ -46,16 +46,16 @@ def test_rows_and_columns_keep_their_places(given_side: int, wanted_side: int) -
     assert found[0].tolist() == [5, 6]
 
 
-def test_half_precision_is_resampled_in_full_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_half_precision_is_resampled_in_float32_with_a_log_message(caplog: pytest.LogCaptureFixture) -> None:
     table = torch.randn(1 + 36, 4, generator=torch.Generator().manual_seed(0)).half()
     with caplog.at_level(logging.INFO, "esg"):
         found = resampled(table, 1 + 16)
     assert found.dtype == torch.float32
     assert torch.equal(found, resampled(table.float(), 1 + 16))
-    assert "a grid of 6 patches a side, which is resampled to 4" in caplog.text
+    assert "with 6 patches per side; resampling its positions to 4" in caplog.text
 
 
 @pytest.mark.parametrize(("rows", "wanted"), [(1 + 9, 9), (11, 1 + 4), (0, 1 + 4), (1, 1 + 4), (1 + 4, 1), (1 + 4, 0)])
-def test_what_is_no_square_stays_as_it_is(rows: int, wanted: int) -> None:
+def test_tables_that_are_not_square_stay_unchanged(rows: int, wanted: int) -> None:
     for table in (torch.zeros(rows, 2), torch.zeros(rows), torch.zeros(())):
         assert resampled(table, wanted) is table

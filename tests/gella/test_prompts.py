@@ -1,4 +1,4 @@
-"""Prompts and answers read as in the paper, and captions made of lists say where their names stand."""
+"""Prompts and answers as in the paper, and the spans of names in captions made from lists."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_numbers_in_words(number: int, words: str) -> None:
     assert number_words(number) == words
 
 
-def test_numbers_up_to_a_thousand_are_told_apart() -> None:
+def test_numbers_up_to_a_thousand_differ() -> None:
     assert len({number_words(number) for number in range(2000)}) == 2000
 
 
@@ -170,7 +170,7 @@ def test_any_name_is_quoted_with_its_space_tidied(names: list[str]) -> None:
         assert all(earlier[1] < later[0] for earlier, later in zip(spans, spans[1:]))
 
 
-def test_lists_that_are_none() -> None:
+def test_invalid_lists_are_refused() -> None:
     with pytest.raises(InputError, match="at least one category"):
         category_caption([])
     with pytest.raises(InputError, match="at least one phrase"):

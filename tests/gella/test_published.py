@@ -1,4 +1,4 @@
-"""Starting from published weights: folders as transformers writes them, and folders that do not do."""
+"""Starting from published weights: folders as transformers writes them, and unsuitable folders."""
 
 from __future__ import annotations
 
@@ -156,14 +156,14 @@ def other_kind(folder: Path) -> None:
         (lose_a_file, r"lacks model-0000.*\.safetensors; get those files"),
         (lose_all_files, "neither model.safetensors nor model.safetensors.index.json"),
         (escape, r"lacks \.\./llava/model-00001"),
-        (other_kind, "of the kind 'llava_next' and not 'llava'"),
+        (other_kind, "of type 'llava_next' instead of 'llava'"),
         (lambda folder: (folder / "config.json").unlink(), "has no config.json"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json cannot be read"),
-        (lambda folder: (folder / "config.json").write_text("[]"), "config.json is no JSON object"),
-        (lambda folder: (folder / "model.safetensors.index.json").write_text("{}"), "names no files"),
-        (lambda folder: change(folder, lambda t: t.update(extra=torch.zeros(1))), "more than it should, extra;"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "config.json is not a JSON object"),
+        (lambda folder: (folder / "model.safetensors.index.json").write_text("{}"), "does not list any files"),
+        (lambda folder: change(folder, lambda t: t.update(extra=torch.zeros(1))), "weights that do not fit, extra;"),
         (lambda folder: min(folder.glob("*.safetensors")).write_bytes(b""), "is empty"),
-        (shutil.rmtree, "There is no folder"),
+        (shutil.rmtree, "The folder .* does not exist"),
     ],
 )
 def test_a_folder_that_does_not_do(
@@ -175,20 +175,23 @@ def test_a_folder_that_does_not_do(
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_of_positions_that_is_none_of_a_square_is_refused(folder: Path, tiny_config: GellaConfig) -> None:
+def test_a_position_table_that_is_not_square_is_refused(folder: Path, tiny_config: GellaConfig) -> None:
     for path in folder.glob("*.safetensors"):
         tensors = load_file(path)
         for name in tensors:
             if name.endswith("position_embedding.weight"):
                 tensors[name] = tensors[name][:-1].clone()
         save_file(tensors, path, {"format": "pt"})
-    with pytest.raises(WeightsError, match=r"position_embedding\.weight in .* is 16 × 32 and not 17 × 32"):
+    with pytest.raises(WeightsError, match=r"position_embedding\.weight in .* is 16 × 32, but the model needs 17 × 32"):
         read_llava(tiny_config, folder)
 
 
-def test_another_size_is_told_by_its_shape(folder: Path, tiny_config: GellaConfig) -> None:
+def test_another_size_is_reported_with_its_shape(folder: Path, tiny_config: GellaConfig) -> None:
     larger = dataclasses.replace(tiny_config, language=dataclasses.replace(tiny_config.language, ffn=64))
-    with pytest.raises(WeightsError, match=r"mlp\.\w+_proj\.weight in .* is (40 × 48 and not 64|48 × 40 and not 48) ×"):
+    with pytest.raises(
+        WeightsError,
+        match=r"mlp\.\w+_proj\.weight in .* is (40 × 48, but the model needs 64|48 × 40, but the model needs 48) ×",
+    ):
         read_llava(larger, folder)
 
 
@@ -203,13 +206,13 @@ def test_the_tokenizer_is_that_of_the_folder(speaker: Any, tmp_path: Path) -> No
     without_seg.save(str(tmp_path / "tokenizer.json"))
     read = read_llava_tokenizer(free, tmp_path)
     assert read.encode("a red disc").ids == tokenizer.encode("a red disc").ids
-    with pytest.raises(WeightsError, match="another token than <SEG> as its 4"):
+    with pytest.raises(WeightsError, match="token 4 is not free for <SEG>"):
         read_llava_tokenizer(config.language, tmp_path)
-    with pytest.raises(WeightsError, match="another token than <image> as its 7"):
+    with pytest.raises(WeightsError, match="token 7 is not <image>"):
         read_llava_tokenizer(dataclasses.replace(free, image_token=7), tmp_path)
     without_seg.add_special_tokens([AddedToken("<more>", special=True)])
     without_seg.save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(WeightsError, match="another token than <SEG>"):
+    with pytest.raises(WeightsError, match="not free for <SEG>"):
         read_llava_tokenizer(free, tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(WeightsError, match=r"tokenizer\.json is damaged"):
@@ -243,8 +246,8 @@ def test_the_colormap_encoder_starts_from_a_classifier(imagenet: tuple[Any, Path
 def test_another_scale_or_kind_of_encoder_is_refused(imagenet: tuple[Any, Path], published: Path) -> None:
     encoder = MobileNetV2(0.25)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    with pytest.raises(WeightsError, match=r"as the model needs it; get the folder google/mobilenet_v2"):
+    with pytest.raises(WeightsError, match=r"but the model needs .*; get the folder google/mobilenet_v2"):
         load_mobilenet(encoder, imagenet[1])
-    with pytest.raises(WeightsError, match="of the kind 'llava' and not 'mobilenet_v2'"):
+    with pytest.raises(WeightsError, match="of type 'llava' instead of 'mobilenet_v2'"):
         load_mobilenet(encoder, published)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())

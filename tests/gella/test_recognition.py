@@ -1,4 +1,4 @@
-"""What a file's names and metadata tell of it."""
+"""Recognising a file by its names and metadata."""
 
 from __future__ import annotations
 
@@ -39,13 +39,11 @@ def test_the_name_that_tells_is_one_of_the_models(tiny_config: GellaConfig, tiny
     assert not is_gella(*read_state_dict(tiny_model))
 
 
-def test_what_a_file_lacks_is_said() -> None:
+def test_missing_metadata_is_named() -> None:
     check_whole({NAME}, {"config": "{}", "tokenizer": "{}"}, "a.safetensors")
-    with pytest.raises(
-        WeightsError, match=r"^a\.safetensors holds .* without its config and tokenizer in the metadata;"
-    ):
+    with pytest.raises(WeightsError, match=r"^a\.safetensors holds .* but its metadata lack config and tokenizer;"):
         check_whole({NAME}, {}, "a.safetensors")
-    with pytest.raises(WeightsError, match="without its tokenizer in"):
+    with pytest.raises(WeightsError, match="its metadata lack tokenizer"):
         check_whole({NAME}, {"config": "{}"}, "a.safetensors")
     with pytest.raises(WeightsError, match=r"`esg train gella --out runs/mine --export FILE\.safetensors`"):
         check_whole({f"gella.{NAME}"}, {}, Path("runs/mine/checkpoint.pt"))

@@ -1,4 +1,4 @@
-"""ResoBlend: every part does its work, and can be left out (Table XVII)."""
+"""ResoBlend: every part has an effect and can be switched off (Table XVII)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_levels_keep_their_size_and_get_one_width() -> None:
 
 
 @pytest.mark.parametrize("switches", [*itertools.product((True, False), repeat=len(PARTS))])
-def test_no_weights_are_left_of_what_is_off(switches: tuple[bool, ...]) -> None:
+def test_switched_off_parts_have_no_weights(switches: tuple[bool, ...]) -> None:
     blend = build(BlendConfig(**dict(zip(PARTS, switches))))
     out = blend(sample(1, 6, GRID, GRID), [sample(1, 3, 8, 8, seed=1)])[0]
     gradients = torch.autograd.grad(out.square().sum(), list(blend.parameters()), allow_unused=True)
@@ -81,7 +81,7 @@ def test_the_skip_brings_the_detail_of_the_masks() -> None:
     assert distance_to_grid(BlendConfig()) > 0.1
 
 
-def test_masks_count_where_they_are_asked_or_skip() -> None:
+def test_masks_matter_only_with_cross_attention_or_skip() -> None:
     def told_apart(config: BlendConfig) -> bool:
         blend, image = build(config), sample(1, 6, GRID, GRID)
         one, other = (blend(image, [sample(1, 3, 8, 8, seed=seed)])[0] for seed in (1, 2))

@@ -1,4 +1,4 @@
-"""Texts as people write them, and where everything stands in them."""
+"""Normalised texts, and the positions of their characters in the original."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def test_any_text_can_be_written(speaker: Any, text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
-def test_special_tokens_have_their_places_and_what_is_frequent_is_short() -> None:
+def test_special_tokens_have_their_ids_and_frequent_text_is_short() -> None:
     tokenizer = train_tokenizer(["the striped bar"] * 9, SIZES)
     names = {"<pad>": 0, "<s>": 1, "</s>": 2, "<image>": 3, "<SEG>": 4}
     assert {name: tokenizer.token_to_id(name) for name in names} == names

@@ -57,7 +57,7 @@ def test_a_language_model_reads_the_tower() -> None:
         ({"patch": 20}, "needs a side that is a multiple of 32"),
         ({"side": 100, "patch": 20}, "needs a side that is a multiple of 32"),
         ({"pool": 3}, "needs a side that is a multiple of 32"),
-        ({"tower": "clip"}, "its pool must be 1"),
+        ({"tower": "clip"}, "the pool must be 1"),
         ({"pool": 0}, "The pool of vision is 0"),
     ],
 )

@@ -23,7 +23,7 @@ class Mixed(nn.Module):
         self.register_buffer("table", torch.arange(6) ** 2, persistent=False)
 
 
-def test_weights_are_left_out_and_what_is_computed_is_there() -> None:
+def test_weights_are_left_out_and_computed_tables_are_kept() -> None:
     with Unfilled():
         module = Mixed()
     assert module.linear.weight.is_meta
@@ -35,7 +35,7 @@ def test_weights_are_left_out_and_what_is_computed_is_there() -> None:
     assert not any(value.is_meta for value in (*module.parameters(), *module.buffers()))
 
 
-def test_a_place_that_is_asked_for_is_heeded() -> None:
+def test_an_explicit_device_is_respected() -> None:
     with Unfilled():
         assert not torch.empty(2, device="cpu").is_meta
         assert not torch.zeros(2).is_meta

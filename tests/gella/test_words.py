@@ -1,4 +1,4 @@
-"""Words are found where they stand in any script, and equal ones are known as such."""
+"""Words are found in any script, and equal words get equal keys."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def writer(speaker: Any) -> tuple[Language, torch.Tensor, Text]:
 
 
 @torch.no_grad()
-def test_greedy_writing_takes_the_likeliest_token_of_one_pass_over_the_whole_text(
+def test_greedy_writing_equals_the_most_likely_tokens_of_one_pass(
     writer: tuple[Language, torch.Tensor, Text],
 ) -> None:
     language, picture, asked = writer
@@ -50,13 +50,13 @@ def test_lots_depend_on_the_seed_alone(writer: tuple[Language, torch.Tensor, Tex
     assert drawn[0] == list(write(*writer, Writing(most=12, temperature=2.0, seed=np.int64(1))))
 
 
-def test_the_smallest_temperature_is_like_none(writer: tuple[Language, torch.Tensor, Text]) -> None:
+def test_the_smallest_temperature_equals_greedy_writing(writer: tuple[Language, torch.Tensor, Text]) -> None:
     greedy = list(write(*writer, Writing(most=8)))
     assert list(write(*writer, Writing(most=8, temperature=5e-324, seed=1))) == greedy
 
 
 @torch.no_grad()
-def test_writing_stops_when_it_is_told_and_at_the_end_of_the_context(
+def test_writing_stops_on_request_and_at_the_end_of_the_context(
     writer: tuple[Language, torch.Tensor, Text],
 ) -> None:
     language, picture, asked = writer
@@ -96,7 +96,9 @@ def test_writing_ends_with_the_end_token(writer: tuple[Language, torch.Tensor, T
         ([6], 2, []),
     ],
 )
-def test_a_text_is_looked_up_where_it_last_said_the_same(text: list[int], most: int, expected: list[int]) -> None:
+def test_guesses_come_from_the_latest_occurrence_of_the_same_tokens(
+    text: list[int], most: int, expected: list[int]
+) -> None:
     assert look_up(text, most) == expected
 
 

@@ -1,4 +1,4 @@
-"""Reinhard's colour transfer: known colours of CIELAB, and shifts that are taken back."""
+"""Reinhard's colour transfer: known colours of CIELAB, and shifts that are undone."""
 
 from __future__ import annotations
 

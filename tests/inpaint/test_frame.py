@@ -1,4 +1,4 @@
-"""Where a crop lies and which size it gets."""
+"""The position and the size of a crop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generation and blend masks, on rows that can be counted and on any mask."""
+"""Generation and blend masks, on countable rows and on any mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Putting an edited crop back: nothing changes outside the blend mask, and nothing that the engine left as it was."""
+"""Putting an edited crop back: only pixels inside the blend mask that the engine edited change."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_the_choice_is_one_without_repetition_and_by_picture(seed: int, anchors:
 
 
 @pytest.mark.parametrize("size", [(3, 5), (16, 16), (40, 8)])
-def test_beyond_the_middle_of_the_outermost_cells_there_is_what_they_hold(size: tuple[int, int]) -> None:
+def test_features_beyond_the_outermost_cell_centres_are_repeated(size: tuple[int, int]) -> None:
     """As grid_sample's padding "border" would have it; the memory may be in any order."""
     anchors = Anchors(4, 16)
     features = torch.randn(2, 4, *size, generator=torch.Generator().manual_seed(0))

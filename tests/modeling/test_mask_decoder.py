@@ -69,7 +69,7 @@ def test_chosen_queries_start_from_the_features_under_their_anchors() -> None:
         torch.testing.assert_close(queries.positions[picture], decoder.query_positions[chosen])
 
 
-def test_there_are_no_more_queries_than_anchors() -> None:
+def test_more_queries_than_anchors_are_refused() -> None:
     with pytest.raises(InputError, match="17 queries cannot be chosen from 4x4 anchors"):
         MaskDecoder(32, heads=4, ffn=32, layers=3, queries=17, classes=1, levels=3, anchors=4)
 

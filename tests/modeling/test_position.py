@@ -1,4 +1,4 @@
-"""Position encodings against the formula of the authors' code, written out for one number at a time."""
+"""Position encodings, compared with the formula of the authors' code for single numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of a run: nonsense is refused in one sentence, and "auto" is what suits the machine."""
+"""Settings of a run: invalid ones are refused in one sentence, and "auto" suits the machine."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_setting_out_of_its_range_is_one_sentence(name: str, least: Any, below
     [
         ("samples.texts", 1, 0, "at least 1"),
         ("samples.seed", 2**64 - 1, 2**64, "from 0 to 18446744073709551615"),
-        ("backbone_lr", 1, 0.1, "1: GELLA has no backbone with a rate of its own"),
+        ("backbone_lr", 1, 0.1, "1, because GELLA's backbone does not have a rate of its own"),
         ("samples.tasks", (0, 0.5, 0.5), (0.2, 0.2, 0.5), "3 numbers from 0 to 1 whose sum is 1"),
         ("samples.tasks", (0, 0, 1), (-1, 1, 1), "3 numbers from 0 to 1 whose sum is 1"),
         ("samples.tasks", (0, 0, 1), (0.5, 0.5), "3 numbers from 0 to 1 whose sum is 1"),

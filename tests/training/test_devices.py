@@ -1,4 +1,4 @@
-"""Several processes that train one model: the whole of it on each, or a share of it, with the same result."""
+"""Several processes that train one model, replicated or sharded, with the same result."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def distance(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"lora": 2, "gradient_checkpointing": True}], ids=["full", "lora"])
-def test_shares_of_a_model_learn_what_the_whole_learns(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_sharded_model_learns_the_same_as_a_whole_one(tmp_path: Path, changes: dict[str, Any]) -> None:
     pytest.importorskip("accelerate")
     if "lora" in changes:
         pytest.importorskip("peft")
@@ -98,14 +98,14 @@ def test_shares_of_a_model_learn_what_the_whole_learns(tmp_path: Path, changes: 
 # -------------------------------------------------------------------------------------------- what one process can tell
 
 
-def test_a_single_process_joins_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_process_needs_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert devices.join(partial=False) is None
     assert not devices.is_sharded(None)
     assert devices.agreed(lambda: "text") == "text"
 
 
-def test_what_is_no_share_stays_as_it_is() -> None:
+def test_values_that_are_not_sharded_stay_unchanged() -> None:
     value = torch.arange(3)
     tree = {"a": [value, 1], "b": {"c": "text"}}
     assert devices.whole(tree)["a"][0] is value

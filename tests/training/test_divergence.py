@@ -1,4 +1,4 @@
-"""What is said of a training that diverged, and how that is noticed by its weights."""
+"""The message about a training run that diverged, and its detection from the weights."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ def test_weights_are_numbers(value: float, finite: bool) -> None:
     assert are_finite({})
 
 
-def test_the_way_on_depends_on_what_is_kept(tmp_path: Path) -> None:
+def test_the_advice_depends_on_whether_there_is_a_checkpoint(tmp_path: Path) -> None:
     assert str(diverged(tmp_path, 7)) == (
-        "The training diverged at step 7; nothing of it is kept: begin again with a lower learning rate or in fp32."
+        "The training diverged at step 7; there is no checkpoint yet: start again with a lower learning rate or in "
+        "fp32."
     )
     (tmp_path / CHECKPOINT).touch()
     assert str(diverged(tmp_path, 7)) == (
-        f"The training diverged at step 7; the last good state is in {tmp_path / CHECKPOINT}: go on with a lower "
-        "learning rate or in fp32."
+        f"The training diverged at step 7; the last good state is in {tmp_path / CHECKPOINT}: resume from it with a "
+        "lower learning rate or in fp32."
     )

@@ -1,4 +1,4 @@
-"""Training GELLA: what its losses ask for, and whole runs of a tiny model."""
+"""Training GELLA: its losses, and whole runs of a tiny model."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
 
 
-def test_lora_is_trained_goes_on_and_is_merged_in_the_file(tiny_task: GellaTask, tmp_path: Path) -> None:
+def test_lora_is_trained_resumed_and_merged_in_the_file(tiny_task: GellaTask, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     config = dataclasses.replace(RUN, lora=2, gradient_checkpointing=True, cooldown=0.0, lr=1e-2)
     task = GellaTask(config, tiny_task.tokenizer)
@@ -115,7 +115,7 @@ def test_lora_is_trained_goes_on_and_is_merged_in_the_file(tiny_task: GellaTask,
     torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)  # fp16 in the file
 
 
-def test_a_run_goes_on_with_its_own_lora_alone(tiny_task: GellaTask, tmp_path: Path) -> None:
+def test_a_run_resumes_only_with_its_own_lora(tiny_task: GellaTask, tmp_path: Path) -> None:
     pytest.importorskip("peft")
 
     def run(folder: str, steps: int, lora: int) -> Path:
@@ -124,7 +124,7 @@ def test_a_run_goes_on_with_its_own_lora_alone(tiny_task: GellaTask, tmp_path: P
 
     path, _ = run("thin", 1, lora=2), run("full", 1, lora=0)
     for folder, lora in (("thin", 0), ("thin", 4), ("full", 2)):
-        with pytest.raises(WeightsError, match=r"of tiny with other settings of its model \(lora\); use another fold"):
+        with pytest.raises(WeightsError, match=r"of tiny with other model settings \(lora\); use another fold"):
             run(folder, 2, lora)
     state = torch.load(path, weights_only=True)
     del state["changes"]["lora"]  # a run of an earlier version, which did not name it
@@ -135,7 +135,7 @@ def test_a_run_goes_on_with_its_own_lora_alone(tiny_task: GellaTask, tmp_path: P
 
 
 @pytest.mark.parametrize("lora", [0, 2])
-def test_a_run_goes_on_under_another_version_of_transformers(tiny_task: GellaTask, tmp_path: Path, lora: int) -> None:
+def test_a_run_resumes_under_another_version_of_transformers(tiny_task: GellaTask, tmp_path: Path, lora: int) -> None:
     if lora:
         pytest.importorskip("peft")
     of_4_50 = {
@@ -200,7 +200,7 @@ def test_gradient_checkpointing_changes_nothing(tiny_task: GellaTask, tmp_path: 
     assert [row["loss"] for row in one] == [row["loss"] for row in other]
 
 
-def test_a_new_run_starts_from_published_weights_and_goes_on_without(tiny_task: GellaTask, tmp_path: Path) -> None:
+def test_a_new_run_starts_from_published_weights_and_resumes_without(tiny_task: GellaTask, tmp_path: Path) -> None:
     config = tiny_task.architecture
     llava, mobilenet = tmp_path / "llava", tmp_path / "mobilenet"
     smaller = train_tokenizer(["There is a red disc."], dataclasses.replace(config.language, vocabulary=280))
@@ -268,16 +268,14 @@ def test_another_architecture_is_trained_kept_and_written(tiny_task: GellaTask, 
     assert read_config(tmp_path / "run" / "config.json", GellaTrainConfig()) == config
 
 
-def test_a_run_goes_on_with_its_own_architecture_alone(tiny_task: GellaTask, tmp_path: Path) -> None:
+def test_a_run_resumes_only_with_its_own_architecture(tiny_task: GellaTask, tmp_path: Path) -> None:
     def run(steps: int, **model: Any) -> None:
         train(GellaTask(dataclasses.replace(RUN, steps=steps, model=model), tiny_task.tokenizer), tmp_path)
 
     run(1, colours="location")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for other in ({}, {"colours": "random"}):  # weights would fit
-        with pytest.raises(
-            WeightsError, match=r"of tiny with other settings of its model \(colours\); use another fol"
-        ):
+        with pytest.raises(WeightsError, match=r"of tiny with other model settings \(colours\); use another fol"):
             run(2, **other)
     with pytest.raises(WeightsError, match=r"\(blend, colormap_side\)"):
         run(2, colours="location", colormap_side=96, blend={"residual": False})
@@ -295,8 +293,8 @@ def test_a_run_goes_on_with_its_own_architecture_alone(tiny_task: GellaTask, tmp
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ({"colour": "location"}, "The setting model has an unknown setting 'colour'; there are vision, language"),
-        ({"blend": {"skip": 0}}, "The setting model: blend: skip is 0, but should be like true"),
+        ({"colour": "location"}, "The setting model has an unknown setting 'colour'; use one of vision, language"),
+        ({"blend": {"skip": 0}}, "The setting model: blend: skip is 0, but must be like true"),
         ({"encoder": "vgg"}, "encoder 'vgg'; choose one of mobilenet-v2, swin-tiny"),
         (
             {"encoder": "swin-tiny", "encoder_scale": 0.1},
@@ -304,7 +302,7 @@ def test_a_run_goes_on_with_its_own_architecture_alone(tiny_task: GellaTask, tmp
         ),
         ({"colormap_side": 100}, "multiple of 32, not 100"),
         ({"vision": {"side": 3}}, "side of vision is 3, but must be at least its patch, 4"),
-        ({"vision": {"side": 400}}, "A picture takes 10000 tokens, but the context of language has 1500"),
+        ({"vision": {"side": 400}}, "An image takes 10000 tokens, but the context of language has only 1500"),
     ],
 )
 def test_an_architecture_that_cannot_be_is_one_sentence(tiny_task: GellaTask, model: Any, words: str) -> None:
@@ -346,7 +344,7 @@ def test_without_grounding_the_model_gives_nothing_that_is_not_learnt_from(tiny_
     assert given == {"answers"}  # several devices would wait for gradients of the rest
 
 
-def test_association_is_asked_of_the_queries_that_reconstruct_an_entity() -> None:
+def test_association_loss_uses_only_queries_that_reconstruct_an_entity() -> None:
     labels = torch.ones(1, 8, 8, dtype=torch.int32)
     labels[..., 4:] = 2  # entity 1 on the left, entity 2 on the right
     features = torch.tensor([[1.0, -1.0], [1.0, -1.0]]).expand(1, 1, 2, 2)

@@ -1,4 +1,4 @@
-"""The last stage: only the layers that read a model's features learn."""
+"""The last stage: only the layers after a model's features learn."""
 
 from __future__ import annotations
 

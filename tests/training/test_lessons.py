@@ -1,4 +1,4 @@
-"""What a GELLA in training is told about every entity, with pictures small enough to count."""
+"""Auxiliary losses about the words of every entity, on pictures small enough to count."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_words_of_entities_are_the_facts() -> None:
     assert said == [{"disc": 1, "red": 1, "striped": 1}, {"ring": 1, "top": 1, "large": -1, "blue": -1}]
 
 
-def test_nobody_says_what_an_unnamed_entity_is_nor_which_shape_a_named_one_has() -> None:
+def test_names_of_unnamed_entities_and_shapes_of_named_ones_are_unknown() -> None:
     (unnamed,) = photo_facts(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2), np.int32))
     (named,) = named_facts(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2), np.int32), ["dog"], {"dog"})
     first, second = ({word: int(value) for word, value in zip(WORDS, row)} for row in words_of([unnamed, named]))
@@ -64,7 +64,7 @@ def test_losses_ask_the_matched_queries_and_the_cells_of_an_entity() -> None:
     assert asked["seen"] > 30  # the cells speak of the other entity
 
 
-def test_an_entity_without_pixels_is_not_asked() -> None:
+def test_an_entity_without_pixels_is_ignored() -> None:
     labels, words = torch.ones(1, 4, 4, dtype=torch.int32), torch.zeros(2, len(WORDS), dtype=torch.int8)
     ties = [Ties(torch.tensor([-1, -1]), torch.tensor([False, False]))]
     told = Told(torch.zeros(1, 3, len(WORDS)), torch.zeros(1, len(WORDS), 2, 2))

@@ -1,4 +1,4 @@
-"""Whole runs of a tiny model: they learn, and one that was stopped ends like one that was not."""
+"""Whole runs of a tiny model: they learn, and an interrupted run ends like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -100,13 +100,13 @@ def test_a_run_without_the_batch_level_leaves_the_association_as_it_is(run: Trai
     assert not torch.equal(weights(tmp_path)["association.linear1.weight"], before["association.linear1.weight"])
 
 
-def test_a_run_may_go_on_with_other_rates(run: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_can_resume_with_other_rates(run: TrainConfig, tmp_path: Path) -> None:
     train(dataclasses.replace(run, steps=1), tmp_path)
     train(dataclasses.replace(run, steps=2, backbone_lr=0.1, weight_decay=0.0), tmp_path)
     assert [row["step"] for row in read_log(tmp_path)] == [1, 2]
 
 
-def test_killed_run_goes_on_from_its_last_checkpoint(run: TrainConfig, tmp_path: Path) -> None:
+def test_killed_run_resumes_from_its_last_checkpoint(run: TrainConfig, tmp_path: Path) -> None:
     class Killed(Exception):
         pass
 
@@ -174,7 +174,7 @@ def test_export_is_half_precision_and_names_its_preset(run: TrainConfig, tmp_pat
     assert all(torch.allclose(begun[name].float(), average[name].float(), atol=1e-2, rtol=1e-2) for name in average)
 
 
-def test_a_finished_run_is_left_alone_and_goes_on_with_more_steps(
+def test_a_finished_run_stays_unchanged_and_continues_with_more_steps(
     run: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     train(dataclasses.replace(run, steps=2), tmp_path)
@@ -183,7 +183,7 @@ def test_a_finished_run_is_left_alone_and_goes_on_with_more_steps(
     for steps in (2, 1):
         train(dataclasses.replace(run, steps=steps), tmp_path)
         assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()} == before
-    assert caplog.messages == [f"{tmp_path} already has 2 steps; ask for more (--steps) to go on."] * 2
+    assert caplog.messages == [f"{tmp_path} already has 2 steps; give a larger --steps to continue."] * 2
     train(dataclasses.replace(run, steps=3), tmp_path)
     assert load_checkpoint(tmp_path)["step"] == 3  # type: ignore[index]
 
@@ -255,12 +255,14 @@ def test_diverged_run_keeps_its_weights_and_says_what_to_do(
     after = weights(tmp_path)
     assert all(value.isfinite().all() for value in after.values())
     assert any(not torch.equal(before[name], after[name]) for name in before)  # of the one good step
-    assert "Step 3: the gradient is not finite" in caplog.text
+    assert "Step 3 is skipped, because its gradient is not finite" in caplog.text
 
 
 def test_finite_weights_that_compute_no_numbers_are_not_kept(run: TrainConfig, tmp_path: Path) -> None:
     pytest.importorskip("pycocotools")
-    with pytest.raises(EsgError, match=r"^The training diverged at step 1; nothing of it is kept: begin again with"):
+    with pytest.raises(
+        EsgError, match=r"^The training diverged at step 1; there is no checkpoint yet: start again with"
+    ):
         train(dataclasses.replace(run, steps=1, lr=1e30, measure_steps=1), tmp_path)
     assert not (tmp_path / CHECKPOINT).exists()
     assert [row["step"] for row in read_log(tmp_path)] == [1]
@@ -269,7 +271,7 @@ def test_finite_weights_that_compute_no_numbers_are_not_kept(run: TrainConfig, t
 
 
 @pytest.mark.parametrize("averaged", [True, False])
-def test_weights_that_are_no_numbers_are_not_kept(
+def test_nan_weights_are_not_saved(
     run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, averaged: bool
 ) -> None:
     train(dataclasses.replace(run, steps=1), tmp_path)
@@ -304,7 +306,7 @@ def test_curves_are_drawn_at_every_measurement_and_at_the_end(
     assert drawn == [3]
 
 
-def test_measured_is_what_was_averaged_at_every_measurement_and_at_the_end(
+def test_averaged_weights_are_measured_at_every_interval_and_at_the_end(
     run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(CropFormerTask, "can_measure", lambda _: True)
@@ -355,7 +357,7 @@ def test_other_weights_are_one_sentence_with_one_name(
     state = torch.load(train(dataclasses.replace(run, steps=1), tmp_path) / CHECKPOINT, weights_only=True)
     damage(state)
     torch.save(state, tmp_path / CHECKPOINT)
-    with pytest.raises(WeightsError, match=r"does not fit tiny any more; weights that are missing") as caught:
+    with pytest.raises(WeightsError, match=r"no longer fits tiny; weights that are missing") as caught:
         train(run, tmp_path)
     assert str(caught.value).endswith(f"of another shape: 1, such as {name}; use another folder.")
 
@@ -364,7 +366,7 @@ def test_another_optimizer_is_one_sentence(run: TrainConfig, tmp_path: Path) -> 
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("this PyTorch has no Muon")
     train(dataclasses.replace(run, steps=1), tmp_path)
-    with pytest.raises(WeightsError, match=r"does not fit the optimizer muon; go on with that of the run, or use ano"):
+    with pytest.raises(WeightsError, match=r"does not fit the optimizer muon; use the optimizer of the run, or ano"):
         train(dataclasses.replace(run, optimizer="muon"), tmp_path)
 
 
@@ -385,7 +387,7 @@ def test_a_foreign_checkpoint_is_refused_in_one_sentence(tmp_path: Path, foreign
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_that_goes_on_needs_its_first_weights_no_more(run: TrainConfig, tmp_path: Path) -> None:
+def test_a_resumed_run_does_not_need_its_initial_weights(run: TrainConfig, tmp_path: Path) -> None:
     train(dataclasses.replace(run, steps=1), tmp_path / "first")
     init = export(tmp_path / "first", tmp_path / "init.safetensors")
     train(dataclasses.replace(run, steps=1, init=str(init)), tmp_path / "second")
@@ -403,7 +405,7 @@ def test_large_seeds_and_runs_without_pycocotools(
     samples = dataclasses.replace(run.samples, seed=2**64 - 1)
     train(dataclasses.replace(run, steps=1, measure_steps=1, samples=samples), tmp_path)
     assert load_checkpoint(tmp_path)["step"] == 1  # type: ignore[index]
-    assert "No AP will be measured" in caplog.text
+    assert "AP is not measured" in caplog.text
 
 
 def test_what_is_refused_leaves_no_folder(run: TrainConfig, tmp_path: Path) -> None:
@@ -420,7 +422,7 @@ def test_what_is_refused_leaves_no_folder(run: TrainConfig, tmp_path: Path) -> N
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "auto"])
-def test_a_gpu_trains_and_goes_on(run: TrainConfig, tmp_path: Path, precision: Any) -> None:
+def test_a_gpu_trains_and_resumes(run: TrainConfig, tmp_path: Path, precision: Any) -> None:
     on_gpu = dataclasses.replace(run, device="cuda", precision=precision, steps=2)
     train(on_gpu, tmp_path)
     train(dataclasses.replace(on_gpu, steps=4), tmp_path)

@@ -1,4 +1,4 @@
-"""LoRA: what is trained with it, and that merged weights say the same."""
+"""LoRA: the trained weights, and merged weights with the same output."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_merging_leaves_weights_without_lora_alone(language: Language) -> None:
     assert all(plain[name] is state[name] for name in state)
 
 
-def test_peft_is_asked_for(language: Language, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_peft_is_reported(language: Language, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(EsgError, match="LoRA needs peft: pip install peft"):
         add_lora(language, RANK)

@@ -1,4 +1,4 @@
-"""The loss on predictions that are made by hand."""
+"""The loss on predictions made by hand."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_an_entity_that_only_the_crop_shows_is_a_target_of_the_batch_level() -> 
     assert float(level_losses(features[0][:, None], [image], labels[0][:, None], CONFIG)["ce"]) < 1e-6
 
 
-def test_batch_level_wants_one_query_for_all_views() -> None:
+def test_batch_level_matches_one_query_for_all_views() -> None:
     labels = torch.cat([labels_of("11", "00"), labels_of("00", "11")], 1)
     features, same = perfect(labels, 2, [0])
     split = SimpleNamespace(logits=same.logits, embeddings=same.embeddings)
@@ -228,7 +228,7 @@ def test_of_ranked_queries_that_fit_alike_the_first_is_matched() -> None:
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_nothing_is_asked_of_a_query_where_nobody_knows(precision: torch.dtype) -> None:
+def test_queries_on_unknown_area_are_ignored(precision: torch.dtype) -> None:
     labels = labels_of("1122", "1133")
     features, head = perfect(labels, 5, [0, 1, 2])
     head.embeddings = head.embeddings.to(precision)

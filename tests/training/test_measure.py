@@ -1,4 +1,4 @@
-"""Measuring in training: predictors whose AP is known, seen through the same views and fusion as photos."""
+"""Measuring in training: predictors with known AP, through the same views and fusion as photos."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_the_model_gets_the_views_of_held_out_scenes() -> None:
 
 
 @pytest.mark.parametrize("level", ["image", "batch"])
-def test_scores_that_are_no_numbers(level: str) -> None:
+def test_nan_scores_are_reported(level: str) -> None:
     def broken(pixels: Tensor, frames: Tensor) -> Output:
         output = perfect(pixels, frames)
         getattr(output, level)[-1].logits[:, 0] = torch.nan

@@ -38,7 +38,7 @@ def test_a_batch_is_a_function_of_seed_step_and_rank(speaker: Any, narratives: N
 
 
 @pytest.mark.parametrize("task", ["describe", "extract", "ground"])
-def test_what_is_asked(speaker: Any, task: str) -> None:
+def test_conversations_of_each_task(speaker: Any, task: str) -> None:
     config, tokenizer = speaker
     rng = np.random.default_rng(0)
     told = tell_scene(3, rng, CONFIG.sides)
@@ -79,7 +79,7 @@ def test_subtasks_are_mixed_as_configured_and_alike_on_all_devices(speaker: Any,
     assert shares == pytest.approx([0.2, 0.2, 0.6], abs=0.03)
 
 
-def test_a_batch_asks_what_its_lots_say(speaker: Any) -> None:
+def test_a_batch_has_the_drawn_tasks(speaker: Any) -> None:
     config = NarrativeConfig(batch=2, texts=2, sides=(48, 48))
     for rank in (0, 1):
         narratives = Narratives(config, *speaker, rank=rank)
@@ -95,7 +95,7 @@ def test_a_batch_asks_what_its_lots_say(speaker: Any) -> None:
 # ------------------------------------------------------------------------------------------------- masks of a segmenter
 
 
-def test_what_is_meant_is_carried_over_to_given_masks(speaker: Any) -> None:
+def test_truth_is_transferred_to_the_given_masks(speaker: Any) -> None:
     config, tokenizer = speaker
     told = tell_scene(3, np.random.default_rng(0), CONFIG.sides)
     count = int(told.labels.max())
@@ -113,7 +113,7 @@ def test_what_is_meant_is_carried_over_to_given_masks(speaker: Any) -> None:
     assert true_truth[:, -1].any()  # what is meant by a noun may be lost
 
 
-def test_of_a_mask_that_is_no_entity_no_word_is_said(speaker: Any) -> None:
+def test_words_are_unknown_for_a_mask_without_a_true_entity(speaker: Any) -> None:
     config, tokenizer = speaker
     told = tell_scene(3, np.random.default_rng(0), CONFIG.sides)
     given = np.ones_like(told.labels)
@@ -166,7 +166,7 @@ def test_where_a_segmenter_finds_nothing_the_true_masks_serve(speaker: Any) -> N
     assert torch.equal(narratives[0].labels[0], true[0].labels[0])
 
 
-def test_a_segmenter_that_is_not_there_is_told_at_once(speaker: Any) -> None:
+def test_a_missing_segmenter_is_reported_at_once(speaker: Any) -> None:
     config = dataclasses.replace(CONFIG, mask_noise=0.5, segmenter="missing.safetensors")
     with pytest.raises(WeightsError, match=r"missing\.safetensors"):
         Narratives(config, *speaker)

@@ -1,4 +1,4 @@
-"""Which parameters are stepped how."""
+"""The optimizer and settings of each parameter."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from esg.training.pilots import _noisy_masks, pilot_losses
 FRAMES = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 2, 4)
 
 
-def test_masks_without_noise_are_the_true_ones_and_none_is_empty() -> None:
+def test_masks_without_noise_are_exact_and_never_empty() -> None:
     labels = torch.tensor([[[1, 1, 2, 2], [1, 1, 2, 2], [0, 0, 3, 0], [0, 0, 0, 0]]])
     masks = _noisy_masks(labels, torch.tensor([[1, 2, 3, -1]]), torch.Size((2, 2)), noise=0.0)
     assert masks[0].tolist() == [

@@ -1,4 +1,4 @@
-"""The log of a run and its curves: what is whole is drawn, and what is damaged is named in one sentence."""
+"""The log of a run and its curves: intact rows are drawn, and damaged ones are named in one sentence."""
 
 from __future__ import annotations
 
@@ -111,16 +111,16 @@ def test_a_run_without_a_log_has_no_rows(tmp_path: Path) -> None:
 def test_a_damaged_row_is_named(tmp_path: Path, damaged: object) -> None:
     pytest.importorskip("matplotlib")
     logged(tmp_path, ROWS[0], damaged, ROWS[2])
-    sentence = rf"^{tmp_path / LOG} is damaged in line 2; remove that line, or the file to do without its rows\.$"
+    sentence = rf"^Line 2 of {tmp_path / LOG} is damaged; remove that line, or the whole file\.$"
     for use in (read_log, plot):
         with pytest.raises(EsgError, match=sentence):
             use(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == [LOG]
 
 
-def test_a_log_that_is_none(tmp_path: Path) -> None:
+def test_a_damaged_log_is_reported(tmp_path: Path) -> None:
     (tmp_path / LOG).write_bytes(b"\xff\xfe\x00PK\n\x00\n")
-    with pytest.raises(EsgError, match="is damaged in line 1"):
+    with pytest.raises(EsgError, match=r"^Line 1 of .* is damaged"):
         read_log(tmp_path)
     (tmp_path / LOG).unlink()
     (tmp_path / LOG).mkdir()

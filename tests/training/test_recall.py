@@ -1,4 +1,4 @@
-"""Measuring a GELLA in training: the figures are those of the weights that are lent to it, and nothing else changes."""
+"""Measuring a GELLA in training: the figures are those of the given weights, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_weights_that_compute_no_numbers(speaker: Any) -> None:
     assert model.training
 
 
-def test_scores_that_are_no_numbers(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_scores_are_reported(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = GellaInference.scores
     monkeypatch.setattr(GellaInference, "scores", lambda *args: scores(*args) * np.float32("nan"))
     model = pupil(speaker, SEEDS[0])
@@ -59,7 +59,7 @@ def test_scores_that_are_no_numbers(speaker: Any, monkeypatch: pytest.MonkeyPatc
     assert model.training
 
 
-def test_no_line_is_said_about_single_scenes(speaker: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_single_scenes_are_not_logged(speaker: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "esg")
     model = pupil(speaker, SEEDS[0])
     measure_narratives(model, model.state_dict(), speaker[1], 1, CPU, torch.float32)

@@ -1,4 +1,4 @@
-"""The recipes are settings that the command line takes."""
+"""The recipes are settings that the command line accepts."""
 
 from __future__ import annotations
 

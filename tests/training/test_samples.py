@@ -1,4 +1,4 @@
-"""Views for training: geometry, labels that follow the pixels, and samples that depend on the step alone."""
+"""Views for training: geometry, labels that follow the pixels, and samples that depend only on the step."""
 
 from __future__ import annotations
 

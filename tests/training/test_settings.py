@@ -1,4 +1,4 @@
-"""Files of settings: they are read as they were written, and what is wrong in them is said in one sentence."""
+"""Files of settings: a round trip, and one sentence for every error."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from esg.training.settings import filled, read_config
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"stepz": 3}', "unknown setting 'stepz'; there are .*steps, .*samples, "),
-        ('{"samples": {"size": 3}}', "samples has an unknown setting 'size'; there are batch, sizes"),
-        ('{"steps": "many"}', "steps is 'many', but should be like 20000"),
+        ('{"stepz": 3}', "unknown setting 'stepz'; use one of .*steps, .*samples, "),
+        ('{"samples": {"size": 3}}', "samples has an unknown setting 'size'; use one of batch, sizes"),
+        ('{"steps": "many"}', "steps is 'many', but must be like 20000"),
         ('{"steps": 2.5}', "steps is 2.5"),
         ('{"steps": true}', "steps is True"),
         ('{"samples": {"sizes": 64}}', "samples: sizes is 64"),
         ('{"samples": 64}', "samples must be a JSON object"),
         ('{"init": 3}', "init is 3"),
         ('{"lr": NaN}', "lr is nan, but must be above 0"),
-        ('{"milestones": ["late"]}', "milestones is 'late', but should be like 0.0"),
-        ('{"milestones": 0.9}', r"milestones is 0.9, but should be like \[\]"),
+        ('{"milestones": ["late"]}', "milestones is 'late', but must be like 0.0"),
+        ('{"milestones": 0.9}', r"milestones is 0.9, but must be like \[\]"),
         ("[]", "must be a JSON object"),
         ('{"measure": {"scenes": null}}', "measure: scenes is None"),
-        ("{", "is no JSON file"),
+        ("{", "is not a JSON file"),
     ],
 )
 def test_settings_are_checked(tmp_path: Path, text: str, message: str) -> None:
@@ -57,14 +57,14 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path, config: Any) -> 
     assert read_config(path, type(config)()) == config
 
 
-def test_none_and_its_other_kind_replace_each_other() -> None:
+def test_none_and_the_other_allowed_type_replace_each_other() -> None:
     decoder = DecoderConfig()
     assert decoder.anchors is None
     anchored = filled(decoder, {"anchors": 16}, "decoder")
     assert anchored == DecoderConfig(anchors=16)
     assert filled(anchored, {"anchors": None}, "decoder") == decoder
     for wrong in ("16", 1.5, True):
-        with pytest.raises(InputError, match=f"decoder: anchors is {wrong!r}, but should be like 0"):
+        with pytest.raises(InputError, match=f"decoder: anchors is {wrong!r}, but must be like 0"):
             filled(decoder, {"anchors": wrong}, "decoder")
     with pytest.raises(InputError, match="decoder: width is None"):
         filled(decoder, {"width": None}, "decoder")

@@ -1,4 +1,4 @@
-"""Definitions of some small nodes, in the shape of ComfyUI's /object_info."""
+"""Definitions of some small nodes, in the format of ComfyUI's /object_info."""
 
 from __future__ import annotations
 

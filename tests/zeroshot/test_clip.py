@@ -237,7 +237,7 @@ def test_a_pickle_is_not_run(copy: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("wrong", ["missing", "unknown", "shape"])
-def test_weights_are_all_there_or_none(copy: Path, state: dict[str, Tensor], wrong: str) -> None:
+def test_all_weights_are_loaded_or_none(copy: Path, state: dict[str, Tensor], wrong: str) -> None:
     state = dict(state)
     if wrong == "missing":
         del state["text_projection.weight"]

@@ -33,7 +33,7 @@ def test_a_model_is_found_in_its_folder_and_in_the_cache_of_the_hub(hf_home: Pat
     assert find_model("someone/other") is None
 
 
-def test_what_is_not_there_is_said_with_the_command_that_gets_it(hf_home: Path, tmp_path: Path) -> None:
+def test_missing_models_are_named_with_the_command_that_downloads_them(hf_home: Path, tmp_path: Path) -> None:
     cached(hf_home, "someone/model", "a" * 40, "README.md")
     for name in ("someone/model", "someone/other"):
         with pytest.raises(WeightsError) as caught:
@@ -96,7 +96,7 @@ def test_weights_in_parts_are_all_there_or_the_missing_ones_are_named(tmp_path: 
             check_files(tmp_path)
 
 
-def test_a_pytorch_checkpoint_counts_only_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_pytorch_checkpoint_counts_only_if_allowed(tmp_path: Path) -> None:
     touch(tmp_path, "config.json", "tokenizer.json", "pytorch_model.bin")
     assert check_files(tmp_path, pickled=True) == [tmp_path / "pytorch_model.bin"]
     with pytest.raises(WeightsError, match=r"lacks model\.safetensors;"):

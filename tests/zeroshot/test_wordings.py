@@ -19,12 +19,12 @@ from esg.zeroshot.wordings import GENERIC, context_of, rivals, wordings
         ("一只狗，一扇门。", "狗", "狗"),
     ],
 )
-def test_what_the_clause_goes_on_to_say_is_the_context(caption: str, phrase: str, context: str) -> None:
+def test_the_rest_of_the_clause_is_the_context(caption: str, phrase: str, context: str) -> None:
     start = caption.index(phrase)
     assert context_of(caption, (start, start + len(phrase))) == context
 
 
-def test_a_phrase_is_said_in_several_sentences_without_its_article() -> None:
+def test_a_phrase_gets_several_wordings_without_its_article() -> None:
     plain = wordings("dog")
     assert len(plain) == len(set(plain)) >= 3
     assert plain[0] == "a photo of the dog."
@@ -33,7 +33,7 @@ def test_a_phrase_is_said_in_several_sentences_without_its_article() -> None:
     assert wordings("two dogs")[0] == "a photo of the two dogs."
 
 
-def test_phrases_exclude_others_but_not_what_says_the_same() -> None:
+def test_phrases_exclude_others_but_not_equivalent_ones() -> None:
     phrases = ["dogs", "two dogs", "brown dog", "white dog", "grass"]
     expected = [
         [0, 0, 0, 0, 1],

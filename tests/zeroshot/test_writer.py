@@ -35,7 +35,7 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_the_answer_is_the_likeliest_that_the_chat_template_leads_to(writer: Writer, photo: np.ndarray) -> None:
+def test_the_answer_is_the_most_likely_continuation_of_the_chat_template(writer: Writer, photo: np.ndarray) -> None:
     """As the model's card has it: processor, generate, decode."""
     prompt = f"USER: <image>\n{QUESTION} ASSISTANT:"
     processor, model = writer._processor, writer.network
@@ -71,7 +71,7 @@ def test_lots_are_drawn_by_their_chances() -> None:
     assert torch.allclose(counts, (logits[0] / 0.5).softmax(0), atol=0.03)
 
 
-def test_writing_stops_when_it_is_told(writer: Writer, photo: np.ndarray) -> None:
+def test_writing_stops_on_request(writer: Writer, photo: np.ndarray) -> None:
     assert list(writer.answer(photo, QUESTION, Writing(), lambda: True)) == []
     asks = []
 
@@ -84,7 +84,7 @@ def test_writing_stops_when_it_is_told(writer: Writer, photo: np.ndarray) -> Non
     assert "".join(writer.answer(photo, QUESTION, Writing(4))) == text
 
 
-def test_who_stops_reading_ends_the_writing(writer: Writer, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_ends_when_the_reader_stops(writer: Writer, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer.network.generation_config, "eos_token_id", None)
     pieces = writer.answer(photo, QUESTION, Writing(100_000, temperature=5.0))
     next(pieces)
@@ -115,7 +115,7 @@ def test_the_names_of_tokens_in_a_question_are_text(writer: Writer, photo: np.nd
         assert (asked == token).sum() == (plain == token).sum()
 
 
-def test_a_text_that_is_too_long_is_told_how_long_it_is(writer: Writer, photo: np.ndarray) -> None:
+def test_the_message_says_how_long_a_text_is(writer: Writer, photo: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"it has \d{4} tokens, but the model accepts 1500"):
         next(writer.answer(photo, "x y " * 1000, Writing()))
 
@@ -127,7 +127,7 @@ def test_half_precision_is_that_of_the_weights(llava_folder: Path, photo: np.nda
     assert list(half.answer(photo, QUESTION, Writing(5)))
 
 
-def test_missing_weights_are_no_random_ones(copy: Path) -> None:
+def test_missing_weights_are_not_replaced_by_random_ones(copy: Path) -> None:
     state = load_file(copy / "model.safetensors")
     gone = next(name for name in state if name.endswith("linear_1.weight"))
     save_file(
@@ -173,7 +173,7 @@ def test_a_pickle_is_not_even_looked_at(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 4])
-def test_few_bits_need_what_makes_them(llava_folder: Path, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quantised_weights_need_bitsandbytes(llava_folder: Path, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=rf"{bits}-bit weights need bitsandbytes and accelerate.*pip install"):
         Writer.from_folder(llava_folder, CPU, FP32, bits)

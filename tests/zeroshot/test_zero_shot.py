@@ -75,7 +75,7 @@ def colours_of(ids: Iterable[int], entities: EntityMap) -> list[int]:
     return sorted(int(entities.boxes[one - 1][0]) // 12 for one in ids)
 
 
-def test_the_right_entities_are_meant_one_or_many_or_none() -> None:
+def test_phrases_refer_to_one_several_or_no_entities() -> None:
     pixels, entities = scene()
     found = Grounder(ZeroShot(ColourClip()))(pixels, entities, "Two red bars and a green bar near a yellow door.")
     assert [phrase.text for phrase in found.phrases] == ["Two red bars", "green bar", "yellow door"]
@@ -96,7 +96,7 @@ def test_a_phrase_that_fits_worse_than_another_means_nothing() -> None:
     assert max(red[1], red[2], red[3], blue[0], blue[1], blue[3], blue[4]) < 0.5
 
 
-def test_what_surrounds_and_what_fills_an_entity_count_alike() -> None:
+def test_surroundings_and_content_of_an_entity_count_equally() -> None:
     """A patch that is red and a crop that is blue lie between the two."""
     pixels, entities = scene()
 
@@ -130,7 +130,7 @@ def test_without_a_list_nouns_are_found_by_a_rule_of_thumb(writer: Any) -> None:
     assert [caption[slice(*span)] for span in spans] == ["brown cow", "yellow barrier"]
 
 
-def test_captions_are_the_models_and_without_one_there_are_none() -> None:
+def test_captions_need_a_language_model() -> None:
     pixels, entities = scene()
     writer = Scripted("A red\n bar.")
     grounder = Grounder(ZeroShot(ColourClip(), writer))
@@ -199,7 +199,7 @@ def test_precision_goes_to_both_models(llava_folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("downloaded")
-def test_what_is_missing_is_said_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_models_are_reported_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("esg.zeroshot.clip.Clip.from_folder", lambda *_: pytest.fail("CLIP was read"))
     with pytest.raises(WeightsError, match=r"hf download llava-hf/llava-1\.5-7b-hf"):
         Grounder.from_pretrained("zero-shot", device="cpu")
@@ -221,7 +221,7 @@ def test_without_clip_there_is_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["zero-shot-3bit", "zero-shot-", "zero-shots", "zero-shot:", "zero-shot-4bit8bit"])
-def test_names_that_mean_nothing_are_told_what_would(name: str) -> None:
+def test_invalid_names_get_a_message_with_valid_ones(name: str) -> None:
     with pytest.raises(InputError, match='is not a training-free grounder; write "zero-shot"'):
         Grounder.from_pretrained(name, device="cpu")
 

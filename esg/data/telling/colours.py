@@ -1,11 +1,11 @@
-"""Everyday names of the colours that are seen in a picture.
+"""Everyday names of colours in pictures.
 
-Names are given in OKLCh (B. Ottosson, "A perceptual color space for image processing", 2020): lightness L in 0..1,
-chroma C in 0..0.33, hue in degrees. Where names meet, people disagree; therefore a colour has one best name and a set
-of names that *fit*: all that a slight change of the colour would give. What is said of an entity asks for the best
-name, what is judged true asks only for one that fits.
+Names are defined in OKLCh (B. Ottosson, "A perceptual color space for image processing", 2020): lightness L in 0..1,
+chroma C in 0..0.33, hue in degrees. People disagree at the borders between names; therefore a colour has one best name
+and a set of names that *fit*: the names of all colours that differ slightly. Captions use the best name; a caption is
+judged to be true if its name fits.
 
-A name is looked up for every pixel of a picture, in a table over colours of 5 bits a channel that is made on first use.
+Every pixel's name is looked up in a table of colours with 5 bits per channel, which is computed on first use.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ COLOURS = (
 
 TONES = ("dark", "light")
 
-_DARK, _LIGHT = 0.42, 0.78  # lightness that a tone is said of
-_MARGIN = 0.05  # change of lightness that leaves it arguable what the name is
+_DARK, _LIGHT = 0.42, 0.78  # limits of lightness for the two tones
+_MARGIN = 0.05  # change of lightness within which the name is debatable
 _BITS = 5
 
 
@@ -53,7 +53,7 @@ def best_names(lab: np.ndarray) -> np.ndarray:
     """The best name of OKLab colours (..., 3), as indices (...) uint8 into `COLOURS`."""
     light, a, b = np.moveaxis(lab, -1, 0)
     chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a)) % 360
-    # Between yellow and turquoise a faint hue is taken for grey more than elsewhere.
+    # Between yellow and turquoise, a faint hue is seen as grey more often than elsewhere.
     faint = chroma < np.where((hue > 85) & (hue < 200), 0.042, 0.03)
     # The first rule that holds gives the name.
     rules = (
@@ -66,7 +66,7 @@ def best_names(lab: np.ndarray) -> np.ndarray:
         ("brown", (hue >= 15) & (hue < 42) & ((chroma < 0.08) | (light < 0.35) & (chroma < 0.1))),
         ("red", ((hue < 42) | (hue >= 352)) & (chroma >= 0.08)),
         ("pink", (hue < 15) | (hue >= 352)),
-        # from orange to yellow, and what is duller than these
+        # from orange to yellow, and duller colours
         ("orange", (hue < 76) & (chroma > 0.125) & (light > 0.6)),
         ("yellow", (hue >= 76) & (hue < 95) & (light > 0.7) & (chroma > 0.11)),
         ("brown", hue < 95),
@@ -87,7 +87,7 @@ def _fitting(lab: np.ndarray) -> np.ndarray:
     """Whether each name fits OKLab colours (N, 3), as (N, 12) bool."""
     fits = np.zeros((len(lab), len(COLOURS)), bool)
     rows = np.arange(len(lab))
-    # Vivid colours may change more before the eye sees another one.
+    # Vivid colours can change more before they look different.
     reach = 0.012 + 0.1 * np.hypot(lab[:, 1], lab[:, 2])
     for up, right, down in product((-1, 0, 1), repeat=3):
         near = lab + np.stack((np.full(len(lab), up * _MARGIN), right * reach, down * reach), 1)
@@ -97,10 +97,10 @@ def _fitting(lab: np.ndarray) -> np.ndarray:
 
 @cache
 def _table() -> tuple[np.ndarray, np.ndarray]:
-    """Codes (32768,) int16 of quantised colours, and what each code says: (codes, 12 + 12 + 4) float32 of 0 and 1.
+    """Codes (32768,) int16 of quantised colours, and the meaning of each code: (codes, 12 + 12 + 4) float32 of 0 and 1.
 
-    Columns: the best name, the names that fit, `TONES` clearly, `TONES` arguably. There are some hundred codes, so
-    that counting them an entity is much less than counting colours.
+    Columns: the best name, the names that fit, `TONES` clearly, `TONES` arguably. There are only some hundred codes, so
+    counting codes per entity is much cheaper than counting colours.
     """
     levels = (np.arange(1 << _BITS) + 0.5) / (1 << _BITS)
     lab = oklab(np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3))
@@ -114,7 +114,7 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
 
 
 def colour_shares(image: np.ndarray, labels: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
-    """Which part of every entity has which colour.
+    """The share of every entity that has each colour.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -123,8 +123,8 @@ def colour_shares(image: np.ndarray, labels: np.ndarray, count: int) -> tuple[np
 
     Returns:
         Four arrays of shares in 0..1 (all zero for a value without pixels): (count, 12) of the pixels whose best name
-        is the column's, (count, 12) of those that it fits, (count, 2) of those that clearly have the column's tone,
-        (count, 2) of those that have it arguably.
+        this is, (count, 12) of those that the name fits, (count, 2) of those that clearly have the tone, and (count, 2)
+        of those that arguably have it.
     """
     codes, meanings = _table()
     shift = 8 - _BITS

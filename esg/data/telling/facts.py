@@ -1,10 +1,10 @@
 """Facts about the entities of a picture: known for synthetic scenes, measured in photos.
 
 Every fact is a word from `words`. There are two degrees of truth: a word is *clear* for an entity if nobody would
-object, and *true* if it can be defended; clear words are also true. Captions use clear words that are not even
-defensible for other entities; when captions are judged, true words are enough.
+object to it, and *true* if it can be defended; clear words are also true. Captions use clear words that are not even
+defensible for other entities; a caption is judged to be right if its words are true.
 
-Colours are measured in the picture in both cases, including its lighting, since that is what can be seen.
+Colours are always measured in the picture, including its lighting, because they must match what is visible.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from .words import FORMS, KINDS, NOUNS, PLACES, SHOWN_AS, SIZES, TEXTURES, UNPAT
 if TYPE_CHECKING:
     from ..synth import Scene
 
-_CLEAR_COLOUR = (0.5, 0.75)  # least shares of pixels whose best name it is, and that it fits
-_TRUE_COLOUR = 0.5  # least share of pixels that a name or tone fits
+_CLEAR_COLOUR = (0.5, 0.75)  # minimum shares of pixels whose best name it is, and that it fits
+_TRUE_COLOUR = 0.5  # minimum share of pixels that a name or tone fits
 _CLEAR_TONE = 0.7
 _SIZE_MARGIN = 1.25  # factor of the area within which the size is arguable
 _SMOOTH, _ROUGH = (3.0, 5.0), (12.0, 8.0)  # roughness in grey levels, clear and arguable
-_PATTERN = 4.0  # least roughness at which a pattern is seen
-_PATTERN_AREA = 300  # least pixels that show one
+_PATTERN = 4.0  # minimum roughness at which a pattern is visible
+_PATTERN_AREA = 300  # minimum number of pixels at which a pattern is visible
 _NEAR, _FAR = (0.34, 0.42), (0.66, 0.58)  # centroids at the left or top, and at the right or bottom
 _MIDDLE = (0.1, 0.2)  # distance of the centroid from the middle
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one entity.
+    """The facts about one entity.
 
     Attributes:
         id: Its value in the label map.
         kind: "thing" or "stuff", None if unknown.
-        noun: What it is, e.g. "ring" or "sky"; of a photo's entities one of `words.SHAPES`.
+        noun: Its noun, e.g. "ring" or "sky"; one of `words.SHAPES` for entities of photos without categories.
         form: "pierced" or "bitten", or None.
-        colour, tone: Name of its colour and "dark" or "light", each None where it is not clear.
-        texture: One of `words.TEXTURES`, or None where none is visible.
+        colour, tone: Name of its colour, and "dark" or "light"; each None unless it is clear.
+        texture: One of `words.TEXTURES`, or None if none is visible.
         size: "tiny", "small", "medium" or "large", with the limits of `words.SIZES`.
-        position: Where it is, e.g. "at the top left" or "across the whole picture", or None.
+        position: Its position, e.g. "at the top left" or "across the whole picture", or None.
         area: Number of pixels.
         box: x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
         centroid: Mean x and y in pixels.
-        clear: All words that are clearly true of it, its noun among them.
+        clear: All words that are clearly true of it, including its noun.
         words: All words that are true of it.
     """
 
@@ -72,9 +72,9 @@ class Facts:
 
 
 def scene_facts(scene: Scene) -> tuple[Facts, ...]:
-    """Facts of a synthetic scene, in the order of the entities' ids.
+    """Facts about a synthetic scene, in the order of the entities' ids.
 
-    Names, kinds and patterns are the scene's, patterns only where they are visible; all else is measured.
+    Names, kinds and patterns are taken from the scene, patterns only if they are visible; everything else is measured.
     """
     ids, labels = compacted(scene.labels)
     measures = measure(scene.image, labels, len(ids))
@@ -99,7 +99,7 @@ def scene_facts(scene: Scene) -> tuple[Facts, ...]:
 def photo_facts(image: np.ndarray, labels: np.ndarray) -> tuple[Facts, ...]:
     """Facts measured in a photo, in the order of the entities' ids.
 
-    The noun tells the shape: "area" for a large entity, "strip" for a long thin one, "spot" for a tiny one, "shape" for
+    The noun names the shape: "area" for a large entity, "strip" for a long thin one, "spot" for a tiny one, "shape" for
     a compact one and "patch" for any other.
 
     Args:
@@ -107,7 +107,7 @@ def photo_facts(image: np.ndarray, labels: np.ndarray) -> tuple[Facts, ...]:
         labels: (H, W) integer, 0 for no entity.
 
     Raises:
-        InputError: The sizes do not agree, or a label is negative.
+        InputError: The sizes differ, or a label is negative.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise InputError(f"The image is {image.dtype} {image.shape}; give an (H, W, 3) uint8 array.")
@@ -129,13 +129,13 @@ def photo_facts(image: np.ndarray, labels: np.ndarray) -> tuple[Facts, ...]:
 def named_facts(
     image: np.ndarray, labels: np.ndarray, categories: Sequence[str | None], things: Collection[str]
 ) -> tuple[Facts, ...]:
-    """Facts of a photo whose entities have categories of COCO, in the order of the entities' ids.
+    """Facts about a photo whose entities have COCO categories, in the order of the entities' ids.
 
     Args:
         image: (H, W, 3) uint8.
         labels: (H, W) integer, 0 for no entity.
-        categories: of entity 1 and so on; an entity without one has a noun for its shape, as in `photo_facts`.
-        things: those of the categories that are things, not stuff.
+        categories: category of entity 1 and so on; for None, the noun names the shape, as in `photo_facts`.
+        things: the categories that are things, not stuff.
     """
     ids, labels = compacted(labels)
     measures = measure(image, labels, len(ids))
@@ -160,7 +160,7 @@ def _completed(
     measures: Measures,
     begun: Sequence[tuple[int, str | None, str, set[str], set[str]]],
 ) -> tuple[Facts, ...]:
-    """Facts from id, kind, noun, clear words and true words, with all that is measured added."""
+    """Adds everything that is measured to id, kind, noun, clear words and true words."""
     height, width = labels.shape
     best, fits, tones, tones_fit = (shares[1:] for shares in colour_shares(image, labels, len(begun) + 1))
     facts = []
@@ -203,11 +203,11 @@ def _first(names: tuple[str, ...], words: set[str]) -> str | None:
     return next((name for name in names if name in words), None)
 
 
-# Each of these gives the words that are clear and the words that are true.
+# Each of these functions returns the clear words and the true words.
 
 
 def _colours(best: np.ndarray, fits: np.ndarray) -> tuple[set[str], set[str]]:
-    """From the shares of pixels whose best name is each colour, and that each fits."""
+    """From the share of pixels with each colour as best name, and the share that each name fits."""
     top = int(best.argmax())
     clear = best[top] >= _CLEAR_COLOUR[0] and fits[top] >= _CLEAR_COLOUR[1]
     return {COLOURS[top]} if clear else set(), {COLOURS[k] for k in np.flatnonzero(fits >= _TRUE_COLOUR).tolist()}
@@ -221,7 +221,7 @@ def _tones(clear: np.ndarray, fits: np.ndarray) -> tuple[set[str], set[str]]:
 
 
 def _sizes(share: float) -> tuple[set[str], set[str]]:
-    """From the share of the picture; what is tiny is also small."""
+    """From the share of the picture; "tiny" implies "small"."""
     clear = {name for name, (least, most) in SIZES.items() if least <= share < most or share == most == 1}
     true = {name for name, (least, most) in SIZES.items() if least / _SIZE_MARGIN <= share < most * _SIZE_MARGIN}
     true |= {"small"} if "tiny" in true else set()
@@ -244,7 +244,7 @@ def _surface(roughness: float) -> tuple[set[str], set[str]]:
 def _places(x: float, y: float, box: tuple[float, ...], share: float) -> tuple[set[str], set[str]]:
     """From centroid and box, all relative to the picture's size.
 
-    An entity that spans the picture is not at its left or right, though its centroid may be.
+    An entity that spans the picture is not at its left or right, even if its centroid is.
     """
     wide, high = box[2] - box[0], box[3] - box[1]
     clear, true = set(), set()
@@ -267,7 +267,7 @@ def _places(x: float, y: float, box: tuple[float, ...], share: float) -> tuple[s
 
 
 def _shape(measures: Measures, row: int) -> tuple[str, set[str]]:
-    """The noun for an entity that nobody has named, and all nouns that are true of it."""
+    """The noun for an entity without a category, and all nouns that are true of it."""
     share, long, compact = measures.shares[row], measures.elongation[row], measures.compactness[row]
     limits = (
         ("area", share, 0.06, 0.04),

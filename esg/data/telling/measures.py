@@ -1,6 +1,6 @@
-"""Measuring the entities of a label map: where they are, how they are shaped, how rough they look.
+"""Measures position, shape and roughness of the entities of a label map.
 
-All of it is counting over pixels with a few `bincount` calls, so that a picture takes a few milliseconds.
+Everything is counted over pixels with a few `bincount` calls, so that a picture takes a few milliseconds.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class Measures:
         areas: (N,) int64, pixels.
         shares: (N,) float64, areas relative to the picture.
         boxes: (N, 4) int64, x0, y0, x1, y1, x1 and y1 exclusive.
-        centroids: (N, 2) float64, x and y of the pixels' centres on average.
-        elongation: (N,) float64 >= 1, extent along the longest direction over that across it.
-        compactness: (N,) float64, area over the squared length of the outline, about 0.6 for a disc and less for
+        centroids: (N, 2) float64, mean x and y of the pixels' centres.
+        elongation: (N,) float64 >= 1, extent along the longest direction divided by that across it.
+        compactness: (N,) float64, area divided by the squared length of the outline, about 0.6 for a disc and less for
             anything ragged.
-        roughness: (N,) float64, in grey levels: how far the lightness departs from a smooth course over some pixels.
+        roughness: (N,) float64, in grey levels: deviation of the lightness from a smooth course over some pixels.
     """
 
     areas: np.ndarray
@@ -35,7 +35,7 @@ class Measures:
 
 
 def compacted(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ids (N,) int64 in a label map (H, W), increasing and without 0, and the map with 1..N for them, int64."""
+    """The ids (N,) int64 in a label map (H, W), ascending and without 0, and the map renumbered to 1..N, int64."""
     labels = labels.astype(np.intp, copy=False)
     areas = np.bincount(labels.ravel())
     areas[:1] = 0
@@ -46,7 +46,7 @@ def compacted(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(image: np.ndarray, labels: np.ndarray, count: int) -> Measures:
-    """Measure the entities of a picture.
+    """Measures the entities of a picture.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -55,7 +55,7 @@ def measure(image: np.ndarray, labels: np.ndarray, count: int) -> Measures:
     """
     height, width = labels.shape
     n = count + 1
-    # How many pixels each entity has in each row and column: (n, H) and (n, W).
+    # Number of pixels of each entity in each row and column: (n, H) and (n, W).
     rows = np.bincount((labels * height + np.arange(height)[:, None]).ravel(), minlength=n * height).reshape(n, height)
     columns = np.bincount((labels * width + np.arange(width)).ravel(), minlength=n * width).reshape(n, width)
     rows, columns = rows[1:], columns[1:]
@@ -66,7 +66,7 @@ def measure(image: np.ndarray, labels: np.ndarray, count: int) -> Measures:
     x, y = columns @ xs / areas, rows @ ys / areas
     weights = (xs[None] * ys[:, None]).ravel()
     xy = np.bincount(labels.ravel(), weights=weights, minlength=n)[1:] / areas - x * y
-    # A pixel is a square of its own extent, which keeps thin entities from having none.
+    # A pixel counts as a square with an extent, so that thin entities have one as well.
     xx = columns @ xs**2 / areas - x * x + 1 / 12
     yy = rows @ ys**2 / areas - y * y + 1 / 12
     middle, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
@@ -93,10 +93,10 @@ def _outlines(labels: np.ndarray, n: int) -> np.ndarray:
 
 
 def _roughness(image: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
-    """How rough each label (n,) looks: mean absolute second difference of the lightness over six pixels each way.
+    """The roughness of each label (n,): mean absolute second difference of the lightness over six pixels each way.
 
-    Second differences do not see even shading, and means of 2 x 2 pixels little of a sensor's noise. Entities that
-    are too small for it count as neither rough nor smooth.
+    Second differences ignore even shading, and means of 2 x 2 pixels suppress most of a sensor's noise. Entities that
+    are too small count as neither rough nor smooth.
     """
     height, width = (side // 2 * 2 for side in labels.shape)
     luma = image[:height, :width] @ np.array([0.299, 0.587, 0.114], np.float32)
@@ -115,5 +115,5 @@ def _roughness(image: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
         change = np.abs(light[3:-3] - (light[6:] + light[:-6]) / 2)
         total += np.bincount(near[inside], weights=change[inside], minlength=n)
         count += np.bincount(near[inside], minlength=n)
-    unknown = 6.5  # between what is said to be smooth and what is said to be rough
+    unknown = 6.5  # between the limits of "smooth" and "rough"
     return np.where(count >= 20, total / np.maximum(count, 1), unknown)

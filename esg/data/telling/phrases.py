@@ -1,8 +1,8 @@
-"""Noun phrases that mean exactly certain entities of a picture.
+"""Noun phrases that refer to exactly the intended entities of a picture.
 
-Sets of entities are integers, bit k for the k-th entity. A description is a noun and some words; its *extent* are the
-entities of which all of that is clear, and those of which it could be true. A phrase is good only where both are the
-same: then it is true of all that it means, and nobody can take it for anything else.
+Sets of entities are integers, bit k for the k-th entity. A description is a noun and some words. Its *extent* consists
+of the entities for which all of it is clear, and the entities of which it could be true. A phrase is good only if both
+sets are the same: then it is true of all entities that it refers to, and cannot be mistaken for any others.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _ORDER = tuple(dict.fromkeys(("tiny", "small", "large", "smooth", "rough", *FORM
 
 _LIKELY = {"colour": 0.8, "texture": 0.35, "size": 0.3, "position": 0.3, "tone": 0.2, "form": 0.7}
 _LIKELY_OF_SHAPES = {"colour": 0.95, "texture": 0.4, "size": 0.6, "position": 0.65, "tone": 0.3}
-"""How often each attribute is mentioned if it is not needed; a noun for a mere shape says little by itself."""
+"""Probability of each attribute if it is not needed; higher for nouns that only name a shape and say little."""
 
 _SALIENCE = 0.6
-"""Exponent of the area by which larger entities are mentioned more often."""
+"""Exponent of the area; larger entities are mentioned more often."""
 
 Attribute = tuple[str, frozenset[str]]
-"""Which attribute it is, a key of `_LIKELY`, and its words."""
+"""The attribute, a key of `_LIKELY`, and its words."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Phrase:
     Attributes:
         noun: In the singular.
         words: Attributes and positions, in any order.
-        extent: The entities it means.
-        counted: Whether it says how many they are, for plurals.
+        extent: The entities that it refers to.
+        counted: Whether it contains their number, for plurals.
     """
 
     noun: str
@@ -55,7 +55,7 @@ class Phrase:
 
     @property
     def place(self) -> str | None:
-        """How it says a position, e.g. "on the left"; that comes last."""
+        """The words for its position, e.g. "on the left"; they come last."""
         return PLACES.get(self.words - set(_ORDER))
 
     @cached_property
@@ -68,16 +68,16 @@ class Phrase:
 
 
 def salient_first(rng: np.random.Generator, areas: Sequence[float]) -> list[int]:
-    """Places in a list of areas in random order, larger areas rather before smaller ones."""
+    """Indices of a list of areas in random order, in which larger areas tend to come first."""
     return np.argsort(rng.exponential(size=len(areas)) / np.array(areas, float) ** _SALIENCE).tolist()
 
 
 class Stage:
-    """The entities of a picture, ready to be spoken of.
+    """The entities of a picture, prepared for descriptions.
 
     Args:
-        facts: Of all entities.
-        relations: (id, relation, id) triples about them; others are left out.
+        facts: Facts about all entities.
+        relations: (id, relation, id) triples about them; others are ignored.
     """
 
     def __init__(self, facts: Sequence[Facts], relations: Relations) -> None:
@@ -103,13 +103,13 @@ class Stage:
         self.anchors[a].append((relation, b))
 
     def ids(self, extent: int) -> tuple[int, ...]:
-        """The ids of a set of entities, increasing."""
+        """The ids of a set of entities, ascending."""
         return tuple(sorted(fact.id for k, fact in enumerate(self.facts) if extent >> k & 1))
 
     # --- Extents ---
 
     def extent(self, words: Iterable[str]) -> tuple[int, int]:
-        """Entities of which all words are clear, and those of which they are true."""
+        """Entities for which all words are clear, and entities of which all words are true."""
         clear = true = (1 << len(self.facts)) - 1
         for word in words:
             clear &= self.clear.get(word, 0)
@@ -117,7 +117,7 @@ class Stage:
         return clear, true
 
     def arguable(self, relation: str, anchor: int) -> int:
-        """Entities that somebody might say stand in a relation to an anchor, whether or not they do."""
+        """Entities that people might say are in a relation to an anchor, whether or not they are."""
         found = self.related.get((relation, anchor), 0)
         if relation == "in front of":
             return found | self.related.get(("inside", anchor), 0)
@@ -141,7 +141,7 @@ class Stage:
     # --- Descriptions ---
 
     def attributes(self, k: int) -> list[Attribute]:
-        """All that can be told of an entity beside its noun."""
+        """All attributes that can be mentioned of an entity, without its noun."""
         fact = self.facts[k]
         found = [
             ("form", {fact.form}),
@@ -154,7 +154,7 @@ class Stage:
         return [(name, frozenset(w for w in words if w)) for name, words in found if None not in words]
 
     def describe(self, k: int, rng: np.random.Generator) -> Phrase | None:
-        """A phrase that means one entity and cannot mean another, or None if its attributes do not tell it apart."""
+        """A phrase that refers to one entity and to no other, or None if its attributes do not identify it."""
         noun, attributes = self.facts[k].noun, self.attributes(k)
         if self.extent((noun, *(w for _, words in attributes for w in words)))[1] != 1 << k:
             return None
@@ -172,7 +172,7 @@ class Stage:
         return self.shortened(Phrase(noun, frozenset(words), 1 << k))
 
     def shortest(self, k: int) -> Phrase | None:
-        """The first phrase with the fewest attributes that means one entity and cannot mean another."""
+        """The first phrase with the fewest attributes that refers to one entity and to no other."""
         noun, attributes = self.facts[k].noun, self.attributes(k)
         for count in range(len(attributes) + 1):
             for some in combinations(attributes, count):
@@ -184,10 +184,10 @@ class Stage:
     def by_relation(
         self, k: int, relation: str, anchor: int, rng: np.random.Generator
     ) -> Iterator[tuple[Phrase, bool]]:
-        """Phrases that mean an entity, and perhaps others, as those in a relation to an anchor, in random order.
+        """Phrases that refer to an entity, and perhaps others, by a relation to an anchor, in random order.
 
         Yields:
-            A phrase, with at most two attributes, and whether it would mean others too without the relation.
+            A phrase with at most two attributes, and whether it would refer to others as well without the relation.
         """
         related, arguable = self.related[relation, anchor], self.arguable(relation, anchor)
         noun, attributes = self.facts[k].noun, self.attributes(k)
@@ -201,12 +201,12 @@ class Stage:
                     yield Phrase(noun, words, extent, noun not in MASS), clear != extent
 
     def full(self, k: int) -> Phrase:
-        """All that is known of one entity, though it may not tell it apart from others."""
+        """A phrase with everything that is known about one entity, even if it does not identify the entity."""
         words = frozenset(w for _, said in self.attributes(k) for w in said)
         return self.shortened(Phrase(self.facts[k].noun, words, 1 << k))
 
     def shortened(self, phrase: Phrase, most: int = 3) -> Phrase:
-        """The phrase with at most so many adjectives, as far as it still means the same without the others."""
+        """The phrase with at most `most` adjectives, unless the others are needed to keep its meaning."""
         words = set(phrase.words)
         for word in (w for w in reversed(_ORDER) if w in phrase.words):
             if sum(w in _ORDER for w in words) > most:
@@ -217,9 +217,9 @@ class Stage:
 
     @cached_property
     def groups(self) -> tuple[Phrase, ...]:
-        """Phrases with at most two attributes that mean several entities.
+        """Phrases with at most two attributes that refer to several entities.
 
-        A noun that only tells the shape is not enough, and neither is its size beside it.
+        A noun that only names a shape is not enough, not even with a size.
         """
         found: dict[int, list[Phrase]] = {}
         tried = set()
@@ -228,7 +228,7 @@ class Stage:
                 continue
             attributes = self.attributes(k)
             place = next((words for name, words in attributes if name == "position"), frozenset())
-            if len(place) > 1:  # what is at the top left is also on the left
+            if len(place) > 1:  # an entity at the top left is also on the left
                 attributes += [("position", frozenset({word})) for word in sorted(place)]
             for some in (*((a,) for a in attributes), *combinations(attributes, 2), ()):
                 if len({name for name, _ in some}) < len(some):

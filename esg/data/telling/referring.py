@@ -1,4 +1,4 @@
-"""Referring expressions: phrases for one entity that take some looking to solve."""
+"""Referring expressions: phrases for one entity that require a close look at the picture."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .words import SAID
 
 
 def refer(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator) -> tuple[str, tuple[int, ...]] | None:
-    """An expression that only one entity can be meant by, and that entity's id.
+    """An expression that can only refer to one entity, and that entity's id.
 
-    Mostly its relation is needed: in "the green disc above the striped bar", there is one striped bar but several green
-    discs. Where there is no such expression, and sometimes where there is, the attributes are needed: in "the large red
-    disc" there are several discs, but no other that could be called large and red.
+    Mostly it needs a relation: for "the green disc above the striped bar", there is one striped bar but several green
+    discs. If there is no such expression, and sometimes even if there is, it needs attributes: for "the large red
+    disc", there are several discs, but only one that could be called large and red.
 
     Args:
-        facts: Of all entities of a picture.
+        facts: Facts about all entities of a picture.
         relations: (id, relation, id) triples about them.
         rng: Random generator.
 
     Returns:
-        The expression in lower case and a tuple of one id, or None if the picture has no entities of which this can be
-        said.
+        The expression in lower case and a tuple of one id, or None if there is no such expression for any entity of the
+        picture.
     """
     stage = Stage(facts, relations)
     order = salient_first(rng, [fact.area for fact in facts])

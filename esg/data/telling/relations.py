@@ -1,7 +1,7 @@
-"""Where entities lie relative to each other, as (id, relation, id) triples.
+"""Relative positions of entities, as (id, relation, id) triples.
 
-Synthetic scenes know their own relations (`synth.Scene.relations`); those of photos are measured here. What is in
-front of what cannot be measured.
+Synthetic scenes have their own relations (`synth.Scene.relations`); those in photos are measured here. "in front of"
+cannot be measured.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from .measures import compacted
 Relations = tuple[tuple[int, str, int], ...]
 
 _ENCLOSED = 0.95
-"""Least part of an entity's outline that borders on the one it is inside of."""
+"""Minimum share of an entity's outline that borders on the entity it is inside."""
 
 
 def measured_relations(labels: np.ndarray, facts: Sequence[Facts]) -> Relations:
     """Relations between the entities of a label map.
 
-    "left of" and "above" hold where boxes are disjoint that way and overlap in the other direction; "inside" holds for
-    an entity that only one other borders on, leaving aside what lies inside itself, and not the picture's edge.
+    "left of" and "above": the boxes are disjoint in that direction and overlap in the other one. "inside": the entity
+    borders on only one other entity, not counting entities inside itself, and not on the picture's edge.
 
     Args:
         labels: (H, W) integer, 0 for no entity.
-        facts: Those of this label map, in the order of their ids.
+        facts: Facts about this label map, in the order of their ids.
     """
     if not facts:
         return ()
@@ -58,7 +58,7 @@ def _enclosed(labels: np.ndarray, count: int) -> np.ndarray:
     while True:
         inside = contacts >= _ENCLOSED * np.maximum(contacts.sum(1, keepdims=True), 1)
         inside[edge] = False
-        # What lies within an entity does not keep it from lying within another.
+        # Entities within an entity do not prevent it from being inside another one.
         if not (within := inside.T & (contacts > 0)).any():
             break
         contacts[within] = 0

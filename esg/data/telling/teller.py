@@ -1,9 +1,8 @@
 """Writes captions that are true by construction, and records the entities that each noun refers to.
 
-What a mention's span holds is what identifies the entities by themselves: number, adjectives, noun and position, as in
-"three red discs" or "large brown area at the bottom". Articles are not part of it, and neither is a relation: in "the
-ring left of the striped bar" the mentions are "ring" and "striped bar", and which ring is meant is read from the
-sentence.
+A mention's span covers the words that identify the entities by themselves: number, adjectives, noun and position, as in
+"three red discs" or "large brown area at the bottom". It does not include articles or relations: in "the ring left of
+the striped bar", the mentions are "ring" and "striped bar", and the rest of the sentence determines which ring it is.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .words import FORMS, KINDS, MASS, NOUNS, NUMBERS, PLACES, PLURALS, SAID, SH
 __all__ = ["MOST", "VOCABULARY", "Mention", "Narrative", "refer", "tell"]
 
 MOST = 15
-"""Most mentions of a caption."""
+"""Maximum number of mentions in a caption."""
 
 _FIRST = (
     "the picture shows {list}",
@@ -62,19 +61,19 @@ def _vocabulary() -> tuple[str, ...]:
 
 
 VOCABULARY = _vocabulary()
-"""All words, in lower case, and punctuation marks that captions and referring expressions consist of. The first letter
-of a sentence of a caption is a capital."""
+"""All words (in lower case) and punctuation marks of captions and referring expressions. In captions, sentences begin
+with a capital."""
 
 
 @dataclass(frozen=True)
 class Mention:
-    """A phrase of a caption and what it means.
+    """A phrase of a caption and the entities it refers to.
 
     Attributes:
-        span: First character of the phrase in the caption, and the one after its last.
-        entity_ids: All entities that the phrase is true of, increasing.
-        kind: "thing" or "stuff", None if they are of both kinds or nobody knows.
-        plural: Whether it means more than one entity.
+        span: Start and end of the phrase in the caption, in characters, the end exclusive.
+        entity_ids: All entities that the phrase is true of, ascending.
+        kind: "thing" or "stuff"; None if they are of both kinds or of unknown kind.
+        plural: Whether it refers to more than one entity.
     """
 
     span: tuple[int, int]
@@ -93,27 +92,27 @@ class Narrative:
 
 @dataclass(frozen=True)
 class _Link:
-    """A relation that a sentence tells, and the phrase for what it relates to."""
+    """A relation in a sentence, and the phrase for its anchor."""
 
     relation: str
     anchor: Phrase
-    needed: bool  # whether the sentence's first phrase means what it does only by this relation
+    needed: bool  # whether the sentence's first phrase is only identified by this relation
 
 
 _Unit = tuple[Phrase, _Link | None]
-"""Something to tell. Without a link it may still get one, for the sake of the story."""
+"""A phrase to mention. Without a link it may still get one, to vary the caption."""
 
 
 def tell(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator) -> Narrative:
     """A caption with two to fifteen mentions.
 
-    A phrase in the singular is one that only one entity can be meant by, on its own or by the relation in its sentence;
-    a plural means all entities that it is true of. Where such phrases do not suffice for two mentions, the largest
-    entities are described as well as they can be. One mention is all where a picture has one entity, or several that
-    nothing tells apart.
+    A phrase in the singular refers to exactly one entity, by itself or through the relation in its sentence; a plural
+    refers to all entities that it is true of. If there are not enough such phrases for two mentions, the largest
+    entities are described as well as possible. A caption has only one mention if the picture has a single entity, or
+    several that cannot be distinguished.
 
     Args:
-        facts: Of all entities of a picture, at least one.
+        facts: Facts about all entities of a picture, at least one.
         relations: (id, relation, id) triples about them, see `relations`.
         rng: Random generator.
 
@@ -138,13 +137,13 @@ def tell(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator)
             count = min(count, room, int(rng.integers(1, 5)))
             story.enumerate([unit for unit, _ in units[:count]])
             units = units[count:]
-        # What an anchor or a group has told in passing need not be told again.
+        # Entities that an anchor or a group has already mentioned are not mentioned again.
         units = [unit for unit in units if not unit[0].extent & story.told]
     return Narrative("".join(story.parts), tuple(story.mentions))
 
 
 def _choose(stage: Stage, rng: np.random.Generator, count: int) -> list[_Unit]:
-    """So many phrases about different entities, the salient ones rather than others."""
+    """Up to `count` phrases for different entities; salient entities are preferred."""
     areas = np.array([fact.area for fact in stage.facts], float)
     groups: dict[int, list[Phrase]] = {}
     for phrase in stage.groups:
@@ -183,7 +182,7 @@ def _members(areas: np.ndarray, extent: int) -> np.ndarray:
 
 
 def _told_by_relation(stage: Stage, rng: np.random.Generator, k: int, tries: int = 8) -> _Unit | None:
-    """An entity by a relation to an anchor that can be described by itself."""
+    """A phrase for an entity by its relation to an anchor that can be identified by itself."""
     anchors = stage.anchors[k]
     for pick in salient_first(rng, [stage.facts[b].area for _, b in anchors])[:tries]:
         relation, b = anchors[pick]
@@ -193,9 +192,9 @@ def _told_by_relation(stage: Stage, rng: np.random.Generator, k: int, tries: int
 
 
 def _linked(story: _Story, phrase: Phrase, waiting: list[Phrase]) -> _Unit:
-    """A phrase with a relation that is true of all it means, or without one if there is none.
+    """Adds a relation to a phrase that is true of all its entities, if there is one.
 
-    Sometimes the phrase is replaced by one that needs the relation; seldom if its noun alone says little.
+    Sometimes the phrase is replaced by one that needs the relation; rarely, if its noun only names a shape.
     """
     stage, rng = story.stage, story.rng
     first = (phrase.extent & -phrase.extent).bit_length() - 1
@@ -214,7 +213,7 @@ def _linked(story: _Story, phrase: Phrase, waiting: list[Phrase]) -> _Unit:
 
 
 class _Story:
-    """The caption as far as it has been written."""
+    """The caption written so far."""
 
     def __init__(self, stage: Stage, rng: np.random.Generator) -> None:
         self.stage, self.rng = stage, rng
@@ -225,7 +224,7 @@ class _Story:
         self.meant: dict[str, int] = {}
 
     def confusing(self, phrase: Phrase) -> bool:
-        """Whether the same words have meant something else before."""
+        """Whether the same words have referred to other entities before."""
         return self.meant.get(phrase.text, phrase.extent) != phrase.extent
 
     def enumerate(self, phrases: list[Phrase]) -> None:
@@ -256,7 +255,7 @@ class _Story:
         return choices[int(self.rng.integers(len(choices)))]
 
     def _with_article(self, phrase: Phrase, definite: float) -> list[str | Phrase]:
-        """The phrase after what goes before it; `definite` is how often that is "the"."""
+        """The phrase with its article or number; `definite` is the probability of "the"."""
         if phrase.noun in MASS or self.rng.random() < definite:
             return ["the ", phrase]
         if not phrase.plural:
@@ -266,7 +265,7 @@ class _Story:
         return ["several " if phrase.extent.bit_count() > 2 and self.rng.random() < 0.6 else "some ", phrase]
 
     def _sentence(self, pattern: str, subject: Phrase, slots: dict[str, list[str | Phrase]]) -> None:
-        """Fill a pattern; its verb agrees with the subject."""
+        """Adds a sentence from a pattern; its verb agrees with the subject."""
         many = subject.noun == "cables" or (subject.plural and subject.noun not in MASS)
         slots = {**slots, "is": ["are" if many else "is"], "lies": ["lie" if many else "lies"]}
         pieces: list[str | Phrase] = []
@@ -289,7 +288,7 @@ class _Story:
         self.length += len(text)
 
     def _mention(self, phrase: Phrase, length: int) -> None:
-        """Note that a phrase of so many characters comes next."""
+        """Records that a phrase of this length comes next."""
         ids = self.stage.ids(phrase.extent)
         kinds = {fact.kind for k, fact in enumerate(self.stage.facts) if phrase.extent >> k & 1}
         kind = kinds.pop() if len(kinds) == 1 else None

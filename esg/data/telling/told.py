@@ -21,7 +21,7 @@ from .relations import Relations, measured_relations
 from .teller import Mention, Narrative, tell
 
 NARRATED = SceneConfig(things=(3, 9), camouflaged=0.0, size=(0.1, 0.75), min_share=0.003)
-"""Scenes to speak of: a few things that are large enough to be named, and none that hides."""
+"""Distribution of scenes for captions: a few things, large enough to be named and not camouflaged."""
 _WHOLE = AugmentConfig(area=(1.0, 1.0), aspect=(1.0, 1.0))
 _CROPS = 5
 
@@ -32,12 +32,12 @@ class Told:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        labels: (H, W) int32, 1..N in an order that says nothing, 0 = none.
-        facts: of all entities, in the order of their labels.
-        narratives: whose entity ids are labels.
-        names: what a description of the picture can name, see `coco_names.counted_names`.
-        descriptions: sentences about the picture as a whole, which name things.
-        captions: those of them that people wrote.
+        labels: (H, W) int32, 1..N in random order, 0 = none.
+        facts: facts about all entities, in the order of their labels.
+        narratives: captions or referring expressions; their entity ids are labels.
+        names: names that a description of the picture can mention, see `coco_names.counted_names`.
+        descriptions: sentences about the picture as a whole, which mention these names.
+        captions: the descriptions that people wrote.
     """
 
     image: np.ndarray
@@ -59,11 +59,11 @@ def tell_scene(
     """A synthetic scene and texts about it.
 
     Args:
-        seed: of the scene; from `synth.HELD_OUT` on it is for evaluation.
+        seed: seed of the scene; seeds from `synth.HELD_OUT` on are reserved for evaluation.
         rng: random generator for everything else.
         sides: range of the longer side in pixels.
-        scenes: the mixture that the scene is drawn from.
-        refers: for every text whether it should be one referring expression; where none can be made it is a caption.
+        scenes: the distribution that the scene is drawn from.
+        refers: for every text, whether to make a referring expression; if none is possible, it is a caption.
     """
     height, width = _size(rng, sides, wide=rng.random() < 0.6)
     scene = make_scene(seed, height, width, scenes)
@@ -73,25 +73,25 @@ def tell_scene(
 def tell_photo(
     photo: LabelledPhoto, rng: np.random.Generator, sides: tuple[int, int], refers: Sequence[bool] = (False,)
 ) -> Told:
-    """A segmented photo, augmented, and texts about what can be measured in it; see `tell_scene`.
+    """A segmented photo, augmented, and texts about its measurable properties; see `tell_scene`.
 
-    If crop after crop shows none of its entities, the whole photo is used at its own size.
+    If several crops in a row show none of its entities, the whole photo is used at its own size.
 
     Raises:
-        ImageError: the segmentation has no segment.
+        ImageError: the segmentation does not have any segments.
     """
     image, labels = photo.image, np.maximum(photo.labels, 0)
     size = _size(rng, sides, wide=image.shape[1] >= image.shape[0])
     if not labels.any():
         raise ImageError(
-            f"A segmentation of {photo.name} does not have any segments, all of it is 0; replace or remove it."
+            f"A segmentation of {photo.name} does not have any segments (all pixels are 0); replace or remove it."
         )
     for _ in range(_CROPS):
         crop, seen = augment(image, labels, rng, size=size)
         if seen.any():
             break
     else:
-        crop, seen = augment(image, labels, rng, _WHOLE)  # not made smaller, which might lose them as well
+        crop, seen = augment(image, labels, rng, _WHOLE)  # at full size, because shrinking might lose them as well
     facts = photo_facts(crop, seen)
     return _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
 
@@ -106,17 +106,17 @@ def tell_named(
 ) -> Told | None:
     """A photo whose entities have categories, augmented, and texts that name them; see `tell_photo`.
 
-    Half of what is not a referring expression is a list of names to look for, see `naming.names_to_find`.
+    Of the texts that are not referring expressions, 60 % are lists of names to look for, see `naming.names_to_find`.
 
     Args:
-        photo: as it was read.
-        things: those of its categories that are things.
+        photo: the photo as read.
+        things: the categories that are things.
         rng, sides, refers: as for `tell_scene`.
-        absent: range of how many names of what is not there a list has. Small numbers are drawn more often: people list
-            a few names, while a description starts from all that the model knows.
+        absent: range of the number of names in a list that are not in the photo. Small numbers are drawn more often:
+            people list only a few names, but a description starts from all names that the model knows.
 
     Returns:
-        None if crop after crop shows none of the entities.
+        None if several crops in a row show none of the entities.
     """
     size = _size(rng, sides, wide=photo.image.shape[1] >= photo.image.shape[0])
     for _ in range(_CROPS):
@@ -155,7 +155,7 @@ def _told(
     rng: np.random.Generator,
     refers: Sequence[bool],
 ) -> Told:
-    # A segmenter numbers entities its own way.
+    # Segmenters number entities in another order than scenes do.
     numbers = np.zeros(labels.max() + 1, np.int32)
     numbers[[fact.id for fact in facts]] = rng.permutation(len(facts)) + 1
     narratives = (_narrative(facts, relations, rng, refer_to_one) for refer_to_one in refers)

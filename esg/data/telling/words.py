@@ -1,6 +1,6 @@
-"""The closed vocabulary of the teller: nouns, attributes, positions, relations, numbers, and what each can stand for.
+"""The closed vocabulary of captions: nouns, attributes, positions, relations and numbers, and their meanings.
 
-It is small on purpose, since a tiny language model is trained on it.
+It is small on purpose, because a tiny language model is trained on it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from ...gella import coco_names
 from .colours import COLOURS, TONES
 
 SIZES = {"tiny": (0.0, 0.002), "small": (0.002, 0.015), "medium": (0.015, 0.1), "large": (0.1, 1.0)}
-"""Least and most share of the picture of each size, as in `synth`. "medium" goes without saying: it is never told."""
+"""Minimum and maximum share of the picture for each size, as in `synth`. "medium" is never mentioned."""
 
 TEXTURES = ("striped", "checked", "tiled", "dotted", "spotted", "marbled", "cloudy", "rippled", "rough", "smooth")
 
@@ -28,10 +28,10 @@ SHOWN_AS = {
     "mottled": "rough",
     "grassy": "rough",
 }
-"""What a material of `textures` looks like; those that look alike share a word."""
+"""The visible pattern of each material in `textures`; materials that look alike share a word."""
 
 FORMS = ("pierced", "bitten")
-"""Forms that stand before a noun: with a hole, and with a piece missing."""
+"""Forms, used before a noun: with a hole, and with a piece missing."""
 
 PLACES = {
     frozenset({"top", "left"}): "at the top left",
@@ -45,7 +45,7 @@ PLACES = {
     frozenset({"bottom", "right"}): "at the bottom right",
     frozenset({"across"}): "across the whole picture",
 }
-"""How the words for a position are said together."""
+"""The phrase for each set of position words."""
 
 POSITIONS = ("top", "bottom", "left", "right", "middle", "across")
 
@@ -55,7 +55,7 @@ KINDS = {
     **dict.fromkeys(TEXTURES, "texture"),
     **dict.fromkeys(POSITIONS, "position"),
 }
-"""The words that claim something that can be measured, and what about: "colour", "size", "texture" or "position"."""
+"""The words that make a measurable claim, and its kind: "colour", "size", "texture" or "position"."""
 
 NOUNS = {
     # compact things
@@ -100,22 +100,22 @@ NOUNS = {
     "area": "area",
     "backdrop": "backdrop",
 }
-"""The noun for each name of `synth`. "wires" is one entity of several lines, "trees" one of many trees."""
+"""The noun for each name of `synth`. "wires" is one entity of several lines, and "trees" one of many trees."""
 
 SHAPES = ("area", "strip", "patch", "shape", "spot")
-"""Nouns for entities of which nobody knows what they are; see `facts.photo_facts`."""
+"""Nouns for entities of unknown category; see `facts.photo_facts`."""
 
 MASS = coco_names.UNCOUNTED | {"cables", "foliage", "ground", "backdrop", "forest"}
-"""Nouns that are not counted; those of synthetic scenes take "the"."""
+"""Uncountable nouns; those of synthetic scenes take "the"."""
 
 UNPATTERNED = frozenset({"railing", "wire", "cables", "branch", "foliage", "tree", "net", "sign", "grille", "grass"})
-"""Nouns of thin structures, on which no pattern is seen."""
+"""Nouns of thin structures, on which patterns are not visible."""
 
 UNSIZED = MASS | {"hill", "wall", "road", "wire"}
-"""Nouns whose size is not told, since everybody expects it to be what it is."""
+"""Nouns whose size is not mentioned because it is obvious."""
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-"""From 2 on."""
+"""Number words from 2 on."""
 
 SAID = {
     "left of": ("left of", "to the left of"),
@@ -126,10 +126,10 @@ SAID = {
     "in front of": ("in front of",),
     "behind": ("behind",),
 }
-"""The relations, and the ways to say each."""
+"""The relations, and the phrases for each."""
 
 INVERSE = {"left of": "right of", "above": "below", "in front of": "behind"}
-"""The other side of a relation, where it has a word."""
+"""The inverse of a relation, if there is a word for it."""
 
 
 def plural(noun: str) -> str:
@@ -149,4 +149,4 @@ def article(word: str) -> str:
 
 
 PLURALS = {plural(noun): noun for noun in (*NOUNS.values(), *SHAPES) if noun not in MASS}
-"""Singular nouns by their plurals."""
+"""Singular nouns by plural."""

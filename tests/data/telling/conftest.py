@@ -1,4 +1,4 @@
-"""What tests of the teller share: facts made by hand, and facts of random pictures."""
+"""Shared by tests of captions: facts made by hand, and facts about random pictures."""
 
 from __future__ import annotations
 

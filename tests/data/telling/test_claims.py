@@ -1,4 +1,4 @@
-"""Which words of a phrase claim something, and whether it is true."""
+"""The claims of a phrase, and whether they are true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts of tiny pictures with known answers, and of synthetic scenes."""
+"""Facts about tiny pictures with known answers, and about synthetic scenes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_sizes(side: int, size: str, true: set[str]) -> None:
     assert found.clear & SIZES.keys() == {size} - {"medium"}
 
 
-def test_a_colour_is_told_only_where_it_is_clear() -> None:
+def test_a_colour_is_given_only_if_it_is_clear() -> None:
     image, labels = picture((0, 0, 40, 40, RED))
     image[:20, :40] = BLUE
     half = photo_facts(image, labels)[1]
@@ -176,7 +176,7 @@ def test_scenes_give_names_and_the_picture_gives_colours() -> None:
     assert {"box", "pierced", "blue"} <= found.clear
 
 
-def test_a_pattern_is_told_only_where_it_is_visible() -> None:
+def test_a_pattern_is_given_only_if_it_is_visible() -> None:
     image, labels = picture((0, 0, 60, 60, BLUE))
     hidden = scene_facts(scene("disc", "thing", "wooden", image, labels))[1]
     assert hidden.texture is None
@@ -186,7 +186,7 @@ def test_a_pattern_is_told_only_where_it_is_visible() -> None:
     assert scene_facts(scene("railing", "thing", "wooden", image, labels))[1].texture is None
 
 
-def test_unknown_names_are_told_by_their_kind() -> None:
+def test_unknown_names_get_the_noun_of_their_kind() -> None:
     image, labels = picture((0, 0, 60, 60, BLUE))
     assert scene_facts(scene("gadget", "thing", "plain", image, labels))[1].noun == "shape"
     assert scene_facts(scene("goo", "stuff", "plain", image, labels))[1].noun == "area"

@@ -1,4 +1,4 @@
-"""Noun phrases and what they mean."""
+"""Noun phrases and the entities they refer to."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_relations_have_two_sides(thing: Make) -> None:
     assert stage.anchors == [[("above", 1), ("inside", 1)], [("below", 0)]]
 
 
-def test_by_relation_asks_that_no_other_could_be_meant(thing: Make) -> None:
+def test_by_relation_requires_that_no_other_entity_fits(thing: Make) -> None:
     bar = thing(3, "bar", box=(40, 0, 50, 50))
     near, far = thing(1, "disc", box=(10, 0, 20, 10)), thing(2, "disc", box=(60, 0, 70, 10))
     stage = Stage((near, far, bar), ((1, "left of", 3), (3, "left of", 2)))
@@ -99,7 +99,7 @@ def test_by_relation_may_mean_several(thing: Make) -> None:
     assert [(p.text, needed) for p, needed in stage.by_relation(1, "inside", 0, rng())] == [("two stars", True)]
 
 
-def test_what_lies_on_a_thing_is_arguably_in_front_of_it(thing: Make) -> None:
+def test_a_thing_inside_another_is_arguably_in_front_of_it(thing: Make) -> None:
     stage = Stage((thing(1, "box"), thing(2, "disc"), thing(3, "disc")), ((2, "inside", 1), (3, "in front of", 1)))
     assert stage.arguable("in front of", 0) == 0b110
     assert stage.arguable("behind", 1) == 0

@@ -1,4 +1,4 @@
-"""Referring expressions, solved by another way than they were made."""
+"""Referring expressions, resolved independently of how they were made."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_relation_is_needed(thing: Make) -> None:
     }
 
 
-def test_attributes_where_there_are_no_relations(thing: Make) -> None:
+def test_attributes_are_used_if_there_are_no_relations(thing: Make) -> None:
     facts = (thing(1, "disc", "red"), thing(2, "disc", "blue"), thing(3, "bar"))
     assert {refer(facts, (), rng(k)) for k in range(30)} == {("the red disc", (1,)), ("the blue disc", (2,))}
 

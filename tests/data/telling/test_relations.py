@@ -1,4 +1,4 @@
-"""Relations that are measured in label maps."""
+"""Relations measured in label maps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_inside_needs_one_neighbour_all_around_and_no_edge() -> None:
     assert inside == {(5, "inside", 1), (6, "inside", 5)}
 
 
-def test_what_lies_on_nothing_is_inside_of_nothing() -> None:
+def test_an_entity_on_background_is_not_inside_another() -> None:
     labels = np.zeros((30, 40), np.int32)
     labels[10:15, 10:15] = 1
     assert relations(labels) == set()

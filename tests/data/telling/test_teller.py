@@ -110,14 +110,14 @@ def test_counts_mean_all_of_them(thing: Make) -> None:
     assert ("three red discs", (2, 5, 9)) in found
 
 
-def test_one_entity_gives_one_mention_and_none_a_refusal(thing: Make) -> None:
+def test_one_entity_gives_one_mention_and_no_entity_is_refused(thing: Make) -> None:
     narrative = tell((thing(4, "ring", "red"),), (), rng())
     assert [m.entity_ids for m in narrative.mentions] == [(4,)]
     with pytest.raises(InputError, match="without entities cannot be described"):
         tell((), (), rng())
 
 
-def test_a_relation_can_tell_who_is_meant(thing: Make) -> None:
+def test_a_relation_can_identify_an_entity(thing: Make) -> None:
     """Two rings that look alike, one of them left of the bar: then "ring" is said of one of them."""
     bar = thing(3, "bar", "striped", box=(40, 0, 50, 50))
     facts = (thing(1, "ring", box=(10, 0, 20, 10)), thing(2, "ring", box=(60, 0, 70, 10)), bar)
@@ -133,7 +133,7 @@ def test_a_relation_can_tell_who_is_meant(thing: Make) -> None:
     assert {("ring", (1,)), ("ring", (2,)), ("two rings", (1, 2)), ("striped bar", (3,))} <= found
 
 
-def test_what_has_been_told_is_known(thing: Make) -> None:
+def test_entities_mentioned_before_are_definite(thing: Make) -> None:
     facts = (thing(1, "ring", "red"), thing(2, "bar", "blue"), thing(3, "star", "green"))
     relations: Relations = ((1, "left of", 2), (3, "above", 2))
     for k in range(100):

@@ -39,7 +39,7 @@ def photo(labels: np.ndarray, *categories: str) -> LabelledPhoto:
 
 
 @pytest.mark.parametrize("side", [1, 12])
-def test_a_photo_with_one_small_entity_can_always_be_told(side: int) -> None:
+def test_a_photo_with_one_small_entity_always_gets_a_text(side: int) -> None:
     labels = np.zeros((90, 120), np.uint8)
     labels[:side, :side] = 1
     photos = photo(labels)
@@ -54,11 +54,11 @@ def test_a_photo_with_one_small_entity_can_always_be_told(side: int) -> None:
 
 def test_a_segmentation_without_a_segment_is_one_sentence() -> None:
     photos = photo(np.zeros((30, 40), np.uint8))
-    with pytest.raises(ImageError, match=r"7 does not have any segments, all of it is 0; replace or remove it\.$"):
+    with pytest.raises(ImageError, match=r"7 does not have any segments \(all pixels are 0\); replace or remove it\.$"):
         tell_photo(photos, np.random.default_rng(0), SIDES)
 
 
-def test_a_photo_with_names_is_told_by_them() -> None:
+def test_texts_about_a_photo_with_categories_use_their_names() -> None:
     labels = np.full((90, 120), UNKNOWN, np.int32)
     labels[:45], labels[50:80, 10:50], labels[50:80, 60:110] = 1, 2, 3
     named = photo(labels, "sky-other-merged", "dog", "dog")
