@@ -163,8 +163,8 @@ class GellaConfig:
         colormap_side: side of the colormap in pixels, a multiple of 32; independent of the image's resolution.
         colours: method that assigns colours to entities, a key of `colormap.COLOURS`.
         association: channels that both sides of the association are projected to.
-        words: whether a noun's embedding also contains its own words, besides the hidden state of its <SEG> token. Without
-            them, a small model that has learnt from few texts confuses names. The paper has no such part.
+        words: whether a noun's embedding also contains its own words, besides the hidden state of its <SEG> token.
+            Without them, a small model that has learnt from few texts confuses names. The paper has no such part.
         drafts: number of captions that are written of an image before the one whose nouns are grounded best is chosen.
             A small model writes plausible captions more easily than it tells true from false ones while writing.
         names: all names that a small model has learnt; it looks for them before it describes an image. Empty for a

@@ -175,9 +175,9 @@ def head_losses(pupil: Pupil, features: Features) -> dict[str, Tensor]:
 
     Returns:
         `association`: binary cross-entropy of every pair of a noun and an entity (Eq. 16). `list`: cross-entropy over
-        the nouns of a list, for entities that one of them refers to. `names`: cross-entropy over all names, for entities
-        that have a name; arguable names are left out. `readout`: the same from the readout, which is not exported but
-        helps to train the appearance.
+        the nouns of a list, for entities that one of them refers to. `names`: cross-entropy over all names, for
+        entities that have a name; arguable names are left out. `readout`: the same from the readout, which is not
+        exported but helps to train the appearance.
     """
     gella = pupil.gella
     assert gella.appearance is not None
