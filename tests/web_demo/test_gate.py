@@ -184,7 +184,10 @@ def test_files_are_for_nobody_else_on_this_machine(address: str, files: Any, cac
 # ---------------------------------------------------------------------------------------------- passwords
 
 
-def test_after_a_wrong_password_the_next_one_has_to_wait(launch: Callable[..., str]) -> None:
+def test_after_a_wrong_password_the_next_one_has_to_wait(
+    launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "time", SimpleNamespace(monotonic=lambda: 0.0))
     address = launch(auth=("anna", "secret"))
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     assert ask(address, "/login", "POST", "username=anna&password=guess", **form).status == 400
