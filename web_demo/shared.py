@@ -35,6 +35,7 @@ _AND_WAIT = """(...given) => {
 # Past the queue altogether, with `queue=False`, an error would be one of HTTP, too, and stand in the browser's console.
 AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
+MOST_LETTERS = 20_000  # of a text: reading a much longer one would keep the only worker from everybody else
 _numbers = count()
 _LIMIT = re.compile(r"; raise it with --max-pixels[^.]*")
 _MASKS = re.compile(r" (?:\(--mask-order [^)]*\)|If they are of its stored pixels, say so \([^)]*\)\.)")
@@ -75,6 +76,12 @@ def ended(event: Any, says: str) -> Any:
 
 
 @contextmanager
+def check_length(text: str, what: str) -> None:
+    """InputError where a text, which is called `what`, is too long."""
+    if len(text) > MOST_LETTERS:
+        raise InputError(f"{what} has {len(text):,} characters; use {MOST_LETTERS:,} at most.")
+
+
 def sentences() -> Iterator[None]:
     """Errors that are meant for users become Gradio's, which shows them in the page."""
     try:

@@ -140,7 +140,7 @@ def test_strokes_of_the_brush() -> None:
         {},
         {"add": True, "radius": 0.1, "points": []},
         {"add": True, "radius": 0, "points": [[0, 0]]},
-        {"add": True, "radius": 2, "points": [[0, 0]]},
+        {"add": True, "radius": 0.13, "points": [[0, 0]]},
         {"add": True, "radius": 0.1, "points": [[0]]},
         {"add": True, "radius": 0.1, "points": [[0, 1e9]]},
         {"add": True, "radius": 0.1, "points": [[0, float("nan")]]},

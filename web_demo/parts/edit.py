@@ -13,7 +13,7 @@ from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, write_
 
 from ..editing import Edit, MaskSettings, Painting, Stroke, edited, mask_picture, need_selection, read_steps
 from ..picture import LONGEST_SHOWN, edited_value, image_value, picture_value, shown_file
-from ..shared import AT_ONCE, Chosen, Shared, Steps, entities_seen, while_photo_stays
+from ..shared import AT_ONCE, Chosen, Shared, Steps, check_length, entities_seen, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
@@ -152,6 +152,7 @@ class EditPart:
 
         def run_list(visit: Visit, text: str, *given: Any) -> Steps:
             *values, chosen = given
+            check_length(text, "The list")
             entities = entities_seen(visit, chosen)
             steps = read_steps(text, entities, grounding=visit.grounding)
             return (yield from do(visit, entities, steps, values))
