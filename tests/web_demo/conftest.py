@@ -236,6 +236,7 @@ class Visitor:
         self.wait_until_done()
 
     def download(self, what: str) -> Path:
+        """Waits until nothing is said to be going on; then no press of a button is dropped."""
         """Takes a file away; it has the name that the browser would give it."""
         self.open("Export")
         with self.tab.expect_download() as started:

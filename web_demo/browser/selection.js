@@ -134,6 +134,7 @@ window.esg = (() => {
 
     async busy(value) {
       state.busy = value.text ? value : null;
+      if ("over" in value) return;
       tell("busy");
     },
   };

@@ -456,3 +456,4 @@ def test_a_photo_that_takes_a_while_to_read_says_so(
     may.set()
     visitor.sentence("text.png is not a picture")
     visitor.wait_until_done()
+    visitor.wait_until_done()
