@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from esg import EntitySegmenter, read_image, read_photo
 from esg.masks.panoptic import panoptic_colours, panoptic_dict
 from web_demo import returning
 from web_demo.parts import photo
+from web_demo.picture import BROWSER
 from web_demo.visit import Visit
 
 expect = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright").expect
@@ -364,6 +366,16 @@ def test_what_stands_on_the_page_can_be_read(visitor: Any, files: Any) -> None:
             const pale = [], without = ":disabled, .esg-frame, option, script, style, template";
             const walker = document.createTreeWalker(document.querySelector("#work"), NodeFilter.SHOW_TEXT);
             while (walker.nextNode()) {
+def test_no_rule_of_style_is_lost(visitor: Any, files: Any) -> None:
+    """Gradio puts its own classes before every comma of a selector, also in `:is(a, b)`, which then beats others."""
+    visitor.bring(files)
+    assert visitor.find(".esg thead th").nth(2).evaluate("head => getComputedStyle(head).textAlign") == "right"
+    assert visitor.find(".esg td.esg-name").first.evaluate("name => getComputedStyle(name).textAlign") == "left"
+    style = (BROWSER / "style.css").read_text(encoding="utf-8")
+    style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
+    assert re.findall(r":(?:is|not|where|has)\([^()]*,[^{]*\{", style) == []
+
+
                 const one = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
                 if (!text || !seen(one) || one.closest(without)) continue;
                 const under = ground(one), ink = over(rgba(getComputedStyle(one).color), under);
