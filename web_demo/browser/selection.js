@@ -106,6 +106,7 @@ window.esg = (() => {
       if (!current()) return;
       Object.assign(state, { photo, before: url(value.before), detail: null, mask: "" });
       tell("edited");
+      if (value.masked) askForMask();
     },
 
     async mask(value, current) {

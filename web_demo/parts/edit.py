@@ -99,8 +99,8 @@ class EditPart:
         settings = [*self._mask, *self._painting, self.download]
         count = len(self._mask)
 
-        def show(visit: Visit) -> tuple[Any, ...]:
-            return (edited_value(visit.need_photo(), visit.photo if visit.changes else None),)
+        def show(visit: Visit, *, masked: bool = False) -> tuple[Any, ...]:
+            return (edited_value(visit.need_photo(), visit.photo if visit.changes else None, masked=masked),)
 
         def follow(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
             changed = bool(visit.changes)
@@ -159,7 +159,7 @@ class EditPart:
 
         def undo(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
             visit.undo()
-            return visit, *show(visit)
+            return visit, *show(visit, masked=True)
 
         def anew(visit: Visit, name: str, crops: int, chosen: Chosen) -> Steps:
             visit.take_result()
