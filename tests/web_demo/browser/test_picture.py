@@ -175,7 +175,7 @@ def test_taking_apart_can_be_stopped_and_begun_again(visitor: Any, files: Any, m
     expect(visitor.find(".esg-busy")).to_contain_text("Looked at 0 of 5 views")
     visitor.stop()
     go.set()
-    visitor.tab.get_by_role("button", name="Take it apart").click()
+    visitor.tab.get_by_role("button", name="Segment the photo").click()
     visitor.wait_for_entities()
 
 
