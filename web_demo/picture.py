@@ -26,7 +26,7 @@ LONGEST_SHOWN = 1600  # pixels of the longest side in the browser; areas and fil
 
 def scripts() -> str:
     """What stands in the head of the page, before its views: what they share."""
-    texts = [(BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("selection", "painting")]
+    texts = [(BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("selection", "painting", "uploading")]
     return "".join(f"<script>\n{text}</script>" for text in texts)
 
 

@@ -134,8 +134,8 @@ window.esg = (() => {
     },
 
     async busy(value) {
-      state.busy = value.text ? value : null;
       if ("over" in value) return;
+      state.busy = value.text ? value : null;
       tell("busy");
     },
   };
@@ -159,6 +159,8 @@ window.esg = (() => {
     clearTimeout(begun[text]);
     begun[text] = setTimeout(() => { if (!state.busy) receive("busy", { text, part: null, whole: true }); }, 500);
   }
+
+  const progress = (text, part) => { if (state.busy?.text === text) receive("busy", { ...state.busy, part }); };
 
   function end(text) {
     clearTimeout(begun[text]);
@@ -245,5 +247,5 @@ window.esg = (() => {
     listener(new Set(["picture", "shown", "selected", "pointed", "phrases", "mask", "detail", "names", "busy", "editing", "strokes", "tool"]));
   }
 
-  return { state, receive, threshold, select, pick, toggle, brush, take, hasMask, point, edit, say, chosen, recall, wants, begin, end, subscribe };
+  return { state, receive, threshold, select, pick, toggle, brush, take, hasMask, point, edit, say, chosen, recall, wants, begin, progress, end, subscribe };
 })();
