@@ -327,10 +327,11 @@ def write_image(path: str | Path, pixels: np.ndarray, *, metadata: Metadata | No
         raise OutputError(
             f"{path} cannot be written: {suffix!r} is not the suffix of a picture format; use .png or .jpg."
         )
-    if metadata is not None:
-        options = metadata.options(format_name) | options
     try:
-        Image.fromarray(pixels).save(encoded, format_name, **options)
+        picture = Image.fromarray(pixels)
+        if metadata is not None:
+            options = metadata.options(format_name, picture.size) | options
+        picture.save(encoded, format_name, **options)
     except _WRITE_ERRORS as error:
         raise OutputError(
             f"{path} cannot be written: {format_name} does not support pixels of shape {pixels.shape} "

@@ -45,11 +45,17 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     text: tuple[tuple[str, str], ...] = ()
 
-    def options(self, format_name: str) -> dict[str, Any]:
-        """Options for Pillow's writer of a format, as far as the format can hold the data."""
+    def options(self, format_name: str, size: tuple[int, int]) -> dict[str, Any]:
+        """Options for Pillow's writer of a format, as far as the format can hold the data.
+
+        Args:
+            format_name: Pillow's name of the format.
+            size: width and height of the picture to write, which may be a part of the photo.
+        """
         most = _LARGEST_SEGMENT if format_name == "JPEG" else math.inf
         found: dict[str, Any] = {"icc_profile": self.profile, "dpi": self.dpi}
-        found |= {"exif": self.exif} if self.exif and len(self.exif) <= most else {}
+        exif = self.exif and _of_size(self.exif, size)
+        found |= {"exif": exif} if exif and len(exif) <= most else {}
         if format_name == "PNG":
             found["pnginfo"] = self._png_text()
         elif self.xmp and len(self.xmp) <= most and format_name in ("JPEG", "WEBP", "AVIF", "MPO"):
@@ -84,6 +90,23 @@ def read_metadata(picture: Image.Image, size: tuple[int, int]) -> tuple[Metadata
     }
     found = Metadata(profile, exif, _upright_xmp(picture), _dpi(picture), tuple(_text(picture)))
     return found, [words for words, true in lost.items() if true]
+
+
+def _of_size(exif: bytes, size: tuple[int, int]) -> bytes:
+    """The same EXIF block with this width and height, if it has any; one that cannot be read stays as it is."""
+    sides = {_WIDTH: size[0], _HEIGHT: size[1]}
+    try:
+        block = Image.Exif()
+        block.load(exif)
+        inner = dict(block.get_ifd(ExifTags.IFD.Exif))
+        if not inner.keys() & sides.keys() or sides.items() <= inner.items():
+            return exif
+        if ExifTags.IFD.Interop in inner:
+            inner[ExifTags.IFD.Interop] = dict(block.get_ifd(ExifTags.IFD.Interop))
+        block[ExifTags.IFD.Exif] = inner | sides
+        return block.tobytes()
+    except Exception:  # a damaged block can raise almost anything
+        return exif
 
 
 def orientation(picture: Image.Image) -> int:

@@ -192,6 +192,22 @@ def test_what_a_camera_writes_is_kept_and_upright(tmp_path: Path, saved: Callabl
             assert read_image(tmp_path / target).shape == (3, 2, 3)
 
 
+def test_the_size_that_a_camera_writes_is_that_of_the_part_that_is_written(tmp_path: Path, saved: Callable) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:06 07:08:09", 0xA002: 3, 0xA003: 2, 0xA005: {1: "R98"}})
+    exif.get_ifd(0x8825).update({1: "N"})
+    photo = read_photo(saved(Image.fromarray(RGB), ".jpg", exif=exif))
+    for pixels, size in ((photo.pixels, (3, 2)), (photo.pixels[:1, 1:], (2, 1)), (photo.pixels[..., 0], (3, 2))):
+        write_image(tmp_path / "part.png", pixels, metadata=photo.metadata)
+        with Image.open(tmp_path / "part.png") as written:
+            again = written.getexif()
+            inner = again.get_ifd(0x8769)
+            assert written.size == (inner[0xA002], inner[0xA003]) == size
+            assert (again[0x010F], inner[0x9003], again.get_ifd(0x8825)[1]) == ("Maker", "2024:05:06 07:08:09", "N")
+            assert again.get_ifd(0xA005)[1] == "R98"
+
+
 def test_the_thumbnail_of_a_photo_is_not_kept(tmp_path: Path) -> None:
     """It would still show what has been removed."""
     thumbnail = b"\xff\xd8thumbnail\xff\xd9"

@@ -27,6 +27,7 @@ Report = Callable[[int, int, str], None]
 OPENCV_CONTEXT = 1.5  # OpenCV uses only the pixels along the rim of a hole
 SOFT_WIDTH = 8  # pixels of the photo in which to look for a soft edge
 MOST_POINTS = 20_000  # in all brush strokes together
+WIDEST_BRUSH = 0.12  # the largest radius that the page offers, as a part of the picture's width
 MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
 
 
@@ -116,7 +117,7 @@ def read_strokes(data: Iterable[Any]) -> tuple[Stroke, ...]:
 def _stroke(data: Any) -> Stroke:
     points = tuple((float(x), float(y)) for x, y in data["points"])
     radius = float(data["radius"])
-    if not points or not 0 < radius <= 1 or not all(-1 <= part <= 2 for point in points for part in point):
+    if not points or not 0 < radius <= WIDEST_BRUSH or not all(-1 <= part <= 2 for point in points for part in point):
         raise ValueError  # also of NaN
     return Stroke(bool(data["add"]), radius, points)
 

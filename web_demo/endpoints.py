@@ -38,7 +38,7 @@ from .gate import Callers
 from .models import short_name
 from .parts.words import LIST, SENTENCE, WAYS, check_text, read
 from .picture import new_folder, private_file
-from .shared import Shared, filled, plainly
+from .shared import Shared, check_length, filled, plainly
 from .working import News, Report, Work
 
 CROPS = (0, 4, 8)
@@ -263,6 +263,7 @@ def _text_of(name: str, value: Any) -> str:
         raise InputError(f"{name} is missing.")
     if not isinstance(value, str):
         raise InputError(f"{name} is {_short(value)}, but must be text.")
+    check_length(value, name)
     return value
 
 

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -74,21 +75,51 @@ class Uploads:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._brought: dict[str, deque[tuple[float, int]]] = defaultdict(deque)
+        self._brought: OrderedDict[str, deque[tuple[float, int]]] = OrderedDict()  # the latest visitor last
+        self._totals: defaultdict[str, int] = defaultdict(int)
 
-    def brought(self, visitor: str) -> int:
-        """In bytes."""
-        seen = self._brought[visitor]
+    def left(self, visitor: str) -> int:
+        """How many bytes a visitor may still bring."""
+        seen = self._brought.get(visitor, deque())
         while seen and seen[0][0] < time.monotonic() - HOUR:
-            seen.popleft()
-        total = sum(size for _, size in seen)
-        if not seen:
-            del self._brought[visitor]
-        return total
+            self._totals[visitor] -= seen.popleft()[1]
+        return max(0, self.most - self._totals.get(visitor, 0))
 
     def add(self, visitor: str, size: int) -> None:
         """Takes note of what has arrived."""
-        self._brought[visitor].append((time.monotonic(), size))
+        self._brought.setdefault(visitor, deque()).append((time.monotonic(), size))
+        self._brought.move_to_end(visitor)
+        self._totals[visitor] += size
+        while len(self._brought) > _REMEMBERED:
+            visitor, _ = self._brought.popitem(last=False)
+            del self._totals[visitor]
+
+
+class _Length:
+    """How many bytes of one request may still come, whoever sends it."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def left(self) -> int:
+        return self._left
+
+    def add(self, size: int) -> None:
+        self._left -= size
+
+
+@dataclass(frozen=True)
+class _VisitorsLength:
+    """How many bytes of a request may still come, where all requests of a visitor count together, also at once."""
+
+    uploads: Uploads
+    visitor: str
+
+    def left(self) -> int:
+        return self.uploads.left(self.visitor)
+
+    def add(self, size: int) -> None:
+        self.uploads.add(self.visitor, size)
 
 
 class Passwords:
@@ -206,7 +237,7 @@ class Gate:
             await self._upload(app, scope, headers, visitor, receive, send)
         elif scope["method"] == "POST":
             sentence = f"A request without files may take {WORDS // 1024**2} MB at most."
-            await _limited(app, scope, headers, receive, send, WORDS, sentence)
+            await _limited(app, scope, headers, receive, send, _Length(WORDS), sentence)
         elif session := _listening(scope):
             await self._listen(app, scope, session, receive, send)
         else:
@@ -223,21 +254,14 @@ class Gate:
                 sentence = f"The last password was wrong; wait {int(seconds) + 1} seconds before you try another one."
                 await _refuse(scope, send, 429, sentence, [(b"retry-after", str(int(seconds) + 1).encode())])
             else:
-                await _limited(app, scope, {}, receive, judge, WORDS, "That is not a password.")
+                await _limited(app, scope, {}, receive, judge, _Length(WORDS), "That is not a password.")
 
     async def _upload(
         self, app: App, scope: Scope, headers: dict[str, str], visitor: str, receive: Receive, send: Send
     ) -> None:
-        most = self._uploads.most
-        sentence = f"That is more than the {most // 1024**2} MB of files that one visitor may bring within an hour."
-
-        async def count() -> Message:
-            message = await receive()
-            if message["type"] == "http.request":
-                self._uploads.add(visitor, len(message.get("body", b"")))
-            return message
-
-        await _limited(app, scope, headers, count, send, max(0, most - self._uploads.brought(visitor)), sentence)
+        most = self._uploads.most // 1024**2
+        sentence = f"That is more than the {most} MB of files that one visitor may bring within an hour."
+        await _limited(app, scope, headers, receive, send, _VisitorsLength(self._uploads, visitor), sentence)
 
     async def _listen(self, app: App, scope: Scope, session: str, receive: Receive, send: Send) -> None:
         answered = False
@@ -285,25 +309,30 @@ def _visitor(scope: Scope, headers: dict[str, str]) -> str:
 
 
 async def _limited(
-    app: App, scope: Scope, headers: dict[str, str], receive: Receive, send: Send, most: int, sentence: str
+    app: App,
+    scope: Scope,
+    headers: dict[str, str],
+    receive: Receive,
+    send: Send,
+    length: _Length | _VisitorsLength,
+    sentence: str,
 ) -> None:
-    """Answers a request of at most so many bytes; a longer one is refused as soon as that is known."""
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > most:
+    """Answers a request of a limited length; a longer one is refused as soon as that is known."""
+    announced = headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > length.left():
         await _refuse(scope, send, 413, sentence)
         return
-    came, refused = 0, False
+    refused = False
 
     async def take() -> Message:
-        nonlocal came, refused
+        nonlocal refused
         message = await receive()
-        came += len(message.get("body", b""))
-        if came > most:
-            if not refused:
-                refused = True
-                await _refuse(scope, send, 413, sentence)
-            return {"type": "http.disconnect"}
-        return message
+        size = len(message.get("body", b""))
+        if size > length.left() and not refused:
+            refused = True
+            await _refuse(scope, send, 413, sentence)
+        length.add(size)
+        return {"type": "http.disconnect"} if refused else message
 
     async def pass_on(message: Message) -> None:
         if not refused:

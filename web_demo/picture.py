@@ -26,7 +26,7 @@ LONGEST_SHOWN = 1600  # pixels of the longest side in the browser; areas and fil
 
 def scripts() -> str:
     """What stands in the head of the page, before its views: what they share."""
-    texts = [(BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("selection", "painting")]
+    texts = [(BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("selection", "painting", "uploading")]
     return "".join(f"<script>\n{text}</script>" for text in texts)
 
 
@@ -85,11 +85,17 @@ def picture_value(
     return value if entities is None else {**value, "entities": _entries(entities)}
 
 
-def edited_value(pixels: np.ndarray, before: np.ndarray | None) -> dict[str, Any]:
-    """What the browser needs to show the same photo after an edit; "before" is a file of how it came, if it differs."""
+def edited_value(pixels: np.ndarray, before: np.ndarray | None, *, masked: bool = False) -> dict[str, Any]:
+    """What the browser needs to show the same photo after an edit.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        before: how the photo came, if edits have changed it.
+        masked: whether the mask of the selection comes back over it; by default it is off, to show what it became.
+    """
     height, width = pixels.shape[:2]
     value = _part(pixels, None, slice(0, height), slice(0, width))
-    return {**value, "before": None if before is None else _file(Path(shown_file(before)))}
+    return {**value, "before": None if before is None else _file(Path(shown_file(before))), "masked": masked}
 
 
 def detail_value(

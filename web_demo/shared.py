@@ -35,6 +35,7 @@ _AND_WAIT = """(...given) => {
 # Past the queue altogether, with `queue=False`, an error would be one of HTTP, too, and stand in the browser's console.
 AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
+MOST_LETTERS = 20_000  # of a text: reading a much longer one would keep the only worker from everybody else
 _numbers = count()
 _LIMIT = re.compile(r"; raise it with --max-pixels[^.]*")
 _MASKS = re.compile(r" (?:\(--mask-order [^)]*\)|If they are of its stored pixels, say so \([^)]*\)\.)")
@@ -43,9 +44,10 @@ _CHOICE = re.compile(r"choose to download it \([^)]*\), (?:or )?")
 _NO_LONGER_BUSY = '() => { esg.receive("busy", { text: "" }); }'
 
 
-def idle() -> Busy:
-    """That nothing is being done any more; a new value each time, since the browser passes over one that it has."""
-    return {"text": "", "number": next(_numbers)}
+def over() -> Busy:
+    """The last news of a job, which the page does not show: the next job may begin with the same words as this one, and
+    the browser passes over a value that it has."""
+    return {"over": next(_numbers)}
 
 
 def plainly(error: EsgError | str, *, download: bool = True) -> str:
@@ -72,6 +74,12 @@ def ended(event: Any, says: str) -> Any:
         for ending in (event.success, event.failure):  # `then` without a handler does not follow an error
             ending(None, None, None, js=f"() => esg.end({json.dumps(says)})")
     return event
+
+
+def check_length(text: str, what: str) -> None:
+    """InputError where a text, which is called `what`, is too long."""
+    if len(text) > MOST_LETTERS:
+        raise InputError(f"{what} has {len(text):,} characters; use {MOST_LETTERS:,} at most.")
 
 
 @contextmanager
@@ -226,9 +234,9 @@ class Shared:
             except Outdated:
                 result = nothing
             except EsgError as error:
-                yield (idle(), gr.skip(), *(nothing if wrong is None else wrong))
+                yield (over(), gr.skip(), *(nothing if wrong is None else wrong))
                 raise gr.Error(plainly(error), print_exception=False) from None
-            yield (idle(), visit, *result)
+            yield (over(), visit, *result)
 
         event = trigger(
             run,
@@ -241,7 +249,9 @@ class Shared:
             concurrency_limit=1,
             trigger_mode="always_last" if anew else "once",
         )
-        event.then(None, None, None, js=_NO_LONGER_BUSY)
+        # Not before Gradio has taken note of the end: until then, it would drop another press of the same button.
+        for ending in (event.success, event.failure):
+            ending(None, None, None, js=_NO_LONGER_BUSY)
         self.jobs.append(event)
         return event
 

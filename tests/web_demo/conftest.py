@@ -189,6 +189,15 @@ class Visitor:
         self.tab.get_by_role("button", name=name).click()
         self._let_it_draw()
 
+    def write(self, selector: str, text: str) -> None:
+        """Writes into a field, once more where it was drawn only then, see `_let_it_draw`."""
+        for _ in range(20):
+            self.tab.fill(selector, text)
+            self._let_it_draw()
+            if self.tab.input_value(selector) == text:
+                return
+        pytest.fail(f"{selector} does not keep {text!r}")
+
     def _let_it_draw(self) -> None:
         """Where a part of the page is shown for the first time, Gradio gives its components their first values once
         more a frame later; what was entered before, quicker than any person could, is lost."""
@@ -227,6 +236,7 @@ class Visitor:
         self.tab.wait_for_function("before => esg.state.photo !== before", arg=before)
 
     def wait_until_done(self) -> None:
+        """Waits until nothing is said to be going on; then no press of a button is dropped."""
         self.find(".esg-busy").wait_for(state="hidden")
 
     def stop(self) -> None:

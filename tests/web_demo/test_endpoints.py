@@ -186,6 +186,8 @@ def test_what_goes_wrong_is_one_sentence(refused: Callable[..., str], files: Any
         ("/segment", {"model": 5}, "model is 5, but must be the name of a model."),
         ("/ground", {"text": 5}, "text is 5, but must be text."),
         ("/ground", {"text": " "}, "text is empty."),
+        ("/ground", {"text": "a dog, " * 9000}, "text has 63,000 characters; use 20,000 at most."),
+        ("/edit", {"entities": "1," * 40_000}, "entities has 80,000 characters; use 20,000 at most."),
         ("/ground", {"text": TEXT, "read_as": "a poem"}, "read_as: 'a poem' is not in the list of choices: "),
         ("/ground", {"text": TEXT, "threshold": "high"}, "threshold is 'high', but must be a number."),
         ("/ground", {"text": TEXT, "threshold": "nan"}, "threshold is 'nan', but must be a number from 0 to 1."),

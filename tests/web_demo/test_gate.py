@@ -144,9 +144,25 @@ def test_what_was_brought_an_hour_ago_no_longer_counts(monkeypatch: pytest.Monke
     uploads.add("a", 60)
     now[0] = 1800
     uploads.add("a", 30)
-    assert (uploads.brought("a"), uploads.brought("b")) == (90, 0)
+    assert (uploads.left("a"), uploads.left("b")) == (10, 100)
     now[0] = 3601
-    assert uploads.brought("a") == 30
+    assert uploads.left("a") == 70
+    uploads.add("a", 90)
+    assert uploads.left("a") == 0
+
+
+def test_files_that_come_at_once_count_together(launch: Callable[..., str]) -> None:
+    """Each of them would be small enough alone."""
+    address = launch(max_visitor_mb=1)
+    first = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    first.putrequest("POST", "/gradio_api/upload")
+    for name, value in {**MULTIPART, "Content-Length": str(600_000 + sum(map(len, PARTS)))}.items():
+        first.putheader(name, value)
+    first.endheaders(PARTS[0] + bytes(300_000))
+    assert upload(address, 600_000).status == 200
+    first.send(bytes(300_000) + PARTS[1])
+    assert first.getresponse().status == 413
+    first.close()
 
 
 def test_a_request_without_files_is_not_long(address: str) -> None:
@@ -168,7 +184,10 @@ def test_files_are_for_nobody_else_on_this_machine(address: str, files: Any, cac
 # ---------------------------------------------------------------------------------------------- passwords
 
 
-def test_after_a_wrong_password_the_next_one_has_to_wait(launch: Callable[..., str]) -> None:
+def test_after_a_wrong_password_the_next_one_has_to_wait(
+    launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "time", SimpleNamespace(monotonic=lambda: 0.0))
     address = launch(auth=("anna", "secret"))
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     assert ask(address, "/login", "POST", "username=anna&password=guess", **form).status == 400

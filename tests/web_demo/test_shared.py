@@ -16,7 +16,7 @@ from web_demo.shared import (
     best_entities,
     entities_seen,
     filled,
-    idle,
+    over,
     plainly,
     while_photo_stays,
 )
@@ -50,9 +50,9 @@ def test_what_makes_no_sense_is_one_sentence(data: Any) -> None:
         Chosen.read(data)
 
 
-def test_idle_is_always_news_to_the_browser() -> None:
-    assert idle()["text"] == idle()["text"] == ""
-    assert idle() != idle()
+def test_the_last_news_are_always_news_to_the_browser() -> None:
+    assert over().keys() == {"over"}
+    assert over() != over()
 
 
 def test_what_the_browser_shows_is_what_a_job_is_about(known: Visit, quarters: EntityMap) -> None:
@@ -140,7 +140,7 @@ def test_strokes_of_the_brush() -> None:
         {},
         {"add": True, "radius": 0.1, "points": []},
         {"add": True, "radius": 0, "points": [[0, 0]]},
-        {"add": True, "radius": 2, "points": [[0, 0]]},
+        {"add": True, "radius": 0.13, "points": [[0, 0]]},
         {"add": True, "radius": 0.1, "points": [[0]]},
         {"add": True, "radius": 0.1, "points": [[0, 1e9]]},
         {"add": True, "radius": 0.1, "points": [[0, float("nan")]]},

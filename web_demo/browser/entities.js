@@ -28,7 +28,7 @@ function writeNames() {
     const cell = row.querySelector(".esg-name"), [name, score] = found?.names?.[row.dataset.id] || [];
     const asked = row.dataset.id <= (found?.among || 0);
     cell.textContent = name || (asked ? "no name" : "");
-    cell.title = name ? `how sure it is: ${score.toFixed(2)}` : "";
+    cell.title = name ? `${name} (${score.toFixed(2)})` : "";
     cell.classList.toggle("esg-nameless", !name);
   }
   const asked = Math.min(found?.names ? found.among : 0, shown);

@@ -383,7 +383,8 @@ function tick() {
 
 function showBusy() {
   busy.hidden = !state.busy;
-  find("reading").textContent = state.busy ? `${state.busy.text} …` : "";  // where there is no picture yet
+  const far = state.busy?.part == null ? "" : `: ${Math.round(100 * state.busy.part)} %`;
+  find("reading").textContent = state.busy ? `${state.busy.text}${far} …` : "";  // where there is no picture yet
   if (!state.busy) {
     clearInterval(ticking);
     [told, ticking] = ["", 0];

@@ -106,6 +106,7 @@ window.esg = (() => {
       if (!current()) return;
       Object.assign(state, { photo, before: url(value.before), detail: null, mask: "" });
       tell("edited");
+      if (value.masked) askForMask();
     },
 
     async mask(value, current) {
@@ -133,6 +134,7 @@ window.esg = (() => {
     },
 
     async busy(value) {
+      if ("over" in value) return;
       state.busy = value.text ? value : null;
       tell("busy");
     },
@@ -157,6 +159,8 @@ window.esg = (() => {
     clearTimeout(begun[text]);
     begun[text] = setTimeout(() => { if (!state.busy) receive("busy", { text, part: null, whole: true }); }, 500);
   }
+
+  const progress = (text, part) => { if (state.busy?.text === text) receive("busy", { ...state.busy, part }); };
 
   function end(text) {
     clearTimeout(begun[text]);
@@ -243,5 +247,5 @@ window.esg = (() => {
     listener(new Set(["picture", "shown", "selected", "pointed", "phrases", "mask", "detail", "names", "busy", "editing", "strokes", "tool"]));
   }
 
-  return { state, receive, threshold, select, pick, toggle, brush, take, hasMask, point, edit, say, chosen, recall, wants, begin, end, subscribe };
+  return { state, receive, threshold, select, pick, toggle, brush, take, hasMask, point, edit, say, chosen, recall, wants, begin, progress, end, subscribe };
 })();

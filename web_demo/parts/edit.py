@@ -13,7 +13,7 @@ from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, write_
 
 from ..editing import Edit, MaskSettings, Painting, Stroke, edited, mask_picture, need_selection, read_steps
 from ..picture import LONGEST_SHOWN, edited_value, image_value, picture_value, shown_file
-from ..shared import AT_ONCE, Chosen, Shared, Steps, entities_seen, while_photo_stays
+from ..shared import AT_ONCE, Chosen, Shared, Steps, check_length, entities_seen, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
@@ -99,8 +99,8 @@ class EditPart:
         settings = [*self._mask, *self._painting, self.download]
         count = len(self._mask)
 
-        def show(visit: Visit) -> tuple[Any, ...]:
-            return (edited_value(visit.need_photo(), visit.photo if visit.changes else None),)
+        def show(visit: Visit, *, masked: bool = False) -> tuple[Any, ...]:
+            return (edited_value(visit.need_photo(), visit.photo if visit.changes else None, masked=masked),)
 
         def follow(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
             changed = bool(visit.changes)
@@ -152,13 +152,14 @@ class EditPart:
 
         def run_list(visit: Visit, text: str, *given: Any) -> Steps:
             *values, chosen = given
+            check_length(text, "The list")
             entities = entities_seen(visit, chosen)
             steps = read_steps(text, entities, grounding=visit.grounding)
             return (yield from do(visit, entities, steps, values))
 
         def undo(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
             visit.undo()
-            return visit, *show(visit)
+            return visit, *show(visit, masked=True)
 
         def anew(visit: Visit, name: str, crops: int, chosen: Chosen) -> Steps:
             visit.take_result()

@@ -12,7 +12,7 @@ from esg import EntityMap, Grounder, Grounding, InputError, Phrase, checkpoint_n
 
 from ..models import loading, short_name
 from ..picture import view
-from ..shared import Chosen, Shared, Steps, best_entities, while_photo_stays
+from ..shared import Chosen, Shared, Steps, best_entities, check_length, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
@@ -145,7 +145,8 @@ class WordsPart:
 
 
 def check_text(text: str, what: str = "") -> None:
-    """InputError where a text has no words; an endpoint says `what` input of it that is."""
+    """InputError where a text has no words or too many; an endpoint says `what` input of it that is."""
+    check_length(text, what or "The text")
     if not text.strip(" ,\n\t"):
         raise InputError(f"{what} is empty." if what else "Write a text first, or let Describe write one.")
 

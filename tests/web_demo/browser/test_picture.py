@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from esg import EntitySegmenter, read_image, read_photo
 from esg.masks.panoptic import panoptic_colours, panoptic_dict
 from web_demo import returning
 from web_demo.parts import photo
+from web_demo.picture import BROWSER
 from web_demo.visit import Visit
 
 expect = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright").expect
@@ -160,6 +162,37 @@ def test_a_bad_file_is_one_sentence(visitor: Any, tmp_path: Path) -> None:
         expect(visitor.find("#picture .esg")).to_have_attribute("data-state", "empty")
 
 
+def test_an_upload_says_how_far_it_is(visitor: Any, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")  # 1.5 MB
+    network = visitor.tab.context.new_cdp_session(visitor.tab)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}  # bytes per second
+    network.send("Network.emulateNetworkConditions", slow)
+    visitor.tab.evaluate("""() => {
+        window.seen = [];
+        const reading = document.querySelector(".esg-reading");
+        esg.subscribe(() => esg.state.busy && seen.push([reading.textContent, esg.state.busy.whole]));
+    }""")
+    visitor.upload(tmp_path / "noise.png")
+    visitor.wait_for_entities()
+    seen = visitor.tab.evaluate("seen")
+    parts = [re.fullmatch(r"Uploading noise\.png \(1 MB\): (\d+) % …", text) for text, _ in seen]
+    assert any(part and 0 < int(part[1]) < 100 for part in parts)
+    assert all(whole for (_, whole), part in zip(seen, parts) if part)  # it has no Stop
+    visitor.wait_until_done()
+
+
+def test_a_file_that_the_server_refuses_is_a_sentence(
+    launch: Callable[..., str], visit_at: Callable[[str], Any]
+) -> None:
+    visitor = visit_at(launch(max_visitor_mb=0))
+    visitor.upload(EXAMPLES / "rocket.jpg")
+    visitor.sentence("more than the 0 MB of files that one visitor may bring within an hour")
+    expect(visitor.find(".esg-reading")).to_be_empty()
+    visitor.wrong.clear()  # the browser's own word on the answer 413
+
+
 def test_taking_apart_can_be_stopped_and_begun_again(visitor: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     go, segment = threading.Event(), EntitySegmenter.__call__
 
@@ -173,7 +206,7 @@ def test_taking_apart_can_be_stopped_and_begun_again(visitor: Any, files: Any, m
     expect(visitor.find(".esg-busy")).to_contain_text("Looked at 0 of 5 views")
     visitor.stop()
     go.set()
-    visitor.tab.get_by_role("button", name="Take it apart").click()
+    visitor.tab.get_by_role("button", name="Segment the photo").click()
     visitor.wait_for_entities()
 
 
@@ -333,6 +366,16 @@ def test_a_phone_is_told_to_tap(visit: Callable[..., Any], files: Any) -> None:
     visitor.tab.wait_for_function("esg.chosen().selected.length === 1")
 
 
+def test_no_rule_of_style_is_lost(visitor: Any, files: Any) -> None:
+    """Gradio puts its own classes before every comma of a selector, also in `:is(a, b)`, which then beats others."""
+    visitor.bring(files)
+    assert visitor.find(".esg thead th").nth(2).evaluate("head => getComputedStyle(head).textAlign") == "right"
+    assert visitor.find(".esg td.esg-name").first.evaluate("name => getComputedStyle(name).textAlign") == "left"
+    style = (BROWSER / "style.css").read_text(encoding="utf-8")
+    style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
+    assert re.findall(r":(?:is|not|where|has)\([^()]*,[^{]*\{", style) == []
+
+
 def test_what_stands_on_the_page_can_be_read(visitor: Any, files: Any) -> None:
     """Headings in their order, pictures with names, and a contrast of at least 4.5 for every text (WCAG AA)."""
     names = visitor.find("#examples button").evaluate_all(
@@ -449,6 +492,7 @@ def test_a_photo_that_takes_a_while_to_read_says_so(
     expect(visitor.find(".esg-reading")).to_have_text("Reading the photo …")
     may.set()
     visitor.tab.wait_for_selector(".esg[data-state=ready]")
+    visitor.wait_until_done()
     may.clear()
     (tmp_path / "text.png").write_text("this is text")
     visitor.upload(tmp_path / "text.png")

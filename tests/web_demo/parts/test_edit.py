@@ -144,6 +144,12 @@ def test_an_edit_of_masks_that_have_been_replaced_meanwhile_is_said_to_be_left_o
     assert visit.changes == []
 
 
+def test_a_list_that_would_keep_the_worker_busy_is_refused(events: Events, finish: Finish, visit: Visit) -> None:
+    with pytest.raises(InputError, match=r"^The list has 20,004 characters; use 20,000 at most\.$"):
+        finish(events["run_list"](visit, "1 =\n" * 5001, *settings(), chosen(visit)))
+    assert visit.changes == []
+
+
 @pytest.mark.parametrize(
     ("emptied", "sentence"),
     [

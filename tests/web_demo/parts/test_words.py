@@ -187,6 +187,19 @@ def test_one_button_describes_and_grounds(
     assert known.grounding == Grounding(text, (DOG, MAT))
 
 
+def test_a_text_that_would_keep_the_worker_busy_is_refused(
+    events: Events, finish: Finish, believer: Believer, known: Visit
+) -> None:
+    text, seen = "a dog, " * 3000, Chosen((), 1, known.map_number, 1)
+    for steps in (
+        events["find"](known, "a-model", text, seen),
+        events["ground"](known, "a-model", text, SENTENCE, 0.5, seen),
+    ):
+        with pytest.raises(InputError, match=r"^The text has 21,000 characters; use 20,000 at most\.$"):
+            finish(steps)
+    assert believer.entities == []
+
+
 def test_asked_for_before_entities_were_shown_they_are_about_those_that_then_are(
     events: Events, finish: Finish, believer: Believer, known: Visit, quarters: EntityMap
 ) -> None:
