@@ -243,7 +243,7 @@ def test_what_the_mask_cannot_show_costs_nothing_but_the_mask(
     if in_first.startswith("phrase"):
         assert not mask.any()
     else:
-        with pytest.raises(core.InputError, match="There is no (track|entity)"):
+        with pytest.raises(core.InputError, match=r"There is no (track|entity)"):
             mask.any()
 
 
