@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from .arriving import checking
 from .clips import SegmentFrames
 from .converting import (
     CutOut,
@@ -60,5 +61,5 @@ NODES: dict[str, tuple[type[Any], str]] = {
     "ESGSegsToEntities": (SegsToEntities, "SEGS to Entities"),
 }
 
-NODE_CLASS_MAPPINGS = {name: node for name, (node, _) in NODES.items()}
+NODE_CLASS_MAPPINGS = {name: checking(node) for name, (node, _) in NODES.items()}
 NODE_DISPLAY_NAME_MAPPINGS = {name: title for name, (_, title) in NODES.items()}

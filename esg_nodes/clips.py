@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -115,11 +116,16 @@ class SegmentFrames:
             names.append(present[np.argsort(numbers_of[present])])
             groundings.append(_named(clip, numbers_of, found))
         entities = Entities.of(maps, groundings, names)
-        chosen = {*choose_tracks(maps, names, tracks)}
-        chosen |= {int(names[0][k - 1]) for k in choose(maps[0], in_first, grounding=groundings[0])}
+
+        @cache
+        def chosen() -> set[int]:
+            """For the mask alone: a number that no track has must not cost the entities."""
+            first = choose(maps[0], in_first, grounding=groundings[0])
+            return {*choose_tracks(maps, names, tracks), *(int(names[0][k - 1]) for k in first)}
+
         return (
             entities,
-            later_mask(len(clip), image.shape[1:3], lambda frame: clip.mask(frame, chosen)),
+            later_mask(len(clip), image.shape[1:3], lambda frame: clip.mask(frame, chosen())),
             json.dumps(_tracks(clip)),
             later_overlay(image, entities, numbers=numbers),
         )

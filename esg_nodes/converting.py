@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..esg import EntityMap, Grounding, InputError, Phrase, palette
 from .host import host
-from .inputs import choice, number, switch, text, whole, wire
+from .inputs import checked_before, choice, number, switch, text, whole, wire
 from .segs import from_segs, to_segs
 from .values import ENTITIES, Entities, checked_image, entity_masks, fitted, number_mask, pictures, read_masks, to_image
 
@@ -216,15 +216,18 @@ class SaveCoco:
             }
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: Any = None) -> bool | str:
+        return checked_before(cls, {"filename_prefix": filename_prefix}, host().check_prefix)
+
     def save(self, entities: Entities, filename_prefix: str) -> dict[str, Any]:
         saved = []
         tracks = entities.tracks or [None] * len(entities)
         for found, own in zip(entities.maps, tracks):
-            path = host().output_path(filename_prefix, ".json")
+            path = host().output_path(filename_prefix.strip() or "entities", ".json")
             found.save_coco(path, tracks=own)
             saved.append(str(path))
-        coco = json.dumps(entities.maps[0].to_coco(tracks=tracks[0]), separators=(",", ":"))
-        return {"ui": {"text": saved}, "result": (coco,)}
+        return {"ui": {"text": saved}, "result": (Path(saved[0]).read_text(encoding="utf-8"),)}
 
 
 class MasksToEntities:

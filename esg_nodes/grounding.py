@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from torch import Tensor
 
 from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding, drawn_size, split_names
 from .host import Progress, host, of_one
-from .inputs import choice, number, text, whole, wire
+from .inputs import checked_before, choice, number, text, whole, wire
 from .later import Later
 from .loading import Loaded
-from .values import ENTITIES, GROUNDER, Entities, check_pairs, later_mask, pictures, to_image
+from .values import ENTITIES, GROUNDER, Entities, check_pairs, later_mask, one_by_one, pictures, to_image
 
 SENTENCE, LIST, CATEGORIES, ONE = READINGS = (
     "a sentence",
@@ -39,7 +40,9 @@ class GroundText:
         "JSON: for each picture its caption and phrases, with their positions, entity numbers and scores.",
         "The pictures with the entities in the colours of their phrases, and the caption below.",
     )
-    FUNCTION = "ground"
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True, True, True, True, True)
+    FUNCTION = "ground_lists"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -66,19 +69,60 @@ class GroundText:
             }
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, text: Any = None, read_as: Any = None) -> bool | str:
+        return checked_before(cls, {"text": text, "read_as": read_as}, _read)
+
+    def ground_lists(self, **lists: list[Any]) -> tuple[list[Any], ...]:
+        calls = [*one_by_one(lists)]
+        for call in calls:
+            check_pairs(call["image"], call["entities"])
+        counts = [len(call["image"]) for call in calls]
+        if len(lists["text"]) == 1:
+            texts = _texts(lists["text"][0], counts)
+        else:
+            texts = [_texts(call["text"], [count])[0] for call, count in zip(calls, counts)]
+        asked = [(call["grounder"].model, words, call["read_as"]) for call, own in zip(calls, texts) for words in own]
+        usable, said = _usable(asked)
+        done = []
+        for call, words in zip(calls, texts):
+            own, usable = usable[: len(words)], usable[len(words) :]
+            *found, unsure = self._ground(**{**call, "text": words}, usable=own)
+            said += unsure
+            done.append(found)
+        host().say(" ".join(dict.fromkeys(said)))
+        return tuple(map(list, zip(*done)))
+
     def ground(
         self, grounder: Loaded, image: Tensor, entities: Entities, text: str, read_as: str, threshold: float
-    ) -> tuple[Entities, Tensor, str, str, Tensor]:
+    ) -> tuple[Any, ...]:
+        """The same for one batch of pictures."""
+        given = {"grounder": grounder, "image": image, "entities": entities}
+        given |= {"text": text, "read_as": read_as, "threshold": threshold}
+        return tuple(one for (one,) in self.ground_lists(**{name: [value] for name, value in given.items()}))
+
+    def _ground(
+        self,
+        grounder: Loaded,
+        image: Tensor,
+        entities: Entities,
+        text: list[str],
+        read_as: str,
+        threshold: float,
+        usable: list[bool],
+    ) -> tuple[Entities, Tensor, str, str, Tensor, list[str]]:
+        """The outputs, and what is to be said; `text` is for each picture, and `usable` whether that text is."""
         photos = pictures(image)
-        check_pairs(image, entities)
         show = host().progress()
         model = grounder.ready()
         groundings = []
-        for index, (photo, found, words) in enumerate(zip(photos, entities.maps, _texts(text, len(photos)))):
+        for index, (photo, found, words) in enumerate(zip(photos, entities.maps, text)):
             report = of_one(show, index, len(photos))
-            groundings.append(_ground(model, photo, found, words, read_as, threshold, report))
+            if usable[index]:
+                groundings.append(_ground(model, photo, found, words, read_as, threshold, report))
+            else:
+                groundings.append(Grounding(words))
             report(1, 1, "texts")
-        host().say(" ".join(filter(None, map(_unsure, groundings))))
         grounded = Entities.of(entities.maps, groundings, entities.tracks)
         return (
             grounded,
@@ -86,6 +130,7 @@ class GroundText:
             "\n".join(_line(one.caption) if len(photos) > 1 else one.caption for one in groundings),
             json.dumps(grounded.to_json(), ensure_ascii=False),
             _drawn(image, grounded),
+            [*filter(None, map(_unsure, groundings))],
         )
 
 
@@ -187,21 +232,48 @@ def _ground(
     threshold: float,
     report: Progress,
 ) -> Grounding:
-    if not words.strip():
-        if read_as != SENTENCE:
-            raise InputError(f"There are no words to read as {read_as}; write some, or choose: {SENTENCE}.")
+    read = _read(words, read_as)
+    if not read:
         return model(photo, entities, threshold=threshold, progress=report)
     if read_as == SENTENCE:
         return model(photo, entities, words, threshold=threshold)
     if read_as == ONE:
         found: Phrase = model.refer(photo, entities, words, least=threshold)
         return Grounding(found.text, (found,))
-    listed = split_names(words)
-    if not listed:
+    return model(photo, entities, **{"phrases" if read_as == LIST else "categories": read}, threshold=threshold)
+
+
+def _read(text: str, read_as: str) -> list[str]:
+    """The text, or the names in it; none where the model is to write it. InputError if there is nothing to read."""
+    if not text.strip():
+        if read_as != SENTENCE:
+            raise InputError(f"There are no words to read as {read_as}; write some, or choose: {SENTENCE}.")
+        return []
+    if read_as in (SENTENCE, ONE):
+        return [text]
+    if not (listed := split_names(text)):
         raise InputError("The list holds only commas; write phrases between them.")
-    if read_as == LIST:
-        return model(photo, entities, phrases=listed, threshold=threshold)
-    return model(photo, entities, categories=listed, threshold=threshold)
+    return listed
+
+
+def _usable(asked: list[tuple[Grounder, str, str]]) -> tuple[list[bool], list[str]]:
+    """Whether each of some texts can be grounded, before any is, and sentences about those that cannot, or in part.
+
+    One text among many costs no other; only where none can be used, it is an InputError.
+    """
+    usable, said = [], []
+    for model, words, read_as in asked:
+        try:
+            unknown = model.check_words(_read(words, read_as))
+        except InputError as error:
+            usable.append(False)
+            said.append(str(error))
+        else:
+            usable.append(True)
+            said += [f"{model.name or 'The model'} knows no word of {short(name)}." for name in unknown]
+    if not any(usable):
+        raise InputError(said[0])
+    return usable, said
 
 
 def _unsure(grounding: Grounding) -> str:
@@ -212,12 +284,13 @@ def _unsure(grounding: Grounding) -> str:
     return ""
 
 
-def _texts(text: str, count: int) -> list[str]:
-    """What is said of each of the pictures."""
+def _texts(text: str, counts: list[int]) -> list[list[str]]:
+    """What is said of each picture of some batches, of which these are the lengths."""
     lines = text.strip().splitlines()
-    if count > 1 and len(lines) == count:
-        return lines
-    return [text] * count
+    if len(lines) == sum(counts) > 1:
+        remaining = iter(lines)
+        return [[next(remaining) for _ in range(count)] for count in counts]
+    return [lines if len(lines) == count > 1 else [text] * count for count in counts]
 
 
 def _line(caption: str) -> str:

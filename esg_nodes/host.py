@@ -7,6 +7,7 @@ stopped. Everything that the pack knows of ComfyUI's Python side is in this file
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -84,6 +85,10 @@ class Host(Protocol):
         """Names of the files in them, relative to their folder."""
         ...
 
+    def check_prefix(self, filename_prefix: str) -> None:
+        """InputError if `output_path` would not take it."""
+        ...
+
     def output_path(self, prefix: str, suffix: str) -> Path:
         """A new file in the output folder; `prefix` may name a folder in it, but none outside."""
         ...
@@ -93,7 +98,10 @@ class Host(Protocol):
         ...
 
     def say(self, text: str) -> None:
-        """Shows a sentence in the node that is running; an empty one takes it away."""
+        """Shows a sentence in the node that is running; an empty one takes it away.
+
+        A node that runs once for each item of a list shows the sentences of all items.
+        """
         ...
 
     def block(self, why: str) -> Any:
@@ -120,7 +128,7 @@ class ComfyHost:
         self._blocker = comfy_execution.graph.ExecutionBlocker
         self._running = comfy_execution.utils.get_executing_context
         self._server = server.PromptServer
-        self._spoken: set[str] = set()  # nodes that show a sentence of an earlier run
+        self._said: dict[str, dict[int, str]] = {}  # what nodes show, by the item of a list that it is about
         folder_paths.add_model_folder_path(WEIGHTS, str(Path(folder_paths.models_dir) / WEIGHTS))
 
     def device(self, name: str) -> torch.device:
@@ -158,7 +166,16 @@ class ComfyHost:
     def weight_files(self) -> list[str]:
         return self._folders.get_filename_list(WEIGHTS)
 
+    def check_prefix(self, filename_prefix: str) -> None:
+        folder = Path(self._folders.get_output_directory()).absolute()
+        if not Path(os.path.normpath(folder / filename_prefix)).is_relative_to(folder):
+            raise InputError(
+                f"filename_prefix is {filename_prefix!r}, which is outside the output folder; write a name such as "
+                "entities, or one with a folder in it, such as photos/entities."
+            )
+
     def output_path(self, prefix: str, suffix: str) -> Path:
+        self.check_prefix(prefix)
         folder, name, counter, _, _ = self._folders.get_save_image_path(prefix, self._folders.get_output_directory())
         return _free_path(Path(folder), name, counter, suffix)
 
@@ -167,9 +184,15 @@ class ComfyHost:
 
     def say(self, text: str) -> None:
         running = self._running()
-        if running is not None and (text or running.node_id in self._spoken):
-            (self._spoken.add if text else self._spoken.discard)(running.node_id)
-            self._server.instance.send_progress_text(text, running.node_id)
+        if running is None:
+            return
+        item, shown = running.list_index or 0, self._said.get(running.node_id, {})
+        # Items behind this one are of an earlier run.
+        said = {k: one for k, one in {**shown, item: text}.items() if one and k <= item}
+        self._said[running.node_id] = said
+        if said != shown:
+            sentences = dict.fromkeys(said[k] for k in sorted(said))
+            self._server.instance.send_progress_text(" ".join(sentences), running.node_id)
 
     def block(self, why: str) -> Any:
         self.say(why)
@@ -204,6 +227,9 @@ class PlainHost:
     def weight_files(self) -> list[str]:
         (folder,) = self.weight_folders()
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+    def check_prefix(self, filename_prefix: str) -> None:
+        pass  # folders in it are not used
 
     def output_path(self, prefix: str, suffix: str) -> Path:
         return _free_path(Path("out"), Path(prefix).name, 1, suffix)

@@ -27,7 +27,8 @@ from ..esg import (
     stitch_into,
 )
 from .host import host
-from .inputs import choice, number, switch, text, whole, wire
+from .inputs import checked_before, choice, number, switch, text, whole, wire
+from .later import Later
 from .picking import unreadable
 from .values import (
     ENTITIES,
@@ -165,26 +166,37 @@ class MaskToInpaint:
             },
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, width: Any = 0, height: Any = 0) -> bool | str:
+        return checked_before(cls, {"width": width, "height": height}, CropSettings)
+
     def cut_lists(self, **lists: list[Any]) -> tuple[list[Any], ...]:
-        every = []
+        every, left_out = [], []
         places = len(lists["image"])
+        of = _batches(lists["mask"], places)
+        if of is not None:
+            by_picture = {name: [own[k] for k in of] for name, own in lists.items() if len(own) == places}
+            lists |= by_picture | {"mask": lists["mask"]}
         for k, given in enumerate(one_by_one(lists)):
-            if (found := self._cut(**given)) is not None:
+            place = min(k, places - 1) if of is None else of[k]
+            if (found := self._cut(**given)) is None:
+                left_out.append(str(k + 1))
+            else:
                 *crops, records = found
-                placed = [replace(record, place=min(k, places - 1), places=places) for record in records]
-                every.append((*crops, placed))
-        return self._joined(every)
+                every.append((*crops, [replace(record, place=place, places=places) for record in records]))
+        said = f"Nothing is chosen in item {', '.join(left_out)} of the list, so it is left out." if left_out else ""
+        return self._joined(every, said)
 
     def cut(self, *values: Any, **more: Any) -> tuple[list[Any], ...]:
         """The same for one batch of pictures and masks."""
         found = self._cut(*values, **more)
         return self._joined([] if found is None else [found])
 
-    def _joined(self, every: list[tuple[list[Any], ...]]) -> tuple[list[Any], ...]:
+    def _joined(self, every: list[tuple[list[Any], ...]], said: str = "") -> tuple[list[Any], ...]:
         if not every:
             stop = host().block("Nothing is chosen, so there is nothing to inpaint.")
             return ([stop],) * len(self.RETURN_TYPES)
-        host().say("")
+        host().say(said)
         return tuple([one for found in every for one in found[k]] for k in range(len(self.RETURN_TYPES)))
 
     def _cut(
@@ -322,8 +334,9 @@ class ForEach:
         "The prompt for each.",
         "The name of each: its phrase, or its number.",
     )
+    INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True, True, True)
-    FUNCTION = "list"
+    FUNCTION = "list_all"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -349,18 +362,44 @@ class ForEach:
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, only: str | None = None) -> bool | str:
+    def VALIDATE_INPUTS(cls, only: Any = None) -> bool | str:
         return unreadable(only)
 
-    def list(self, entities: Entities, each: str, prompts: str, only: str = "") -> tuple[Any, Any, Any]:
+    def list_all(self, **lists: list[Any]) -> tuple[list[Any], ...]:
+        calls = [*one_by_one(lists)]
+        found: list[tuple[Tensor, str, str]] = []
+        problems = []
+        for place, given in enumerate(calls):
+            try:
+                own = self._list(**given, place=place, places=len(calls))
+            except InputError as error:
+                problems.append(error)
+            else:
+                found += own
+        if len(problems) == len(calls):
+            raise problems[0]
+        host().say(" ".join(dict.fromkeys(map(str, problems))))
+        if not found:  # an empty list would make the nodes behind it fail
+            return [to_mask([], lists["entities"][0].maps[0].labels.shape)], [""], [""]
+        return tuple(map(list, zip(*found)))
+
+    def list(self, entities: Entities, each: str, prompts: str, only: str = "") -> tuple[list[Any], ...]:
+        """The same for one picture or clip."""
+        return self.list_all(entities=[entities], each=[each], prompts=[prompts], only=[only])
+
+    def _list(
+        self, entities: Entities, each: str, prompts: str, place: int, places: int, only: str = ""
+    ) -> list[tuple[Tensor, str, str]]:
+        """Mask, prompt and name of each, of the picture or clip at a place in a list of them."""
         if len(entities) != 1 and entities.tracks is None:
             raise InputError(
                 f"This node needs the entities of one picture or of a clip, but these are of {len(entities)} pictures."
             )
-        wanted = entities.choose(only if only.strip() else "all")
+        strict = None if places == 1 else False
+        wanted = entities.choose(only if only.strip() else "all", strict=strict, first=place + 1)
         numbers = {int(own[k - 1]) for own, ids in zip(entities.numbers, wanted) for k in ids}
         general, special = _read_prompts(prompts)
-        masks, chosen, names = [], [], []
+        found = []
         named = _named(entities, each)
         known = {_key(name) for name, _ in named} | {str(k) for _, ids in named for k in ids if each == ENTITY}
         if named and special and general is None and not known & {*special}:
@@ -375,12 +414,10 @@ class ForEach:
             )
             prompt = general if key is None else special[key]
             if meant and prompt is not None:
-                masks.append(number_mask(entities, meant))
-                chosen.append(prompt.replace("{name}", name))
-                names.append(name)
-        if not masks:  # an empty list would make the nodes behind it fail
-            return [to_mask([], entities.maps[0].labels.shape)], [""], [""]
-        return masks, chosen, names
+                mask = number_mask(entities, meant)
+                mask.batch = place, places
+                found.append((mask, prompt.replace("{name}", name), name))
+        return found
 
 
 class InpaintOpenCV:
@@ -445,6 +482,19 @@ def _by_crop(inpainted: list[Tensor], stitch: list[StitchRecord]) -> list[Tensor
     if any(len(made) not in (1, variants) for made in found):
         raise InputError("The crops have different numbers of variants; make the same number of each.")
     return found
+
+
+def _batches(masks: list[Tensor], count: int) -> list[int] | None:
+    """For each item of a list of masks which of `count` batches of pictures it is for; None: they go in pairs."""
+    batches = [mask.batch if isinstance(mask, Later) else None for mask in masks]
+    if count > 1 and all(batch is not None and batch[1] == count for batch in batches):
+        return [batch[0] for batch in batches if batch is not None]
+    if count > 1 and len(masks) not in (1, count):
+        raise InputError(
+            f"A list of {len(masks)} masks does not fit a list of {count} pictures; give one for each, or connect the "
+            "masks of For Each Phrase or Entity without a node in between."
+        )
+    return None
 
 
 def _places(image: list[Tensor], stitch: list[StitchRecord]) -> list[int]:

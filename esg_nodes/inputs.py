@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from ..esg import EsgError
 
 MANY = 1 << 30  # as good as no limit, for numbers of pixels
 
@@ -44,6 +46,35 @@ def switch(default: bool, tooltip: str, *, advanced: bool = False) -> Input:
 def text(default: str, tooltip: str, *, lines: bool = False, **options: Any) -> Input:
     """Words, in one line or in several."""
     return "STRING", {"default": default, "multiline": lines, "tooltip": tooltip, **options}
+
+
+def checked_before(node: type[Any], given: Mapping[str, Any], check: Callable[..., Any]) -> bool | str:
+    """For VALIDATE_INPUTS: True, or why nothing should run with these inputs.
+
+    ComfyUI leaves the limits and lists of the inputs that it hands to VALIDATE_INPUTS to the node, so they are looked
+    at here, too.
+
+    Args:
+        node: class of the node.
+        given: its inputs by name, as VALIDATE_INPUTS gets them; None: it comes over a wire and is not known yet.
+        check: called with all of them once they are known; raises an error of ESG.
+    """
+    known = {name: value[0] if isinstance(value, (list, tuple)) else value for name, value in given.items()}
+    inputs = {name: one for part in node.INPUT_TYPES().values() for name, one in part.items()}
+    for name, value in known.items():
+        kind, options = inputs[name]
+        if value is None:
+            continue
+        if isinstance(kind, list) and value not in kind:
+            return f"{name} is {value!r}; use one of: {', '.join(kind)}."
+        if "min" in options and not options["min"] <= value <= options["max"]:
+            return f"{name} is {value}; use a number from {options['min']} to {options['max']}."
+    try:
+        if None not in known.values():
+            check(**known)
+    except EsgError as error:
+        return str(error)
+    return True
 
 
 def _advanced(hidden: bool) -> dict[str, bool]:

@@ -58,6 +58,7 @@ class Later(Tensor):
 
     _make: Callable[[], Tensor] | None
     _made: Tensor | None
+    batch: tuple[int, int] | None = None  # of masks: which of how many batches of pictures they belong to, if known
 
     @staticmethod
     def __new__(cls, shape: Sequence[int], make: Callable[[], Tensor]) -> Later:

@@ -33,7 +33,7 @@ from ..esg import (
     write_ids,
 )
 from .host import host
-from .inputs import MANY, choice, number, text, whole, wire
+from .inputs import MANY, checked_before, choice, number, text, whole, wire
 from .picking import kept, unreadable
 from .values import ENTITIES, Entities, fitted, moved, one_by_one, pictures, read_masks, to_mask
 
@@ -175,9 +175,12 @@ class SplitEntity:
             }
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, operation: Any = None, entity: Any = None) -> bool | str:
+        return checked_before(cls, {"operation": operation, "entity": entity}, _check_target)
+
     def split(self, entities: Entities, mask: Tensor, operation: str, entity: int) -> tuple[Entities, str]:
-        if operation == ADD and not entity:
-            raise InputError("Give the number of the entity to add to; 0 is not an entity.")
+        _check_target(operation, entity)
         masks = _for_each(read_masks(mask), len(entities), "masks", "pictures")
         there = {int(number) for own in entities.numbers for number in own}
         highest = max(there, default=0)
@@ -336,6 +339,11 @@ def _one_by_one(node: Callable[..., tuple[Any, ...]], lists: dict[str, list[Any]
         for k, given in enumerate(one_by_one(lists))
     ]
     return tuple(map(list, zip(*done)))
+
+
+def _check_target(operation: str, entity: int) -> None:
+    if operation == ADD and not entity:
+        raise InputError("Give the number of the entity to add to; 0 is not an entity.")
 
 
 def _joined(one: Grounding | None, other: Grounding) -> Grounding:

@@ -137,12 +137,13 @@ def _in_boxes(entities: Entities, boxes: Any) -> list[list[int]]:
     count = len(entities)
     if boxes is None or not count:
         return [[] for _ in range(count)]
-    if not isinstance(boxes, (dict, list, tuple)):
+    items = [boxes] if isinstance(boxes, dict) else boxes
+    by_picture = isinstance(items, (list, tuple)) and items and all(isinstance(one, (list, tuple)) for one in items)
+    of_each = [list(one) for one in items] if by_picture else [items] * count
+    if not isinstance(items, (list, tuple)) or not all(_is_box(box) for own in of_each for box in own):
         raise InputError("Boxes must be {x, y, width, height} in pixels, or lists of these.")
-    by_picture = not isinstance(boxes, dict) and boxes and all(isinstance(one, (list, tuple)) for one in boxes)
-    if by_picture and len(boxes) != count:
-        raise InputError(f"There are boxes for {len(boxes)} pictures, but {count} pictures.")
-    of_each = [list(one) for one in boxes] if by_picture else [boxes] * count
+    if len(of_each) != count:
+        raise InputError(f"There are boxes for {len(of_each)} pictures, but {count} pictures.")
     if entities.tracks is None:
         return [choose(found, own) for found, own in zip(entities.maps, of_each)]
     first = of_each if by_picture else of_each[:1]
@@ -150,6 +151,11 @@ def _in_boxes(entities: Entities, boxes: Any) -> list[list[int]]:
     for found, own, numbers in zip(entities.maps, first, entities.tracks):
         tracks.update(choose_tracks([found], [numbers], own))
     return entities.of_numbers(tracks)
+
+
+def _is_box(value: Any) -> bool:
+    """Not a number or a point, which would choose something else."""
+    return isinstance(value, dict) and {"x", "y", "width", "height"} <= value.keys()
 
 
 def _previews(image: Tensor, entities: Entities, chosen: Sequence[Sequence[int]]) -> list[dict[str, Any]]:

@@ -196,7 +196,7 @@ def to_mask(found: Sequence[np.ndarray], size: tuple[int, ...] = (1, 1)) -> Tens
     return stack.to(host().results())
 
 
-def later_mask(count: int, size: tuple[int, ...], each: Callable[[int], np.ndarray]) -> Tensor:
+def later_mask(count: int, size: tuple[int, ...], each: Callable[[int], np.ndarray]) -> Later:
     """MASK of `count` masks (H, W), made when they are needed; without any, one in which nothing is marked.
 
     Args:
@@ -234,7 +234,7 @@ def entity_masks(entities: Entities, *, each: bool = True) -> Tensor:
     return later_mask(len(wanted), entities.maps[0].labels.shape, mask)
 
 
-def number_mask(entities: Entities, numbers: Sequence[int]) -> Tensor:
+def number_mask(entities: Entities, numbers: Sequence[int]) -> Later:
     """MASK of some entities together, given by their numbers, one for each picture; made when it is needed."""
     chosen = entities.of_numbers(numbers)
     return later_mask(len(entities), entities.maps[0].labels.shape, lambda k: entities.maps[k].mask(chosen[k]))

@@ -224,8 +224,6 @@ def test_colours_stay(follow: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("tracks", "message"),
     [
-        ("3", "There is no track 3: this clip has 1,2"),
-        ("0", "There is no track 0"),
         ("largest", "'largest' does not name tracks"),
         ("7" * 5000, "does not name tracks"),
         ("2-1", "is backwards"),
@@ -234,6 +232,19 @@ def test_colours_stay(follow: Callable[..., Any]) -> None:
 def test_what_names_no_track_is_one_sentence(follow: Callable[..., Any], core: Any, tracks: str, message: str) -> None:
     with pytest.raises(core.InputError, match=message):
         follow(tracks)
+
+
+@pytest.mark.parametrize(("tracks", "in_first"), [("3", ""), ("0", ""), ("none", "3"), ("none", "phrase: dog")])
+def test_what_the_mask_cannot_show_costs_nothing_but_the_mask(
+    follow: Callable[..., Any], core: Any, tracks: str, in_first: str
+) -> None:
+    entities, mask, *_ = follow(tracks, in_first=in_first)
+    assert [len(found) for found in entities.maps] == [1, 1, 2, 2]
+    if in_first.startswith("phrase"):
+        assert not mask.any()
+    else:
+        with pytest.raises(core.InputError, match=r"There is no (track|entity)"):
+            mask.any()
 
 
 def test_a_clip_without_entities(follow: Callable[..., Any]) -> None:

@@ -158,3 +158,48 @@ def test_the_progress_of_writing_ends_at_its_end(
     ground("", "a sentence")
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (200, 200)
+
+
+def test_lines_are_for_the_pictures_of_a_list_too(
+    nodes: Nodes, grounder: Any, image: torch.Tensor, entities: Any
+) -> None:
+    given = {
+        "grounder": [grounder],
+        "image": [image[:1], image[1:]],
+        "entities": [type(entities).of(entities.maps[:1]), type(entities).of(entities.maps[1:])],
+        "text": ["a dog\na door"],
+        "read_as": ["a list of phrases"],
+        "threshold": [0.0],
+    }
+    for text, wanted in (
+        (["a dog\na door"], ["a dog", "a door"]),
+        (["a dog", "a door"], ["a dog", "a door"]),
+        (["a dog"], ["a dog", "a dog"]),
+    ):
+        found, *_ = nodes("GroundText").ground_lists(**given | {"text": text})
+        assert [one.groundings[0].phrases[0].text for one in found] == wanted
+
+
+def test_a_text_that_cannot_be_used_costs_no_other(
+    ground: Callable[..., Any], part: Callable[[str], Any], core: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(part("host").PlainHost, "say", lambda self, text: said.append(text))
+    found, mask, caption, _, _ = ground("a dog\n,,")
+    assert caption.endswith("a dog.\n,,")
+    assert len(found.groundings[0].phrases) == 1
+    assert not found.groundings[1].phrases
+    assert mask[0].any()
+    assert "only commas" in said[-1]
+    with pytest.raises(core.InputError, match="only commas"):
+        ground(",\n,,")
+
+
+def test_no_words_at_all_are_told_before_anything_runs(nodes: Nodes) -> None:
+    validate = nodes("GroundText").VALIDATE_INPUTS
+    assert validate(["a dog"], ["a list of phrases"]) is True
+    assert validate([""], ["a sentence"]) is True
+    assert validate((None,), ["a list of phrases"]) is True  # it comes over a wire
+    assert "There are no words" in validate([" "], ["a list of phrases"])
+    assert "only commas" in validate([", ,"], ["a list of categories"])
+    assert "use one of: a sentence" in validate(["a dog"], ["a poem"])

@@ -209,13 +209,13 @@ def test_lists_of_pictures_of_different_sizes_go_there_and_back(nodes: Nodes, cl
     crops, *_, _full, records = getattr(node, node.FUNCTION)(image=images, mask=marked, **settings)
     assert len(crops) == 4  # one mask holds for both pictures of the third batch
     node = nodes("InpaintStitch")
-    done, changed = getattr(node, node.FUNCTION)(images, [1 - crop for crop in crops], records, [0.0])
+    done, changed = node.stitch_lists(images, [1 - crop for crop in crops], records, [0.0])
     assert [one.shape for one in done] == [one.shape for one in images]
     for before, after, may in zip(images, done, changed):
         assert torch.equal(after[may == 0], before[may == 0])
         assert (after != before).flatten(1).any(1).all()
     copies = [image.clone() for image in images]  # as another node would give them on
-    again, _ = getattr(node, node.FUNCTION)(copies, [1 - crop for crop in crops], records, [0.0])
+    again, _ = node.stitch_lists(copies, [1 - crop for crop in crops], records, [0.0])
     assert all(torch.equal(a, b) for a, b in zip(again, done))
 
 
@@ -246,6 +246,15 @@ def test_a_crop_of_an_exact_size(
 def test_one_side_alone_is_no_size(cut: Any, core: Any, photo: torch.Tensor, mask: torch.Tensor) -> None:
     with pytest.raises(core.InputError, match="both the width and the height"):
         cut(photo, mask, width=64)
+
+
+def test_a_size_that_cannot_be_is_told_before_anything_runs(nodes: Nodes) -> None:
+    validate = nodes("MaskToInpaint").VALIDATE_INPUTS
+    assert validate([0], [0]) is True
+    assert validate([64], (None,)) is True  # it comes over a wire
+    assert "both the width and the height" in validate([64], [0])
+    assert "both the width and the height" in validate(width=[64])
+    assert "from 0 to 8192" in validate([64], [9000])
 
 
 def test_more_can_be_shown_to_the_model(cut: Any, photo: torch.Tensor, mask: torch.Tensor) -> None:
@@ -325,6 +334,29 @@ def test_phrases_need_a_grounding(each: Any, core: Any, entities: Any) -> None:
     assert len(each("{name}", "entity", entities=bare)) == 4
     with pytest.raises(core.InputError, match="of one picture"):
         each("{name}", entities=entities)
+
+
+def test_pictures_of_a_list_keep_their_phrases(nodes: Nodes, core: Any, grounded: Any) -> None:
+    few = core.EntityMap.from_labels(np.pad(np.ones((6, 8), np.int32), ((4, 20), (10, 32))))
+    other = type(grounded).of([few], [core.Grounding("the sky", (core.Phrase("the sky", (0, 7), (1,), (0.9,)),))])
+    images = [torch.rand(1, *one.maps[0].labels.shape, 3) for one in (grounded, other)]
+    given = {"entities": [grounded, other], "each": ["phrase"], "prompts": ["{name}"], "only": [""]}
+    masks, prompts, names = nodes("ForEach").list_all(**given)
+    assert names == prompts == ["Two dogs", "the sky", "the sky"]
+    settings = {"target": [0], "multiple": ["8"], "context": [1.0], "grow": [0], "feather": [0], "fill_holes": [True]}
+    crops, *_, records = nodes("MaskToInpaint").cut_lists(image=images, mask=masks, **settings)
+    assert [record.place for record in records] == [0, 0, 1]
+    done, changed = nodes("InpaintStitch").stitch_lists(images, [1 - crop for crop in crops], records, [0.0])
+    assert torch.equal(changed[0][0], torch.from_numpy(np.isin(grounded.maps[0].labels, (1, 2, 3))).float())
+    assert torch.equal(changed[1][0], torch.from_numpy(few.labels > 0).float())
+    assert all(torch.equal(a[c == 0], b[c == 0]) for a, b, c in zip(done, images, changed))
+    with pytest.raises(core.InputError, match="list of 3 masks does not fit a list of 2 pictures"):
+        nodes("MaskToInpaint").cut_lists(image=images, mask=[mask * 1 for mask in masks], **settings)
+    assert nodes("ForEach").list_all(**given | {"only": ["picture 2: 1"]})[2] == ["the sky"]
+    assert nodes("ForEach").list_all(**given | {"prompts": ["two dogs = cats"]})[1] == ["cats"]
+    both = nodes("ForEach").list_all(**given | {"each": ["entity"], "only": ["picture 1: 1, 4"]})[0]
+    *_, records = nodes("MaskToInpaint").cut_lists(image=images, mask=both, **settings)
+    assert [record.place for record in records] == [0, 0]  # as many as pictures, but all of the first
 
 
 # --------------------------------------------------------------------------------------------------------- opencv

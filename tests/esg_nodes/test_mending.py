@@ -278,3 +278,12 @@ def test_pictures_of_a_list_are_counted_through(nodes: Nodes, entities: Any) -> 
     assert [len(one.maps[0]) for one in merged] == [1, len(entities.maps[1])]
     assert ids == ["1", "none"]
     assert size > 1
+
+
+def test_an_entity_that_cannot_be_is_told_before_anything_runs(nodes: Nodes) -> None:
+    validate = nodes("SplitEntity").VALIDATE_INPUTS
+    assert validate(operation="new entity", entity=0) is True
+    assert validate(operation="add to", entity=None) is True  # it comes over a wire
+    assert "0 is not an entity" in validate(operation="add to", entity=0)
+    assert "use a number from 0" in validate(operation="add to", entity=-1)
+    assert "use one of: new entity, add to, take from" in validate(operation="wash", entity=1)
