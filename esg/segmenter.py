@@ -117,7 +117,7 @@ class EntitySegmenter:
         self,
         image: Any,
         *,
-        crops: int = 4,
+        crops: int | None = None,
         fusion: str | None = None,
         min_score: float | None = None,
         min_area: int = 0,
@@ -133,7 +133,8 @@ class EntitySegmenter:
 
         Args:
             image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
-            crops: number of high-resolution crops besides the full view: 0, 4 or 8.
+            crops: number of high-resolution crops besides the full view: 0, 4 or 8. None: the preset's default, which is
+                4 for the published models and 0 for cropformer-nano; or 4 if a fusion is given.
             fusion: predictions to build the result from (paper Table 8b): "boc" batch level, full view and crops; "bc"
                 crops only; "bo" full view only; "io" image level, full view. None: "boc", or "io" if there are no crops
                 or the model does not have a batch level.
@@ -153,6 +154,8 @@ class EntitySegmenter:
             InputError: an option is wrong.
             WeightsError: the model does not work with these weights, or not in this precision.
         """
+        if crops is None:
+            crops = self.preset.crops if fusion is None else 4
         check_crops(crops)
         for name, side in (("size", size), ("max_size", max_size)):
             if side is not None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import shutil
@@ -75,9 +76,17 @@ def test_views_at_once_changes_nothing(segmenter: EntitySegmenter, photo: np.nda
     assert (one.labels != all_.labels).mean() < 1e-3
 
 
+def test_crops_are_those_of_the_preset(
+    segmenter: EntitySegmenter, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmenter, "preset", dataclasses.replace(segmenter.preset, crops=0))
+    assert segmenter(photo) == segmenter(photo, crops=0)
+    assert segmenter(photo, fusion="boc") == segmenter(photo, fusion="boc", crops=4) != segmenter(photo)
+
+
 def test_fusions_use_what_they_say(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
     maps = {fusion: segmenter(photo, fusion=fusion) for fusion in ("io", "bo", "bc", "boc")}
-    assert segmenter(photo) == maps["boc"]
+    assert segmenter(photo) == maps["boc"] == segmenter(photo, crops=4)
     assert segmenter(photo, crops=0) == maps["io"]
     assert len({fusion.labels.tobytes() for fusion in maps.values()}) == 4
 
@@ -126,7 +135,7 @@ def test_bf16_is_close_to_fp32(tiny_model: Path, segmenter: EntitySegmenter, pho
         ({"crops": -4}, "crops is -4, .* 0, 4 or 8"),
         ({"crops": 3, "fusion": "io"}, "crops is 3, .* 0, 4 or 8"),
         ({"crops": 4.0}, "crops is 4.0, .* whole number, 0, 4 or 8"),
-        ({"crops": None}, "crops is None, .* 0, 4 or 8"),
+        ({"crops": "4"}, "crops is '4', .* 0, 4 or 8"),
         ({"fusion": ["boc"]}, r"no fusion \['boc'\]; use one of"),
         ({"fusion": "best"}, "no fusion 'best'"),
         ({"fusion": "all"}, "no fusion 'all'; use one of io, bo, bc, boc"),

@@ -56,12 +56,12 @@ def add_endpoints(
     models, worker, max_pixels = shared.models, shared.worker, shared.max_pixels
 
     def segment(
-        report: Report, image: str, model: str, crops: float, min_score: float | None = None
+        report: Report, image: str, model: str, crops: float | None = None, min_score: float | None = None
     ) -> tuple[str, dict[str, Any]]:
         """Segments a photo: a 16-bit label PNG, whose pixels are the ids, and the entities as COCO JSON."""
         _from_menu("model", segmenters, model)
-        views = _whole("crops", crops)
-        if views not in CROPS:
+        views = None if crops is None else _whole("crops", crops)
+        if views is not None and views not in CROPS:
             raise InputError(f"crops is {views}, but must be one of {', '.join(map(str, CROPS))}.")
         least = None if min_score is None else _number("min_score", min_score, 0, 1)
         pixels = read_image(_given(image), max_pixels=max_pixels)
@@ -214,7 +214,7 @@ def add_endpoints(
     mask, painting = MaskSettings(), Painting("")
     image, masks = _file("image"), _file("masks")
     segmenter, grounder, inpainter = (_same(menu) for menu in (segmenters, grounders, inpainters))
-    crops = _field("crops", 4)
+    crops = _field("crops", None)
     add("segment", segment, [image, segmenter, crops, _field("min_score", None)], [_file("labels"), _json("coco")])
     add("describe", describe, [image, grounder], [_text("caption")], grows=True)
     add("find_nouns", find_nouns, [image, _text("caption"), grounder], [_json("nouns")])

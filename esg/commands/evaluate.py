@@ -104,7 +104,7 @@ def add(commands: Any) -> None:
         metavar="NAME|FILE",
         help="the segmenter [cropformer-nano]",
     )
-    command.add_argument("--crops", type=int, choices=(0, 4, 8), default=4, help="crops of every photo [4]")
+    command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
     command.add_argument(
         "--json", dest="out", type=file_or_folder, metavar="FILE.json", help="also write the figures to this file"
     )

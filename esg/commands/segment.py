@@ -71,7 +71,10 @@ def add(commands: Any) -> None:
         help="a name from `esg weights list`, or a weight file [cropformer-nano, which comes with ESG]",
     )
     model.add_argument(
-        "--crops", type=int, choices=(0, 4, 8), default=4, help="number of close-up views besides the full view [4]"
+        "--crops",
+        type=int,
+        choices=(0, 4, 8),
+        help="number of close-up views besides the full view [4; 0 for cropformer-nano]",
     )
     model.add_argument(
         "--fusion",

@@ -28,7 +28,8 @@ from ..working import Report
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CAPTIONS = {"astronaut": "Astronaut", "chelsea": "Cat", "coffee": "Coffee", "rocket": "Rocket"}
 READING = "Reading the photo"
-CROPS = [("none", 0), ("4", 4), ("8", 8)]
+AUTO = "auto"
+CROPS = [(AUTO, AUTO), ("none", 0), ("4", 4), ("8", 8)]
 
 SMALL_WEIGHTS = f"""**Small weights:** {checkpoint_named("cropformer-nano").knows} The authors' full model is far
 better: run `esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page
@@ -68,7 +69,7 @@ class PhotoPart:
                     segmenter_choices(model), value=model, label="Model", scale=0, min_width=210, elem_id="model"
                 )
                 self.crops = gr.Radio(
-                    CROPS, value=4, label="High-resolution crops", scale=0, min_width=180, elem_id="crops"
+                    CROPS, value=AUTO, label="High-resolution crops", scale=0, min_width=180, elem_id="crops"
                 )
                 self.masks = gr.UploadButton(
                     "Your own masks",
@@ -105,15 +106,16 @@ class PhotoPart:
         def show_example(visit: Visit, event: gr.SelectData) -> tuple[Any, ...]:
             return show(visit, example_photos()[event.index])
 
-        def segment(visit: Visit, name: str, crops: int, chosen: Chosen) -> Steps:
+        def segment(visit: Visit, name: str, crops: int | str, chosen: Chosen) -> Steps:
             if visit.pixels is None:
                 raise Outdated
             pixels, known = visit.pixels, visit.entities
 
-            def work(report: Report) -> tuple[EntityMap, float]:
+            def work(report: Report) -> tuple[EntityMap, int, float]:
                 segmenter = shared.models.segmenter(name)
-                entities = segmenter(pixels, crops=crops, min_score=0, max_pixels=shared.max_pixels, progress=report)
-                return entities, segmenter.preset.min_score
+                views = segmenter.preset.crops if crops == AUTO else int(crops)
+                entities = segmenter(pixels, crops=views, min_score=0, max_pixels=shared.max_pixels, progress=report)
+                return entities, views, segmenter.preset.min_score
 
             looking = shared.worker.work(
                 work, "Looking" if shared.models.has(EntitySegmenter, name) else loading(name, "entity")
@@ -122,8 +124,8 @@ class PhotoPart:
             if visit.pixels is not pixels or visit.entities is not known:  # an edit was undone, or own masks have come
                 raise Outdated
             _say_what_becomes_of_edits(visit)
-            entities, least = looking.result
-            visit.know(entities, model=name, crops=crops, min_score=least)
+            entities, views, least = looking.result
+            visit.know(entities, model=name, crops=views, min_score=least)
             return picture_value(pixels, entities, map_number=visit.map_number, min_score=least), None
 
         def own_masks(visit: Visit, paths: list[str], chosen: Chosen) -> tuple[Any, ...]:
