@@ -112,7 +112,7 @@ def test_weights_of_gella_need_no_conversion(tiny_gella: Path, tmp_path: Path) -
     ):
         convert_file(tiny_gella, tmp_path / "out.safetensors")
     save_file(load_file(tiny_gella), tmp_path / "bare.safetensors")
-    with pytest.raises(WeightsError, match="without its config and tokenizer"):
+    with pytest.raises(WeightsError, match="its metadata lack config and tokenizer"):
         convert_file(tmp_path / "bare.safetensors", tmp_path / "out.safetensors")
     state = {f"gella.{name}": value for name, value in load_file(tiny_gella).items()}
     torch.save({"step": 1, "ema": state, "optimizers": []}, tmp_path / "checkpoint.pt")

@@ -189,7 +189,7 @@ def test_modes_choose_their_views() -> None:
     }  # fmt: skip
     assert [fusion_views(mode, 1) for mode in ("io", "bo", "boc")] == [[0]] * 3
     assert [mode for mode, chosen in FUSIONS.items() if chosen.level == "image"] == ["io"]
-    with pytest.raises(InputError, match="only the crops"):
+    with pytest.raises(InputError, match="uses only crops"):
         fusion_views("bc", 1)
     with pytest.raises(InputError, match="'max'"):
         fusion_views("max", 5)

@@ -120,8 +120,11 @@ def test_panoptic_truth(tmp_path: Path, given: str) -> None:
     ("found", "message"),
     [
         ([{"image_id": 99, "segmentation": [], "score": 1}], "No prediction in .* belongs to a picture of the truth"),
-        ([{"image_id": 7, "segmentation": {"size": [40], "counts": 3}, "score": 1}], "prediction 0 has no mask"),
-        ([{"image_id": 7, "segmentation": None, "score": 1}], "prediction 0 has no mask"),
+        (
+            [{"image_id": 7, "segmentation": {"size": [40], "counts": 3}, "score": 1}],
+            "prediction 0 does not have a valid mask",
+        ),
+        ([{"image_id": 7, "segmentation": None, "score": 1}], "prediction 0 does not have a valid mask"),
         ([{"image_id": 9, "segmentation": rle.encode_mask(LEFT), "score": 1}], "60x40 pixels, but its photo 20x20"),
         ([{"image_id": 7, "segmentation": rle.encode_mask(LEFT), "score": "high"}], "has the score 'high'"),
         (["a"], "prediction 0 is not an object"),
