@@ -20,7 +20,7 @@ from .language import Language, Reading
 from .resoblend import ResoBlend
 from .tower import EfficientTower
 
-_WORDS_NORM = 6.0  # about the length of what stands beside it, the hidden state of a <SEG>
+_WORDS_NORM = 6.0  # about the norm of the hidden state of a <SEG>, which the words are concatenated with
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def name_lists(conversation: Conversation, order: Sequence[int]) -> list[tuple[T
     """Texts that together list every name once, each as long as the lists that inference reads.
 
     Args:
-        conversation: writes the texts.
+        conversation: encoder of the texts.
         order: positions in `NAMES`.
 
     Returns:
@@ -145,7 +145,7 @@ def features_of(pupil: Pupil, batch: GroundingBatch, name_lists: Sequence[tuple[
     shown = gella.appearance.pooled(sight.maps, masks.masks().sigmoid())
     found = []
     for picture, tie in enumerate(ties):
-        count = len(tie.queries)  # entities that are lost at the colormap's size are not among them
+        count = len(tie.queries)  # without entities that have no pixel at the colormap's size
         own = [
             (embeddings, truth.to(device)[:, :count])
             for embeddings, number in zip(nouns, grounded)
@@ -182,7 +182,7 @@ def head_losses(pupil: Pupil, features: Features) -> dict[str, Tensor]:
     gella = pupil.gella
     assert gella.appearance is not None
     content = features.content
-    if pupil.training:  # as if no query gave the entity back: its looks have to tell what it is
+    if pupil.training:  # hides some queries, so that the appearance alone must identify these entities
         content = content * (torch.rand(len(content), 1, device=content.device) >= _HIDDEN)
     entities = content + gella.appearance.embedded(features.looks)
     pairs, lists = [], []

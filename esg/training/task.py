@@ -1,4 +1,4 @@
-"""The interface between the training loop and what is trained."""
+"""The interface between the training loop and a task: model, training data and losses."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .config import RunConfig
 
 
 class Task(Protocol):
-    """What is trained: the model, what it learns from, and what it has to do.
+    """A model to train, its training data and its losses.
 
     Attributes:
         config: settings of the run, a dataclass that can be written as JSON.
         preset: name of the architecture.
-        changes: what of it is not as in the preset, names and values.
-        seed: of the run.
-        partial: whether a step may leave out parts of the model.
-        files: texts that the run keeps in its folder to be able to go on, by the names of their files.
+        changes: names and values of the architecture that differ from the preset.
+        seed: random seed of the run.
+        partial: whether a step may leave parts of the model unused.
+        files: texts that the run stores in its folder so that it can resume, by file name.
     """
 
     @property
@@ -35,13 +35,13 @@ class Task(Protocol):
     files: dict[str, str]
 
     def model(self, *, new: bool) -> nn.Module:
-        """The model as a new run starts with it, or for a checkpoint that will be loaded into it."""
+        """The model, as a new run starts with it, or ready to load a checkpoint into it."""
 
     def lasting_name(self, name: str) -> str:
-        """A weight's name, or that which it has whatever the version of a library that named it."""
+        """A weight's name in checkpoints, which does not depend on the versions of libraries."""
 
     def batches(self, start: int, stop: int, rank: int) -> Generator[Any, None, None]:
-        """The batches of steps `start` to `stop` - 1 for one of several devices; each is a function of its step."""
+        """The batches of steps `start` to `stop` - 1 for one of several devices; each depends only on its step."""
 
     def losses(
         self, model: nn.Module, batch: Any, device: torch.device, autocast: AbstractContextManager[Any]
@@ -49,16 +49,16 @@ class Task(Protocol):
         """The terms of the loss, scalars; forward passes go through `model` within `autocast`."""
 
     def can_measure(self) -> bool:
-        """Whether there is all that measuring needs; says in the log what is missing."""
+        """Whether everything that measuring needs is installed; logs what is missing."""
 
     def measure(
         self, model: nn.Module, state: dict[str, Tensor], device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, float]:
-        """Figures of merit (fractions) of the model with other weights.
+        """Measures the model with other weights; returns figures as fractions.
 
         Raises:
-            NoNumbers: with these weights the model computes none.
+            NoNumbers: with these weights the model computes NaN or infinity.
         """
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
-        """Writes weights after so many steps to a file for users."""
+        """Writes weights after this many steps as a weight file for users."""
