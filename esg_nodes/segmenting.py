@@ -54,8 +54,8 @@ class SegmentEntities:
                 "crops": choice(
                     ["auto", "4", "8", "0"],
                     "Number of high-resolution crops besides the whole picture. They find smaller things and better "
-                    "outlines; without them it takes a fifth of the time. auto: 4, or 0 for cropformer-nano, which does "
-                    "better without.",
+                    "outlines; without them it takes a fifth of the time. auto: 4, or 0 for cropformer-nano, which "
+                    "does better without.",
                 ),
                 **LIMITS,
                 "max_count": whole(
@@ -105,7 +105,11 @@ class SegmentEntities:
         remove_islands: int = 0,
         size: int = 0,
     ) -> tuple[Entities, Tensor, Tensor]:
-        options = {"crops": None if crops == "auto" else int(crops), "fusion": None if fusion == "auto" else fusion, "size": size or None}
+        options = {
+            "crops": None if crops == "auto" else int(crops),
+            "fusion": None if fusion == "auto" else fusion,
+            "size": size or None,
+        }
         filters = {
             "min_score": None if min_score < 0 else min_score,
             "min_area": min_area,
