@@ -29,7 +29,7 @@ _WITH_SELECTION = """(...given) => {
     return [...given.slice(0, -1), esg.chosen()];
 }"""
 _AND_WAIT = """(...given) => {
-    esg.receive("busy", { text: "Waiting for its turn", part: null });
+    if (esg.state.photo) esg.receive("busy", { text: "Waiting for its turn", part: null });
     return [...given.slice(0, -1), esg.chosen()];
 }"""
 # Past the queue altogether, with `queue=False`, an error would be one of HTTP, too, and stand in the browser's console.

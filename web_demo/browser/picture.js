@@ -58,7 +58,7 @@ function describe() {
     return `Entity ${id}${words.length ? `, ${words.join(", ")}` : ""}: score ${score.toFixed(2)}, ${share(percent)} of the picture`;
   }
   const chosen = state.selected.size;
-  if (state.tool === "add" || state.tool === "take") return "Paint over the picture; Ctrl+Z undoes the last stroke.";
+  if (state.tool === "add" || state.tool === "take") return "Paint over the picture.";
   if (!chosen) return touchy ? "Tap entities to select them." : "Click an entity to select it: Shift adds, Alt removes, dragging selects with a box.";
   return chosen === 1 ? "1 entity selected" : `${chosen} entities selected`;
 }
@@ -249,6 +249,7 @@ function showTip(event) {
   });
 }
 
+find("unpaint").addEventListener("click", () => esg.brush());
 find("drag").addEventListener("click", (event) => event.target.dataset.tool && esg.take(event.target.dataset.tool));
 
 // None, or one.
@@ -327,7 +328,7 @@ esg.subscribe((news) => {
   if (news.has("picture") || news.has("edited")) compare.hidden = !state.before;
   if (news.has("edited")) place();
   if (news.has("picture") || news.has("edited") || news.has("detail")) showDetail();
-  if (news.has("tool") || news.has("picture") || news.has("editing")) showTools();
+  if (["tool", "picture", "editing", "strokes"].some((one) => news.has(one))) showTools();
   if (news.has("mask") || news.has("picture") || (news.has("strokes") && !state.strokes.length)) drawStroke();
   if (["mask", "selected", "strokes", "edited", "picture"].some((one) => news.has(one))) {
     mask.hidden = !maskShown();
@@ -353,6 +354,7 @@ function showTools() {
   }
   find("drag").hidden = !zoomed && !state.editing;
   find("sized").hidden = !brush;
+  find("unpaint").hidden = !state.editing || !state.strokes.length;
   stage.dataset.tool = state.tool;
 }
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import web_demo
-from esg import EntitySegmenter, read_image, read_photo
+from esg import EntitySegmenter, InputError, read_image, read_photo
 from esg.masks.panoptic import panoptic_colours, panoptic_dict
 from web_demo import returning
 from web_demo.parts import photo
@@ -327,6 +327,28 @@ def test_a_photo_goes_with_its_visitor(visitor: Any, files: Any, monkeypatch: py
     assert gone.wait(60)
 
 
+def test_work_for_a_visitor_who_went_away_stops(visitor: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(segmenter: Any, *given: Any, progress: Any, **options: Any) -> Any:
+        try:
+            began.set()
+            while not go.wait(0.01):
+                progress(1, 5, "views")
+        finally:
+            ended.set()
+        raise InputError("It was not stopped.")
+
+    monkeypatch.setattr(EntitySegmenter, "__call__", slowly)
+    visitor.upload(files.photo)
+    try:
+        assert began.wait(60)
+        visitor.tab.close()
+        assert ended.wait(60)
+    finally:
+        go.set()  # so that nothing waits for it where the test failed
+
+
 def test_a_reload_keeps_the_visit(visitor: Any, files: Any, pixels: np.ndarray) -> None:
     visitor.bring(files)
     visitor.select(1)
@@ -374,6 +396,33 @@ def test_no_rule_of_style_is_lost(visitor: Any, files: Any) -> None:
     style = (BROWSER / "style.css").read_text(encoding="utf-8")
     style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
     assert re.findall(r":(?:is|not|where|has)\([^()]*,[^{]*\{", style) == []
+
+
+def test_a_finger_can_take_a_stroke_of_the_brush_back(visit: Callable[..., Any], files: Any) -> None:
+    visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    visitor.bring(files)
+    visitor.open("Edit")
+    visitor.find(".esg-drag [data-tool=add]").tap()
+    expect(visitor.find(".esg-status")).to_have_text("Paint over the picture.")
+    undo = visitor.tab.get_by_role("button", name="Undo stroke")
+    expect(undo).to_be_hidden()
+    for x in (0.25, 0.75):
+        visitor.find(".esg-stage").tap(position=visitor.spot(x, 0.25))
+    visitor.tab.wait_for_function("esg.state.strokes.length === 2")
+    for left in (1, 0):
+        undo.tap()
+        visitor.tab.wait_for_function("left => esg.state.strokes.length === left", arg=left)
+    expect(undo).to_be_hidden()
+
+
+def test_settings_before_the_first_photo_keep_nobody_waiting(visitor: Any) -> None:
+    visitor.tab.evaluate(
+        "() => { window.seen = []; esg.subscribe(() => esg.state.busy && seen.push(esg.state.busy)); }"
+    )
+    with visitor.tab.expect_response("**/queue/join*"):
+        visitor.find("#crops label").first.click()
+    expect(visitor.find("#picture .esg")).to_have_attribute("data-state", "empty")
+    assert visitor.tab.evaluate("seen") == []
 
 
 def test_what_stands_on_the_page_can_be_read(visitor: Any, files: Any) -> None:
