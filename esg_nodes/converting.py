@@ -13,8 +13,20 @@ from torch import Tensor
 from ..esg import EntityMap, Grounding, InputError, Phrase, palette
 from .host import host
 from .inputs import checked_before, choice, number, switch, text, whole, wire
+from .later import Later
 from .segs import from_segs, to_segs
-from .values import ENTITIES, Entities, checked_image, entity_masks, fitted, number_mask, pictures, read_masks, to_image
+from .values import (
+    ENTITIES,
+    Entities,
+    checked_image,
+    entity_masks,
+    fitted,
+    number_mask,
+    pictures,
+    read_masks,
+    to_image,
+    with_pictures,
+)
 
 
 class EntitiesToMasks:
@@ -28,14 +40,26 @@ class EntitiesToMasks:
         "The same one by one: the nodes after it run once for each. For a clip, a batch for each track, with a mask "
         "for each picture.",
     )
-    OUTPUT_IS_LIST = (False, True)
-    FUNCTION = "convert"
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True, True)
+    FUNCTION = "convert_lists"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"entities": wire(ENTITIES, "From any node.")}}
 
-    def convert(self, entities: Entities) -> tuple[Tensor, list[Tensor]]:
+    def convert_lists(self, entities: list[Entities]) -> tuple[list[Tensor], list[Tensor]]:
+        batches, single = [], []
+        for place, given in enumerate(entities):
+            batch, masks = self.convert(given)
+            for mask in masks:
+                mask.batch = place, len(entities)
+            batches.append(batch)
+            single += masks
+        return batches, single
+
+    def convert(self, entities: Entities) -> tuple[Later, list[Later]]:
+        """The same for one batch of pictures."""
         everything = sorted({int(number) for own in entities.numbers for number in own})
         if entities.tracks is not None:
             masks = [number_mask(entities, [track]) for track in everything]
@@ -153,8 +177,9 @@ class CutOut:
     RETURN_TYPES = ("IMAGE", "MASK")
     RETURN_NAMES = ("image", "mask")
     OUTPUT_TOOLTIPS = ("Pictures with transparency (RGBA), for Save Image.", "The masks, of the same size.")
+    INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True, True)
-    FUNCTION = "cut_out"
+    FUNCTION = "cut_out_lists"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -167,7 +192,22 @@ class CutOut:
             }
         }
 
-    def cut_out(self, image: Tensor, mask: Tensor, crop: bool, margin: int) -> tuple[list[Tensor], list[Tensor]]:
+    def cut_out_lists(self, **lists: list[Any]) -> tuple[list[Any], list[Any]]:
+        return self._unless_empty([self._cut_out(**given) for given in with_pictures(lists)])
+
+    def cut_out(self, *values: Any, **more: Any) -> tuple[list[Any], list[Any]]:
+        """The same for one batch of pictures and masks."""
+        return self._unless_empty([self._cut_out(*values, **more)])
+
+    def _unless_empty(self, found: list[tuple[list[Tensor], list[Tensor]]]) -> tuple[list[Any], list[Any]]:
+        cuts, alphas = ([one for own in found for one in own[k]] for k in (0, 1))
+        if not cuts:
+            stop = host().block("Nothing is chosen, so there is nothing to cut out.")
+            return [stop], [stop]
+        host().say("")
+        return cuts, alphas
+
+    def _cut_out(self, image: Tensor, mask: Tensor, crop: bool, margin: int) -> tuple[list[Tensor], list[Tensor]]:
         photos, masks = checked_image(image).cpu(), read_masks(mask)
         count = max(len(photos), len(masks))
         if len(photos) not in (1, count) or len(masks) not in (1, count):
@@ -188,10 +228,6 @@ class CutOut:
             colours = colours[..., :3].expand(*colours.shape[:2], 3)
             cuts.append(torch.cat([colours, alpha[box][..., None]], dim=-1)[None].to(host().results()))
             alphas.append(alpha[box][None].to(host().results()))
-        if not cuts:
-            stop = host().block("Nothing is chosen, so there is nothing to cut out.")
-            return [stop], [stop]
-        host().say("")
         return cuts, alphas
 
 

@@ -28,7 +28,6 @@ from ..esg import (
 )
 from .host import host
 from .inputs import checked_before, choice, number, switch, text, whole, wire
-from .later import Later
 from .picking import unreadable
 from .values import (
     ENTITIES,
@@ -39,8 +38,10 @@ from .values import (
     later_mask,
     number_mask,
     one_by_one,
+    picture_places,
     read_masks,
     to_mask,
+    with_pictures,
 )
 
 PHRASE, ENTITY = EACH = ("phrase", "entity")
@@ -173,11 +174,8 @@ class MaskToInpaint:
     def cut_lists(self, **lists: list[Any]) -> tuple[list[Any], ...]:
         every, left_out = [], []
         places = len(lists["image"])
-        of = _batches(lists["mask"], places)
-        if of is not None:
-            by_picture = {name: [own[k] for k in of] for name, own in lists.items() if len(own) == places}
-            lists |= by_picture | {"mask": lists["mask"]}
-        for k, given in enumerate(one_by_one(lists)):
+        of = picture_places(lists["mask"], places)
+        for k, given in enumerate(with_pictures(lists)):
             place = min(k, places - 1) if of is None else of[k]
             if (found := self._cut(**given)) is None:
                 left_out.append(str(k + 1))
@@ -430,7 +428,9 @@ class InpaintOpenCV:
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("image",)
     OUTPUT_TOOLTIPS = ("The pictures without the masked area; no pixel outside the mask changes.",)
-    FUNCTION = "remove"
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True,)
+    FUNCTION = "remove_lists"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -445,6 +445,9 @@ class InpaintOpenCV:
                 ),
             }
         }
+
+    def remove_lists(self, **lists: list[Any]) -> tuple[list[Tensor]]:
+        return ([self.remove(**given)[0] for given in with_pictures(lists)],)
 
     def remove(self, image: Tensor, mask: Tensor, grow: int, method: str, radius: float) -> tuple[Tensor]:
         photos, found = _photos(image), read_masks(mask)
@@ -482,19 +485,6 @@ def _by_crop(inpainted: list[Tensor], stitch: list[StitchRecord]) -> list[Tensor
     if any(len(made) not in (1, variants) for made in found):
         raise InputError("The crops have different numbers of variants; make the same number of each.")
     return found
-
-
-def _batches(masks: list[Tensor], count: int) -> list[int] | None:
-    """For each item of a list of masks which of `count` batches of pictures it is for; None: they go in pairs."""
-    batches = [mask.batch if isinstance(mask, Later) else None for mask in masks]
-    if count > 1 and all(batch is not None and batch[1] == count for batch in batches):
-        return [batch[0] for batch in batches if batch is not None]
-    if count > 1 and len(masks) not in (1, count):
-        raise InputError(
-            f"A list of {len(masks)} masks does not fit a list of {count} pictures; give one for each, or connect the "
-            "masks of For Each Phrase or Entity without a node in between."
-        )
-    return None
 
 
 def _places(image: list[Tensor], stitch: list[StitchRecord]) -> list[int]:

@@ -35,7 +35,7 @@ from ..esg import (
 from .host import host
 from .inputs import MANY, checked_before, choice, number, text, whole, wire
 from .picking import kept, unreadable
-from .values import ENTITIES, Entities, fitted, moved, one_by_one, pictures, read_masks, to_mask
+from .values import ENTITIES, Entities, fitted, moved, one_by_one, pictures, read_masks, to_mask, with_pictures
 
 UNION, SUBTRACT, INTERSECT = COMBINATIONS = ("union", "subtract", "intersect")
 NEW, ADD, TAKE = PAINTINGS = ("new entity", "add to", "take from")
@@ -287,7 +287,9 @@ class RefineEdges:
     RETURN_TYPES = ("MASK",)
     RETURN_NAMES = ("mask",)
     OUTPUT_TOOLTIPS = ("Soft masks, one for each input mask, at the picture's size.",)
-    FUNCTION = "refine"
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True,)
+    FUNCTION = "refine_lists"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -312,6 +314,9 @@ class RefineEdges:
                 ),
             }
         }
+
+    def refine_lists(self, **lists: list[Any]) -> tuple[list[Tensor]]:
+        return ([self.refine(**given)[0] for given in with_pictures(lists)],)
 
     def refine(self, image: Tensor, mask: Tensor, width: int, contrast: float) -> tuple[Tensor]:
         masks = read_masks(mask)

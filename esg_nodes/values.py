@@ -127,6 +127,33 @@ def one_by_one(lists: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
         yield {name: values[min(k, len(values) - 1)] for name, values in lists.items()}
 
 
+def picture_places(masks: Sequence[Tensor], count: int) -> list[int] | None:
+    """For each item of a list of masks which of `count` batches of pictures it is for; None: they go in pairs.
+
+    Raises:
+        InputError: there are several of both, but not as many, and the masks do not know their pictures.
+    """
+    batches = [mask.batch if isinstance(mask, Later) else None for mask in masks]
+    if count > 1 and all(batch is not None and batch[1] == count for batch in batches):
+        return [batch[0] for batch in batches if batch is not None]
+    if count > 1 and len(masks) not in (1, count):
+        raise InputError(
+            f"A list of {len(masks)} masks does not fit a list of {count} pictures; give one for each, or connect the "
+            "masks of For Each Phrase or Entity, or of Entities to Masks, without a node in between."
+        )
+    return None
+
+
+def with_pictures(lists: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """As `one_by_one` of inputs of which `mask` may have several items for one of `image`."""
+    count = len(lists["image"])
+    places = picture_places(lists["mask"], count)
+    if places is not None:
+        by_picture = {name: [own[k] for k in places] for name, own in lists.items() if len(own) == count}
+        lists = {**lists, **by_picture, "mask": lists["mask"]}
+    yield from one_by_one(lists)
+
+
 def pictures(image: Tensor) -> list[np.ndarray]:
     """IMAGE → a (H, W, 3) uint8 RGB array for each picture; transparent ones are laid over white.
 
@@ -214,7 +241,7 @@ def later_mask(count: int, size: tuple[int, ...], each: Callable[[int], np.ndarr
     return Later((max(count, 1), *size), make)
 
 
-def entity_masks(entities: Entities, *, each: bool = True) -> Tensor:
+def entity_masks(entities: Entities, *, each: bool = True) -> Later:
     """The entities of pictures of one size as MASK, made when it is needed.
 
     Those of the first picture come first, in the order of their numbers; or all of a picture are in one mask. Who needs

@@ -199,3 +199,21 @@ def test_a_cut_out_is_transparent_around_what_is_kept(nodes: Nodes, core: Any) -
         nodes("CutOut").cut_out(image, torch.zeros(1, 20, 30), True, 0)
     with pytest.raises(core.InputError, match="3 masks do not fit 2 pictures"):
         nodes("CutOut").cut_out(image.repeat(2, 1, 1, 1), masks, True, 0)
+
+
+def test_masks_of_a_list_of_pictures_keep_to_their_pictures(nodes: Nodes, core: Any, entities: Any) -> None:
+    few = core.EntityMap.from_labels(np.pad(np.ones((6, 8), np.int32), ((4, 20), (10, 32))))
+    two = [type(entities).of([one]) for one in (entities.maps[0], few)]
+    images = [torch.rand(1, *one.maps[0].labels.shape, 3) for one in two]
+    batches, masks = nodes("EntitiesToMasks").convert_lists(entities=two)
+    assert [len(batch) for batch in batches] == [4, 1]
+    cuts, _ = nodes("CutOut").cut_out_lists(image=images, mask=masks, crop=[False], margin=[0])
+    assert [cut.shape[1:3] for cut in cuts] == [(40, 60)] * 4 + [(30, 50)]
+    assert torch.equal(cuts[4][0, ..., 3], torch.from_numpy(few.labels > 0).float())
+    (soft,) = nodes("RefineEdges").refine_lists(image=images, mask=masks, width=[0], contrast=[0.03])
+    assert [mask.shape[1:] for mask in soft] == [(40, 60)] * 4 + [(30, 50)]
+    for node in map(nodes, ("CutOut", "RefineEdges", "InpaintOpenCV")):
+        given = {name: [options.get("default")] for name, (_, options) in node.INPUT_TYPES()["required"].items()}
+        given |= {"image": images, "mask": [mask * 1 for mask in masks]}
+        with pytest.raises(core.InputError, match="list of 5 masks does not fit a list of 2 pictures"):
+            getattr(node, node.FUNCTION)(**given)

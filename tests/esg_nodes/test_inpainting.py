@@ -219,12 +219,17 @@ def test_lists_of_pictures_of_different_sizes_go_there_and_back(nodes: Nodes, cl
     assert all(torch.equal(a, b) for a, b in zip(again, done))
 
 
-def test_an_empty_mask_in_a_list_leaves_its_picture_as_it_is(nodes: Nodes, core: Any, photo: torch.Tensor) -> None:
+def test_an_empty_mask_in_a_list_leaves_its_picture_as_it_is(
+    nodes: Nodes, core: Any, photo: torch.Tensor, part: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(part("host").PlainHost, "say", lambda self, text: said.append(text))
     mask = torch.zeros(1, 50, 70)
     mask[0, 10:20, 10:20] = 1
     images, masks = [photo, 1 - photo], [torch.zeros(1, 50, 70), mask]
     settings = {"target": [64], "multiple": ["8"], "context": [1.5], "grow": [2], "feather": [3], "fill_holes": [True]}
     (crop,), *_, records = nodes("MaskToInpaint").cut_lists(image=images, mask=masks, **settings)
+    assert said == ["Nothing is chosen in item 1 of the list, so it is left out."]
     with pytest.raises(core.InputError, match="Nothing is chosen"):
         nodes("MaskToInpaint").cut_lists(image=images, mask=[masks[0]], **settings)
     done, _ = nodes("InpaintStitch").stitch_lists(images, [1 - crop], records, [0.0])
