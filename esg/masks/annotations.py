@@ -22,7 +22,7 @@ MAX_JSON = 1 << 31  # bytes; what JSON becomes in memory is several times as lar
 
 _DEPTH = 4  # levels of other data that annotations may be wrapped in
 _NAMED = 6  # keys that are named in a sentence
-_ADVICE = "give COCO's, LabelMe's, Label Studio's, Supervisely's, VIA's or SAM's JSON"
+_ADVICE = "give COCO's, LabelMe's, Label Studio's, Datumaro's, VIA's, SAM's JSON or GeoJSON"
 
 
 def read_json(

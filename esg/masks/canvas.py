@@ -109,7 +109,10 @@ class Canvas:
             raise Unusable(f"is damaged ({reason})") from None
         height, width = (int(side) for side in rle["size"])
         if (height, width) != self.size:
-            raise Unusable(f"is {width}x{height} pixels large, but its picture has {self.size[1]}x{self.size[0]}")
+            swapped = "; COCO's size is [height, width]" if (width, height) == self.size else ""
+            raise Unusable(
+                f"is {width}x{height} pixels large, but its picture has {self.size[1]}x{self.size[0]}{swapped}"
+            )
         self.count(int(counts[1::2].sum()))
         return {"size": [height, width], "counts": rle["counts"]}
 

@@ -12,14 +12,34 @@ from .coco import Segmentation, names_of, outline_of
 from .fields import Unusable, identifier, mapping, number, records, score, shown, size, text
 from .items import NO_MASK, Item, Picture
 
-_LISTS = ("annotations", "labels", "objects", "object", "instances", "regions", "predictions")  # where a picture has its masks
+_LISTS = (
+    "annotations",
+    "labels",
+    "objects",
+    "object",
+    "instances",
+    "regions",
+    "predictions",
+)  # where a picture has its masks
 _BOXES = ("bbox", "box", "rectangle", "rect", "rbbox", "rotated_bbox", "cuboid", "cuboid_3d", "label", "caption", "tag")
-_NO_AREA = ("point", "points", "polyline", "line", "linestring", "multipoint", "multilinestring", "skeleton", "template")
+_NO_AREA = (
+    "point",
+    "points",
+    "polyline",
+    "line",
+    "linestring",
+    "multipoint",
+    "multilinestring",
+    "skeleton",
+    "template",
+)
 
 
 def has_masks(content: Any) -> bool:
     """Whether an object is a picture with its masks, as this file reads it."""
-    return isinstance(content, Mapping) and any(isinstance(content.get(key), list) and (any(records(content[key])) or not content[key]) for key in _LISTS)
+    return isinstance(content, Mapping) and any(
+        isinstance(content.get(key), list) and (any(records(content[key])) or not content[key]) for key in _LISTS
+    )
 
 
 def picture(content: Mapping[str, Any], name: str = "") -> Picture:
@@ -68,7 +88,9 @@ def geojson(content: Any) -> Picture | None:
     if not any(_is_geometry(one.get("geometry")) for one in found):
         return None
     return Picture(
-        (), None, lambda: [Item(_called("feature", place, one), partial(_feature, one)) for place, one in _placed(found)]
+        (),
+        None,
+        lambda: [Item(_called("feature", place, one), partial(_feature, one)) for place, one in _placed(found)],
     )
 
 
@@ -90,7 +112,9 @@ def _item(one: Mapping[str, Any], place: int, layered: bool) -> Item:
 
 def _called(kind: str, place: int, one: Mapping[str, Any]) -> str:
     known = identifier(one.get("id"))
-    label = mapping(one.get("properties")).get("name") or one.get("className") or one.get("label") or one.get("category")
+    label = (
+        mapping(one.get("properties")).get("name") or one.get("className") or one.get("label") or one.get("category")
+    )
     return f"{kind} {place if known is None else known}" + (f" ({text(label)})" if text(label) else "")
 
 

@@ -143,7 +143,10 @@ def test_rows_and_polygons_in_a_list(path: Path) -> None:
         ([{"area": 5}], r'has no mask that can be used: annotation 1 has no "segmentation"\.$'),
         ([{"segmentation": None}], "has boxes and no masks"),
         ([{"segmentation": [1, 2, 3]}], r"annotation 1 has 3 coordinates, an odd number"),
-        ([{"segmentation": "mask.png"}], 'has its mask in a file of its own, "mask.png"; give the folder of these files'),
+        (
+            [{"segmentation": "mask.png"}],
+            'has its mask in a file of its own, "mask.png"; give the folder of these files',
+        ),
         ([{"segmentation": [[]]}], "has boxes and no masks"),
         ([{"segmentation": FULL}, {"segmentation": [[1]]}], "one size, but there are 1x1 and 2x1 pixels"),
         ({"masks": []}, "its list is empty"),
