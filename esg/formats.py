@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,31 +75,61 @@ def read_coco(
 
 
 def load_json(path: Path) -> Any:
-    """Reads JSON; a file with an object on each line (JSON Lines) becomes a list of these objects.
+    """Reads JSON as people and programs write it.
+
+    Comments, a comma after the last entry and line breaks within texts are accepted. Several values in one file, as in
+    JSON Lines, become a list.
 
     Raises:
         InputError: it cannot be read or is not JSON.
     """
     text = read_text(path)
     try:
-        return json.loads(text)
+        return json.loads(text, strict=False)
     except RecursionError:
         raise InputError(f"{path} is not a readable JSON file: it is nested too deeply.") from None
     except ValueError as error:
-        found = _each_line(text)
+        found = _each_value(text) or _each_value(_without_extras(text))
         if found:
-            return found
-        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise InputError(f"{path} is not a JSON file, or is incomplete{where}.") from None
+            return found[0] if len(found) == 1 else found
+        raise InputError(f"{path} is not a JSON file, or is incomplete{_where(text, error)}.") from None
 
 
-def _each_line(text: str) -> list[Any]:
-    """The JSON values in the lines of a text; empty unless each is an object or a list."""
-    try:
-        found = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError):
-        return []
+_STRING_OR_EXTRA = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=\s*[\]}])', re.DOTALL)
+
+
+def _without_extras(text: str) -> str:
+    """JSON without comments, and without a comma after the last entry of a list or object."""
+    for _ in range(2):  # a comma may have a comment after it
+        text = _STRING_OR_EXTRA.sub(lambda found: found[1] or "", text)
+    return text
+
+
+def _each_value(text: str) -> list[Any]:
+    """The values of a text that holds several, one after the other; empty unless each is an object or a list."""
+    decoder, found, place = json.JSONDecoder(strict=False), [], 0
+    while place < len(text):
+        if text[place] in " \t\r\n,\ufeff":
+            place += 1
+            continue
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            return []
+        found.append(value)
     return found if all(isinstance(one, (dict, list)) for one in found) else []
+
+
+def _where(text: str, error: ValueError) -> str:
+    """Where and why a text is not JSON, as the end of a sentence."""
+    if not isinstance(error, json.JSONDecodeError):
+        return ""
+    place = f" (line {error.lineno}, column {error.colno})"
+    if not text[error.pos :].strip():
+        return f"{place}: it ends too early"
+    if re.match(r"\s*[{\[]\s*\{?\s*'", text):
+        return f"{place}: it has single quotes, as Python prints them; write it with json.dump"
+    return place
 
 
 def write_labels_png(path: str | Path, labels: np.ndarray, scores: np.ndarray) -> None:

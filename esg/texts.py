@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 from logging import getLogger
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _MARKS = {  # at the beginning of a file; the longer ones first, because one beg
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark.
+    """The text of a file in UTF-8, UTF-16 or UTF-32; zeros at its end, which some systems pad files with, are removed.
 
     Anything else is read as Latin-1, with a warning: digits and brackets are the same there as in most encodings.
 
@@ -36,9 +37,11 @@ def read_text(path: Path) -> str:
 
 def decoded_text(data: bytes, path: Path | None = None) -> str:
     """Like `read_text`, for bytes; without a path there is no warning."""
-    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+    if encoding is None and b"\0" in data[:4]:  # no byte order mark, but every other byte of digits and brackets is 0
+        encoding = json.detect_encoding(data)
     try:
-        return data.decode(encoding)
+        return data.decode(encoding or "utf-8").rstrip("\0")
     except UnicodeDecodeError:
         if path is not None:
             log.warning("%s is not in UTF-8, and letters with accents may be wrong; save it as UTF-8.", path)

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..formats import load_json
 from ..limits import MAX_PIXELS
-from . import coco, cvat, label_studio, labelme, panoptic, tools, yolo
+from . import coco, cvat, exports, label_studio, labelme, panoptic, tools, yolo
 from .fields import records, shown
 from .items import Item, Picture, check_any, collect
 from .names import pick
@@ -20,7 +20,9 @@ from .stack import LabelMap, Stack, check_size
 
 MAX_JSON = 1 << 31  # bytes; what JSON becomes in memory is several times as large
 
-_ADVICE = "give COCO's, LabelMe's, Label Studio's, Supervisely's, VIA's or SAM's JSON"
+_DEPTH = 4  # levels of other data that annotations may be wrapped in
+_NAMED = 6  # keys that are named in a sentence
+_ADVICE = "give COCO's, LabelMe's, Label Studio's, Datumaro's, VIA's, SAM's JSON or GeoJSON"
 
 
 def read_json(
@@ -51,9 +53,21 @@ def read_json(
         raise InputError(f'{path} does not say whose masks it holds; give a COCO file with "images".')
     if isinstance(content, Mapping) and panoptic.is_panoptic(content):
         return _read_panoptic(content, path, size, photo, by_name, max_pixels)
+    if size is not None and (labels := _plain_array(content, size)) is not None:
+        return LabelMap(labels, None)
     return read_pictures(
         _pictures(content, str(path)), str(path), size, photo=photo, by_name=by_name, max_pixels=max_pixels
     )
+
+
+def _plain_array(content: Any, size: tuple[int, int]) -> np.ndarray | None:
+    """Rows of whole numbers, as many as the photo has pixels, as a label map; None of anything else."""
+    if not isinstance(content, list) or len(content) != size[0]:
+        return None
+    if not all(isinstance(row, list) and len(row) == size[1] for row in content):
+        return None
+    numbers = all(isinstance(one, int) and 0 <= one < 1 << 24 for row in content for one in row)
+    return np.array(content, np.int32) if numbers else None
 
 
 def read_xml(
@@ -105,38 +119,97 @@ def names_pictures(path: Path) -> bool:
 def _load(path: Path) -> Any:
     if path.stat().st_size > MAX_JSON:
         raise InputError(f"{path} is larger than {MAX_JSON >> 30} GiB; save its masks as COCO RLE or as a label PNG.")
-    content = load_json(path)
+    content = _unwrapped(load_json(path), str(path))
     return [content] if isinstance(content, Mapping) and label_studio.is_tasks([content]) else content
+
+
+def _unwrapped(content: Any, source: str) -> Any:
+    """Annotations without the answer of a server or the like that they are wrapped in; anything else as it is."""
+    found = content
+    for _ in range(_DEPTH):
+        if isinstance(found, Mapping) and label_studio.is_tasks([found]):
+            return found
+        if not (isinstance(found, list) and _is_wrapper(found)) and _read(found, source) is not None:
+            return found
+        values = found if isinstance(found, list) else list(found.values()) if isinstance(found, Mapping) else []
+        inner = [one for one in values if isinstance(one, Mapping) or (isinstance(one, list) and any(records(one)))]
+        if len(inner) != 1:
+            break
+        found = inner[0]
+    return content
+
+
+def _is_wrapper(content: list[Any]) -> bool:
+    """Whether a list has a single object that is neither a mask nor a picture with masks, but may hold some."""
+    if len(content) != 1 or not isinstance(content[0], Mapping) or not content[0]:
+        return False
+    return not (_are_masks(content) or exports.has_masks(content[0]) or label_studio.is_tasks(content))
 
 
 def _has_names(content: Any) -> bool:
     if isinstance(content, list):
-        if label_studio.is_tasks(content) or _are_records(content):
+        if label_studio.is_tasks(content) or any("images" in one for one in records(content)):
             return True
-        return len(coco.from_list(content)) > 1
-    return isinstance(content, Mapping) and (
-        any(key in content for key in ("images", "imagePath", "samples")) or tools.is_via(content)
-    )
+        if any(exports.has_masks(one) and exports.picture(one).names for one in records(content)):
+            return True
+        return _are_masks(content) and len(coco.from_list(content)) > 1
+    if not isinstance(content, Mapping):
+        return False
+    if any(key in content for key in ("images", "imagePath", "samples")) or tools.is_via(content):
+        return True
+    return any(one.names for one in exports.pictures(content))
 
 
-def _are_records(content: list[Any]) -> bool:
-    """Whether a list holds pictures with annotations in them, as Detectron2's does."""
-    return any("annotations" in one and "file_name" in one for one in records(content))
+def _are_masks(content: list[Any]) -> bool:
+    """Whether a list holds masks: objects with an outline or at least a box."""
+    return any(coco.outline_of(one) is not None or "bbox" in one for one in records(content))
 
 
 def _pictures(content: Any, source: str) -> list[Picture]:
+    found = _read(content, source)
+    if found is not None:
+        return found
     if isinstance(content, list):
-        if label_studio.is_tasks(content):
-            return label_studio.pictures(content)
-        if _are_records(content):
-            return [coco.from_record(one) for one in records(content)]
-        if content and not any(isinstance(one, Mapping) for one in content):
-            raise InputError(f'{source} is a list, but not of objects with a "segmentation"; {_ADVICE}.')
-        return coco.from_list(content)
+        raise InputError(f'{source} is a list, but not of objects with a "segmentation"; {_ADVICE}.')
     if not isinstance(content, Mapping):
         raise InputError(f"{source} holds {shown(content)}, neither an object nor a list; {_ADVICE}.")
-    if "images" in content:
+    keys = ", ".join(shown(key) for key in list(content)[:_NAMED]) + (", …" if len(content) > _NAMED else "")
+    there = f"only {keys}" if keys else "nothing"
+    raise InputError(
+        f'{source} is not in a format that ESG knows: it does not have "images" as COCO has, {there}; {_ADVICE}.'
+    )
+
+
+def _read(content: Any, source: str) -> list[Picture] | None:
+    """The pictures that JSON describes; None if it is not of any known kind."""
+    if (drawn := exports.geojson(content)) is not None:
+        return [drawn]
+    if isinstance(content, list):
+        return _read_list(content, source)
+    return _read_object(content, source) if isinstance(content, Mapping) else None
+
+
+def _read_list(content: list[Any], source: str) -> list[Picture] | None:
+    found = records(content)
+    if label_studio.is_tasks(content):
+        return label_studio.pictures(content)
+    if any("annotations" in one and "file_name" in one for one in found):  # Detectron2's
+        return [coco.from_record(one) for one in found]
+    if any(isinstance(one.get("images"), list) for one in found):  # several files of COCO's
+        return [picture for one in found if "images" in one for picture in coco.from_file(one, source)]
+    if content and not any(isinstance(one, Mapping) for one in content):
+        are_masks = all(isinstance(one, list) and one and not any(records(one)) for one in content)
+        return coco.from_list([{"segmentation": one} for one in content]) if are_masks else None
+    if not _are_masks(content) and any(exports.has_masks(one) for one in found):
+        return [exports.picture(one) for one in found if exports.has_masks(one)]
+    return coco.from_list(content)
+
+
+def _read_object(content: Mapping[str, Any], source: str) -> list[Picture] | None:
+    if "images" in content and ("annotations" in content or not (several := exports.pictures(content))):
         return coco.from_file(content, source)
+    if "images" in content:
+        return several
     if isinstance(content.get("shapes"), list) or "imagePath" in content:
         return [labelme.picture(content)]
     if isinstance(content.get("objects"), list):
@@ -144,21 +217,24 @@ def _pictures(content: Any, source: str) -> list[Picture]:
         for key, read in kinds.items():
             if key in content:
                 return [read(content)]
-    if isinstance(content.get("annotations"), list):
+    if isinstance(content.get("annotations"), list) and "image" in content:  # SA-1B's
         return [coco.from_record(content)]
     if isinstance(content.get("masks"), list):
         if any("segmentation" in one for one in records(content["masks"])):
             return coco.from_list(content["masks"])
         return [coco.from_columns(content)]
-    if isinstance(content.get("predictions"), list):
-        return [coco.from_record({"image": content.get("image"), "annotations": content["predictions"]})]
     if tools.is_via(content):
         return tools.via(content)
     if isinstance(content.get("samples"), list):
         return tools.fiftyone(content)
-    if "segmentation" in content:
+    if "segmentation" in content or "counts" in content:
         return coco.from_list([content])
-    raise InputError(f'{source} is not in COCO\'s format: "images" is missing; {_ADVICE}.')
+    if exports.has_masks(content):
+        return [exports.picture(content)]
+    values = list(content.values())
+    if values and all(isinstance(one, Mapping) and "counts" in one for one in values):  # RLEs by name
+        return coco.from_list(values)
+    return exports.pictures(content) or None
 
 
 def _size(picture: Picture, items: list[Item], size: tuple[int, int] | None, source: str) -> tuple[int, int]:

@@ -200,10 +200,12 @@ def _what_it_is(archive: zipfile.ZipFile) -> str:
     return "; unpack it, and give the file or folder of masks in it" if names else ""
 
 
-def _read_scores(archive: zipfile.ZipFile, key: str, path: Path) -> list[float]:
+def _read_scores(archive: zipfile.ZipFile, key: str, path: Path) -> list[float] | None:
     with archive.open(f"{key}.npy") as stream:
         array = _Array(stream, f"The array {key} of {path}")
-        array.check_dtype("fiu", "scores are numbers")
+        if array.dtype.kind not in "fiu":
+            log.warning("%s holds %s and not numbers; the scores are left out.", array.name, array.dtype)
+            return None
         if prod(array.shape) > 1 << 24 or prod(array.shape) != max(array.shape, default=1):
             raise InputError(f"{array.name} has the shape {array.shape}; it must hold one score a mask.")
         return array.read(prod(array.shape)).astype(np.float64).tolist()
@@ -279,21 +281,23 @@ def _encoded(
     left_out = LeftOut(str(path))
     rles: list[Rle] = []
     kept: list[float] = []
+    unscored: list[str] = []
     total = 0
     for place, mask in enumerate(masks):
         total += 1
         called = f"mask {place + 1}"
         certain = 1.0 if scores is None else scores[place]
         try:
-            if not math.isfinite(certain):
-                raise InputError(f"{called} has the score {certain}, which is not a finite number.")
             rles.append(encode(mask, called, threshold))
-            kept.append(certain)
+            kept.append(certain if math.isfinite(certain) else 1.0)
+            unscored += [f"{called} has the score {certain}"] * (not math.isfinite(certain))
         except InputError as error:
             left_out.add(called, str(error).removeprefix(called).strip(" ."))
     if left_out.found and not rles:
         raise left_out.refuse()
     left_out.tell(total)
+    if unscored:
+        log.warning("%s: %d masks without a usable score have the score 1: %s.", path, len(unscored), unscored[0])
     return Stack(rles, None if scores is None else kept, size, nested)
 
 

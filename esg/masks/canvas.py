@@ -37,12 +37,13 @@ class Canvas:
 
     Attributes:
         size: height, width.
+        source: file that the masks come from.
+        fractions: whether polygons are in fractions of the picture, not in pixels.
     """
 
-    def __init__(self, size: tuple[int, int], source: str) -> None:
-        self.size = size
+    def __init__(self, size: tuple[int, int], source: str, *, fractions: bool = False) -> None:
+        self.size, self.source, self.fractions = size, source, fractions
         self.dropped: list[str] = []  # why pieces of the mask drawn last are not in it, one entry a piece
-        self._source = source
         self._drawn = 0
 
     def polygons(self, polygons: Iterable[Any], holes: Iterable[Any] = ()) -> Rle:
@@ -57,10 +58,12 @@ class Canvas:
         sound = self._sound(polygons)
         if not sound:
             raise Unusable(self.dropped[0] if self.dropped else "has fewer than three points")
-        if max(self.size) > 1 and _are_fractions(sound):
+        cut = self._sound(holes)
+        if self.fractions:
+            sound, cut = ([one * self.size[::-1] for one in outlines] for outlines in (sound, cut))
+        elif max(self.size) > 1 and _are_fractions(sound):
             raise Unusable(FRACTIONS)
         left, top, right, bottom = box_of(sound, *self.size)
-        cut = self._sound(holes)
         self.count((right - left) * (bottom - top) * (len(sound) + len(cut)))
         self.count(_CROSSING * sum(_rows_crossed(corners, self.size[0]) for corners in (*sound, *cut)))
         mask = fill_polygons(sound, *self.size, holes=cut)
@@ -106,7 +109,10 @@ class Canvas:
             raise Unusable(f"is damaged ({reason})") from None
         height, width = (int(side) for side in rle["size"])
         if (height, width) != self.size:
-            raise Unusable(f"is {width}x{height} pixels large, but its picture has {self.size[1]}x{self.size[0]}")
+            swapped = "; COCO's size is [height, width]" if (width, height) == self.size else ""
+            raise Unusable(
+                f"is {width}x{height} pixels large, but its picture has {self.size[1]}x{self.size[0]}{swapped}"
+            )
         self.count(int(counts[1::2].sum()))
         return {"size": [height, width], "counts": rle["counts"]}
 
@@ -126,7 +132,7 @@ class Canvas:
         self._drawn += pixels
         if self._drawn > MAX_DRAWN:
             raise InputError(
-                f"The masks in {self._source} have more than {MAX_DRAWN:,} pixels together; give fewer or smaller ones."
+                f"The masks in {self.source} have more than {MAX_DRAWN:,} pixels together; give fewer or smaller ones."
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,13 +14,16 @@ import numpy as np
 from ..errors import InputError
 from ..rle import Rle, encode_mask
 from .canvas import Canvas, draw_all
+from .embedded import bytes_of, mask_of_png
 from .fields import Unusable, identifier, number, records, score, shown, size, text
 from .items import NO_MASK, Item, Picture
 
-_NAMES = ("file_name", "filename", "path", "name", "coco_url")  # of a picture, the first of which counts most
-_OUTLINES = ("segmentation", "mask", "rle", "points", "polygon")  # where an annotation has its mask
+_NAMES = ("file_name", "filename", "path", "name", "image_name", "image_path", "coco_url")  # of a picture, best first
+_OUTLINES = ("segmentation", "mask", "rle", "rle_mask", "points", "polygon", "vertices", "coordinates")  # of a mask
 _BOXES = ("bbox", "box", "bounding_box", "width")
 _BETWEEN = re.compile(r"[\s,;\[\]()]+")  # counts written as text
+_NUMBERS = re.compile(r"[\s\d.,;eE+-]+")  # points written as text
+_FIRST, _LAST = ord("0"), ord("o")  # characters of compressed counts
 
 
 def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
@@ -59,7 +62,7 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
 
     return [
         Picture(
-            _names(image), size(image.get("height"), image.get("width")), partial(items, of), _is_sams(by_id.get(of))
+            names_of(image), size(image.get("height"), image.get("width")), partial(items, of), _is_sams(by_id.get(of))
         )
         for image, of in zip(images, ids, strict=True)
     ]
@@ -87,7 +90,7 @@ def from_record(record: Mapping[str, Any]) -> Picture:
     image = record["image"] if isinstance(record.get("image"), Mapping) else record
     mine = list(enumerate(records(record.get("annotations")), start=1))
     return Picture(
-        _names(image),
+        names_of(image),
         size(image.get("height"), image.get("width")),
         lambda: [item(one, place) for place, one in mine],
         _is_sams(mine),
@@ -124,24 +127,37 @@ def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") ->
     """One annotation; it is called by its id, else by its place in the file."""
     known = identifier(annotation.get("id"))
     called = f"{kind} {place}" if known is None else f"{kind} {known}"
-    outline = _outline(annotation)
+    outline = outline_of(annotation)
     if outline is None and annotation and not any(key in annotation for key in (*_OUTLINES, *_BOXES)):
         return Item(called, _without_outline, None)
     mask = Segmentation(outline)
     return Item(called, mask.draw, partial(score, annotation), None, mask.size)
 
 
-def _outline(annotation: Mapping[str, Any]) -> Any:
+def outline_of(annotation: Mapping[str, Any]) -> Any:
     """Its "segmentation", or what others have instead: Ultralytics "segments", Roboflow "points", an RLE by itself."""
     segments = annotation.get("segments")
-    if isinstance(segments, Mapping) and isinstance(segments.get("x"), list) and isinstance(segments.get("y"), list):
-        return [list(pair) for pair in zip(segments["x"], segments["y"], strict=False)]
+    if isinstance(segments, Mapping) and (found := _columns(segments)):
+        return found
     polygon = annotation.get("polygon")
-    if isinstance(polygon, Mapping):  # Darwin's
-        return polygon.get("paths") or [polygon.get("path")]
+    if isinstance(polygon, Mapping) and "segmentation" not in annotation:
+        if found := _columns(polygon):  # ADE20K's
+            return found
+        if all(isinstance(one, Mapping) for one in polygon.values()):  # Encord's, by the number of each point
+            return list(polygon.values())
+        return polygon.get("paths") or [polygon.get("path")]  # Darwin's
+    if isinstance(annotation.get("poly2d"), list):  # BDD100K's
+        return [one.get("vertices") for one in records(annotation["poly2d"]) if one.get("closed", True)]
     if "counts" in annotation and "segmentation" not in annotation:
         return annotation
     return next((annotation[key] for key in _OUTLINES if annotation.get(key) is not None), None)
+
+
+def _columns(value: Mapping[str, Any]) -> list[list[Any]] | None:
+    """Points x, y of an object with a list of x and one of y."""
+    if not isinstance(value.get("x"), list) or not isinstance(value.get("y"), list):
+        return None
+    return [list(pair) for pair in zip(value["x"], value["y"], strict=False)]
 
 
 def _without_outline(_: Canvas) -> Rle:
@@ -189,13 +205,15 @@ class Segmentation:
             raise Unusable(NO_MASK)
         if isinstance(value, Mapping):
             return _drawn(value, canvas)
+        if isinstance(value, str):
+            return _drawn_text(value.strip(), canvas)
         if _is_rles(value):
             return draw_all([partial(_drawn, one) for one in value], canvas)
         if not isinstance(value, list):
             raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons")
         if self.rows is not None and (self.rows.shape == canvas.size or (len(self.rows) > 1 and self.rows.max() <= 1)):
             return canvas.rle(encode_mask(self.rows != 0))
-        return canvas.polygons(polygon for polygon in _polygons(value) if _content(polygon))
+        return canvas.polygons(polygon for polygon in _rings(value) if _content(polygon))
 
 
 def _from_text(value: Any) -> Any:
@@ -217,51 +235,83 @@ def _is_rles(value: Any) -> bool:
 
 def _drawn(rle: Mapping[str, Any], canvas: Canvas) -> Rle:
     """An RLE, which without a size is of the picture's."""
-    return canvas.rle({"size": canvas.size, **rle, "counts": counts(rle.get("counts"))})
+    found, height, width = counts(rle.get("counts")), *canvas.size
+    if isinstance(found, list) and sum(found) != height * width and all(_FIRST <= one <= _LAST for one in found):
+        found = "".join(map(chr, found))  # the bytes of a compressed string
+    return canvas.rle({"size": canvas.size, **rle, "counts": found})
+
+
+def _drawn_text(value: str, canvas: Canvas) -> Rle:
+    """A mask written as text: a PNG in base64, points, or the counts of an RLE of the picture's size."""
+    if _NUMBERS.fullmatch(value):
+        return canvas.polygons([value])
+    if value.lower().endswith((".png", ".jpg", ".tif", ".tiff", ".bmp", ".npy")):
+        raise Unusable(f"has its mask in a file of its own, {shown(value)}; give the folder of these files")
+    if value.startswith(("http://", "https://")):
+        raise Unusable("has its mask at an address; download it first")
+    if value.startswith(("data:", "iVBOR")):
+        return canvas.patch(mask_of_png(value), 0, 0)
+    try:
+        return _drawn({"counts": value}, canvas)
+    except Unusable:
+        raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons") from None
 
 
 def counts(value: Any) -> Any:
-    """The counts of an RLE; a list in text, Python's b'…' and whole numbers written as floats become what they mean."""
+    """The counts of an RLE.
+
+    A list in text, Python's b'…', base64, a list of characters, Node's Buffer and whole numbers written as floats
+    become what they mean.
+    """
+    if isinstance(value, Mapping) and value.get("type") == "Buffer":
+        value = value.get("data")
+    if isinstance(value, list) and any(isinstance(one, str) and number(one) is None for one in value):
+        value = "".join(map(str, value)) if all(isinstance(one, str) and len(one) == 1 for one in value) else value
     if isinstance(value, str):
         bare = value.strip()
         if bare[:2] in ("b'", 'b"') and bare[-1:] == bare[1]:
             return bare[2:-1].replace("\\\\", "\\")
         if " " in bare or "," in bare:  # which no compressed string has
             value = [one for one in _BETWEEN.split(bare) if one]
+        elif any(not _FIRST <= ord(one) <= _LAST for one in bare):
+            return _from_base64(bare)
     if isinstance(value, (np.ndarray, bytes)):  # of a dict in memory
         return value
     if isinstance(value, list):
         numbers = [number(one) for one in value]
         if all(one is not None and one == int(one) and abs(one) < 1 << 53 for one in numbers):
             return [int(one) for one in numbers if one is not None]
-        raise Unusable("is damaged (its counts are no list of whole numbers)")
+        raise Unusable("is damaged (its counts are not a list of whole numbers)")
     if not isinstance(value, str):
         raise Unusable(f"is damaged (its counts are {shown(value)})")
     return value.strip()
 
 
-def _polygons(segmentation: list[Any]) -> list[Any]:
-    """One polygon an entry, of a list in which they are nested more or less deeply."""
-    while len(segmentation) == 1 and _is_deeper(segmentation[0]):
-        segmentation = segmentation[0]
-    if all(not isinstance(one, (list, Mapping)) for one in segmentation):
-        return [segmentation]  # x, y, x, y, …
-    if all(isinstance(one, Mapping) for one in segmentation):
-        return [segmentation]  # {"x": …, "y": …}, …
-    if len(segmentation) > 2 and all(_is_point(one) for one in segmentation):
-        return [segmentation]  # [x, y], …
-    return segmentation
+def _from_base64(text: str) -> str:
+    """Compressed counts in base64, which may be packed as well; any other text as it is."""
+    try:
+        return bytes_of(text).decode("ascii")
+    except (Unusable, ValueError):
+        return text
+
+
+def _rings(segmentation: list[Any]) -> Iterator[Any]:
+    """The polygons of a list in which they are nested more or less deeply, each as `fields.points` takes it."""
+    waiting = [segmentation]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, list) or not any(isinstance(inner, (list, Mapping)) for inner in one):
+            yield one  # x, y, x, y, …
+        elif all(isinstance(inner, Mapping) for inner in one) or (len(one) > 2 and all(map(_is_point, one))):
+            yield one  # {"x": …, "y": …}, … or [x, y], …
+        elif all(isinstance(inner, list) and len(inner) == 1 and _is_point(inner[0]) for inner in one):
+            yield [inner[0] for inner in one]  # [[x, y]], …: OpenCV's contours
+        else:
+            waiting += reversed(one)
 
 
 def _is_point(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(number(one) is not None for one in value)
-
-
-def _is_deeper(polygon: Any) -> bool:
-    """Whether it is no polygon but a list of them: of lists that are longer than a point."""
-    return (
-        isinstance(polygon, list) and bool(polygon) and all(isinstance(one, list) and len(one) != 2 for one in polygon)
-    )
+    return isinstance(value, list) and len(value) in (2, 3) and all(number(one) is not None for one in value)
 
 
 def _content(value: Any) -> bool:
@@ -282,7 +332,8 @@ def _is_sams(annotations: Sequence[tuple[int, Mapping[str, Any]]] | None) -> boo
     return "predicted_iou" in first and first.get("score") is None
 
 
-def _names(image: Mapping[str, Any]) -> tuple[str, ...]:
+def names_of(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """The file names that an object gives for its picture, the best first."""
     more = image.get("extra")
     found = [text(image.get(key)) for key in _NAMES] + [text(more.get("name")) if isinstance(more, Mapping) else ""]
     return tuple(filter(None, found))
@@ -292,7 +343,7 @@ def _different(images: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Without those that a file lists twice."""
     found: dict[object, Mapping[str, Any]] = {}
     for place, image in enumerate(images):
-        known, names = identifier(image.get("id")), _names(image)
+        known, names = identifier(image.get("id")), names_of(image)
         found.setdefault((known, names) if known is not None and names else place, image)
     return list(found.values())
 

@@ -139,7 +139,7 @@ def _mask(attributes: dict[str, str], canvas: Canvas) -> Rle:
         raise Unusable("has no box of a sensible size (left, top, width, height)")
     canvas.count(width * height)
     lengths = counts(attributes.get("rle", "").replace(",", " ").split())
-    if min(lengths, default=-1) < 0 or sum(lengths) != width * height:
+    if not isinstance(lengths, list) or min(lengths, default=-1) < 0 or sum(lengths) != width * height:
         raise Unusable(f"is damaged (its rle does not cover the {width}x{height} pixels of its box)")
     inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(height, width)
     return canvas.patch(inside, round(left), round(top))

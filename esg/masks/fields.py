@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -90,6 +91,8 @@ def score(record: Mapping[str, Any]) -> float:
     """
     for key in ("score", "predicted_iou", "confidence"):
         value = record.get(key)
+        while isinstance(value, list) and len(value) == 1:
+            value = value[0]
         if value is not None:
             if isinstance(value, float) and not math.isfinite(value):
                 raise Unusable(f"has the score {value}, which is not a finite number")
@@ -108,14 +111,16 @@ def points(value: Any) -> np.ndarray:
     """
     if isinstance(value, np.ndarray):
         flat: Iterable[Any] = value.ravel().tolist()
+    elif isinstance(value, str) or (isinstance(value, list) and len(value) == 1 and isinstance(value[0], str)):
+        flat = [one for one in re.split(r"[\s,;]+", value if isinstance(value, str) else value[0]) if one]
     elif not isinstance(value, (list, tuple)):
         raise Unusable(f"has {shown(value)} where a list of points should be")
     elif all(isinstance(one, Mapping) for one in value):
         flat = [one.get(key) for one in value for key in ("x", "y")]
     elif all(isinstance(one, (list, tuple)) for one in value):
-        if any(len(one) != 2 for one in value):
+        if {len(one) for one in value} - {2} and {len(one) for one in value} != {3}:  # x, y, z
             raise Unusable("has a point that is not a pair x, y")
-        flat = [coordinate for one in value for coordinate in one]
+        flat = [coordinate for one in value for coordinate in one[:2]]
     else:
         flat = value
     numbers = [number(one) for one in flat]

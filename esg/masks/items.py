@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from logging import getLogger
@@ -104,35 +103,58 @@ def collect(items: list[Item], size: tuple[int, int], source: str, *, nested: bo
     """
     if len(items) > MAX_MASKS:
         raise InputError(f"{source} has {len(items):,} masks of one picture, more than the limit of {MAX_MASKS:,}.")
-    left_out = LeftOut(source)
-    in_part: list[str] = []
-    rles: list[Rle] = []
-    scores: list[float] = []
-    layers: list[float] = []
-    canvas = Canvas(size, source)
-    for item in items:
-        canvas.dropped = []
-        try:
-            mask = item.draw(canvas)
-            score = 1.0 if item.score is None else item.score()
-            if not math.isfinite(score):
-                raise Unusable(f"has the score {score}, which is not a finite number")
-        except Unusable as error:
-            left_out.add(item.called, str(error))
-            continue
-        if canvas.dropped:
-            in_part.append(f"{item.called} {canvas.dropped[0]}")
-        rles.append(mask)
-        scores.append(score)
-        layers.append(0 if item.layer is None else item.layer)
-    if not rles and any(reason not in (NO_PIXEL, FRACTIONS) for _, reason in left_out.found):
-        raise left_out.refuse()
-    left_out.tell(len(items))
-    if in_part:
-        whose = "1 mask is" if len(in_part) == 1 else f"{len(in_part)} masks are"
-        log.warning("%s: %s used without a piece that is no polygon; a piece of %s.", source, whose, in_part[0])
+    drawn = _Drawn(items, Canvas(size, source))
+    reasons = {reason for _, reason in drawn.left_out.found}
+    if not drawn.rles and FRACTIONS in reasons <= {FRACTIONS, NO_MASK}:
+        log.info("%s: the coordinates lie between 0 and 1; ESG takes them as fractions of the picture.", source)
+        drawn = _Drawn(items, Canvas(size, source, fractions=True))
+        reasons = {reason for _, reason in drawn.left_out.found}
+    if not drawn.rles and reasons - {NO_PIXEL, FRACTIONS}:
+        raise drawn.left_out.refuse()
+    drawn.left_out.tell(len(items))
+    _tell("used without a piece that is not a polygon; a piece of", drawn.in_part, source)
+    _tell("given the score 1:", drawn.unscored, source)
     layered = any(item.layer is not None for item in items)
-    return Stack(rles, scores, size, nested=nested, layers=layers if layered else None)
+    return Stack(drawn.rles, drawn.scores, size, nested=nested, layers=drawn.layers if layered else None)
+
+
+class _Drawn:
+    """The masks that can be used, and notes on those that cannot or only in part."""
+
+    def __init__(self, items: list[Item], canvas: Canvas) -> None:
+        self.left_out = LeftOut(canvas.source)
+        self.in_part: list[str] = []
+        self.unscored: list[str] = []
+        self.rles: list[Rle] = []
+        self.scores: list[float] = []
+        self.layers: list[float] = []
+        for item in items:
+            canvas.dropped = []
+            try:
+                mask = item.draw(canvas)
+            except Unusable as error:
+                self.left_out.add(item.called, str(error))
+                continue
+            if canvas.dropped:
+                self.in_part.append(f"{item.called} {canvas.dropped[0]}")
+            self.rles.append(mask)
+            self.scores.append(self._score(item))
+            self.layers.append(0 if item.layer is None else item.layer)
+
+    def _score(self, item: Item) -> float:
+        """The score of a mask; without a usable one the mask is still good, and counts as one without a score."""
+        try:
+            return 1.0 if item.score is None else item.score()
+        except Unusable as error:
+            self.unscored.append(f"{item.called} {error}")
+            return 1.0
+
+
+def _tell(what: str, notes: list[str], source: str) -> None:
+    """Warns, in one line, of masks that are used but not as the file has them, and quotes the first note."""
+    if notes:
+        masks = "1 mask is" if len(notes) == 1 else f"{len(notes)} masks are"
+        log.warning("%s: %s %s %s.", source, masks, what, notes[0])
 
 
 def check_any(items: list[Item], source: str) -> None:

@@ -24,6 +24,8 @@ log = getLogger(__name__)
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JPEG2000", "JXL")  # formats in which numbers do not stay what they are
 VOID = 255  # in label maps of 8 bits: the border around things in PASCAL VOC, what Cityscapes and ADE20K do not count
 _VOID_COLOUR = (224, 224, 192)  # its colour in PASCAL VOC's palette
+_NOISE = 0.2  # part of the range, at either end, that the noise of a lossy format reaches into
+_STRAY = 0.005  # part of the pixels between black and white that do not matter in a lossy format
 _EDGE = 0.1  # part of the range, at either end, in which values of a mask count as black or as white
 _MOST_COLOURS = 65_535
 _CAST = 6  # by which the channels of a grey picture differ on average in a lossy format
@@ -112,8 +114,15 @@ def looks_like_mask(values: np.ndarray) -> bool:
 
 def _clamped(values: np.ndarray) -> np.ndarray:
     """Grey of a lossy format with what is nearly black or white made so: its noise has values of its own."""
-    dark, light = _EDGE * 255, (1 - _EDGE) * 255
+    dark, light = _NOISE * 255, (1 - _NOISE) * 255
     return np.where(values <= dark, 0, np.where(values >= light, 255, values)).astype(np.uint8)
+
+
+def _looks_like_lossy_mask(values: np.ndarray) -> bool:
+    """Whether grey of a lossy format is black and white but for noise, or a mask with soft edges."""
+    clamped = _clamped(values)
+    black, white = int((clamped == 0).sum()), int((clamped == 255).sum())
+    return (white > 0 and values.size - black - white <= _STRAY * values.size) or looks_like_mask(clamped)
 
 
 def _mostly_around_white(values: np.ndarray, between: np.ndarray, high: int, whole: int) -> bool:
@@ -219,7 +228,7 @@ def _understood(
     if indexed:
         is_mask = bool(np.isin(np.unique(values), (0, VOID)).all())
     else:
-        is_mask = looks_like_mask(_clamped(values) if lossy else values)
+        is_mask = _looks_like_lossy_mask(values) if lossy else looks_like_mask(values)
     if is_mask:
         return Stack([encode(values, str(path), threshold)], None, size)
     if lossy:

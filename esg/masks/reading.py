@@ -37,6 +37,16 @@ KINDS = (
 )
 
 PIXELS = ("auto", "upright", "stored")
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")  # that are told from all else by these bytes
+_OTHERS = {  # first bytes of files that cannot be read, what they are, and what to do
+    b"\x1f\x8b": ("a file packed with gzip", "unpack it first"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
+    b"Rar!": ("a RAR archive", "unpack it first"),
+    b"\x89HDF": ("an HDF5 file", "save its masks with numpy.save"),
+    b"MATLAB": ("a MATLAB file", "save its masks with numpy.save or as PNG"),
+    b"PAR1": ("a Parquet table", "save the masks as COCO JSON"),
+    b"%PDF": ("a PDF", "give a picture of the masks"),
+}
 
 
 class Kind(Enum):
@@ -145,20 +155,25 @@ def kind_of(path: str | Path) -> Kind:
         raise InputError(f"{path} is a pointer of Git LFS; get the file itself with `git lfs pull`.")
     if bare.lower().startswith((b"<!doctype html", b"<html")):
         raise InputError(f"{path} is a web page; download the file of masks itself.")
+    if head.startswith(_PICTURES):
+        return Kind.LABELS
+    for magic, (what, advice) in _OTHERS.items():
+        if head.startswith(magic):
+            raise InputError(f"{path} is {what}, which is not read; {advice}.")
+    if head[:1] == b"\x80" or (suffix in (".pkl", ".pickle", ".pth", ".pt") and not bare.startswith((b"{", b"["))):
+        raise InputError(
+            f"{path} is a pickle, which is not read as it could run programs; save the masks as COCO JSON."
+        )
     if bare.startswith((b"{", b"[")) or suffix == ".json":
         return Kind.JSON
     if bare.startswith(b"<") or suffix == ".xml":
         return Kind.XML
     if head.startswith((b"PK", b"\x93NUMPY")) or suffix in (".npy", ".npz"):
         return Kind.ARRAYS
-    if head.startswith(b"\x89PNG") or suffix in SUFFIXES:
+    if suffix in SUFFIXES:
         return Kind.LABELS
     if looks_like_yolo(head):
         return Kind.TEXT
-    if suffix in (".pkl", ".pickle", ".pth", ".pt"):
-        raise InputError(
-            f"{path} is a pickle, which is not read as it could run programs; save the masks as COCO JSON."
-        )
     raise InputError(f"{path} is no file of masks that can be read ({KINDS}).")
 
 

@@ -74,6 +74,12 @@ def check_size(
     height, width = found
     if height < 1 or width < 1:
         raise InputError(f"{name} holds masks without pixels ({width}x{height}).")
+    if wanted is not None and found == (wanted[1], wanted[0]) != tuple(wanted):
+        raise WrongSize(
+            f"{name} holds masks of {width}x{height} pixels, but the photo has {wanted[1]}x{wanted[0]}: width and "
+            f"height are swapped; turn the masks or the photo by 90 degrees.",
+            found,
+        )
     if wanted is not None and found != tuple(wanted):
         raise WrongSize(
             f"{name} holds masks of {width}x{height} pixels, but the photo has {wanted[1]}x{wanted[0]}; "

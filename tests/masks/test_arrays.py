@@ -182,15 +182,26 @@ def test_a_mask_that_cannot_be_used_is_left_out(tmp_path: Path, caplog: pytest.L
     np.savez(tmp_path / "masks.npz", masks=np.stack([MASKS[0], MASKS[1] * np.nan, MASKS[1]]), scores=[0.5, 0.6, np.inf])
     found = read_arrays(tmp_path / "masks.npz")
     assert isinstance(found, Stack)
-    assert found.scores == [0.5]
-    assert "2 of 3 masks are left out: mask 2 holds values that are not finite" in caplog.text
-    assert "mask 3 has the score inf" in caplog.text
+    assert found.scores == [0.5, 1.0]
+    assert "1 of 3 masks is left out: mask 2 holds values that are not finite" in caplog.text
+    assert "1 masks without a usable score have the score 1: mask 3 has the score inf" in caplog.text
 
 
 def test_scores_that_do_not_fit_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     np.savez(tmp_path / "masks.npz", masks=MASKS, scores=[1.0])
     assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
     assert "has 2 masks but 1 scores; the scores are left out" in caplog.text
+    np.savez(tmp_path / "masks.npz", masks=MASKS, scores=["high", "low"])
+    assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
+    assert "holds <U4 and not numbers; the scores are left out" in caplog.text
+
+
+def test_arrays_under_any_key_and_with_axes_too_many(tmp_path: Path) -> None:
+    for key in ("filename", "data", "arr_0"):
+        np.savez_compressed(tmp_path / "masks.npz", **{key: MASKS})
+        assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
+    np.save(tmp_path / "masks.npy", np.asarray(MASKS)[None, :, None])  # (1, N, 1, H, W)
+    assert np.array_equal(stack(tmp_path / "masks.npy"), MASKS)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +210,6 @@ def test_scores_that_do_not_fit_are_left_out(tmp_path: Path, caplog: pytest.LogC
         ({"a": MASKS, "b": MASKS}, r'no array called "masks" .* only a, b\.$'),
         ({"scores": [1.0, 1.0]}, r"only scores\.$"),
         ({"masks": MASKS, "scores": np.ones((2, 2))}, r"The array scores of .* has the shape \(2, 2\)"),
-        ({"masks": MASKS, "scores": ["high", "low"]}, "scores are numbers"),
     ],
 )
 def test_npz_that_cannot_be_understood(tmp_path: Path, arrays: dict, words: str) -> None:

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from esg.entities import EntityMap
 from esg.errors import InputError
-from esg.masks import read_masks
+from esg.masks import read_masks, tells_photos_apart
 from esg.rle import encode_mask
 
 H, W = 12, 16
@@ -79,8 +79,6 @@ def png(mask: np.ndarray, mode: str = "L") -> str:
         ({**BOX, "segmentation": [[0.25, 0.5, 0.75, 0.5, 0.75, 0.9]]}, "0 to 1, which are fractions and not pixels"),
         ({"id": 2, "image_id": 1, "category_id": 1}, 'annotation 2 has no "segmentation"'),
         ({**BOX, "segmentation": True}, "annotation 2 has true as its segmentation"),
-        ({**BOX, "segmentation": [RIGHT], "score": "high"}, 'annotation 2 has no number as its score but "high"'),
-        ({"segmentation": [RIGHT], "score": float("nan")}, "annotation 2 has the score nan"),
         ("odd", "annotation 2 has no mask"),
     ],
 )
@@ -93,10 +91,42 @@ def test_one_that_cannot_be_used_is_left_out_and_named(
     assert said.startswith(f"{path}: 1 of 2 masks is left out: ")
     assert reason in said
     assert caplog.records[0].levelno == logging.WARNING
-    with pytest.raises(
-        InputError, match=r"has boxes and no masks|has no mask that can be used|holds no masks of photo\.png"
-    ):
-        areas(put(tmp_path, coco(odd, odd)))
+    if "fractions" not in reason:
+        with pytest.raises(
+            InputError, match=r"has boxes and no masks|has no mask that can be used|holds no masks of photo\.png"
+        ):
+            areas(put(tmp_path, coco(odd, odd)))
+
+
+@pytest.mark.parametrize(
+    ("score", "reason"),
+    [
+        ("high", 'annotation 2 has no number as its score but "high"'),
+        (float("nan"), "annotation 2 has the score nan, which is not a finite number"),
+        (float("-inf"), "annotation 2 has the score -inf"),
+        ([0.5, 0.5], "annotation 2 has no number as its score but a list"),
+        (10**400, "annotation 2 has no number as its score"),
+    ],
+)
+def test_a_mask_without_a_usable_score_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, score: Any, reason: str
+) -> None:
+    masks = [{"id": k, "segmentation": [one], "score": score} for k, one in ((1, LEFT), (2, RIGHT))]
+    assert areas(put(tmp_path, coco({**masks[0], "score": 0.5}, masks[1]))) == [20, 16]
+    (said,) = caplog.messages
+    assert "1 mask is given the score 1: " in said
+    assert reason in said
+    assert areas(put(tmp_path, coco(*masks))) == [20, 16]
+    assert "2 masks are given the score 1: annotation 1 has" in caplog.text
+    assert read_masks(put(tmp_path, coco({**masks[0], "score": [0.25]})), SIZE).scores.tolist() == [0.25]
+
+
+def test_outlines_that_are_all_fractions_of_the_picture(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    parts = [[value / side for value, side in zip(one, [W, H] * 4, strict=True)] for one in (LEFT, RIGHT)]
+    masks = [{"id": k, "segmentation": [one]} for k, one in enumerate(parts)]
+    assert areas(put(tmp_path, coco(*masks, {**BOX, "id": 9}))) == [20, 16]
+    assert "ESG takes them as fractions of the picture" in caplog.text
 
 
 def test_many_of_them_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -203,6 +233,57 @@ def test_an_object_on_each_line(tmp_path: Path) -> None:
         areas(put(tmp_path, "\n".join([*lines, "{"])))
 
 
+TEXT = json.dumps(coco(*({"id": k, "segmentation": [one]} for k, one in ((1, LEFT), (2, RIGHT)))), indent=1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TEXT.replace("}\n ]", "},\n ]").encode(),
+        f"// made by a tool\n{TEXT.replace('[', '[ /* a list, ] */', 1)} // the end".encode(),
+        TEXT.replace("photo.png", "the \n// \tphoto.png").encode(),
+        TEXT.encode() + bytes(12),
+        TEXT.encode("utf-16-le"),
+        TEXT.encode("utf-16-be"),
+        TEXT.replace("\n", "\r\n").encode("utf-8-sig"),
+        json.dumps({"status": "ok", "result": {"coco": json.loads(TEXT)}}).encode(),
+        json.dumps([json.loads(TEXT)]).encode(),
+    ],
+    ids=["commas", "comments", "line breaks", "zeros", "utf-16-le", "utf-16-be", "crlf", "wrapped", "listed"],
+)
+def test_json_as_people_and_programs_write_it(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "masks.json").write_bytes(data)
+    assert areas(tmp_path / "masks.json") == [20, 16]
+
+
+def test_json_files_of_several_pictures_one_after_the_other(tmp_path: Path) -> None:
+    both = [
+        coco({"id": 1, "segmentation": [LEFT]}, file_name="a.png"),
+        coco({"id": 1, "segmentation": [RIGHT]}, file_name="photo.png"),
+    ]
+    for text in (
+        json.dumps(both),
+        "\n".join(map(json.dumps, both)),
+        "".join(json.dumps(one, indent=1) for one in both),
+    ):
+        assert areas(put(tmp_path, text), by_name=True) == [20]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (TEXT[:-40], r"\(line \d+, column \d+\): it ends too early\.$"),
+        (str(json.loads(TEXT)), "single quotes, as Python prints them; write it with json.dump"),
+        ("var masks = " + TEXT, r"is not a JSON file, or is incomplete \(line 1, column 1\)\.$"),
+        ('{"video": 1, "frames": [], "fps": 2}', 'does not have "images" as COCO has, only "video", "frames", "fps"; '),
+        (json.dumps([[{"size": SIZE, "counts": [192]}]] * 2), "is a list, but not of objects"),  # of several frames
+    ],
+)
+def test_why_json_cannot_be_used(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        areas(put(tmp_path, text))
+
+
 def test_a_picture_without_an_id_has_all_annotations(tmp_path: Path) -> None:
     assert areas(put(tmp_path, coco({"id": 1, "image_id": 5, "segmentation": [LEFT]}, id=None))) == [16]
 
@@ -220,6 +301,58 @@ def test_counts_as_python_writes_bytes(tmp_path: Path) -> None:
     mask[1:5, 2:9] = True
     counts = str(encode_mask(mask)["counts"]).encode()
     assert areas(put(tmp_path, coco({"id": 1, "segmentation": {"size": SIZE, "counts": str(counts)}}))) == [28]
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        list,
+        lambda counts: list(counts.decode()),
+        lambda counts: {"type": "Buffer", "data": list(counts)},
+        lambda counts: base64.b64encode(counts).decode(),
+        lambda counts: base64.b64encode(zlib.compress(counts)).decode(),
+    ],
+    ids=["bytes", "characters", "buffer", "base64", "packed"],
+)
+def test_counts_in_other_spellings(tmp_path: Path, spelled: Callable[[bytes], Any]) -> None:
+    mask = np.zeros(SIZE, bool)
+    mask[1:5, 2:9] = mask[6, 3] = True
+    counts = str(encode_mask(mask)["counts"]).encode()
+    assert areas(put(tmp_path, coco({"id": 1, "segmentation": {"size": SIZE, "counts": spelled(counts)}}))) == [29]
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        RIGHT,
+        [[RIGHT]],
+        [[[[RIGHT]]]],
+        pairs(RIGHT),
+        [[point] for point in pairs(RIGHT)],  # a contour of OpenCV's
+        [[[point] for point in pairs(RIGHT)]],
+        [[x, y, 0] for x, y in pairs(RIGHT)],
+        [{"x": x, "y": y} for x, y in pairs(RIGHT)],
+        [[{"x": x, "y": y, "z": 0} for x, y in pairs(RIGHT)]],
+        " ".join(map(str, RIGHT)),
+        "; ".join(f"{x},{y}" for x, y in pairs(RIGHT)),
+        [",".join(map(str, RIGHT))],
+    ],
+)
+def test_outlines_written_in_other_ways(tmp_path: Path, outline: Any) -> None:
+    assert areas(put(tmp_path, coco({"id": 1, "segmentation": outline}))) == [20]
+    assert areas(put(tmp_path, coco({"id": 1, "segmentation": [outline, LEFT]}))) == [36]
+
+
+def test_masks_as_pictures_or_bare_lists(tmp_path: Path) -> None:
+    mask = np.zeros(SIZE, bool)
+    mask[1:5, 2:9] = True
+    pictures = [{"label": "a", "mask": png(mask)}, {"mask": f"data:image/png;base64,{png(~mask)}"}]
+    assert sorted(areas(put(tmp_path, pictures))) == [28, 164]
+    assert areas(put(tmp_path, [LEFT, RIGHT])) == [20, 16]
+    assert areas(put(tmp_path, [pairs(LEFT), pairs(RIGHT)])) == [20, 16]
+    assert sorted(areas(put(tmp_path, [mask.astype(int).tolist(), (~mask).astype(int).tolist()]))) == [28, 164]
+    assert sorted(areas(put(tmp_path, (mask * 2 + 1).tolist()))) == [28, 164]
+    assert sorted(areas(put(tmp_path, {"cat": encode_mask(mask), "dog": encode_mask(~mask)}))) == [28, 164]
 
 
 @pytest.mark.parametrize(
@@ -695,3 +828,177 @@ def test_more_masks_than_can_be_numbered(tmp_path: Path, monkeypatch: pytest.Mon
     content = coco(*[{"segmentation": [LEFT]}] * 3)
     with pytest.raises(InputError, match="has 3 masks of one picture, more than the limit of 2"):
         areas(put(tmp_path, content))
+
+
+# ---------------------------------------------------------------------- exports that list the masks of each picture
+
+POLYGONS = [[{"x": x, "y": y} for x, y in pairs(one)] for one in (LEFT, RIGHT)]
+EXPORTS: dict[str, Any] = {
+    "datumaro": {
+        "categories": {},
+        "items": [
+            {"id": "other", "annotations": [], "image": {"path": "other.png", "size": [H, W]}},
+            {
+                "id": "photo",
+                "annotations": [
+                    {"id": 1, "type": "polygon", "points": LEFT, "z_order": 0},
+                    {"id": 2, "type": "mask", "rle": {"size": SIZE, "counts": [114, 4] + [8, 4] * 4 + [26]}},
+                    {"id": 3, "type": "bbox", "bbox": [1, 2, 3, 4]},
+                ],
+                "image": {"path": "in/photo.png", "size": [H, W]},
+            },
+        ],
+    },
+    "superannotate": {
+        "metadata": {"name": "photo.png", "width": W, "height": H},
+        "instances": [
+            {"type": "polygon", "className": "a", "points": LEFT, "exclude": []},
+            {"type": "polygon", "className": "b", "points": RIGHT},
+            {"type": "bbox", "points": {"x1": 1, "x2": 2, "y1": 3, "y2": 4}},
+            {"type": "point", "x": 1, "y": 2},
+        ],
+    },
+    "vott": {
+        "asset": {"name": "photo.png", "size": {"width": W, "height": H}},
+        "regions": [
+            *({"id": str(k), "type": "POLYGON", "points": one} for k, one in enumerate(POLYGONS)),
+            {"id": "c", "type": "RECTANGLE", "points": POLYGONS[0], "boundingBox": {"left": 1}},
+        ],
+    },
+    "hasty": {
+        "images": [
+            {
+                "image_name": "photo.png",
+                "width": W,
+                "height": H,
+                "labels": [{"polygon": pairs(LEFT)}, {"polygon": pairs(RIGHT)}],
+            },
+            {"image_name": "other.png", "width": W, "height": H, "labels": []},
+        ]
+    },
+    "dataloop": {
+        "filename": "/photo.png",
+        "metadata": {"system": {"width": W, "height": H}},
+        "annotations": [{"type": "segment", "coordinates": [one]} for one in POLYGONS],
+    },
+    "scale": {"annotations": [{"type": "polygon", "vertices": one} for one in POLYGONS]},
+    "bdd100k": [
+        {
+            "name": "photo.png",
+            "labels": [{"poly2d": [{"vertices": pairs(one), "closed": True}]} for one in (LEFT, RIGHT)],
+        }
+    ],
+    "ade20k": {
+        "annotation": {
+            "filename": "photo.png",
+            "imsize": [H, W, 3],
+            "object": [{"id": 0, "polygon": {"x": one[::2], "y": one[1::2]}} for one in (LEFT, RIGHT)],
+        }
+    },
+    "mapillary": {"width": W, "height": H, "objects": [{"label": "a", "polygon": pairs(one)} for one in (LEFT, RIGHT)]},
+    "geojson": {
+        "type": "FeatureCollection",
+        "features": [
+            {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [pairs(LEFT)]}, "properties": {}},
+            {"type": "Feature", "geometry": {"type": "MultiPolygon", "coordinates": [[pairs(RIGHT)]]}},
+            {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}},
+        ],
+    },
+}
+EXPORTS["superannotate, old"] = {"other.png": {"instances": []}, "photo.png": EXPORTS["superannotate"]}
+EXPORTS["vott, project"] = {"name": "x", "tags": [], "assets": {"0a": EXPORTS["vott"]}}
+EXPORTS["vott 1"] = {
+    "frames": {"photo.png": [{"type": "polygon", "points": one} for one in POLYGONS]},
+    "framerate": "1",
+}
+EXPORTS["qupath"] = EXPORTS["geojson"]["features"]
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exports_of_annotation_tools(tmp_path: Path, name: str) -> None:
+    assert sorted(areas(put(tmp_path, EXPORTS[name]))) == [16, 20]
+
+
+@pytest.mark.parametrize(
+    "name", ["datumaro", "superannotate", "superannotate, old", "vott", "hasty", "bdd100k", "vott 1"]
+)
+def test_exports_say_which_photo_they_are_of(tmp_path: Path, name: str) -> None:
+    path = put(tmp_path, EXPORTS[name])
+    assert tells_photos_apart(path)
+    assert sorted(areas(path, by_name=True)) == [16, 20]
+    with pytest.raises(InputError, match=r"and none is called strange\.png"):
+        read_masks(path, SIZE, photo="strange.png", by_name=True)
+
+
+def test_holes_and_layers_of_exports(tmp_path: Path) -> None:
+    hole = square(10, 7, 12, 9)
+    masks = [
+        {"type": "polygon", "points": RIGHT, "exclude": [hole]},
+        {"type": "ellipse", "cx": 4, "cy": 4, "rx": 2, "ry": 2},
+    ]
+    assert areas(put(tmp_path, {"instances": masks})) == [16, 12]
+    feature = {"type": "Polygon", "coordinates": [pairs(RIGHT), pairs(hole)]}
+    assert areas(put(tmp_path, {"type": "FeatureCollection", "features": [{"geometry": feature}]})) == [16]
+    layered = [{"type": "polygon", "points": RIGHT, "z_order": 1}, {"type": "polygon", "points": hole, "z_order": 0}]
+    assert areas(put(tmp_path, {"items": [{"id": "photo", "annotations": layered}]})) == [20]
+
+
+def test_shapes_without_area_in_exports(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sound = {"type": "polygon", "points": LEFT}
+    odd = [
+        {"id": "b", "type": "bbox"},
+        {"type": "polyline", "points": RIGHT},
+        {"type": "ellipse", "cx": 1},
+        {"type": "new"},
+    ]
+    assert areas(put(tmp_path, {"instances": [sound, *odd]})) == [16]
+    for words in (
+        "4 of 5 masks are left out: annotation b has no mask",
+        "annotation 3 is a polyline and has no area",
+        "annotation 4 is an ellipse without a centre or radii",
+    ):
+        assert words in caplog.text
+    path = put(
+        tmp_path, {"type": "FeatureCollection", "features": [{"geometry": {"type": "Point", "coordinates": [1, 2]}}]}
+    )
+    with pytest.raises(InputError, match="feature 1 is a Point and has no area"):
+        areas(path)
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 65, 75, 85, 95])
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_a_mask_in_a_lossy_format_of_any_quality(tmp_path: Path, quality: int, suffix: str) -> None:
+    y, x = np.mgrid[:120, :160]
+    mask = (x - 45) ** 2 + (y - 50) ** 2 < 25**2
+    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(tmp_path / f"mask.{suffix}", quality=quality)
+    (area,) = read_masks(tmp_path / f"mask.{suffix}", (120, 160)).areas
+    assert abs(int(area) - int(mask.sum())) < 20
+
+
+def test_sides_that_are_swapped_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "masks.npy", np.ones((2, W, H), bool))
+    with pytest.raises(InputError, match="width and height are swapped; turn the masks or the photo by 90 degrees"):
+        areas(tmp_path / "masks.npy")
+    rle = {"size": [W, H], "counts": [0, W * H]}
+    with pytest.raises(InputError, match=r"but its picture has 16x12; COCO's size is \[height, width\]"):
+        areas(put(tmp_path, coco({"id": 1, "segmentation": rle})))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x1f\x8b" + bytes(20), "is a file packed with gzip, which is not read; unpack it first"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which is not read; save its masks with numpy.save"),
+        (b"MATLAB 5.0 MAT-file", "is a MATLAB file, which is not read; save its masks with numpy.save or as PNG"),
+        (b"\x80\x04\x95", "is a pickle, which is not read as it could run programs"),
+    ],
+)
+def test_what_a_file_is_instead(tmp_path: Path, data: bytes, words: str) -> None:
+    (tmp_path / "masks.npy").write_bytes(data)
+    with pytest.raises(InputError, match=words):
+        areas(tmp_path / "masks.npy")
+
+
+def test_a_picture_under_the_name_of_an_array(tmp_path: Path) -> None:
+    (tmp_path / "masks.npy").write_bytes(base64.b64decode(png(np.eye(H, W, dtype=bool))))
+    assert areas(tmp_path / "masks.npy") == [H]
