@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | test-oldest: each builds its environment first (delete .venv to start afresh).
+# make demo | test | lint | docs | bench | test-oldest: each builds its environment first (delete .venv to start afresh).
 #   TORCH   what to install as torch, e.g.  make test TORCH=torch==2.13.0
 #   PYTHON  the Python that makes the environment, >= 3.10
 #   WORKERS processes that run tests, e.g. make test WORKERS=0 to see their output at once
@@ -10,7 +10,7 @@ WORKERS ?= auto
 PYTEST := -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test lint bench test-oldest
+.PHONY: demo test lint docs bench test-oldest
 
 demo: .venv/.installed-demo
 	$(BIN)/esg demo
@@ -21,10 +21,13 @@ test: .venv/.installed-test
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell README.md docs esg esg_nodes locales space web_demo
+	$(BIN)/codespell README.md docs tools esg esg_nodes locales space web_demo
 	$(BIN)/python docs/check_wording.py
 	$(BIN)/mypy
 	ln -sfn .. .venv/pack && $(BIN)/mypy --no-explicit-package-bases .venv/pack/esg_nodes
+
+docs: .venv/.installed-docs
+	$(BIN)/mkdocs build
 
 bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.parity $(FIXTURES)

@@ -111,17 +111,6 @@ def test_esg_is_the_package_and_not_the_checkout_folder(root: Path) -> None:
     assert Path(esg.__file__).resolve() == root / "esg" / "__init__.py"
 
 
-def test_readme_names_every_node(root: Path) -> None:
-    text = (root / "README.md").read_text(encoding="utf-8")
-    table = text.split("## In ComfyUI")[1].split("\n## ")[0]
-    source = (root / "esg_nodes/__init__.py").read_text(encoding="utf-8")
-    titles = re.findall(r'"ESG\w+": \(\w+, "([^"]+)"\)', source)
-    assert len(titles) > 20
-    for title in titles:
-        words = title.removesuffix(" (ESG)").split()
-        assert all(word in table for word in words), title
-
-
 def test_what_the_registry_of_comfyui_demands(root: Path, project: dict) -> None:
     tool = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["comfy"]
     assert re.fullmatch(r"(?!.*comfyui)[a-z][a-z0-9_-]{0,99}", project["name"].lower())
