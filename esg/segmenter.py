@@ -133,8 +133,8 @@ class EntitySegmenter:
 
         Args:
             image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
-            crops: number of high-resolution crops besides the full view: 0, 4 or 8. None: the preset's default, 4 for the
-                published models and 0 for cropformer-nano; or 4 if a fusion is given.
+            crops: number of high-resolution crops besides the full view: 0, 4 or 8. None: the preset's default, which
+                is 4 for the published models and 0 for cropformer-nano; or 4 if a fusion is given.
             fusion: predictions to build the result from (paper Table 8b): "boc" batch level, full view and crops; "bc"
                 crops only; "bo" full view only; "io" image level, full view. None: "boc", or "io" if there are no crops
                 or the model does not have a batch level.
