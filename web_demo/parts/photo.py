@@ -29,7 +29,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 CAPTIONS = {"astronaut": "Astronaut", "chelsea": "Cat", "coffee": "Coffee", "rocket": "Rocket"}
 READING = "Reading the photo"
 AUTO = "auto"
-CROPS = [(AUTO, AUTO), ("none", 0), ("4", 4), ("8", 8)]
+CROPS: list[tuple[str, str | int | float]] = [(AUTO, AUTO), ("none", 0), ("4", 4), ("8", 8)]
 
 SMALL_WEIGHTS = f"""**Small weights:** {checkpoint_named("cropformer-nano").knows} The authors' full model is far
 better: run `esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page
