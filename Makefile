@@ -22,7 +22,7 @@ lint: .venv/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell README.md docs tools esg esg_nodes locales space web_demo
-	$(BIN)/python docs/check_wording.py
+	$(BIN)/python tools/check_wording.py
 	$(BIN)/mypy
 	ln -sfn .. .venv/pack && $(BIN)/mypy --no-explicit-package-bases .venv/pack/esg_nodes
 

@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from esg.cropformer.fusion import FUSIONS
+from esg.models.cropformer.fusion import FUSIONS
 from esg.segmenter import EntitySegmenter
 from esg.training.measure import MeasureConfig, measure
 

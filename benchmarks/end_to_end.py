@@ -31,8 +31,8 @@ def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def run_ours(height: int, width: int) -> dict[str, float]:
-    from esg.cropformer.config import PRESETS
-    from esg.cropformer.model import CropFormer
+    from esg.models.cropformer.config import PRESETS
+    from esg.models.cropformer.model import CropFormer
     from esg.segmenter import EntitySegmenter
 
     torch.manual_seed(0)
@@ -49,7 +49,7 @@ def run_ours(height: int, width: int) -> dict[str, float]:
 def run_theirs(height: int, width: int) -> dict[str, float]:
     from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
 
-    from esg.cropformer.views import make_views
+    from esg.models.cropformer.views import make_views
 
     torch.manual_seed(0)
     swin = SwinConfig(window_size=7, out_features=["stage1", "stage2", "stage3", "stage4"])

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from esg.cropformer.fusion import Fusion, fuse
-from esg.cropformer.views import ViewGeometry
+from esg.models.cropformer.fusion import Fusion, fuse
+from esg.models.cropformer.views import ViewGeometry
 
 CASES = {
     "partition": "every pixel belongs to one of the entities",

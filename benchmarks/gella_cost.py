@@ -29,8 +29,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from esg.gella.config import PRESETS
-from esg.gella.model import Gella
+from esg.models.gella.config import PRESETS
+from esg.models.gella.model import Gella
 
 # Millions of parameters (Table XI) and GFLOPS (Table XII a), with LLaMA-7B.
 PARAMETERS = {"image encoder": 300.0, "mask encoder": 3.5, "mask decoder": 21.0}

@@ -24,13 +24,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from esg.device import choose_device
 from esg.evaluation.narratives import evaluate_narratives, evaluate_reconstruction
-from esg.gella.config import GellaConfig
-from esg.gella.inference import GellaInference
-from esg.gella.model import Gella, Reconstruction
 from esg.grounder import Grounder
-from esg.modeling.mask_decoder import Prediction
+from esg.models.gella.config import GellaConfig
+from esg.models.gella.inference import GellaInference
+from esg.models.gella.model import Gella, Reconstruction
+from esg.models.layers.mask_decoder import Prediction
+from esg.support.device import choose_device
 from esg.training.checkpoint import load_checkpoint
 from esg.training.gella import GellaTask, GellaTrainConfig
 from esg.training.lessons import Pupil

@@ -29,13 +29,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from esg.cropformer import checkpoints
-from esg.cropformer.config import PRESETS, Preset
-from esg.cropformer.fusion import Fusion, fuse, fusion_views
-from esg.cropformer.model import CropFormer, Output
-from esg.cropformer.views import Views, make_views
-from esg.modeling.attention import BACKENDS, set_attention
-from esg.modeling.swin import relative_index
+from esg.models.cropformer import checkpoints
+from esg.models.cropformer.config import PRESETS, Preset
+from esg.models.cropformer.fusion import Fusion, fuse, fusion_views
+from esg.models.cropformer.model import CropFormer, Output
+from esg.models.cropformer.views import Views, make_views
+from esg.models.layers.attention import BACKENDS, set_attention
+from esg.models.layers.swin import relative_index
 
 NAME = re.compile(r"(?P<config>.+)_(?P<image>[A-Z])_(?P<size>128|192)(?P<gain>_qk1)?")
 BEFORE_MASKS = 2e-5  # relative, up to the mask features and the first prediction heads

@@ -11,112 +11,121 @@ from typing import TYPE_CHECKING
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .catalogue import checkpoint_named
-    from .choice import check_choice, choose, choose_tracks, ids_at, ids_in_boxes, ids_of_phrase, invert, write_ids
-    from .cleanup import drop_small, drop_weak, fill_holes, remove_islands
-    from .combining import Combined, assign, follow, intersect, merge, split, subtract, union
-    from .device import choose_device
-    from .downloading import download, download_public
-    from .draw import interior_point, label_colours, overlay, palette
-    from .edges import soft_alpha
-    from .engines.diffusion import DiffusionInpainting
-    from .engines.opencv import remove_with_opencv
-    from .entities import EntityMap
-    from .errors import EsgError, ImageError, InputError, OutputError, WeightsError
-    from .frames import Clip, Track, track_entities
-    from .gella.listing import split_names
+    from .comfyui_graphs.edits import RecordedEdit, Segmentation, Selection, edit_workflow
+    from .drawing.grounding_page import grounding_page
+    from .drawing.grounding_picture import draw_grounding, drawn_size, shrink
+    from .drawing.overlay import interior_point, label_colours, overlay, palette
+    from .entities.choosing import (
+        check_choice,
+        choose,
+        choose_tracks,
+        ids_at,
+        ids_in_boxes,
+        ids_of_phrase,
+        invert,
+        write_ids,
+    )
+    from .entities.combining import Combined, assign, follow, intersect, merge, split, subtract, union
+    from .entities.entity_map import EntityMap
+    from .entities.grounding import Grounding, Phrase
+    from .entities.importing import read_masks
+    from .entities.tidying import drop_small, drop_weak, fill_holes, remove_islands
+    from .entities.tracking import Clip, Track, track_entities
     from .grounder import Grounder
-    from .grounding import Grounding, Phrase
-    from .grounding_html import grounding_page
-    from .grounding_picture import draw_grounding, drawn_size, shrink
-    from .images import Photo, read_image, read_photo, write_image
     from .inpaint.crop import InpaintCrop, cut_for_inpainting, cut_together
+    from .inpaint.engines.diffusion import DiffusionInpainting
+    from .inpaint.engines.opencv import remove_with_opencv
     from .inpaint.frame import CropSettings
     from .inpaint.margins import Margins
+    from .inpaint.soft_edges import soft_alpha
     from .inpaint.stitch import Stitch, stitch_back, stitch_into
     from .inpainter import Inpainter, MaskSettings, PaintSettings
-    from .limits import MAX_PIXELS
-    from .masks import read_masks
-    from .metadata import Metadata
+    from .language.listing import split_names
+    from .pictures.metadata import Metadata
+    from .pictures.reading import Photo, read_image, read_photo, write_image
     from .segmenter import EntitySegmenter
-    from .weights import list_checkpoints, locate, task_of
-    from .workflow.edits import RecordedEdit, Segmentation, Selection, edit_workflow
+    from .support.device import choose_device
+    from .support.errors import EsgError, ImageError, InputError, OutputError, WeightsError
+    from .support.limits import MAX_PIXELS
+    from .weights.catalogue import checkpoint_named
+    from .weights.downloading import download, download_public
+    from .weights.finding import list_checkpoints, locate, task_of
 
 _HOME = {
-    "Clip": ".frames",
-    "Combined": ".combining",
+    "Clip": ".entities.tracking",
+    "Combined": ".entities.combining",
     "CropSettings": ".inpaint.frame",
-    "DiffusionInpainting": ".engines.diffusion",
-    "EntityMap": ".entities",
+    "DiffusionInpainting": ".inpaint.engines.diffusion",
+    "EntityMap": ".entities.entity_map",
     "EntitySegmenter": ".segmenter",
-    "EsgError": ".errors",
+    "EsgError": ".support.errors",
     "Grounder": ".grounder",
-    "Grounding": ".grounding",
-    "ImageError": ".errors",
+    "Grounding": ".entities.grounding",
+    "ImageError": ".support.errors",
     "InpaintCrop": ".inpaint.crop",
     "Inpainter": ".inpainter",
-    "InputError": ".errors",
-    "MAX_PIXELS": ".limits",
+    "InputError": ".support.errors",
+    "MAX_PIXELS": ".support.limits",
     "Margins": ".inpaint.margins",
     "MaskSettings": ".inpainter",
-    "Metadata": ".metadata",
-    "OutputError": ".errors",
+    "Metadata": ".pictures.metadata",
+    "OutputError": ".support.errors",
     "PaintSettings": ".inpainter",
-    "Photo": ".images",
-    "Phrase": ".grounding",
-    "RecordedEdit": ".workflow.edits",
-    "Segmentation": ".workflow.edits",
-    "Selection": ".workflow.edits",
+    "Photo": ".pictures.reading",
+    "Phrase": ".entities.grounding",
+    "RecordedEdit": ".comfyui_graphs.edits",
+    "Segmentation": ".comfyui_graphs.edits",
+    "Selection": ".comfyui_graphs.edits",
     "Stitch": ".inpaint.stitch",
-    "Track": ".frames",
-    "WeightsError": ".errors",
-    "assign": ".combining",
-    "check_choice": ".choice",
-    "checkpoint_named": ".catalogue",
-    "choose": ".choice",
-    "choose_tracks": ".choice",
-    "choose_device": ".device",
+    "Track": ".entities.tracking",
+    "WeightsError": ".support.errors",
+    "assign": ".entities.combining",
+    "check_choice": ".entities.choosing",
+    "checkpoint_named": ".weights.catalogue",
+    "choose": ".entities.choosing",
+    "choose_tracks": ".entities.choosing",
+    "choose_device": ".support.device",
     "cut_for_inpainting": ".inpaint.crop",
     "cut_together": ".inpaint.crop",
-    "download": ".downloading",
-    "download_public": ".downloading",
-    "draw_grounding": ".grounding_picture",
-    "drawn_size": ".grounding_picture",
-    "drop_small": ".cleanup",
-    "drop_weak": ".cleanup",
-    "edit_workflow": ".workflow.edits",
-    "fill_holes": ".cleanup",
-    "follow": ".combining",
-    "grounding_page": ".grounding_html",
-    "ids_at": ".choice",
-    "ids_in_boxes": ".choice",
-    "ids_of_phrase": ".choice",
-    "interior_point": ".draw",
-    "intersect": ".combining",
-    "invert": ".choice",
-    "label_colours": ".draw",
-    "list_checkpoints": ".weights",
-    "locate": ".weights",
-    "merge": ".combining",
-    "overlay": ".draw",
-    "palette": ".draw",
-    "read_image": ".images",
-    "read_masks": ".masks",
-    "read_photo": ".images",
-    "remove_islands": ".cleanup",
-    "remove_with_opencv": ".engines.opencv",
-    "shrink": ".grounding_picture",
-    "soft_alpha": ".edges",
-    "split": ".combining",
-    "split_names": ".gella.listing",
+    "download": ".weights.downloading",
+    "download_public": ".weights.downloading",
+    "draw_grounding": ".drawing.grounding_picture",
+    "drawn_size": ".drawing.grounding_picture",
+    "drop_small": ".entities.tidying",
+    "drop_weak": ".entities.tidying",
+    "edit_workflow": ".comfyui_graphs.edits",
+    "fill_holes": ".entities.tidying",
+    "follow": ".entities.combining",
+    "grounding_page": ".drawing.grounding_page",
+    "ids_at": ".entities.choosing",
+    "ids_in_boxes": ".entities.choosing",
+    "ids_of_phrase": ".entities.choosing",
+    "interior_point": ".drawing.overlay",
+    "intersect": ".entities.combining",
+    "invert": ".entities.choosing",
+    "label_colours": ".drawing.overlay",
+    "list_checkpoints": ".weights.finding",
+    "locate": ".weights.finding",
+    "merge": ".entities.combining",
+    "overlay": ".drawing.overlay",
+    "palette": ".drawing.overlay",
+    "read_image": ".pictures.reading",
+    "read_masks": ".entities.importing",
+    "read_photo": ".pictures.reading",
+    "remove_islands": ".entities.tidying",
+    "remove_with_opencv": ".inpaint.engines.opencv",
+    "shrink": ".drawing.grounding_picture",
+    "soft_alpha": ".inpaint.soft_edges",
+    "split": ".entities.combining",
+    "split_names": ".language.listing",
     "stitch_back": ".inpaint.stitch",
     "stitch_into": ".inpaint.stitch",
-    "subtract": ".combining",
-    "task_of": ".weights",
-    "track_entities": ".frames",
-    "union": ".combining",
-    "write_ids": ".choice",
-    "write_image": ".images",
+    "subtract": ".entities.combining",
+    "task_of": ".weights.finding",
+    "track_entities": ".entities.tracking",
+    "union": ".entities.combining",
+    "write_ids": ".entities.choosing",
+    "write_image": ".pictures.reading",
 }
 
 __all__ = [

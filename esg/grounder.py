@@ -16,24 +16,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from .checks import check_number, check_whole, kind_of
-from .device import choose_device, choose_dtype, leave
-from .entities import EntityMap
-from .errors import InputError, NoNumbers, OutOfMemory
-from .gella.grounding_model import SEEDS, GroundingModel, Writing
-from .gella.inference import RECOGNISED, GellaInference
-from .gella.knowing import KnowsWords, knows_any
-from .gella.listing import dotted_names
-from .gella.prompts import category_caption, phrase_caption
-from .gella.tidying import tidied
-from .gella.words import Span
-from .grounding import Grounding, Phrase
-from .images import read_image
-from .limits import MAX_PIXELS
-from .memory import is_out_of_memory
-from .quiet import drop_deprecations
-from .weights import locate
-from .zeroshot.zero_shot import ZeroShot
+from .entities.entity_map import EntityMap
+from .entities.grounding import Grounding, Phrase
+from .language.captions import category_caption, phrase_caption
+from .language.knowing import KnowsWords, knows_any
+from .language.listing import dotted_names
+from .language.tidying import tidied
+from .language.words import Span
+from .models.gella.inference import RECOGNISED, GellaInference
+from .models.grounding_model import SEEDS, GroundingModel, Writing
+from .models.zeroshot.zero_shot import ZeroShot
+from .pictures.reading import read_image
+from .support.checks import check_number, check_whole, kind_of
+from .support.device import choose_device, choose_dtype, leave
+from .support.errors import InputError, NoNumbers, OutOfMemory
+from .support.limits import MAX_PIXELS
+from .support.memory import is_out_of_memory
+from .support.quiet import drop_deprecations
+from .weights.finding import locate
 
 log = getLogger(__name__)
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .engines.diffusion import DiffusionInpainting, check_painting
-from .engines.opencv import remove_with_opencv
-from .errors import InputError
-from .images import read_image
 from .inpaint.crop import cut_for_inpainting
+from .inpaint.engines.diffusion import DiffusionInpainting, check_painting
+from .inpaint.engines.opencv import remove_with_opencv
 from .inpaint.frame import CropSettings
 from .inpaint.stitch import stitch_back
-from .limits import MAX_PIXELS
+from .pictures.reading import read_image
+from .support.errors import InputError
+from .support.limits import MAX_PIXELS
 
 Progress = Callable[[int, int, str], None]
 

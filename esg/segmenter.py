@@ -13,24 +13,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import cleanup
-from .catalogue import checkpoint_named
-from .checks import check_number, check_whole
-from .cropformer.checkpoints import convert, is_official, load_strict, preset_of
-from .cropformer.config import PRESETS, CropFormerConfig, Preset
-from .cropformer.fusion import FUSIONS, fuse, fusion_views
-from .cropformer.model import CropFormer, Output
-from .cropformer.views import Views, check_crops, make_views
-from .device import choose_device, choose_dtype, computing_in, leave
-from .entities import EntityMap
-from .errors import InputError, OutOfMemory, WeightsError
-from .files import at_home
-from .gella.recognition import is_gella
-from .images import read_image
-from .limits import MAX_PIXELS, MIN_SIDE
-from .modeling.attention import set_attention
-from .statedict import read_state_dict
-from .weights import locate
+from .entities import tidying as cleanup
+from .entities.entity_map import EntityMap
+from .models.cropformer.checkpoints import convert, is_official, load_strict, preset_of
+from .models.cropformer.config import PRESETS, CropFormerConfig, Preset
+from .models.cropformer.fusion import FUSIONS, fuse, fusion_views
+from .models.cropformer.model import CropFormer, Output
+from .models.cropformer.views import Views, check_crops, make_views
+from .models.gella.recognition import is_gella
+from .models.layers.attention import set_attention
+from .pictures.reading import read_image
+from .support.checks import check_number, check_whole
+from .support.device import choose_device, choose_dtype, computing_in, leave
+from .support.errors import InputError, OutOfMemory, WeightsError
+from .support.files import at_home
+from .support.limits import MAX_PIXELS, MIN_SIDE
+from .support.weight_files import read_state_dict
+from .weights.catalogue import checkpoint_named
+from .weights.finding import locate
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class EntitySegmenter:
             name_or_path: name, folder or file; nothing is downloaded.
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "fp32", "bf16" or "fp16", for the network; fusion is always fp32.
-            attention: one of `esg.modeling.attention.BACKENDS`.
+            attention: one of `esg.models.layers.attention.BACKENDS`.
             at_rest: device that holds the weights until `to` is called, for programs that free memory first; None:
                 `device`.
 

@@ -90,7 +90,7 @@ def shared() -> Path:
 def script() -> Iterator[Callable[[str], ModuleType]]:
     """A script of `docs/` by its name, as a module."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "docs"))
+        patch.syspath_prepend(str(ROOT / "tools"))
         yield importlib.import_module
 
 
@@ -135,9 +135,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from esg.cropformer.config import CropFormerConfig
-    from esg.cropformer.model import CropFormer
-    from esg.modeling.swin import SwinConfig
+    from esg.models.cropformer.config import CropFormerConfig
+    from esg.models.cropformer.model import CropFormer
+    from esg.models.layers.swin import SwinConfig
 
     config = CropFormerConfig(
         SwinConfig(width=16, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), window=4),
@@ -164,7 +164,7 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> str:
     """The name of a preset of the size of the tiny model."""
     from safetensors import safe_open
 
-    from esg.cropformer.config import PRESETS, CropFormerConfig, Preset
+    from esg.models.cropformer.config import PRESETS, CropFormerConfig, Preset
 
     with safe_open(tiny_model, "pt") as file:
         config = CropFormerConfig.from_json(file.metadata()["config"])
@@ -179,8 +179,8 @@ def tiny_gella(speaker: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
-    from esg.gella.checkpoint import write_gella
-    from esg.gella.model import Gella
+    from esg.models.gella.checkpoint import write_gella
+    from esg.models.gella.model import Gella
 
     config, tokenizer = speaker
     path = tmp_path_factory.mktemp("weights") / "tiny-gella.safetensors"
@@ -313,7 +313,7 @@ class Ended:
 @pytest.fixture
 def esg(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Runs the command line."""
-    from esg.cli import main
+    from esg.cli.main import main
 
     def run(*arguments: object) -> Ended:
         capsys.readouterr()
@@ -330,9 +330,9 @@ def esg(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
 @pytest.fixture(scope="session")
 def speaker() -> Any:
     """Configuration and tokenizer of a GELLA that is small enough for tests and can write any text."""
-    from esg.gella import prompts
-    from esg.gella.config import DecoderConfig, GellaConfig, LanguageConfig, VisionConfig
-    from esg.gella.tokenizer import train_tokenizer
+    from esg.language import captions as prompts
+    from esg.models.gella.config import DecoderConfig, GellaConfig, LanguageConfig, VisionConfig
+    from esg.models.gella.tokenizer import train_tokenizer
 
     config = GellaConfig(
         vision=VisionConfig(width=32, ffn=48, layers=2, heads=2, side=16, patch=4),

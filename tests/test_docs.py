@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 
 import esg
-from esg.cli import _parser
+from esg.cli.main import _parser
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "esg_nodes/web/docs").glob("*.md")])

@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks import gella_cost
 from benchmarks.gella_cost import OPERATIONS, PARAMETERS, built, operations, parameters, reading, tokens_for
-from esg.gella.config import PRESETS
-from esg.gella.model import Gella
+from esg.models.gella.config import PRESETS
+from esg.models.gella.model import Gella
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 import esg
-from esg.entities import EntityMap
-from esg.errors import InputError, WeightsError
-from esg.gella.checkpoint import write_gella
-from esg.gella.grounding_model import Writing
-from esg.gella.inference import GellaInference
-from esg.gella.model import Gella
+from esg.entities.entity_map import EntityMap
+from esg.entities.grounding import Phrase
 from esg.grounder import Grounder
-from esg.grounding import Phrase
+from esg.models.gella.checkpoint import write_gella
+from esg.models.gella.inference import GellaInference
+from esg.models.gella.model import Gella
+from esg.models.grounding_model import Writing
+from esg.support.errors import InputError, WeightsError
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
 
@@ -446,7 +446,7 @@ def test_a_file_may_be_called_as_public_models_are(
 
 
 def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("esg.weights.ASSETS", tmp_path)
+    monkeypatch.setattr("esg.weights.finding.ASSETS", tmp_path)
     with pytest.raises(WeightsError, match=r"weights of gella-nano are missing from .*reinstall ESG"):
         Grounder.from_pretrained(device="cpu")
     with pytest.raises(WeightsError, match="does not contain a weight file"):

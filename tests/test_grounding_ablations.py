@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from benchmarks.grounding_ablations import VARIANTS, RegionGella, coloured
-from esg.gella.association import at_stride, overlaps, tie
-from esg.gella.colormap import colormap
-from esg.gella.config import PRESETS
-from esg.gella.pixels import centred
+from esg.models.gella.association import at_stride, overlaps, tie
+from esg.models.gella.colormap import colormap
+from esg.models.gella.config import PRESETS
+from esg.models.normalisation import centred
 from esg.training.gella import GellaTrainConfig
 
 NANO = PRESETS["gella-nano"]

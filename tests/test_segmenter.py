@@ -14,10 +14,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from esg import EntityMap, EntitySegmenter, ImageError, InputError, WeightsError
-from esg.cropformer.config import PRESETS, Preset
-from esg.cropformer.model import CropFormer
+from esg.models.cropformer.config import PRESETS, Preset
+from esg.models.cropformer.model import CropFormer
 from esg.segmenter import load_model
-from esg.statedict import read_state_dict
+from esg.support.weight_files import read_state_dict
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 

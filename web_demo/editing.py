@@ -20,7 +20,7 @@ from esg import (
     soft_alpha,
     stitch_back,
 )
-from esg.engines.diffusion import check_painting
+from esg.inpaint.engines.diffusion import check_painting
 
 Report = Callable[[int, int, str], None]
 

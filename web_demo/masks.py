@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esg import EntityMap, EsgError, InputError, read_masks
-from esg.masks import tells_photos_apart
+from esg.entities.importing import tells_photos_apart
 
 from .shared import plainly
 from .visit import Visit

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import ImageError, InputError
-from ..images import read_image
+from ..pictures.reading import read_image
+from ..support.errors import ImageError, InputError
 
 _SEGMENTATION = re.compile(r"(.+)_(\d+)\.png")
 

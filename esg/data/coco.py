@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..entities import EntityMap
-from ..errors import EsgError, ImageError, InputError
-from ..images import read_image
+from ..entities.entity_map import EntityMap
+from ..pictures.reading import read_image
+from ..support.errors import EsgError, ImageError, InputError
 from .labelled import UNKNOWN, LabelledPhoto
 
 PANOPTIC, INSTANCES, CAPTIONS = "panoptic.json", "instances.json", "captions.json"

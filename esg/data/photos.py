@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..support.errors import InputError
 from .bsds import BsdsPhotos
 from .coco import INSTANCES, PANOPTIC, CocoInstances, CocoPanoptic
 from .labelled import LabelledPhoto

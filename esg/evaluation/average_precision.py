@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import rle
-from ..entities import EntityMap
-from ..errors import EsgError, InputError
+from ..entities import rle
+from ..entities.entity_map import EntityMap
+from ..support.errors import EsgError, InputError
 
 Scored = Sequence[tuple["np.ndarray | rle.Rle", float]]
 """Masks, (H, W) bool or COCO RLE, with their scores; they may overlap."""

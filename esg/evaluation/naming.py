@@ -11,12 +11,12 @@ import numpy as np
 
 from ..data.coco import CocoInstances, CocoPanoptic
 from ..data.labelled import LabelledPhoto
-from ..entities import EntityMap
-from ..gella.coco_names import ALSO, ARGUABLE, EVERYDAY, NAMES, SYNONYMS
-from ..gella.known_words import render
-from ..gella.nouns import noun_phrases
-from ..gella.words import find_words, forms
+from ..entities.entity_map import EntityMap
 from ..grounder import Grounder
+from ..language.coco_names import ALSO, ARGUABLE, EVERYDAY, NAMES, SYNONYMS
+from ..language.known_words import render
+from ..language.nouns import noun_phrases
+from ..language.words import find_words, forms
 from .grounding import Judged, average_recall
 
 Segment = Callable[[np.ndarray], EntityMap]

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.bsds import BsdsPhotos
-from ..data.synth import HELD_OUT
-from ..data.telling.claims import holds
-from ..data.telling.facts import Facts, photo_facts
-from ..data.telling.teller import Mention, Narrative
-from ..data.telling.told import Told, tell_scene
-from ..data.telling.words import KINDS, SIZES
-from ..entities import EntityMap
-from ..gella.inference import GellaInference
+from ..data.narrated import Told, tell_scene
+from ..data.narration.claims import holds
+from ..data.narration.facts import Facts, photo_facts
+from ..data.narration.teller import Mention, Narrative
+from ..data.narration.words import KINDS, SIZES
+from ..data.scenes.synth import HELD_OUT
+from ..entities.entity_map import EntityMap
+from ..entities.grounding import Phrase
 from ..grounder import Grounder
-from ..grounding import Phrase
+from ..models.gella.inference import GellaInference
 from .grounding import Judged, Overlap, average_recall, referring_iou
 
 SIDES = (192, 320)

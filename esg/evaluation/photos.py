@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..data.coco import CocoPanoptic
-from ..entities import EntityMap
+from ..entities.entity_map import EntityMap
 from .average_precision import average_precision
 
 Segment = Callable[[np.ndarray], EntityMap]

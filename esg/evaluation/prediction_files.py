@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .. import rle
-from ..entities import EntityMap
-from ..errors import EsgError, InputError
+from ..entities import rle
+from ..entities.entity_map import EntityMap
+from ..support.errors import EsgError, InputError
 from .average_precision import average_precision
 
 _SUFFIXES = (".entities.json", ".json", ".labels.png", ".png", ".npy")

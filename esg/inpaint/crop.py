@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from ..checks import kind_of
-from ..errors import InputError
-from ..resample import resize
+from ..pictures.resizing import resize
+from ..support.checks import kind_of
+from ..support.errors import InputError
 from .frame import CropSettings, Slices, frame, in_photo
 from .masks import generation_and_blend, without_noise
 from .stitch import Stitch, check_photo

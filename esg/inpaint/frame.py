@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import check_number, check_whole, is_number
-from ..errors import InputError
+from ..support.checks import check_number, check_whole, is_number
+from ..support.errors import InputError
 
 MAX_TARGET = 8192
 MAX_MULTIPLE = 256

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..checks import check_whole
+from ..support.checks import check_whole
 from .frame import MAX_TARGET
 from .masks import SOLID, without_noise
 

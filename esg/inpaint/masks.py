@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from ..strips import strips
+from ..support.strips import strips
 
 SOLID = 0.99  # a mask counts as 1 from here on, since resizing may have lowered it a little
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..checks import check_number, kind_of
-from ..errors import InputError
-from ..resample import reach, resize
-from ..strips import strips
+from ..pictures.resizing import reach, resize
+from ..support.checks import check_number, kind_of
+from ..support.errors import InputError
+from ..support.strips import strips
 from .colour import match_colours
 from .frame import Slices, in_photo
 from .masks import distances

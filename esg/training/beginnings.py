@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..gella.checkpoint import our_name, tokenizer_in
-from ..gella.model import Gella
-from ..statedict import read_state_dict
+from ..models.gella.checkpoint import our_name, tokenizer_in
+from ..models.gella.model import Gella
+from ..support.weight_files import read_state_dict
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..cropformer.config import CropFormerConfig
-from ..cropformer.model import CropFormer, Output
+from ..models.cropformer.config import CropFormerConfig
+from ..models.cropformer.model import CropFormer, Output
 from .targets import sample
 
 READOUT = "readout."  # prefix of the names of its weights

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import WeightsError
-from ..files import write_atomically
+from ..support.errors import WeightsError
+from ..support.files import write_atomically
 from .devices import share
 from .lora import rank_in
 from .optimizer import parameter_groups

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from ..device import PRECISIONS, choose_device, choose_dtype
-from ..errors import InputError
-from ..modeling.attention import BACKENDS
+from ..models.layers.attention import BACKENDS
+from ..support.device import PRECISIONS, choose_device, choose_dtype
+from ..support.errors import InputError
 
 Rule = tuple[Callable[[Any], bool], str]  # a check of a value, and the allowed values in words
 

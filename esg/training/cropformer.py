@@ -13,17 +13,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..conversion import write_weights
-from ..cropformer.checkpoints import load_strict
-from ..cropformer.config import PRESETS
-from ..cropformer.fusion import FUSIONS
-from ..cropformer.model import Output
-from ..cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD
 from ..data.photos import Photos
-from ..errors import InputError
-from ..limits import MIN_SIDE
-from ..modeling.efficientnet import EfficientNet, load_efficientnet
-from ..statedict import read_state_dict
+from ..models.cropformer.checkpoints import load_strict
+from ..models.cropformer.config import PRESETS
+from ..models.cropformer.fusion import FUSIONS
+from ..models.cropformer.model import Output
+from ..models.cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD
+from ..models.layers.efficientnet import EfficientNet, load_efficientnet
+from ..support.errors import InputError
+from ..support.limits import MIN_SIDE
+from ..support.weight_files import read_state_dict
+from ..weights.converting import write_weights
 from .categories import READOUT, Student, category_loss
 from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least
 from .imagenet import imagenet_weights

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..errors import EsgError, InputError
+from ..support.errors import EsgError, InputError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import EsgError
+from ..support.errors import EsgError
 from .run_folder import CHECKPOINT
 
 

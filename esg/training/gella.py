@@ -14,17 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import InputError
-from ..gella.association import Ties, at_stride, overlaps, tie
-from ..gella.checkpoint import load_gella, write_gella
-from ..gella.colormap_encoder import MobileNetV2
-from ..gella.config import PRESETS, GellaConfig
-from ..gella.language import our_key
-from ..gella.model import Gella, Heard, Reconstruction
-from ..gella.pixels import CLIP_MEAN, CLIP_STD, centred, normalised
-from ..gella.published import load_mobilenet, read_llava
-from ..gella.tower import EfficientTower
-from ..modeling.efficientnet import load_efficientnet
+from ..models.gella.association import Ties, at_stride, overlaps, tie
+from ..models.gella.checkpoint import load_gella, write_gella
+from ..models.gella.colormap_encoder import MobileNetV2
+from ..models.gella.config import PRESETS, GellaConfig
+from ..models.gella.language import our_key
+from ..models.gella.model import Gella, Heard, Reconstruction
+from ..models.gella.published import load_mobilenet, read_llava
+from ..models.gella.tower import EfficientTower
+from ..models.layers.efficientnet import load_efficientnet
+from ..models.normalisation import CLIP_MEAN, CLIP_STD, centred, normalised
+from ..support.errors import InputError
 from .beginnings import begin_from
 from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least, training_dtype
 from .imagenet import imagenet_weights

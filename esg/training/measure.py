@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..cropformer.fusion import FUSIONS, fuse, fusion_views
-from ..cropformer.views import make_views
-from ..data.synth import HELD_OUT, make_scene
-from ..entities import EntityMap
-from ..errors import NoNumbers
+from ..data.scenes.synth import HELD_OUT, make_scene
+from ..entities.entity_map import EntityMap
 from ..evaluation.average_precision import average_precision
+from ..models.cropformer.fusion import FUSIONS, fuse, fusion_views
+from ..models.cropformer.views import make_views
+from ..support.errors import NoNumbers
 
 if TYPE_CHECKING:
-    from ..cropformer.model import Output
+    from ..models.cropformer.model import Output
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data.disturbed import Carried, carry, disturbed
-from ..data.layout import SceneConfig
+from ..data.narrated import NARRATED, Told, tell_named, tell_photo, tell_scene
+from ..data.narration.teller import Narrative
+from ..data.noisy_masks import Carried, carry, disturbed
 from ..data.photos import Photos
-from ..data.synth import HELD_OUT
-from ..data.telling.teller import Narrative
-from ..data.telling.told import NARRATED, Told, tell_named, tell_photo, tell_scene
-from ..errors import ImageError
-from ..gella.coco_names import EVERYDAY
-from ..gella.colormap import colormap
-from ..gella.config import GellaConfig
-from ..gella.conversation import Conversation, Text
-from ..gella.letterbox import Letterbox
-from ..gella.nouns import noun_phrases
+from ..data.scenes.layout import SceneConfig
+from ..data.scenes.synth import HELD_OUT
+from ..language.coco_names import EVERYDAY
+from ..language.nouns import noun_phrases
+from ..models.gella.colormap import colormap
+from ..models.gella.config import GellaConfig
+from ..models.gella.conversation import Conversation, Text
+from ..models.gella.letterbox import Letterbox
 from ..segmenter import EntitySegmenter
+from ..support.errors import ImageError
 from .lessons import words_of
 from .samples import drawn
 

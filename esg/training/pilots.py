@@ -17,7 +17,7 @@ from .losses import LossConfig, level_losses
 from .targets import target_ids
 
 if TYPE_CHECKING:
-    from ..cropformer.model import CropFormer, Output
+    from ..models.cropformer.model import CropFormer, Output
 
 
 def pilot_losses(

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import EsgError
-from ..files import write_atomically
+from ..support.errors import EsgError
+from ..support.files import write_atomically
 
 LOG = "log.jsonl"
 _NO_TERMS = ("step", "lr", "grad_norm", "seconds", "waited")  # everything else in a step's row is a loss

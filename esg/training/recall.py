@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..evaluation.narratives import evaluate_narratives
-from ..gella.inference import GellaInference, quietly
 from ..grounder import Grounder
+from ..models.gella.inference import GellaInference, quietly
 from .lessons import Pupil
 
 if TYPE_CHECKING:

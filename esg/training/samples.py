@@ -17,12 +17,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD, Size, ViewGeometry, cut_view, view_boxes
 from ..data.augment import augment, copy_paste
-from ..data.layout import SceneConfig
 from ..data.photos import Photos
-from ..data.synth import HELD_OUT, make_scene
-from ..errors import EsgError
+from ..data.scenes.layout import SceneConfig
+from ..data.scenes.synth import HELD_OUT, make_scene
+from ..models.cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD, Size, ViewGeometry, cut_view, view_boxes
+from ..support.errors import EsgError
 
 Picture = tuple[np.ndarray, np.ndarray, tuple[str | None, ...]]
 """(H, W, 3) uint8, labels (H, W) int32, and the categories of entity 1 and so on, as far as they are known."""

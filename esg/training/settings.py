@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from ..errors import InputError
+from ..support.errors import InputError
 
 Config = TypeVar("Config")
 

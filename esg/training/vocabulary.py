@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data.coco import CocoInstances
+from ..data.narrated import tell_scene
+from ..data.narration.teller import VOCABULARY
+from ..data.narration.words import plural
 from ..data.photos import open_photos
-from ..data.synth import HELD_OUT
-from ..data.telling.teller import VOCABULARY
-from ..data.telling.told import tell_scene
-from ..data.telling.words import plural
-from ..errors import InputError, WeightsError
-from ..gella import prompts
-from ..gella.checkpoint import tokenizer_in
-from ..gella.config import LanguageConfig
-from ..gella.published import read_llava_tokenizer
-from ..gella.tokenizer import SPECIAL, train_tokenizer
-from ..statedict import read_metadata
+from ..data.scenes.synth import HELD_OUT
+from ..language import captions as prompts
+from ..models.gella.checkpoint import tokenizer_in
+from ..models.gella.config import LanguageConfig
+from ..models.gella.published import read_llava_tokenizer
+from ..models.gella.tokenizer import SPECIAL, train_tokenizer
+from ..support.errors import InputError, WeightsError
+from ..support.weight_files import read_metadata
 from .devices import agreed
 from .run_folder import CHECKPOINT, TOKENIZER
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from esg import EntityMap, RecordedEdit, Segmentation, Selection, choose, edit_workflow
-from esg.workflow import edit_graph
+from esg.comfyui_graphs import edit_graph
 
 WIDTH, HEIGHT = 320, 240
 DISC, BOX, SKY = (85, 135), (230, 125), (20, 20)

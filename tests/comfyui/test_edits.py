@@ -23,7 +23,7 @@ from esg import (
     soft_alpha,
     stitch_back,
 )
-from esg.workflow import edit_graph
+from esg.comfyui_graphs import edit_graph
 
 NANO = Segmentation(crops=0)
 DISC, BOX = (85, 135), (230, 125)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from esg.data.bsds import BsdsPhotos, renumbered
-from esg.errors import ImageError, InputError
+from esg.support.errors import ImageError, InputError
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 from esg.data.coco import CocoInstances, CocoPanoptic
 from esg.data.labelled import UNKNOWN
 from esg.data.photos import Photos, open_photos
-from esg.errors import ImageError, InputError
+from esg.support.errors import ImageError, InputError
 
 CATEGORIES = [
     {"id": 1, "name": "person", "isthing": 1},

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALES = sorted(path.name for path in (ROOT / "locales").iterdir())
-MAKE_ANEW = "run `python docs/make_node_texts.py`"
+MAKE_ANEW = "run `python tools/make_node_texts.py`"
 
 
 @pytest.fixture(scope="module")

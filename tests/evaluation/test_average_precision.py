@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from esg.entities import EntityMap
-from esg.errors import EsgError, InputError
+from esg.entities.entity_map import EntityMap
 from esg.evaluation.average_precision import average_precision
+from esg.support.errors import EsgError, InputError
 
 
 def test_equals_the_official_evaluator_with_crowds_ties_and_empty_masks(shared: Path) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from esg.data.labelled import UNKNOWN, LabelledPhoto
-from esg.entities import EntityMap
+from esg.entities.entity_map import EntityMap
+from esg.entities.grounding import Grounding, Phrase
 from esg.evaluation.naming import (
     COMMON_WORDS,
     evaluate_captions,
@@ -17,8 +18,7 @@ from esg.evaluation.naming import (
     evaluate_written,
     names_in,
 )
-from esg.gella.coco_names import NAMES
-from esg.grounding import Grounding, Phrase
+from esg.language.coco_names import NAMES
 
 LABELS = np.repeat([[1] * 10 + [2] * 6 + [3] * 4], 12, axis=0).astype(np.int32)
 PHOTO = LabelledPhoto(

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from esg.data.bsds import BsdsPhotos
-from esg.data.synth import HELD_OUT
-from esg.data.telling.told import Told, tell_scene
-from esg.entities import EntityMap
+from esg.data.narrated import Told, tell_scene
+from esg.data.scenes.synth import HELD_OUT
+from esg.entities.entity_map import EntityMap
 from esg.evaluation.narratives import SIDES, evaluate_claims, evaluate_narratives
 from esg.grounder import Grounder
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from esg.data.labelled import UNKNOWN, LabelledPhoto
-from esg.entities import EntityMap
+from esg.entities.entity_map import EntityMap
 from esg.evaluation.photos import evaluate_entities
 
 pytest.importorskip("pycocotools")

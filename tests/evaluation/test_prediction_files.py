@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esg import rle
-from esg.entities import EntityMap
-from esg.errors import EsgError
+from esg.entities import rle
+from esg.entities.entity_map import EntityMap
 from esg.evaluation.prediction_files import evaluate_files, read_truth
+from esg.support.errors import EsgError
 
 pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from esg import strips
 from esg.inpaint.masks import distances, generation_and_blend
+from esg.support import strips
 
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14)
 any_mask = hnp.arrays(bool, shapes) | hnp.arrays(np.float32, shapes, elements=st.sampled_from([0, 0.25, 0.5, 1]))

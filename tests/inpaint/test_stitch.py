@@ -12,7 +12,7 @@ from PIL import Image
 
 from esg import CropSettings, InputError, Stitch, cut_for_inpainting, stitch_back
 from esg.inpaint.colour import from_lab, to_lab
-from esg.resample import resize
+from esg.pictures.resizing import resize
 
 sizes = st.tuples(st.integers(1, 24), st.integers(1, 24))
 settings = st.builds(

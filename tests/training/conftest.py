@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from esg.cropformer.config import PRESETS, CropFormerConfig, Preset
-from esg.modeling.swin import SwinConfig
+from esg.models.cropformer.config import PRESETS, CropFormerConfig, Preset
+from esg.models.layers.swin import SwinConfig
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from esg.cropformer.config import PRESETS
+from esg.models.cropformer.config import PRESETS
 from esg.training.categories import READOUT, Student, category_loss
 
 

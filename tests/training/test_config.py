@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from esg.errors import InputError
+from esg.support.errors import InputError
 from esg.training.config import RunConfig, training_device, training_dtype
 from esg.training.cropformer import TrainConfig
 from esg.training.gella import GellaTrainConfig

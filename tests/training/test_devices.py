@@ -15,7 +15,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from esg.errors import EsgError, InputError
+from esg.support.errors import EsgError, InputError
 from esg.training import devices
 from esg.training.checkpoint import load_checkpoint
 from esg.training.gella import GellaTrainConfig

@@ -13,16 +13,16 @@ import torch
 from tokenizers import Tokenizer
 from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
-from esg.entities import EntityMap
-from esg.errors import InputError, WeightsError
-from esg.gella.checkpoint import read_gella
-from esg.gella.config import PRESETS
-from esg.gella.inference import GellaInference
-from esg.gella.language import Language, our_key
-from esg.gella.model import Heard, Reconstruction
-from esg.gella.tokenizer import train_tokenizer
-from esg.modeling.mask_decoder import Prediction
-from esg.modeling.swin import Swin
+from esg.entities.entity_map import EntityMap
+from esg.models.gella.checkpoint import read_gella
+from esg.models.gella.config import PRESETS
+from esg.models.gella.inference import GellaInference
+from esg.models.gella.language import Language, our_key
+from esg.models.gella.model import Heard, Reconstruction
+from esg.models.gella.tokenizer import train_tokenizer
+from esg.models.layers.mask_decoder import Prediction
+from esg.models.layers.swin import Swin
+from esg.support.errors import InputError, WeightsError
 from esg.training.checkpoint import export, load_checkpoint
 from esg.training.gella import GellaTask, GellaTrainConfig, association_loss, tied
 from esg.training.loop import train

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from esg.errors import InputError
-from esg.gella.association import Ties
-from esg.gella.coco_names import NAMES, plural
-from esg.gella.config import PRESETS, VisionConfig
-from esg.gella.conversation import Conversation
+from esg.language.coco_names import NAMES, plural
+from esg.models.gella.association import Ties
+from esg.models.gella.config import PRESETS, VisionConfig
+from esg.models.gella.conversation import Conversation
+from esg.support.errors import InputError
 from esg.training import heads
 from esg.training.checkpoint import load_checkpoint
 from esg.training.gella import GellaTrainConfig
@@ -78,7 +78,7 @@ def test_features_are_computed_once(task: HeadsTask, tmp_path: Path, monkeypatch
     seen: list[int] = []
     see = type(task.model(new=True).gella.language).see
     monkeypatch.setattr(
-        "esg.gella.language.Language.see", lambda self, pixels: (seen.append(len(pixels)), see(self, pixels))[1]
+        "esg.models.gella.language.Language.see", lambda self, pixels: (seen.append(len(pixels)), see(self, pixels))[1]
     )
     train(task, tmp_path / "run")
     assert seen == [4, 4]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from esg.errors import InputError, WeightsError
+from esg.support.errors import InputError, WeightsError
 from esg.training.imagenet import imagenet_weights
 
 

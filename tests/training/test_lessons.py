@@ -8,9 +8,9 @@ import math
 import numpy as np
 import torch
 
-from esg.data.telling.facts import named_facts, photo_facts
-from esg.data.telling.told import tell_scene
-from esg.gella.association import Ties
+from esg.data.narrated import tell_scene
+from esg.data.narration.facts import named_facts, photo_facts
+from esg.models.gella.association import Ties
 from esg.training.lessons import WORDS, Told, lesson_losses, words_of
 
 

@@ -17,8 +17,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from esg.cropformer.config import PRESETS
-from esg.errors import EsgError, InputError, WeightsError
+from esg.models.cropformer.config import PRESETS
+from esg.support.errors import EsgError, InputError, WeightsError
 from esg.training import checkpoint, cropformer, loop
 from esg.training.checkpoint import WeightAverage, load_checkpoint
 from esg.training.cropformer import CropFormerTask, TrainConfig

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from esg.errors import EsgError
-from esg.gella.language import Language
+from esg.models.gella.language import Language
+from esg.support.errors import EsgError
 from esg.training.lora import add_lora, merged
 
 RANK = 3

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from esg.modeling.mask_decoder import Prediction
+from esg.models.layers.mask_decoder import Prediction
 from esg.training.losses import LossConfig, cropformer_losses, dice_loss, level_losses
 
 CONFIG = LossConfig(points=64)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from esg.cropformer.model import Output
-from esg.cropformer.views import ViewGeometry
-from esg.data.synth import HELD_OUT, make_scene
-from esg.errors import NoNumbers
-from esg.modeling.mask_decoder import Prediction
+from esg.data.scenes.synth import HELD_OUT, make_scene
+from esg.models.cropformer.model import Output
+from esg.models.cropformer.views import ViewGeometry
+from esg.models.layers.mask_decoder import Prediction
+from esg.support.errors import NoNumbers
 from esg.training.measure import MeasureConfig, measure
 
 pytest.importorskip("pycocotools")

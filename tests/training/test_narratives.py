@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from esg.data.telling.told import tell_scene
-from esg.entities import EntityMap
-from esg.errors import WeightsError
-from esg.gella.conversation import Conversation
+from esg.data.narrated import tell_scene
+from esg.entities.entity_map import EntityMap
+from esg.models.gella.conversation import Conversation
 from esg.segmenter import EntitySegmenter
+from esg.support.errors import WeightsError
 from esg.training.narratives import TASKS, NarrativeConfig, Narratives, encode
 
 CONFIG = NarrativeConfig(batch=3, texts=2, sides=(64, 96))

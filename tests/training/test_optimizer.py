@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from esg.cropformer.config import PRESETS
-from esg.cropformer.model import CropFormer
+from esg.models.cropformer.config import PRESETS
+from esg.models.cropformer.model import CropFormer
 from esg.training.config import RunConfig
 from esg.training.optimizer import optimizers, parameter_groups
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esg.errors import EsgError, OutputError
+from esg.support.errors import EsgError, OutputError
 from esg.training.plot import LOG, _smoothed, plot, read_log
 
 ROWS = [

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from esg.errors import NoNumbers
 from esg.evaluation.narratives import evaluate_narratives
-from esg.gella.inference import GellaInference
-from esg.gella.model import Gella
 from esg.grounder import Grounder
+from esg.models.gella.inference import GellaInference
+from esg.models.gella.model import Gella
+from esg.support.errors import NoNumbers
 from esg.training.lessons import Pupil
 from esg.training.recall import FIGURES, measure_narratives
 

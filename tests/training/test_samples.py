@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from esg.cropformer.views import PIXEL_MEAN, PIXEL_STD, view_boxes
-from esg.errors import ImageError
+from esg.models.cropformer.views import PIXEL_MEAN, PIXEL_STD, view_boxes
+from esg.support.errors import ImageError
 from esg.training.samples import SampleConfig, Samples, two_views
 
 SMALL = SampleConfig(batch=2, sizes=((64, 96), (96, 64)), detail=(1.0, 1.5), paste_share=0.5)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from esg.errors import InputError
-from esg.gella.config import DecoderConfig
+from esg.models.gella.config import DecoderConfig
+from esg.support.errors import InputError
 from esg.training.cropformer import TrainConfig
 from esg.training.gella import GellaTrainConfig
 from esg.training.settings import filled, read_config

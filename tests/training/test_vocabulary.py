@@ -10,11 +10,11 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from esg.data.telling.teller import VOCABULARY
-from esg.errors import InputError, WeightsError
-from esg.gella.checkpoint import write_gella
-from esg.gella.config import PRESETS
-from esg.gella.model import Gella
+from esg.data.narration.teller import VOCABULARY
+from esg.models.gella.checkpoint import write_gella
+from esg.models.gella.config import PRESETS
+from esg.models.gella.model import Gella
+from esg.support.errors import InputError, WeightsError
 from esg.training import vocabulary
 from esg.training.gella import GellaTrainConfig
 from esg.training.narratives import NarrativeConfig

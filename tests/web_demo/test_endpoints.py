@@ -15,7 +15,7 @@ from PIL import Image
 
 import web_demo
 from esg import EntityMap, EntitySegmenter, Grounder, Grounding, InputError, cut_for_inpainting, read_image, read_photo
-from esg.gella.inference import GellaInference
+from esg.models.gella.inference import GellaInference
 from web_demo.editing import MaskSettings, crop_settings
 
 client_library = pytest.importorskip("gradio_client", reason="the page needs gradio")

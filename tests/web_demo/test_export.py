@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from esg import CropSettings, EntityMap
-from esg.workflow import check, edit_definitions, edit_graph
+from esg.comfyui_graphs import check, edit_definitions, edit_graph
 from web_demo import export
 from web_demo.editing import Edit, MaskSettings, Painting
 from web_demo.export import write_workflow

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from esg import EntityMap, InputError
-from esg.masks.panoptic import panoptic_colours, panoptic_dict
+from esg.entities.importing.panoptic import panoptic_colours, panoptic_dict
 from web_demo.masks import read_own_masks
 from web_demo.visit import Visit
 

@@ -17,7 +17,7 @@ import pytest
 
 import web_demo
 from esg import EsgError, InputError, WeightsError
-from esg.cli import main
+from esg.cli.main import main
 from web_demo import page as page_module
 
 

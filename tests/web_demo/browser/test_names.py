@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from esg import EntityMap
-from esg.gella.inference import GellaInference
+from esg.models.gella.inference import GellaInference
 
 expect = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright").expect
 

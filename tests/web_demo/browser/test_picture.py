@@ -16,7 +16,7 @@ from PIL import Image
 
 import web_demo
 from esg import EntitySegmenter, InputError, read_image, read_photo
-from esg.masks.panoptic import panoptic_colours, panoptic_dict
+from esg.entities.importing.panoptic import panoptic_colours, panoptic_dict
 from web_demo import returning
 from web_demo.parts import photo
 from web_demo.picture import BROWSER

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from esg import Grounder, Grounding
-from esg.gella.inference import GellaInference
+from esg.models.gella.inference import GellaInference
 
 expect = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright").expect
 

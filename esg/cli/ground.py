@@ -1,0 +1,216 @@
+"""`esg ground`: captions photos and links the nouns to the entities they refer to."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .arguments import (
+    DASHES,
+    add_entities,
+    add_grounder,
+    add_machine,
+    add_max_pixels,
+    add_out,
+    add_photos,
+    add_writing,
+    fraction,
+    names,
+    words,
+)
+from .caption import ADVICE, caption, load
+from .console import Console
+from .finding import check_masks, find_entities, load_segmenter
+from .grounding_files import ENDINGS, PAGE, save
+from .photos import Batch, about, enough_memory, entity_count
+from .results import check_folder, replaced
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..entities.entity_map import EntityMap
+    from ..entities.grounding import Grounding, Phrase
+    from ..grounder import Grounder
+    from ..pictures.listing import Listed
+
+
+NAMELESS = "no name"
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "ground",
+        help="find the entities that words refer to",
+        description="Writes a caption for each photo, or takes yours, and finds the entities that each of its nouns "
+        "refers to. Prints the caption and its phrases, each with the ids and scores of its entities, and writes for "
+        "each NAME.jpg: NAME.grounding.json (caption, phrases, ids and scores), NAME.labels.png (16 bit, pixel = "
+        "entity id) and NAME.grounding.jpg (a picture of the result). Photos from a folder keep their subfolder.",
+        epilog="Photos that cannot be used, photos whose files cannot be written, and folders without pictures are "
+        f"reported and skipped; the exit status is then 2. {DASHES}",
+    )
+    parser.set_defaults(run=run)
+    add_photos(parser)
+    add_out(parser)
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help="also write NAME.grounding.html, a page on which phrases light up their masks",
+    )
+    add_max_pixels(parser)
+
+    given = parser.add_argument_group("words", "give at most one of these; by default, the model writes a caption")
+    one = given.add_mutually_exclusive_group()
+    one.add_argument("--caption", type=words, metavar="TEXT", help="ground the nouns of this sentence")
+    one.add_argument(
+        "--phrases",
+        type=names,
+        metavar='"A, B"',
+        help="look for these, such as: red ball, two dogs; also: red ball . two dogs .",
+    )
+    one.add_argument(
+        "--categories",
+        type=names,
+        metavar='"A, B"',
+        help="label every entity with the best-fitting of these names, or none: panoptic segmentation",
+    )
+    one.add_argument(
+        "--refer",
+        type=words,
+        metavar="TEXT",
+        help="find the entity that this expression refers to, or that answers this question",
+    )
+    one.add_argument(
+        "--names",
+        action="store_true",
+        help="name every entity that the model has a name for, from its own list (gella-nano: 133 names), and say "
+        "which entities have none",
+    )
+    given.add_argument(
+        "--threshold",
+        type=fraction,
+        metavar="S",
+        help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5; with "
+        "--names, 0.7]",
+    )
+
+    add_entities(add_grounder(parser))
+    add_writing(parser)
+    add_machine(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Grounds text in every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
+    batch = Batch(args.photos, console)
+    check_masks(args.masks, batch.photos)
+    check_folder(args.out)
+    endings = [*ENDINGS, PAGE] if args.html else ENDINGS
+    batch.look(args.max_pixels, out=args.out, endings=endings, overwrite=args.overwrite)
+    if not batch.waiting:
+        return batch.close(done="grounded")
+    grounder = load(args, console)
+    _check_words(grounder, args)
+    if args.names:
+        grounder.check_names()
+    segmenter = None if args.masks else load_segmenter(args, console)
+    several = batch.several
+
+    def work(photo: Listed, place: str) -> str:
+        from ..pictures.reading import read_photo
+
+        begin = time.monotonic()
+        console.progress(f"{place}{photo.path.name} ...")
+        with enough_memory(photo, ADVICE):
+            source = read_photo(photo.path, max_pixels=args.max_pixels)
+            pixels = source.pixels
+            entities = find_entities(segmenter, pixels, photo, args, console, place, several=several)
+            grounding = _ground(grounder, entities, pixels, photo, args, console, place)
+            console.progress(f"{place}{photo.path.name}: writing")
+            earlier = save(grounding, entities, source, photo, args.out, page=args.html)
+        before = f"{photo.path}: " if several else ""
+        lines = [before + _in_one_line(grounding.caption), *map(_line, grounding.phrases)]
+        if args.names:
+            lines += _nameless(grounding, entities)
+        console.answer("\n".join(lines))
+        phrases = "1 phrase" if len(grounding.phrases) == 1 else f"{len(grounding.phrases)} phrases"
+        hint = "" if len(entities) else "; the photo has no entities that they could refer to"
+        seconds = time.monotonic() - begin
+        place = f"{args.out / photo.name}.*{replaced(earlier)}"
+        return f"{phrases}, {entity_count(len(entities))} in {seconds:.1f} s -> {place}{hint}"
+
+    return batch.work(work, done="grounded", out=args.out)
+
+
+def _check_words(grounder: Grounder, args: argparse.Namespace) -> None:
+    """Raises InputError, before any photo is processed, if the model does not know a single word of a text."""
+    for text in filter(None, (args.caption, args.refer)):
+        grounder.check_words([text])
+    for listed in filter(None, (args.phrases, args.categories)):
+        grounder.check_words(listed)
+
+
+def _ground(
+    grounder: Grounder,
+    entities: EntityMap,
+    pixels: np.ndarray,
+    photo: Listed,
+    args: argparse.Namespace,
+    console: Console,
+    place: str,
+) -> Grounding:
+    from ..entities.grounding import Grounding
+    from ..grounder import THRESHOLD
+    from ..models.gella.inference import RECOGNISED
+
+    if args.refer is not None:
+        console.progress(f"{place}{photo.path.name}: grounding")
+        phrase = grounder.refer(pixels, entities, args.refer, threshold=args.threshold, max_pixels=args.max_pixels)
+        return Grounding(phrase.text, (phrase,))
+    if args.names:
+        console.progress(f"{place}{photo.path.name}: naming")
+        least = RECOGNISED if args.threshold is None else args.threshold
+        return _listed(grounder.names(pixels, entities, threshold=least, max_pixels=args.max_pixels))
+    given = {"caption": args.caption, "phrases": args.phrases, "categories": args.categories}
+    options = {"threshold": THRESHOLD if args.threshold is None else args.threshold, "max_pixels": args.max_pixels}
+    if any(value is not None for value in given.values()):
+        console.progress(f"{place}{photo.path.name}: grounding")
+        return grounder(pixels, entities, **given, **options)
+    with about(photo):  # the model's caption may be unusable for this photo and fine for the next
+        return grounder(pixels, entities, caption(grounder, entities, pixels, photo, args, console, place), **options)
+
+
+def _listed(names: Mapping[int, tuple[str, float]]) -> Grounding:
+    """The names of entities, each once, as a caption whose phrases they are."""
+    from ..entities.grounding import Grounding, Phrase
+
+    found: dict[str, list[tuple[float, int]]] = {}
+    for number, (name, score) in names.items():
+        found.setdefault(name, []).append((score, number))
+    phrases, start = [], 0
+    for name, meant in found.items():
+        meant.sort(key=lambda one: (-one[0], one[1]))
+        scores, ids = zip(*meant)
+        phrases.append(Phrase(name, (start, start + len(name)), ids, scores))
+        start += len(name) + len(", ")
+    return Grounding(", ".join(found) or NAMELESS, tuple(phrases))
+
+
+def _nameless(grounding: Grounding, entities: EntityMap) -> list[str]:
+    """A line with the ids of the entities that no phrase refers to, if there are any."""
+    named = {number for phrase in grounding.phrases for number in phrase.entity_ids}
+    ids = [str(number) for number in range(1, len(entities) + 1) if number not in named]
+    return [f"  {NAMELESS}: {', '.join(ids)}"] if ids else []
+
+
+def _line(phrase: Phrase) -> str:
+    means = ", ".join(f"{number} ({score:.2f})" for number, score in zip(phrase.entity_ids, phrase.scores))
+    if phrase.guess is not None:
+        number, score = phrase.guess
+        means = f"no sure match; the best guess is {number} ({score:.2f})"
+    return f"  {_in_one_line(phrase.text)}: {means or 'no entity'}"
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,174 @@
+"""Processes photos one by one; a photo that cannot be used does not stop the others."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+
+from ..pictures.listing import Listed, list_images
+from ..support.errors import EsgError, ImageError, InputError, OutOfMemory, OutputError
+from .console import Console
+from .results import check_folder
+
+FAILED = 2  # exit status
+
+
+class UnusablePhoto(EsgError):
+    """A problem with this photo; the next one may be fine."""
+
+
+class Batch:
+    """The photos that a command was given.
+
+    Attributes:
+        photos: all photos.
+        waiting: the photos still to be processed.
+        several: whether there is more than one photo.
+    """
+
+    def __init__(self, paths: Iterable[Path], console: Console) -> None:
+        """Lists the photos; raises InputError like `naming.list_images`."""
+        self.photos, self._empty = list_images(paths)
+        self.waiting = list(self.photos)
+        self.several = len(self.photos) > 1
+        self._console = console
+        self._unusable: list[Listed] = []
+        self._unwritten: list[Listed] = []
+
+    def look(
+        self, max_pixels: int, *, out: Path | None = None, endings: Sequence[str] = (), overwrite: bool = True
+    ) -> None:
+        """Checks the photos and the names of their results before any model is loaded, and reports problems.
+
+        Args:
+            max_pixels: maximum number of pixels of a photo.
+            out: output folder, if there is one.
+            endings: endings of the result file names.
+            overwrite: whether to process photos that already have results; otherwise they are reported and skipped.
+        """
+        from ..pictures.files import check_file
+
+        waiting = []
+        for photo in self.waiting:
+            try:
+                check_file(photo.path, max_pixels=max_pixels)
+                if out is not None:
+                    check_names(out, photo, endings)
+                there = [] if out is None or overwrite else earlier(out, photo, endings)
+                if there:
+                    self._console.line(f"{photo.path}: skipped, because {there[0]} already exists.")
+                    continue
+                waiting.append(photo)
+            except (ImageError, UnusablePhoto) as error:
+                self._console.complain(str(error))
+                self._unusable.append(photo)
+        self.waiting = waiting
+
+    def work(self, work: Callable[[Listed, str], str | None], *, done: str, out: Path | None = None) -> int:
+        """Processes every waiting photo, and lists all failures at the end.
+
+        Args:
+            work: function of a photo and its position, "[2/9] " or an empty text. It returns a line about the result,
+                or None. If it raises ImageError, UnusablePhoto, or an OutputError other than a full disk, the photo is
+                reported and skipped.
+            done: past participle for the summary, as in "2 of 9 photos could not be segmented".
+            out: output folder, if there is one.
+
+        Returns:
+            The exit status: 2 if a photo failed or a folder contains none.
+        """
+        for photo in self.waiting:
+            self._work_on(photo, work, out)
+        return self.close(done=done)
+
+    def _work_on(self, photo: Listed, work: Callable[[Listed, str], str | None], out: Path | None) -> None:
+        place = f"[{self.photos.index(photo) + 1}/{len(self.photos)}] " if self.several else ""
+        try:
+            with self._console.working_on(str(photo.path) if place else ""):
+                said = work(photo, place)
+            if said is not None:
+                self._console.line(f"{place}{photo.path}: {said}")
+        except (ImageError, UnusablePhoto) as error:
+            self._console.complain(str(error))
+            self._unusable.append(photo)
+        except OutputError as error:
+            if _is_disk_full(error) or out is None:
+                raise
+            self._console.complain(str(error))
+            self._unwritten.append(photo)
+            check_folder(out)  # ends the run if nothing can be written there any more
+
+    def close(self, *, done: str) -> int:
+        """Lists the failed photos, if there were several, and the folders without photos; returns the exit status."""
+        for failed, sentence in (
+            (self._unusable, f"{{}} of {{}} photos could not be {done}: {{}}"),
+            (self._unwritten, "The files of {} of {} photos could not be written: {}"),
+        ):
+            if failed and self.several:
+                names = ", ".join(str(photo.path) for photo in self.photos if photo in failed)
+                self._console.complain(sentence.format(len(failed), len(self.photos), names))
+        for folder in self._empty:
+            self._console.complain(f"The folder {folder} does not contain any pictures.")
+        return FAILED if self._unusable or self._unwritten or self._empty else 0
+
+
+def check_names(folder: Path, photo: Listed, endings: Sequence[str]) -> None:
+    """Raises UnusablePhoto if the name of one of the photo's results is too long for the file system."""
+    nearest = next((place for place in (folder, *folder.absolute().parents) if os.path.isdir(place)), folder)
+    for ending in endings:
+        for part in PurePath(f"{photo.name}{ending}").parts:
+            try:
+                os.lstat(nearest / part)
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise UnusablePhoto(
+                        f"{photo.path}: the name of its result file, {_shortened(part)}, would be too long "
+                        f"({len(os.fsencode(part))} bytes); give the photo a shorter name."
+                    ) from None
+
+
+def earlier(folder: Path, photo: Listed, endings: Sequence[str]) -> list[Path]:
+    """The results of this photo that already exist."""
+    places = (folder / f"{photo.name}{ending}" for ending in endings)
+    return [place for place in places if os.path.lexists(place)]
+
+
+def _shortened(name: str) -> str:
+    return f"{name[:12]}…{name[-24:]}"
+
+
+@contextmanager
+def enough_memory(photo: Listed, advice: str) -> Iterator[None]:
+    """Turns an out-of-memory error into an UnusablePhoto."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OutOfMemory) as error:
+        from ..support.memory import is_out_of_memory
+
+        if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
+            raise
+        raise UnusablePhoto(f"{photo.path} needs more memory than is available; try {advice}.") from None
+
+
+@contextmanager
+def about(photo: Listed) -> Iterator[None]:
+    """Turns an InputError about the photo or its masks, but not one about the machine, into an UnusablePhoto."""
+    try:
+        yield
+    except OutOfMemory:
+        raise
+    except InputError as error:
+        raise UnusablePhoto(f"{photo.path}: {error}") from None
+
+
+def entity_count(number: int) -> str:
+    """ "1 entity", "5 entities"."""
+    return "1 entity" if number == 1 else f"{number} entities"
+
+
+def _is_disk_full(error: OutputError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,210 @@
+"""`esg segment`: turns photos and folders of photos into label maps, COCO files and overlays."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..support.limits import MIN_SIDE
+from .arguments import (
+    DASHES,
+    add_machine,
+    add_max_pixels,
+    add_out,
+    add_photos,
+    file_or_folder,
+    fraction,
+    not_empty,
+    whole,
+)
+from .console import Console
+from .entity_files import ENDINGS, KINDS, DataSet, check_size, save
+from .photos import Batch, enough_memory, entity_count
+from .results import check_folder, replaced
+
+if TYPE_CHECKING:
+    from ..entities.entity_map import EntityMap
+    from ..pictures.listing import Listed
+    from ..segmenter import EntitySegmenter
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "segment",
+        help="segment photos into their entities",
+        description="Segments photos into their entities, and writes NAME.overlay.jpg, NAME.labels.png and "
+        "NAME.entities.json for each NAME.jpg. Photos from a folder keep their subfolder.",
+        epilog="Photos that cannot be used, photos whose files cannot be written, and folders without pictures are "
+        f"reported and skipped; the exit status is then 2. {DASHES}",
+    )
+    parser.set_defaults(run=run)
+    add_photos(parser)
+    add_out(parser)
+    parser.add_argument(
+        "--save",
+        type=_kinds,
+        default="overlay,labels,coco",
+        metavar="KINDS",
+        help=", ".join(f"{kind} ({what})" for kind, what in KINDS.items()) + " [overlay,labels,coco]",
+    )
+    parser.add_argument(
+        "--dataset",
+        type=file_or_folder,
+        metavar="FILE",
+        help="also write one COCO file for all photos, in which every entity has a unique id",
+    )
+    parser.add_argument(
+        "--polygons",
+        action="store_true",
+        help="write the masks of --dataset as polygons, for tools that do not read RLE [RLE]",
+    )
+    add_max_pixels(parser)
+
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        type=not_empty,
+        default="cropformer-nano",
+        metavar="NAME|FILE",
+        help="a name from `esg weights list`, or a weight file [cropformer-nano, which comes with ESG]",
+    )
+    model.add_argument(
+        "--crops",
+        type=int,
+        choices=(0, 4, 8),
+        help="number of close-up views besides the full view [4; 0 for cropformer-nano]",
+    )
+    model.add_argument(
+        "--fusion",
+        choices=("boc", "bc", "bo", "io"),
+        help="predictions to build the result from: boc: batch level, full view and crops; bc: crops only; bo: full "
+        "view only; io: image level, full view [boc, or io without crops or with a Mask2Former]",
+    )
+    model.add_argument(
+        "--size", type=whole(MIN_SIDE), metavar="PIXELS", help="resize views to this short side [the model's default]"
+    )
+    model.add_argument(
+        "--max-size",
+        type=whole(MIN_SIDE),
+        metavar="PIXELS",
+        help="but keep their long side within this [the model's default]",
+    )
+
+    entities = parser.add_argument_group("entities")
+    entities.add_argument(
+        "--min-score", type=fraction, metavar="S", help="drop entities below this score, 0 to 1 [the model's default]"
+    )
+    entities.add_argument(
+        "--min-area", type=whole(0), default=0, metavar="PIXELS", help="drop entities with fewer pixels [0]"
+    )
+    entities.add_argument(
+        "--fill-holes", type=whole(0), default=0, metavar="PIXELS", help="fill holes in an entity up to this area [0]"
+    )
+    entities.add_argument(
+        "--remove-islands",
+        type=whole(0),
+        default=0,
+        metavar="PIXELS",
+        help="drop detached parts of an entity below this area, but never its largest part [0]",
+    )
+
+    machine = add_machine(parser)
+    machine.add_argument(
+        "--attention",
+        choices=("auto", "sdpa", "xformers", "eager"),
+        default="auto",
+        help="attention implementation; all give the same result [auto: sdpa]",
+    )
+    machine.add_argument(
+        "--views-at-once",
+        type=whole(1),
+        metavar="N",
+        help="number of views to compute together; fewer use less memory and give the same result [as memory allows]",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Segments every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
+    batch = Batch(args.photos, console)
+    check_folder(args.out)
+    dataset = None if args.dataset is None else DataSet(args.dataset, polygons=args.polygons)
+    if dataset is not None:
+        dataset.check()
+    endings = [ending for kind in args.save for ending in ENDINGS[kind]]
+    batch.look(args.max_pixels, out=args.out, endings=endings, overwrite=args.overwrite)
+    if not batch.waiting:
+        return batch.close(done="segmented")
+    console.progress(f"Loading {args.model} ...")
+    segmenter = _load(args)
+
+    def work(photo: Listed, place: str) -> str:
+        with enough_memory(photo, "--views-at-once 1, a smaller --size, or --crops 0"):
+            entities, said = _segment(segmenter, photo, args, console, place)
+            if dataset is not None:
+                dataset.add(entities, photo)
+            return said
+
+    try:
+        return batch.work(work, done="segmented", out=args.out)
+    finally:  # keep the results so far even if something stops the run
+        if dataset is not None and len(dataset):
+            dataset.write()
+            console.line(f"{len(dataset)} {'photo' if len(dataset) == 1 else 'photos'} -> {dataset.path}")
+
+
+def _load(args: argparse.Namespace) -> EntitySegmenter:
+    from ..segmenter import EntitySegmenter
+
+    return EntitySegmenter.from_pretrained(
+        args.model, device=args.device, precision=args.precision, attention=args.attention
+    )
+
+
+def _segment(
+    segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace, console: Console, place: str
+) -> tuple[EntityMap, str]:
+    """Segments one photo and writes its files; returns the entities and a line about the result."""
+    from ..pictures.reading import read_photo
+
+    begin = time.monotonic()
+    console.progress(f"{place}{photo.path.name} ...")
+    source = read_photo(photo.path, max_pixels=args.max_pixels)
+    pixels = source.pixels
+    check_size(pixels, photo.path, args.save)
+    entities = segmenter(
+        pixels,
+        crops=args.crops,
+        fusion=args.fusion,
+        min_score=args.min_score,
+        min_area=args.min_area,
+        fill_holes=args.fill_holes,
+        remove_islands=args.remove_islands,
+        views_at_once=args.views_at_once,
+        size=args.size,
+        max_size=args.max_size,
+        max_pixels=args.max_pixels,
+        progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
+    )
+    console.progress(f"{place}{photo.path.name}: writing")
+    earlier = save(entities, source, photo, args.out, args.save)
+    said = f"{entity_count(len(entities))} in {time.monotonic() - begin:.1f} s"
+    if len(entities) or {*args.save} != {"masks"}:
+        said += f" -> {args.out / photo.name}.*{replaced(earlier)}"
+    return entities, said if len(entities) else said + _hint(args)
+
+
+def _hint(args: argparse.Namespace) -> str:
+    """Names the options that may have removed all entities."""
+    limits = {"--min-score": args.min_score, "--min-area": args.min_area}  # --min-score None: the model's default
+    lower = " or ".join(name for name, limit in limits.items() if limit != 0)
+    return f"; try a lower {lower}" if lower else ""
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = [kind.strip() for kind in text.split(",") if kind.strip()]
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(KINDS)}")
+    return kinds

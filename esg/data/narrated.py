@@ -1,0 +1,182 @@
+"""Pictures with texts about them: scenes and photos with true captions or referring expressions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..language.coco_names import counted_names
+from ..support.errors import ImageError
+from .augment import AugmentConfig, augment
+from .labelled import LabelledPhoto
+from .narration.facts import Facts, named_facts, photo_facts, scene_facts
+from .narration.naming import described, names_to_find
+from .narration.referring import refer
+from .narration.relations import Relations, measured_relations
+from .narration.teller import Mention, Narrative, tell
+from .scenes.layout import SceneConfig
+from .scenes.synth import make_scene
+
+NARRATED = SceneConfig(things=(3, 9), camouflaged=0.0, size=(0.1, 0.75), min_share=0.003)
+"""Distribution of scenes for captions: a few things, large enough to be named and not camouflaged."""
+_WHOLE = AugmentConfig(area=(1.0, 1.0), aspect=(1.0, 1.0))
+_CROPS = 5
+
+
+@dataclass(frozen=True)
+class Told:
+    """A picture, its entities, and texts about them.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        labels: (H, W) int32, 1..N in random order, 0 = none.
+        facts: facts about all entities, in the order of their labels.
+        narratives: captions or referring expressions; their entity ids are labels.
+        names: names that a description of the picture can mention, see `coco_names.counted_names`.
+        descriptions: sentences about the picture as a whole, which mention these names.
+        captions: the descriptions that people wrote.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    facts: tuple[Facts, ...]
+    narratives: tuple[Narrative, ...]
+    names: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
+
+
+def tell_scene(
+    seed: int,
+    rng: np.random.Generator,
+    sides: tuple[int, int],
+    scenes: SceneConfig = NARRATED,
+    refers: Sequence[bool] = (False,),
+) -> Told:
+    """A synthetic scene and texts about it.
+
+    Args:
+        seed: seed of the scene; seeds from `synth.HELD_OUT` on are reserved for evaluation.
+        rng: random generator for everything else.
+        sides: range of the longer side in pixels.
+        scenes: the distribution that the scene is drawn from.
+        refers: for every text, whether to make a referring expression; if none is possible, it is a caption.
+    """
+    height, width = _size(rng, sides, wide=rng.random() < 0.6)
+    scene = make_scene(seed, height, width, scenes)
+    return _told(scene.image, scene.labels, scene_facts(scene), scene.relations, rng, refers)
+
+
+def tell_photo(
+    photo: LabelledPhoto, rng: np.random.Generator, sides: tuple[int, int], refers: Sequence[bool] = (False,)
+) -> Told:
+    """A segmented photo, augmented, and texts about its measurable properties; see `tell_scene`.
+
+    If several crops in a row show none of its entities, the whole photo is used at its own size.
+
+    Raises:
+        ImageError: the segmentation does not have any segments.
+    """
+    image, labels = photo.image, np.maximum(photo.labels, 0)
+    size = _size(rng, sides, wide=image.shape[1] >= image.shape[0])
+    if not labels.any():
+        raise ImageError(
+            f"A segmentation of {photo.name} does not have any segments (all pixels are 0); replace or remove it."
+        )
+    for _ in range(_CROPS):
+        crop, seen = augment(image, labels, rng, size=size)
+        if seen.any():
+            break
+    else:
+        crop, seen = augment(image, labels, rng, _WHOLE)  # at full size, because shrinking might lose them as well
+    facts = photo_facts(crop, seen)
+    return _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
+
+
+def tell_named(
+    photo: LabelledPhoto,
+    things: Collection[str],
+    rng: np.random.Generator,
+    sides: tuple[int, int],
+    refers: Sequence[bool] = (False,),
+    absent: tuple[int, int] = (2, 56),
+) -> Told | None:
+    """A photo whose entities have categories, augmented, and texts that name them; see `tell_photo`.
+
+    Of the texts that are not referring expressions, 60 % are lists of names to look for, see `naming.names_to_find`.
+
+    Args:
+        photo: the photo as read.
+        things: the categories that are things.
+        rng, sides, refers: as for `tell_scene`.
+        absent: range of the number of names in a list that are not in the photo. Small numbers are drawn more often:
+            people list only a few names, but a description starts from all names that the model knows.
+
+    Returns:
+        None if several crops in a row show none of the entities.
+    """
+    size = _size(rng, sides, wide=photo.image.shape[1] >= photo.image.shape[0])
+    for _ in range(_CROPS):
+        crop, seen = augment(photo.image, np.maximum(photo.labels, 0), rng, size=size)
+        if seen.any():
+            break
+    else:
+        return None
+    facts = named_facts(crop, seen, photo.categories, things)
+    told = _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
+    narratives = tuple(
+        names_to_find(told.facts, rng, _drawn(absent, rng)) if not refer_to_one and rng.random() < 0.6 else own
+        for own, refer_to_one in zip(told.narratives, refers)
+    )
+    named = [fact for fact in told.facts if fact.kind is not None]
+    names = tuple(counted_names([fact.noun for fact in named], [fact.area for fact in named], seen.size))
+    descriptions = photo.captions or ((described(names, rng),) if names else ())
+    return replace(told, narratives=narratives, names=names, descriptions=descriptions, captions=photo.captions)
+
+
+def _drawn(absent: tuple[int, int], rng: np.random.Generator) -> int:
+    return round(math.exp(rng.uniform(*np.log(absent))))
+
+
+def _size(rng: np.random.Generator, sides: tuple[int, int], wide: bool) -> tuple[int, int]:
+    longer = int(rng.integers(sides[0], sides[1] + 1))
+    shorter = round(longer * rng.uniform(0.6, 1.0))
+    return (shorter, longer) if wide else (longer, shorter)
+
+
+def _told(
+    image: np.ndarray,
+    labels: np.ndarray,
+    facts: Sequence[Facts],
+    relations: Relations,
+    rng: np.random.Generator,
+    refers: Sequence[bool],
+) -> Told:
+    # Segmenters number entities in another order than scenes do.
+    numbers = np.zeros(labels.max() + 1, np.int32)
+    numbers[[fact.id for fact in facts]] = rng.permutation(len(facts)) + 1
+    narratives = (_narrative(facts, relations, rng, refer_to_one) for refer_to_one in refers)
+    return Told(
+        image,
+        numbers[labels],
+        tuple(sorted((replace(fact, id=int(numbers[fact.id])) for fact in facts), key=lambda fact: fact.id)),
+        tuple(_renumbered(narrative, numbers) for narrative in narratives),
+    )
+
+
+def _narrative(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator, refers: bool) -> Narrative:
+    if refers and (found := refer(facts, relations, rng)) is not None:
+        expression, ids = found
+        return Narrative(expression, (Mention((0, len(expression)), ids, None, False),))
+    return tell(facts, relations, rng)
+
+
+def _renumbered(narrative: Narrative, numbers: np.ndarray) -> Narrative:
+    mentions = (
+        replace(mention, entity_ids=tuple(sorted(numbers[list(mention.entity_ids)].tolist())))
+        for mention in narrative.mentions
+    )
+    return Narrative(narrative.caption, tuple(mentions))

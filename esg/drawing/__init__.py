@@ -1,0 +1,1 @@
+"""Draws entities and groundings."""

@@ -1,0 +1,281 @@
+"""JSON about masks: which program's it is, which of its pictures is the photo, and how large that is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...support.errors import InputError
+from ...support.limits import MAX_PIXELS
+from ..files import load_json
+from . import coco, cvat, exports, label_studio, labelme, panoptic, tools, yolo
+from .fields import records, shown
+from .items import Item, Picture, check_any, collect
+from .names import pick
+from .stack import LabelMap, Stack, check_size
+
+MAX_JSON = 1 << 31  # bytes; what JSON becomes in memory is several times as large
+
+_DEPTH = 4  # levels of other data that annotations may be wrapped in
+_NAMED = 6  # keys that are named in a sentence
+_ADVICE = "give COCO's, LabelMe's, Label Studio's, Datumaro's, VIA's, SAM's JSON or GeoJSON"
+
+
+def read_json(
+    path: Path,
+    size: tuple[int, int] | None = None,
+    *,
+    photo: str | Path | None = None,
+    by_name: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Stack | LabelMap:
+    """The masks of one picture in a JSON file; docs/formats.md says which programs' files are understood.
+
+    Args:
+        path: the file.
+        size: height, width that the masks must have; without it, polygons can only be read from files that say how
+            large their picture is.
+        photo: path or name of the photo, which tells its masks where there are those of several pictures; see
+            `names.pick`. In a list of COCO results pictures have only numbers, which are the names of COCO's photos.
+        by_name: whether the masks of a single picture, too, are the photo's only if they are called like it.
+        max_pixels: larger masks are refused before they are made.
+
+    Raises:
+        InputError: the file cannot be read, is malformed or too large, does not tell which masks are the photo's, they
+            are of another size, or none of them can be used.
+    """
+    content = _load(path)
+    if by_name and not _has_names(content):
+        raise InputError(f'{path} does not say whose masks it holds; give a COCO file with "images".')
+    if isinstance(content, Mapping) and panoptic.is_panoptic(content):
+        return _read_panoptic(content, path, size, photo, by_name, max_pixels)
+    if size is not None and (labels := _plain_array(content, size)) is not None:
+        return LabelMap(labels, None)
+    return read_pictures(
+        _pictures(content, str(path)), str(path), size, photo=photo, by_name=by_name, max_pixels=max_pixels
+    )
+
+
+def _plain_array(content: Any, size: tuple[int, int]) -> np.ndarray | None:
+    """Rows of whole numbers, as many as the photo has pixels, as a label map; None of anything else."""
+    if not isinstance(content, list) or len(content) != size[0]:
+        return None
+    if not all(isinstance(row, list) and len(row) == size[1] for row in content):
+        return None
+    numbers = all(isinstance(one, int) and 0 <= one < 1 << 24 for row in content for one in row)
+    return np.array(content, np.int32) if numbers else None
+
+
+def read_xml(
+    path: Path,
+    size: tuple[int, int] | None = None,
+    *,
+    photo: str | Path | None = None,
+    by_name: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Stack:
+    """The masks of one picture in CVAT's XML for images; as `read_json`."""
+    found = cvat.read(path)
+    return read_pictures(found, str(path), size, photo=photo, by_name=by_name, max_pixels=max_pixels)
+
+
+def read_text(path: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS) -> Stack:
+    """The masks of one of YOLO's text files, which needs the photo's size; as `read_json`."""
+    return read_pictures([yolo.read(path)], str(path), size, max_pixels=max_pixels)
+
+
+def read_pictures(
+    pictures: list[Picture],
+    source: str,
+    size: tuple[int, int] | None,
+    *,
+    photo: str | Path | None = None,
+    by_name: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Stack:
+    """The masks of the photo among pictures of any file; see `read_json`."""
+    chosen = pictures[pick([one.names for one in pictures], photo, source, by_name=by_name)]
+    items = chosen.items()
+    found = _size(chosen, items, size, source)
+    check_size(found, size, source, max_pixels)
+    return collect(items, found, source, nested=chosen.nested)
+
+
+def names_pictures(path: Path) -> bool:
+    """Whether a JSON file says which picture each of its masks is of, so that it may be about several.
+
+    COCO files do, and so do lists whose objects are about several pictures by number.
+
+    Raises:
+        InputError: the file cannot be read, or is too large or damaged.
+    """
+    return _has_names(_load(path))
+
+
+def _load(path: Path) -> Any:
+    if path.stat().st_size > MAX_JSON:
+        raise InputError(f"{path} is larger than {MAX_JSON >> 30} GiB; save its masks as COCO RLE or as a label PNG.")
+    content = _unwrapped(load_json(path), str(path))
+    return [content] if isinstance(content, Mapping) and label_studio.is_tasks([content]) else content
+
+
+def _unwrapped(content: Any, source: str) -> Any:
+    """Annotations without the answer of a server or the like that they are wrapped in; anything else as it is."""
+    found = content
+    for _ in range(_DEPTH):
+        if isinstance(found, Mapping) and label_studio.is_tasks([found]):
+            return found
+        if not (isinstance(found, list) and _is_wrapper(found)) and _read(found, source) is not None:
+            return found
+        values = found if isinstance(found, list) else list(found.values()) if isinstance(found, Mapping) else []
+        inner = [one for one in values if isinstance(one, Mapping) or (isinstance(one, list) and any(records(one)))]
+        if len(inner) != 1:
+            break
+        found = inner[0]
+    return content
+
+
+def _is_wrapper(content: list[Any]) -> bool:
+    """Whether a list has a single object that is neither a mask nor a picture with masks, but may hold some."""
+    if len(content) != 1 or not isinstance(content[0], Mapping) or not content[0]:
+        return False
+    return not (_are_masks(content) or exports.has_masks(content[0]) or label_studio.is_tasks(content))
+
+
+def _has_names(content: Any) -> bool:
+    if isinstance(content, list):
+        if label_studio.is_tasks(content) or any("images" in one for one in records(content)):
+            return True
+        if any(exports.has_masks(one) and exports.picture(one).names for one in records(content)):
+            return True
+        return _are_masks(content) and len(coco.from_list(content)) > 1
+    if not isinstance(content, Mapping):
+        return False
+    if any(key in content for key in ("images", "imagePath", "samples")) or tools.is_via(content):
+        return True
+    return any(one.names for one in exports.pictures(content))
+
+
+def _are_masks(content: list[Any]) -> bool:
+    """Whether a list holds masks: objects with an outline or at least a box."""
+    return any(coco.outline_of(one) is not None or "bbox" in one for one in records(content))
+
+
+def _pictures(content: Any, source: str) -> list[Picture]:
+    found = _read(content, source)
+    if found is not None:
+        return found
+    if isinstance(content, list):
+        raise InputError(f'{source} is a list, but not of objects with a "segmentation"; {_ADVICE}.')
+    if not isinstance(content, Mapping):
+        raise InputError(f"{source} holds {shown(content)}, neither an object nor a list; {_ADVICE}.")
+    keys = ", ".join(shown(key) for key in list(content)[:_NAMED]) + (", …" if len(content) > _NAMED else "")
+    there = f"only {keys}" if keys else "nothing"
+    raise InputError(
+        f'{source} is not in a format that ESG knows: it does not have "images" as COCO has, {there}; {_ADVICE}.'
+    )
+
+
+def _read(content: Any, source: str) -> list[Picture] | None:
+    """The pictures that JSON describes; None if it is not of any known kind."""
+    if (drawn := exports.geojson(content)) is not None:
+        return [drawn]
+    if isinstance(content, list):
+        return _read_list(content, source)
+    return _read_object(content, source) if isinstance(content, Mapping) else None
+
+
+def _read_list(content: list[Any], source: str) -> list[Picture] | None:
+    found = records(content)
+    if label_studio.is_tasks(content):
+        return label_studio.pictures(content)
+    if any("annotations" in one and "file_name" in one for one in found):  # Detectron2's
+        return [coco.from_record(one) for one in found]
+    if any(isinstance(one.get("images"), list) for one in found):  # several files of COCO's
+        return [picture for one in found if "images" in one for picture in coco.from_file(one, source)]
+    if content and not any(isinstance(one, Mapping) for one in content):
+        are_masks = all(isinstance(one, list) and one and not any(records(one)) for one in content)
+        return coco.from_list([{"segmentation": one} for one in content]) if are_masks else None
+    if not _are_masks(content) and any(exports.has_masks(one) for one in found):
+        return [exports.picture(one) for one in found if exports.has_masks(one)]
+    return coco.from_list(content)
+
+
+def _read_object(content: Mapping[str, Any], source: str) -> list[Picture] | None:
+    if "images" in content and ("annotations" in content or not (several := exports.pictures(content))):
+        return coco.from_file(content, source)
+    if "images" in content:
+        return several
+    if isinstance(content.get("shapes"), list) or "imagePath" in content:
+        return [labelme.picture(content)]
+    if isinstance(content.get("objects"), list):
+        kinds = {"imgHeight": tools.cityscapes, "size": tools.supervisely, "info": tools.isat}
+        for key, read in kinds.items():
+            if key in content:
+                return [read(content)]
+    if isinstance(content.get("annotations"), list) and "image" in content:  # SA-1B's
+        return [coco.from_record(content)]
+    if isinstance(content.get("masks"), list):
+        if any("segmentation" in one for one in records(content["masks"])):
+            return coco.from_list(content["masks"])
+        return [coco.from_columns(content)]
+    if tools.is_via(content):
+        return tools.via(content)
+    if isinstance(content.get("samples"), list):
+        return tools.fiftyone(content)
+    if "segmentation" in content or "counts" in content:
+        return coco.from_list([content])
+    if exports.has_masks(content):
+        return [exports.picture(content)]
+    values = list(content.values())
+    if values and all(isinstance(one, Mapping) and "counts" in one for one in values):  # RLEs by name
+        return coco.from_list(values)
+    return exports.pictures(content) or None
+
+
+def _size(picture: Picture, items: list[Item], size: tuple[int, int] | None, source: str) -> tuple[int, int]:
+    """height, width of a picture: what most of its masks have, or it says, or the photo has."""
+    sizes = Counter(item.size for item in items if item.size is not None)
+    if size is not None and size in sizes:
+        return size
+    if picture.size is not None:
+        return picture.size
+    if not sizes:
+        if size is not None:
+            return size
+        if not items:
+            raise InputError(f"{source} holds no masks: its list is empty.")
+        check_any(items, source)
+        raise InputError(f"{source} holds outlines but not the size of their picture; give the photo's size (size=).")
+    (first, often), *others = sizes.most_common()
+    if others and others[0][1] == often and size is None:
+        (h0, w0), (h1, w1) = sorted([first, others[0][0]])
+        raise InputError(f"The masks in {source} must have one size, but there are {w0}x{h0} and {w1}x{h1} pixels.")
+    return first
+
+
+def _read_panoptic(
+    content: Mapping[str, Any],
+    path: Path,
+    size: tuple[int, int] | None,
+    photo: str | Path | None,
+    by_name: bool,
+    max_pixels: int,
+) -> LabelMap:
+    found = panoptic.pictures(content)
+    picture, annotation = found[pick([one.names for one, _ in found], photo, str(path), by_name=by_name)]
+    if picture.size is not None:
+        check_size(picture.size, size, path, max_pixels)
+    png = panoptic.png_of(annotation, path)
+    labels = panoptic.read_png(png, max_pixels)
+    check_size((labels.shape[0], labels.shape[1]), size, png, max_pixels)
+    known = panoptic.listed(annotation)
+    if known:
+        ids = np.unique(labels)
+        there = np.isin(ids, list(known))
+        labels = np.where(there, ids, 0)[np.searchsorted(ids, labels)].astype(np.int32)
+    return LabelMap(labels, None)

@@ -1,0 +1,352 @@
+"""COCO's annotations and their kin: files with "images", results, Detectron2's records, SA-1B, SAM's lists, LVIS."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from ...support.errors import InputError
+from ..rle import Rle, encode_mask
+from .canvas import Canvas, draw_all
+from .embedded import bytes_of, mask_of_png
+from .fields import Unusable, identifier, number, records, score, shown, size, text
+from .items import NO_MASK, Item, Picture
+
+_NAMES = ("file_name", "filename", "path", "name", "image_name", "image_path", "coco_url")  # of a picture, best first
+_OUTLINES = ("segmentation", "mask", "rle", "rle_mask", "points", "polygon", "vertices", "coordinates")  # of a mask
+_BOXES = ("bbox", "box", "bounding_box", "width")
+_BETWEEN = re.compile(r"[\s,;\[\]()]+")  # counts written as text
+_NUMBERS = re.compile(r"[\s\d.,;eE+-]+")  # points written as text
+_FIRST, _LAST = ord("0"), ord("o")  # characters of compressed counts
+
+
+def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
+    """The pictures of an object with "images" and "annotations".
+
+    Raises:
+        InputError: one of the two is no list.
+    """
+    if content.get("images") == []:
+        return []
+    for key in ("images", "annotations"):
+        if not isinstance(content.get(key), list):
+            raise InputError(f"{source} is not in COCO's format: {_missing(content, key)}.")
+    images = _different(records(content["images"]))
+    annotations = records(content["annotations"])
+    ids = [identifier(image.get("id")) for image in images]
+    by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
+    for place, one in enumerate(annotations, start=1):
+        of = identifier(one.get("image_id"))
+        only = len(ids) == 1 and None in (of, ids[0])
+        by_id.setdefault(ids[0] if only else of, []).append((place, one))
+    often = Counter(ids)
+    strangers = [of for of in by_id if of not in often]
+
+    def items(of: str | None) -> list[Item]:
+        if often[of] > 1:
+            raise InputError(f"{source} has several pictures with the id {of!r}; make the ids unique.")
+        mine = by_id.get(of, [])
+        if not mine and strangers:
+            raise InputError(
+                f'{source} has annotations of pictures that are not among its "images" (image_id '
+                f"{', '.join(map(str, strangers[:3]))}{', …' if len(strangers) > 3 else ''}), and none of this one, "
+                f"whose id is {of}."
+            )
+        return [item(one, place) for place, one in mine]
+
+    return [
+        Picture(
+            names_of(image), size(image.get("height"), image.get("width")), partial(items, of), _is_sams(by_id.get(of))
+        )
+        for image, of in zip(images, ids, strict=True)
+    ]
+
+
+def picture_of(content: Mapping[str, Any], image_id: int | str | None, source: str) -> Picture:
+    """The picture of an id in an object with "images" and "annotations"; without an id the only one.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    pictures = from_file(content, source)
+    if image_id is None:
+        if len(pictures) != 1:
+            raise InputError(f"{source} describes {len(pictures)} pictures; say which one with image_id.")
+        return pictures[0]
+    ids = [identifier(image.get("id")) for image in _different(records(content["images"]))]
+    if identifier(image_id) not in ids:
+        raise InputError(f"{source} has no picture with id {image_id!r}.")
+    return pictures[ids.index(identifier(image_id))]
+
+
+def from_record(record: Mapping[str, Any]) -> Picture:
+    """A picture with its annotations in it: one of SA-1B, with "image", or one of Detectron2's records."""
+    image = record["image"] if isinstance(record.get("image"), Mapping) else record
+    mine = list(enumerate(records(record.get("annotations")), start=1))
+    return Picture(
+        names_of(image),
+        size(image.get("height"), image.get("width")),
+        lambda: [item(one, place) for place, one in mine],
+        _is_sams(mine),
+    )
+
+
+def from_list(content: Sequence[Any]) -> list[Picture]:
+    """The pictures of a list of annotations, by their numbers, as far as it has any: COCO's results, SAM's masks."""
+    by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
+    for place, one in enumerate(records(content), start=1):
+        by_id.setdefault(identifier(one.get("image_id")), []).append((place, one))
+    if len(by_id) == 2 and None in by_id:  # there is only one picture that the others can mean
+        by_id = {next(of for of in by_id if of is not None): list(enumerate(records(content), start=1))}
+    return [
+        Picture(
+            () if of is None else (of,),
+            None,
+            lambda mine=mine: [item(one, place) for place, one in mine],  # type: ignore[misc]
+            _is_sams(mine),
+        )
+        for of, mine in by_id.items()
+    ] or [Picture((), None, list)]
+
+
+def from_columns(content: Mapping[str, Any]) -> Picture:
+    """A picture whose "masks" are a list, beside one of "scores", as MMDetection's inferencer writes it."""
+    masks, scores = content["masks"], content.get("scores")
+    scores = scores if isinstance(scores, list) and len(scores) == len(masks) else [None] * len(masks)
+    columns = [{"segmentation": mask, "score": value} for mask, value in zip(masks, scores, strict=True)]
+    return Picture((), None, lambda: [item(one, place, "mask") for place, one in enumerate(columns, start=1)])
+
+
+def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") -> Item:
+    """One annotation; it is called by its id, else by its place in the file."""
+    known = identifier(annotation.get("id"))
+    called = f"{kind} {place}" if known is None else f"{kind} {known}"
+    outline = outline_of(annotation)
+    if outline is None and annotation and not any(key in annotation for key in (*_OUTLINES, *_BOXES)):
+        return Item(called, _without_outline, None)
+    mask = Segmentation(outline)
+    return Item(called, mask.draw, partial(score, annotation), None, mask.size)
+
+
+def outline_of(annotation: Mapping[str, Any]) -> Any:
+    """Its "segmentation", or what others have instead: Ultralytics "segments", Roboflow "points", an RLE by itself."""
+    segments = annotation.get("segments")
+    if isinstance(segments, Mapping) and (found := _columns(segments)):
+        return found
+    polygon = annotation.get("polygon")
+    if isinstance(polygon, Mapping) and "segmentation" not in annotation:
+        if found := _columns(polygon):  # ADE20K's
+            return found
+        if all(isinstance(one, Mapping) for one in polygon.values()):  # Encord's, by the number of each point
+            return list(polygon.values())
+        return polygon.get("paths") or [polygon.get("path")]  # Darwin's
+    if isinstance(annotation.get("poly2d"), list):  # BDD100K's
+        return [one.get("vertices") for one in records(annotation["poly2d"]) if one.get("closed", True)]
+    if "counts" in annotation and "segmentation" not in annotation:
+        return annotation
+    return next((annotation[key] for key in _OUTLINES if annotation.get(key) is not None), None)
+
+
+def _columns(value: Mapping[str, Any]) -> list[list[Any]] | None:
+    """Points x, y of an object with a list of x and one of y."""
+    if not isinstance(value.get("x"), list) or not isinstance(value.get("y"), list):
+        return None
+    return [list(pair) for pair in zip(value["x"], value["y"], strict=False)]
+
+
+def _without_outline(_: Canvas) -> Rle:
+    raise Unusable('has no "segmentation"')
+
+
+class Segmentation:
+    """A "segmentation": RLE with counts in any spelling, polygons in any nesting, or rows of 0 and 1."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = _from_text(value)
+
+    @cached_property
+    def rows(self) -> np.ndarray | None:
+        """The mask, (H, W), of rows of 0 and 1, 0 and 255, or false and true; None of anything else."""
+        rows = self.value
+        if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+            return None
+        if len({len(row) for row in rows}) != 1 or not rows[0] or isinstance(rows[0][0], (str, list, Mapping)):
+            return None
+        try:
+            values = np.array(rows)
+        except ValueError:
+            return None
+        if values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isin(values, (0, values.max())).all():
+            return None
+        return values if values.max() in (0, 1, 255) else None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """height, width of the picture, where it says so."""
+        if isinstance(self.value, Mapping) or _is_rles(self.value):
+            sides = (self.value if isinstance(self.value, Mapping) else self.value[0]).get("size")
+            return size(*sides) if isinstance(sides, (list, tuple)) and len(sides) == 2 else None
+        if self.rows is None or self.rows.max() > 1:
+            return None  # the second may be polygons with corners at 0 and 255
+        if len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0:
+            return None  # it may be a polygon with corners at 0 and 1
+        return self.rows.shape[0], self.rows.shape[1]
+
+    def draw(self, canvas: Canvas) -> Rle:
+        """It on a canvas; Unusable if it is none."""
+        value = self.value
+        if value is None or (isinstance(value, (list, str)) and not _content(value)):
+            raise Unusable(NO_MASK)
+        if isinstance(value, Mapping):
+            return _drawn(value, canvas)
+        if isinstance(value, str):
+            return _drawn_text(value.strip(), canvas)
+        if _is_rles(value):
+            return draw_all([partial(_drawn, one) for one in value], canvas)
+        if not isinstance(value, list):
+            raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons")
+        if self.rows is not None and (self.rows.shape == canvas.size or (len(self.rows) > 1 and self.rows.max() <= 1)):
+            return canvas.rle(encode_mask(self.rows != 0))
+        return canvas.polygons(polygon for polygon in _rings(value) if _content(polygon))
+
+
+def _from_text(value: Any) -> Any:
+    """What a text in JSON says, as tables keep a segmentation; anything else as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _is_rles(value: Any) -> bool:
+    """Whether it is a list of RLEs, the pieces of one mask."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(one, Mapping) and "counts" in one for one in value)
+
+
+def _drawn(rle: Mapping[str, Any], canvas: Canvas) -> Rle:
+    """An RLE, which without a size is of the picture's."""
+    found, height, width = counts(rle.get("counts")), *canvas.size
+    if isinstance(found, list) and sum(found) != height * width and all(_FIRST <= one <= _LAST for one in found):
+        found = "".join(map(chr, found))  # the bytes of a compressed string
+    return canvas.rle({"size": canvas.size, **rle, "counts": found})
+
+
+def _drawn_text(value: str, canvas: Canvas) -> Rle:
+    """A mask written as text: a PNG in base64, points, or the counts of an RLE of the picture's size."""
+    if _NUMBERS.fullmatch(value):
+        return canvas.polygons([value])
+    if value.lower().endswith((".png", ".jpg", ".tif", ".tiff", ".bmp", ".npy")):
+        raise Unusable(f"has its mask in a file of its own, {shown(value)}; give the folder of these files")
+    if value.startswith(("http://", "https://")):
+        raise Unusable("has its mask at an address; download it first")
+    if value.startswith(("data:", "iVBOR")):
+        return canvas.patch(mask_of_png(value), 0, 0)
+    try:
+        return _drawn({"counts": value}, canvas)
+    except Unusable:
+        raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons") from None
+
+
+def counts(value: Any) -> Any:
+    """The counts of an RLE.
+
+    A list in text, Python's b'…', base64, a list of characters, Node's Buffer and whole numbers written as floats
+    become what they mean.
+    """
+    if isinstance(value, Mapping) and value.get("type") == "Buffer":
+        value = value.get("data")
+    if isinstance(value, list) and any(isinstance(one, str) and number(one) is None for one in value):
+        value = "".join(map(str, value)) if all(isinstance(one, str) and len(one) == 1 for one in value) else value
+    if isinstance(value, str):
+        bare = value.strip()
+        if bare[:2] in ("b'", 'b"') and bare[-1:] == bare[1]:
+            return bare[2:-1].replace("\\\\", "\\")
+        if " " in bare or "," in bare:  # which no compressed string has
+            value = [one for one in _BETWEEN.split(bare) if one]
+        elif any(not _FIRST <= ord(one) <= _LAST for one in bare):
+            return _from_base64(bare)
+    if isinstance(value, (np.ndarray, bytes)):  # of a dict in memory
+        return value
+    if isinstance(value, list):
+        numbers = [number(one) for one in value]
+        if all(one is not None and one == int(one) and abs(one) < 1 << 53 for one in numbers):
+            return [int(one) for one in numbers if one is not None]
+        raise Unusable("is damaged (its counts are not a list of whole numbers)")
+    if not isinstance(value, str):
+        raise Unusable(f"is damaged (its counts are {shown(value)})")
+    return value.strip()
+
+
+def _from_base64(text: str) -> str:
+    """Compressed counts in base64, which may be packed as well; any other text as it is."""
+    try:
+        return bytes_of(text).decode("ascii")
+    except (Unusable, ValueError):
+        return text
+
+
+def _rings(segmentation: list[Any]) -> Iterator[Any]:
+    """The polygons of a list in which they are nested more or less deeply, each as `fields.points` takes it."""
+    waiting = [segmentation]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, list) or not any(isinstance(inner, (list, Mapping)) for inner in one):
+            yield one  # x, y, x, y, …
+        elif all(isinstance(inner, Mapping) for inner in one) or (len(one) > 2 and all(map(_is_point, one))):
+            yield one  # {"x": …, "y": …}, … or [x, y], …
+        elif all(isinstance(inner, list) and len(inner) == 1 and _is_point(inner[0]) for inner in one):
+            yield [inner[0] for inner in one]  # [[x, y]], …: OpenCV's contours
+        else:
+            waiting += reversed(one)
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) in (2, 3) and all(number(one) is not None for one in value)
+
+
+def _content(value: Any) -> bool:
+    """Whether there is anything in it, however deeply nested its lists are."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += one
+        elif one != "":
+            return True
+    return False
+
+
+def _is_sams(annotations: Sequence[tuple[int, Mapping[str, Any]]] | None) -> bool:
+    """Whether SAM's own score is the only one that the first of them has."""
+    first = annotations[0][1] if annotations else {}
+    return "predicted_iou" in first and first.get("score") is None
+
+
+def names_of(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """The file names that an object gives for its picture, the best first."""
+    more = image.get("extra")
+    found = [text(image.get(key)) for key in _NAMES] + [text(more.get("name")) if isinstance(more, Mapping) else ""]
+    return tuple(filter(None, found))
+
+
+def _different(images: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without those that a file lists twice."""
+    found: dict[object, Mapping[str, Any]] = {}
+    for place, image in enumerate(images):
+        known, names = identifier(image.get("id")), names_of(image)
+        found.setdefault((known, names) if known is not None and names else place, image)
+    return list(found.values())
+
+
+def _missing(content: Mapping[str, Any], key: str) -> str:
+    return f'"{key}" is missing' if key not in content else f'"{key}" is {shown(content[key])}, no list'

@@ -1,0 +1,129 @@
+"""A folder of black and white PNGs, a mask each, as SAM's own script and many others write it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from collections import Counter
+from logging import getLogger
+from pathlib import Path
+
+from ...pictures.listing import SUFFIXES
+from ...support.errors import InputError
+from ...support.limits import MAX_PIXELS
+from ..rle import Rle
+from .items import LeftOut
+from .pictures import mask_of_picture
+from .stack import MAX_DRAWN, MAX_MASKS, Stack, WrongSize, check_size, encode
+
+log = getLogger(__name__)
+
+
+def read_folder(
+    folder: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5
+) -> Stack:
+    """The PNGs of a folder, a mask each, in natural order of their names (2 before 10); other files are left alone.
+
+    Each is grey or in grey colours, or a palette PNG whose index 0 is outside; of one that is transparent in part the
+    opaque part is the mask. Where the folder has the `metadata.csv` of SAM's own script, the scores are its
+    predicted_iou. Pictures that are no mask, or of another size than the rest, are left out with a warning. Where there
+    is no PNG at all, pictures of other formats are taken.
+
+    Args:
+        folder: subfolders are not looked into.
+        size: height, width that the masks must have.
+        max_pixels: larger pictures are refused before they are decoded.
+        threshold: part of white above which a pixel of a soft mask is inside.
+
+    Raises:
+        InputError: there is no PNG, none is a mask that can be read, or half of them are of another size.
+    """
+    files = mask_files(folder)
+    if not files:
+        raise InputError(f"The folder {folder} has no PNG files; it must hold one black and white PNG a mask.")
+    if len(files) > MAX_MASKS:
+        raise InputError(f"The folder {folder} has {len(files)} PNG files, more than the limit of {MAX_MASKS} masks.")
+    table = _sam_scores(folder / "metadata.csv")
+    left_out = LeftOut(f"The folder {folder}")
+    found: list[tuple[Path, tuple[int, int], Rle]] = []
+    wrong: WrongSize | None = None
+    pixels = 0
+    for file in files:
+        try:
+            values = mask_of_picture(file, max_pixels=max_pixels)
+            shape = values.shape[0], values.shape[1]
+            check_size(shape, size, file, max_pixels)
+            found.append((file, shape, encode(values, str(file), threshold)))
+        except InputError as error:
+            wrong = error if isinstance(error, WrongSize) and wrong is None else wrong
+            left_out.add(file.name, str(error).replace(str(file), "").strip(" :.") or "cannot be read")
+            continue
+        pixels += values.size
+        if pixels > MAX_DRAWN:
+            raise InputError(f"The masks in the folder {folder} have more than {MAX_DRAWN:,} pixels; give fewer.")
+    if not found:
+        raise wrong or left_out.refuse()
+    shape = _common(found, folder)
+    for file, other, _ in found:
+        if other != shape:
+            reason = f"has {other[1]}x{other[0]} pixels and most others {shape[1]}x{shape[0]}"
+            left_out.add(file.name, reason)
+    kept = [(file, mask) for file, other, mask in found if other == shape]
+    left_out.tell(len(files))
+    rles = [mask for _, mask in kept]
+    scores = None if table is None else _scores(table, [file for file, _ in kept], folder / "metadata.csv")
+    return Stack(rles, scores, shape, nested=scores is not None)
+
+
+def mask_files(folder: Path) -> list[Path]:
+    """The pictures in a folder that are taken for masks, in natural order."""
+    try:
+        files = [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    pngs = [path for path in files if path.suffix.lower() == ".png"]
+    return sorted(pngs or [path for path in files if path.suffix.lower() in SUFFIXES], key=_natural)
+
+
+def _common(found: list[tuple[Path, tuple[int, int], Rle]], folder: Path) -> tuple[int, int]:
+    """The size, height and width, that most masks have."""
+    (shape, often), *others = Counter(shape for _, shape, _ in found).most_common()
+    if others and others[0][1] == often:
+        one = next(file for file, other, _ in found if other == shape)
+        another = next(file for file, other, _ in found if other == others[0][0])
+        (h0, w0), (h1, w1) = shape, others[0][0]
+        raise InputError(
+            f"The masks in {folder} must have one size, but {one.name} has {w0}x{h0} pixels "
+            f"and {another.name} has {w1}x{h1}."
+        )
+    return shape
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    pieces = re.findall(r"[0-9]+|[^0-9]+", path.stem)
+    return [(0, int(piece), "") if piece[0] in "0123456789" else (1, 0, piece) for piece in pieces], path.name
+
+
+def _sam_scores(table: Path) -> dict[str, float] | None:
+    """The predicted_iou of every file without its suffix; None without such a table, or where it cannot be read."""
+    if not os.path.isfile(table):
+        return None
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+        if not rows or not {"id", "predicted_iou"} <= rows[0].keys():  # some other table
+            return None
+        return {row["id"]: float(row["predicted_iou"]) for row in rows}
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        log.warning("%s cannot be read (%s); all masks have the score 1.", table, str(error).rstrip("."))
+        return None
+
+
+def _scores(table: dict[str, float], files: list[Path], path: Path) -> list[float] | None:
+    missing = [file.name for file in files if not math.isfinite(table.get(file.stem, math.nan))]
+    if missing:
+        log.warning("%s has no predicted_iou of %s; all masks have the score 1.", path, missing[0])
+        return None
+    return [table[file.stem] for file in files]

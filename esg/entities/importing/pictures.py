@@ -1,0 +1,303 @@
+"""Pictures of masks: what kind one is, its content says, not its format: a mask, a label map, or colours for ids."""
+
+from __future__ import annotations
+
+import json
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+from scipy import ndimage
+
+from ...pictures.reading import open_picture
+from ...support.errors import ImageError, InputError
+from ...support.limits import MAX_PIXELS
+from ...support.strips import strips
+from ..files import SCORES_FIELD
+from .panoptic import ids_of_colours
+from .stack import LabelMap, Stack, check_size, encode
+
+log = getLogger(__name__)
+
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JPEG2000", "JXL")  # formats in which numbers do not stay what they are
+VOID = 255  # in label maps of 8 bits: the border around things in PASCAL VOC, what Cityscapes and ADE20K do not count
+_VOID_COLOUR = (224, 224, 192)  # its colour in PASCAL VOC's palette
+_NOISE = 0.2  # part of the range, at either end, that the noise of a lossy format reaches into
+_STRAY = 0.005  # part of the pixels between black and white that do not matter in a lossy format
+_EDGE = 0.1  # part of the range, at either end, in which values of a mask count as black or as white
+_MOST_COLOURS = 65_535
+_CAST = 6  # by which the channels of a grey picture differ on average in a lossy format
+_MANY, _APART = 8, 3  # numbers of which 255 lies so many times as far away as they lie from each other
+_FLAT = 0.5  # part of the pixels of a map that have neighbours of their own number all around
+
+
+def read_picture(
+    path: Path,
+    size: tuple[int, int] | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    threshold: float = 0.5,
+    void: int | None = None,
+) -> Stack | LabelMap:
+    """What a picture of masks holds.
+
+    - Grey with soft edges, black and white, or a JPEG of that: one mask. Colours are grey where R, G and B are equal;
+      of a transparent picture the opaque parts are the mask, whatever their colour.
+    - Grey or a palette with numbers: a label map, 0 = none.
+    - Colours in even areas: a map in which every colour is an entity, as in COCO's panoptic PNGs, black = none.
+
+    Args:
+        path: the file.
+        size: height, width that the masks must have.
+        max_pixels: larger pictures are refused before they are decoded.
+        threshold: part of full white, 0 to 1, above which a pixel of a soft mask is inside.
+        void: number that belongs to nothing in a label map, as 0 does; None: 255 in a palette, and in grey where it
+            is far from the other numbers; -1: no number.
+
+    Raises:
+        InputError: the file cannot be read, is too large, or holds neither.
+    """
+    try:
+        with open_picture(path, max_pixels=max_pixels) as picture:
+            stored = picture.info.get(SCORES_FIELD)
+            indexed = picture.mode == "P" and not _is_grey_ramp(picture)
+            kind = str(picture.format)
+            upright = _upright(picture)
+            check_size(upright.size[::-1], size, path, max_pixels)
+            found = _values(upright, kind in LOSSY, path)
+    except ImageError as error:
+        raise InputError(str(error)) from None
+    if stored is not None and found.ndim == 2 and found.dtype.kind in "iu":
+        return LabelMap(found, _scores(stored, path))
+    return _understood(found, indexed, kind, threshold, void, path)
+
+
+def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5) -> np.ndarray:
+    """The one mask, (H, W) of any numbers for `stack.encode`, of a picture that is known to be a mask.
+
+    Raises:
+        InputError: it cannot be read, or is in colours.
+    """
+    try:
+        with open_picture(path, max_pixels=max_pixels) as picture:
+            found = _values(_upright(picture), picture.format in LOSSY, path)
+    except ImageError as error:
+        raise InputError(str(error)) from None
+    if found.ndim == 3:
+        raise InputError(f"{path} is a colour picture, no mask; save the mask in black and white.")
+    return found
+
+
+def looks_like_mask(values: np.ndarray) -> bool:
+    """Whether (H, W) numbers from 0 to 255 or 65535 are a mask with soft edges rather than a label map.
+
+    They are where the lightest is more than half of white, most pixels are nearly black or nearly white, and the rest
+    is a transition: hardly any pixel of it has its own number all around, and each piece has white in it.
+    """
+    low, high = int(values.min()), int(values.max())
+    whole = 255 if high <= 255 else 65535
+    if not whole / 2 < high <= whole or low > _EDGE * whole or low == high:
+        return False
+    between = (values != low) & (values != high)
+    count = int(between.sum())
+    if not count:
+        return True
+    ends = (values <= _EDGE * whole) | (values >= high - _EDGE * whole)
+    if ends.sum() < values.size / 2:
+        return False
+    if (_is_flat(values) & between).sum() > count * _FLAT / 2:
+        return False
+    return _mostly_around_white(values, between, high, whole)
+
+
+def _clamped(values: np.ndarray) -> np.ndarray:
+    """Grey of a lossy format with what is nearly black or white made so: its noise has values of its own."""
+    dark, light = _NOISE * 255, (1 - _NOISE) * 255
+    return np.where(values <= dark, 0, np.where(values >= light, 255, values)).astype(np.uint8)
+
+
+def _looks_like_lossy_mask(values: np.ndarray) -> bool:
+    """Whether grey of a lossy format is black and white but for noise, or a mask with soft edges."""
+    clamped = _clamped(values)
+    black, white = int((clamped == 0).sum()), int((clamped == 255).sum())
+    return (white > 0 and values.size - black - white <= _STRAY * values.size) or looks_like_mask(clamped)
+
+
+def _mostly_around_white(values: np.ndarray, between: np.ndarray, high: int, whole: int) -> bool:
+    """Whether most of what lies between black and white is in one piece with white."""
+    pieces, count = ndimage.label(values > _EDGE * whole, np.ones((3, 3)))
+    if not count:
+        return False
+    white = np.zeros(count + 1, bool)
+    white[np.unique(pieces[values >= high - 2 * _EDGE * whole])] = True
+    visible = between & (pieces > 0)
+    return bool(white[pieces[visible]].mean() > 0.5) if visible.any() else True
+
+
+def _is_flat(values: np.ndarray) -> np.ndarray:
+    """(H, W) bool: whether all eight neighbours of a pixel, as far as there are any, have its number."""
+    padded = np.pad(values, [(1, 1), (1, 1)] + [(0, 0)] * (values.ndim - 2), mode="edge")
+    height, width = values.shape[:2]
+    flat = np.ones((height, width), bool)
+    for y in range(3):
+        for x in range(3):
+            same = padded[y : y + height, x : x + width] == values
+            flat &= same if same.ndim == 2 else same.all(axis=2)
+    return flat
+
+
+def _values(picture: Image.Image, lossy: bool, path: Path) -> np.ndarray:
+    """(H, W) numbers, or (H, W, 3) uint8 colours where they are not all grey."""
+    mode = picture.mode
+    if mode in ("1", "P", "L", "F") or mode.startswith("I"):
+        return np.asarray(picture)
+    if mode in ("RGBA", "RGBa", "LA", "La", "PA"):
+        rgba = np.asarray(picture.convert("RGBA"))
+        if rgba[..., 3].min() != rgba[..., 3].max():
+            return _opaque(rgba, path)
+        return _grey_or_colours(rgba[..., :3], 0)
+    if mode in ("RGB", "YCbCr", "CMYK"):
+        return _grey_or_colours(np.asarray(picture.convert("RGB")), _CAST if lossy else 0)
+    raise InputError(f"{path} holds no masks: it is a picture of mode {mode}; save it as a grey PNG.")
+
+
+def _is_grey_ramp(picture: Image.Image) -> bool:
+    """Whether index and grey are the same in a palette that reaches to white, so that it is a grey picture."""
+    palette = np.array(picture.getpalette() or [], np.uint8)
+    palette = palette[: len(palette) // 3 * 3].reshape(-1, 3)
+    used = np.flatnonzero(np.bincount(np.asarray(picture).ravel(), minlength=256))
+    return bool(len(palette) > VOID == used[-1] and (palette[used] == used[:, None]).all())
+
+
+def _opaque(rgba: np.ndarray, path: Path) -> np.ndarray:
+    """What a picture means that is transparent in part.
+
+    White in black and white is the mask, even areas of several colours are a map, and of all else the opaque part is
+    the mask.
+    """
+    there = rgba[..., 3] > 127
+    seen = rgba[there][:, :3]
+    if len(seen):
+        ids = np.unique(ids_of_colours(seen))
+        grey = bool((seen == seen[:, :1]).all())
+        if grey and seen.min() <= _EDGE * 255 and seen.max() >= (1 - _EDGE) * 255:
+            return (rgba[..., 0].astype(np.uint16) * rgba[..., 3] // 255).astype(np.uint8)
+        shown = np.where(there[..., None], rgba[..., :3], np.uint8(0))
+        if not grey and 1 < len(ids) <= _MOST_COLOURS and _is_flat(ids_of_colours(shown))[there].mean() >= _FLAT:
+            return shown
+    log.info("%s is transparent in part; what is opaque is taken as the mask.", path)
+    return rgba[..., 3]
+
+
+def _grey_or_colours(rgb: np.ndarray, cast: int) -> np.ndarray:
+    """Grey where the channels differ by no more than `cast` on average, or not at all if that is 0."""
+    total, most = 0, 0
+    for rows in strips(*rgb.shape[:2]):
+        differences = rgb[rows].max(axis=2) - rgb[rows].min(axis=2)
+        total, most = total + int(differences.sum(dtype=np.int64)), max(most, int(differences.max()))
+    is_grey = total <= cast * rgb.shape[0] * rgb.shape[1] if cast else most == 0
+    return np.ascontiguousarray(rgb[..., 1]) if is_grey else rgb
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The picture as EXIF says that it is to be looked at."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # a damaged EXIF block can raise nearly anything, and the picture is good without it
+        return picture
+
+
+def _understood(
+    values: np.ndarray, indexed: bool, kind: str, threshold: float, void: int | None, path: Path
+) -> Stack | LabelMap:
+    lossy = kind in LOSSY
+    size = values.shape[0], values.shape[1]
+    if values.ndim == 3:
+        return LabelMap(_labels_of_colours(values, kind if lossy else None, path), None)
+    if values.dtype == bool:
+        return LabelMap(values.astype(np.uint8), None)
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise InputError(f"{path} holds values that are not finite numbers; save it with 8 or 16 bits.")
+        if (values == np.round(values)).all() and values.min() >= 0 and values.max() > 1:
+            values = values.astype(np.int64)
+        else:
+            return Stack([encode(values, str(path), threshold)], None, size)
+    if indexed:
+        is_mask = bool(np.isin(np.unique(values), (0, VOID)).all())
+    else:
+        is_mask = _looks_like_lossy_mask(values) if lossy else looks_like_mask(values)
+    if is_mask:
+        return Stack([encode(values, str(path), threshold)], None, size)
+    if lossy:
+        raise InputError(
+            f"{path} holds no masks: it is a {kind} picture, not a grey PNG; it is no mask in black and white, and "
+            f"{kind} does not keep the numbers of a label map."
+        )
+    return LabelMap(without_void(values, void, path, indexed=indexed), None)
+
+
+def _labels_of_colours(rgb: np.ndarray, lossy: str | None, path: Path) -> np.ndarray:
+    """The ids of COCO's panoptic format, (H, W) int32, of a picture whose colours are numbers."""
+    ids = ids_of_colours(rgb)
+    advice = "give a grey PNG of labels, or one in black and white for a single mask"
+    if lossy:
+        raise InputError(f"{path} holds no masks: it is a {lossy} picture in colours, like a photo; {advice}.")
+    found = np.unique(ids)
+    if len(found) > _MOST_COLOURS or (len(found) > 16 and _is_flat(ids).mean() < _FLAT):
+        raise InputError(
+            f"{path} holds no masks: it is a picture of mode RGB in {len(found):,} colours, like a photo; {advice}."
+        )
+    void = int(ids_of_colours(np.array(_VOID_COLOUR, np.uint8)))
+    if void in found and (found == 0).any():
+        ids[ids == void] = 0
+    log.info("%s is a picture in colours; every colour but black is taken as an entity.", path)
+    return ids
+
+
+def without_void(labels: np.ndarray, void: int | None, path: Path, *, indexed: bool = False) -> np.ndarray:
+    """(H, W) labels with 0 in place of the number that belongs to nothing.
+
+    Args:
+        labels: whole numbers.
+        void: as in `read_picture`.
+        path: of the file, for the log.
+        indexed: whether they are the indices of a palette.
+    """
+    if void is None:
+        if labels.max() != VOID:
+            return labels
+        numbers = np.unique(labels)
+        if not _is_void(numbers, indexed):
+            if VOID - 1 not in numbers:  # else it is one of many entities
+                log.info("%s: the number %d is an entity here; if it should be none, say --void %d.", path, VOID, VOID)
+            return labels
+        void = VOID
+        log.info("%s: the number %d is taken as void, which belongs to no entity (--void, or void=).", path, VOID)
+    return np.where(labels == void, labels.dtype.type(0), labels) if void >= 0 else labels
+
+
+def _is_void(numbers: np.ndarray, indexed: bool) -> bool:
+    """Whether 255 stands for nothing beside the other numbers.
+
+    In grey it does where it is far from all of them: farther than they are from 0, or several times as far as many of
+    them are from each other.
+    """
+    others = numbers[(numbers > 0) & (numbers < VOID)]
+    if not len(others):
+        return False
+    if indexed:
+        return bool(others.max() < VOID - 1)
+    step = int(np.gcd.reduce([*others.tolist(), VOID]))
+    gap = VOID - int(others.max())
+    widest = int(np.diff(others, prepend=0).max())
+    return gap > step and (gap > max(others.max(), widest) or (len(others) >= _MANY and gap >= _APART * widest))
+
+
+def _scores(stored: Any, path: Path) -> list[float]:
+    try:
+        return [float(score) for score in json.loads(stored)]
+    except (TypeError, ValueError):
+        raise InputError(f"{path} carries damaged scores in its field {SCORES_FIELD}.") from None

@@ -1,0 +1,351 @@
+"""One way in for the masks of any segmenter: what a file is, its first bytes say; what comes out is an EntityMap.
+
+Overlapping masks are kept as RLEs until they are laid over each other one by one; a stack of full-size masks is never
+made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from logging import getLogger
+from pathlib import Path
+
+from ...pictures.listing import SUFFIXES
+from ...support.checks import check_number, check_whole
+from ...support.errors import InputError
+from ...support.limits import MAX_PIXELS
+from ..entity_map import EntityMap
+from ..layers import check_order
+from ..rle import area, unpacked
+from .annotations import names_pictures, read_json, read_text, read_xml
+from .arrays import read_arrays
+from .folder import read_folder
+from .names import is_called
+from .orientation import orientation_of, stored_size, turned_upright
+from .pictures import read_picture
+from .stack import LabelMap, Stack, WrongSize
+from .yolo import looks_like_yolo
+
+log = getLogger(__name__)
+
+KINDS = (
+    "a PNG of labels or of a mask, COCO's, SAM's, LabelMe's or other JSON, CVAT's XML, YOLO's text, .npy, .npz or a "
+    "folder of PNGs"
+)
+
+PIXELS = ("auto", "upright", "stored")
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")  # that are told from all else by these bytes
+_OTHERS = {  # first bytes of files that cannot be read, what they are, and what to do
+    b"\x1f\x8b": ("a file packed with gzip", "unpack it first"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
+    b"Rar!": ("a RAR archive", "unpack it first"),
+    b"\x89HDF": ("an HDF5 file", "save its masks with numpy.save"),
+    b"MATLAB": ("a MATLAB file", "save its masks with numpy.save or as PNG"),
+    b"PAR1": ("a Parquet table", "save the masks as COCO JSON"),
+    b"%PDF": ("a PDF", "give a picture of the masks"),
+}
+
+
+class Kind(Enum):
+    """What masks are kept in."""
+
+    FOLDER = "a folder of PNGs"
+    JSON = "COCO's, SAM's or another tool's"
+    XML = "CVAT's"
+    TEXT = "YOLO's"
+    ARRAYS = ".npy or .npz"
+    LABELS = "a picture"
+
+
+def read_masks(
+    path: str | Path,
+    size: tuple[int, int] | None = None,
+    *,
+    photo: str | Path | None = None,
+    by_name: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    may_be_empty: bool = False,
+    order: str | None = None,
+    threshold: float = 0.5,
+    void: int | None = None,
+    pixels: str = "auto",
+) -> EntityMap:
+    """Reads the masks that any segmenter, annotation tool or paint program made of a photo.
+
+    - A picture of labels, one number a pixel, 0 = none; of one mask in black and white, with soft edges or without; or
+      of areas in colours, as in COCO's panoptic PNGs. Which of them, its content says; see `pictures.read_picture`.
+    - JSON: COCO's (RLE in any spelling, polygons), SA-1B's and SAM's lists, COCO's results and panoptic files,
+      Detectron2's and MMDetection's, LabelMe's, Label Studio's, Supervisely's, Cityscapes', VIA's, ISAT's, FiftyOne's.
+    - CVAT's XML for images, and YOLO's text files with outlines.
+    - .npy and .npz: a stack of masks, or a label map; see `arrays.read_arrays` for shapes and names.
+    - A folder of black and white PNGs, one a mask, see `folder.read_folder`; or with a file for each photo, called
+      like it.
+
+    docs/formats.md tells of their oddities. A pixel belongs to a polygon when its centre does, (0, 0) being the outer
+    corner of the picture, by the even-odd rule. A mask that cannot be used is left out, and a warning in the log
+    counts and names those; only where none is left is that an error. Masks without a pixel get no id. Scores are
+    "score", else SAM's predicted_iou, else 1.
+
+    Args:
+        path: the file or folder.
+        size: height, width of the photo; masks of another size are refused, never resized.
+        photo: the photo's path or name, by which its masks are found in a file about several pictures. Where it is a
+            file, its EXIF data says whether masks of its stored pixels have to be turned.
+        by_name: whether the masks of a single picture, too, are taken only if the file says that they are the photo's,
+            as is right where one of several photos is meant; `tells_photos_apart` says which files can.
+        max_pixels: larger pictures are refused; of masks that are many or large together, see `stack`.
+        may_be_empty: whether a map without entities is given where there are no masks; that is logged at level INFO.
+        order: which mask lies above where several overlap, as in `EntityMap.from_masks`: "score", "smaller", "larger",
+            "first", "last", or "whole", which keeps only whole objects of nested masks. None: "smaller" for SAM's
+            masks, whose parts lie within wholes, else "score"; files with layers (CVAT, Cityscapes) say it themselves.
+            What overlaps is logged, as a warning where masks vanish under others.
+        threshold: part of white, 0 to 1, above which a pixel of a soft mask is inside; what is fainter is background.
+        void: a label that belongs to nothing, as 0 does; None: 255 where that is a border or what is not to be
+            counted, as in PASCAL VOC; -1: none.
+        pixels: whether the masks were made of the photo "upright", as people see it, or of its pixels as they are
+            "stored", where EXIF turns it. "auto": as their size says, else upright, with a warning.
+
+    Returns:
+        A map of at least one entity, unless it may be empty.
+
+    Raises:
+        InputError: the path is none, does not exist or is of no such kind, the file is damaged or too large, has no
+            masks or none of this photo that can be used, they are of another size than the photo, or an option is
+            wrong.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"Masks are read from the path of a file or folder, not from a {type(path).__name__}.")
+    _check_options(order, threshold, void, pixels)
+    path = Path(path)
+    with _named(path):
+        source = _file_of_photo(path, photo, by_name)
+
+        def read(wanted: tuple[int, int] | None) -> Stack | LabelMap:
+            return _read(source, wanted, photo, by_name and source == path, max_pixels, threshold, void)
+
+        found, turn = _read_turned(read, size, photo, pixels, source)
+        entities = _as_entities(found, order, source)
+        if turn != 1:
+            entities = EntityMap(turned_upright(entities.labels, turn), entities.scores)
+    if not len(entities):
+        whose = f" of {Path(photo).name}" if photo is not None else ""
+        nothing = f"{path} holds no masks{whose}: not one pixel belongs to an entity."
+        if not may_be_empty:
+            raise InputError(nothing)
+        log.info(nothing)
+    return entities
+
+
+def kind_of(path: str | Path) -> Kind:
+    """What a file or folder of masks is, by its first bytes, else by its suffix; before long work, whether it is there.
+
+    Raises:
+        InputError: the path does not exist, cannot be read, or is of no such kind.
+    """
+    path = Path(path)
+    if os.path.isdir(path):  # which does not raise, as Path.is_dir may
+        return Kind.FOLDER
+    head = _head(path)
+    suffix = path.suffix.lower()
+    bare = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if bare.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path} is a pointer of Git LFS; get the file itself with `git lfs pull`.")
+    if bare.lower().startswith((b"<!doctype html", b"<html")):
+        raise InputError(f"{path} is a web page; download the file of masks itself.")
+    if head.startswith(_PICTURES):
+        return Kind.LABELS
+    for magic, (what, advice) in _OTHERS.items():
+        if head.startswith(magic):
+            raise InputError(f"{path} is {what}, which is not read; {advice}.")
+    if head[:1] == b"\x80" or (suffix in (".pkl", ".pickle", ".pth", ".pt") and not bare.startswith((b"{", b"["))):
+        raise InputError(
+            f"{path} is a pickle, which is not read as it could run programs; save the masks as COCO JSON."
+        )
+    if bare.startswith((b"{", b"[")) or suffix == ".json":
+        return Kind.JSON
+    if bare.startswith(b"<") or suffix == ".xml":
+        return Kind.XML
+    if head.startswith((b"PK", b"\x93NUMPY")) or suffix in (".npy", ".npz"):
+        return Kind.ARRAYS
+    if suffix in SUFFIXES:
+        return Kind.LABELS
+    if looks_like_yolo(head):
+        return Kind.TEXT
+    raise InputError(f"{path} is no file of masks that can be read ({KINDS}).")
+
+
+def tells_photos_apart(path: str | Path, photos: Iterable[str | Path] = ()) -> bool:
+    """Whether a file says which photo each of its masks is of, as COCO's does, so that it may be about several.
+
+    A folder does if it has files that are called like one of the `photos`.
+
+    Raises:
+        InputError: the path does not exist, is of no kind that can be read, or is damaged JSON.
+    """
+    kind = kind_of(path)
+    if kind is Kind.FOLDER:
+        return any(_in_folder(Path(path), photo, pictures=True) for photo in photos)
+    return kind is Kind.XML or (kind is Kind.JSON and names_pictures(Path(path)))
+
+
+def _check_options(order: str | None, threshold: float, void: int | None, pixels: str) -> None:
+    if order is not None:
+        check_order(order)
+    check_number("threshold", threshold, 0, 1)
+    if void is not None:
+        check_whole("void", void, -1)
+    if pixels not in PIXELS:
+        raise InputError(f"pixels is one of {', '.join(PIXELS)}, not {pixels!r}.")
+
+
+def _file_of_photo(path: Path, photo: str | Path | None, by_name: bool) -> Path:
+    """The file itself; of a folder the file in it that is called like the photo, if that is what it is for."""
+    if photo is None or not os.path.isdir(path):
+        return path
+    # A picture that is called like the photo may be one of its masks, if only one photo is meant.
+    return _in_folder(path, photo, pictures=by_name) or path
+
+
+def _in_folder(folder: Path, photo: str | Path, *, pictures: bool) -> Path | None:
+    """The annotations in a folder that are called like the photo; else, if `pictures`, such a picture or array."""
+    try:
+        files = sorted(one for one in folder.iterdir() if one.is_file() and not one.name.startswith("."))
+    except OSError:
+        return None
+    called = [one for one in files if is_called(one.name, photo)]
+    called.sort(key=lambda one: one.stem != Path(photo).stem)
+    texts = [one for one in called if one.suffix.lower() in (".json", ".xml") or _is_yolo(one)]
+    others = [one for one in called if one.suffix.lower() in (".png", ".npy", ".npz")] if pictures else []
+    return next(iter([*texts, *others]), None)
+
+
+def _is_yolo(path: Path) -> bool:
+    if path.suffix.lower() != ".txt":
+        return False
+    try:
+        return looks_like_yolo(_head(path))
+    except InputError:
+        return False
+
+
+def _read_turned(
+    read: Callable[[tuple[int, int] | None], Stack | LabelMap],
+    size: tuple[int, int] | None,
+    photo: str | Path | None,
+    pixels: str,
+    path: Path,
+) -> tuple[Stack | LabelMap, int]:
+    """What is in a file, and the EXIF orientation that it has to be turned by; 1 is none."""
+    turn = 1 if photo is None or pixels == "upright" else orientation_of(photo)
+    if turn == 1:
+        return read(size), 1
+    stored = None if size is None else stored_size(size, turn)
+    if pixels == "stored":
+        return read(stored), turn
+    try:
+        found = read(size)
+    except WrongSize as error:
+        if error.found != stored:
+            raise
+        log.info("%s holds masks of the photo's stored pixels; they are turned upright, as EXIF says.", path)
+        return read(stored), turn
+    if size == stored:
+        log.warning(
+            "%s: EXIF turns the photo, and the masks fit it either way; they are taken as masks of the upright photo. "
+            "If they are of its stored pixels, say so (--mask-pixels stored, or pixels=).",
+            path,
+        )
+    return found, 1
+
+
+def _read(
+    path: Path,
+    size: tuple[int, int] | None,
+    photo: str | Path | None,
+    by_name: bool,
+    max_pixels: int,
+    threshold: float,
+    void: int | None,
+) -> Stack | LabelMap:
+    kind = kind_of(path)
+    if kind is Kind.JSON:
+        return read_json(path, size, photo=photo, by_name=by_name, max_pixels=max_pixels)
+    if kind is Kind.XML:
+        return read_xml(path, size, photo=photo, by_name=by_name, max_pixels=max_pixels)
+    if by_name:
+        raise InputError(f"{path} does not say whose masks it holds; give a COCO file.")
+    if kind is Kind.TEXT:
+        return read_text(path, size, max_pixels=max_pixels)
+    if kind is Kind.FOLDER:
+        return read_folder(path, size, max_pixels=max_pixels, threshold=threshold)
+    if kind is Kind.ARRAYS:
+        return read_arrays(path, size, max_pixels=max_pixels, threshold=threshold, void=void)
+    return read_picture(path, size, max_pixels=max_pixels, threshold=threshold, void=void)
+
+
+def _head(path: Path) -> bytes:
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device may have no end
+        raise InputError(f"{path} is no file; give {KINDS}.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path} cannot be read: {reason.lower()}.") from None
+    if not head:
+        raise InputError(f"{path} is empty.")
+    return head
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Puts the file's name before sentences that do not have it."""
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        if str(path) in text:
+            raise
+        raise InputError(f"{path}: {text[0].lower()}{text[1:]}") from None
+
+
+def _as_entities(found: Stack | LabelMap, order: str | None, path: Path) -> EntityMap:
+    if isinstance(found, LabelMap):
+        return EntityMap.from_labels(*found)
+    order = order or ("smaller" if found.nested else "score")
+    masks = [unpacked(mask) for mask in found.rles]
+    entities = EntityMap.from_masks(masks, found.scores, size=found.size, order=order, layers=found.layers)
+    areas = [area(mask) for mask in masks]
+    if sum(areas) <= entities.areas.sum():
+        return entities
+    rule = f"masks overlap; there {_RULES[order]}" if found.layers is None else "masks overlap, and lie in layers"
+    hidden = sum(pixels > 0 for pixels in areas) - len(entities)
+    if not hidden:
+        log.info("%s: %s.", path, rule)
+    elif order == "whole":
+        log.info("%s: %d of %d masks are parts of others and left out.", path, hidden, len(areas))
+    else:
+        log.warning(
+            "%s: %s; %d of %d masks are hidden entirely and left out%s.",
+            path,
+            rule,
+            hidden,
+            len(areas),
+            "" if order == "smaller" else " (--mask-order smaller, or order=, keeps parts of larger masks)",
+        )
+    return entities
+
+
+_RULES = {
+    "score": "the highest score wins, and at equal scores the smallest mask",
+    "smaller": "the smallest mask wins",
+    "larger": "the largest mask wins",
+    "first": "the first mask wins",
+    "last": "the last mask wins",
+    "whole": "only whole objects are kept",
+}

@@ -1,0 +1,162 @@
+"""Entities of a clip: ids that stay the same from frame to frame, by the overlap of entities in consecutive frames.
+
+This tracks things that stay roughly in place. Something that moves farther than its own size between two frames, or
+that the segmenter divides differently, gets a new id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from ..support.checks import check_whole
+from ..support.errors import InputError
+from ..support.strips import strips
+from .combining import Combined, numbered
+from .entity_map import EntityMap
+from .label_arrays import look_up
+
+
+@dataclass(frozen=True)
+class Track:
+    """One entity of a clip.
+
+    Attributes:
+        id: 1..T in the order of appearance, and by descending score within a frame.
+        frames: numbers of the frames that it is in, from 0, ascending; gaps do not exceed the patience.
+        scores: its score in each of these frames.
+    """
+
+    id: int
+    frames: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def first(self) -> int:
+        """The first frame that it is in."""
+        return self.frames[0]
+
+    @property
+    def score(self) -> float:
+        """The mean of its scores."""
+        return sum(self.scores) / len(self.scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """The entities of consecutive pictures of the same size, with ids that hold for all of them.
+
+    Attributes:
+        labels: one (H, W) map per frame, pixel = track id, 0 = none; in the smallest unsigned dtype that holds the ids
+            known by then, so usually one byte per pixel.
+        tracks: entry k has id k + 1.
+    """
+
+    labels: tuple[np.ndarray, ...]
+    tracks: tuple[Track, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def mask(self, frame: int, ids: int | Iterable[int]) -> np.ndarray:
+        """The union of some tracks in a frame, (H, W) bool; InputError for an id or a frame that does not exist."""
+        wanted = np.zeros(len(self.tracks) + 1, bool)
+        for number in [*ids] if isinstance(ids, Iterable) else [ids]:
+            if not 1 <= number <= len(self.tracks):
+                there_are = (
+                    f"the ids of this clip go from 1 to {len(self.tracks)}"
+                    if self.tracks
+                    else "this clip has no tracks"
+                )
+                raise InputError(f"There is no track {number}: {there_are}.")
+            wanted[number] = True
+        return look_up(wanted, self.labels[self._number(frame)])
+
+    def entities(self, frame: int) -> Combined:
+        """A frame as an EntityMap, and `new_ids`: entry k is the id of track k in this frame, 0 = none.
+
+        Raises:
+            InputError: the frame does not exist.
+        """
+        frame = self._number(frame)
+        scores = np.zeros(len(self.tracks), np.float32)
+        for track in self.tracks:
+            if frame in track.frames:
+                scores[track.id - 1] = track.scores[track.frames.index(frame)]
+        return numbered(self.labels[frame], scores)
+
+    def _number(self, frame: int) -> int:
+        """The frame number from 0; negative numbers count from the end, as in any sequence."""
+        check_whole("frame", frame, -len(self), len(self) - 1)
+        return frame % len(self)
+
+
+def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patience: int = 2) -> Clip:
+    """Gives the entities of consecutive frames ids for the whole clip.
+
+    Entities are matched one to one so that the sum of their IoUs is maximal: first with those of the previous frame,
+    then the remaining ones with those last seen two frames before, and so on.
+
+    Args:
+        frames: their maps, from first to last; consumed one by one, so a generator can make them on the fly.
+        min_iou: minimum overlap of a match, 0..1. Box trackers use 0.3 as well.
+        patience: an entity missing from up to this many consecutive frames gets its id back, if it overlaps with its
+            last position.
+
+    Raises:
+        InputError: there are no frames, frames differ in size, or an option is out of range.
+    """
+    if not 0 <= min_iou <= 1 or patience < 0:
+        raise InputError(f"min_iou must be from 0 to 1 and patience 0 or more, not {min_iou} and {patience}.")
+    labels: list[np.ndarray] = []
+    seen_in: list[list[int]] = []  # entry k is about track k + 1, here and below
+    scores: list[list[float]] = []
+    for number, entities in enumerate(frames):
+        if labels and labels[0].shape != entities.labels.shape:
+            height, width = labels[0].shape
+            raise InputError(
+                f"All frames of a clip must have the same size, but the first has {width}x{height} pixels and frame "
+                f"{number} has {entities.width}x{entities.height}."
+            )
+        ids = np.zeros(len(entities) + 1, np.int64)  # the track of every entity of this frame
+        for last in range(number - 1, max(number - 2 - patience, -1), -1):
+            lost = np.array([track for track, seen in enumerate(seen_in, start=1) if seen[-1] == last], np.int64)
+            free = np.flatnonzero(ids[1:] == 0) + 1
+            if len(lost) and len(free):
+                before, now = _associate(labels[last], lost, entities, free, min_iou)
+                ids[now] = before
+        new = np.flatnonzero(ids[1:] == 0) + 1
+        ids[new] = len(seen_in) + np.arange(1, len(new) + 1)
+        seen_in += [[] for _ in new]
+        scores += [[] for _ in new]
+        for track, score in zip(ids[1:], entities.scores):
+            seen_in[track - 1].append(number)
+            scores[track - 1].append(float(score))
+        labels.append(look_up(ids.astype(np.min_scalar_type(len(seen_in))), entities.labels))
+    if not labels:
+        raise InputError("A clip needs at least one frame.")
+    tracks = [Track(k, tuple(seen), tuple(of)) for k, (seen, of) in enumerate(zip(seen_in, scores), start=1)]
+    return Clip(tuple(labels), tuple(tracks))
+
+
+def _associate(
+    before: np.ndarray, tracks: np.ndarray, now: EntityMap, ids: np.ndarray, min_iou: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matches the given tracks of an earlier label map with the given ids of a map; two (K,) arrays of pairs."""
+    rows = np.zeros(max(int(before.max()), int(tracks.max())) + 1, np.int64)
+    rows[tracks] = np.arange(1, len(tracks) + 1)
+    columns = np.zeros(len(now) + 1, np.int64)
+    columns[ids] = np.arange(1, len(ids) + 1)
+    joint = np.zeros((len(tracks) + 1, len(ids) + 1), np.int64)
+    for strip in strips(now.height, now.width):
+        pairs = rows[before[strip]] * joint.shape[1] + columns[now.labels[strip]]
+        joint += np.bincount(pairs.ravel(), minlength=joint.size).reshape(joint.shape)
+    both = joint[1:, 1:]
+    iou = both / (joint.sum(axis=1)[1:, None] + joint.sum(axis=0)[None, 1:] - both)
+    fits = (both > 0) & (iou >= min_iou)
+    row, column = linear_sum_assignment(np.where(fits, iou, 0), maximize=True)
+    chosen = fits[row, column]
+    return tracks[row[chosen]], ids[column[chosen]]

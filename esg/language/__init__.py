@@ -1,0 +1,1 @@
+"""English: words, noun phrases, and lists of names, for every grounding model."""

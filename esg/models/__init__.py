@@ -1,0 +1,1 @@
+"""Networks: CropFormer, GELLA, the training-free grounder, and the layers that they share."""

@@ -1,0 +1,131 @@
+"""Conversations between user and model as tokens: LLaVA-1.5's format of the two tasks of Table III."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ...language import captions as prompts
+from ...language.words import Span
+from .config import LanguageConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+_SENTENCE_END = re.compile(r"[.!?…](?:\s|$)")
+_SENTENCE_START = re.compile(r"(?:^|(?<=[.!?…])(?=\s))\s*[\"'“‘(]*(\w)")
+
+
+def uncased(text: str) -> str:
+    """Normalises the case of a text to that of the training data; the length stays the same.
+
+    In a caption, which has full stops, only the first letter of a sentence is a capital; an expression has none at all.
+    A letter stays unchanged if its other case has another length.
+    """
+    letters = [_one(letter, letter.lower()) for letter in text]
+    if _SENTENCE_END.search(text):
+        for found in _SENTENCE_START.finditer(text):
+            place = found.start(1)
+            letters[place] = _one(letters[place], letters[place].upper())
+    return "".join(letters)
+
+
+def _one(letter: str, other: str) -> str:
+    return other if len(other) == 1 else letter
+
+
+@dataclass(frozen=True)
+class Text:
+    """A conversation as tokens.
+
+    Attributes:
+        ids: (L,) int64 with one image token.
+        start: index of the answer's first token; L if there is no answer yet.
+        nouns: tokens of each noun that the answer lists, if known.
+    """
+
+    ids: Tensor
+    start: int
+    nouns: tuple[Tensor, ...] = ()
+
+    def to(self, device: torch.device | str) -> Text:
+        """The same conversation on another device."""
+        return Text(self.ids.to(device), self.start, tuple(noun.to(device) for noun in self.nouns))
+
+
+class Conversation:
+    """Writes conversations as tokens and decodes answers.
+
+    Args:
+        tokenizer: tokenizer of the language model.
+        config: ids of the special tokens, and whether the model knows capitals.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, config: LanguageConfig) -> None:
+        self._tokenizer, self._config = tokenizer, config
+        special = (config.image_token, config.pad_token, config.seg_token, config.begin_token, config.end_token)
+        names = {tokenizer.id_to_token(number) for number in special} | {prompts.SEG}
+        self._special = sorted((name for name in names if name), key=len, reverse=True)
+
+    def describe(self, caption: str | None = None, names: Sequence[str] = ()) -> Text:
+        """A conversation that asks for a caption, with the answer if it is known.
+
+        Args:
+            caption: the answer.
+            names: names of recognised entities, which the caption should mention.
+        """
+        return self._text(prompts.describe(names), None if caption is None else [self._told(caption)])
+
+    def extract(self, caption: str, spans: Sequence[Span] | None = None) -> Text:
+        """A conversation that asks for the nouns of a caption, with the answer if their spans are known.
+
+        The answer lists the nouns, each with its <SEG> token.
+
+        Raises:
+            InputError: the caption is empty.
+        """
+        told = self._told(caption)
+        nouns = [] if spans is None else [told[slice(*span)] for span in spans]
+        text = self._text(prompts.extract(told), None if spans is None else prompts.answer_pieces(nouns))
+        return Text(text.ids, text.start, tuple(torch.tensor(self._encode(f" {noun}")) for noun in nouns))
+
+    def complete(self, asked: Text, answer: Tensor) -> Text:
+        """A question together with the (A,) tokens of its answer."""
+        return Text(torch.cat((asked.ids, answer)), len(asked.ids))
+
+    def pieces(self, answer: Tensor) -> list[str]:
+        """The text before, between and after the <SEG> tokens of an answer (A,), with or without the end token."""
+        found: list[list[int]] = [[]]
+        for token in answer.tolist():
+            if token == self._config.end_token:
+                break
+            if token == self._config.seg_token:
+                found.append([])
+            else:
+                found[-1].append(token)
+        return [self._tokenizer.decode(piece) for piece in found]
+
+    def _told(self, text: str) -> str:
+        return text if self._config.cased else uncased(text)
+
+    def _text(self, question: str, answer: list[str] | None) -> Text:
+        asked = [self._config.begin_token, *self._encode("USER: "), self._config.image_token]
+        asked += self._encode(f"\n{question} ASSISTANT:")
+        said: list[int] = []
+        if answer is not None:
+            for number, piece in enumerate(answer):
+                said += [self._config.seg_token] * (number > 0) + self._encode(piece if number else f" {piece}")
+            said.append(self._config.end_token)
+        return Text(torch.tensor(asked + said), len(asked))
+
+    def _encode(self, text: str) -> list[int]:
+        # A user may write "<SEG>"; the inserted space makes it plain text, not a special token.
+        for name in self._special:
+            text = text.replace(name, f"{name[0]} {name[1:]}")
+        return self._tokenizer.encode(text, add_special_tokens=False).ids

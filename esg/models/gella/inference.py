@@ -1,0 +1,398 @@
+"""GELLA inference: from an image to a caption, its nouns, and the given entities that each noun refers to."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...entities.entity_map import EntityMap
+from ...language.captions import SEG, category_caption
+from ...language.coco_names import counted_names
+from ...language.knowing import has_words, is_known
+from ...language.known_words import Rendering, render
+from ...language.nouns import align, mended, noun_phrases, parse_pieces
+from ...language.plain_sentence import plain_sentence
+from ...language.splitting import parted, sentences
+from ...language.words import Span, find_words
+from ...support.checks import check_finite
+from ...support.device import computing_in
+from ..grounding_model import Writing
+from ..normalisation import centred, normalised
+from .appearance import masks_of
+from .association import Ties, at_stride, overlaps, tie
+from .checkpoint import read_gella
+from .colormap import colormap, without_gaps
+from .conversation import Conversation, Text
+from .language import Sight
+from .letterbox import Letterbox
+from .model import Gella
+from .writing import write, write_together
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+log = logging.getLogger(__name__)
+
+
+PASTS = 1 << 30  # maximum size, in bytes, of the key-value caches of all answers that are written together
+_HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # decoded from the first tokens of a character that takes several
+_READ = 8  # maximum number of captions per pass; the cost grows with the square of their number
+_LISTED = 4  # answer tokens per caption token, at most: a short noun, its comma and its <SEG>
+RECOGNISED = 0.7  # minimum score for a description to mention a recognised name
+_LEAST_AREA = 0.01  # share of the image; only entities at least this large vote on the short list of names
+_CANDIDATES, _SHORT_LIST = 3, 16  # names kept per entity, and in total
+GAP = 0.04  # gaps between masks of up to this width, relative to the colormap's side, are closed
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Entities that are read together.
+
+    Attributes:
+        ids: entity ids, (n,).
+        embeddings: E_vc of each entity, (n, C).
+        known: whether each entity has an embedding, (n,) bool; a phrase never refers to the others.
+        ties: the query that represents each entity.
+    """
+
+    ids: np.ndarray
+    embeddings: Tensor
+    known: Tensor
+    ties: Ties
+
+
+class GellaInference:
+    """Implements `GroundingModel` with a GELLA network.
+
+    Attributes:
+        model: the network, in evaluation mode.
+        device: the device that it computes on.
+        precision: dtype of the computation.
+    """
+
+    def __init__(
+        self,
+        model: Gella,
+        tokenizer: Tokenizer,
+        device: torch.device | str = "cpu",
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        self.device = torch.device(device)
+        self.precision = precision
+        self.model = model.eval().to(self.device)
+        self._conversation = Conversation(tokenizer, model.config.language)
+        self._tokenizer = tokenizer
+        self._has_words = has_words(tokenizer.get_vocab())
+        given = (*model.config.names, *model.config.synonyms)
+        self._named = frozenset(word.key for name in given for word in find_words(name))
+        self._last: tuple[Sight, EntityMap, list[_Group]] | None = None
+        self._said: tuple[Sight, str, str] | None = None  # the last caption whose nouns were extracted, and the answer
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """See `GroundingModel.networks`."""
+        return (self.model,)
+
+    @property
+    def drafts(self) -> int:
+        """See `GroundingModel.drafts`."""
+        return self.model.config.drafts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `GroundingModel.names`."""
+        return self.model.config.names
+
+    @classmethod
+    def from_file(cls, path: Path, device: torch.device, precision: torch.dtype) -> GellaInference:
+        """Loads a file that `checkpoint.write_gella` wrote.
+
+        The language side makes up nearly all of a large model. Its weights are kept in the precision of the
+        computation: 7 billion parameters take 14 GB in bf16, and 13 billion take 26 GB.
+
+        Raises:
+            WeightsError: the file cannot be read, or does not hold a GELLA.
+        """
+        model, tokenizer = read_gella(path, precision)
+        return cls(model, tokenizer, device, precision)
+
+    def knows(self, word: str) -> bool:
+        """See `KnowsWords.knows`."""
+        return word in self._named or not self._has_words or is_known(word, self._pieces)
+
+    def _pieces(self, text: str) -> list[str]:
+        return [self._tokenizer.decode([token]) for token in self._tokenizer.encode(text, add_special_tokens=False).ids]
+
+    def to(self, device: torch.device) -> None:
+        """See `GroundingModel.to`."""
+        self.model.to(device)
+        self.device = device
+        self._last = self._said = None
+
+    def see(self, pixels: np.ndarray) -> Sight:
+        """See `GroundingModel.see`."""
+        box = Letterbox((pixels.shape[0], pixels.shape[1]), self.model.config.vision.side)
+        square = torch.from_numpy(box.fit_image(pixels)).permute(2, 0, 1)[None].to(self.device)
+        with self._computing():
+            sight = self.model.language.see(normalised(square))
+        check_finite("image features", sight.tokens, sight.grid)
+        return sight
+
+    def describe(
+        self, sight: Sight, writing: Writing, stop: Callable[[], bool] | None = None
+    ) -> Generator[str, None, None]:
+        """See `GroundingModel.describe`."""
+        tokens: list[int] = []
+        said = ""
+        for token in self._tokens(sight, self._conversation.describe(), writing, stop):
+            tokens.append(token)
+            text = " ".join(self._conversation.pieces(torch.tensor(tokens))).lstrip()
+            if not text.endswith(_HALF_A_LETTER):
+                yield text[len(said) :]
+                said = text
+
+    def captions(
+        self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
+    ) -> list[str]:
+        """See `GroundingModel.captions`; a model with names first looks for the names of the entities."""
+        names = self._recognised(sight, entities)
+        asked = self._conversation.describe(names=names)
+        answers = self._answers(sight, [asked] * len(writings), writings, watch)
+        texts = [" ".join(self._conversation.pieces(torch.tensor(answer))) for answer in answers]
+        written = [text.rstrip(_HALF_A_LETTER).strip() for text in texts]
+        # A sentence of the names alone competes with the drafts; it wins if they are all grounded worse.
+        return [*written, plain_sentence(names)] if names else written
+
+    def _recognised(self, sight: Sight, entities: EntityMap) -> list[str]:
+        """The names that a description can mention, largest area first, with counts."""
+        found = self.recognise(sight, entities) if self.names else []
+        sure = [number for number, (_, score) in enumerate(found) if score >= RECOGNISED]
+        return counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
+
+    def recognise(self, sight: Sight, entities: EntityMap) -> list[tuple[str, float]]:
+        """See `GroundingModel.recognise`; the best names are scored a second time, as a shorter list.
+
+        In a long list a small model gives low scores even to correct names. In a short list it gives them high scores,
+        which separate right from wrong names better.
+        """
+        if not len(entities):
+            return []
+        scores = self.scores(sight, entities, *category_caption(self.names))
+        large = entities.areas >= _LEAST_AREA * entities.labels.size
+        seen = scores[:, large] if large.any() else scores
+        likely = {int(name) for column in seen.T for name in column.argsort()[-_CANDIDATES:]}
+        names = [self.names[name] for name in sorted(likely, key=lambda name: -seen[name].max())[:_SHORT_LIST]]
+        again = self.scores(sight, entities, *category_caption(names))
+        best = again.argmax(axis=0)
+        return [(names[name], float(again[name, number])) for number, name in enumerate(best.tolist())]
+
+    def nouns(self, sight: Sight, caption: str) -> list[Span]:
+        """See `GroundingModel.nouns`; a rule of thumb helps when the model misreads the caption."""
+        known = self._known(caption)
+        return list(dict.fromkeys(known.own(span) for span in self._nouns(sight, known.text)))
+
+    def _known(self, text: str) -> Rendering:
+        """A text in which synonyms are replaced by words that the model knows."""
+        config = self.model.config
+        return render(text, config.synonyms, frozenset(config.names)) if config.synonyms else Rendering(text, ())
+
+    def _nouns(self, sight: Sight, caption: str) -> list[Span]:
+        found: list[Span] = []
+        answers: list[str] = []
+        place = 0
+        for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, sight)):
+            asked = self._conversation.extract(part)
+            # It copies the caption: 6 guesses make 1.8 tokens per pass, and gella-nano 1.3 times as fast on a CPU.
+            writing = Writing(most=_LISTED * len(asked.ids), guesses=6)
+            answer = list(self._tokens(sight, asked, writing))
+            answers.append(SEG.join(self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))).strip())
+            spans = self._listed(answer, part)
+            found += [(place + start, place + end) for start, end in spans]
+            place += len(part)
+        self._said = sight, caption, "\n".join(answers)
+        return found
+
+    def answer(self, sight: Sight, caption: str) -> str:
+        """The model's literal answer when asked for the nouns of a caption, with <SEG> tokens.
+
+        It has one line for each part that the caption was split into.
+        """
+        told = self._known(caption).text
+        if self._said is None or self._said[0] is not sight or self._said[1] != told:
+            self._nouns(sight, told)
+        assert self._said is not None
+        return self._said[2]
+
+    def scores(self, sight: Sight, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
+        """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is split into parts."""
+        known = self._known(caption)
+        parts = parted(known.text, [known.known(span) for span in spans], partial(self._excess, sight))
+        return np.concatenate([self._scores(sight, entities, [part])[0] for part in parts])
+
+    def grounded(
+        self, sight: Sight, entities: EntityMap, captions: Sequence[str]
+    ) -> list[tuple[list[Span], np.ndarray]]:
+        """See `GroundingModel.grounded`; captions are batched, and one that exceeds the context gets no phrases."""
+        known = {caption: self._known(caption) for caption in captions}
+        texts = [own.text for own in known.values()]
+        short = [text for text in dict.fromkeys(texts) if not self._excess(sight, text, noun_phrases(text))]
+        asked = [self._conversation.extract(caption) for caption in short]
+        answers = self._answers(sight, asked, [Writing(most=_LISTED * len(one.ids)) for one in asked])
+        told = [(caption, self._listed(answer, caption)) for caption, answer in zip(short, answers)]
+        told = [(caption, spans) for caption, spans in told if not self._excess(sight, caption, spans)]
+        read = {
+            caption: (spans, scores)
+            for start in range(0, len(told), _READ)
+            for (caption, spans), scores in zip(
+                told[start : start + _READ], self._scores(sight, entities, told[start : start + _READ])
+            )
+        }
+        nothing: tuple[list[Span], np.ndarray] = ([], np.zeros((0, len(entities)), np.float32))
+        found = [(known[caption], *read.get(known[caption].text, nothing)) for caption in captions]
+        return [([own.own(span) for span in spans], scores) for own, spans, scores in found]
+
+    def _answers(
+        self,
+        sight: Sight,
+        asked: Sequence[Text],
+        writings: Sequence[Writing],
+        watch: Callable[[int], None] | None = None,
+    ) -> list[list[int]]:
+        """The tokens of several answers, written in batches whose key-value caches fit in `PASTS`."""
+        sizes = self.model.config.language
+        tokens = min(
+            sizes.context,
+            sight.tokens.shape[1] + max((len(one.ids) + how.most for one, how in zip(asked, writings)), default=0),
+        )
+        together = max(1, PASTS // (2 * tokens * sizes.layers * sizes.width * self.precision.itemsize))
+        answers: list[list[int]] = []
+        while len(answers) < len(asked):
+            some = slice(len(answers), len(answers) + together)
+
+            def watch_some(done: int, before: int = len(answers)) -> None:
+                if watch is not None:
+                    watch(before + done)
+
+            texts = [one.to(self.device) for one in asked[some]]
+            answers += write_together(
+                self.model.language, sight.tokens, texts, writings[some], watch_some, self._computing
+            )
+        return answers
+
+    def _excess(self, sight: Sight, caption: str, spans: Sequence[Span]) -> int:
+        """See `parts.Excess`."""
+        tokens = len(self._conversation.extract(caption, spans).ids)
+        over = sight.tokens.shape[1] - 1 + tokens - self.model.config.language.context
+        of_words = tokens - len(self._conversation.extract(".", []).ids)
+        return max(1, math.ceil(over / max(1, of_words) * len(find_words(caption)))) if over > 0 else 0
+
+    def _listed(self, answer: list[int], caption: str) -> list[Span]:
+        """The spans in the caption of the nouns that an answer lists."""
+        pieces = self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))
+        # A model that knows capitals is a large pretrained one, whose answers can be trusted.
+        trusted = self.model.config.language.cased
+        return mended(align(parse_pieces(pieces), caption), caption, trusted=trusted)
+
+    def _scores(
+        self, sight: Sight, entities: EntityMap, told: Sequence[tuple[str, Sequence[Span]]]
+    ) -> list[np.ndarray]:
+        """(len(spans), N) float32 for every caption and its spans."""
+        found = [np.zeros((len(spans), len(entities)), np.float32) for _, spans in told]
+        if not len(entities) or not any(len(spans) for _, spans in told):
+            return found
+        texts = [self._conversation.extract(caption, spans).to(self.device) for caption, spans in told]
+        with self._computing():
+            reading = self.model.language.read(sight.tokens, [text.ids for text in texts], [0] * len(texts))
+            nouns = self.model.nouns(reading, texts)  # (v, C) each
+            for group in self._groups(sight, entities):
+                for scores, own in zip(found, self.model.associate(nouns, group.embeddings.expand(len(nouns), -1, -1))):
+                    scores[:, group.ids - 1] = torch.where(group.known, own.float().sigmoid(), 0).cpu().numpy()
+        return found
+
+    def reconstructed(self, sight: Sight, entities: EntityMap) -> np.ndarray:
+        """Whether each of the N entities has its own query that reconstructs it at an IoU of 0.5 or more, (N,) bool."""
+        with self._computing():
+            parts = [group.ties.matched.cpu().numpy() for group in self._groups(sight, entities)]
+        return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Inference mode and autocast; never keep it open across a `yield`, as it would affect the caller's code."""
+        with torch.inference_mode(), computing_in(self.precision, self.device):
+            yield
+
+    def _tokens(
+        self, sight: Sight, asked: Text, writing: Writing, stop: Callable[[], bool] | None = None
+    ) -> Generator[int, None, None]:
+        return write(self.model.language, sight.tokens, asked.to(self.device), writing, stop, self._computing)
+
+    def _groups(self, sight: Sight, entities: EntityMap) -> list[_Group]:
+        """All entities, in groups if there are more of them than queries.
+
+        The last result is cached because several sentences are often grounded in the same entities.
+        """
+        if self._last is None or self._last[0] is not sight or self._last[1] is not entities:
+            most = self.model.config.decoder.queries
+            groups = []
+            for start in range(0, len(entities), most):
+                ids = np.arange(start, min(start + most, len(entities))) + 1
+                groups.append(self._embedded(sight, entities, ids))
+            unmatched = sum(int((~group.ties.matched).sum()) for group in groups)
+            if unmatched and (self._last is None or self._last[1] is not entities):
+                log.info(
+                    "%d of %d entities are too small, too thin or too similar for this model to tell apart, so it can "
+                    "only guess whether a phrase refers to them.",
+                    unmatched,
+                    len(entities),
+                )
+            self._last = sight, entities, groups
+        return self._last[2]
+
+    def _embedded(self, sight: Sight, entities: EntityMap, ids: np.ndarray) -> _Group:
+        """Embeds some of the entities. For an entity without a query, only the features under its mask are used."""
+        config = self.model.config
+        numbers = np.zeros(len(entities) + 1, np.int32)
+        numbers[ids] = np.arange(len(ids)) + 1
+        box = Letterbox((entities.height, entities.width), config.colormap_side)
+        whole = box.fit_labels(entities.labels)
+        picture = whole[: box.content[0], : box.content[1]]
+        picture[:] = without_gaps(picture, GAP * config.colormap_side)  # before other groups' entities become gaps
+        labels = numbers[whole]
+        colours = torch.from_numpy(colormap(labels, colours=config.colours)).permute(2, 0, 1)[None].to(self.device)
+        masks = self.model.reconstruct(sight.grid, centred(colours), sight.maps)
+        logits = masks.masks()[0]
+        check_finite("masks", logits, masks.embeddings)
+        shown = logits > 0  # (Q, h, w)
+        drawn = torch.from_numpy(labels).to(self.device)
+        given = at_stride(drawn, shown.shape[1])
+        height, width = box.covered(shown.shape[1])  # without the padding
+        own, theirs = shown[:, :height, :width].flatten(1), given[:height, :width].flatten()
+        ties = tie(overlaps(own, theirs, len(ids)))
+        embeddings, known = masks.embeddings[0, ties.queries], ties.queries >= 0
+        if self.model.appearance is not None:
+            areas = masks_of(drawn, len(ids))
+            looks = self.model.appearance(sight.maps, areas[None])[0]
+            embeddings = torch.where(known[:, None], embeddings, looks)
+            known = known | areas.any(2).any(1)
+        return _Group(ids, embeddings, known, ties)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Suppresses the log lines about single images; `esg eval reconstruction` reports the total instead."""
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

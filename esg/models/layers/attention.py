@@ -1,0 +1,137 @@
+"""Scaled dot-product attention behind one interface, with interchangeable backends.
+
+`sdpa` is PyTorch's own fused attention, `xformers` a memory-efficient alternative on CUDA, and `eager` the textbook
+formula that the other two are checked against. A backend that cannot handle a call passes it to the next one, with a
+single log line.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...support.errors import InputError
+
+log = logging.getLogger(__name__)
+
+BACKENDS = ("auto", "sdpa", "xformers", "eager")
+"""Accepted names; `auto` means `sdpa`, which chooses the fastest fused kernel of the installed PyTorch by itself."""
+
+_FALLBACK = {"xformers": "sdpa", "sdpa": "eager"}
+_warned: set[str] = set()
+
+
+def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (B, heads, Nq, Nk)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+    return scores.softmax(dim=-1) @ value
+
+
+def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+
+
+def _xformers(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    if query.device.type != "cuda" or importlib.util.find_spec("xformers") is None:
+        raise NotImplementedError("xformers needs its package and a CUDA device")
+    from xformers.ops import memory_efficient_attention
+
+    batch, heads, rows, _ = query.shape
+    keys = key.shape[2]
+    bias = None
+    if mask is not None:
+        if mask.dtype == torch.bool:
+            mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, float("-inf"))
+        # The kernel needs the bias' rows aligned to 8 elements, so the bias is a slice of a padded tensor.
+        padded = query.new_zeros(batch, heads, rows, math.ceil(keys / 8) * 8)
+        padded[..., :keys] = mask
+        bias = padded[..., :keys]
+    out = memory_efficient_attention(*(x.transpose(1, 2) for x in (query, key, value)), attn_bias=bias)
+    return out.transpose(1, 2)
+
+
+_IMPLEMENTATIONS = {"eager": _eager, "sdpa": _sdpa, "xformers": _xformers}
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, backend: str = "auto") -> Tensor:
+    """Attention, softmax(QKᵀ/√d + mask) V.
+
+    Args:
+        query: (B, heads, Nq, d), any floating dtype.
+        key, value: (B, heads, Nk, d).
+        mask: broadcastable to (B, heads, Nq, Nk); bool with True where a query may attend, or float added to the
+            scores. Every row must leave at least one key visible.
+        backend: one of `BACKENDS`.
+
+    Returns:
+        (B, heads, Nq, d).
+    """
+    name: str | None = "sdpa" if backend == "auto" else backend
+    while name is not None:
+        try:
+            return _IMPLEMENTATIONS[name](query, key, value, mask)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except (ImportError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+            if name not in _FALLBACK:
+                raise
+            if name not in _warned:
+                _warned.add(name)
+                log.warning("attention backend %s cannot handle this call (%s); using %s", name, error, _FALLBACK[name])
+            name = _FALLBACK[name]
+    raise AssertionError("unreachable: eager handles every call")
+
+
+class Attend(nn.Module):
+    """`attend` as a parameterless module, so that a model stores its own choice of backend."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backend = "auto"
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        return attend(query, key, value, mask, self.backend)
+
+
+def set_attention(model: nn.Module, backend: str) -> None:
+    """Makes every attention inside `model` use `backend` (one of `BACKENDS`).
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"Unknown attention backend {backend!r}; choose one of {', '.join(BACKENDS)}.")
+    for module in model.modules():
+        if isinstance(module, Attend):
+            module.backend = backend
+
+
+class MultiheadAttention(nn.Module):
+    """Multi-head attention with packed projections, laid out as in `torch.nn.MultiheadAttention`."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        self.attend = Attend()
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention from query (B, Nq, C), key and value (B, Nk, C), mask as in `attend` → (B, Nq, C)."""
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        q, k, v = (
+            F.linear(x, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, C/heads)
+            for x, weight, bias in zip((query, key, value), weights, biases)
+        )
+        return self.out_proj(self.attend(q, k, v, mask).transpose(1, 2).flatten(2))

@@ -1,0 +1,247 @@
+"""`esg train`: runs that start, resume and end in a weight file, and runs refused before anything is written."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from esg import EntityMap, EntitySegmenter, Grounder
+from esg.cli.console import Console
+from esg.models.gella.checkpoint import read_gella
+from esg.models.gella.config import PRESETS as gella_presets
+from esg.training import vocabulary
+from esg.training.checkpoint import CHECKPOINT
+from esg.training.cropformer import TrainConfig
+from esg.training.gella import GellaTrainConfig
+from esg.training.settings import read_config
+
+SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")
+
+Run = Callable[..., Any]
+
+
+def test_train_resumes_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"measure_steps": 0, "precision": "fp32", "loss": {"points": 64}}))
+    run, weights = tmp_path / "run", tmp_path / "new/folder/weights.safetensors"
+    options = ("--out", run, "--config", settings, "--preset", "test", *SMALL)
+    first = esg("train", "cropformer", *options, "--steps", 1, "--export", weights)
+    assert first.status == 0
+    assert first.err[-1] == f"Written: {weights}"
+    no_export = esg("train", "cropformer", "--out", run, "--export", tmp_path / "weights.bin")
+    assert (no_export.status, len(no_export.err)) == (2, 1)
+    kept = weights.read_bytes()
+    esg("train", "cropformer", "--out", run, "--export", weights, "--no-overwrite").refused("already exists")
+    assert weights.read_bytes() == kept
+    again = esg("train", "cropformer", "--out", run, "--steps", 2, "--export", weights)
+    assert again.status == 0
+    assert again.err[-1] == f"Written: {weights} (1 earlier file replaced)"
+    assert any("after step 1" in line for line in again.err)
+    kept = read_config(run / "config.json", TrainConfig())
+    assert (kept.steps, kept.samples.batch, kept.samples.sizes, kept.loss.points) == (2, 1, ((64, 64),), 64)
+    assert EntitySegmenter.from_pretrained(weights, device="cpu").name == tiny_preset
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_a_run_is_called_like_its_preset(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("settings.json").write_text(json.dumps({"measure_steps": 0, "precision": "fp32"}))
+    options = ("--config", "settings.json", "--preset", "test", *SMALL)
+    assert esg("train", "cropformer", *options, "--steps", 1).status == 0
+    assert (tmp_path / "runs/cropformer-test/checkpoint.pt").is_file()
+    assert esg("train", "cropformer", "--preset", "test", "--steps", 2).status == 0
+    lines = (tmp_path / "runs/cropformer-test/log.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 2
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_interrupted_training(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Console, "progress", lambda *_: signal.raise_signal(signal.SIGINT))
+    options = ("--preset", "test", "--steps", 9, *SMALL, "--export", tmp_path / "weights.safetensors")
+    result = esg("train", "cropformer", "--out", tmp_path, *options)
+    assert result.status == 130
+    assert "Interrupted after step 1" in result.err[-1]
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+# ---------------------------------------------------------------------------------------------------------------- gella
+
+
+@pytest.fixture
+def tiny_gella(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a preset, and few scenes for its tokenizer."""
+    monkeypatch.setitem(gella_presets, "gella-test", speaker[0])
+    monkeypatch.setattr(vocabulary, "_SCENES", 3)
+    return "gella-test"
+
+
+GELLA = ("--batch", 1, "--texts", 2, "--workers", 0, "--device", "cpu")
+
+
+@pytest.fixture
+def gella_settings(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.json"
+    samples = {"sides": [48, 64], "mask_noise": 0.5}
+    path.write_text(json.dumps({"measure_steps": 0, "precision": "fp32", "loss": {"points": 64}, "samples": samples}))
+    return path
+
+
+@pytest.mark.usefixtures("tiny_gella")
+def test_train_gella_resumes_exports_and_grounds(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
+    run, weights = tmp_path / "run", tmp_path / "gella.safetensors"
+    options = ("--out", run, "--config", gella_settings, "--preset", "test", *GELLA)
+    assert esg("train", "gella", *options, "--steps", 1).status == 0
+    names = {path.name for path in run.iterdir()}
+    assert {"config.json", "checkpoint.pt", "log.jsonl", "tokenizer.json"} <= names
+    kept = (run / "tokenizer.json").read_text()
+    again = esg("train", "gella", "--out", run, "--steps", 2, "--export", weights)
+    assert again.status == 0
+    assert any("after step 1" in line for line in again.err)
+    assert again.err[-1] == f"Written: {weights}"
+    assert (run / "tokenizer.json").read_text() == kept
+    config = read_config(run / "config.json", GellaTrainConfig())
+    assert (config.preset, config.steps, config.samples.batch, config.samples.texts) == ("gella-test", 2, 1, 2)
+    assert (config.samples.sides, config.samples.mask_noise) == ((48, 64), 0.5)
+    grounder = Grounder.from_pretrained(weights, device="cpu")
+    entities = EntityMap.from_labels(np.repeat(np.int32([1, 2]), 32)[None].repeat(64, 0))
+    found = grounder(np.zeros((64, 64, 3), np.uint8), entities, caption="a red disc")
+    assert found.caption == "a red disc"
+
+
+@pytest.mark.usefixtures("tiny_gella")
+def test_gella_starts_from_weights_of_its_kind(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "gella.safetensors"
+    options = ("--config", gella_settings, "--preset", "test", "--steps", 1, *GELLA)
+    assert esg("train", "gella", "--out", tmp_path / "first", "--export", weights, *options, "--seed", 5).status == 0
+    started = esg("train", "gella", "--out", tmp_path / "second", "--init", weights, *options)
+    assert started.status == 0
+    one, other = ((tmp_path / name / "tokenizer.json").read_text() for name in ("first", "second"))
+    assert one == other  # and not that of another seed
+
+
+@pytest.mark.usefixtures("tiny_gella")
+def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
+    def settings(**model: Any) -> Path:
+        gella_settings.write_text(json.dumps({**kept, "model": model}))
+        return gella_settings
+
+    kept = json.loads(gella_settings.read_text())
+    run, weights = tmp_path / "run", tmp_path / "gella.safetensors"
+    options = ("--preset", "test", *GELLA, "--config")
+    for wrong, words in (({"encoder": "vgg"}, "encoder 'vgg'; choose one of"), ({"hue": 1}, "unknown setting 'hue'")):
+        esg("train", "gella", "--out", run, *options, settings(**wrong)).refused(words)
+    assert not run.exists()
+    location = settings(colours="location")
+    assert esg("train", "gella", "--out", run, *options, location, "--steps", 1).status == 0
+    again = esg("train", "gella", "--out", run, "--steps", 2, "--export", weights)  # as the run was
+    assert (again.status, again.err[-1]) == (0, f"Written: {weights}")
+    assert read_gella(weights)[0].config.colours == "location"
+    other = settings(colormap_side=32)
+    esg("train", "gella", "--out", run, *options, other).refused("other model settings (colormap_side, colours)")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--preset", "nanoo"), "There is no preset 'nanoo'; use one of gella-nano, gella-7b, gella-13b"),
+        (("--preset", "7b"), "gella-7b starts from published weights; give --init the folder of LLaVA-1.5"),
+        (("--preset", "7b", "--init", "llava"), "llava has no tokenizer.json; get the folder llava-hf/llava-1.5-7b-hf"),
+        (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
+        (("--preset", "test", "--photos", "missing"), "The folder missing does not exist"),
+        (("--preset", "test", "--precision", "fp16"), "fp16 is for GPUs"),
+        (
+            ("--preset", "test", "--seed", 2**64),
+            f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}.",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("tiny_gella")
+def test_gella_that_cannot_be_trained_leaves_no_folder(
+    esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("llava").mkdir()
+    esg("train", "gella", *options, "--device", "cpu", "--steps", 1).refused(f"esg: {words}")
+    assert [path.name for path in tmp_path.iterdir()] == ["llava"]
+
+
+def test_each_model_has_its_own_options(esg: Run) -> None:
+    esg("train", "gella", "--sizes", "64x64").refused("unrecognized arguments: --sizes")
+    esg("train", "cropformer", "--texts", 2).refused("unrecognized arguments: --texts")
+
+
+# ------------------------------------------------------------------------------------------------------ what is refused
+
+
+def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    esg("train", "cropformer", "--preset", "nanoo").refused("no preset 'nanoo'")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "words"),
+    [
+        ({}, ("--device", "cpu", "--precision", "fp16"), "fp16 is for GPUs; use fp32 or bf16 on the CPU."),
+        ({}, ("--device", "meta"), "The device 'meta' cannot be used here"),
+        ({"ema": 1.5}, (), "The setting ema is 1.5, but must be at least 0 and below 1."),
+        ({"samples": {"detail": [2, 1]}}, (), "The setting samples.detail is (2, 1)"),
+        ({"preset": "cropformer-nanoo"}, (), "There is no preset 'cropformer-nanoo'"),
+        ({"preset": "mask2former-instance-r50"}, (), "mask2former-instance-r50 has classes"),
+        ({}, ("--init", "missing.safetensors"), "missing.safetensors cannot be read"),
+        ({}, ("--photos", "missing"), "The folder missing does not exist"),
+        ({}, ("--seed", 2**64), f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}."),
+    ],
+)
+def test_training_that_cannot_be_leaves_no_folder(
+    esg: Run, tiny_preset: str, tmp_path: Path, settings: dict[str, Any], options: tuple[object, ...], words: str
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"preset": tiny_preset, **settings}))
+    export = tmp_path / "weights/nano.safetensors"
+    options = ("--steps", 1, "--sizes", "64x64", "--workers", 0, *options)
+    result = esg("train", "cropformer", "--config", path, "--out", tmp_path / "run", "--export", export, *options)
+    result.refused(f"esg: {words}")
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_a_run_of_another_preset_stays_as_it_is(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+    options = ("--preset", tiny_preset, "--precision", "fp32", "--out", tmp_path / "run", *SMALL)
+    (tmp_path / "settings.json").write_text(json.dumps({"measure_steps": 0}))
+    assert esg("train", "cropformer", "--config", tmp_path / "settings.json", *options, "--steps", 1).status == 0
+    state = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)
+    torch.save({**state, "preset": "cropformer-nano"}, tmp_path / "run" / CHECKPOINT)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    result = esg("train", "cropformer", *options, "--steps", 2, "--export", tmp_path / "weights/new.safetensors")
+    result.refused("holds a run of cropformer-nano", "another folder")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "weights").exists()
+
+
+@pytest.mark.parametrize("export", ["taken/weights.safetensors", "folder.safetensors"])
+def test_weights_that_could_not_be_written_are_refused_before_the_training(
+    esg: Run, tiny_preset: str, tmp_path: Path, export: str
+) -> None:
+    (tmp_path / "taken").write_text("precious")
+    (tmp_path / "folder.safetensors").mkdir()
+    options = ("--preset", tiny_preset, "--steps", 1, *SMALL, "--export", tmp_path / export)
+    result = esg("train", "cropformer", "--out", tmp_path / "run", *options)
+    result.refused(f"esg: {tmp_path / export} cannot be written: there is a f", "choose another")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.safetensors", "taken"]
+    assert (tmp_path / "taken").read_text() == "precious"
+
+
+def test_a_run_folder_that_cannot_be_written(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("precious")
+    result = esg("train", "cropformer", "--preset", tiny_preset, "--out", tmp_path / "run", "--device", "cpu")
+    result.refused("cannot be written: there is a file where its folder should be")
+    assert (tmp_path / "run").read_text() == "precious"
+    result = esg("train", "cropformer", "--preset", tiny_preset, "--out", tmp_path / ("x" * 300), "--device", "cpu")
+    result.refused("cannot be ", "file name too long")

@@ -1,0 +1,123 @@
+"""Folders of PNGs, one a mask."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from esg.entities.importing.folder import read_folder
+from esg.entities.rle import decode_mask
+from esg.support.errors import InputError
+
+
+def save(path: Path, *inside: int, mode: str = "L", length: int = 4, **options: object) -> None:
+    """A white pixel at every place `inside` of a row of black ones."""
+    pixels = np.zeros((1, length), np.uint8)
+    pixels[0, list(inside)] = 255
+    Image.fromarray(pixels).convert(mode).save(path, **options)
+
+
+def read(folder: Path) -> list[list[int]]:
+    return [np.flatnonzero(decode_mask(mask)).tolist() for mask in read_folder(folder).rles]
+
+
+def test_masks_come_in_the_natural_order_of_their_names(tmp_path: Path) -> None:
+    for place, name in enumerate(["mask2.png", "mask10.PNG", "mask10b.png", "x.png"]):
+        save(tmp_path / name, place, format="PNG")
+    save(tmp_path / ".hidden.png", 0, 1, 2)
+    save(tmp_path / "photo.jpg", 3)
+    (tmp_path / "notes.txt").write_text("none")
+    assert read(tmp_path) == [[0], [1], [2], [3]]
+    assert read_folder(tmp_path).scores is None
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "I;16", "LA", "RGB", "RGBA"])
+def test_black_and_white_in_any_mode(tmp_path: Path, mode: str) -> None:
+    if mode == "I;16":
+        Image.fromarray(np.array([[0, 65535, 65535, 0]], np.uint16)).save(tmp_path / "1.png")
+    else:
+        save(tmp_path / "1.png", 1, 2, mode=mode)
+    assert read(tmp_path) == [[1, 2]]
+
+
+def test_soft_edges_are_cut_at_half(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8)).save(tmp_path / "1.png")
+    assert read(tmp_path) == [[2, 3]]
+
+
+def test_scores_of_sams_own_script(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for k in range(11):
+        save(tmp_path / f"{k}.png", 0)
+    table = tmp_path / "metadata.csv"
+    table.write_text("id,area,predicted_iou\n" + "".join(f"{k},1,0.{k + 10}\n" for k in range(11)))
+    assert read_folder(tmp_path).scores == [float(f"0.{k + 10}") for k in range(11)]
+    table.write_text("id,area,predicted_iou\n0,1,0.5\n")
+    assert read_folder(tmp_path).scores is None
+    assert "metadata.csv has no predicted_iou of 1.png; all masks have the score 1" in caplog.text
+    table.write_text("id,area,predicted_iou\n0,1,high\n")
+    assert read_folder(tmp_path).scores is None
+    assert "metadata.csv cannot be read" in caplog.text
+    table.write_text("photo,licence\n1,CC0\n")
+    assert read_folder(tmp_path).scores is None
+
+
+def test_a_table_that_may_not_be_looked_at_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "1.png", 0)
+    stat = os.stat
+
+    def refuse(path: str | Path, *rest: object, **options: object) -> os.stat_result:
+        if str(path).endswith("metadata.csv"):
+            raise PermissionError
+        return stat(path, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert read_folder(tmp_path).scores is None
+
+
+def test_a_folder_without_masks(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    save(tmp_path / "inner" / "1.png", 0)
+    with pytest.raises(InputError, match="has no PNG files; it must hold one black and white PNG a mask"):
+        read_folder(tmp_path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_folder(tmp_path / "none")
+
+
+def test_mixed_sizes_name_two_files(tmp_path: Path) -> None:
+    save(tmp_path / "1.png", 0)
+    save(tmp_path / "2.png", 0, length=5)
+    with pytest.raises(InputError, match=r"one size, but 1\.png has 4x1 pixels and 2\.png has 5x1\.$"):
+        read_folder(tmp_path)
+    with pytest.raises(InputError, match=r"1\.png holds masks of 4x1 pixels, but the photo has 9x9"):
+        read_folder(tmp_path, (9, 9))
+
+
+def test_pictures_that_are_no_masks_are_named(tmp_path: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "1.png")
+    with pytest.raises(InputError, match=r"1\.png is a colour picture, no mask"):
+        read_folder(tmp_path)
+    Image.new("RGBA", (4, 4), (255, 255, 255, 100)).save(tmp_path / "1.png")
+    assert read(tmp_path) == [list(range(16))]  # evenly transparent, and white
+    Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(tmp_path / "1.png")
+    with pytest.raises(InputError, match=r"1\.png holds values up to 15, .* label map"):
+        read_folder(tmp_path)
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:50])
+    with pytest.raises(InputError, match=r"1\.png is damaged or incomplete"):
+        read_folder(tmp_path)
+    (tmp_path / "1.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"1\.png is not a picture"):
+        read_folder(tmp_path)
+
+
+def test_more_masks_than_can_be_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esg.entities.importing.folder.MAX_MASKS", 1)
+    save(tmp_path / "1.png", 0)
+    assert len(read_folder(tmp_path).rles) == 1
+    save(tmp_path / "2.png", 0)
+    with pytest.raises(InputError, match="has 2 PNG files, more than the limit of 1 masks"):
+        read_folder(tmp_path)
