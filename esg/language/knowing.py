@@ -10,6 +10,16 @@ from .words import DETERMINERS, FUNCTION_WORDS, find_words, forms
 _SHORTEST = 3  # minimum letters of a token that carries meaning
 _LEAST_WORDS = 100  # a tokenizer with fewer word-like tokens spells everything and says nothing about known words
 _MARKS = "Ġ▁ "
+# Short tokens are mostly parts of words, and words of other languages ("wo", "ist", "el"), so these alone are words.
+_SHORT = (
+    "air all ant any ape arm art bag bar bat bed bee big bin boa bow box boy bud bug bun bus cab can cap car "
+    "cat cot cow cub cup dam den dog dot dry ear egg elk emu end eye fan far fig fin fly fog fox fur gap gas "
+    "gem gun gym ham hat hay hen her him hip his hog hot hut ice ink inn ivy jam jar jaw jet jug key kid kit "
+    "lab lap leg lid lip log low man map mat men mid mop mud mug net new nut oak oar oil old one owl pad pan "
+    "paw pea pen pet pie pig pin pit pod pot pub pup ram rat red rib rim rod row rug sap saw sea six ski sky "
+    "sun tan tap tea ten tie tin toe top toy tub two urn van vet wax web wet wig zoo"
+)
+_SHORT_WORDS = frozenset(_SHORT.split())
 
 
 @runtime_checkable
@@ -34,6 +44,8 @@ def is_known(word: str, pieces: Callable[[str], list[str]]) -> bool:
         word: a word without spaces.
         pieces: returns the tokens of a text, each as text.
     """
+    if len(word) <= _SHORTEST and word.isascii():
+        return word.lower() in _SHORT_WORDS
     for text in (word, f" {word}"):
         found = [piece.strip() for piece in pieces(text)]
         found = [piece for piece in found if piece]
