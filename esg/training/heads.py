@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..language.captions import category_caption
-from ..language.coco_names import NAMES, plural
+from ..language.coco_names import NAMES
 from ..models.gella.appearance import masks_of
 from ..models.gella.conversation import Conversation, Text
 from ..models.normalisation import centred, normalised
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 _WEIGHTS = {"list": 0.2, "names": 2.0, "readout": 0.3}  # of the losses besides the association loss
 _LISTED = 67  # names per text: half of the vocabulary, which fits the context
-_PLURALS = 1 / 3  # share of names in the plural
 _HIDDEN = 0.15  # share of entities whose query is hidden in a step
 _SHORTEST_LIST = 5  # minimum number of nouns in a list, so that usually only one of them refers to an entity
 _COLUMNS = [WORDS.index(name) for name in NAMES]
@@ -89,8 +88,8 @@ class HeadsTask(GellaTask):
         features: list[Features] = []
         self._pupil.eval()  # as in inference: batch norms use their running means
         for done, drawn in enumerate(samples.batches(0, count, self.config.workers), start=1):
-            lists = name_lists(samples.conversation, np.random.default_rng((self.seed, done)))
-            features += features_of(self._pupil, drawn, lists)
+            order = np.random.default_rng((self.seed, done)).permutation(len(NAMES)).tolist()
+            features += features_of(self._pupil, drawn, name_lists(samples.conversation, order))
             if done % 20 == 0:
                 log.info("%d of %d pictures", done * batch, count * batch)
         self._pupil.train()
@@ -109,22 +108,18 @@ class HeadsTask(GellaTask):
         return {name: weight * _mean([part[name] for part in parts]) for name, weight in weights.items()}
 
 
-def name_lists(conversation: Conversation, rng: np.random.Generator) -> list[tuple[Text, list[int]]]:
-    """Texts that together list every name once, in any order, each as long as the lists that inference reads.
-
-    A third of the names are in the plural, which means the same.
+def name_lists(conversation: Conversation, order: Sequence[int]) -> list[tuple[Text, list[int]]]:
+    """Texts that together list every name once, each as long as the lists that inference reads.
 
     Args:
-        conversation: writes the texts.
-        rng: random numbers.
+        conversation: encoder of the texts.
+        order: positions in `NAMES`.
 
     Returns:
         Every text, and the positions of its names in `NAMES`.
     """
-    order = rng.permutation(len(NAMES)).tolist()
-    said = [plural(name) if rng.random() < _PLURALS else name for name in NAMES]
-    parts = [order[start : start + _LISTED] for start in range(0, len(order), _LISTED)]
-    return [(conversation.extract(*category_caption(said[place] for place in part)), part) for part in parts]
+    parts = [list(order[start : start + _LISTED]) for start in range(0, len(order), _LISTED)]
+    return [(conversation.extract(*category_caption(NAMES[place] for place in part)), part) for part in parts]
 
 
 @torch.no_grad()
