@@ -107,7 +107,7 @@ class Narratives(Dataset):
             WeightsError: the segmenter's weights are not available.
         """
         self.config, self.model, self.rank = config, model, rank
-        self.conversation = Conversation(tokenizer, model.language)
+        self.conversation = Conversation(tokenizer, model.language, model.names)
         used = config.photos and config.photo_share > 0
         self.photos = Photos(config.photos, config.photo_weights) if used else None
         self.segmenter = None

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...language import captions as prompts
+from ...language.coco_names import plural
 from ...language.words import Span
 from .config import LanguageConfig
 
@@ -65,10 +66,12 @@ class Conversation:
     Args:
         tokenizer: tokenizer of the language model.
         config: ids of the special tokens, and whether the model knows capitals.
+        names: names that a small model has learnt; their plurals are known by the same words.
     """
 
-    def __init__(self, tokenizer: Tokenizer, config: LanguageConfig) -> None:
+    def __init__(self, tokenizer: Tokenizer, config: LanguageConfig, names: Sequence[str] = ()) -> None:
         self._tokenizer, self._config = tokenizer, config
+        self._singular = {plural(name): name for name in names}
         special = (config.image_token, config.pad_token, config.seg_token, config.begin_token, config.end_token)
         names = {tokenizer.id_to_token(number) for number in special} | {prompts.SEG}
         self._special = sorted((name for name in names if name), key=len, reverse=True)
@@ -93,7 +96,7 @@ class Conversation:
         told = self._told(caption)
         nouns = [] if spans is None else [told[slice(*span)] for span in spans]
         text = self._text(prompts.extract(told), None if spans is None else prompts.answer_pieces(nouns))
-        return Text(text.ids, text.start, tuple(torch.tensor(self._encode(f" {noun}")) for noun in nouns))
+        return Text(text.ids, text.start, tuple(torch.tensor(self._encode(f" {self._in_singular(noun)}")) for noun in nouns))
 
     def complete(self, asked: Text, answer: Tensor) -> Text:
         """A question together with the (A,) tokens of its answer."""
@@ -110,6 +113,13 @@ class Conversation:
             else:
                 found[-1].append(token)
         return [self._tokenizer.decode(piece) for piece in found]
+
+    def _in_singular(self, noun: str) -> str:
+        """A noun phrase with the name at its end, if it ends with one, in the singular: "two dog"."""
+        for words in sorted(self._singular, key=len, reverse=True):
+            if noun == words or noun.endswith(f" {words}"):
+                return noun.removesuffix(words) + self._singular[words]
+        return noun
 
     def _told(self, text: str) -> str:
         return text if self._config.cased else uncased(text)

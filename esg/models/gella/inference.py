@@ -90,7 +90,7 @@ class GellaInference:
         self.device = torch.device(device)
         self.precision = precision
         self.model = model.eval().to(self.device)
-        self._conversation = Conversation(tokenizer, model.config.language)
+        self._conversation = Conversation(tokenizer, model.config.language, model.config.names)
         self._tokenizer = tokenizer
         self._has_words = has_words(tokenizer.get_vocab())
         given = (*model.config.names, *model.config.synonyms)

@@ -87,6 +87,16 @@ def test_case_is_normalised_only_for_models_without_capitals(speaker: Any) -> No
     assert read[1].startswith("USER")
 
 
+def test_nouns_are_known_by_their_words_and_names_in_the_singular(speaker: Any) -> None:
+    config, tokenizer = speaker
+    caption = "Two wine glasses, people and a red disc"
+    spans = [(0, 16), (18, 24), (31, 39)]
+    text = Conversation(tokenizer, config.language, ["person", "wine glass"]).extract(caption, spans)
+    nouns = [tokenizer.decode(noun.tolist()).strip().lower() for noun in text.nouns]
+    assert nouns == ["two wine glass", "person", "red disc"]
+    assert Conversation(tokenizer, config.language).describe().nouns == ()
+
+
 @pytest.mark.parametrize("refers", [False, True])
 def test_generated_captions_are_already_normalised(refers: bool) -> None:
     for seed in range(4):
