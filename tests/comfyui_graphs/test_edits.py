@@ -302,7 +302,7 @@ def test_what_the_nodes_cannot_take_is_refused(change: dict[str, Any], message: 
 
 
 def test_what_cannot_be_found_is_refused() -> None:
-    with pytest.raises(InputError, match=r"input crops: '5' is not one of 4, 8, 0"):
+    with pytest.raises(InputError, match=r"input crops: '5' is not one of auto, 4, 8, 0"):
         edit_workflow("photo.jpg", Segmentation(crops=5), [REMOVAL])
     with pytest.raises(InputError, match="needs the name of the photo's file"):
         edit_workflow(" ", NANO, [REMOVAL])

@@ -157,6 +157,8 @@ def _has_names(content: Any) -> bool:
         return False
     if any(key in content for key in ("images", "imagePath", "samples")) or tools.is_via(content):
         return True
+    if exports.has_masks(content) and ("metadata" in content or "asset" in content):  # SuperAnnotate, VoTT
+        return bool(exports.picture(content).names)
     return any(one.names for one in exports.pictures(content))
 
 

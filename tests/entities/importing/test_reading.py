@@ -137,7 +137,9 @@ def test_the_kind_is_told_by_content_and_300_entities_are_none_too_many(name: st
 @pytest.mark.parametrize("name", [*WITH_SCORES, *WITHOUT_SCORES])
 def test_masks_of_another_size_than_the_photo(name: str, tmp_path: Path) -> None:
     {**WITH_SCORES, **WITHOUT_SCORES}[name](small(), tmp_path / name)
-    with pytest.raises(InputError, match=r"holds masks of 4x3 pixels, but the photo has 3x4; make them from this"):
+    with pytest.raises(InputError, match=r"holds masks of 4x3 pixels, but the photo has 3x5; make them from this"):
+        read_masks(tmp_path / name, (5, 3))
+    with pytest.raises(InputError, match=r"but the photo has 3x4: width and height are swapped"):
         read_masks(tmp_path / name, (4, 3))
 
 
@@ -286,9 +288,11 @@ def test_something_else_whatever_it_is_called(tmp_path: Path, suffix: str) -> No
 
 def test_other_kinds_are_named(tmp_path: Path) -> None:
     path = tmp_path / "masks"
-    path.write_bytes(pickle.dumps([1]))
+    path.write_bytes(b"\x01\x02\xfe\xff" * 9)
     assert "YOLO's text, .npy, .npz or a folder of PNGs)" in refusal(path)
-    assert "is a pickle, which is not read as it could run programs" in refusal(path.rename(tmp_path / "masks.pkl"))
+    for name in ("masks", "masks.pkl"):
+        (tmp_path / name).write_bytes(pickle.dumps([1]))
+        assert "is a pickle, which is not read as it could run programs" in refusal(tmp_path / name)
     photo = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "photo.jpg")
     assert "it is a JPEG picture" in refusal(tmp_path / "photo.jpg")
