@@ -14,7 +14,7 @@ from PIL import Image
 from esg import InputError
 from esg.comfyui_graphs import Definitions, check
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = ROOT / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 

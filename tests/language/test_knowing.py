@@ -28,7 +28,9 @@ def test_a_known_word_is_a_token_or_made_of_long_ones(word: str, known: bool) ->
     assert is_known(word, pieces) is known  # 圆 is a token of a tokenizer that has it whole
 
 
-@pytest.mark.parametrize(("word", "known"), [("wo", False), ("ist", False), ("el", False), ("cat", True), ("sea", True)])
+@pytest.mark.parametrize(
+    ("word", "known"), [("wo", False), ("ist", False), ("el", False), ("cat", True), ("sea", True)]
+)
 def test_short_tokens_are_words_only_in_english(word: str, known: bool) -> None:
     assert is_known(word, lambda text: [text]) is known
 

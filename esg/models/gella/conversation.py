@@ -96,7 +96,8 @@ class Conversation:
         told = self._told(caption)
         nouns = [] if spans is None else [told[slice(*span)] for span in spans]
         text = self._text(prompts.extract(told), None if spans is None else prompts.answer_pieces(nouns))
-        return Text(text.ids, text.start, tuple(torch.tensor(self._encode(f" {self._in_singular(noun)}")) for noun in nouns))
+        words = (self._encode(f" {self._in_singular(noun)}") for noun in nouns)
+        return Text(text.ids, text.start, tuple(torch.tensor(tokens) for tokens in words))
 
     def complete(self, asked: Text, answer: Tensor) -> Text:
         """A question together with the (A,) tokens of its answer."""

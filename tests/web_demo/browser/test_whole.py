@@ -37,7 +37,7 @@ def middle_of(entities: EntityMap, number: int) -> tuple[float, float]:
 
 def test_from_a_photo_to_its_files(visitor: Any, photo: Path, small_model: Path, tiny_gella: Path) -> None:
     pixels = read_image(photo)
-    expected = EntitySegmenter.from_pretrained(small_model, device="cpu")(pixels, crops=4, min_score=0)
+    expected = EntitySegmenter.from_pretrained(small_model, device="cpu")(pixels, min_score=0)
     grounder = Grounder.from_pretrained(tiny_gella, device="cpu")
     surest = max(score for phrase in grounder(pixels, expected, TEXT, threshold=0).phrases for score in phrase.scores)
     threshold = int(100 * surest) / 100  # which something reaches, whatever the random weights say
