@@ -73,8 +73,8 @@ class Conversation:
         self._tokenizer, self._config = tokenizer, config
         self._singular = {plural(name): name for name in names}
         special = (config.image_token, config.pad_token, config.seg_token, config.begin_token, config.end_token)
-        names = {tokenizer.id_to_token(number) for number in special} | {prompts.SEG}
-        self._special = sorted((name for name in names if name), key=len, reverse=True)
+        tokens = {tokenizer.id_to_token(number) for number in special} | {prompts.SEG}
+        self._special = sorted((token for token in tokens if token), key=len, reverse=True)
 
     def describe(self, caption: str | None = None, names: Sequence[str] = ()) -> Text:
         """A conversation that asks for a caption, with the answer if it is known.
