@@ -49,7 +49,8 @@ class EntitiesToMasks:
         return {"required": {"entities": wire(ENTITIES, "From any node.")}}
 
     def convert_lists(self, entities: list[Entities]) -> tuple[list[Tensor], list[Tensor]]:
-        batches, single = [], []
+        batches: list[Tensor] = []
+        single: list[Tensor] = []
         for place, given in enumerate(entities):
             batch, masks = self.convert(given)
             for mask in masks:

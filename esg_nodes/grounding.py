@@ -240,7 +240,9 @@ def _ground(
     if read_as == ONE:
         found: Phrase = model.refer(photo, entities, words, least=threshold)
         return Grounding(found.text, (found,))
-    return model(photo, entities, **{"phrases" if read_as == LIST else "categories": read}, threshold=threshold)
+    if read_as == LIST:
+        return model(photo, entities, phrases=read, threshold=threshold)
+    return model(photo, entities, categories=read, threshold=threshold)
 
 
 def _read(text: str, read_as: str) -> list[str]:

@@ -387,7 +387,7 @@ class ForEach:
 
     def _list(
         self, entities: Entities, each: str, prompts: str, place: int, places: int, only: str = ""
-    ) -> list[tuple[Tensor, str, str]]:
+    ) -> Sequence[tuple[Tensor, str, str]]:
         """Mask, prompt and name of each, of the picture or clip at a place in a list of them."""
         if len(entities) != 1 and entities.tracks is None:
             raise InputError(
