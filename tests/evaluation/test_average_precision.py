@@ -73,7 +73,7 @@ def test_no_predictions_and_no_truth() -> None:
 
 
 def test_another_number_of_predictions_is_refused() -> None:
-    with pytest.raises(InputError, match="as many"):
+    with pytest.raises(InputError, match="give one per picture"):
         average_precision([[]], [])
 
 

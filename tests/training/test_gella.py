@@ -238,7 +238,7 @@ def test_weights_that_do_not_fit_are_refused(tiny_task: GellaTask, tmp_path: Pat
     for changes, error, words in (
         ({"init": str(tmp_path)}, WeightsError, "has no config.json"),
         ({"init": str(tmp_path / "none.safetensors")}, WeightsError, "cannot be read"),
-        ({"encoder_init": str(tmp_path / "none")}, WeightsError, "There is no folder"),
+        ({"encoder_init": str(tmp_path / "none")}, WeightsError, r"none does not exist; get the folder"),
     ):
         task = GellaTask(dataclasses.replace(RUN, **changes), tiny_task.tokenizer)  # type: ignore[arg-type]
         with pytest.raises(error, match=words):

@@ -70,7 +70,7 @@ def test_a_photo_is_shown_before_its_entities_are_known() -> None:
 
 def test_after_an_edit_the_photo_alone_is_sent() -> None:
     value = edited_value(np.full((4, 3200, 3), 90, np.uint8), None)
-    assert (sorted(value), value["before"]) == (["before", "photo", "size"], None)
+    assert (sorted(value), value["before"]) == (["before", "masked", "photo", "size"], None)
     assert value["size"] == (1600, 2)
     assert np.abs(sent_photo(value).astype(int) - 90).max() <= 2
 
