@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import web_demo
-from esg import EntitySegmenter, read_image, read_photo
+from esg import EntitySegmenter, InputError, read_image, read_photo
 from esg.entities.importing.panoptic import panoptic_colours, panoptic_dict
 from web_demo import returning
 from web_demo.parts import photo
@@ -325,6 +325,30 @@ def test_a_photo_goes_with_its_visitor(visitor: Any, files: Any, monkeypatch: py
     visitor.tab.wait_for_selector(".esg[data-state=ready]")
     visitor.tab.close()
     assert gone.wait(60)
+
+
+def test_work_for_a_visitor_who_went_away_stops(visitor: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(segmenter: Any, *given: Any, progress: Any, **options: Any) -> Any:
+        try:
+            began.set()
+            while not go.wait(0.01):
+                progress(1, 5, "views")
+        finally:
+            ended.set()
+        raise InputError("It was not stopped.")
+
+    monkeypatch.setattr(EntitySegmenter, "__call__", slowly)
+    visitor.upload(files.photo)
+    try:
+        assert began.wait(60)
+        # Only now does the page listen to the server, which would not notice the end of a page that never listened.
+        expect(visitor.find(".esg-busy")).to_contain_text("Looked at 1 of 5 views")
+        visitor.tab.close()
+        assert ended.wait(60)
+    finally:
+        go.set()  # so that nothing waits for it where the test failed
 
 
 def test_a_reload_keeps_the_visit(visitor: Any, files: Any, pixels: np.ndarray) -> None:
