@@ -140,7 +140,7 @@ def test_bf16_is_close_to_fp32(tiny_model: Path, segmenter: EntitySegmenter, pho
         ({"fusion": "best"}, "no fusion 'best'"),
         ({"fusion": "all"}, "no fusion 'all'; use one of io, bo, bc, boc"),
         ({"fusion": "BOC"}, "no fusion 'BOC'"),
-        ({"fusion": "bc", "crops": 0}, "there are none"),
+        ({"fusion": "bc", "crops": 0}, "uses only crops, but crops is 0"),
         ({"views_at_once": 0}, "^views_at_once is 0, .* at least 1"),
         ({"views_at_once": -1}, "^views_at_once is -1, .* at least 1"),
         ({"views_at_once": 1.5}, "^views_at_once is 1.5, .* whole number"),

@@ -43,7 +43,7 @@ def evaluate_narratives(
     """Grounds captions of held-out scenes, and referring expressions about them.
 
     The caption is given, but not its nouns. As in PNG's own evaluation, a noun in the singular is grounded in the
-    entity with the highest score, and a plural in all above the threshold (or in the best one if there are none).
+    entity with the highest score, and a plural in all above the threshold (or in the best one if none reaches it).
 
     Args:
         grounder: the grounder to evaluate.

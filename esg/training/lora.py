@@ -38,7 +38,7 @@ def add_lora(language: Language, rank: int) -> None:
 
 
 def rank_in(state: Mapping[str, Tensor]) -> int:
-    """The rank of the updates in a state dict; 0 if there are none."""
+    """The rank of the updates in a state dict; 0 without updates."""
     return next((len(value) for name, value in state.items() if name.endswith(_DOWN)), 0)
 
 

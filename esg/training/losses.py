@@ -189,7 +189,7 @@ def level_losses(
 
 
 def _mean_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:
-    """The weighted mean over classes other than `_LEFT_OUT`; 0 if there are none."""
+    """The weighted mean over classes other than `_LEFT_OUT`; 0 if all are left out."""
     losses = F.cross_entropy(logits, classes, weight, reduction="sum", ignore_index=_LEFT_OUT)
     counted = weight[classes.clamp(min=0)].masked_fill(classes == _LEFT_OUT, 0).sum()
     return losses / counted.clamp(min=1e-6)

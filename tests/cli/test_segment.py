@@ -145,7 +145,7 @@ def test_a_folder_without_photos_among_others(segment: Run, tmp_path: Path, phot
         (("--device", "tpu9"), "device 'tpu9' cannot be used"),
         (("--device", "meta"), "device 'meta' cannot be used"),
         (("--precision", "fp16"), "fp16 is for GPUs"),
-        (("--fusion", "bc", "--crops", 0), "there are none"),
+        (("--fusion", "bc", "--crops", 0), "uses only crops, but crops is 0"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -53,14 +53,14 @@ def fusion_views(fusion: str, views: int) -> list[int]:
     """Indices of the views that `fusion` uses; view 0 of the `views` views is the full one.
 
     Raises:
-        InputError: the mode is unknown, or needs crops when there are none.
+        InputError: the mode is unknown, or needs crops and has no crops.
     """
     if fusion not in FUSIONS:
         raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
     mode = FUSIONS[fusion]
     indices = [0] * mode.full + list(range(1, views)) * mode.crops
     if not indices:
-        raise InputError(f"Fusion {fusion!r} uses only crops, but there are none; use 4 or 8 crops or another fusion.")
+        raise InputError(f"Fusion {fusion!r} uses only crops, but crops is 0; use 4 or 8 crops or another fusion.")
     return indices
 
 
