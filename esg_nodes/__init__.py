@@ -20,9 +20,10 @@ from .converting import (
     SaveCoco,
     SegsToEntities,
 )
+from .for_each import ForEach
 from .grounding import DescribeImage, FindNouns, GroundText
 from .host import UNSERVED
-from .inpainting import ForEach, InpaintOpenCV, InpaintStitch, MaskToInpaint
+from .inpainting import InpaintOpenCV, InpaintStitch, MaskToInpaint
 from .loading import LoadGrounder, LoadSegmenter
 from .mending import CombineEntities, FilterEntities, MergeEntities, RefineEdges, SplitEntity
 from .picking import PickEntities

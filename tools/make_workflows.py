@@ -69,6 +69,17 @@ def segment_everything(definitions: Definitions) -> Graph:
     return graph
 
 
+def _click_and_repaint(graph: Graph, image: Output, entities: Output, prefix: str, **cut_options: bool) -> None:
+    """Adds the nodes from a click to the saved pictures. Mask to Inpaint stops the run as long as nothing is picked."""
+    graph.group("Click it")
+    picked = pick(graph, image, entities, "")
+    graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
+    cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": picked["mask"], **cut_options})
+    prompt = "a blue silk dress with golden stars, soft folds"
+    made = inpaint(graph, load_checkpoint(graph, SD15_INPAINTING), cut, prompt)
+    save(graph, stitch(graph, image, made, cut), prefix)
+
+
 @workflow("Click and inpaint")
 def click_and_inpaint(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
@@ -78,14 +89,7 @@ def click_and_inpaint(definitions: Definitions) -> Graph:
         "happens yet.\n2. Click entities there, write a prompt, and run again.\n\nOnly the area around the mask goes "
         "through the model, at the model's own size. Outside the soft edge, no pixel of the photo changes.",
     )
-    graph.group("Click it")
-    picked = pick(graph, image, entities, "")  # nothing, and so Mask to Inpaint stops before the diffusion
-    graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
-    cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": picked["mask"]})
-    made = inpaint(
-        graph, load_checkpoint(graph, SD15_INPAINTING), cut, "a blue silk dress with golden stars, soft folds"
-    )
-    save(graph, stitch(graph, image, made, cut), "esg/clicked")
+    _click_and_repaint(graph, image, entities, "esg/clicked")
     return graph
 
 
@@ -106,21 +110,14 @@ def inpaint_a_batch(definitions: Definitions) -> Graph:
     second = graph.add("ImageFlip", {"image": first, "flip_method": "y-axis: horizontally"})["IMAGE"]
     images = graph.add("ImageBatch", {"image1": first, "image2": second})["IMAGE"]
     entities = segment(graph, images)
-    graph.group("Click it")
-    picked = pick(graph, images, entities, "")
-    graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
-    cut = graph.add("ESGMaskToInpaint", {"image": images, "mask": picked["mask"]})
-    made = inpaint(
-        graph, load_checkpoint(graph, SD15_INPAINTING), cut, "a blue silk dress with golden stars, soft folds"
-    )
-    save(graph, stitch(graph, images, made, cut), "esg/batch")
+    _click_and_repaint(graph, images, entities, "esg/batch")
     return graph
 
 
 @workflow("Click and inpaint a clip")
 def inpaint_a_clip(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
-    graph.group("Take a clip apart")
+    graph.group("The pictures of a clip")
     graph.note(
         "Follows what you click through all pictures of a clip, and repaints it in each of them.\n\nThe example "
         "picture in three places stands in for a clip here: put **Load Video** and **Get Video Components** in its "
@@ -141,14 +138,7 @@ def inpaint_a_clip(definitions: Definitions) -> Graph:
     segmenter = graph.add("ESGLoadSegmenter")["segmenter"]
     tracked = graph.add("ESGSegmentFrames", {"segmenter": segmenter, "image": clip})
     graph.add("PreviewImage", {"images": tracked["overlay"]}, title="Its tracks")
-    graph.group("Click it")
-    picked = pick(graph, clip, tracked["entities"], "")
-    graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
-    cut = graph.add("ESGMaskToInpaint", {"image": clip, "mask": picked["mask"], "one_box": True})
-    made = inpaint(
-        graph, load_checkpoint(graph, SD15_INPAINTING), cut, "a blue silk dress with golden stars, soft folds"
-    )
-    save(graph, stitch(graph, clip, made, cut), "esg/clip")
+    _click_and_repaint(graph, clip, tracked["entities"], "esg/clip", one_box=True)
     return graph
 
 
