@@ -9,7 +9,7 @@ import pytest
 
 from esg.entities.importing import read_masks, tells_photos_apart
 from esg.support.errors import InputError
-from tests.entities.importing.outlines import LEFT, RIGHT, SIZE, H, W, areas, pairs, put, square
+from foreign_files import LEFT, RIGHT, SIZE, H, W, areas, pairs, put, square
 
 POLYGONS = [[{"x": x, "y": y} for x, y in pairs(one)] for one in (LEFT, RIGHT)]
 EXPORTS: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 from esg.entities.importing import read_masks
 from esg.entities.rle import encode_mask
 from esg.support.errors import InputError
-from tests.entities.importing.outlines import put
+from foreign_files import put
 
 
 def nested(tmp_path: Path) -> Path:

@@ -16,7 +16,7 @@ import pytest
 from esg.entities.importing import read_masks
 from esg.entities.rle import encode_mask
 from esg.support.errors import InputError
-from tests.entities.importing.outlines import (
+from foreign_files import (
     BOX,
     LEFT,
     RIGHT,

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from esg.entities.entity_map import EntityMap
 from esg.entities.importing import read_masks
 from esg.support.errors import InputError
-from tests.entities.importing.outlines import LEFT, SIZE, H, W, areas, coco, png, put
+from foreign_files import LEFT, SIZE, H, W, areas, coco, png, put
 
 
 def discs() -> Image.Image:
