@@ -22,6 +22,7 @@ from ..language.captions import category_caption
 from ..language.coco_names import NAMES
 from ..models.gella.appearance import masks_of
 from ..models.gella.conversation import Conversation, Text
+from ..models.gella.model import Gella
 from ..models.normalisation import centred, normalised
 from ..support.errors import InputError
 from .gella import GellaTask, tied
@@ -139,13 +140,12 @@ def features_of(pupil: Pupil, batch: GroundingBatch, name_lists: Sequence[tuple[
     sight = gella.language.see(normalised(batch.pixels.to(device)))
     texts, pictures = [batch.texts[number].to(device) for number in grounded], [batch.pictures[n] for n in grounded]
     nouns = gella.nouns(gella.language.read(sight.tokens, [text.ids for text in texts], pictures), texts)
-    lists = [text.to(device) for text, _ in name_lists]
     masks = gella.reconstruct(sight.grid, centred(batch.colormaps.to(device)))
     ties = tied(masks, batch.labels.to(device))
     shown = gella.appearance.pooled(sight.maps, masks.masks().sigmoid())
     found = []
-    for picture, tie in enumerate(ties):
-        count = len(tie.queries)  # without entities that have no pixel at the colormap's size
+    for picture, queries in enumerate(tie.queries for tie in ties):
+        count = len(queries)  # without entities that have no pixel at the colormap's size
         own = [
             (embeddings, truth.to(device)[:, :count])
             for embeddings, number in zip(nouns, grounded)
@@ -153,21 +153,22 @@ def features_of(pupil: Pupil, batch: GroundingBatch, name_lists: Sequence[tuple[
         ]
         if not own or not count:
             continue
-        given = masks_of(batch.labels[picture].to(device), count)
-        maps = [features[picture : picture + 1] for features in sight.maps]
-        there = (tie.queries >= 0)[:, None]
-        looks = [
-            torch.where(there, of_queries[picture, tie.queries], of_masks[0])
-            for of_queries, of_masks in zip(shown, gella.appearance.pooled(maps, given[None]))
-        ]
-        names = own[0][0].new_zeros(len(NAMES), own[0][0].shape[1])
-        tokens = sight.tokens[picture : picture + 1]
-        reading = gella.language.read(tokens, [text.ids for text in lists], [0] * len(lists))
-        for embeddings, (_, places) in zip(gella.nouns(reading, lists), name_lists):
-            names[places] = embeddings
-        content = torch.where(there, masks.embeddings[picture, tie.queries], 0)
+        given = masks_of(batch.labels[picture].to(device), count)[None]
+        under_given = gella.appearance.pooled([features[picture : picture + 1] for features in sight.maps], given)
+        there = (queries >= 0)[:, None]
+        content = torch.where(there, masks.embeddings[picture, queries], 0)
+        looks = [torch.where(there, ours[picture, queries], theirs[0]) for ours, theirs in zip(shown, under_given)]
+        names = _embedded_names(gella, sight.tokens[picture : picture + 1], name_lists)
         found.append(Features(content, looks, batch.words[picture].to(device)[:count], own, names))
     return found
+
+
+def _embedded_names(gella: Gella, tokens: Tensor, name_lists: Sequence[tuple[Text, list[int]]]) -> Tensor:
+    """The embeddings of all names, (133, C_l), as read in lists beside one picture's tokens (1, t, C)."""
+    texts = [text.to(tokens.device) for text, _ in name_lists]
+    nouns = gella.nouns(gella.language.read(tokens, [text.ids for text in texts], [0] * len(texts)), texts)
+    places = [place for _, part in name_lists for place in part]
+    return torch.cat(nouns)[torch.tensor(places, device=tokens.device).argsort()]
 
 
 def head_losses(pupil: Pupil, features: Features) -> dict[str, Tensor]:

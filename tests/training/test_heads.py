@@ -108,6 +108,23 @@ def test_the_losses_of_a_model_that_knows_nothing(task: HeadsTask) -> None:
     assert losses["readout"].tolist() == pytest.approx([math.log(len(NAMES))])
 
 
+def test_queries_are_hidden_in_training_alone(task: HeadsTask) -> None:
+    pupil = task.model(new=True)
+    entity, noun = pupil.gella.config.decoder.width, pupil.gella.config.language.width
+    looks, words = [torch.randn(200, 112), torch.randn(200, 320)], torch.zeros(200, len(WORDS), dtype=torch.int8)
+    truth = torch.zeros(1, 200, dtype=torch.bool)
+    nouns = [(torch.randn(1, noun), truth)]
+    features = Features(torch.randn(200, entity), looks, words, nouns, torch.randn(len(NAMES), noun))
+    without = dataclasses.replace(features, content=torch.zeros(200, entity))
+    seen, unseen = (head_losses(pupil.eval(), one)["association"] for one in (features, without))
+    trained = head_losses(pupil.train(), features)[
+        "association"
+    ]  # a new appearance adds nothing
+    hidden = torch.isclose(trained, unseen)
+    assert torch.equal(torch.isclose(trained, seen), ~hidden)
+    assert 10 < hidden.sum() < 60
+
+
 def test_all_names_are_listed_once(task: HeadsTask) -> None:
     order = list(reversed(range(len(NAMES))))
     lists = name_lists(Conversation(task.tokenizer, task.architecture.language), order)

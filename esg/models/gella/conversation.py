@@ -71,7 +71,7 @@ class Conversation:
 
     def __init__(self, tokenizer: Tokenizer, config: LanguageConfig, names: Sequence[str] = ()) -> None:
         self._tokenizer, self._config = tokenizer, config
-        self._singular = {plural(name): name for name in names}
+        self._plurals = sorted(((plural(name), name) for name in names), key=lambda pair: -len(pair[0]))
         special = (config.image_token, config.pad_token, config.seg_token, config.begin_token, config.end_token)
         tokens = {tokenizer.id_to_token(number) for number in special} | {prompts.SEG}
         self._special = sorted((token for token in tokens if token), key=len, reverse=True)
@@ -117,9 +117,9 @@ class Conversation:
 
     def _in_singular(self, noun: str) -> str:
         """A noun phrase with the name at its end, if it ends with one, in the singular: "two dog"."""
-        for words in sorted(self._singular, key=len, reverse=True):
+        for words, name in self._plurals:
             if noun == words or noun.endswith(f" {words}"):
-                return noun.removesuffix(words) + self._singular[words]
+                return noun.removesuffix(words) + name
         return noun
 
     def _told(self, text: str) -> str:

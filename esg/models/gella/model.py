@@ -170,14 +170,12 @@ class Gella(nn.Module):
         nouns = [hidden[ids == seg] for hidden, ids in zip(reading.hidden, reading.ids)]
         if not self.config.words:
             return nouns
-        return [torch.cat((own, self._words(text, own)), -1) for own, text in zip(nouns, texts, strict=True)]
+        return [torch.cat((own, self._words(text, own.device)), -1) for own, text in zip(nouns, texts, strict=True)]
 
-    def _words(self, text: Text, like: Tensor) -> Tensor:
+    def _words(self, text: Text, device: torch.device) -> Tensor:
         """The sum of each noun's token embeddings, scaled to a fixed length, (v, C_l)."""
-        if not text.nouns:
-            return like
-        tokens = self.language.embedded(torch.cat(text.nouns))
-        of = torch.tensor([number for number, noun in enumerate(text.nouns) for _ in noun], device=tokens.device)
+        tokens = self.language.embedded(torch.cat([torch.zeros(0, dtype=torch.int64, device=device), *text.nouns]))
+        of = torch.tensor([number for number, noun in enumerate(text.nouns) for _ in noun], device=device).long()
         sums = tokens.new_zeros(len(text.nouns), tokens.shape[1]).index_add(0, of, tokens)
         return F.normalize(sums, dim=-1) * _WORDS_NORM
 

@@ -104,6 +104,8 @@ def test_a_noun_may_be_known_by_its_own_words(tiny_config: GellaConfig) -> None:
     for found, expected in zip(words, (seven, eleven + twelve, eleven + twelve)):
         assert torch.cosine_similarity(found, expected, dim=0) == pytest.approx(1, abs=1e-5)
     assert model.associate([nouns], sample(1, 5, 32))[0].shape == (3, 5)
+    nothing = model.language.read(model.language.see(sample(1, 3, 16, 16)).tokens, [NONE])
+    assert model.nouns(nothing, [Text(NONE, 3)])[0].shape == (0, nouns.shape[1])
 
 
 @torch.no_grad()
