@@ -1,4 +1,4 @@
-"""The scripts in `examples/` run as they are, offline, with the shipped weights."""
+"""The scripts in `docs/examples/` run as they are, offline, with the shipped weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PHOTOS = ROOT / "web_demo/examples"
 
 def run(script: str, *arguments: str | Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, ROOT / "examples" / script, *arguments]
+    command = [sys.executable, ROOT / "docs/examples" / script, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
@@ -65,7 +65,7 @@ def test_an_object_is_removed_and_the_rest_stays(tmp_path: Path) -> None:
 def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("cv2", reason="removing needs OpenCV", exc_type=ImportError)
     monkeypatch.chdir(ROOT)
-    notebook = json.loads((ROOT / "examples/tour.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads((ROOT / "docs/examples/tour.ipynb").read_text(encoding="utf-8"))
     names: dict[str, object] = {}
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":

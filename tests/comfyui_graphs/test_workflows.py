@@ -34,6 +34,12 @@ def read(path: str) -> dict[str, Any]:
     return json.loads((WORKFLOWS / path).read_text(encoding="utf-8"))
 
 
+def test_no_other_folder_takes_the_place_of_the_templates() -> None:
+    """ComfyUI serves a pack's templates from the first folder with one of these names; files of the others are 404."""
+    names = ("example_workflows", "example", "examples", "workflow", "workflows")
+    assert [name for name in names if (ROOT / name).exists()] == ["workflows"]
+
+
 def test_the_files_are_those_that_the_script_makes(maker: ModuleType, definitions: Definitions) -> None:
     made = maker.make(definitions)
     there = {path.relative_to(WORKFLOWS): path.read_text(encoding="utf-8") for path in WORKFLOWS.rglob("*.json")}

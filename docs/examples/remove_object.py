@@ -1,6 +1,6 @@
 """Removes what a phrase refers to from a photo.
 
-python examples/remove_object.py PHOTO "the cup" CLEAN.png
+python docs/examples/remove_object.py PHOTO "the cup" CLEAN.png
 
 Nothing outside the removed part changes, not even by one bit.
 """

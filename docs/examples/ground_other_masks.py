@@ -1,6 +1,6 @@
 """Finds what a phrase refers to among masks that another program made, for example Segment Anything.
 
-python examples/ground_other_masks.py PHOTO MASKS "the cat"
+python docs/examples/ground_other_masks.py PHOTO MASKS "the cat"
 
 MASKS is anything that `esg ground --masks` reads: a label map, COCO JSON, SAM's JSON, a folder of mask pictures, ...
 """

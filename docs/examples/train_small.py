@@ -1,6 +1,6 @@
 """Trains cropformer-nano for a while, from the weights that ship, on photos that you annotated.
 
-python examples/train_small.py PHOTOS OUT [STEPS]
+python docs/examples/train_small.py PHOTOS OUT [STEPS]
 
 PHOTOS is a folder that `esg train --photos` reads, such as COCO's: `instances.json` or `panoptic.json` beside
 `images/`. What has no label counts as unknown, so masks of a few things are enough. On a CPU, a step takes some

@@ -1,6 +1,6 @@
 """Segments every photo in a folder: an overlay to look at, and the entities as COCO JSON.
 
-python examples/segment_folder.py PHOTOS OUT
+python docs/examples/segment_folder.py PHOTOS OUT
 
 The command `esg segment PHOTOS --out OUT` does the same with more options; this is how it looks in Python.
 """
