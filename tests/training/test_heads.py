@@ -117,9 +117,7 @@ def test_queries_are_hidden_in_training_alone(task: HeadsTask) -> None:
     features = Features(torch.randn(200, entity), looks, words, nouns, torch.randn(len(NAMES), noun))
     without = dataclasses.replace(features, content=torch.zeros(200, entity))
     seen, unseen = (head_losses(pupil.eval(), one)["association"] for one in (features, without))
-    trained = head_losses(pupil.train(), features)[
-        "association"
-    ]  # a new appearance adds nothing
+    trained = head_losses(pupil.train(), features)["association"]  # a new appearance adds nothing
     hidden = torch.isclose(trained, unseen)
     assert torch.equal(torch.isclose(trained, seen), ~hidden)
     assert 10 < hidden.sum() < 60
