@@ -45,13 +45,15 @@ if TYPE_CHECKING:
     from .pictures.reading import Photo, read_image, read_photo, write_image
     from .segmenter import EntitySegmenter
     from .support.device import choose_device
-    from .support.errors import EsgError, ImageError, InputError, OutputError, WeightsError
+    from .support.errors import Advice, EsgError, ImageError, InputError, OutputError, WeightsError
     from .support.limits import MAX_PIXELS
+    from .support.progress import Progress, Stage
     from .weights.catalogue import checkpoint_named
     from .weights.downloading import download, download_public
     from .weights.finding import list_checkpoints, locate, task_of
 
 _HOME = {
+    "Advice": ".support.errors",
     "Clip": ".entities.tracking",
     "Combined": ".entities.combining",
     "CropSettings": ".inpaint.frame",
@@ -73,9 +75,11 @@ _HOME = {
     "PaintSettings": ".inpainter",
     "Photo": ".pictures.reading",
     "Phrase": ".entities.grounding",
+    "Progress": ".support.progress",
     "RecordedEdit": ".comfyui_graphs.edits",
     "Segmentation": ".comfyui_graphs.edits",
     "Selection": ".comfyui_graphs.edits",
+    "Stage": ".support.progress",
     "Stitch": ".inpaint.stitch",
     "Track": ".entities.tracking",
     "WeightsError": ".support.errors",
@@ -83,8 +87,8 @@ _HOME = {
     "check_choice": ".entities.choosing",
     "checkpoint_named": ".weights.catalogue",
     "choose": ".entities.choosing",
-    "choose_tracks": ".entities.choosing",
     "choose_device": ".support.device",
+    "choose_tracks": ".entities.choosing",
     "cut_for_inpainting": ".inpaint.crop",
     "cut_together": ".inpaint.crop",
     "download": ".weights.downloading",
@@ -130,6 +134,7 @@ _HOME = {
 
 __all__ = [
     "MAX_PIXELS",
+    "Advice",
     "Clip",
     "Combined",
     "CropSettings",
@@ -150,9 +155,11 @@ __all__ = [
     "PaintSettings",
     "Photo",
     "Phrase",
+    "Progress",
     "RecordedEdit",
     "Segmentation",
     "Selection",
+    "Stage",
     "Stitch",
     "Track",
     "WeightsError",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
@@ -29,9 +29,10 @@ from .models.zeroshot.zero_shot import ZeroShot
 from .pictures.reading import read_image
 from .support.checks import check_number, check_whole, kind_of
 from .support.device import choose_device, choose_dtype, leave
-from .support.errors import InputError, NoNumbers, OutOfMemory
+from .support.errors import InputError, NoNumbers
 from .support.limits import MAX_PIXELS
-from .support.memory import is_out_of_memory
+from .support.memory import enough_memory
+from .support.progress import Progress, Stage
 from .support.quiet import drop_deprecations
 from .weights.finding import locate
 
@@ -39,8 +40,6 @@ log = getLogger(__name__)
 
 THRESHOLD = 0.5  # a phrase refers to the entities that score at least this
 DRAFT_TEMPERATURE = 0.5  # for every draft of a caption except the first
-
-Progress = Callable[[int, int, str], None]
 
 
 class Grounder:
@@ -333,7 +332,7 @@ class Grounder:
 
         def watch(done: int) -> None:
             if progress is not None:
-                progress(done, drafts, "captions")
+                progress(done, drafts, Stage.CAPTIONS)
 
         with self._enough_memory():
             captions = [caption.strip() for caption in self.model.captions(sight, entities, writings, watch)]
@@ -425,22 +424,16 @@ class Grounder:
             raise NoNumbers("scores", self.name)
         return scores
 
-    @contextmanager
-    def _enough_memory(self) -> Iterator[None]:
+    def _enough_memory(self) -> AbstractContextManager[None]:
         """Turns out-of-memory into one sentence; the model has already tried smaller steps where it can."""
-        try:
-            yield
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            advice = "the precision bf16, a smaller model, or the device cpu"
-            if self.device.type == "cpu":
-                advice = "the precision bf16 or a smaller model"
-            elif _is_zero_shot(self.name):
-                advice = "fewer bits (zero-shot-8bit, zero-shot-4bit), a smaller language model, or the device cpu"
-            raise OutOfMemory(
-                f"{self.device} ran out of memory while {self.name or 'the model'} was working; choose {advice}."
-            ) from None
+        advice = "the precision bf16, a smaller model, or the device cpu"
+        if self.device.type == "cpu":
+            advice = "the precision bf16 or a smaller model"
+        elif _is_zero_shot(self.name):
+            advice = "fewer bits (zero-shot-8bit, zero-shot-4bit), a smaller language model, or the device cpu"
+        return enough_memory(
+            f"{self.device} ran out of memory while {self.name or 'the model'} was working; choose {advice}."
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ from .inpaint.stitch import stitch_back
 from .pictures.reading import read_image
 from .support.errors import InputError
 from .support.limits import MAX_PIXELS
-
-Progress = Callable[[int, int, str], None]
+from .support.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -172,8 +170,8 @@ class Inpainter:
             settings: how the mask grows and fades; None: the defaults.
             paint: how the model paints; None: the defaults.
             max_pixels: larger pictures are refused.
-            progress: called as `progress(done, total, "steps")` after every step; an exception that it raises ends the
-                call.
+            progress: called as `progress(done, total, Stage.STEPS)` after every step; an exception that it raises
+                ends the call.
 
         Returns:
             (H, W, 3) uint8 RGB; with an empty mask, a copy of the picture.

@@ -28,13 +28,12 @@ from .support.device import choose_device, choose_dtype, computing_in, leave
 from .support.errors import InputError, OutOfMemory, WeightsError
 from .support.files import at_home
 from .support.limits import MAX_PIXELS, MIN_SIDE
+from .support.progress import Progress, Stage
 from .support.weight_files import read_state_dict
 from .weights.catalogue import checkpoint_named
 from .weights.finding import locate
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int, str], None]
 
 
 class EntitySegmenter:
@@ -229,7 +228,7 @@ class EntitySegmenter:
 
         def report(done: int, total: int) -> None:
             if progress is not None:
-                progress(done, total, "views")
+                progress(done, total, Stage.VIEWS)
 
         with torch.inference_mode():
             output = self._forward(views, batch_level, min(at_once, count), report)

@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..esg import EntityMap, Grounder, Grounding, InputError, Phrase, draw_grounding, drawn_size, split_names
-from .host import Progress, host, of_one
+from ..esg import (
+    EntityMap,
+    Grounder,
+    Grounding,
+    InputError,
+    Phrase,
+    Stage,
+    draw_grounding,
+    drawn_size,
+    split_names,
+)
+from .host import Bar, host, of_one
 from .inputs import checked_before, choice, number, text, whole, wire
 from .later import Later
 from .loading import Loaded
@@ -179,8 +189,8 @@ class DescribeImage:
         for index, photo in enumerate(photos):
             report = of_one(show, index, len(photos))
 
-            def going_on(report: Progress = report) -> bool:
-                report(0, 1, "captions")  # which raises when the user stops the run
+            def going_on(report: Bar = report) -> bool:
+                report(0, 1, Stage.CAPTIONS)  # which raises when the user stops the run
                 return False
 
             writing: dict[str, Any] = {"most": max_tokens, "temperature": temperature, "seed": seed}
@@ -188,7 +198,7 @@ class DescribeImage:
                 captions.append("".join(model.caption(photo, stop=going_on, **writing)).strip())
             else:
                 captions.append(model.best_caption(photo, entities.maps[index], progress=report, **writing))
-            report(1, 1, "captions")
+            report(1, 1, Stage.CAPTIONS)
         return ("\n".join(map(_line, captions)) if len(captions) > 1 else captions[0],)
 
 
@@ -230,7 +240,7 @@ def _ground(
     words: str,
     read_as: str,
     threshold: float,
-    report: Progress,
+    report: Bar,
 ) -> Grounding:
     read = _read(words, read_as)
     if not read:

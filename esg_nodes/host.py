@@ -18,7 +18,7 @@ from urllib.parse import quote
 import torch
 from torch import nn
 
-from ..esg import InputError, choose_device
+from ..esg import InputError, Stage, choose_device
 
 log = logging.getLogger(__name__)
 
@@ -40,15 +40,15 @@ def unserved(folder: str) -> str:
 
 UNSERVED = unserved(Path(__file__).parents[1].name)
 
-Progress = Callable[[int, int, str], None]
+Bar = Callable[[int, int, str], None]  # called as `bar(done, total, what)`
 
 
-def of_one(show: Progress, index: int, count: int) -> Progress:
+def of_one(show: Bar, index: int, count: int) -> Bar:
     """Progress within one of `count` pictures, as percent of all of them."""
 
     def report(done: int, total: int, what: str) -> None:
         # After the views comes the fusion, which takes no time worth a part of the bar.
-        share = 1 if what == "fusion" else done / (total + (what == "views"))
+        share = 1 if what == Stage.FUSION else done / (total + (what == Stage.VIEWS))
         show(round(100 * (index + share)), 100 * count, what)
 
     return report
@@ -73,7 +73,7 @@ class Host(Protocol):
         """Where pictures and masks lie between nodes."""
         ...
 
-    def progress(self) -> Progress:
+    def progress(self) -> Bar:
         """A new bar, to be called with (done, total, what); it raises when the user stops the run."""
         ...
 
@@ -151,7 +151,7 @@ class ComfyHost:
     def results(self) -> torch.device:
         return self._memory.intermediate_device()
 
-    def progress(self) -> Progress:
+    def progress(self) -> Bar:
         bar = self._bar(1)
 
         def report(done: int, total: int, what: str) -> None:
@@ -218,7 +218,7 @@ class PlainHost:
     def results(self) -> torch.device:
         return torch.device("cpu")
 
-    def progress(self) -> Progress:
+    def progress(self) -> Bar:
         return lambda done, total, what: None
 
     def weight_folders(self) -> list[Path]:

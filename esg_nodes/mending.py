@@ -18,6 +18,7 @@ from ..esg import (
     Grounding,
     InputError,
     Phrase,
+    Stage,
     assign,
     drop_small,
     drop_weak,
@@ -330,7 +331,7 @@ class RefineEdges:
 
             inside = fitted(rough, photo.shape[:2]) > 0.5
             soft.append(soft_alpha(photo, inside, width=width, contrast=contrast, progress=report))
-            report(1, 1, "edges")
+            report(1, 1, Stage.EDGES)
         return (to_mask(soft, photos[0].shape[:2]),)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..esg import EntityMap
+from ..esg import EntityMap, Stage
 from .host import host, of_one
 from .loading import Loaded
 from .values import pictures
@@ -69,5 +69,5 @@ def segmented(
             found = segmenter.ready()(photo, min_score=0, progress=report, **options)
             recent.put(key, found)
         else:
-            report(1, 1, "fusion")
+            report(1, 1, Stage.FUSION)
         yield segmenter.model.tidied(found, **filters)

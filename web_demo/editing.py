@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from esg import (
     DiffusionInpainting,
     EntityMap,
     InputError,
+    Progress,
     choose,
     cut_for_inpainting,
     remove_with_opencv,
@@ -21,8 +22,6 @@ from esg import (
     stitch_back,
 )
 from esg.inpaint.engines.diffusion import check_painting
-
-Report = Callable[[int, int, str], None]
 
 OPENCV_CONTEXT = 1.5  # OpenCV uses only the pixels along the rim of a hole
 SOFT_WIDTH = 8  # pixels of the photo in which to look for a soft edge
@@ -150,7 +149,7 @@ def mask_of(
     entities: EntityMap,
     ids: tuple[int, ...],
     how: MaskSettings,
-    report: Report | None = None,
+    report: Progress | None = None,
     strokes: tuple[Stroke, ...] = (),
 ) -> np.ndarray:
     """The mask of a selection, not yet grown, (H, W) bool, or float32 from 0 to 1 with a soft edge.
@@ -209,7 +208,7 @@ def edited(
     entities: EntityMap,
     edit: Edit,
     engine: DiffusionInpainting | None,
-    report: Report | None = None,
+    report: Progress | None = None,
 ) -> tuple[np.ndarray, CropSettings]:
     """The photo with one edit, (H, W, 3) uint8, and what of it the engine got to see.
 

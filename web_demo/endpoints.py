@@ -38,7 +38,7 @@ from .gate import Callers
 from .models import short_name
 from .parts.words import LIST, SENTENCE, WAYS, check_text, read
 from .picture import new_folder, private_file
-from .shared import Shared, check_length, filled, plainly
+from .shared import Shared, check_length, filled
 from .working import News, Report, Work
 
 CROPS = (0, 4, 8)
@@ -335,7 +335,7 @@ def _sentences(given: Sequence[Any]) -> Iterator[None]:
     try:
         yield
     except EsgError as error:
-        sentence = plainly(error, download=False)
+        sentence = error.sentence.message
         for path in given:
             if isinstance(path, str) and Path(path).is_absolute():
                 sentence = sentence.replace(path, Path(path).name)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from esg import EntityMap, EsgError, InputError, read_masks
 from esg.entities.importing import tells_photos_apart
+from esg.support.errors import Sentence
 
-from .shared import plainly
 from .visit import Visit
 
 PICTURES = [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"]
@@ -75,8 +75,8 @@ def _read(place: Path, visit: Visit, max_pixels: int, *, by_name: bool = False) 
         with _warnings() as found:
             entities = read_masks(place, (height, width), photo=visit.file, by_name=by_name, max_pixels=max_pixels)
     except EsgError as error:
-        raise InputError(told(str(error))) from None
-    return OwnMasks(entities, tuple(told(plainly(one)) for one in found))
+        raise InputError(told(error.sentence.message)) from None
+    return OwnMasks(entities, tuple(told(one) for one in found))
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _warnings() -> Iterator[list[str]]:
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.thread == thread:
-                found.append(record.getMessage())
+                found.append(record.msg.message if isinstance(record.msg, Sentence) else record.getMessage())
 
     log, listener = logging.getLogger("esg"), Listener(logging.WARNING)
     log.addHandler(listener)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from esg import EntityMap, EsgError, InputError
+from esg.support.errors import Advice
 
 from .editing import Stroke, read_strokes
 from .models import Models
@@ -37,10 +37,7 @@ AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private
 
 MOST_LETTERS = 20_000  # of a text: reading a much longer one would keep the only worker from everybody else
 _numbers = count()
-_LIMIT = re.compile(r"; raise it with --max-pixels[^.]*")
-_MASKS = re.compile(r" (?:\(--mask-order [^)]*\)|If they are of its stored pixels, say so \([^)]*\)\.)")
-_DOWNLOAD = re.compile(r" \(--download, download=True(?:; ([^)]*))?\)")
-_CHOICE = re.compile(r"choose to download it \([^)]*\), (?:or )?")
+WORDS = {Advice.DOWNLOAD: "tick “Download it if it is missing” to download it"}  # for other advice there is no control
 _NO_LONGER_BUSY = '() => { esg.receive("busy", { text: "" }); }'
 
 
@@ -48,19 +45,6 @@ def over() -> Busy:
     """The last news of a job, which the page does not show: the next job may begin with the same words as this one, and
     the browser passes over a value that it has."""
     return {"over": next(_numbers)}
-
-
-def plainly(error: EsgError | str, *, download: bool = True) -> str:
-    """A sentence of the core without the options of command line and Python, which the page does not have.
-
-    Args:
-        error: or a warning.
-        download: whether there is a box to tick for that.
-    """
-    sentence = _MASKS.sub("", _LIMIT.sub("", str(error)))
-    if not download:
-        sentence = _CHOICE.sub("", sentence)
-    return _DOWNLOAD.sub(lambda found: f" ({found[1]})" if found[1] else "", sentence)
 
 
 def begun(says: str) -> str:
@@ -88,7 +72,7 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except EsgError as error:
-        raise gr.Error(plainly(error), print_exception=False) from None
+        raise gr.Error(error.sentence.worded(WORDS), print_exception=False) from None
 
 
 def filled(components: Sequence[Any], values: Sequence[Any]) -> list[Any]:
@@ -235,7 +219,7 @@ class Shared:
                 result = nothing
             except EsgError as error:
                 yield (over(), gr.skip(), *(nothing if wrong is None else wrong))
-                raise gr.Error(plainly(error), print_exception=False) from None
+                raise gr.Error(error.sentence.worded(WORDS), print_exception=False) from None
             yield (over(), visit, *result)
 
         event = trigger(

@@ -17,15 +17,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
+from esg import Stage
+
 Result = TypeVar("Result")
 News = dict[str, Any] | tuple[Any, ...]
 
-SENTENCES = {
-    "views": "Looked at {} of {} views",
-    "fusion": "Putting the views together: {} of {}",
-    "captions": "Looking for better words: {} of {}",
-    "steps": "Painting: step {} of {}",
-    "edges": "Following the edges: {} of {}",
+SENTENCES: dict[str, str] = {
+    Stage.VIEWS: "Looked at {} of {} views",
+    Stage.FUSION: "Putting the views together: {} of {}",
+    Stage.CAPTIONS: "Looking for better words: {} of {}",
+    Stage.STEPS: "Painting: step {} of {}",
+    Stage.EDGES: "Following the edges: {} of {}",
 }
 
 

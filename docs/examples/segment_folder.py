@@ -20,7 +20,7 @@ def main(photos: Path, out: Path) -> None:
     for path in sorted(photos.iterdir()):
         try:
             pixels = read_image(path)
-        except EsgError as error:  # a text file, a damaged photo: go on with the others
+        except EsgError as error:  # a text file or a damaged photo: skip it
             print(error)
             continue
         entities = segmenter(pixels)

@@ -12,8 +12,16 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TextIO
 
-from ..support.errors import OutputError
+from ..support.errors import Advice, EsgError, OutputError, Sentence
 
+_OPTIONS = {
+    Advice.MAX_PIXELS: "raise it with --max-pixels if you trust the file",
+    Advice.DOWNLOAD: "add --download to download it",
+    Advice.STORED_PIXELS: "add --mask-pixels stored if they are masks of its stored pixels",
+    Advice.SMALLER_ON_TOP: "add --mask-order smaller to keep parts of larger masks",
+    Advice.VOID: "add --void -1 if it is an entity",
+    Advice.NOT_VOID: "add --void 255 if it is not an entity",
+}
 _SECONDS_BETWEEN = 0.1  # minimum time between two updates of the progress line
 
 
@@ -58,8 +66,9 @@ class Console(logging.Handler):
         self.wipe()
         print_to(sys.stdout, text + "\n")
 
-    def complain(self, text: str) -> None:
-        """Writes a line about a problem."""
+    def complain(self, problem: EsgError | str) -> None:
+        """Writes a line about a problem; the advice of an error names options of the command line."""
+        text = problem if isinstance(problem, str) else problem.sentence.worded(_OPTIONS)
         self.line(f"esg: {text}")
 
     def wipe(self) -> None:
@@ -79,7 +88,7 @@ class Console(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a log message."""
-        text = record.getMessage()
+        text = record.msg.worded(_OPTIONS) if isinstance(record.msg, Sentence) else record.getMessage()
         if self._subject not in text:
             text = f"{self._subject}: {text}"
         if record.levelno >= logging.WARNING:

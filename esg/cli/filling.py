@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..support.errors import InputError
+from ..support.progress import Progress
 from .arguments import fraction, not_empty, not_negative, positive, whole
 from .caption import ADVICE
 from .console import Console
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
 PAINTING_ADVICE = "a smaller --inpainter, --paint-precision fp16 on a GPU, or --device cpu"  # when memory runs out
 
-Report = Callable[[int, int, str], None]
-Fill = Callable[["np.ndarray", "np.ndarray", Report], "np.ndarray"]  # photo and mask, (H, W, 3) and (H, W) → photo
+Fill = Callable[["np.ndarray", "np.ndarray", Progress], "np.ndarray"]  # photo and mask, (H, W, 3) and (H, W) → photo
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:

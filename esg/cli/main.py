@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return FAILED
             return args.run(args, console)
         except EsgError as error:
-            console.complain(str(error))
+            console.complain(error)
             return FAILED
         except KeyboardInterrupt:
             console.complain("Stopped.")

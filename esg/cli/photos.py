@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from ..pictures.listing import Listed, list_images
 from ..support.errors import EsgError, ImageError, InputError, OutOfMemory, OutputError
+from ..support.memory import is_out_of_memory
 from .console import Console
 from .results import check_folder
 
@@ -63,7 +64,7 @@ class Batch:
                     continue
                 waiting.append(photo)
             except (ImageError, UnusablePhoto) as error:
-                self._console.complain(str(error))
+                self._console.complain(error)
                 self._unusable.append(photo)
         self.waiting = waiting
 
@@ -92,12 +93,12 @@ class Batch:
             if said is not None:
                 self._console.line(f"{place}{photo.path}: {said}")
         except (ImageError, UnusablePhoto) as error:
-            self._console.complain(str(error))
+            self._console.complain(error)
             self._unusable.append(photo)
         except OutputError as error:
             if _is_disk_full(error) or out is None:
                 raise
-            self._console.complain(str(error))
+            self._console.complain(error)
             self._unwritten.append(photo)
             check_folder(out)  # ends the run if nothing can be written there any more
 
@@ -146,9 +147,7 @@ def enough_memory(photo: Listed, advice: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError, OutOfMemory) as error:
-        from ..support.memory import is_out_of_memory
-
-        if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise UnusablePhoto(f"{photo.path} needs more memory than is available; try {advice}.") from None
 
@@ -161,7 +160,7 @@ def about(photo: Listed) -> Iterator[None]:
     except OutOfMemory:
         raise
     except InputError as error:
-        raise UnusablePhoto(f"{photo.path}: {error}") from None
+        raise UnusablePhoto(f"{photo.path}: {error.sentence.message}", error.sentence.advice) from None
 
 
 def entity_count(number: int) -> str:

@@ -69,7 +69,7 @@ def read_coco(
     try:
         check_size(picture.size[::-1], name, max_pixels)
     except ImageError as error:
-        raise InputError(str(error)) from None
+        raise InputError(*error.args) from None
     found = collect(picture.items(), picture.size, name)
     return found.rles, found.scores or [], picture.size
 
@@ -152,7 +152,7 @@ def read_labels_png(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[
             labels = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
             stored = picture.info.get(SCORES_FIELD)
     except ImageError as error:
-        raise InputError(str(error)) from None
+        raise InputError(*error.args) from None
     try:
         return labels, None if stored is None else [float(score) for score in json.loads(stored)]
     except (TypeError, ValueError):

@@ -10,7 +10,7 @@ only in its contrib build.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,7 @@ from scipy import ndimage
 from ..pictures.resizing import resize
 from ..support.checks import is_number, is_whole, kind_of
 from ..support.errors import InputError
+from ..support.progress import Progress, Stage
 
 _TILE = 64  # pixels per side; only tiles along the contour are computed, and small ones follow it closely
 _FULL_RADIUS = 8  # from twice this radius on, the filter's coefficients are computed on fewer pixels
@@ -30,7 +31,7 @@ def soft_alpha(
     *,
     width: int = 8,
     contrast: float = 0.03,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """The fraction of every pixel that belongs to a mask.
 
@@ -43,7 +44,7 @@ def soft_alpha(
             Pixels deeper inside stay 1, pixels farther outside stay 0. Use about three times the error of the mask.
         contrast: colour differences well below this do not count as an edge; a fraction of the range from black to
             white, above 0 and up to 1. Higher values give smoother edges.
-        progress: called as `progress(done, total, "edges")`; an exception from it ends the call.
+        progress: called as `progress(done, total, Stage.EDGES)`; an exception from it ends the call.
 
     Returns:
         (H, W) float32, 0..1.
@@ -69,13 +70,13 @@ def soft_alpha(
     pieces = list(_along_contour(mask, width))
     for done, (rows, columns) in enumerate(pieces):
         if progress is not None:
-            progress(done, len(pieces), "edges")
+            progress(done, len(pieces), Stage.EDGES)
         y0, x0 = (max(s.start - halo, 0) // step * step for s in (rows, columns))
         around = np.s_[y0 : rows.stop + halo, x0 : columns.stop + halo]
         refined = _refine(image[around], mask[around], width, contrast)
         alpha[rows, columns] = refined[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
     if progress is not None:
-        progress(max(1, len(pieces)), max(1, len(pieces)), "edges")  # also for a mask without a contour
+        progress(max(1, len(pieces)), max(1, len(pieces)), Stage.EDGES)  # also for a mask without a contour
     return alpha
 
 

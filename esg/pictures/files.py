@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageChops, ImageFile, TiffImagePlugin
 
-from ..support.errors import ImageError
+from ..support.errors import Advice, ImageError
 from ..support.limits import MAX_PIXELS
 from .png_chunks import bare_png
 
@@ -125,8 +125,8 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
         raise ImageError(f"{name} does not have any pixels ({width}x{height}).")
     if width * height > max_pixels:
         raise ImageError(
-            f"{name} has {width}x{height} = {width * height:,} pixels, more than the limit of {max_pixels:,}; "
-            f"raise it with --max-pixels (max_pixels=) if you trust the picture."
+            f"{name} has {width}x{height} = {width * height:,} pixels, more than the limit of {max_pixels:,}.",
+            Advice.MAX_PIXELS,
         )
 
 

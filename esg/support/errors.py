@@ -1,10 +1,65 @@
-"""The errors that ESG raises for its users: each explains in one sentence what is wrong and what to do."""
+"""The errors that ESG raises for its users: each explains in one sentence what is wrong and what to do.
+
+What to do may depend on where the user is: an option of the command line is a switch on the page. Such advice travels
+beside the message, and each face has its own words for it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import Enum
+
+
+class Advice(Enum):
+    """Something that the user can do, with its wording for Python."""
+
+    MAX_PIXELS = "raise max_pixels if you trust the file"
+    DOWNLOAD = "pass download=True to download it"
+    STORED_PIXELS = 'pass pixels="stored" if they are masks of its stored pixels'
+    SMALLER_ON_TOP = 'pass order="smaller" to keep parts of larger masks'
+    VOID = "pass void=-1 if it is an entity"
+    NOT_VOID = "pass void=255 if it is not an entity"
+
+
+class Sentence:
+    """A message and, if there is any, the advice that goes with it. Also works as the message of a log record.
+
+    >>> sentence = Sentence("a.png has too many pixels.", Advice.MAX_PIXELS)
+    >>> str(sentence)
+    'a.png has too many pixels; raise max_pixels if you trust the file.'
+    >>> sentence.worded({Advice.MAX_PIXELS: "use a smaller picture"})
+    'a.png has too many pixels; use a smaller picture.'
+    >>> sentence.worded({})
+    'a.png has too many pixels.'
+    """
+
+    def __init__(self, message: str, advice: Advice | None = None) -> None:
+        self.message = message
+        self.advice = advice
+
+    def worded(self, words: Mapping[Advice, str]) -> str:
+        """The message, and the advice in the words of a face; without it, if the face has none for it."""
+        if self.advice is None or self.advice not in words:
+            return self.message
+        return f"{self.message.rstrip('.')}; {words[self.advice]}."
+
+    def __str__(self) -> str:
+        return self.message if self.advice is None else self.worded({self.advice: self.advice.value})
+
 
 class EsgError(Exception):
-    """A problem that the user can fix; the message is one sentence, and no stack trace is needed."""
+    """A problem that the user can fix; the message is one sentence, and no stack trace is needed.
+
+    Attributes:
+        sentence: the message, with the advice apart.
+    """
+
+    def __init__(self, message: str, advice: Advice | None = None) -> None:
+        self.sentence = Sentence(message, advice)
+        super().__init__(*((message,) if advice is None else (message, advice)))  # for a copy in another process
+
+    def __str__(self) -> str:
+        return str(self.sentence)
 
 
 class ImageError(EsgError):

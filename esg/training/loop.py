@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..models.layers.attention import set_attention
 from ..support.device import computing_in
 from ..support.errors import EsgError, InputError, NoNumbers
 from ..support.files import write_atomically
+from ..support.progress import Progress, Stage
 from .checkpoint import WeightAverage, resume, save_checkpoint
 from .config import RunConfig, training_device, training_dtype
 from .devices import is_sharded, join, mean_over_devices, shard, whole
@@ -38,7 +39,6 @@ from .task import Task
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, str], None]
 _MOST_SKIPPED = 20
 _LOG_STEPS = 20
 
@@ -61,7 +61,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
     Args:
         task: the model to train, and the settings of the run.
         run_dir: folder of the run; created if it is missing.
-        progress: called as `progress(steps done, all steps, "training")` after every step.
+        progress: called as `progress(steps done, all steps, Stage.TRAINING)` after every step.
 
     Returns:
         `run_dir`; `checkpoint.export` writes a weight file from it.
@@ -163,7 +163,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
                 if done % _LOG_STEPS == 0 or done == config.steps:
                     log.info(_line(row, config.steps))
             if progress is not None:
-                progress(done, config.steps, "training")
+                progress(done, config.steps, Stage.TRAINING)
             late = now - saved > 60 * config.checkpoint_minutes
             flags = torch.tensor([interrupted.is_set(), late], dtype=torch.float32, device=device)
             stop, due = (mean_over_devices(flags) > 0).tolist()  # if one process stops or saves, all do

@@ -282,7 +282,7 @@ def png_header(width: int, height: int) -> bytes:
 def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(20000, 15000))
-    one_sentence(path, r"300,000,000 pixels, more than the limit of 200,000,000; .*--max-pixels")
+    one_sentence(path, r"300,000,000 pixels, more than the limit of 200,000,000; raise max_pixels if")
     path.write_bytes(png_header(2**31 - 1, 2**31 - 1))
     one_sentence(path, "limit")
     one_sentence(Image.fromarray(RGB), "limit of 5", max_pixels=5)

@@ -9,6 +9,7 @@ import gradio as gr
 import pytest
 
 from esg import EntityMap, InputError
+from esg.support.errors import Advice
 from web_demo.editing import MOST_POINTS, Stroke
 from web_demo.shared import (
     Chosen,
@@ -17,7 +18,7 @@ from web_demo.shared import (
     entities_seen,
     filled,
     over,
-    plainly,
+    sentences,
     while_photo_stays,
 )
 from web_demo.visit import Visit
@@ -165,9 +166,10 @@ def test_what_was_never_shown_has_its_first_value() -> None:
     assert filled([gr.UploadButton()], [None]) == [None]
 
 
-def test_sentences_are_without_the_options_of_a_command_line() -> None:
-    limit = "a.png has 9x9 pixels, more than the limit of 4; raise it with --max-pixels (max_pixels=) if you trust it."
-    assert plainly(InputError(limit)) == "a.png has 9x9 pixels, more than the limit of 4."
-    missing = "x/y is not on this machine; choose to download it (--download, download=True), get it with `hf`, or not."
-    assert plainly(InputError(missing)) == missing.replace(" (--download, download=True)", "")
-    assert plainly(InputError(missing), download=False) == "x/y is not on this machine; get it with `hf`, or not."
+def test_errors_name_what_the_page_has_in_place_of_options() -> None:
+    with pytest.raises(gr.Error) as limit, sentences():
+        raise InputError("a.png has 9x9 pixels, more than the limit of 4.", Advice.MAX_PIXELS)
+    assert limit.value.message == "a.png has 9x9 pixels, more than the limit of 4."
+    with pytest.raises(gr.Error) as missing, sentences():
+        raise InputError("x/y is not on this machine.", Advice.DOWNLOAD)
+    assert missing.value.message == "x/y is not on this machine; tick “Download it if it is missing” to download it."

@@ -188,4 +188,5 @@ def _read(path: Path, max_pixels: int) -> Photo:
     try:
         return read_photo(path, max_pixels=max_pixels)
     except EsgError as error:
-        raise type(error)(str(error).replace(str(path), path.name)) from None  # the server's folders are its own affair
+        message = error.sentence.message.replace(str(path), path.name)
+        raise type(error)(message, error.sentence.advice) from None  # the server's folders are its own affair

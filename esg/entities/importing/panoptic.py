@@ -74,7 +74,7 @@ def read_png(path: Path, max_pixels: int) -> np.ndarray:
             grey = picture.mode in ("1", "L", "P") or picture.mode.startswith("I")
             return np.asarray(picture).astype(np.int32) if grey else ids_of_colours(np.asarray(picture.convert("RGB")))
     except ImageError as error:
-        raise InputError(str(error)) from None
+        raise InputError(*error.args) from None
 
 
 def listed(annotation: Mapping[str, Any]) -> set[int]:

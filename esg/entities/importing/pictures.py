@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from ...pictures.reading import open_picture
-from ...support.errors import ImageError, InputError
+from ...support.errors import Advice, ImageError, InputError, Sentence
 from ...support.limits import MAX_PIXELS
 from ...support.strips import strips
 from ..files import SCORES_FIELD
@@ -68,7 +68,7 @@ def read_picture(
             check_size(upright.size[::-1], size, path, max_pixels)
             found = _values(upright, kind in LOSSY, path)
     except ImageError as error:
-        raise InputError(str(error)) from None
+        raise InputError(*error.args) from None
     if stored is not None and found.ndim == 2 and found.dtype.kind in "iu":
         return LabelMap(found, _scores(stored, path))
     return _understood(found, indexed, kind, threshold, void, path)
@@ -84,7 +84,7 @@ def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS, threshold: floa
         with open_picture(path, max_pixels=max_pixels) as picture:
             found = _values(_upright(picture), picture.format in LOSSY, path)
     except ImageError as error:
-        raise InputError(str(error)) from None
+        raise InputError(*error.args) from None
     if found.ndim == 3:
         raise InputError(f"{path} is a colour picture, no mask; save the mask in black and white.")
     return found
@@ -272,10 +272,10 @@ def without_void(labels: np.ndarray, void: int | None, path: Path, *, indexed: b
         numbers = np.unique(labels)
         if not _is_void(numbers, indexed):
             if VOID - 1 not in numbers:  # else it is one of many entities
-                log.info("%s: the number %d is an entity here; if it should be none, say --void %d.", path, VOID, VOID)
+                log.info(Sentence(f"{path}: the number {VOID} is taken as an entity.", Advice.NOT_VOID))
             return labels
         void = VOID
-        log.info("%s: the number %d is taken as void, which belongs to no entity (--void, or void=).", path, VOID)
+        log.info(Sentence(f"{path}: the number {VOID} is taken as void, which belongs to no entity.", Advice.VOID))
     return np.where(labels == void, labels.dtype.type(0), labels) if void >= 0 else labels
 
 

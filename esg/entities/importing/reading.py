@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...pictures.listing import SUFFIXES
 from ...support.checks import check_number, check_whole
-from ...support.errors import InputError
+from ...support.errors import Advice, InputError, Sentence
 from ...support.limits import MAX_PIXELS
 from ..entity_map import EntityMap
 from ..layers import check_order
@@ -254,9 +254,11 @@ def _read_turned(
         return read(stored), turn
     if size == stored:
         log.warning(
-            "%s: EXIF turns the photo, and the masks fit it either way; they are taken as masks of the upright photo. "
-            "If they are of its stored pixels, say so (--mask-pixels stored, or pixels=).",
-            path,
+            Sentence(
+                f"{path}: EXIF turns the photo, and the masks fit it either way; they are taken as masks of the "
+                "upright photo.",
+                Advice.STORED_PIXELS,
+            )
         )
     return found, 1
 
@@ -331,12 +333,10 @@ def _as_entities(found: Stack | LabelMap, order: str | None, path: Path) -> Enti
         log.info("%s: %d of %d masks are parts of others and left out.", path, hidden, len(areas))
     else:
         log.warning(
-            "%s: %s; %d of %d masks are hidden entirely and left out%s.",
-            path,
-            rule,
-            hidden,
-            len(areas),
-            "" if order == "smaller" else " (--mask-order smaller, or order=, keeps parts of larger masks)",
+            Sentence(
+                f"{path}: {rule}; {hidden} of {len(areas)} masks are hidden entirely and left out.",
+                None if order == "smaller" else Advice.SMALLER_ON_TOP,
+            )
         )
     return entities
 

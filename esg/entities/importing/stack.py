@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...support.errors import InputError
+from ...support.errors import Advice, InputError
 from ...support.limits import MAX_PIXELS
 from ..rle import Rle, encode_mask
 
@@ -89,7 +89,8 @@ def check_size(
     if width * height > max_pixels:
         raise InputError(
             f"{name} holds masks of {width}x{height} = {width * height:,} pixels, more than the limit of "
-            f"{max_pixels:,}; raise it with --max-pixels (max_pixels=) if you trust the file."
+            f"{max_pixels:,}.",
+            Advice.MAX_PIXELS,
         )
 
 

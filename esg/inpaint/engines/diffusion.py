@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,14 @@ from PIL import Image
 from ...support.checks import is_number, is_whole, kind_of
 from ...support.device import choose_device, choose_dtype, leave
 from ...support.errors import EsgError, InputError, OutOfMemory, WeightsError
-from ...support.memory import is_out_of_memory
+from ...support.memory import enough_memory
+from ...support.progress import Progress, Stage
 from .hub import place_of
 from .pipelines import quiet_libraries, read_pipeline
 
 MAX_STEPS = 1000  # as many as models are trained with
 _NEEDED = {"image", "mask_image", "strength", "generator", "callback_on_step_end"}
 _PIXELS = 8  # pipelines require sides that are multiples of this, however small the model
-
-Progress = Callable[[int, int, str], None]
 
 
 class DiffusionInpainting:
@@ -148,7 +147,7 @@ class DiffusionInpainting:
                 proportionally fewer steps.
             guidance: how closely to follow the prompt, 0 to 100; up to 1, the negative prompt is ignored.
             seed: random seed of the noise, 0 to 2**64 - 1.
-            progress: called as `progress(done, total, "steps")` after every step.
+            progress: called as `progress(done, total, Stage.STEPS)` after every step.
             stop: called after every step; the call ends if it returns True.
 
         Returns:
@@ -168,7 +167,7 @@ class DiffusionInpainting:
 
         def after_step(pipeline: Any, index: int, _: Any, values: dict[str, Any]) -> dict[str, Any]:
             if progress is not None:
-                progress(index + 1, pipeline.num_timesteps, "steps")
+                progress(index + 1, pipeline.num_timesteps, Stage.STEPS)
             if stop is not None and stop():
                 raise _Stopped  # `pipeline._interrupt` would still decode the picture, which takes seconds on a CPU
             return values
@@ -247,18 +246,11 @@ def check_painting(prompt: str, *, negative: str, steps: int, strength: float, g
         raise InputError(f"The seed must be a whole number from 0 to {2**64 - 1}, not {seed}.")
 
 
-@contextmanager
-def _enough_memory(name: str, device: torch.device) -> Iterator[None]:
-    """Turns an out-of-memory error into OutOfMemory."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            f"{name or 'The diffusion model'} needs more memory than {device} has free; unload other models, or choose "
-            "a smaller model, a smaller crop, precision fp16 on a GPU, or device cpu."
-        ) from None
+def _enough_memory(name: str, device: torch.device) -> AbstractContextManager[None]:
+    return enough_memory(
+        f"{name or 'The diffusion model'} needs more memory than {device} has free; unload other models, or choose a "
+        "smaller model, a smaller crop, precision fp16 on a GPU, or device cpu."
+    )
 
 
 class _Stopped(Exception):

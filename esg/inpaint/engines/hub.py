@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ...support.errors import WeightsError
+from ...support.errors import Advice, WeightsError
 from ...support.files import at_home
 
 INDEX = "model_index.json"  # every diffusers folder has it
@@ -35,8 +35,9 @@ def folder_of(name: str | Path, dtype: torch.dtype, download: bool) -> Path:
                 raise  # otherwise, offline, use the files that are here
     if cached is None:
         raise WeightsError(
-            f"{name} is not on this machine; choose to download it (--download, download=True), get it with "
-            f"`hf download {name}`, or give the folder or the .safetensors file that holds it."
+            f"{name} is not on this machine: get it with `hf download {name}`, or give the folder or the .safetensors "
+            "file that holds it.",
+            Advice.DOWNLOAD,
         )
     return cached
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from ...support.errors import EsgError, WeightsError
+from ...support.errors import Advice, EsgError, WeightsError
 from ...support.files import at_home
 from ...support.memory import is_out_of_memory
 from ...support.weight_files import read_state_dict
@@ -216,8 +216,9 @@ def _read_file(path: Path, dtype: torch.dtype, download: bool) -> Any:
             configs = Path(snapshot_download(parent, allow_patterns=_CONFIGS))
     if configs is None:
         raise WeightsError(
-            f"{path} only holds weights, and their configuration, that of {parent}, is not on this machine; choose to "
-            "download it (--download, download=True; a few MB), or give a diffusers folder."
+            f"{path} only holds weights, and their configuration, that of {parent} (a few MB), is not on this machine: "
+            "give a diffusers folder instead.",
+            Advice.DOWNLOAD,
         )
     kind = str(_index_of(configs).get("_class_name"))
     if "Inpaint" not in kind:

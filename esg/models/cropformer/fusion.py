@@ -14,7 +14,6 @@ query first, until every pixel is claimed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -23,13 +22,12 @@ import numpy as np
 import torch
 
 from ...support.errors import InputError
+from ...support.progress import Progress, Stage
 from .stability import stability
 from .views import ViewGeometry
 
 TILE = 128  # photo pixels: a float32 tile stays in a core's cache, and most tiles lie inside one entity
 MARGIN = 1e-5  # well above the rounding error of a tile's float32 values relative to their bounds
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def fuse(
         class_scores: (Q,) score of each query for being an entity, 0..1.
         geometry: the T views.
         stable: whether class scores are multiplied by the `stability` of the masks, here and in the result.
-        progress: called as `progress(done, total, "fusion")`.
+        progress: called as `progress(done, total, Stage.FUSION)`.
 
     Raises:
         InputError: the shapes do not match.
@@ -134,7 +132,7 @@ def fuse(
                 areas[rank] += area
                 sums[rank] += total
         if progress is not None:
-            progress(i + 1, len(rows), "fusion")
+            progress(i + 1, len(rows), Stage.FUSION)
     scores = entityness * (sums / np.maximum(areas, 1)).astype(np.float32)
     return Fusion(labels, queries, entityness, scores, areas)
 

@@ -38,7 +38,7 @@ def test_parts_lie_above_wholes_in_sams_masks(tmp_path: Path, caplog: pytest.Log
     assert not caplog.messages
     assert len(read_masks(path, order="score")) == 1
     assert "4 of 5 masks are hidden entirely and left out" in caplog.text
-    assert "--mask-order smaller" in caplog.text
+    assert 'order="smaller"' in caplog.text
 
 
 def test_whole_objects_of_nested_masks(tmp_path: Path) -> None:

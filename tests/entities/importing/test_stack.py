@@ -66,7 +66,7 @@ def test_sizes() -> None:
     check_size((3, 4), (3, 4), "it", max_pixels=12)
     with pytest.raises(InputError, match="of 4x3 pixels, but the photo has 3x4"):
         check_size((3, 4), (4, 3), "it")
-    with pytest.raises(InputError, match="limit of 11; raise it with --max-pixels"):
+    with pytest.raises(InputError, match="limit of 11; raise max_pixels"):
         check_size((3, 4), None, "it", max_pixels=11)
     with pytest.raises(InputError, match="without pixels"):
         check_size((0, 4), None, "it")

@@ -106,7 +106,7 @@ def test_files_of_half_precision_are_read_where_there_are_no_others(model: Path)
 
 @pytest.mark.parametrize("name", ["somebody/no-such-model", "no-such-model"])
 def test_what_is_not_here_is_named_without_asking_the_network(name: str, no_network: list[str]) -> None:
-    refused(name, rf"^{name} is not on this machine; choose to download it .*`hf download {name}`, or give the folder")
+    refused(name, rf"^{name} is not on this machine: get it with `hf download {name}`, or .*; pass download=True to")
     assert not no_network
 
 
@@ -266,7 +266,7 @@ def single(model: Path, tmp_path: Path, write_single_file: Callable[[Path, Path]
 def test_a_single_file(
     single: Path, model: Path, cache: Callable[[str, Path], Path], no_network: list[str], tmp_path: Path
 ) -> None:
-    refused(single, f"their configuration, that of {PARENT}, is not on this machine; choose to download it")
+    refused(single, rf"that of {PARENT} \(a few MB\), is not on this machine: .*; pass download=True to download it")
     configs = shutil.copytree(model, tmp_path / "configs", ignore=shutil.ignore_patterns("*.safetensors"))
     cache(PARENT, configs)
     assert same(load(single), load(model))
