@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from .inpaint.engines.opencv import remove_with_opencv
     from .inpaint.frame import CropSettings
     from .inpaint.margins import Margins
+    from .inpaint.settings import MaskSettings, PaintSettings
     from .inpaint.soft_edges import soft_alpha
     from .inpaint.stitch import Stitch, stitch_back, stitch_into
-    from .inpainter import Inpainter, MaskSettings, PaintSettings
+    from .inpainter import Inpainter
     from .language.listing import split_names
     from .pictures.metadata import Metadata
     from .pictures.reading import Photo, read_image, read_photo, write_image
@@ -69,10 +70,10 @@ _HOME = {
     "InputError": ".support.errors",
     "MAX_PIXELS": ".support.limits",
     "Margins": ".inpaint.margins",
-    "MaskSettings": ".inpainter",
+    "MaskSettings": ".inpaint.settings",
     "Metadata": ".pictures.metadata",
     "OutputError": ".support.errors",
-    "PaintSettings": ".inpainter",
+    "PaintSettings": ".inpaint.settings",
     "Photo": ".pictures.reading",
     "Phrase": ".entities.grounding",
     "Progress": ".support.progress",

@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .inpaint.crop import cut_for_inpainting
-from .inpaint.engines.diffusion import DiffusionInpainting, check_painting
+from .inpaint.engines.diffusion import DiffusionInpainting
 from .inpaint.engines.opencv import remove_with_opencv
-from .inpaint.frame import CropSettings
+from .inpaint.settings import MaskSettings, PaintSettings
 from .inpaint.stitch import stitch_back
 from .pictures.reading import read_image
 from .support.errors import InputError
 from .support.limits import MAX_PIXELS
 from .support.progress import Progress
-
-
-@dataclass(frozen=True)
-class MaskSettings:
-    """How a mask becomes the area that is filled.
-
-    Attributes:
-        grow: pixels by which the filled area reaches beyond the mask.
-        feather: width in pixels of the outermost part of that area, in which the filling fades into the photo.
-        fill_holes: whether holes in the mask are filled as well.
-    """
-
-    grow: int = CropSettings.grow
-    feather: int = CropSettings.feather
-    fill_holes: bool = CropSettings.fill_holes
-
-    def crop(self, engine: DiffusionInpainting | None) -> CropSettings:
-        """Returns the crop that a diffusion model gets to see, or OpenCV for None.
-
-        Raises:
-            InputError: a value is out of range.
-        """
-        if engine is None:  # OpenCV only uses the pixels next to a hole, and supports any size
-            return CropSettings(target=0, multiple=1, **asdict(self))
-        return CropSettings(target=engine.size, multiple=engine.multiple, **asdict(self))
-
-
-@dataclass(frozen=True)
-class PaintSettings:
-    """How a diffusion model paints.
-
-    Attributes:
-        negative: what to avoid.
-        steps: diffusion steps, 1 to 1000.
-        strength: above 0 and up to 1; 1 starts from pure noise, less keeps more of what was there.
-        guidance: how closely to follow the prompt, 0 to 100.
-        seed: random seed of the noise, 0 to 2**64 - 1.
-        match_colour: how far to match the colours to the surroundings, 0 to 1.
-    """
-
-    negative: str = ""
-    steps: int = 25
-    strength: float = 1.0
-    guidance: float = 7.5
-    seed: int = 0
-    match_colour: float = 0.5
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The settings that `DiffusionInpainting` takes as arguments: all but `match_colour`."""
-        return {name: value for name, value in asdict(self).items() if name != "match_colour"}
-
-    def check(self, prompt: str) -> None:
-        """Checks settings and prompt before a model is loaded.
-
-        Raises:
-            InputError: a value has the wrong type or is out of range.
-        """
-        check_painting(prompt, **self.options)
 
 
 class Inpainter:

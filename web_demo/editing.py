@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,33 +13,20 @@ from esg import (
     CropSettings,
     DiffusionInpainting,
     EntityMap,
+    Inpainter,
     InputError,
+    MaskSettings,
+    PaintSettings,
     Progress,
     choose,
     cut_for_inpainting,
-    remove_with_opencv,
     soft_alpha,
-    stitch_back,
 )
-from esg.inpaint.engines.diffusion import check_painting
 
-OPENCV_CONTEXT = 1.5  # OpenCV uses only the pixels along the rim of a hole
 SOFT_WIDTH = 8  # pixels of the photo in which to look for a soft edge
 MOST_POINTS = 20_000  # in all brush strokes together
 WIDEST_BRUSH = 0.12  # the largest radius that the page offers, as a part of the picture's width
 MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
-
-
-@dataclass(frozen=True)
-class MaskSettings:
-    """How a selection becomes a mask: `grow`, `feather` (pixels of the photo) and `fill` as in `CropSettings`;
-    `invert`: all but the selection; `soft`: its edge follows the photo's own, see `esg.soft_alpha`."""
-
-    grow: int = 8
-    feather: int = 4
-    fill: bool = True
-    invert: bool = False
-    soft: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,46 +45,56 @@ class Stroke:
 
 
 @dataclass(frozen=True)
-class Painting:
-    """How a diffusion model paints: see `esg.DiffusionInpainting`; `match_colour` as in `esg.stitch_back`."""
+class Area:
+    """A part of a photo.
 
-    model: str
-    negative: str = ""
-    steps: int = 25
-    strength: float = 1.0
-    guidance: float = 7.5
-    seed: int = 0
-    match_colour: float = 0.5
+    Attributes:
+        ids: the entities in it.
+        strokes: of the brush, which add to them and take away.
+        invert: whether all the rest of the photo is meant.
+        soft: whether its edge follows the photo's own, see `esg.soft_alpha`.
+    """
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The model's options besides the prompt."""
-        return {
-            "negative": self.negative,
-            "steps": self.steps,
-            "strength": self.strength,
-            "guidance": self.guidance,
-            "seed": self.seed,
-        }
+    ids: tuple[int, ...] = ()
+    strokes: tuple[Stroke, ...] = ()
+    invert: bool = False
+    soft: bool = False
+
+    def check(self) -> None:
+        """Raises InputError if there is nothing in it."""
+        if not self.ids and not any(stroke.add for stroke in self.strokes):
+            raise InputError("Select at least one entity first, on the picture or in the table.")
+
+    def filled(self, settings: MaskSettings) -> MaskSettings:
+        """The settings for this area: a hole made with the brush stays a hole."""
+        return replace(settings, fill_holes=settings.fill_holes and all(stroke.add for stroke in self.strokes))
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit: `ids`, changed by brush strokes, are removed if `prompt` is empty and repainted otherwise."""
+    """One edit.
 
-    ids: tuple[int, ...]
-    prompt: str
-    mask: MaskSettings
-    painting: Painting
-    strokes: tuple[Stroke, ...] = ()
+    Attributes:
+        area: what is edited.
+        prompt: what to paint there; empty: it is removed.
+        mask: how the area grows and fades.
+        paint: how the model paints.
+        model: the diffusion model; empty if there is no prompt.
+    """
+
+    area: Area
+    prompt: str = ""
+    mask: MaskSettings = field(default_factory=MaskSettings)
+    paint: PaintSettings = field(default_factory=PaintSettings)
+    model: str = ""
 
     def check(self) -> None:
         """Raises InputError if the settings are invalid, before the model is loaded."""
         if not self.prompt:
             return
-        if not self.painting.model:
+        if not self.model:
             raise InputError("Choose a diffusion model first.")
-        check_painting(self.prompt, **self.painting.options)
+        self.paint.check(self.prompt)
 
 
 def read_strokes(data: Iterable[Any]) -> tuple[Stroke, ...]:
@@ -121,12 +118,6 @@ def _stroke(data: Any) -> Stroke:
     return Stroke(bool(data["add"]), radius, points)
 
 
-def need_selection(ids: tuple[int, ...], strokes: tuple[Stroke, ...]) -> None:
-    """Raises InputError if there is nothing to make a mask from."""
-    if not ids and not any(stroke.add for stroke in strokes):
-        raise InputError("Select at least one entity first, on the picture or in the table.")
-
-
 def brushed(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:
     """A mask, (H, W) bool, with brush strokes, one after another."""
     if not strokes:
@@ -144,40 +135,28 @@ def brushed(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:
     return np.asarray(canvas).astype(bool)
 
 
-def mask_of(
-    pixels: np.ndarray,
-    entities: EntityMap,
-    ids: tuple[int, ...],
-    how: MaskSettings,
-    report: Progress | None = None,
-    strokes: tuple[Stroke, ...] = (),
-) -> np.ndarray:
-    """The mask of a selection, not yet grown, (H, W) bool, or float32 from 0 to 1 with a soft edge.
+def mask_of(pixels: np.ndarray, entities: EntityMap, area: Area, progress: Progress | None = None) -> np.ndarray:
+    """The mask of an area, not yet grown, (H, W) bool, or float32 from 0 to 1 with a soft edge.
 
     Raises:
         InputError: nothing is selected, or nothing is left of it.
     """
-    need_selection(ids, strokes)
-    mask = brushed(entities.mask(ids) if ids else np.zeros(entities.labels.shape, bool), strokes)
-    if how.invert:
+    area.check()
+    mask = brushed(entities.mask(area.ids) if area.ids else np.zeros(entities.labels.shape, bool), area.strokes)
+    if area.invert:
         mask = ~mask
     if not mask.any():
-        why = "everything is selected and the mask is inverted" if how.invert else "the brush erased the whole mask"
+        why = "everything is selected and the mask is inverted" if area.invert else "the brush erased the whole mask"
         raise InputError(f"Nothing is left to edit: {why}.")
-    return soft_alpha(pixels, mask, width=SOFT_WIDTH, progress=report) if how.soft else mask
+    return soft_alpha(pixels, mask, width=SOFT_WIDTH, progress=progress) if area.soft else mask
 
 
 def mask_picture(
-    pixels: np.ndarray,
-    entities: EntityMap,
-    ids: tuple[int, ...],
-    how: MaskSettings,
-    longest: int,
-    strokes: tuple[Stroke, ...] = (),
+    pixels: np.ndarray, entities: EntityMap, area: Area, settings: MaskSettings, longest: int
 ) -> np.ndarray:
-    """What an edit would show of its result, (h, w, 4) uint8 RGBA to be laid over the photo.
+    """The mask of an edit, grown and feathered, (h, w, 4) uint8 RGBA to be laid over the photo.
 
-    Photo and map are looked at in the browser's size, `longest` pixels at most, so that it takes no time.
+    It is computed at the browser's size, at most `longest` pixels, so that it takes no time.
 
     Raises:
         InputError: an id does not exist.
@@ -188,16 +167,18 @@ def mask_picture(
     columns = ((np.arange(max(1, round(width * scale))) + 0.5) / scale).astype(int).clip(max=width - 1)
     pixels, labels = pixels[rows[:, None], columns], entities.labels[rows[:, None], columns]
     inside = np.zeros(len(entities) + 1, bool)
-    inside[entities.checked_ids(ids)] = True
-    mask = brushed(inside[labels], strokes)
+    inside[entities.checked_ids(area.ids)] = True
+    mask = brushed(inside[labels], area.strokes)
     small = np.zeros((*labels.shape, 4), np.uint8)
-    if not mask.any() or (how.invert and mask.all()):
+    if not mask.any() or (area.invert and mask.all()):
         return small
-    mask = mask ^ how.invert
-    if how.soft:
+    mask = mask ^ area.invert
+    if area.soft:
         mask = soft_alpha(np.ascontiguousarray(pixels), mask, width=max(1, round(SOFT_WIDTH * scale)))
-    settings = crop_settings(how, strokes=strokes, target=0, multiple=1, context=1.0, scale=scale)
-    blend = cut_for_inpainting(np.ascontiguousarray(pixels), mask, settings).stitch.full_mask
+    settings = area.filled(settings)
+    settings = replace(settings, grow=round(settings.grow * scale), feather=round(settings.feather * scale))
+    crop = replace(settings.crop(None), context=1.0)
+    blend = cut_for_inpainting(np.ascontiguousarray(pixels), mask, crop).stitch.full_mask
     small[..., :3] = MASK_COLOUR
     small[..., 3] = np.rint(255 * MASK_STRENGTH * blend)
     return small
@@ -208,9 +189,9 @@ def edited(
     entities: EntityMap,
     edit: Edit,
     engine: DiffusionInpainting | None,
-    report: Progress | None = None,
+    progress: Progress | None = None,
 ) -> tuple[np.ndarray, CropSettings]:
-    """The photo with one edit, (H, W, 3) uint8, and what of it the engine got to see.
+    """The photo with one edit, (H, W, 3) uint8, and the crop that the engine got to see.
 
     Where the mask has faded out, no bit of the photo differs.
 
@@ -218,19 +199,17 @@ def edited(
         pixels: (H, W, 3) uint8 RGB, with the edits before it.
         entities: of the photo.
         edit: what to do.
-        engine: None where it has no prompt.
-        report: told how far it is; what it raises ends the work.
+        engine: the diffusion model; None if the edit has no prompt.
+        progress: of soft edges and painting; an exception that it raises ends the work.
     """
-    mask = mask_of(pixels, entities, edit.ids, edit.mask, report, edit.strokes)
+    mask = mask_of(pixels, entities, edit.area, progress)
+    settings = edit.area.filled(edit.mask)
+    inpainter, limit = Inpainter(engine), mask.size  # the page has checked the photo's size already
     if engine is None:
-        settings = crop_settings(edit.mask, strokes=edit.strokes, target=0, multiple=1, context=OPENCV_CONTEXT)
-        crop = cut_for_inpainting(pixels, mask, settings)
-        return stitch_back(pixels, crop.stitch, remove_with_opencv(crop.picture, crop.generation)), settings
-    settings = crop_settings(edit.mask, strokes=edit.strokes, target=engine.size, multiple=engine.multiple)
-    crop = cut_for_inpainting(pixels, mask, settings)
-    made = engine(crop.picture, crop.generation, edit.prompt, **edit.painting.options, progress=report)
-    assert made is not None  # nobody asked it to stop
-    return stitch_back(pixels, crop.stitch, made, edit.painting.match_colour), settings
+        result = inpainter.remove(pixels, mask, settings, max_pixels=limit)
+    else:
+        result = inpainter.repaint(pixels, mask, edit.prompt, settings, edit.paint, max_pixels=limit, progress=progress)
+    return result, settings.crop(engine)
 
 
 def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tuple[int, ...], str]]:
@@ -261,26 +240,3 @@ def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tup
     if not steps:
         raise InputError("The list is empty; write a line such as: 3, 5 = a blue dress.")
     return steps
-
-
-def crop_settings(
-    how: MaskSettings,
-    *,
-    strokes: tuple[Stroke, ...] = (),
-    target: int,
-    multiple: int,
-    context: float = CropSettings().context,
-    scale: float = 1.0,
-) -> CropSettings:
-    """What an engine gets to see, with the grown and feathered mask; `scale`: of a photo that was made smaller.
-
-    A hole that somebody has made with the brush stays one.
-    """
-    return CropSettings(
-        target=target,
-        multiple=multiple,
-        context=context,
-        grow=round(how.grow * scale),
-        feather=round(how.feather * scale),
-        fill_holes=how.fill and all(stroke.add for stroke in strokes),
-    )

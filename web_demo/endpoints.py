@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from esg import (
     EntityMap,
     EsgError,
     InputError,
+    MaskSettings,
+    PaintSettings,
     Photo,
     choose,
     read_image,
@@ -33,7 +36,7 @@ from esg import (
     write_image,
 )
 
-from .editing import Edit, MaskSettings, Painting, edited
+from .editing import Area, Edit, edited
 from .gate import Callers
 from .models import short_name
 from .parts.words import LIST, SENTENCE, WAYS, check_text, read
@@ -138,16 +141,15 @@ def add_endpoints(
         if not isinstance(soft, bool):
             raise InputError(f"soft is {_short(soft)}, but must be true or false.")
         mask = MaskSettings(
-            _whole("grow", grow, 0, MAX_PIXELS_OF_EDGES), _whole("feather", feather, 0, MAX_PIXELS_OF_EDGES), soft=soft
+            _whole("grow", grow, 0, MAX_PIXELS_OF_EDGES), _whole("feather", feather, 0, MAX_PIXELS_OF_EDGES)
         )
-        painting = Painting(
-            model,
+        paint = PaintSettings(
             steps=_whole("steps", steps),
             strength=_number("strength", strength),
             guidance=_number("guidance", guidance),
             seed=_whole("seed", seed),
         )
-        wanted = Edit((), _text_of("prompt", prompt).strip(), mask, painting)
+        wanted = Edit(Area(soft=soft), _text_of("prompt", prompt).strip(), mask, paint, model)
         wanted.check()
         if wanted.prompt and DiffusionInpainting.find(model) is None:
             raise InputError(f"{model} is not on this machine, and endpoints never download; run hf download {model}.")
@@ -156,7 +158,7 @@ def add_endpoints(
         if not ids:
             raise InputError(f"No entity matches {entities!r}; the photo has {len(known)} entities.")
         engine = models.diffusion(model, download=False) if wanted.prompt else None
-        picture, _ = edited(photo.pixels, known, Edit(ids, wanted.prompt, mask, painting), engine, report)
+        picture, _ = edited(photo.pixels, known, replace(wanted, area=Area(ids, soft=soft)), engine, report)
         path = new_folder() / f"{Path(image).stem}.edited.png"
         write_image(path, photo.edited(picture), metadata=photo.metadata)
         return str(private_file(path))
@@ -211,7 +213,7 @@ def add_endpoints(
         trigger = gr.Button(visible=False).click
         trigger(answer, inputs, outputs, api_name=name, concurrency_id="model", concurrency_limit=1)
 
-    mask, painting = MaskSettings(), Painting("")
+    mask, paint = MaskSettings(), PaintSettings()
     image, masks = _file("image"), _file("masks")
     segmenter, grounder, inpainter = (_same(menu) for menu in (segmenters, grounders, inpainters))
     crops = _field("crops", None)
@@ -227,11 +229,11 @@ def add_endpoints(
         _text("prompt", ""),
         _field("grow", mask.grow),
         _field("feather", mask.feather),
-        _unchecked(gr.Checkbox(mask.soft, visible=False, label="soft")),
-        _field("steps", painting.steps),
-        _field("strength", painting.strength),
-        _field("guidance", painting.guidance),
-        _field("seed", painting.seed),
+        _unchecked(gr.Checkbox(False, visible=False, label="soft")),
+        _field("steps", paint.steps),
+        _field("strength", paint.strength),
+        _field("guidance", paint.guidance),
+        _field("seed", paint.seed),
         inpainter,
         segmenter,
         masks,

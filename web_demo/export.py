@@ -13,14 +13,14 @@ from PIL import Image
 
 from esg import RecordedEdit, Segmentation, Selection, edit_workflow, interior_point
 
-from .editing import MaskSettings, Stroke, brushed
+from .editing import Area, Stroke, brushed
 from .visit import Visit
 
 
 def needs_files(visit: Visit, strokes: tuple[Stroke, ...]) -> bool:
     """Whether the workflow is about pictures that only the page has: masks of the visitor's own or made with the
     brush, or a photo that is itself the result of edits. They travel with it in a ZIP."""
-    brushed = bool(strokes) or any(change.edit.strokes for change in visit.changes)
+    brushed = bool(strokes) or any(change.edit.area.strokes for change in visit.changes)
     return not visit.model or visit.made or brushed
 
 
@@ -43,34 +43,30 @@ def write_workflow(
     masks: dict[str, np.ndarray] = {}
     photo = {visit.file: visit.photo} if visit.made and visit.photo is not None else {}
 
-    def selection(ids: tuple[int, ...], how: MaskSettings, strokes: tuple[Stroke, ...] = ()) -> Selection:
-        if visit.model and not strokes:
-            points = tuple(interior_point(entities, number)[:2] for number in ids)
-            return Selection(tuple((int(x), int(y)) for x, y in points), None, how.invert, how.soft)
+    def selection(area: Area) -> Selection:
+        if visit.model and not area.strokes:
+            points = tuple(interior_point(entities, number)[:2] for number in area.ids)
+            return Selection(tuple((int(x), int(y)) for x, y in points), None, area.invert, area.soft)
         name = f"{visit.name}.mask-{len(masks) + 1}.png"
-        masks[name] = brushed(entities.mask(ids) if ids else np.zeros(entities.labels.shape, bool), strokes)
-        return Selection((), name, how.invert, how.soft)
+        covered = entities.mask(area.ids) if area.ids else np.zeros(entities.labels.shape, bool)
+        masks[name] = brushed(covered, area.strokes)
+        return Selection((), name, area.invert, area.soft)
 
     edits = [
         RecordedEdit(
-            selection(change.edit.ids, change.edit.mask, change.edit.strokes),
-            change.edit.prompt or None,
-            change.edit.painting.negative,
-            change.edit.painting.steps,
-            change.edit.painting.strength,
-            change.edit.painting.guidance,
-            change.edit.painting.seed,
-            change.crop,
-            change.edit.painting.match_colour if change.edit.prompt else 0.0,
-            change.edit.painting.model if change.edit.prompt else None,
+            selection(change.edit.area),
+            prompt=change.edit.prompt or None,
+            paint=change.edit.paint,
+            crop=change.crop,
+            model=change.edit.model if change.edit.prompt else None,
         )
         for change in visit.changes
     ]
     now = None
     if selected or strokes:
-        now = selection(tuple(entities.checked_ids(selected).tolist()), MaskSettings(), strokes)
+        now = selection(Area(tuple(entities.checked_ids(selected).tolist()), strokes))
     # All that was shown or edited has to be there in ComfyUI, too, whatever the model's own least score is.
-    last = max([shown, *selected, *(number for change in visit.changes for number in change.edit.ids)])
+    last = max([shown, *selected, *(number for change in visit.changes for number in change.edit.area.ids)])
     least = math.floor(100 * entities.scores[last - 1]) / 100 if last > 0 else None
     taken_apart = Segmentation(visit.model, visit.crops, least) if visit.model else None
     text = json.dumps(edit_workflow(visit.file, taken_apart, edits, selection=now))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from esg import EntityMap, Grounding, InputError, grounding_page, overlay, write_image
 
-from .editing import MaskSettings, Stroke, mask_of, read_strokes
+from .editing import Area, Stroke, mask_of, read_strokes
 from .export import needs_files, write_workflow
 from .picture import new_folder, private_file
 from .visit import Visit
@@ -89,7 +89,7 @@ def _shown(visit: Visit, wish: Wish) -> EntityMap:
 
 def _selection(visit: Visit, wish: Wish) -> EntityMap:
     """What is selected as one entity, as the brush has left it."""
-    mask = mask_of(visit.need_photo(), _shown(visit, wish), wish.selected, MaskSettings(), strokes=wish.strokes)
+    mask = mask_of(visit.need_photo(), _shown(visit, wish), Area(wish.selected, wish.strokes))
     return EntityMap.from_labels(mask.astype(np.int32))
 
 

@@ -14,9 +14,10 @@ from pathlib import PurePath
 from typing import Any
 
 from ..inpaint.frame import CropSettings
+from ..inpaint.settings import PaintSettings
 from ..support.errors import InputError, WeightsError
 from ..weights.catalogue import CHECKPOINTS, SUFFIXES, Checkpoint, checkpoint_named
-from .blocks import NEGATIVE, SD15_INPAINTING, VERSIONS, inpaint, load_checkpoint, pick, save, segment, stitch
+from .blocks import SD15_INPAINTING, VERSIONS, inpaint, load_checkpoint, pick, save, segment, stitch
 from .check import check
 from .definitions import edit_definitions
 from .graph import FIXED, Graph, Node, Output
@@ -64,27 +65,17 @@ class RecordedEdit:
 
     Attributes:
         selection: the area.
-        prompt: description of the new content; None: it was removed, and the fields up to the seed do not matter.
-        negative: description of content to avoid.
-        steps: number of diffusion steps, 1..10000.
-        strength: 0..1, how far the result may differ from the original; "denoise" in ComfyUI.
-        guidance: 0..100, how closely it follows the prompt; "cfg" in ComfyUI.
-        seed: 0..2**64 - 1.
+        prompt: description of the new content; None: it was removed, and `paint` does not matter.
+        paint: how it was painted. In ComfyUI, `strength` is called "denoise" and `guidance` "cfg".
         crop: what the engine got to see, and how far the mask was grown and feathered.
-        match_colour: 0..1, how far the colours were matched to the surroundings.
         model: the diffusion model, for the note to the reader; of a folder only the name is written. None: it is not
             mentioned.
     """
 
     selection: Selection
     prompt: str | None = None
-    negative: str = NEGATIVE
-    steps: int = 25
-    strength: float = 1.0
-    guidance: float = 7.0
-    seed: int = 1
+    paint: PaintSettings = field(default_factory=PaintSettings)
     crop: CropSettings = field(default_factory=CropSettings)
-    match_colour: float = 0.0
     model: str | None = None
 
 
@@ -143,8 +134,9 @@ def edit_graph(
             made = graph.add("ESGInpaintOpenCV", hole)["image"]
         else:
             checkpoint = checkpoint or load_checkpoint(graph, SD15_INPAINTING)
-            made = _repainted(graph, checkpoint, cut, edit, edit.prompt)
-        image = stitch(graph, image, made, cut, {"match_colour": edit.match_colour})
+            made = _repainted(graph, checkpoint, cut, edit.prompt, edit.paint)
+        colours = 0.0 if edit.prompt is None else edit.paint.match_colour
+        image = stitch(graph, image, made, cut, {"match_colour": colours})
     if edits:
         save(graph, image, "esg/edited")
     if selection:
@@ -221,9 +213,9 @@ def _crop_inputs(crop: CropSettings) -> dict[str, Any]:
     }
 
 
-def _repainted(graph: Graph, checkpoint: Node, cut: Node, edit: RecordedEdit, prompt: str) -> Output:
-    settings = {"seed": edit.seed, "steps": edit.steps, "cfg": edit.guidance, "denoise": edit.strength}
-    return inpaint(graph, checkpoint, cut, _plain(prompt), _plain(edit.negative), settings, FIXED)
+def _repainted(graph: Graph, checkpoint: Node, cut: Node, prompt: str, paint: PaintSettings) -> Output:
+    settings = {"seed": paint.seed, "steps": paint.steps, "cfg": paint.guidance, "denoise": paint.strength}
+    return inpaint(graph, checkpoint, cut, _plain(prompt), _plain(paint.negative), settings, FIXED)
 
 
 def _plain(prompt: str) -> str:

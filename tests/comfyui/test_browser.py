@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esg import EntityMap, RecordedEdit, Segmentation, Selection, choose, edit_workflow
+from esg import EntityMap, PaintSettings, RecordedEdit, Segmentation, Selection, choose, edit_workflow
 from esg.comfyui_graphs import edit_graph
 
 WIDTH, HEIGHT = 320, 240
@@ -258,7 +258,9 @@ def test_shipped_workflows_open_as_the_graphs_that_run_by_api(comfy: Any, tabs: 
 def test_a_workflow_of_edits_opens_as_the_graph_that_runs_by_api(comfy: Any, tabs: Any) -> None:
     selection = Selection(points=(DISC,), invert=True, soft=True)
     removed = RecordedEdit(Selection(mask="other.png"))
-    painted = RecordedEdit(selection, prompt='sand (wet), 100% "dry"\nand stones', seed=2**53 - 1, strength=0.75)
+    painted = RecordedEdit(
+        selection, prompt='sand (wet), 100% "dry"\nand stones', paint=PaintSettings(seed=2**53 - 1, strength=0.75)
+    )
     known = Segmentation(crops=0, min_score=0.25), [removed, painted]
     tab = tabs()
     tab.opens_as(

@@ -14,6 +14,7 @@ from PIL import Image
 from esg import (
     CropSettings,
     EntitySegmenter,
+    PaintSettings,
     RecordedEdit,
     Segmentation,
     Selection,
@@ -93,7 +94,7 @@ def test_a_removal_and_a_repainting_follow_one_another(
 ) -> None:
     (disc, disc_mask), (box, box_mask) = selected(entities, DISC), selected(entities, BOX)
     crop = CropSettings(target=256, grow=4, feather=2)
-    painted = RecordedEdit(box, prompt="a wooden (old) box", steps=1, crop=crop, match_colour=0.5)
+    painted = RecordedEdit(box, prompt="a wooden (old) box", paint=PaintSettings(steps=1), crop=crop)
     prompt = edit_graph("photo.png", NANO, [RecordedEdit(disc, crop=CROP), painted]).to_api()
     (loader,) = [node for node in prompt.values() if node["class_type"] == "CheckpointLoaderSimple"]
     checkpoint(comfy, loader["inputs"]["ckpt_name"], shared)

@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg import CropSettings, EntityMap, InputError, RecordedEdit, Segmentation, Selection, choose, edit_workflow
+from esg import (
+    CropSettings,
+    EntityMap,
+    InputError,
+    PaintSettings,
+    RecordedEdit,
+    Segmentation,
+    Selection,
+    choose,
+    edit_workflow,
+)
 from esg.comfyui_graphs import check, edit_definitions, edit_graph
 
 NANO = Segmentation()
@@ -21,13 +31,8 @@ REMOVAL = RecordedEdit(DISC)
 REPAINT = RecordedEdit(
     Selection(points=((230, 125), (20, 20))),
     prompt="a wooden box",
-    negative="plastic",
-    steps=7,
-    strength=0.75,
-    guidance=3.5,
-    seed=2**64 - 1,
+    paint=PaintSettings("plastic", steps=7, strength=0.75, guidance=3.5, seed=2**64 - 1, match_colour=0.5),
     crop=CropSettings(target=256, multiple=16, context=2.0, grow=3, feather=2, fill_holes=False),
-    match_colour=0.5,
 )
 
 Api = dict[str, dict[str, Any]]
@@ -150,19 +155,19 @@ def test_edits_follow_one_another() -> None:
 
 def test_a_removal_fills_its_crop_with_opencv() -> None:
     crop = CropSettings(target=0, multiple=1, grow=5)
-    api = edit_graph("photo.jpg", NANO, [RecordedEdit(DISC, crop=crop, match_colour=1.0)]).to_api()
+    api = edit_graph("photo.jpg", NANO, [RecordedEdit(DISC, crop=crop)]).to_api()
     ((cut, inputs),) = nodes(api, "ESGMaskToInpaint")
     assert (inputs["target"], inputs["multiple"], inputs["grow"]) == (0, "8", 5)
     hole = only(api, "ESGInpaintOpenCV")
     assert (hole["image"], hole["mask"], hole["grow"]) == ([cut, 0], [cut, 1], 0)  # it has grown already
     put_back = only(api, "ESGInpaintStitch")
-    assert put_back["match_colour"] == 1.0
+    assert put_back["match_colour"] == 0.0
     assert behind(api, put_back["inpainted"])["class_type"] == "ESGInpaintOpenCV"
     assert not kinds(api) & {"CheckpointLoaderSimple", "KSampler"}
 
 
 def test_a_repainting_has_its_own_settings() -> None:
-    other = replace(REPAINT, prompt="a cat", seed=0)
+    other = replace(REPAINT, prompt="a cat", paint=PaintSettings(seed=0))
     api = edit_graph("photo.jpg", NANO, [REPAINT, other]).to_api()
     (_, sampler), (_, second) = nodes(api, "KSampler")
     settings = {"seed": 2**64 - 1, "steps": 7, "cfg": 3.5, "denoise": 0.75}
@@ -259,12 +264,12 @@ def test_the_note_says_what_it_was_painted_with(model: str | None, said: str) ->
 def test_the_same_edits_give_the_same_workflow() -> None:
     first, again = (edit_workflow("photo.jpg", NANO, [REPAINT]) for _ in range(2))
     assert first == again
-    assert first["id"] != edit_workflow("photo.jpg", NANO, [replace(REPAINT, seed=5)])["id"]
+    assert first["id"] != edit_workflow("photo.jpg", NANO, [replace(REPAINT, paint=PaintSettings(seed=5))])["id"]
 
 
 @given(prompt=st.text(), negative=st.text(), photo=st.text().filter(str.strip))
 def test_odd_texts_come_through(prompt: str, negative: str, photo: str) -> None:
-    edit = replace(REPAINT, prompt=prompt, negative=negative)
+    edit = replace(REPAINT, prompt=prompt, paint=PaintSettings(negative))
     api = json.loads(json.dumps(edit_graph(photo, NANO, [edit]).to_api()))
     check(api, edit_definitions())
     assert only(api, "LoadImage")["image"] == photo
@@ -285,12 +290,15 @@ def as_comfyui_reads(prompt: str) -> str:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 0}, r"\(KSampler\), input steps: 0 is not from 1 to 10000"),
-        ({"strength": 1.5}, r"\(KSampler\), input denoise: 1.5 is not from 0.0 to 1.0"),
-        ({"strength": float("nan")}, r"\(KSampler\), input denoise: nan is not from"),
-        ({"guidance": -1.0}, r"\(KSampler\), input cfg: -1.0 is not from 0.0 to 100.0"),
-        ({"seed": -1}, r"\(KSampler\), input seed: -1 is not from 0"),
-        ({"match_colour": 2.0}, r"\(ESGInpaintStitch\), input match_colour: 2.0 is not from 0 to 1"),
+        ({"paint": PaintSettings(steps=0)}, r"\(KSampler\), input steps: 0 is not from 1 to 10000"),
+        ({"paint": PaintSettings(strength=1.5)}, r"\(KSampler\), input denoise: 1.5 is not from 0.0 to 1.0"),
+        ({"paint": PaintSettings(strength=float("nan"))}, r"\(KSampler\), input denoise: nan is not from"),
+        ({"paint": PaintSettings(guidance=-1.0)}, r"\(KSampler\), input cfg: -1.0 is not from 0.0 to 100.0"),
+        ({"paint": PaintSettings(seed=-1)}, r"\(KSampler\), input seed: -1 is not from 0"),
+        (
+            {"paint": PaintSettings(match_colour=2.0)},
+            r"match_colour: 2.0 is not from 0 to 1",
+        ),
         ({"crop": CropSettings(grow=2000)}, r"\(ESGMaskToInpaint\), input grow: 2000 is not from 0 to 1024"),
         ({"crop": CropSettings(multiple=24)}, "multiples of 8, 16 or 64, not of 24"),
         ({"selection": Selection(mask=" ")}, "needs the name of the mask's file"),

@@ -11,35 +11,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg import CropSettings, DiffusionInpainting, EntityMap, Grounding, InputError, Phrase, cut_for_inpainting
+from esg import (
+    DiffusionInpainting,
+    EntityMap,
+    Grounding,
+    InputError,
+    MaskSettings,
+    PaintSettings,
+    Phrase,
+    cut_for_inpainting,
+)
 from web_demo.editing import (
     MASK_COLOUR,
     MASK_STRENGTH,
+    Area,
     Edit,
-    MaskSettings,
-    Painting,
-    crop_settings,
+    Stroke,
     edited,
     mask_of,
     mask_picture,
     read_steps,
 )
 
-PLAIN = MaskSettings(grow=0, feather=0, fill=False)
+PLAIN = MaskSettings(grow=0, feather=0, fill_holes=False)
 
 
 # ---------------------------------------------------------------------------------------------- masks
 
 
 def test_a_mask_is_the_selection_or_all_but_it(pixels: np.ndarray, quarters: EntityMap) -> None:
-    assert np.array_equal(mask_of(pixels, quarters, (1, 3), PLAIN), quarters.mask([1, 3]))
-    inverted = mask_of(pixels, quarters, (1, 3), MaskSettings(invert=True))
+    assert np.array_equal(mask_of(pixels, quarters, Area((1, 3))), quarters.mask([1, 3]))
+    inverted = mask_of(pixels, quarters, Area((1, 3), invert=True))
     assert np.array_equal(inverted, ~quarters.mask([1, 3]))
 
 
 def test_a_soft_edge_follows_the_photos_own(pixels: np.ndarray, quarters: EntityMap) -> None:
     told = []
-    mask = mask_of(pixels, quarters, (1,), MaskSettings(soft=True), lambda *news: told.append(news))
+    mask = mask_of(pixels, quarters, Area((1,), soft=True), lambda *news: told.append(news))
     assert mask.dtype == np.float32
     assert mask[10, 10] == 1
     assert mask[70, 110] == 0
@@ -48,14 +56,14 @@ def test_a_soft_edge_follows_the_photos_own(pixels: np.ndarray, quarters: Entity
 
 def test_no_mask_is_one_sentence(pixels: np.ndarray, quarters: EntityMap) -> None:
     with pytest.raises(InputError, match=r"^Select at least one entity first"):
-        mask_of(pixels, quarters, (), PLAIN)
+        mask_of(pixels, quarters, Area())
     with pytest.raises(InputError, match="4"):
-        mask_of(pixels, quarters, (4,), PLAIN)
+        mask_of(pixels, quarters, Area((4,)))
     everything = EntityMap.from_labels(np.ones((80, 120), int))
     with pytest.raises(
         InputError, match=r"^Nothing is left to edit: everything is selected and the mask is inverted\.$"
     ):
-        mask_of(pixels, everything, (1,), MaskSettings(invert=True))
+        mask_of(pixels, everything, Area((1,), invert=True))
 
 
 @given(
@@ -71,10 +79,9 @@ def test_what_is_shown_of_a_small_photo_is_the_mask_itself(
     labels = np.zeros((30, 40), np.int32)
     labels[5:20, 5:20], labels[10:14, 10:14], labels[20:, 30:] = 1, 2, 3
     entities, photo = EntityMap.from_labels(labels), np.zeros((30, 40, 3), np.uint8)
-    how = MaskSettings(grow, feather, fill, invert)
-    shown = mask_picture(photo, entities, tuple(ids), how, 40)
-    mask = mask_of(photo, entities, tuple(ids), how)
-    blend = cut_for_inpainting(photo, mask, crop_settings(how, target=0, multiple=1)).stitch.full_mask
+    area, settings = Area(tuple(ids), invert=invert), MaskSettings(grow, feather, fill)
+    shown = mask_picture(photo, entities, area, settings, 40)
+    blend = cut_for_inpainting(photo, mask_of(photo, entities, area), settings.crop(None)).stitch.full_mask
     assert np.array_equal(shown[..., 3], np.rint(255 * MASK_STRENGTH * blend))
     assert (shown[..., :3] == MASK_COLOUR).all()
 
@@ -83,7 +90,7 @@ def test_of_a_large_photo_the_mask_is_made_in_the_browsers_size() -> None:
     labels = np.zeros((60, 400), np.int32)
     labels[:, :200] = 1
     entities, photo = EntityMap.from_labels(labels), np.zeros((60, 400, 3), np.uint8)
-    alpha = mask_picture(photo, entities, (1,), MaskSettings(grow=40, feather=0), 100)[..., 3]
+    alpha = mask_picture(photo, entities, Area((1,)), MaskSettings(grow=40, feather=0), 100)[..., 3]
     assert alpha.shape == (15, 100)
     assert (alpha[:, :60] > 0).all()  # 200 + 40 pixels of the photo
     assert not alpha[:, 60:].any()
@@ -91,12 +98,12 @@ def test_of_a_large_photo_the_mask_is_made_in_the_browsers_size() -> None:
 
 def test_without_a_selection_no_mask_is_shown(pixels: np.ndarray, quarters: EntityMap) -> None:
     everything = EntityMap.from_labels(np.ones((80, 120), int))
-    for entities, ids, how in [
-        (quarters, (), PLAIN),
-        (quarters, (), MaskSettings(invert=True)),
-        (everything, (1,), MaskSettings(invert=True)),
+    for entities, area in [
+        (quarters, Area()),
+        (quarters, Area(invert=True)),
+        (everything, Area((1,), invert=True)),
     ]:
-        shown = mask_picture(pixels, entities, ids, how, 1600)
+        shown = mask_picture(pixels, entities, area, PLAIN, 1600)
         assert shown.shape == (80, 120, 4)
         assert not shown.any()
 
@@ -104,28 +111,33 @@ def test_without_a_selection_no_mask_is_shown(pixels: np.ndarray, quarters: Enti
 def test_a_mask_of_what_is_no_longer_there_is_one_sentence(pixels: np.ndarray, quarters: EntityMap) -> None:
     for ids in ((4,), (-1,), (0,)):
         with pytest.raises(InputError):
-            mask_picture(pixels, quarters, ids, PLAIN, 1600)
+            mask_picture(pixels, quarters, Area(ids), PLAIN, 1600)
 
 
 # ---------------------------------------------------------------------------------------------- edits
 
 
 @pytest.mark.parametrize(
-    "how", [MaskSettings(), PLAIN, MaskSettings(grow=2, feather=9, invert=True), MaskSettings(soft=True)]
+    ("area", "how"),
+    [
+        (Area((1,)), MaskSettings()),
+        (Area((1,)), PLAIN),
+        (Area((1,), invert=True), MaskSettings(grow=2, feather=9)),
+        (Area((1,), soft=True), MaskSettings()),
+    ],
 )
 def test_removing_changes_nothing_where_the_mask_has_faded_out(
-    pixels: np.ndarray, quarters: EntityMap, how: MaskSettings
+    pixels: np.ndarray, quarters: EntityMap, area: Area, how: MaskSettings
 ) -> None:
     before = pixels.copy()
-    edit = Edit((1,), "", how, Painting(""))
-    result, crop = edited(pixels, quarters, edit, None)
+    result, crop = edited(pixels, quarters, Edit(area, mask=how), None)
     assert np.array_equal(pixels, before)
     assert (result.shape, result.dtype) == (pixels.shape, np.uint8)
     assert (crop.target, crop.grow, crop.feather) == (0, how.grow, how.feather)
-    outside = cut_for_inpainting(pixels, mask_of(pixels, quarters, (1,), how), crop).stitch.full_mask == 0
+    outside = cut_for_inpainting(pixels, mask_of(pixels, quarters, area), crop).stitch.full_mask == 0
     assert outside.any()
     assert np.array_equal(result[outside], pixels[outside])
-    inside = mask_of(pixels, quarters, (1,), how) == 1
+    inside = mask_of(pixels, quarters, area) == 1
     assert (result[inside] != pixels[inside]).any(axis=1).mean() > 0.9
 
 
@@ -134,7 +146,7 @@ def test_what_is_removed_takes_the_colour_around_it() -> None:
     photo[15:25, 20:40] = 255
     labels = np.zeros((40, 60), np.int32)
     labels[15:25, 20:40] = 1
-    result, _ = edited(photo, EntityMap.from_labels(labels), Edit((1,), "", MaskSettings(4, 2), Painting("")), None)
+    result, _ = edited(photo, EntityMap.from_labels(labels), Edit(Area((1,)), mask=MaskSettings(4, 2)), None)
     assert np.abs(result.astype(int) - 90).max() <= 5
 
 
@@ -147,13 +159,13 @@ def test_a_prompt_is_painted_as_the_settings_say(
     told: list[tuple[int, int, str]] = []
 
     def paint(**options: Any) -> np.ndarray:
-        painting = Painting(engine.name, **{"steps": 2, "match_colour": 0.0, **options})
-        edit = Edit((1,), "a red hat", how, painting)
+        settings = PaintSettings(**{"steps": 2, "match_colour": 0.0, **options})
+        edit = Edit(Area((1,)), "a red hat", how, settings, engine.name)
         return edited(pixels, quarters, edit, engine, lambda *news: told.append(news))[0]
 
     first = paint()
     assert told == [(1, 2, "steps"), (2, 2, "steps")]
-    crop = crop_settings(how, target=engine.size, multiple=engine.multiple)
+    crop = how.crop(engine)
     assert (crop.target, crop.multiple) == (64, 8)
     outside = cut_for_inpainting(pixels, quarters.mask(1), crop).stitch.full_mask == 0
     assert np.array_equal(first[outside], pixels[outside])
@@ -163,11 +175,11 @@ def test_a_prompt_is_painted_as_the_settings_say(
         assert not np.array_equal(paint(**other), first), other
 
 
-def test_settings_for_a_smaller_copy_of_the_photo() -> None:
-    how = MaskSettings(grow=20, feather=7, fill=False)
-    assert crop_settings(how, target=512, multiple=8) == CropSettings(512, 8, grow=20, feather=7, fill_holes=False)
-    small = crop_settings(how, target=0, multiple=1, context=2.0, scale=0.25)
-    assert (small.grow, small.feather, small.context) == (5, 2, 2.0)
+def test_a_hole_made_with_the_brush_stays_a_hole() -> None:
+    point = ((0.5, 0.5),)
+    assert Area((1,), (Stroke(True, 0.1, point),)).filled(MaskSettings()).fill_holes
+    assert not Area((1,), (Stroke(False, 0.1, point),)).filled(MaskSettings()).fill_holes
+    assert not Area((1,)).filled(PLAIN).fill_holes
 
 
 # ---------------------------------------------------------------------------------------------- lists of steps

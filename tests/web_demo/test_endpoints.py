@@ -14,9 +14,18 @@ import pytest
 from PIL import Image
 
 import web_demo
-from esg import EntityMap, EntitySegmenter, Grounder, Grounding, InputError, cut_for_inpainting, read_image, read_photo
+from esg import (
+    EntityMap,
+    EntitySegmenter,
+    Grounder,
+    Grounding,
+    InputError,
+    MaskSettings,
+    cut_for_inpainting,
+    read_image,
+    read_photo,
+)
 from esg.models.gella.inference import GellaInference
-from web_demo.editing import MaskSettings, crop_settings
 
 client_library = pytest.importorskip("gradio_client", reason="the page needs gradio")
 handle_file = client_library.handle_file
@@ -106,7 +115,7 @@ def test_edit_removes(ask: Callable[..., Any], files: Any, pixels: np.ndarray, q
     path = ask("/edit", masks=handle_file(files.masks), entities="1")
     assert Path(path).name == "photo.edited.png"
     changed = (read_image(path) != pixels).any(axis=2)
-    settings = crop_settings(MaskSettings(), target=0, multiple=1)
+    settings = MaskSettings().crop(None)
     blend = cut_for_inpainting(pixels, quarters.mask(1), settings).stitch.full_mask
     assert changed[quarters.mask(1)].mean() > 0.9
     assert not changed[blend == 0].any()

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esg import CropSettings, EntityMap
+from esg import CropSettings, EntityMap, MaskSettings, PaintSettings
 from esg.comfyui_graphs import check, edit_definitions, edit_graph
 from web_demo import export
-from web_demo.editing import Edit, MaskSettings, Painting
+from web_demo.editing import Area, Edit
 from web_demo.export import write_workflow
 from web_demo.visit import Visit
 
-PAINTING = Painting("someone/model", "plastic", 7, 0.75, 3.5, 11, 0.25)
+PAINT = PaintSettings("plastic", 7, 0.75, 3.5, 11, 0.25)
 CROP = CropSettings(target=512, multiple=8, grow=3, feather=2, fill_holes=False)
 
 
@@ -33,9 +33,9 @@ def visit(pixels: np.ndarray, quarters: EntityMap) -> Visit:
 
 
 def edit(visit: Visit) -> None:
-    soft = MaskSettings(3, 2, False, True, True)
-    visit.change(Edit((1, 2), "a (red) hat", soft, PAINTING), CROP, visit.need_photo() // 2)
-    visit.change(Edit((3,), "", MaskSettings(), PAINTING), CropSettings(target=0), visit.need_photo() // 2)
+    area, how = Area((1, 2), invert=True, soft=True), MaskSettings(3, 2, False)
+    visit.change(Edit(area, "a (red) hat", how, PAINT, "someone/model"), CROP, visit.need_photo() // 2)
+    visit.change(Edit(Area((3,)), paint=PAINT), CropSettings(target=0), visit.need_photo() // 2)
 
 
 Api = dict[str, dict[str, Any]]

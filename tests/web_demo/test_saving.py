@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from esg import CropSettings, EntityMap, Grounding, InputError, Metadata, OutputError, Phrase, read_image, read_photo
-from web_demo.editing import Edit, MaskSettings, Painting, brushed, read_strokes
+from web_demo.editing import Area, Edit, brushed, read_strokes
 from web_demo.saving import FILES, Wish, save
 from web_demo.visit import Visit
 
@@ -118,7 +118,7 @@ def edit(visit: Visit) -> np.ndarray:
     """Paints the first entity white."""
     edited = visit.need_photo().copy()
     edited[:40, :60] = 255
-    visit.change(Edit((1,), "", MaskSettings(), Painting("")), CropSettings(target=0), edited)
+    visit.change(Edit(Area((1,))), CropSettings(target=0), edited)
     return edited
 
 

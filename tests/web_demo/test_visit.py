@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esg import CropSettings, EntityMap, Grounding, InputError
-from web_demo.editing import Edit, MaskSettings, Painting
+from web_demo.editing import Area, Edit
 from web_demo.visit import MOST_FILES, Visit
 
-EDIT = Edit((1,), "", MaskSettings(), Painting(""))
+EDIT = Edit(Area((1,)))
 Box = tuple[int, int, int, int]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, write_ids
+from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, MaskSettings, PaintSettings, write_ids
 
-from ..editing import Edit, MaskSettings, Painting, Stroke, edited, mask_picture, need_selection, read_steps
+from ..editing import Area, Edit, Stroke, edited, mask_picture, read_steps
 from ..picture import LONGEST_SHOWN, edited_value, image_value, picture_value, shown_file
 from ..shared import AT_ONCE, Chosen, Shared, Steps, check_length, entities_seen, while_photo_stays
 from ..visit import Visit
@@ -39,7 +39,7 @@ class EditPart:
 
     def __init__(self, inpainter: str, private: bool) -> None:
         self.private = private
-        mask, painting = MaskSettings(), Painting("")
+        mask, paint = MaskSettings(), PaintSettings()
         self.what = gr.Radio(WAYS, value=REMOVE, label="What to do with the selection", elem_id="what")
         with gr.Group(visible=False, elem_id="painting") as self.painting:
             self.prompt = gr.Textbox(
@@ -57,24 +57,22 @@ class EditPart:
                 label="Download it if it is missing (gigabytes)", visible=private, elem_id="download"
             )
             with gr.Accordion("Steps, strength, guidance, seed, colours", open=False):
-                self.negative = gr.Textbox(painting.negative, label="What to avoid", placeholder="blurry, text")
-                self.steps = gr.Slider(1, 100, value=painting.steps, step=1, label="Steps", elem_id="steps")
+                self.negative = gr.Textbox(paint.negative, label="What to avoid", placeholder="blurry, text")
+                self.steps = gr.Slider(1, 100, value=paint.steps, step=1, label="Steps", elem_id="steps")
                 self.strength = gr.Slider(
-                    0.05, 1, value=painting.strength, step=0.05, label="Strength (lower keeps more of the original)"
+                    0.05, 1, value=paint.strength, step=0.05, label="Strength (lower keeps more of the original)"
                 )
-                self.guidance = gr.Slider(0, 20, value=painting.guidance, step=0.5, label="Guidance")
-                self.seed = gr.Number(value=painting.seed, precision=0, minimum=0, label="Seed")
-                self.match = gr.Slider(
-                    0, 1, value=painting.match_colour, step=0.05, label="Match the surrounding colours"
-                )
+                self.guidance = gr.Slider(0, 20, value=paint.guidance, step=0.5, label="Guidance")
+                self.seed = gr.Number(value=paint.seed, precision=0, minimum=0, label="Seed")
+                self.match = gr.Slider(0, 1, value=paint.match_colour, step=0.05, label="Match the surrounding colours")
         self.help = gr.Markdown(REMOVE_HELP, elem_classes="esg-help")
         with gr.Accordion("Mask", open=True):
             self.grow = gr.Slider(0, 128, value=mask.grow, step=1, label="Grow (pixels of the photo)", elem_id="grow")
             self.feather = gr.Slider(0, 128, value=mask.feather, step=1, label="Feather (pixels)", elem_id="feather")
             with gr.Row():
-                self.fill = gr.Checkbox(mask.fill, label="Fill holes", min_width=80, elem_id="fill")
-                self.soft = gr.Checkbox(mask.soft, label="Soft edge", min_width=80, elem_id="soft")
-                self.invert = gr.Checkbox(mask.invert, label="Invert", min_width=80, elem_id="invert")
+                self.fill = gr.Checkbox(mask.fill_holes, label="Fill holes", min_width=80, elem_id="fill")
+                self.soft = gr.Checkbox(False, label="Soft edge", min_width=80, elem_id="soft")
+                self.invert = gr.Checkbox(False, label="Invert", min_width=80, elem_id="invert")
         with gr.Row():
             self.apply = gr.Button(REMOVE, variant="primary", elem_id="apply", min_width=90)
             self.undo = gr.Button("Undo", interactive=False, elem_id="undo", min_width=80)
@@ -88,7 +86,7 @@ class EditPart:
 
     @property
     def _mask(self) -> list[Any]:
-        return [self.grow, self.feather, self.fill, self.invert, self.soft]
+        return [self.invert, self.soft, self.grow, self.feather, self.fill]
 
     @property
     def _painting(self) -> list[Any]:
@@ -97,7 +95,6 @@ class EditPart:
     def connect(self, shared: Shared, segment: Any, segment_inputs: Sequence[Any]) -> None:
         """Connects the events to their handlers; `segment` and its inputs segment the result again."""
         settings = [*self._mask, *self._painting, self.download]
-        count = len(self._mask)
 
         def show(visit: Visit, *, masked: bool = False) -> tuple[Any, ...]:
             return (edited_value(visit.need_photo(), visit.photo if visit.changes else None, masked=masked),)
@@ -113,9 +110,9 @@ class EditPart:
             given: Sequence[Any],
             strokes: tuple[Stroke, ...] = (),
         ) -> Steps:
-            *given, download = given
-            mask, painting = MaskSettings(*given[:count]), Painting(*given[count:])
-            edits = [Edit(ids, prompt, mask, painting, strokes) for ids, prompt in steps]
+            invert, soft, grow, feather, fill, model, *painting, download = given
+            mask, paint = MaskSettings(grow, feather, fill), PaintSettings(*painting)
+            edits = [Edit(Area(ids, strokes, invert, soft), prompt, mask, paint, model) for ids, prompt in steps]
             for edit in edits:
                 edit.check()
             pixels = visit.need_photo()
@@ -136,15 +133,15 @@ class EditPart:
         def work(edit: Edit, pixels: np.ndarray, entities: EntityMap, download: bool, report: Report) -> Painted:
             engine = None
             if edit.prompt:
-                if not shared.models.has(DiffusionInpainting, edit.painting.model):
-                    report(0, 1, f"Loading the diffusion model {edit.painting.model}")
-                engine = shared.models.diffusion(edit.painting.model, download=download and self.private)
+                if not shared.models.has(DiffusionInpainting, edit.model):
+                    report(0, 1, f"Loading the diffusion model {edit.model}")
+                engine = shared.models.diffusion(edit.model, download=download and self.private)
             return edited(pixels, entities, edit, engine, report)
 
         def apply(visit: Visit, what: str, prompt: str, *given: Any) -> Steps:
             *values, chosen = given
             entities = entities_seen(visit, chosen)
-            need_selection(chosen.ids, chosen.strokes)
+            Area(chosen.ids, chosen.strokes).check()
             if what == REPLACE and not prompt.strip():
                 raise InputError("Write what to replace the selection with.")
             steps = [(chosen.ids, prompt.strip() if what == REPLACE else "")]
@@ -167,13 +164,13 @@ class EditPart:
             return (yield from segment(visit, name, crops, chosen))
 
         def preview(visit: Visit, *given: Any) -> Any:
-            *values, chosen = given
+            invert, soft, *values, chosen = given
             if visit.pixels is None or visit.entities is None:
                 return gr.skip()
             if chosen.map_number != visit.map_number:  # other entities are on their way to the browser
                 return gr.skip()
-            how = MaskSettings(*values)
-            mask = mask_picture(visit.pixels, visit.entities, chosen.ids, how, LONGEST_SHOWN, chosen.strokes)
+            area = Area(chosen.ids, chosen.strokes, invert, soft)
+            mask = mask_picture(visit.pixels, visit.entities, area, MaskSettings(*values), LONGEST_SHOWN)
             return image_value(mask, chosen.picture)
 
         def add(visit: Visit, text: str, what: str, prompt: str, chosen: Chosen) -> str:

@@ -11,8 +11,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from esg import EntityMap, InputError
-from web_demo.editing import MaskSettings, Painting
+from esg import EntityMap, InputError, PaintSettings
 from web_demo.parts.edit import REMOVE, REPLACE
 from web_demo.shared import Chosen, Outdated, Steps
 from web_demo.visit import Visit
@@ -23,9 +22,9 @@ Finish = Callable[[Steps], tuple[Any, ...]]
 
 def settings(**painting: Any) -> list[Any]:
     """Of mask, painting and download, in the order of the page's components; the mask is the selection alone."""
-    how = vars(Painting("a/model")) | painting
-    mask = MaskSettings(grow=0, feather=0, fill=False)
-    return [mask.grow, mask.feather, mask.fill, mask.invert, mask.soft, *how.values(), False]
+    how = {"model": "a/model", **vars(PaintSettings()), **painting}
+    invert, soft, grow, feather, fill = False, False, 0, 0, False
+    return [invert, soft, grow, feather, fill, *how.values(), False]
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def test_what_is_selected_is_removed(events: Events, finish: Finish, visit: Visi
     (change,) = visit.changes
     assert (change.rows, change.columns) == (slice(0, 40), slice(0, 60))
     finish(events["run_list"](visit, "2 =\n3 =", *settings(), chosen(visit)))
-    assert [change.edit.ids for change in visit.changes] == [(1,), (2,), (3,)]
+    assert [change.edit.area.ids for change in visit.changes] == [(1,), (2,), (3,)]
 
 
 def test_ids_of_other_entities_are_refused(events: Events, finish: Finish, visit: Visit, others: EntityMap) -> None:
