@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .arguments import DASHES, add_entities, add_grounder, add_machine, add_max_pixels, add_photos, add_writing
 from .console import Console
-from .finding import check_masks, find_entities, load_segmenter
-from .photos import Batch, UnusablePhoto, about, enough_memory
+from .finding import check_masks, finder
+from .job import Job, UnusablePhoto
+from .photos import Batch
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..entities.entity_map import EntityMap
     from ..grounder import Grounder
-    from ..pictures.listing import Listed
 
 ADVICE = "--precision bf16, a smaller --model, or --device cpu"  # when memory runs out
 
@@ -41,27 +42,22 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Describes every photo; returns 2 if a photo could not be used, or a folder contains none."""
-    from ..pictures.reading import read_image
-
-    batch = Batch(args.photos, console)
+    batch = Batch(args.photos, args.max_pixels, console)
     check_masks(args.masks, batch.photos)
-    batch.look(args.max_pixels)
+    batch.look()
     if not batch.waiting:
         return batch.close(done="described")
     grounder = load(args, console)
-    alone = drafts(grounder, args) == 1
-    segmenter = None if alone or args.masks else load_segmenter(args, console)
-    several = batch.several
+    captioner = Captioner.of(grounder, args)
+    find = finder(args, console) if captioner.drafts > 1 else None
 
-    def work(photo: Listed, place: str) -> None:
-
-        with enough_memory(photo, ADVICE):
-            console.progress(f"{place}{photo.path.name} ...")
-            pixels = read_image(photo.path, max_pixels=args.max_pixels)
-            entities = None if alone else find_entities(segmenter, pixels, photo, args, console, place, several=several)
-            with about(photo):
-                text = caption(grounder, entities, pixels, photo, args, console, place)
-        console.answer(f"{photo.path}: {text}" if several else text)
+    def work(job: Job) -> None:
+        with job.enough_memory(ADVICE):
+            pixels = job.read().pixels
+            entities = None if find is None else find(pixels, job)
+            with job.about():
+                text = captioner(pixels, entities, job)
+        job.answer(text)
 
     return batch.work(work, done="described")
 
@@ -78,40 +74,40 @@ def load(args: argparse.Namespace, console: Console) -> Grounder:
     return grounder
 
 
-def drafts(grounder: Grounder, args: argparse.Namespace) -> int:
-    """The number of captions to write for a photo; the best one is kept."""
-    return grounder.model.drafts if args.drafts is None else int(args.drafts)
+@dataclass(frozen=True)
+class Captioner:
+    """Writes captions.
 
-
-def caption(
-    grounder: Grounder,
-    entities: EntityMap | None,
-    pixels: np.ndarray,
-    photo: Listed,
-    args: argparse.Namespace,
-    console: Console,
-    place: str,
-) -> str:
-    """A caption in one line; UnusablePhoto if the model writes nothing.
-
-    With entities to judge by, it is the best of several drafts. A single draft is shown while it is being written.
+    Attributes:
+        grounder: the model.
+        drafts: number of captions to write for a photo; the best one is kept.
+        writing: further options of `Grounder.caption`.
     """
-    writing = {"most": args.length, "temperature": args.temperature, "seed": args.seed, "max_pixels": args.max_pixels}
-    number = drafts(grounder, args)
-    if number > 1 and entities is not None:
-        text = grounder.best_caption(
-            pixels,
-            entities,
-            drafts=number,
-            progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
-            **writing,
-        )
-        return " ".join(text.split())
-    text = ""
-    for piece in grounder.caption(pixels, **writing):
-        text += piece
-        console.writing(f"{place}{photo.path.name}: ", text)
-    text = " ".join(text.split())
-    if not text:
-        raise UnusablePhoto(f"{photo.path}: the model wrote an empty caption for this picture.")
-    return text
+
+    grounder: Grounder
+    drafts: int
+    writing: dict[str, Any]
+
+    @classmethod
+    def of(cls, grounder: Grounder, args: argparse.Namespace) -> Captioner:
+        """With the options of `arguments.add_writing`."""
+        drafts = grounder.model.drafts if args.drafts is None else args.drafts
+        return cls(grounder, drafts, {"most": args.length, "temperature": args.temperature, "seed": args.seed})
+
+    def __call__(self, pixels: np.ndarray, entities: EntityMap | None, job: Job) -> str:
+        """A caption in one line; UnusablePhoto if the model writes nothing.
+
+        With entities to judge by, it is the best of several drafts. A single draft is shown while it is being written.
+        """
+        writing = {**self.writing, "max_pixels": job.max_pixels}
+        if self.drafts > 1 and entities is not None:
+            options = {"drafts": self.drafts, "progress": job.progress, **writing}
+            return " ".join(self.grounder.best_caption(pixels, entities, **options).split())
+        text = ""
+        for piece in self.grounder.caption(pixels, **writing):
+            text += piece
+            job.writing(text)
+        text = " ".join(text.split())
+        if not text:
+            raise UnusablePhoto(f"{job.photo.path}: the model wrote an empty caption for this picture.")
+        return text

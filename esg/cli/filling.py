@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..support.errors import InputError
-from ..support.progress import Progress
 from .arguments import fraction, not_empty, not_negative, positive, whole
 from .caption import ADVICE
 from .console import Console
+from .job import Job
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PAINTING_ADVICE = "a smaller --inpainter, --paint-precision fp16 on a GPU, or --device cpu"  # when memory runs out
 
-Fill = Callable[["np.ndarray", "np.ndarray", Progress], "np.ndarray"]  # photo and mask, (H, W, 3) and (H, W) → photo
+Fill = Callable[["np.ndarray", "np.ndarray", Job], "np.ndarray"]  # photo and mask, (H, W, 3) and (H, W) → photo
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:
@@ -103,8 +103,8 @@ def _removing(args: argparse.Namespace) -> Fill:
 
     load_opencv()
     inpainter, settings = Inpainter(), _mask_settings(args)
-    return lambda pixels, mask, report: inpainter.remove(
-        pixels, mask, settings, method=args.method, max_pixels=args.max_pixels
+    return lambda pixels, mask, job: inpainter.remove(
+        pixels, mask, settings, method=args.method, max_pixels=job.max_pixels
     )
 
 
@@ -119,8 +119,8 @@ def _repainting(args: argparse.Namespace, console: Console) -> Fill:
         args.inpainter, device=args.device, precision=args.paint_precision, download=args.download
     )
     settings = _mask_settings(args)
-    return lambda pixels, mask, report: inpainter.repaint(
-        pixels, mask, args.prompt, settings, paint, max_pixels=args.max_pixels, progress=report
+    return lambda pixels, mask, job: inpainter.repaint(
+        pixels, mask, args.prompt, settings, paint, max_pixels=job.max_pixels, progress=job.progress
     )
 
 

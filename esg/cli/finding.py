@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..support.errors import InputError
 from .console import Console
-from .photos import about
+from .job import Job
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..entities.entity_map import EntityMap
     from ..pictures.listing import Listed
-    from ..segmenter import EntitySegmenter
+
+Find = Callable[["np.ndarray", Job], "EntityMap"]  # the entities of a photo, (H, W, 3) uint8
 
 
 def check_masks(masks: Path | None, photos: Sequence[Listed]) -> None:
@@ -33,47 +34,34 @@ def check_masks(masks: Path | None, photos: Sequence[Listed]) -> None:
         )
 
 
-def load_segmenter(args: argparse.Namespace, console: Console) -> EntitySegmenter:
-    """Loads the model named by --segmenter."""
+def finder(args: argparse.Namespace, console: Console) -> Find:
+    """The function that finds the entities: reads them from --masks, or segments with --segmenter, loaded here."""
+    return _from_masks(args) if args.masks else _from_segmenter(args, console)
+
+
+def _from_segmenter(args: argparse.Namespace, console: Console) -> Find:
     console.progress(f"Loading {args.segmenter} ...")
     from ..segmenter import EntitySegmenter
 
-    return EntitySegmenter.from_pretrained(args.segmenter, device=args.device, precision=args.precision)
+    segmenter = EntitySegmenter.from_pretrained(args.segmenter, device=args.device, precision=args.precision)
+    return lambda pixels, job: segmenter(pixels, max_pixels=job.max_pixels, progress=job.progress)
 
 
-def find_entities(
-    segmenter: EntitySegmenter | None,
-    pixels: np.ndarray,
-    photo: Listed,
-    args: argparse.Namespace,
-    console: Console,
-    place: str,
-    *,
-    several: bool,
-) -> EntityMap:
-    """The entities of a photo, from the segmenter, or from --masks if there is none.
-
-    If there are `several` photos, a photo's masks are found by its name.
-    """
-    if segmenter is not None:
-        return segmenter(
-            pixels,
-            max_pixels=args.max_pixels,
-            progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
-        )
+def _from_masks(args: argparse.Namespace) -> Find:
     from ..entities.importing import read_masks
 
-    size = (pixels.shape[0], pixels.shape[1])
-    with about(photo):
-        return read_masks(
-            args.masks,
-            size,
-            photo=photo.path,
-            by_name=several,
-            max_pixels=args.max_pixels,
-            may_be_empty=True,
-            order=args.mask_order,
-            threshold=args.mask_threshold,
-            void=args.void,
-            pixels=args.mask_pixels,
-        )
+    masks = args.masks
+    options = {
+        "order": args.mask_order,
+        "threshold": args.mask_threshold,
+        "void": args.void,
+        "pixels": args.mask_pixels,
+        "may_be_empty": True,
+    }
+
+    def read(pixels: np.ndarray, job: Job) -> EntityMap:
+        size, photo = (pixels.shape[0], pixels.shape[1]), job.photo.path
+        with job.about():  # of several photos, each one's masks are found by its name
+            return read_masks(masks, size, photo=photo, by_name=job.several, max_pixels=job.max_pixels, **options)
+
+    return read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .arguments import (
@@ -20,11 +20,12 @@ from .arguments import (
     names,
     words,
 )
-from .caption import ADVICE, caption, load
+from .caption import ADVICE, Captioner, load
 from .console import Console
-from .finding import check_masks, find_entities, load_segmenter
+from .finding import check_masks, finder
 from .grounding_files import ENDINGS, PAGE, save
-from .photos import Batch, about, enough_memory, entity_count
+from .job import Job
+from .photos import Batch, entity_count
 from .results import check_folder, replaced
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from ..entities.entity_map import EntityMap
     from ..entities.grounding import Grounding, Phrase
     from ..grounder import Grounder
-    from ..pictures.listing import Listed
 
+Ground = Callable[["np.ndarray", "EntityMap", Job], "Grounding"]  # of a photo, (H, W, 3) uint8, and its entities
 
 NAMELESS = "no name"
 
@@ -103,82 +104,94 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Grounds text in every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
-    batch = Batch(args.photos, console)
+    batch = Batch(args.photos, args.max_pixels, console)
     check_masks(args.masks, batch.photos)
     check_folder(args.out)
     endings = [*ENDINGS, PAGE] if args.html else ENDINGS
-    batch.look(args.max_pixels, out=args.out, endings=endings, overwrite=args.overwrite)
+    batch.look(out=args.out, endings=endings, overwrite=args.overwrite)
     if not batch.waiting:
         return batch.close(done="grounded")
     grounder = load(args, console)
-    _check_words(grounder, args)
-    if args.names:
-        grounder.check_names()
-    segmenter = None if args.masks else load_segmenter(args, console)
-    several = batch.several
+    ground = _grounding(grounder, args)
+    find = finder(args, console)
 
-    def work(photo: Listed, place: str) -> str:
-        from ..pictures.reading import read_photo
-
+    def work(job: Job) -> str:
         begin = time.monotonic()
-        console.progress(f"{place}{photo.path.name} ...")
-        with enough_memory(photo, ADVICE):
-            source = read_photo(photo.path, max_pixels=args.max_pixels)
-            pixels = source.pixels
-            entities = find_entities(segmenter, pixels, photo, args, console, place, several=several)
-            grounding = _ground(grounder, entities, pixels, photo, args, console, place)
-            console.progress(f"{place}{photo.path.name}: writing")
-            earlier = save(grounding, entities, source, photo, args.out, page=args.html)
-        before = f"{photo.path}: " if several else ""
-        lines = [before + _in_one_line(grounding.caption), *map(_line, grounding.phrases)]
+        with job.enough_memory(ADVICE):
+            source = job.read()
+            entities = find(source.pixels, job)
+            grounding = ground(source.pixels, entities, job)
+            job.now("writing")
+            earlier = save(grounding, entities, source, job.photo, args.out, page=args.html)
+        lines = [_in_one_line(grounding.caption), *map(_line, grounding.phrases)]
         if args.names:
             lines += _nameless(grounding, entities)
-        console.answer("\n".join(lines))
+        job.answer("\n".join(lines))
         phrases = "1 phrase" if len(grounding.phrases) == 1 else f"{len(grounding.phrases)} phrases"
         hint = "" if len(entities) else "; the photo has no entities that they could refer to"
         seconds = time.monotonic() - begin
-        place = f"{args.out / photo.name}.*{replaced(earlier)}"
+        place = f"{args.out / job.photo.name}.*{replaced(earlier)}"
         return f"{phrases}, {entity_count(len(entities))} in {seconds:.1f} s -> {place}{hint}"
 
     return batch.work(work, done="grounded", out=args.out)
 
 
-def _check_words(grounder: Grounder, args: argparse.Namespace) -> None:
-    """Raises InputError, before any photo is processed, if the model does not know a single word of a text."""
-    for text in filter(None, (args.caption, args.refer)):
-        grounder.check_words([text])
-    for listed in filter(None, (args.phrases, args.categories)):
-        grounder.check_words(listed)
+def _grounding(grounder: Grounder, args: argparse.Namespace) -> Ground:
+    """The function that grounds what the options ask for.
 
-
-def _ground(
-    grounder: Grounder,
-    entities: EntityMap,
-    pixels: np.ndarray,
-    photo: Listed,
-    args: argparse.Namespace,
-    console: Console,
-    place: str,
-) -> Grounding:
-    from ..entities.grounding import Grounding
+    Raises:
+        InputError: the model does not know a single word of a text, or cannot name entities.
+    """
     from ..grounder import THRESHOLD
+
+    threshold = THRESHOLD if args.threshold is None else args.threshold
+    if args.refer is not None:
+        return _referring(grounder, args.refer, args.threshold)
+    if args.names:
+        return _naming(grounder, args.threshold)
+    if args.caption is None and args.phrases is None and args.categories is None:
+        captioner = Captioner.of(grounder, args)
+
+        def describe(pixels: np.ndarray, entities: EntityMap, job: Job) -> Grounding:
+            with job.about():  # the model's caption may be unusable for this photo and fine for the next
+                text = captioner(pixels, entities, job)
+                return grounder(pixels, entities, text, threshold=threshold, max_pixels=job.max_pixels)
+
+        return describe
+    given = {"caption": args.caption, "phrases": args.phrases, "categories": args.categories}
+    grounder.check_words([args.caption] if args.caption is not None else args.phrases or args.categories)
+
+    def look_for(pixels: np.ndarray, entities: EntityMap, job: Job) -> Grounding:
+        job.now("grounding")
+        return grounder(pixels, entities, **given, threshold=threshold, max_pixels=job.max_pixels)
+
+    return look_for
+
+
+def _referring(grounder: Grounder, expression: str, threshold: float | None) -> Ground:
+    from ..entities.grounding import Grounding
+
+    grounder.check_words([expression])
+
+    def refer(pixels: np.ndarray, entities: EntityMap, job: Job) -> Grounding:
+        job.now("grounding")
+        phrase = grounder.refer(pixels, entities, expression, threshold=threshold, max_pixels=job.max_pixels)
+        return Grounding(phrase.text, (phrase,))
+
+    return refer
+
+
+def _naming(grounder: Grounder, threshold: float | None) -> Ground:
     from ..models.gella.inference import RECOGNISED
 
-    if args.refer is not None:
-        console.progress(f"{place}{photo.path.name}: grounding")
-        phrase = grounder.refer(pixels, entities, args.refer, threshold=args.threshold, max_pixels=args.max_pixels)
-        return Grounding(phrase.text, (phrase,))
-    if args.names:
-        console.progress(f"{place}{photo.path.name}: naming")
-        least = RECOGNISED if args.threshold is None else args.threshold
-        return _listed(grounder.names(pixels, entities, threshold=least, max_pixels=args.max_pixels))
-    given = {"caption": args.caption, "phrases": args.phrases, "categories": args.categories}
-    options = {"threshold": THRESHOLD if args.threshold is None else args.threshold, "max_pixels": args.max_pixels}
-    if any(value is not None for value in given.values()):
-        console.progress(f"{place}{photo.path.name}: grounding")
-        return grounder(pixels, entities, **given, **options)
-    with about(photo):  # the model's caption may be unusable for this photo and fine for the next
-        return grounder(pixels, entities, caption(grounder, entities, pixels, photo, args, console, place), **options)
+    grounder.check_names()
+    least = RECOGNISED if threshold is None else threshold
+
+    def name(pixels: np.ndarray, entities: EntityMap, job: Job) -> Grounding:
+        job.now("naming")
+        return _listed(grounder.names(pixels, entities, threshold=least, max_pixels=job.max_pixels))
+
+    return name
 
 
 def _listed(names: Mapping[int, tuple[str, float]]) -> Grounding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ from .arguments import (
 from .caption import load
 from .console import Console
 from .filling import add_filling, advice, load_filling
-from .finding import check_masks, find_entities, load_segmenter
-from .photos import Batch, UnusablePhoto, about, enough_memory, entity_count
+from .finding import check_masks, finder
+from .job import Job, UnusablePhoto
+from .photos import Batch, entity_count
 from .results import check_folder, replaced, save_together
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from ..grounder import Grounder
     from ..pictures.listing import Listed
     from ..pictures.reading import Photo
+
+# ids of the selected entities in rising order, with their scores if a text was grounded
+Select = Callable[["np.ndarray", "EntityMap", Job], Mapping[int, "float | None"]]
 
 ENDING = ".inpainted.png"
 
@@ -87,90 +92,89 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Changes every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
-    batch = Batch(args.photos, console)
+    batch = Batch(args.photos, args.max_pixels, console)
     check_masks(args.masks, batch.photos)
     check_folder(args.out)
-    batch.look(args.max_pixels, out=args.out, endings=[ENDING], overwrite=args.overwrite)
+    batch.look(out=args.out, endings=[ENDING], overwrite=args.overwrite)
     done = "removed" if args.prompt is None else "repainted"
     if not batch.waiting:
         return batch.close(done="inpainted")
-    fill = load_filling(args, console)
-    grounder = None if args.text is None else load(args, console)
-    if grounder is not None:
-        grounder.check_words([args.text])
-    segmenter = None if args.masks else load_segmenter(args, console)
-    several = batch.several
+    fill, memory_advice = load_filling(args, console), advice(args)
+    select = _selecting(args, console)
+    find = finder(args, console)
 
-    def work(photo: Listed, place: str) -> str:
-        from ..pictures.reading import read_photo
-
+    def work(job: Job) -> str:
         begin = time.monotonic()
-        console.progress(f"{place}{photo.path.name} ...")
-        with enough_memory(photo, advice(args)):
-            source = read_photo(photo.path, max_pixels=args.max_pixels)
-            pixels = source.pixels
-            entities = find_entities(segmenter, pixels, photo, args, console, place, several=several)
-            console.progress(f"{place}{photo.path.name}: choosing")
-            scores = {} if grounder is None else _meant(grounder, entities, pixels, photo, args)
-            ids = sorted(scores) or _chosen(entities, photo, args)
-            console.progress(f"{place}{photo.path.name}: filling")
-            with about(photo):
-                filled = fill(
-                    pixels,
-                    entities.mask(ids),
-                    lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
-                )
-            earlier = _save(source, filled, photo, args.out)
-        before = f"{photo.path}: " if several else ""
-        console.answer(before + ", ".join(f"{one} ({scores[one]:.2f})" if scores else str(one) for one in ids))
+        with job.enough_memory(memory_advice):
+            source = job.read()
+            entities = find(source.pixels, job)
+            job.now("choosing")
+            scores = select(source.pixels, entities, job)
+            job.now("filling")
+            with job.about():
+                filled = fill(source.pixels, entities.mask(sorted(scores)), job)
+            earlier = _save(source, filled, job.photo, args.out)
+        job.answer(", ".join(f"{one}" if score is None else f"{one} ({score:.2f})" for one, score in scores.items()))
         seconds = time.monotonic() - begin
         hint = "".join(f"; {change}" for change in source.changes)
-        written = f"{args.out / photo.name}{ENDING}{replaced(earlier)}"
-        return f"{entity_count(len(ids))} {done} in {seconds:.1f} s -> {written}{hint}"
+        written = f"{args.out / job.photo.name}{ENDING}{replaced(earlier)}"
+        return f"{entity_count(len(scores))} {done} in {seconds:.1f} s -> {written}{hint}"
 
     return batch.work(work, done="inpainted", out=args.out)
 
 
-def _chosen(entities: EntityMap, photo: Listed, args: argparse.Namespace) -> list[int]:
-    """The ids that --point or --entity selects; UnusablePhoto if they select nothing."""
+def _selecting(args: argparse.Namespace, console: Console) -> Select:
+    """The function that selects the entities that --entity, --point or --text means; UnusablePhoto if none does."""
+    if args.text is not None:
+        grounder = load(args, console)
+        grounder.check_words([args.text])
+        return lambda pixels, entities, job: _meant(grounder, args.text, args.threshold, pixels, entities, job)
     if args.point:
-        found = {place: entities.at(*place) for place in args.point}
-        missed = [f"{x},{y}" for (x, y), number in found.items() if not number]
-        if missed:
-            raise UnusablePhoto(f"{photo.path}: there is no entity at {' and '.join(missed)}; choose another point.")
-        return sorted(set(found.values()))
+        return lambda pixels, entities, job: _at(args.point, entities, job)
+    return lambda pixels, entities, job: _chosen(args.entity, entities, job)
+
+
+def _at(points: Sequence[tuple[int, int]], entities: EntityMap, job: Job) -> dict[int, None]:
+    found = {place: entities.at(*place) for place in points}
+    missed = [f"{x},{y}" for (x, y), number in found.items() if not number]
+    if missed:
+        raise UnusablePhoto(f"{job.photo.path}: there is no entity at {' and '.join(missed)}; choose another point.")
+    return dict.fromkeys(sorted(set(found.values())))
+
+
+def _chosen(text: str, entities: EntityMap, job: Job) -> dict[int, None]:
     from ..entities.choosing import choose
 
-    with about(photo):
-        ids = choose(entities, args.entity)
+    with job.about():
+        ids = choose(entities, text)
     if not ids:
-        raise UnusablePhoto(_none_of(entities, photo, args.entity))
-    return ids
+        raise UnusablePhoto(_none_of(entities, job, text))
+    return dict.fromkeys(ids)
 
 
 def _meant(
-    grounder: Grounder, entities: EntityMap, pixels: np.ndarray, photo: Listed, args: argparse.Namespace
+    grounder: Grounder, text: str, threshold: float | None, pixels: np.ndarray, entities: EntityMap, job: Job
 ) -> dict[int, float]:
-    """The ids and scores of the entities that --text refers to; UnusablePhoto if there are none, or only a guess."""
+    """The best entity alone, or with a threshold all that reach it; a guess is not good enough."""
     from ..grounder import THRESHOLD
 
-    found = grounder.refer(pixels, entities, args.text, threshold=0, max_pixels=args.max_pixels)
+    found = grounder.refer(pixels, entities, text, threshold=0, max_pixels=job.max_pixels)
     if not found.entity_ids:
-        raise UnusablePhoto(_none_of(entities, photo, args.text))
+        raise UnusablePhoto(_none_of(entities, job, text))
     best, score = found.entity_ids[0], found.scores[0]
-    least = THRESHOLD if args.threshold is None else args.threshold
+    least = THRESHOLD if threshold is None else threshold
     if score < least:
         raise UnusablePhoto(
-            f"{photo.path}: no entity matches {args.text!r} well enough: the best guess is entity {best}, whose score "
+            f"{job.photo.path}: no entity matches {text!r} well enough: the best guess is entity {best}, whose score "
             f"of {score:.3f} is below {least:g}; to use it anyway, give --entity {best} instead."
         )
-    if args.threshold is None:
+    if threshold is None:
         return {best: score}
-    return {number: score for number, score in zip(found.entity_ids, found.scores) if score >= least}
+    return {number: score for number, score in sorted(zip(found.entity_ids, found.scores)) if score >= least}
 
 
-def _none_of(entities: EntityMap, photo: Listed, what: str) -> str:
-    return f"{photo.path}: no entity matches {what!r}; the photo has {entity_count(len(entities))}."
+def _none_of(entities: EntityMap, job: Job, what: str) -> str:
+    return f"{job.photo.path}: no entity matches {what!r}; the photo has {entity_count(len(entities))}."
 
 
 def _save(source: Photo, pixels: np.ndarray, photo: Listed, folder: Path) -> int:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePath
 
 from ..pictures.listing import Listed, list_images
-from ..support.errors import EsgError, ImageError, InputError, OutOfMemory, OutputError
-from ..support.memory import is_out_of_memory
+from ..support.errors import ImageError, OutputError
 from .console import Console
+from .job import Job, UnusablePhoto
 from .results import check_folder
 
 FAILED = 2  # exit status
-
-
-class UnusablePhoto(EsgError):
-    """A problem with this photo; the next one may be fine."""
 
 
 class Batch:
@@ -28,10 +23,12 @@ class Batch:
         photos: all photos.
         waiting: the photos still to be processed.
         several: whether there is more than one photo.
+        max_pixels: larger photos are refused.
     """
 
-    def __init__(self, paths: Iterable[Path], console: Console) -> None:
-        """Lists the photos; raises InputError like `naming.list_images`."""
+    def __init__(self, paths: Iterable[Path], max_pixels: int, console: Console) -> None:
+        """Lists the photos; raises InputError like `listing.list_images`."""
+        self.max_pixels = max_pixels
         self.photos, self._empty = list_images(paths)
         self.waiting = list(self.photos)
         self.several = len(self.photos) > 1
@@ -39,13 +36,10 @@ class Batch:
         self._unusable: list[Listed] = []
         self._unwritten: list[Listed] = []
 
-    def look(
-        self, max_pixels: int, *, out: Path | None = None, endings: Sequence[str] = (), overwrite: bool = True
-    ) -> None:
+    def look(self, *, out: Path | None = None, endings: Sequence[str] = (), overwrite: bool = True) -> None:
         """Checks the photos and the names of their results before any model is loaded, and reports problems.
 
         Args:
-            max_pixels: maximum number of pixels of a photo.
             out: output folder, if there is one.
             endings: endings of the result file names.
             overwrite: whether to process photos that already have results; otherwise they are reported and skipped.
@@ -55,7 +49,7 @@ class Batch:
         waiting = []
         for photo in self.waiting:
             try:
-                check_file(photo.path, max_pixels=max_pixels)
+                check_file(photo.path, max_pixels=self.max_pixels)
                 if out is not None:
                     check_names(out, photo, endings)
                 there = [] if out is None or overwrite else earlier(out, photo, endings)
@@ -68,13 +62,12 @@ class Batch:
                 self._unusable.append(photo)
         self.waiting = waiting
 
-    def work(self, work: Callable[[Listed, str], str | None], *, done: str, out: Path | None = None) -> int:
+    def work(self, work: Callable[[Job], str | None], *, done: str, out: Path | None = None) -> int:
         """Processes every waiting photo, and lists all failures at the end.
 
         Args:
-            work: function of a photo and its position, "[2/9] " or an empty text. It returns a line about the result,
-                or None. If it raises ImageError, UnusablePhoto, or an OutputError other than a full disk, the photo is
-                reported and skipped.
+            work: function that processes one photo. It returns a line about the result, or None. If it raises
+                ImageError, UnusablePhoto, or an OutputError other than a full disk, the photo is reported and skipped.
             done: past participle for the summary, as in "2 of 9 photos could not be segmented".
             out: output folder, if there is one.
 
@@ -85,13 +78,13 @@ class Batch:
             self._work_on(photo, work, out)
         return self.close(done=done)
 
-    def _work_on(self, photo: Listed, work: Callable[[Listed, str], str | None], out: Path | None) -> None:
-        place = f"[{self.photos.index(photo) + 1}/{len(self.photos)}] " if self.several else ""
+    def _work_on(self, photo: Listed, work: Callable[[Job], str | None], out: Path | None) -> None:
+        label = f"[{self.photos.index(photo) + 1}/{len(self.photos)}] " if self.several else ""
         try:
-            with self._console.working_on(str(photo.path) if place else ""):
-                said = work(photo, place)
+            with self._console.working_on(str(photo.path) if label else ""):
+                said = work(Job(photo, self.several, label, self.max_pixels, self._console))
             if said is not None:
-                self._console.line(f"{place}{photo.path}: {said}")
+                self._console.line(f"{label}{photo.path}: {said}")
         except (ImageError, UnusablePhoto) as error:
             self._console.complain(error)
             self._unusable.append(photo)
@@ -139,28 +132,6 @@ def earlier(folder: Path, photo: Listed, endings: Sequence[str]) -> list[Path]:
 
 def _shortened(name: str) -> str:
     return f"{name[:12]}…{name[-24:]}"
-
-
-@contextmanager
-def enough_memory(photo: Listed, advice: str) -> Iterator[None]:
-    """Turns an out-of-memory error into an UnusablePhoto."""
-    try:
-        yield
-    except (MemoryError, RuntimeError, OutOfMemory) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UnusablePhoto(f"{photo.path} needs more memory than is available; try {advice}.") from None
-
-
-@contextmanager
-def about(photo: Listed) -> Iterator[None]:
-    """Turns an InputError about the photo or its masks, but not one about the machine, into an UnusablePhoto."""
-    try:
-        yield
-    except OutOfMemory:
-        raise
-    except InputError as error:
-        raise UnusablePhoto(f"{photo.path}: {error.sentence.message}", error.sentence.advice) from None
 
 
 def entity_count(number: int) -> str:

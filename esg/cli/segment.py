@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..support.limits import MIN_SIDE
 from .arguments import (
@@ -20,13 +20,23 @@ from .arguments import (
 )
 from .console import Console
 from .entity_files import ENDINGS, KINDS, DataSet, check_size, save
-from .photos import Batch, enough_memory, entity_count
+from .finding import Find
+from .job import Job
+from .photos import Batch, entity_count
 from .results import check_folder, replaced
 
-if TYPE_CHECKING:
-    from ..entities.entity_map import EntityMap
-    from ..pictures.listing import Listed
-    from ..segmenter import EntitySegmenter
+# of `EntitySegmenter.__call__`
+_OPTIONS = (
+    "crops",
+    "fusion",
+    "min_score",
+    "min_area",
+    "fill_holes",
+    "remove_islands",
+    "views_at_once",
+    "size",
+    "max_size",
+)
 
 
 def add(commands: Any) -> None:
@@ -127,24 +137,31 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Segments every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
-    batch = Batch(args.photos, console)
+    batch = Batch(args.photos, args.max_pixels, console)
     check_folder(args.out)
     dataset = None if args.dataset is None else DataSet(args.dataset, polygons=args.polygons)
     if dataset is not None:
         dataset.check()
     endings = [ending for kind in args.save for ending in ENDINGS[kind]]
-    batch.look(args.max_pixels, out=args.out, endings=endings, overwrite=args.overwrite)
+    batch.look(out=args.out, endings=endings, overwrite=args.overwrite)
     if not batch.waiting:
         return batch.close(done="segmented")
-    console.progress(f"Loading {args.model} ...")
-    segmenter = _load(args)
+    segment, hint = _segmenting(args, console), _hint(args)
 
-    def work(photo: Listed, place: str) -> str:
-        with enough_memory(photo, "--views-at-once 1, a smaller --size, or --crops 0"):
-            entities, said = _segment(segmenter, photo, args, console, place)
+    def work(job: Job) -> str:
+        begin = time.monotonic()
+        with job.enough_memory("--views-at-once 1, a smaller --size, or --crops 0"):
+            source = job.read()
+            check_size(source.pixels, job.photo.path, args.save)
+            entities = segment(source.pixels, job)
+            job.now("writing")
+            earlier = save(entities, source, job.photo, args.out, args.save)
             if dataset is not None:
-                dataset.add(entities, photo)
-            return said
+                dataset.add(entities, job.photo)
+        said = f"{entity_count(len(entities))} in {time.monotonic() - begin:.1f} s"
+        if len(entities) or {*args.save} != {"masks"}:
+            said += f" -> {args.out / job.photo.name}.*{replaced(earlier)}"
+        return said if len(entities) else said + hint
 
     try:
         return batch.work(work, done="segmented", out=args.out)
@@ -154,45 +171,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.line(f"{len(dataset)} {'photo' if len(dataset) == 1 else 'photos'} -> {dataset.path}")
 
 
-def _load(args: argparse.Namespace) -> EntitySegmenter:
+def _segmenting(args: argparse.Namespace, console: Console) -> Find:
+    """The function that segments a photo as the options say, with its model loaded."""
+    console.progress(f"Loading {args.model} ...")
     from ..segmenter import EntitySegmenter
 
-    return EntitySegmenter.from_pretrained(
+    segmenter = EntitySegmenter.from_pretrained(
         args.model, device=args.device, precision=args.precision, attention=args.attention
     )
-
-
-def _segment(
-    segmenter: EntitySegmenter, photo: Listed, args: argparse.Namespace, console: Console, place: str
-) -> tuple[EntityMap, str]:
-    """Segments one photo and writes its files; returns the entities and a line about the result."""
-    from ..pictures.reading import read_photo
-
-    begin = time.monotonic()
-    console.progress(f"{place}{photo.path.name} ...")
-    source = read_photo(photo.path, max_pixels=args.max_pixels)
-    pixels = source.pixels
-    check_size(pixels, photo.path, args.save)
-    entities = segmenter(
-        pixels,
-        crops=args.crops,
-        fusion=args.fusion,
-        min_score=args.min_score,
-        min_area=args.min_area,
-        fill_holes=args.fill_holes,
-        remove_islands=args.remove_islands,
-        views_at_once=args.views_at_once,
-        size=args.size,
-        max_size=args.max_size,
-        max_pixels=args.max_pixels,
-        progress=lambda done, total, what: console.progress(f"{place}{photo.path.name}: {what} {done}/{total}"),
-    )
-    console.progress(f"{place}{photo.path.name}: writing")
-    earlier = save(entities, source, photo, args.out, args.save)
-    said = f"{entity_count(len(entities))} in {time.monotonic() - begin:.1f} s"
-    if len(entities) or {*args.save} != {"masks"}:
-        said += f" -> {args.out / photo.name}.*{replaced(earlier)}"
-    return entities, said if len(entities) else said + _hint(args)
+    options = {name: getattr(args, name) for name in _OPTIONS}
+    return lambda pixels, job: segmenter(pixels, max_pixels=job.max_pixels, progress=job.progress, **options)
 
 
 def _hint(args: argparse.Namespace) -> str:
