@@ -31,9 +31,9 @@ from esg.models.gella.inference import GellaInference
 from esg.models.gella.model import Gella, Reconstruction
 from esg.models.layers.mask_decoder import Prediction
 from esg.support.device import choose_device
+from esg.training.auxiliary import GellaInTraining
 from esg.training.checkpoint import load_checkpoint
 from esg.training.gella import GellaTask, GellaTrainConfig
-from esg.training.lessons import Pupil
 from esg.training.loop import train
 from esg.training.settings import read_config
 from esg.training.vocabulary import run_tokenizer
@@ -83,9 +83,9 @@ def coloured(colormaps: Tensor, most: int) -> Tensor:
 class RegionTask(GellaTask):
     """The training of region features."""
 
-    def model(self, *, new: bool) -> Pupil:
+    def model(self, *, new: bool) -> GellaInTraining:
         """A model with random weights."""
-        return Pupil(RegionGella(self.architecture))
+        return GellaInTraining(RegionGella(self.architecture))
 
 
 @dataclass(frozen=True)

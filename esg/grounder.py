@@ -24,11 +24,11 @@ from .language.listing import dotted_names
 from .language.tidying import tidied
 from .language.words import Span
 from .models.gella.inference import RECOGNISED, GellaInference
-from .models.grounding_model import SEEDS, GroundingModel, Writing
+from .models.grounding_model import SEEDS, GenerationConfig, GroundingModel
 from .models.zeroshot.zero_shot import ZeroShot
 from .pictures.reading import read_image
-from .support.checks import check_number, check_whole, kind_of
-from .support.device import choose_device, choose_dtype, leave
+from .support.checks import check_number, check_whole, type_name
+from .support.device import choose_device, choose_dtype, release_memory
 from .support.errors import InputError, NoNumbers
 from .support.limits import MAX_PIXELS
 from .support.memory import enough_memory
@@ -66,7 +66,7 @@ class Grounder:
         *,
         device: str = "auto",
         precision: str = "fp32",
-        at_rest: str | None = None,
+        offload_device: str | None = None,
     ) -> Grounder:
         """Loads weights by name (`esg weights list`), or from a folder or file.
 
@@ -75,15 +75,15 @@ class Grounder:
                 grounder of public models; `zeroshot.zero_shot.ZeroShot.from_name` lists them and their bit widths.
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "fp32", "bf16" or "fp16", for the computation and for the language side's weights in memory.
-            at_rest: device that holds the weights until `to` is called, for programs that make room first; None: the
-                same as `device`.
+            offload_device: device that holds the weights until `to` is called, for programs that make room first;
+                None: the same as `device`.
 
         Raises:
             WeightsError: the weights are not found, do not fit, or are refused.
             InputError: an option is wrong.
         """
         dtype = choose_dtype(precision, choose_device(device))
-        model = _load(name_or_path, choose_device(at_rest or device), dtype)
+        model = _load(name_or_path, choose_device(offload_device or device), dtype)
         drop_deprecations()
         return cls(model, name=str(name_or_path))
 
@@ -106,7 +106,7 @@ class Grounder:
         before = self.device
         self._seen = None
         self.model.to(choose_device(device))
-        leave(before)
+        release_memory(before)
         return self
 
     @property
@@ -118,7 +118,7 @@ class Grounder:
         self,
         image: Any,
         *,
-        most: int = 256,
+        max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int = 0,
         stop: Callable[[], bool] | None = None,
@@ -128,7 +128,7 @@ class Grounder:
 
         Args:
             image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
-            most: maximum number of tokens in the caption.
+            max_tokens: maximum number of tokens in the caption.
             temperature: 0 always takes the most likely token; higher values sample less likely tokens more often.
             seed: random seed, used when the temperature is above 0.
             stop: called before every token; returning True ends the caption.
@@ -138,7 +138,7 @@ class Grounder:
             ImageError: the picture cannot be used.
             InputError: an option is out of its range.
         """
-        writing = Writing(most, temperature, seed)
+        writing = GenerationConfig(max_tokens, temperature, seed)
         sight = self._see(read_image(image, max_pixels=max_pixels))
         with self._enough_memory():
             yield from self.model.describe(sight, writing, stop)
@@ -249,7 +249,7 @@ class Grounder:
         sight = self._see(pixels)
         if text is None:
             if caption is None:
-                caption = self._best_caption(sight, entities, Writing(), self.model.drafts, progress)
+                caption = self._best_caption(sight, entities, GenerationConfig(), self.model.drafts, progress)
             text = self._read(lambda: sight, caption)
         scores = self._scores(sight, entities, text.told, text.spans)
         meant = scores >= threshold
@@ -295,7 +295,7 @@ class Grounder:
         entities: EntityMap,
         *,
         drafts: int | None = None,
-        most: int = 256,
+        max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int = 0,
         max_pixels: int = MAX_PIXELS,
@@ -310,7 +310,7 @@ class Grounder:
         Args:
             image, entities, max_pixels, progress: as for a call.
             drafts: number of captions; None: the number that suits the model.
-            most, temperature, seed: as for `caption`; they apply to the first draft.
+            max_tokens, temperature, seed: as for `caption`; they apply to the first draft.
 
         Raises:
             ImageError: the picture cannot be used.
@@ -320,10 +320,10 @@ class Grounder:
         drafts = self.model.drafts if drafts is None else drafts
         check_whole("drafts", drafts, 1)
         sight = self._see(_read_for(entities, image, max_pixels))
-        return self._best_caption(sight, entities, Writing(most, temperature, seed), drafts, progress)
+        return self._best_caption(sight, entities, GenerationConfig(max_tokens, temperature, seed), drafts, progress)
 
     def _best_caption(
-        self, sight: Any, entities: EntityMap, writing: Writing, drafts: int, progress: Progress | None
+        self, sight: Any, entities: EntityMap, writing: GenerationConfig, drafts: int, progress: Progress | None
     ) -> str:
         drafts = drafts if len(entities) else 1
         others = replace(writing, temperature=max(writing.temperature, DRAFT_TEMPERATURE))
@@ -488,7 +488,7 @@ def _read_for(entities: EntityMap, image: Any, max_pixels: int) -> np.ndarray:
     """The image as (H, W, 3) uint8 RGB, after checking that it has the size of the entities."""
     if not isinstance(entities, EntityMap):
         raise InputError(
-            f"The entities must be an EntityMap, but are {kind_of(entities)}; make one with a segmenter or with "
+            f"The entities must be an EntityMap, but are {type_name(entities)}; make one with a segmenter or with "
             "EntityMap.from_labels."
         )
     pixels = read_image(image, max_pixels=max_pixels)

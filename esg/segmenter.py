@@ -20,11 +20,11 @@ from .models.cropformer.config import PRESETS, CropFormerConfig, Preset
 from .models.cropformer.fusion import FUSIONS, fuse, fusion_views
 from .models.cropformer.model import CropFormer, Output
 from .models.cropformer.views import Views, check_crops, make_views
-from .models.gella.recognition import is_gella
+from .models.gella.file_kind import is_gella
 from .models.layers.attention import set_attention
 from .pictures.reading import read_image
 from .support.checks import check_number, check_whole
-from .support.device import choose_device, choose_dtype, computing_in, leave
+from .support.device import choose_device, choose_dtype, computing_in, release_memory
 from .support.errors import InputError, OutOfMemory, WeightsError
 from .support.files import at_home
 from .support.limits import MAX_PIXELS, MIN_SIDE
@@ -73,7 +73,7 @@ class EntitySegmenter:
         device: str = "auto",
         precision: str = "fp32",
         attention: str = "auto",
-        at_rest: str | None = None,
+        offload_device: str | None = None,
     ) -> EntitySegmenter:
         """Loads weights by name (`esg weights list`), or from a folder or file: ours, or a published `.pth`.
 
@@ -82,8 +82,8 @@ class EntitySegmenter:
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "fp32", "bf16" or "fp16", for the network; fusion is always fp32.
             attention: one of `esg.models.layers.attention.BACKENDS`.
-            at_rest: device that holds the weights until `to` is called, for programs that free memory first; None:
-                `device`.
+            offload_device: device that holds the weights until `to` is called, for programs that free memory first;
+                None: `device`.
 
         Raises:
             WeightsError: the weights are missing, do not fit, or are refused.
@@ -92,7 +92,7 @@ class EntitySegmenter:
         dtype = choose_dtype(precision, choose_device(device))
         model, preset, name = load_model(name_or_path)
         set_attention(model, attention)
-        segmenter = cls(model, preset, device=at_rest or device, name=name)
+        segmenter = cls(model, preset, device=offload_device or device, name=name)
         segmenter.precision = dtype
         return segmenter
 
@@ -109,7 +109,7 @@ class EntitySegmenter:
         """
         before, self.device = self.device, choose_device(device)
         self.model.to(self.device)
-        leave(before)
+        release_memory(before)
         return self
 
     def __call__(

@@ -193,7 +193,7 @@ class DescribeImage:
                 report(0, 1, Stage.CAPTIONS)  # which raises when the user stops the run
                 return False
 
-            writing: dict[str, Any] = {"most": max_tokens, "temperature": temperature, "seed": seed}
+            writing: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
             if entities is None:
                 captions.append("".join(model.caption(photo, stop=going_on, **writing)).strip())
             else:

@@ -190,7 +190,7 @@ class LoadSegmenter:
 
         def read() -> EntitySegmenter:
             return EntitySegmenter.from_pretrained(
-                path, device=str(place), precision=precision, attention=attention, at_rest="cpu"
+                path, device=str(place), precision=precision, attention=attention, offload_device="cpu"
             )
 
         return (_once(("segmenter", *_stamp(path), precision, attention, str(place)), read, place),)
@@ -260,9 +260,11 @@ class LoadGrounder:
         source = (model,) if path is None else _stamp(path)
 
         def read() -> Grounder:
-            at_rest = None if "bit" in model else "cpu"  # weights of few bits cannot be moved
+            offload_device = None if "bit" in model else "cpu"  # weights of few bits cannot be moved
             try:
-                return Grounder.from_pretrained(path or model, device=str(place), precision=precision, at_rest=at_rest)
+                return Grounder.from_pretrained(
+                    path or model, device=str(place), precision=precision, offload_device=offload_device
+                )
             except WeightsError as error:
                 if path is not None or download:
                     raise

@@ -18,7 +18,7 @@ from esg.grounder import Grounder
 from esg.models.gella.checkpoint import write_gella
 from esg.models.gella.inference import GellaInference
 from esg.models.gella.model import Gella
-from esg.models.grounding_model import Writing
+from esg.models.grounding_model import GenerationConfig
 from esg.support.errors import InputError, WeightsError
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
@@ -34,7 +34,7 @@ class Knowing:
         self.rows, self.text = scores, caption
         self.seen: list[tuple[int, ...]] = []
         self.asked: list[tuple[str, list[str]]] = []
-        self.written: list[Writing] = []
+        self.written: list[GenerationConfig] = []
 
     def recognise(self, sight: Any, entities: EntityMap) -> list[tuple[str, float]]:
         return [("cat", 0.9), ("cat", 0.2), ("door", 0.6)]
@@ -44,7 +44,7 @@ class Knowing:
         return "sight"
 
     def describe(
-        self, sight: Any, writing: Writing, stop: Callable[[], bool] | None = None
+        self, sight: Any, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         self.written.append(writing)
         for letter in self.text:
@@ -53,7 +53,7 @@ class Knowing:
             yield letter
 
     def captions(
-        self, sight: Any, entities: Any, writings: Sequence[Writing], watch: Callable[[int], None]
+        self, sight: Any, entities: Any, writings: Sequence[GenerationConfig], watch: Callable[[int], None]
     ) -> list[str]:
         watch(0)
         return ["".join(self.describe(sight, writing)) for writing in writings]
@@ -227,8 +227,8 @@ def test_a_text_without_a_known_word_is_refused_before_the_picture_is_looked_at(
 
 def test_captions_come_in_pieces_and_can_be_stopped() -> None:
     model = Knowing()
-    assert "".join(Grounder(model).caption(PHOTO, most=9, temperature=0.5, seed=4)) == model.text
-    assert model.written == [Writing(9, 0.5, 4)]
+    assert "".join(Grounder(model).caption(PHOTO, max_tokens=9, temperature=0.5, seed=4)) == model.text
+    assert model.written == [GenerationConfig(9, 0.5, 4)]
     assert list(Grounder(model).caption(PHOTO, stop=lambda: True)) == []
     assert Grounder(model).nouns(PHOTO, "cat on mat") == [(0, 3), (7, 10)]
 
@@ -379,8 +379,8 @@ def test_an_empty_caption_has_no_nouns() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"most": 0}, "at least 1"),
-        ({"most": 2.5}, r"most is 2\.5, but must be a whole number"),
+        ({"max_tokens": 0}, "at least 1"),
+        ({"max_tokens": 2.5}, r"max_tokens is 2\.5, but must be a whole number"),
         ({"temperature": -1.0}, "temperature must be a number from 0 up, not -1.0"),
         ({"temperature": float("nan")}, "temperature must be a number"),
         ({"temperature": None}, "temperature must be a number from 0 up, not None"),
@@ -490,7 +490,7 @@ class Drafting(Knowing):
     texts = ("every zebra", "azure cat", "azure azure", "aardvark")
 
     def describe(
-        self, sight: Any, writing: Writing, stop: Callable[[], bool] | None = None
+        self, sight: Any, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         self.written.append(writing)
         yield self.texts[writing.seed % len(self.texts)]

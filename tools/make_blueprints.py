@@ -15,7 +15,7 @@ from typing import Any
 from make_workflows import PACKS, read_definitions
 from node_pack import ROOT
 
-from esg.comfyui_graphs import Definitions, Graph, Output, to_ui
+from esg.comfyui_graphs import Definitions, Graph, NodeOutput, to_ui
 from esg.comfyui_graphs.blocks import pick, repaint, segment, stitch
 
 SUBGRAPHS = ROOT / "subgraphs"
@@ -39,7 +39,7 @@ class Blueprint:
 
     graph: Graph
     inputs: list[tuple[str, str, Any]]
-    outputs: dict[str, Output]
+    outputs: dict[str, NodeOutput]
     shown: list[tuple[int, str]]
     description: str
     aliases: list[str]
@@ -55,7 +55,7 @@ def click_and_inpaint(definitions: Definitions) -> Blueprint:
         ("target", "INT", 512),
         ("denoise", "FLOAT", 0.9),
     ]
-    given = {name: Output(IN, slot, kind) for slot, (name, kind, _) in enumerate(inputs)}
+    given = {name: NodeOutput(IN, slot, kind) for slot, (name, kind, _) in enumerate(inputs)}
     graph = Graph(definitions)
     graph.group("Take it apart")
     entities = segment(graph, given["image"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from node_pack import ROOT, load_pack
 
-from esg.comfyui_graphs import Definitions, Graph, Output, check, to_ui
+from esg.comfyui_graphs import Definitions, Graph, NodeOutput, check, to_ui
 from esg.comfyui_graphs.blocks import (
     GREEN,
     SD15_INPAINTING,
@@ -69,7 +69,7 @@ def segment_everything(definitions: Definitions) -> Graph:
     return graph
 
 
-def _click_and_repaint(graph: Graph, image: Output, entities: Output, prefix: str, **cut_options: bool) -> None:
+def _click_and_repaint(graph: Graph, image: NodeOutput, entities: NodeOutput, prefix: str, **cut_options: bool) -> None:
     """Adds the nodes from a click to the saved pictures. Mask to Inpaint stops the run as long as nothing is picked."""
     graph.group("Click it")
     picked = pick(graph, image, entities, "")
@@ -276,7 +276,7 @@ def segs_to_detailer(definitions: Definitions) -> Graph:
     return graph
 
 
-def _segmented(graph: Graph, note: str) -> tuple[Output, Output]:
+def _segmented(graph: Graph, note: str) -> tuple[NodeOutput, NodeOutput]:
     """A group that loads a photo and segments it; → its IMAGE, and its entities."""
     graph.group("Segment a photo")
     graph.note(note, "What this does")

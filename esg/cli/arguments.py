@@ -127,9 +127,11 @@ def add_entities(model: Any) -> None:
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
-    """--length, --temperature, --seed and --drafts, for writing captions."""
+    """--max-tokens, --temperature, --seed and --drafts, for writing captions."""
     writing = parser.add_argument_group("writing a caption")
-    writing.add_argument("--length", type=whole(1), default=256, metavar="N", help="maximum number of tokens [256]")
+    writing.add_argument(
+        "--max-tokens", "--length", type=whole(1), default=256, metavar="N", help="maximum number of tokens [256]"
+    )
     writing.add_argument(
         "--temperature",
         type=not_negative,

@@ -92,7 +92,9 @@ class Captioner:
     def of(cls, grounder: Grounder, args: argparse.Namespace) -> Captioner:
         """With the options of `arguments.add_writing`."""
         drafts = grounder.model.drafts if args.drafts is None else args.drafts
-        return cls(grounder, drafts, {"most": args.length, "temperature": args.temperature, "seed": args.seed})
+        return cls(
+            grounder, drafts, {"max_tokens": args.max_tokens, "temperature": args.temperature, "seed": args.seed}
+        )
 
     def __call__(self, pixels: np.ndarray, entities: EntityMap | None, job: Job) -> str:
         """A caption in one line; UnusablePhoto if the model writes nothing.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..entities.entity_map import EntityMap
-    from ..pictures.listing import Listed
+    from ..pictures.listing import InputPhoto
     from ..pictures.reading import Photo
 
 KINDS = {
@@ -54,7 +54,7 @@ def check_size(pixels: np.ndarray, path: Path, kinds: list[str]) -> None:
         )
 
 
-def save(entities: EntityMap, source: Photo, photo: Listed, folder: Path, kinds: list[str]) -> int:
+def save(entities: EntityMap, source: Photo, photo: InputPhoto, folder: Path, kinds: list[str]) -> int:
     """Writes the files of these kinds below `folder`; see `results.save_together`, also for the return value."""
 
     def write(stem: Path) -> None:
@@ -86,7 +86,7 @@ class DataSet:
             raise OutputError(f"{self.path} is a folder; give a file name, such as coco.json.")
         check_folder(self.path.parent)
 
-    def add(self, entities: EntityMap, photo: Listed) -> None:
+    def add(self, entities: EntityMap, photo: InputPhoto) -> None:
         """Adds the entities of a photo."""
         made = entities.to_coco(image_id=len(self) + 1, file_name=_file_name(photo), polygons=self.polygons)
         self._images += made["images"]
@@ -100,7 +100,7 @@ class DataSet:
         _write_json(self.path, {"images": self._images, "annotations": self._annotations, "categories": categories})
 
 
-def _file_name(photo: Listed) -> str:
+def _file_name(photo: InputPhoto) -> str:
     """The photo's name as it is written into files: relative to the folder that was given."""
     name = PurePath(photo.name).with_name(photo.path.name).as_posix()
     return os.fsencode(name).decode("utf-8", "replace")  # a file name need not be valid text, but JSON must be
@@ -123,19 +123,19 @@ def _save_overlay(entities: EntityMap, source: Photo, stem: Path) -> None:
     write_image(f"{stem}.overlay.jpg", shown, quality=92, subsampling=0, icc_profile=source.profile)
 
 
-def _save_labels(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_labels(entities: EntityMap, pixels: np.ndarray, photo: InputPhoto, stem: Path) -> None:
     entities.save_labels_png(f"{stem}.labels.png")
 
 
-def _save_coco(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_coco(entities: EntityMap, pixels: np.ndarray, photo: InputPhoto, stem: Path) -> None:
     entities.save_coco(f"{stem}.entities.json", file_name=_file_name(photo))
 
 
-def _save_polygons(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_polygons(entities: EntityMap, pixels: np.ndarray, photo: InputPhoto, stem: Path) -> None:
     entities.save_coco(f"{stem}.polygons.json", file_name=_file_name(photo), polygons=True)
 
 
-def _save_masks(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_masks(entities: EntityMap, pixels: np.ndarray, photo: InputPhoto, stem: Path) -> None:
     import numpy as np
 
     from ..pictures.reading import write_image
@@ -144,26 +144,26 @@ def _save_masks(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Pa
         write_image(f"{stem}.masks/{number}.png", entities.mask(number).astype(np.uint8) * np.uint8(255))
 
 
-def _save_labelme(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_labelme(entities: EntityMap, pixels: np.ndarray, photo: InputPhoto, stem: Path) -> None:
     from ..entities.importing.labelme import labelme_dict
 
     name = PurePath(_file_name(photo)).name  # LabelMe looks for the photo beside the file
     _write_json(Path(f"{stem}.json"), labelme_dict(entities, name))
 
 
-def _save_yolo(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_yolo(entities: EntityMap, pixels: np.ndarray, photo: InputPhoto, stem: Path) -> None:
     from ..entities.importing.yolo import yolo_text
 
     _write_text(Path(f"{stem}.txt"), yolo_text(entities))
 
 
-def _save_cvat(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_cvat(entities: EntityMap, pixels: np.ndarray, photo: InputPhoto, stem: Path) -> None:
     from ..entities.importing.cvat import cvat_xml
 
     _write_text(Path(f"{stem}.cvat.xml"), cvat_xml([(entities, _file_name(photo))]))
 
 
-def _save_panoptic(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem: Path) -> None:
+def _save_panoptic(entities: EntityMap, pixels: np.ndarray, photo: InputPhoto, stem: Path) -> None:
     from ..entities.importing.panoptic import panoptic_colours, panoptic_dict
     from ..pictures.reading import write_image
 
@@ -173,7 +173,7 @@ def _save_panoptic(entities: EntityMap, pixels: np.ndarray, photo: Listed, stem:
     )
 
 
-_WRITERS: dict[str, Callable[[EntityMap, np.ndarray, Listed, Path], None]] = {
+_WRITERS: dict[str, Callable[[EntityMap, np.ndarray, InputPhoto, Path], None]] = {
     "labels": _save_labels,
     "coco": _save_coco,
     "masks": _save_masks,

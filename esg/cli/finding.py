@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..entities.entity_map import EntityMap
-    from ..pictures.listing import Listed
+    from ..pictures.listing import InputPhoto
 
 Find = Callable[["np.ndarray", Job], "EntityMap"]  # the entities of a photo, (H, W, 3) uint8
 
 
-def check_masks(masks: Path | None, photos: Sequence[Listed]) -> None:
+def check_masks(masks: Path | None, photos: Sequence[InputPhoto]) -> None:
     """Raises InputError if --masks is missing, is not a mask file, or covers one photo while several were given."""
     if masks is None:
         return

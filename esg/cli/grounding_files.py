@@ -11,7 +11,7 @@ from .results import save_together
 if TYPE_CHECKING:
     from ..entities.entity_map import EntityMap
     from ..entities.grounding import Grounding
-    from ..pictures.listing import Listed
+    from ..pictures.listing import InputPhoto
     from ..pictures.reading import Photo
 
 
@@ -19,7 +19,9 @@ PAGE = ".grounding.html"
 ENDINGS = (".grounding.json", ".labels.png", ".grounding.jpg")
 
 
-def save(grounding: Grounding, entities: EntityMap, source: Photo, photo: Listed, folder: Path, *, page: bool) -> int:
+def save(
+    grounding: Grounding, entities: EntityMap, source: Photo, photo: InputPhoto, folder: Path, *, page: bool
+) -> int:
     """Writes the files below `folder`, including the HTML page if `page`.
 
     See `results.save_together`, also for the return value.
@@ -39,7 +41,7 @@ def save(grounding: Grounding, entities: EntityMap, source: Photo, photo: Listed
     return save_together(folder, photo.name, write)
 
 
-def _save_page(grounding: Grounding, entities: EntityMap, source: Photo, photo: Listed, path: Path) -> None:
+def _save_page(grounding: Grounding, entities: EntityMap, source: Photo, photo: InputPhoto, path: Path) -> None:
     from ..drawing.grounding_page import grounding_page
     from ..support.files import write_atomically
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ..entities.entity_map import EntityMap
     from ..grounder import Grounder
-    from ..pictures.listing import Listed
+    from ..pictures.listing import InputPhoto
     from ..pictures.reading import Photo
 
 # ids of the selected entities in rising order, with their scores if a text was grounded
@@ -177,7 +177,7 @@ def _none_of(entities: EntityMap, job: Job, what: str) -> str:
     return f"{job.photo.path}: no entity matches {what!r}; the photo has {entity_count(len(entities))}."
 
 
-def _save(source: Photo, pixels: np.ndarray, photo: Listed, folder: Path) -> int:
+def _save(source: Photo, pixels: np.ndarray, photo: InputPhoto, folder: Path) -> int:
     from ..pictures.reading import write_image
 
     def write(stem: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..pictures.listing import Listed
+from ..pictures.listing import InputPhoto
 from ..support.errors import EsgError, InputError, OutOfMemory
 from ..support.memory import is_out_of_memory
 from ..support.progress import Stage
@@ -33,7 +33,7 @@ class Job:
         console: where progress and answers go.
     """
 
-    photo: Listed
+    photo: InputPhoto
     several: bool
     label: str
     max_pixels: int

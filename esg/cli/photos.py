@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePath
 
-from ..pictures.listing import Listed, list_images
+from ..pictures.listing import InputPhoto, list_images
 from ..support.errors import ImageError, OutputError
 from .console import Console
 from .job import Job, UnusablePhoto
@@ -33,8 +33,8 @@ class Batch:
         self.waiting = list(self.photos)
         self.several = len(self.photos) > 1
         self._console = console
-        self._unusable: list[Listed] = []
-        self._unwritten: list[Listed] = []
+        self._unusable: list[InputPhoto] = []
+        self._unwritten: list[InputPhoto] = []
 
     def look(self, *, out: Path | None = None, endings: Sequence[str] = (), overwrite: bool = True) -> None:
         """Checks the photos and the names of their results before any model is loaded, and reports problems.
@@ -78,7 +78,7 @@ class Batch:
             self._work_on(photo, work, out)
         return self.close(done=done)
 
-    def _work_on(self, photo: Listed, work: Callable[[Job], str | None], out: Path | None) -> None:
+    def _work_on(self, photo: InputPhoto, work: Callable[[Job], str | None], out: Path | None) -> None:
         label = f"[{self.photos.index(photo) + 1}/{len(self.photos)}] " if self.several else ""
         try:
             with self._console.working_on(str(photo.path) if label else ""):
@@ -109,7 +109,7 @@ class Batch:
         return FAILED if self._unusable or self._unwritten or self._empty else 0
 
 
-def check_names(folder: Path, photo: Listed, endings: Sequence[str]) -> None:
+def check_names(folder: Path, photo: InputPhoto, endings: Sequence[str]) -> None:
     """Raises UnusablePhoto if the name of one of the photo's results is too long for the file system."""
     nearest = next((place for place in (folder, *folder.absolute().parents) if os.path.isdir(place)), folder)
     for ending in endings:
@@ -124,7 +124,7 @@ def check_names(folder: Path, photo: Listed, endings: Sequence[str]) -> None:
                     ) from None
 
 
-def earlier(folder: Path, photo: Listed, endings: Sequence[str]) -> list[Path]:
+def earlier(folder: Path, photo: InputPhoto, endings: Sequence[str]) -> list[Path]:
     """The results of this photo that already exist."""
     places = (folder / f"{photo.name}{ending}" for ending in endings)
     return [place for place in places if os.path.lexists(place)]

@@ -121,7 +121,7 @@ def verify(args: argparse.Namespace, console: Console) -> int:
     """Verifies weights and prints a summary."""
     console.progress(f"Reading {args.name} ...")
     from ..models.gella.checkpoint import read_gella
-    from ..models.gella.recognition import is_gella
+    from ..models.gella.file_kind import is_gella
     from ..segmenter import load_model
     from ..weights import finding as weights
 

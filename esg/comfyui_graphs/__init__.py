@@ -8,14 +8,14 @@ turns edits made elsewhere into a workflow.
 from .check import check
 from .definitions import Definitions, edit_definitions
 from .edits import RecordedEdit, Segmentation, Selection, edit_graph, edit_workflow
-from .graph import Graph, Node, Output
+from .graph import Graph, Node, NodeOutput
 from .ui import to_ui
 
 __all__ = [
     "Definitions",
     "Graph",
     "Node",
-    "Output",
+    "NodeOutput",
     "RecordedEdit",
     "Segmentation",
     "Selection",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from ..version import __version__
-from .graph import RANDOMIZE, Graph, Node, Output
+from .graph import RANDOMIZE, Graph, Node, NodeOutput
 
 VERSIONS = {"comfy-core": "0.8.0", "esg": __version__}  # versions of the packs that these nodes come from, for `to_ui`
 
@@ -19,16 +19,18 @@ SD15_INPAINTING = {
 }
 
 Inputs = Mapping[str, Any]
-Loader: TypeAlias = "Node | Mapping[str, Output]"  # gives MODEL, CLIP and VAE
+Loader: TypeAlias = "Node | Mapping[str, NodeOutput]"  # gives MODEL, CLIP and VAE
 
 
-def segment(graph: Graph, image: Output, loader: Inputs | None = None, settings: Inputs | None = None) -> Output:
+def segment(
+    graph: Graph, image: NodeOutput, loader: Inputs | None = None, settings: Inputs | None = None
+) -> NodeOutput:
     """Segments an IMAGE, with inputs for the loader and the segmentation; → its entities."""
     segmenter = graph.add("ESGLoadSegmenter", loader)["segmenter"]
     return graph.add("ESGSegmentEntities", {"segmenter": segmenter, "image": image, **(settings or {})})["entities"]
 
 
-def pick(graph: Graph, image: Output, entities: Output, picks: str) -> Node:
+def pick(graph: Graph, image: NodeOutput, entities: NodeOutput, picks: str) -> Node:
     """Lets the user click entities, starting with a choice in the language of `esg.choose`."""
     return graph.add("ESGPickEntities", {"image": image, "entities": entities, "picks": picks}, size=(460, 640))
 
@@ -39,8 +41,8 @@ def load_checkpoint(graph: Graph, checkpoint: Mapping[str, str]) -> Node:
 
 
 def encode_prompts(
-    graph: Graph, loader: Loader, prompt: str | Output, negative: str = NEGATIVE
-) -> tuple[Output, Output]:
+    graph: Graph, loader: Loader, prompt: str | NodeOutput, negative: str = NEGATIVE
+) -> tuple[NodeOutput, NodeOutput]:
     """The conditionings of a prompt and a negative prompt."""
     texts = (prompt, "Prompt", GREEN), (negative, "Negative prompt", RED)
     positive, other = (
@@ -50,7 +52,7 @@ def encode_prompts(
     return positive["CONDITIONING"], other["CONDITIONING"]
 
 
-def sample(graph: Graph, loader: Loader, inputs: Inputs, after_run: str = RANDOMIZE) -> Output:
+def sample(graph: Graph, loader: Loader, inputs: Inputs, after_run: str = RANDOMIZE) -> NodeOutput:
     """Runs the diffusion; → its result.
 
     Args:
@@ -68,11 +70,11 @@ def inpaint(
     graph: Graph,
     loader: Node,
     cut: Node,
-    prompt: str | Output,
+    prompt: str | NodeOutput,
     negative: str = NEGATIVE,
     settings: Inputs | None = None,
     after_run: str = RANDOMIZE,
-) -> Output:
+) -> NodeOutput:
     """Repaints a crop with an inpainting checkpoint; → the repainted crop.
 
     Args:
@@ -100,7 +102,9 @@ def inpaint(
     return sample(graph, loader, {**links, **(settings or {})}, after_run)
 
 
-def repaint(graph: Graph, loader: Loader, cut: Node, prompt: str | Output, denoise: float | Output) -> Output:
+def repaint(
+    graph: Graph, loader: Loader, cut: Node, prompt: str | NodeOutput, denoise: float | NodeOutput
+) -> NodeOutput:
     """Repaints a crop with any checkpoint; → its result.
 
     Args:
@@ -118,13 +122,13 @@ def repaint(graph: Graph, loader: Loader, cut: Node, prompt: str | Output, denoi
     return sample(graph, loader, {**links, "denoise": denoise})
 
 
-def stitch(graph: Graph, image: Output, made: Output, cut: Node, settings: Inputs | None = None) -> Output:
+def stitch(graph: Graph, image: NodeOutput, made: NodeOutput, cut: Node, settings: Inputs | None = None) -> NodeOutput:
     """Pastes a crop back, in a separate group; → the whole picture."""
     graph.group("Put it back")
     given = {"image": image, "inpainted": made, "stitch": cut["stitch"], **(settings or {})}
     return graph.add("ESGInpaintStitch", given)["image"]
 
 
-def save(graph: Graph, image: Output, prefix: str) -> None:
+def save(graph: Graph, image: NodeOutput, prefix: str) -> None:
     """Saves a picture in the output folder, under a name with this prefix."""
     graph.add("SaveImage", {"images": image, "filename_prefix": prefix}, size=(420, 480))

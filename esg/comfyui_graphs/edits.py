@@ -20,7 +20,7 @@ from ..weights.catalogue import CHECKPOINTS, SUFFIXES, Checkpoint, checkpoint_na
 from .blocks import SD15_INPAINTING, VERSIONS, inpaint, load_checkpoint, pick, save, segment, stitch
 from .check import check
 from .definitions import edit_definitions
-from .graph import FIXED, Graph, Node, Output
+from .graph import FIXED, Graph, Node, NodeOutput
 from .ui import to_ui
 
 _MULTIPLES = (8, 16, 64)  # the choices of Mask to Inpaint
@@ -162,7 +162,7 @@ def _check_names(photo: str, segmentation: Segmentation | None, selections: Sequ
             raise InputError("A workflow needs the name of the mask's file, such as photo.mask.png.")
 
 
-def _segmented(graph: Graph, image: Output, segmentation: Segmentation) -> Output:
+def _segmented(graph: Graph, image: NodeOutput, segmentation: Segmentation) -> NodeOutput:
     score = -1 if segmentation.min_score is None else segmentation.min_score
     settings = {"crops": str(segmentation.crops), "min_score": score}
     return segment(graph, image, {"model": _model(segmentation.model)[0]}, settings)
@@ -185,7 +185,7 @@ def _path(name: str) -> PurePath:
     return PurePath(name.replace("\\", "/"))
 
 
-def _selected(graph: Graph, image: Output, entities: Output | None, selection: Selection) -> Output:
+def _selected(graph: Graph, image: NodeOutput, entities: NodeOutput | None, selection: Selection) -> NodeOutput:
     """The MASK of a selection."""
     if entities is None or selection.mask is not None:
         mask = graph.add("LoadImageMask", {"image": selection.mask, "channel": "red"})["MASK"]
@@ -213,7 +213,7 @@ def _crop_inputs(crop: CropSettings) -> dict[str, Any]:
     }
 
 
-def _repainted(graph: Graph, checkpoint: Node, cut: Node, prompt: str, paint: PaintSettings) -> Output:
+def _repainted(graph: Graph, checkpoint: Node, cut: Node, prompt: str, paint: PaintSettings) -> NodeOutput:
     settings = {"seed": paint.seed, "steps": paint.steps, "cfg": paint.guidance, "denoise": paint.strength}
     return inpaint(graph, checkpoint, cut, _plain(prompt), _plain(paint.negative), settings, FIXED)
 

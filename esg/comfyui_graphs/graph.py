@@ -13,7 +13,7 @@ FIXED, RANDOMIZE = "fixed", "randomize"
 
 
 @dataclass(frozen=True)
-class Output:
+class NodeOutput:
     """An output of a node; pass it to an input of another node."""
 
     node: int
@@ -47,11 +47,11 @@ class Node:
     colours: tuple[str, str] | None = None
     size: tuple[int, int] | None = None
 
-    def __getitem__(self, name: str) -> Output:
+    def __getitem__(self, name: str) -> NodeOutput:
         outputs = outputs_of(self.definition)
         for slot, (own, type_) in enumerate(outputs):
             if own == name:
-                return Output(self.id, slot, type_)
+                return NodeOutput(self.id, slot, type_)
         has = ", ".join(own for own, _ in outputs)
         raise InputError(f"Node {self.id} ({self.kind}) has no output {name!r}; it has {has or 'none'}.")
 
@@ -144,7 +144,7 @@ def _api_node(node: Node) -> dict[str, Any]:
     inputs = {}
     for one in inputs_of(node.definition):
         value = node.value(one)
-        if isinstance(value, Output):
+        if isinstance(value, NodeOutput):
             inputs[one.name] = [str(value.node), value.slot]
         elif value is not None:
             inputs[one.name] = value

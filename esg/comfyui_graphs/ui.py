@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .definitions import Input, inputs_of, outputs_of
-from .graph import Graph, Group, Node, Note, Output
+from .graph import Graph, Group, Node, NodeOutput, Note
 
 _TITLE, _ROW, _FIELD = 30, 20, 24  # pixels: title bar, a row of sockets, a field
 _GAP_X, _GAP_Y = 60, 30  # between nodes
@@ -104,7 +104,7 @@ def _note(note: Note, order: int) -> dict[str, Any]:
 def _sockets(node: Node) -> list[Input]:
     """Inputs with a dot, in the frontend's order: those without a field first, then linked fields."""
     inputs = inputs_of(node.definition)
-    linked = [one for one in inputs if one.is_widget and isinstance(node.value(one), Output)]
+    linked = [one for one in inputs if one.is_widget and isinstance(node.value(one), NodeOutput)]
     return [one for one in inputs if not one.is_widget] + linked
 
 
@@ -115,7 +115,7 @@ def _widgets_values(node: Node) -> list[Any]:
     for index, one in enumerate(inputs):
         if one.is_widget:
             value = node.value(one)
-            values.append(one.default if isinstance(value, Output) else value)
+            values.append(one.default if isinstance(value, NodeOutput) else value)
             if one.has_control:
                 values.append(node.after_run)
         if index + 1 == required and any(other.has_upload for other in inputs[:required]):
@@ -129,7 +129,7 @@ def _links(graph: Graph) -> list[list[Any]]:
     for node in graph.nodes:
         for slot, one in enumerate(_sockets(node)):
             source = node.value(one)
-            if isinstance(source, Output):
+            if isinstance(source, NodeOutput):
                 links.append([len(links) + 1, source.node, source.slot, node.id, slot, source.type])
     return links
 
@@ -177,7 +177,7 @@ def _arrange(group: Group, left: int, top: int, places: dict[int, Place]) -> Pla
     column: dict[int, int] = {}
     for one in group.members:
         before = one.inputs.values() if isinstance(one, Node) else ()
-        found = [column[value.node] for value in before if isinstance(value, Output) and value.node in column]
+        found = [column[value.node] for value in before if isinstance(value, NodeOutput) and value.node in column]
         column[one.id] = -1 if isinstance(one, Note) else max(found, default=-1) + 1
     height, x = 0, left
     for number in sorted({*column.values()}):

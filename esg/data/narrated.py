@@ -27,7 +27,7 @@ _CROPS = 5
 
 
 @dataclass(frozen=True)
-class Told:
+class NarratedPhoto:
     """A picture, its entities, and texts about them.
 
     Attributes:
@@ -55,7 +55,7 @@ def tell_scene(
     sides: tuple[int, int],
     scenes: SceneConfig = NARRATED,
     refers: Sequence[bool] = (False,),
-) -> Told:
+) -> NarratedPhoto:
     """A synthetic scene and texts about it.
 
     Args:
@@ -72,7 +72,7 @@ def tell_scene(
 
 def tell_photo(
     photo: LabelledPhoto, rng: np.random.Generator, sides: tuple[int, int], refers: Sequence[bool] = (False,)
-) -> Told:
+) -> NarratedPhoto:
     """A segmented photo, augmented, and texts about its measurable properties; see `tell_scene`.
 
     If several crops in a row show none of its entities, the whole photo is used at its own size.
@@ -103,7 +103,7 @@ def tell_named(
     sides: tuple[int, int],
     refers: Sequence[bool] = (False,),
     absent: tuple[int, int] = (2, 56),
-) -> Told | None:
+) -> NarratedPhoto | None:
     """A photo whose entities have categories, augmented, and texts that name them; see `tell_photo`.
 
     Of the texts that are not referring expressions, 60 % are lists of names to look for, see `naming.names_to_find`.
@@ -154,12 +154,12 @@ def _told(
     relations: Relations,
     rng: np.random.Generator,
     refers: Sequence[bool],
-) -> Told:
+) -> NarratedPhoto:
     # Segmenters number entities in another order than scenes do.
     numbers = np.zeros(labels.max() + 1, np.int32)
     numbers[[fact.id for fact in facts]] = rng.permutation(len(facts)) + 1
     narratives = (_narrative(facts, relations, rng, refer_to_one) for refer_to_one in refers)
-    return Told(
+    return NarratedPhoto(
         image,
         numbers[labels],
         tuple(sorted((replace(fact, id=int(numbers[fact.id])) for fact in facts), key=lambda fact: fact.id)),

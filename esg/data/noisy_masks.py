@@ -17,7 +17,7 @@ _DISPLACED = 0.015  # standard deviation of the displacement, as a fraction of t
 _LEAST_IOU = 0.5
 
 
-def disturbed(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def perturbed_masks(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Adds a segmenter's mistakes to entities.
 
     Args:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ..support.checks import check_number, is_whole, kind_of
+from ..support.checks import check_number, is_whole, type_name
 from ..support.errors import InputError
 from ..support.files import write_atomically
 from ..support.limits import MAX_PIXELS
@@ -365,7 +365,7 @@ class EntityMap:
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != (self.height, self.width, 3):
             raise InputError(
                 f"The entities belong to a picture of {self.width}x{self.height} pixels; give it as an array (height, "
-                f"width, 3) of uint8, not {kind_of(image)}."
+                f"width, 3) of uint8, not {type_name(image)}."
             )
 
     def checked_ids(self, ids: int | Iterable[int]) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
 from ..pictures.reading import check_size, open_picture, write_image
-from ..support.checks import kind_of
+from ..support.checks import type_name
 from ..support.errors import ImageError, InputError, OutputError
 from ..support.limits import MAX_PIXELS
 from ..support.text_files import read_text
@@ -55,7 +55,7 @@ def read_coco(
 ) -> tuple[list[Rle], list[float], tuple[int, int]]:
     """The masks as RLE, their scores, and height, width of one picture; see `EntityMap.from_coco`."""
     if not isinstance(source, (Mapping, str, Path)):
-        raise InputError(f"COCO annotations must be a dict or the path of a JSON file, not {kind_of(source)}.")
+        raise InputError(f"COCO annotations must be a dict or the path of a JSON file, not {type_name(source)}.")
     name = "The COCO dict" if isinstance(source, Mapping) else str(source)
     content = source if isinstance(source, Mapping) else load_json(Path(source))
     if not isinstance(content, Mapping):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.bsds import BsdsPhotos
-from ..data.narrated import Told, tell_scene
+from ..data.narrated import NarratedPhoto, tell_scene
 from ..data.narration.claims import holds
 from ..data.narration.facts import Facts, photo_facts
 from ..data.narration.teller import Mention, Narrative
@@ -72,7 +72,9 @@ def evaluate_narratives(
     return average_recall(judged) | referring_iou(overlaps) | counts
 
 
-def judge(grounder: Grounder, told: Told, entities: EntityMap, narrative: Narrative, threshold: float) -> list[Judged]:
+def judge(
+    grounder: Grounder, told: NarratedPhoto, entities: EntityMap, narrative: Narrative, threshold: float
+) -> list[Judged]:
     """Grounds a narrative's caption and evaluates each of its mentions, see `evaluate_narratives`."""
     found = {
         phrase.span: phrase
@@ -92,7 +94,7 @@ def _meant(phrase: Phrase, plural: bool, threshold: float) -> tuple[int, ...]:
     return phrase.entity_ids[: max(1, above)]
 
 
-def _overlap(told: Told, entities: EntityMap, ids: Sequence[int], mention: Mention) -> Overlap:
+def _overlap(told: NarratedPhoto, entities: EntityMap, ids: Sequence[int], mention: Mention) -> Overlap:
     return Overlap.of(entities.mask(list(ids)), np.isin(told.labels, mention.entity_ids))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..pictures.resizing import resize
-from ..support.checks import kind_of
+from ..support.checks import type_name
 from ..support.errors import InputError
 from .frame import CropSettings, Slices, frame, in_photo
 from .masks import generation_and_blend, without_noise
@@ -74,7 +74,7 @@ def cut_together(
     """
     settings = CropSettings() if settings is None else settings
     if not isinstance(settings, CropSettings):
-        raise InputError(f"The settings must be CropSettings(...), not {kind_of(settings)}.")
+        raise InputError(f"The settings must be CropSettings(...), not {type_name(settings)}.")
     if not photos or len(photos) != len(masks):
         raise InputError(f"Give one mask per photo; there are {len(masks)} masks for {len(photos)} photos.")
     for photo, mask in zip(photos, masks):
@@ -149,7 +149,7 @@ def _padded(pixels: np.ndarray, box: Slices, photo_size: tuple[int, int]) -> np.
 
 def _check_mask(mask: np.ndarray, photo: np.ndarray) -> None:
     if not isinstance(mask, np.ndarray):
-        raise InputError(f"A mask must be an array (height, width), bool or float from 0 to 1, not {kind_of(mask)}.")
+        raise InputError(f"A mask must be an array (height, width), bool or float from 0 to 1, not {type_name(mask)}.")
     if mask.shape != photo.shape[:2]:
         raise InputError(f"The mask has shape {mask.shape}, but the photo's height and width are {photo.shape[:2]}.")
     if mask.dtype.kind not in "bf":

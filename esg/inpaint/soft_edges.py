@@ -17,7 +17,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..pictures.resizing import resize
-from ..support.checks import is_number, is_whole, kind_of
+from ..support.checks import is_number, is_whole, type_name
 from ..support.errors import InputError
 from ..support.progress import Progress, Stage
 
@@ -53,9 +53,9 @@ def soft_alpha(
         InputError: photo or mask is invalid, their sizes differ, or an option is out of range.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise InputError(f"The photo must be (height, width, 3) uint8, not {kind_of(image)}.")
+        raise InputError(f"The photo must be (height, width, 3) uint8, not {type_name(image)}.")
     if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != image.shape[:2]:
-        raise InputError(f"The mask must be {image.shape[:2]} bool, like the photo, not {kind_of(mask)}.")
+        raise InputError(f"The mask must be {image.shape[:2]} bool, like the photo, not {type_name(mask)}.")
     in_range = is_whole(width) and is_number(contrast) and 0 <= width <= 128 and 0 < contrast <= 1
     if not in_range:
         raise InputError(

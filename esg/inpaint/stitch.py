@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..pictures.resizing import reach, resize
-from ..support.checks import check_number, kind_of
+from ..support.checks import check_number, type_name
 from ..support.errors import InputError
 from ..support.strips import strips
 from .colour import match_colours
@@ -113,7 +113,7 @@ def _check_result(photo: np.ndarray, record: Stitch, result: np.ndarray, match_c
     is_picture = isinstance(result, np.ndarray) and result.ndim == 3 and result.shape[2] == 3 and result.size
     if not is_picture or (result.dtype != np.uint8 and result.dtype.kind != "f"):
         raise InputError(
-            f"An engine's picture must be (height, width, 3) uint8, or float from 0 to 1, not {kind_of(result)}."
+            f"An engine's picture must be (height, width, 3) uint8, or float from 0 to 1, not {type_name(result)}."
         )
     if result.dtype.kind == "f" and not np.isfinite(result).all():
         raise InputError("The engine's picture contains values that are NaN or infinite; try precision fp32.")
@@ -177,5 +177,5 @@ def check_photo(photo: np.ndarray) -> None:
     if not is_picture or photo.dtype not in (np.uint8, np.float32):
         raise InputError(
             "A photo to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, "
-            f"not {kind_of(photo)}; `esg.read_image` converts a file or a PIL picture."
+            f"not {type_name(photo)}; `esg.read_image` converts a file or a PIL picture."
         )

@@ -20,11 +20,11 @@ SEEDS = 1 << 64  # number of seeds that torch's generators accept
 
 
 @dataclass(frozen=True)
-class Writing:
+class GenerationConfig:
     """Generation settings of an answer.
 
     Attributes:
-        most: maximum number of tokens, at least 1.
+        max_tokens: maximum number of tokens, at least 1.
         temperature: 0 always takes the most likely token; higher values sample less likely tokens more often.
         seed: random seed, from 0 to `SEEDS` - 1.
         guesses: number of tokens to guess and verify per pass, for answers that copy; used only at temperature 0. The
@@ -34,13 +34,13 @@ class Writing:
         InputError: a value is out of its range.
     """
 
-    most: int = 256
+    max_tokens: int = 256
     temperature: float = 0.0
     seed: int = 0
     guesses: int = 0
 
     def __post_init__(self) -> None:
-        check_whole("most", self.most, 1)
+        check_whole("max_tokens", self.max_tokens, 1)
         if not is_number(self.temperature) or not 0 <= self.temperature < math.inf:  # also rejects NaN
             raise InputError(f"The temperature must be a number from 0 up, not {self.temperature!r}.")
         check_whole("seed", self.seed, 0, SEEDS - 1)
@@ -82,7 +82,7 @@ class GroundingModel(Protocol):
         ...
 
     def describe(
-        self, sight: Any, writing: Writing, stop: Callable[[], bool] | None = None
+        self, sight: Any, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """Writes a caption; yields it in pieces as they are written.
 
@@ -94,7 +94,7 @@ class GroundingModel(Protocol):
         ...
 
     def captions(
-        self, sight: Any, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
+        self, sight: Any, entities: EntityMap, writings: Sequence[GenerationConfig], watch: Callable[[int], None]
     ) -> list[str]:
         """Writes several captions of one image.
 

@@ -20,7 +20,7 @@ RESULT_SUFFIXES = (".labels.png", ".panoptic.png", ".overlay.jpg", ".grounding.j
 RESULT_FOLDER = ".masks"  # likewise, for a folder
 
 
-class Listed(NamedTuple):
+class InputPhoto(NamedTuple):
     """A picture and the name of its results.
 
     Attributes:
@@ -33,7 +33,7 @@ class Listed(NamedTuple):
     name: str
 
 
-def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
+def list_images(paths: Iterable[str | Path]) -> tuple[list[InputPhoto], list[Path]]:
     """Lists the named files, and the pictures in folders and their subfolders, sorted; and the folders without any.
 
     A named file keeps only its name, and a file found in a folder its path below that folder. If two names are the same
@@ -59,7 +59,7 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[Listed], list[Path]]:
     listed = list(places.values())
     stems = Counter(_key(place.with_suffix("")) for _, place in listed)
     names = [place if stems[_key(place.with_suffix(""))] > 1 else place.with_suffix("") for _, place in listed]
-    return [Listed(file, name) for (file, _), name in zip(listed, _numbered(names), strict=True)], empty
+    return [InputPhoto(file, name) for (file, _), name in zip(listed, _numbered(names), strict=True)], empty
 
 
 def _matching(path: Path) -> list[Path]:

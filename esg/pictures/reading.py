@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile
 
-from ..support.checks import kind_of
+from ..support.checks import type_name
 from ..support.errors import ImageError, InputError, OutputError
 from ..support.files import write_atomically
 from ..support.limits import MAX_PIXELS
@@ -318,7 +318,7 @@ def write_image(path: str | Path, pixels: np.ndarray, *, metadata: Metadata | No
         OutputError: the suffix is unknown, its format cannot hold the pixels, or the file cannot be written.
     """
     if not isinstance(pixels, np.ndarray):
-        raise InputError(f"A picture to write must be an array, not {kind_of(pixels)}; convert it with np.asarray.")
+        raise InputError(f"A picture to write must be an array, not {type_name(pixels)}; convert it with np.asarray.")
     encoded = BytesIO()  # in memory first: Pillow reports a full disk without saying so
     Image.init()
     suffix = os.path.splitext(path)[1].lower()

@@ -40,7 +40,7 @@ def check_finite(what: str, *computed: Tensor) -> None:
         raise NoNumbers(what)
 
 
-def kind_of(value: object) -> str:
+def type_name(value: object) -> str:
     """Describes a value that is not the expected array: "(4, 5) float64" for an array, else "of type list"."""
     return f"{value.shape} {value.dtype}" if isinstance(value, np.ndarray) else f"of type {type(value).__name__}"
 
@@ -48,7 +48,7 @@ def kind_of(value: object) -> str:
 def _said(value: object) -> str:
     if value is None or isinstance(value, (str, bool)):
         return repr(value)
-    return str(value) if isinstance(value, Real) else kind_of(value)  # an array would take many lines
+    return str(value) if isinstance(value, Real) else type_name(value)  # an array would take many lines
 
 
 def _between(least: float, most: float) -> str:

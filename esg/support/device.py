@@ -42,7 +42,7 @@ def _unusable(name: str | torch.device, reason: str) -> InputError:
     return InputError(f"The device {str(name)!r} cannot be used here ({reason}); use auto or cpu.")
 
 
-def leave(device: torch.device) -> None:
+def release_memory(device: torch.device) -> None:
     """Releases the memory that a model left on a device, which would stay reserved for this process."""
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -28,8 +28,8 @@ from .categories import READOUT, Student, category_loss
 from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least
 from .imagenet import imagenet_weights
 from .losses import LossConfig, cropformer_losses
+from .mask_piloted import mask_piloted_losses
 from .measure import MeasureConfig, measure
-from .pilots import pilot_losses
 from .samples import Batch, SampleConfig, Samples
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class TrainConfig(RunConfig):
             `imagenet`). With it, `init` may be weights of a model with another backbone: whatever fits is copied.
         batch_level: whether to train batch level and association as well. Without them a new model learns sooner and
             tolerates a higher rate; the batch level benefits from it because it shares the image level's decoder.
-        pilots: whether to use mask-piloted queries (see `pilots`).
+        mask_piloted: whether to use mask-piloted queries (see `mask_piloted`).
         measure: held-out scenes on which the averaged weights are measured.
     """
 
@@ -69,7 +69,7 @@ class TrainConfig(RunConfig):
     frozen_stages: int = 0
     backbone_init: str | None = None
     batch_level: bool = True
-    pilots: bool = True
+    mask_piloted: bool = True
     measure: MeasureConfig = field(default_factory=MeasureConfig)
 
     allowed: ClassVar[dict[str, Rule]] = {
@@ -159,8 +159,8 @@ class CropFormerTask:
         with autocast:
             output, told = model(pixels, frames, batch_level=config.batch_level)
             plain: Any = getattr(model, "module", model)  # without the wrapper for several devices
-            pilots = pilot_losses(plain, output, labels, config.loss) if config.pilots else {}
-        terms = {**cropformer_losses(output, labels, config.loss), **pilots}
+            mask_piloted = mask_piloted_losses(plain, output, labels, config.loss) if config.mask_piloted else {}
+        terms = {**cropformer_losses(output, labels, config.loss), **mask_piloted}
         if told is not None:
             terms["categories"] = config.categories * category_loss(told, labels, batch.kinds.to(device))
         return terms

@@ -14,21 +14,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.gella.association import Ties, at_stride, overlaps, tie
+from ..models.gella.association import QueryMatching, at_stride, overlaps, tie
 from ..models.gella.checkpoint import load_gella, write_gella
 from ..models.gella.colormap_encoder import MobileNetV2
 from ..models.gella.config import PRESETS, GellaConfig
 from ..models.gella.language import our_key
-from ..models.gella.model import Gella, Heard, Reconstruction
+from ..models.gella.model import Gella, Reconstruction, TrainingOutput
 from ..models.gella.published import load_mobilenet, read_llava
 from ..models.gella.tower import EfficientTower
 from ..models.layers.efficientnet import load_efficientnet
 from ..models.normalisation import CLIP_MEAN, CLIP_STD, centred, normalised
 from ..support.errors import InputError
+from .auxiliary import GellaInTraining, auxiliary_losses
 from .beginnings import begin_from
 from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least, training_dtype
 from .imagenet import imagenet_weights
-from .lessons import Pupil, lesson_losses
 from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
 from .narratives import TASKS, GroundingBatch, NarrativeConfig, Narratives
@@ -57,7 +57,7 @@ class GellaTrainConfig(RunConfig):
         samples: settings of the training samples.
         loss: weights and point sampling of the mask losses; the other two losses have weight 1 (Eq. 17).
         association: weight of the association loss; 1 in the paper.
-        lessons: weight of the auxiliary losses in `lessons`; the paper has none.
+        auxiliary: weight of the auxiliary losses in `auxiliary`; the paper has none.
         lora: rank of the LoRA updates of the language model's layers (see `lora`); 0 trains these layers in full.
         gradient_checkpointing: whether to recompute the layers of vision and language in the backward pass, which takes
             a third more time and saves most of the memory.
@@ -75,7 +75,7 @@ class GellaTrainConfig(RunConfig):
     samples: NarrativeConfig = field(default_factory=NarrativeConfig)
     loss: LossConfig = SMALL_MODEL
     association: float = 1.0
-    lessons: float = 0.5
+    auxiliary: float = 0.5
     lora: int = 0
     gradient_checkpointing: bool = False
     backbone_init: str | None = None
@@ -101,7 +101,7 @@ class GellaTrainConfig(RunConfig):
         "samples.seed": SEED,
         "backbone_lr": (lambda value: value == 1, "1, because GELLA's backbone does not have a rate of its own"),
         "association": at_least(0),
-        "lessons": at_least(0),
+        "auxiliary": at_least(0),
         "lora": at_least(0),
         "heads_pictures": at_least(0),
         "measure_scenes": at_least(1),
@@ -142,7 +142,7 @@ class GellaTask:
         self.partial = config.samples.tasks[TASKS.index("ground")] < 1  # a step may use language only
         self.files = {TOKENIZER: tokenizer.to_str()}
 
-    def model(self, *, new: bool) -> Pupil:
+    def model(self, *, new: bool) -> GellaInTraining:
         """The model; a new run starts from the weights in `config.init`, if given.
 
         Raises:
@@ -180,7 +180,7 @@ class GellaTask:
             # Newer versions of transformers use the first name and warn about the second.
             enable = getattr(llava, "activation_checkpointing_enable", llava.gradient_checkpointing_enable)
             enable({"use_reentrant": False})
-        return Pupil(model)
+        return GellaInTraining(model)
 
     def lasting_name(self, name: str) -> str:
         """The name in GELLA's weight files; transformers' own names differ between versions."""
@@ -213,11 +213,11 @@ class GellaTask:
         labels = batch.labels[shown].to(device)
         truths = [truth.to(device) for truth in batch.truths if truth is not None]
         words = [batch.words[picture].to(device) for picture in shown]
-        ties = tied(heard.masks, labels)
+        ties = match_queries(heard.masks, labels)
         terms |= mask_losses(heard.masks, labels, self.config.loss)
         terms["association"] = self.config.association * association_loss(heard, ties, truths)
-        lessons = lesson_losses(told, ties, labels, words)
-        return terms | {name: self.config.lessons * value for name, value in lessons.items()}
+        auxiliary = auxiliary_losses(told, ties, labels, words)
+        return terms | {name: self.config.auxiliary * value for name, value in auxiliary.items()}
 
     def can_measure(self) -> bool:
         """Always True: measuring needs nothing that training does not."""
@@ -227,7 +227,7 @@ class GellaTask:
         self, model: nn.Module, state: dict[str, Tensor], device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, float]:
         """How well the averaged weights understand held-out narratives, see `measure_narratives`."""
-        assert isinstance(model, Pupil)
+        assert isinstance(model, GellaInTraining)
         precision = training_dtype(self.config, device)  # the same as `autocast`; inference enters it by itself
         return measure_narratives(model, state, self.tokenizer, self.config.measure_scenes, device, precision)
 
@@ -251,21 +251,21 @@ def mask_losses(masks: Reconstruction, labels: Tensor, config: LossConfig) -> di
     return terms | {f"mask_{name}": value for name, value in level.items()}
 
 
-def tied(masks: Reconstruction, labels: Tensor) -> list[Ties]:
+def match_queries(masks: Reconstruction, labels: Tensor) -> list[QueryMatching]:
     """Matches queries to the given entities (G, M, M) of G pictures."""
     shown = (masks.masks().detach() > 0).flatten(2)  # (G, Q, h · w)
     small = at_stride(labels, masks.features.shape[-1]).flatten(1)
     return [tie(overlaps(own, given, int(full.max()))) for own, given, full in zip(shown, small, labels)]
 
 
-def association_loss(heard: Heard, ties: Sequence[Ties], truths: Sequence[Tensor]) -> Tensor:
+def association_loss(heard: TrainingOutput, ties: Sequence[QueryMatching], truths: Sequence[Tensor]) -> Tensor:
     """L_asso of Eq. 16: the mean over all pairs of a noun and an entity that a query reconstructs.
 
     Queries that do not reconstruct an entity are ignored, even if they represent an entity in inference.
 
     Args:
         heard: output of the model.
-        ties: query matching for each of the G pictures, see `tied`.
+        ties: query matching for each of the G pictures, see `match_queries`.
         truths: (v, N) bool for every grounded text.
     """
     losses = []

@@ -25,8 +25,8 @@ from ..models.gella.conversation import Conversation, Text
 from ..models.gella.model import Gella
 from ..models.normalisation import centred, normalised
 from ..support.errors import InputError
-from .gella import GellaTask, tied
-from .lessons import WORDS, Pupil
+from .auxiliary import WORDS, GellaInTraining
+from .gella import GellaTask, match_queries
 from .narratives import GroundingBatch, Narratives
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Features:
     Attributes:
         content: queries of the entities after the mask decoder, (N, C); 0 for an entity without a query.
         looks: backbone features under their masks, (N, C_i) each.
-        words: words that are true of them, (N, W) int8, see `lessons.words_of`.
+        words: words that are true of them, (N, W) int8, see `auxiliary.words_of`.
         texts: for every text, the embeddings of its nouns (v, C_l), and the entities that each refers to (v, N) bool.
         names: embeddings of all names, read in lists that together contain the whole vocabulary, (133, C_l).
     """
@@ -60,7 +60,7 @@ class Features:
 class HeadsTask(GellaTask):
     """A `loop.Task` that trains association and appearance on `config.heads_pictures` pictures, on one device."""
 
-    def model(self, *, new: bool) -> Pupil:
+    def model(self, *, new: bool) -> GellaInTraining:
         """The model, in which only the association, the appearance and the entity readout can change.
 
         Raises:
@@ -124,7 +124,9 @@ def name_lists(conversation: Conversation, order: Sequence[int]) -> list[tuple[T
 
 
 @torch.no_grad()
-def features_of(pupil: Pupil, batch: GroundingBatch, name_lists: Sequence[tuple[Text, list[int]]]) -> list[Features]:
+def features_of(
+    pupil: GellaInTraining, batch: GroundingBatch, name_lists: Sequence[tuple[Text, list[int]]]
+) -> list[Features]:
     """The features of a batch's pictures, except for pictures without grounded texts or without entities.
 
     Args:
@@ -141,7 +143,7 @@ def features_of(pupil: Pupil, batch: GroundingBatch, name_lists: Sequence[tuple[
     texts, pictures = [batch.texts[number].to(device) for number in grounded], [batch.pictures[n] for n in grounded]
     nouns = gella.nouns(gella.language.read(sight.tokens, [text.ids for text in texts], pictures), texts)
     masks = gella.reconstruct(sight.grid, centred(batch.colormaps.to(device)))
-    ties = tied(masks, batch.labels.to(device))
+    ties = match_queries(masks, batch.labels.to(device))
     shown = gella.appearance.pooled(sight.maps, masks.masks().sigmoid())
     found = []
     for picture, queries in enumerate(tie.queries for tie in ties):
@@ -171,7 +173,7 @@ def _embedded_names(gella: Gella, tokens: Tensor, name_lists: Sequence[tuple[Tex
     return torch.cat(nouns)[torch.tensor(places, device=tokens.device).argsort()]
 
 
-def head_losses(pupil: Pupil, features: Features) -> dict[str, Tensor]:
+def head_losses(pupil: GellaInTraining, features: Features) -> dict[str, Tensor]:
     """The losses of one picture; each is a vector of any length.
 
     Returns:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data.narrated import NARRATED, Told, tell_named, tell_photo, tell_scene
+from ..data.narrated import NARRATED, NarratedPhoto, tell_named, tell_photo, tell_scene
 from ..data.narration.teller import Narrative
-from ..data.noisy_masks import Carried, carry, disturbed
+from ..data.noisy_masks import Carried, carry, perturbed_masks
 from ..data.photos import Photos
 from ..data.scenes.layout import SceneConfig
 from ..data.scenes.synth import HELD_OUT
@@ -26,7 +26,7 @@ from ..models.gella.conversation import Conversation, Text
 from ..models.gella.letterbox import Letterbox
 from ..segmenter import EntitySegmenter
 from ..support.errors import ImageError
-from .lessons import words_of
+from .auxiliary import words_of
 from .samples import drawn
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class GroundingBatch:
         pixels: (B, 3, side, side) uint8 RGB, letterboxed for the vision encoder.
         colormaps: (B, 3, M, M) uint8.
         labels: (B, M, M) int32, 0 = none.
-        words: (N, W) int8 for every picture, words that are true of its entities, see `lessons.words_of`.
+        words: (N, W) int8 for every picture, words that are true of its entities, see `auxiliary.words_of`.
         texts: T conversations with their answers.
         pictures: index of the picture that each text is about.
         truths: (v, N) bool for every text, the entities that each noun refers to; None if the text is not grounded.
@@ -138,7 +138,7 @@ class Narratives(Dataset):
         noisy = self.config.mask_noise > 0 and rng.random() < self.config.mask_noise
         return encode(told, tasks, self.conversation, self.model, rng, self._masks(told, rng) if noisy else None)
 
-    def _tell(self, photos: Photos, rng: np.random.Generator, refers: Sequence[bool]) -> Told:
+    def _tell(self, photos: Photos, rng: np.random.Generator, refers: Sequence[bool]) -> NarratedPhoto:
         """A random photo with narratives about it."""
         for _ in range(_DRAWN):
             photo = photos.draw(rng)
@@ -152,9 +152,9 @@ class Narratives(Dataset):
                 return told
         raise ImageError(f"{_DRAWN} photos in a row have no labelled entities; check the folders of photos.")
 
-    def _masks(self, told: Told, rng: np.random.Generator) -> np.ndarray | None:
+    def _masks(self, told: NarratedPhoto, rng: np.random.Generator) -> np.ndarray | None:
         if self.segmenter is None:
-            return disturbed(told.labels, rng)
+            return perturbed_masks(told.labels, rng)
         found = self.segmenter(told.image)
         return found.labels if len(found) else None
 
@@ -164,7 +164,7 @@ Sample = tuple[Tensor, Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]
 
 
 def encode(
-    told: Told,
+    told: NarratedPhoto,
     tasks: Sequence[str],
     conversation: Conversation,
     model: GellaConfig,
@@ -199,14 +199,19 @@ def encode(
     )
 
 
-def _words(told: Told, carried: Carried) -> Tensor:
+def _words(told: NarratedPhoto, carried: Carried) -> Tensor:
     """See `words_of`; everything is unknown about a given entity that matches no true one."""
     nothing = words_of(told.facts[:1]).fill_(-1)
     return torch.cat((nothing, words_of(told.facts)))[carried.same]
 
 
 def _asked(
-    told: Told, narrative: Narrative, task: str, conversation: Conversation, carried: Carried, rng: np.random.Generator
+    told: NarratedPhoto,
+    narrative: Narrative,
+    task: str,
+    conversation: Conversation,
+    carried: Carried,
+    rng: np.random.Generator,
 ) -> tuple[Text, Tensor | None]:
     caption, mentions = narrative.caption, narrative.mentions
     if task == "describe" and told.descriptions:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..evaluation.narratives import evaluate_narratives
 from ..grounder import Grounder
 from ..models.gella.inference import GellaInference, quietly
-from .lessons import Pupil
+from .auxiliary import GellaInTraining
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -20,7 +20,7 @@ FIGURES = ("AR", "noun_recall", "gIoU")
 
 
 def measure_narratives(
-    pupil: Pupil,
+    pupil: GellaInTraining,
     state: dict[str, Tensor],
     tokenizer: Tokenizer,
     scenes: int,
@@ -54,7 +54,7 @@ def measure_narratives(
 class _Judged(nn.Module):
     """The measurement as a module's forward pass, so that `functional_call` can substitute weights."""
 
-    def __init__(self, pupil: Pupil, grounder: Grounder, scenes: int) -> None:
+    def __init__(self, pupil: GellaInTraining, grounder: Grounder, scenes: int) -> None:
         super().__init__()
         self.pupil, self.grounder, self.scenes = pupil, grounder, scenes
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..models.cropformer.checkpoints import convert, is_official, preset_of
 from ..models.cropformer.config import PRESETS
-from ..models.gella.recognition import check_whole, is_gella
+from ..models.gella.file_kind import check_whole, is_gella
 from ..support.errors import InputError, WeightsError
 from ..support.files import write_atomically
 from ..support.weight_files import read_state_dict

@@ -71,7 +71,7 @@ def task_of(path: str | Path) -> str | None:
     """
     from safetensors import SafetensorError, safe_open
 
-    from ..models.gella.recognition import is_gella
+    from ..models.gella.file_kind import is_gella
 
     if Path(path).suffix.lower() != ".safetensors":
         return None

@@ -25,14 +25,14 @@ def caption(esg: Run, tiny_gella: Path) -> Run:
 
 
 def test_a_photo(caption: Run, tiny_gella: Path, photo: Path) -> None:
-    result = caption(photo, "--length", 9, "--temperature", 1, "--seed", 3)
-    pieces = Grounder.from_pretrained(tiny_gella, device="cpu").caption(photo, most=9, temperature=1, seed=3)
+    result = caption(photo, "--max-tokens", 9, "--temperature", 1, "--seed", 3)
+    pieces = Grounder.from_pretrained(tiny_gella, device="cpu").caption(photo, max_tokens=9, temperature=1, seed=3)
     assert (result.status, result.out, result.err) == (0, [" ".join("".join(pieces).split())], [])
 
 
 def test_the_best_of_several_is_the_one_that_is_grounded(esg: Run, photo: Path, tmp_path: Path) -> None:
-    result = esg("caption", photo, "--device", "cpu", "--drafts", 3, "--length", 40)
-    grounded = esg("ground", photo, "--device", "cpu", "--drafts", 3, "--length", 40, "--out", tmp_path)
+    result = esg("caption", photo, "--device", "cpu", "--drafts", 3, "--max-tokens", 40)
+    grounded = esg("ground", photo, "--device", "cpu", "--drafts", 3, "--max-tokens", 40, "--out", tmp_path)
     assert result.out[0] == grounded.out[0]
 
 

@@ -20,7 +20,7 @@ MakePhoto = Callable[..., Path]
 ENTITIES = EntityMap.from_labels(np.repeat([[0, 1, 2, 0]], 10, axis=1).repeat(40, axis=0))
 
 COMMANDS = {
-    "caption": ("--drafts", 2, "--length", 9),
+    "caption": ("--drafts", 2, "--max-tokens", 9),
     "ground": ("--phrases", "disc"),
     "inpaint": ("--entity", 2),
 }

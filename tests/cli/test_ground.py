@@ -195,7 +195,7 @@ def test_a_photo_is_looked_at_once_where_the_model_writes_the_caption(
     monkeypatch.setattr(GellaInference, "see", counted)
     photos = [make_photo(tmp_path / name) for name in ("a.png", "b.png")]
     Image.fromarray(255 - read_image(photos[1])).save(photos[1])
-    result = ground(*photos, "--masks", tmp_path / "masks.json", "--drafts", drafts, "--length", 9)
+    result = ground(*photos, "--masks", tmp_path / "masks.json", "--drafts", drafts, "--max-tokens", 9)
     assert result.status == 0
     assert seen == [read_image(photo)[0, 0].tolist() for photo in photos]
 
@@ -203,7 +203,7 @@ def test_a_photo_is_looked_at_once_where_the_model_writes_the_caption(
 def test_the_drafts_are_shown(ground: Run, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(Console, "progress", lambda self, text: shown.append(text))
-    assert ground(photo, "--masks", masks, "--drafts", 3, "--length", 9).status == 0
+    assert ground(photo, "--masks", masks, "--drafts", 3, "--max-tokens", 9).status == 0
     states = [text for text in shown if "captions" in text]
     assert (states[0], states[-1]) == ("photo.png: captions 0/3", "photo.png: captions 3/3")
     assert states == sorted(states)
@@ -403,7 +403,7 @@ def test_no_memory_for_one_photo(
         (["--threshold", "1.1"], "not between 0 and 1"),
         (["--temperature", "-1"], "not a number of 0 or more"),
         (["--temperature", "nan"], "not a number of 0 or more"),
-        (["--length", "0"], "below the minimum of 1"),
+        (["--max-tokens", "0"], "below the minimum of 1"),
     ],
 )
 def test_wrong_options(ground: Run, photo: Path, options: list[str], words: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from esg.data import noisy_masks as module
-from esg.data.noisy_masks import carry, disturbed
+from esg.data.noisy_masks import carry, perturbed_masks
 
 QUARTERS = np.kron(np.array([[1, 2], [3, 4]]), np.ones((16, 16), np.int32)).astype(np.int32)
 
@@ -30,18 +30,18 @@ def parts(labels: np.ndarray, others: np.ndarray) -> set[tuple[int, int]]:
 )
 def test_what_comes_out_is_a_label_map(labels: np.ndarray, seed: int) -> None:
     before = labels.copy()
-    out = disturbed(labels, np.random.default_rng(seed))
+    out = perturbed_masks(labels, np.random.default_rng(seed))
     assert np.array_equal(labels, before)
     assert (out.shape, out.dtype) == (labels.shape, np.int32)
     assert sorted(set(out.ravel().tolist()) - {0}) == list(range(1, out.max() + 1))
-    assert np.array_equal(out, disturbed(labels, np.random.default_rng(seed)))
+    assert np.array_equal(out, perturbed_masks(labels, np.random.default_rng(seed)))
     if (labels > 0).all():
         assert out.any()
 
 
 def test_without_mistakes_only_the_order_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch)
-    assert len(parts(disturbed(QUARTERS, np.random.default_rng(0)), QUARTERS)) == 4
+    assert len(parts(perturbed_masks(QUARTERS, np.random.default_rng(0)), QUARTERS)) == 4
 
 
 def test_merged_entities_are_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_merged_entities_are_neighbours(monkeypatch: pytest.MonkeyPatch) -> None
     rows = np.repeat(np.arange(4, dtype=np.int32), 8)[:, None].repeat(8, 1)  # 0, 1, 2, 3 from top to bottom
     seen = set()
     for seed in range(40):
-        out = disturbed(rows, np.random.default_rng(seed))
+        out = perturbed_masks(rows, np.random.default_rng(seed))
         assert not out[:8].any()  # no entity takes part in nothing
         found = parts(out, rows)
         seen |= {tuple(sorted(mine for ours, mine in found if ours == label)) for label in range(1, out.max() + 1)}
@@ -58,23 +58,23 @@ def test_merged_entities_are_neighbours(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_split_entities_fall_into_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, _SPLIT=1.0)
-    out = disturbed(QUARTERS, np.random.default_rng(0))
+    out = perturbed_masks(QUARTERS, np.random.default_rng(0))
     assert len(parts(out, QUARTERS)) == out.max() == 8
     assert np.bincount(out.ravel())[1:].min() > 16 * 16 / 4
 
 
 def test_missed_entities_become_background(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, _MISSED=1.0)
-    out = disturbed(QUARTERS, np.random.default_rng(0))
+    out = perturbed_masks(QUARTERS, np.random.default_rng(0))
     assert out.max() == 1  # the largest one stays
     assert (out > 0).sum() == 16 * 16
-    assert not disturbed(np.zeros((4, 4), np.int32), np.random.default_rng(0)).any()
+    assert not perturbed_masks(np.zeros((4, 4), np.int32), np.random.default_rng(0)).any()
 
 
 def test_boundaries_are_displaced_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, _DISPLACED=module._DISPLACED)
     large = QUARTERS.repeat(6, 0).repeat(6, 1)  # 192 × 192
-    out = disturbed(large, np.random.default_rng(0))
+    out = perturbed_masks(large, np.random.default_rng(0))
     carried = carry(out, large)
     assert sorted(carried.same.tolist()) == [1, 2, 3, 4]
     inside = carried.inside.max(1)

@@ -127,7 +127,7 @@ def test_no_words_to_read_as_a_list_is_an_error(ground: Callable[..., Any], core
 def test_a_description_is_one_line_a_picture(nodes: Nodes, grounder: Any, image: torch.Tensor, entities: Any) -> None:
     (one,) = nodes("DescribeImage").describe(grounder, image[:1], 12, 0.0, 0)
     photo = (image[0].numpy() * 255).astype(np.uint8)
-    assert one == "".join(grounder.ready().caption(photo, most=12)).strip()
+    assert one == "".join(grounder.ready().caption(photo, max_tokens=12)).strip()
     (both,) = nodes("DescribeImage").describe(grounder, image, 12, 0.0, 0)
     assert both.splitlines()[0] == " ".join(one.split())
     assert len(both.splitlines()) == 2

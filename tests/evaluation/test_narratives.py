@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from esg.data.bsds import BsdsPhotos
-from esg.data.narrated import Told, tell_scene
+from esg.data.narrated import NarratedPhoto, tell_scene
 from esg.data.scenes.synth import HELD_OUT
 from esg.entities.entity_map import EntityMap
 from esg.evaluation.narratives import SIDES, evaluate_claims, evaluate_narratives
@@ -36,7 +36,7 @@ class Oracle:
 
     def __init__(self, truth: float = 1.0, deaf: bool = False, words: str = "") -> None:
         self.truth, self.deaf, self.words = truth, deaf, words
-        self.stories: dict[str, tuple[Told, Any]] = {}
+        self.stories: dict[str, tuple[NarratedPhoto, Any]] = {}
         for number in range(4):
             rng = np.random.default_rng((HELD_OUT, number))
             told = tell_scene(HELD_OUT + number, rng, SIDES, refers=(False, True))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg.support.checks import check_number, check_whole, kind_of
+from esg.support.checks import check_number, check_whole, type_name
 from esg.support.errors import InputError
 
 
@@ -65,5 +65,5 @@ def test_whole_numbers_are_of_a_whole_kind(value: float) -> None:
 
 
 def test_kinds() -> None:
-    assert kind_of(np.zeros((4, 5), np.uint8)) == "(4, 5) uint8"
-    assert kind_of([1, 2]) == "of type list"
+    assert type_name(np.zeros((4, 5), np.uint8)) == "(4, 5) uint8"
+    assert type_name([1, 2]) == "of type list"

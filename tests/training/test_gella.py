@@ -18,13 +18,13 @@ from esg.models.gella.checkpoint import read_gella
 from esg.models.gella.config import PRESETS
 from esg.models.gella.inference import GellaInference
 from esg.models.gella.language import Language, our_key
-from esg.models.gella.model import Heard, Reconstruction
+from esg.models.gella.model import Reconstruction, TrainingOutput
 from esg.models.gella.tokenizer import train_tokenizer
 from esg.models.layers.mask_decoder import Prediction
 from esg.models.layers.swin import Swin
 from esg.support.errors import InputError, WeightsError
 from esg.training.checkpoint import export, load_checkpoint
-from esg.training.gella import GellaTask, GellaTrainConfig, association_loss, tied
+from esg.training.gella import GellaTask, GellaTrainConfig, association_loss, match_queries
 from esg.training.loop import train
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
@@ -351,8 +351,8 @@ def test_association_loss_uses_only_queries_that_reconstruct_an_entity() -> None
     shown = [Prediction(torch.zeros(1, 3, 2), torch.tensor([[[1.0], [-1.0], [0.0]]]))]  # the last one shows nothing
     masks = Reconstruction(features, shown, None, torch.zeros(1, 3, 32))
     answers, grid = torch.zeros(1, 300), torch.zeros(1, 4, 2, 2)
-    heard = Heard(answers, torch.zeros(1).long(), grid, masks, [0], [torch.tensor([[9.0, -9.0, 123.0]])])
-    ties = tied(masks, labels)
+    heard = TrainingOutput(answers, torch.zeros(1).long(), grid, masks, [0], [torch.tensor([[9.0, -9.0, 123.0]])])
+    ties = match_queries(masks, labels)
     right, wrong = (
         float(association_loss(heard, ties, [torch.tensor([truth])])) for truth in ([True, False], [False, True])
     )

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from esg.language.coco_names import NAMES
-from esg.models.gella.association import Ties
+from esg.models.gella.association import QueryMatching
 from esg.models.gella.config import PRESETS, VisionConfig
 from esg.models.gella.conversation import Conversation
 from esg.support.errors import InputError
 from esg.training import heads
+from esg.training.auxiliary import WORDS, GellaInTraining
 from esg.training.checkpoint import load_checkpoint
 from esg.training.gella import GellaTrainConfig
 from esg.training.heads import Features, HeadsTask, features_of, head_losses, name_lists
-from esg.training.lessons import WORDS, Pupil
 from esg.training.loop import train
 from esg.training.narratives import NarrativeConfig, Narratives
 from esg.training.plot import read_log
@@ -49,12 +49,12 @@ def task(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> HeadsTask:
 def as_if_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     """A random model gives no mask back; here each entity has the query of its number, as far as there are queries."""
 
-    def ties(masks: Any, labels: torch.Tensor) -> list[Ties]:
+    def ties(masks: Any, labels: torch.Tensor) -> list[QueryMatching]:
         counts = [int(own.max()) for own in labels]
         queries = masks.embeddings.shape[1]
-        return [Ties(torch.arange(n) % queries, torch.arange(n) < queries) for n in counts]
+        return [QueryMatching(torch.arange(n) % queries, torch.arange(n) < queries) for n in counts]
 
-    monkeypatch.setattr(heads, "tied", ties)
+    monkeypatch.setattr(heads, "match_queries", ties)
 
 
 def test_only_the_heads_learn(task: HeadsTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_features_are_computed_once(task: HeadsTask, tmp_path: Path, monkeypatch
 
 
 def test_the_losses_of_a_model_that_knows_nothing(task: HeadsTask) -> None:
-    pupil: Pupil = task.model(new=True)
+    pupil: GellaInTraining = task.model(new=True)
     for layer in (pupil.gella.association.entity, pupil.of_entities):
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
@@ -134,9 +134,10 @@ def test_all_names_are_listed_once(task: HeadsTask) -> None:
 def test_an_entity_without_a_query_is_learnt_by_its_looks(task: HeadsTask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         heads,
-        "tied",
+        "match_queries",
         lambda masks, labels: [
-            Ties(torch.full((n,), -1), torch.zeros(n, dtype=torch.bool)) for n in labels.flatten(1).amax(1).tolist()
+            QueryMatching(torch.full((n,), -1), torch.zeros(n, dtype=torch.bool))
+            for n in labels.flatten(1).amax(1).tolist()
         ],
     )
     pupil = task.model(new=True).eval()

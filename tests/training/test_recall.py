@@ -14,16 +14,16 @@ from esg.grounder import Grounder
 from esg.models.gella.inference import GellaInference
 from esg.models.gella.model import Gella
 from esg.support.errors import NoNumbers
-from esg.training.lessons import Pupil
+from esg.training.auxiliary import GellaInTraining
 from esg.training.recall import FIGURES, measure_narratives
 
 CPU, SCENES = torch.device("cpu"), 2
 SEEDS = (1, 2)  # of weights that understand these scenes in different ways
 
 
-def pupil(speaker: Any, seed: int) -> Pupil:
+def pupil(speaker: Any, seed: int) -> GellaInTraining:
     torch.manual_seed(seed)
-    return Pupil(Gella(speaker[0])).train()
+    return GellaInTraining(Gella(speaker[0])).train()
 
 
 def test_the_figures_are_those_of_the_weights_that_are_lent(speaker: Any) -> None:

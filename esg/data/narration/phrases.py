@@ -34,7 +34,7 @@ Attribute = tuple[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
-class Phrase:
+class NounPhrase:
     """A noun phrase without article.
 
     Attributes:
@@ -153,7 +153,7 @@ class Stage:
         ]
         return [(name, frozenset(w for w in words if w)) for name, words in found if None not in words]
 
-    def describe(self, k: int, rng: np.random.Generator) -> Phrase | None:
+    def describe(self, k: int, rng: np.random.Generator) -> NounPhrase | None:
         """A phrase that refers to one entity and to no other, or None if its attributes do not identify it."""
         noun, attributes = self.facts[k].noun, self.attributes(k)
         if self.extent((noun, *(w for _, words in attributes for w in words)))[1] != 1 << k:
@@ -169,21 +169,21 @@ class Stage:
                 spare.append(said)
         while self.extent((noun, *words))[1] != 1 << k:
             words |= spare.pop()
-        return self.shortened(Phrase(noun, frozenset(words), 1 << k))
+        return self.shortened(NounPhrase(noun, frozenset(words), 1 << k))
 
-    def shortest(self, k: int) -> Phrase | None:
+    def shortest(self, k: int) -> NounPhrase | None:
         """The first phrase with the fewest attributes that refers to one entity and to no other."""
         noun, attributes = self.facts[k].noun, self.attributes(k)
         for count in range(len(attributes) + 1):
             for some in combinations(attributes, count):
                 words = frozenset().union(*(said for _, said in some))
                 if self.extent((noun, *words))[1] == 1 << k:
-                    return Phrase(noun, words, 1 << k)
+                    return NounPhrase(noun, words, 1 << k)
         return None
 
     def by_relation(
         self, k: int, relation: str, anchor: int, rng: np.random.Generator
-    ) -> Iterator[tuple[Phrase, bool]]:
+    ) -> Iterator[tuple[NounPhrase, bool]]:
         """Phrases that refer to an entity, and perhaps others, by a relation to an anchor, in random order.
 
         Yields:
@@ -198,14 +198,14 @@ class Stage:
                 clear, true = self.extent((noun, *words))
                 extent = clear & related
                 if extent == true & arguable and extent.bit_count() <= len(NUMBERS) + 1 and not extent >> anchor & 1:
-                    yield Phrase(noun, words, extent, noun not in MASS), clear != extent
+                    yield NounPhrase(noun, words, extent, noun not in MASS), clear != extent
 
-    def full(self, k: int) -> Phrase:
+    def full(self, k: int) -> NounPhrase:
         """A phrase with everything that is known about one entity, even if it does not identify the entity."""
         words = frozenset(w for _, said in self.attributes(k) for w in said)
-        return self.shortened(Phrase(self.facts[k].noun, words, 1 << k))
+        return self.shortened(NounPhrase(self.facts[k].noun, words, 1 << k))
 
-    def shortened(self, phrase: Phrase, most: int = 3) -> Phrase:
+    def shortened(self, phrase: NounPhrase, most: int = 3) -> NounPhrase:
         """The phrase with at most `most` adjectives, unless the others are needed to keep its meaning."""
         words = set(phrase.words)
         for word in (w for w in reversed(_ORDER) if w in phrase.words):
@@ -213,15 +213,15 @@ class Stage:
                 before, after = self.extent((phrase.noun, *words)), self.extent((phrase.noun, *(words - {word})))
                 if before == after:
                     words.remove(word)
-        return Phrase(phrase.noun, frozenset(words), phrase.extent, phrase.counted)
+        return NounPhrase(phrase.noun, frozenset(words), phrase.extent, phrase.counted)
 
     @cached_property
-    def groups(self) -> tuple[Phrase, ...]:
+    def groups(self) -> tuple[NounPhrase, ...]:
         """Phrases with at most two attributes that refer to several entities.
 
         A noun that only names a shape is not enough, not even with a size.
         """
-        found: dict[int, list[Phrase]] = {}
+        found: dict[int, list[NounPhrase]] = {}
         tried = set()
         for k, fact in enumerate(self.facts):
             if self.clear[fact.noun].bit_count() < 2:
@@ -241,5 +241,5 @@ class Stage:
                 tried.add((fact.noun, words))
                 clear, true = self.extent((fact.noun, *words))
                 if clear == true and 2 <= clear.bit_count() <= len(NUMBERS) + 1:
-                    found.setdefault(clear, []).append(Phrase(fact.noun, words, clear, fact.noun not in MASS))
+                    found.setdefault(clear, []).append(NounPhrase(fact.noun, words, clear, fact.noun not in MASS))
         return tuple(phrase for phrases in found.values() for phrase in phrases)

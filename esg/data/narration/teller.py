@@ -15,7 +15,7 @@ import numpy as np
 
 from ...support.errors import InputError
 from .facts import Facts
-from .phrases import Phrase, Stage, salient_first
+from .phrases import NounPhrase, Stage, salient_first
 from .referring import refer
 from .relations import Relations
 from .words import FORMS, KINDS, MASS, NOUNS, NUMBERS, PLACES, PLURALS, SAID, SHAPES, article, plural
@@ -95,11 +95,11 @@ class _Link:
     """A relation in a sentence, and the phrase for its anchor."""
 
     relation: str
-    anchor: Phrase
+    anchor: NounPhrase
     needed: bool  # whether the sentence's first phrase is only identified by this relation
 
 
-_Unit = tuple[Phrase, _Link | None]
+_Unit = tuple[NounPhrase, _Link | None]
 """A phrase to mention. Without a link it may still get one, to vary the caption."""
 
 
@@ -145,7 +145,7 @@ def tell(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator)
 def _choose(stage: Stage, rng: np.random.Generator, count: int) -> list[_Unit]:
     """Up to `count` phrases for different entities; salient entities are preferred."""
     areas = np.array([fact.area for fact in stage.facts], float)
-    groups: dict[int, list[Phrase]] = {}
+    groups: dict[int, list[NounPhrase]] = {}
     for phrase in stage.groups:
         groups.setdefault(phrase.extent, []).append(phrase)
     extents = [1 << k for k in range(len(areas))] + list(groups)
@@ -191,7 +191,7 @@ def _told_by_relation(stage: Stage, rng: np.random.Generator, k: int, tries: int
     return None
 
 
-def _linked(story: _Story, phrase: Phrase, waiting: list[Phrase]) -> _Unit:
+def _linked(story: _Story, phrase: NounPhrase, waiting: list[NounPhrase]) -> _Unit:
     """Adds a relation to a phrase that is true of all its entities, if there is one.
 
     Sometimes the phrase is replaced by one that needs the relation; rarely, if its noun only names a shape.
@@ -223,13 +223,13 @@ class _Story:
         self.told = 0
         self.meant: dict[str, int] = {}
 
-    def confusing(self, phrase: Phrase) -> bool:
+    def confusing(self, phrase: NounPhrase) -> bool:
         """Whether the same words have referred to other entities before."""
         return self.meant.get(phrase.text, phrase.extent) != phrase.extent
 
-    def enumerate(self, phrases: list[Phrase]) -> None:
+    def enumerate(self, phrases: list[NounPhrase]) -> None:
         """A sentence that lists phrases."""
-        pieces: list[str | Phrase] = []
+        pieces: list[str | NounPhrase] = []
         for k, phrase in enumerate(phrases):
             if k:
                 pieces.append(" and " if k == len(phrases) - 1 else ", ")
@@ -237,12 +237,12 @@ class _Story:
         patterns = _LATER if self.mentions else _FIRST[: None if len(phrases) > 1 else -1]
         self._sentence(self._any(patterns), phrases[0], {"list": pieces})
 
-    def relate(self, phrase: Phrase, link: _Link) -> None:
+    def relate(self, phrase: NounPhrase, link: _Link) -> None:
         """A sentence about one relation."""
         anchor, definite = link.anchor, 0.3
         if anchor.extent & self.told:
             anchor, definite = self.stage.shortest(anchor.extent.bit_length() - 1) or anchor, 1.0
-        slots: dict[str, list[str | Phrase]] = {
+        slots: dict[str, list[str | NounPhrase]] = {
             "one": self._with_article(phrase, 0.8 if link.needed else 0.2),
             "relation": [self._any(SAID[link.relation])],
             "other": self._with_article(anchor, definite),
@@ -254,7 +254,7 @@ class _Story:
     def _any(self, choices: Sequence[str]) -> str:
         return choices[int(self.rng.integers(len(choices)))]
 
-    def _with_article(self, phrase: Phrase, definite: float) -> list[str | Phrase]:
+    def _with_article(self, phrase: NounPhrase, definite: float) -> list[str | NounPhrase]:
         """The phrase with its article or number; `definite` is the probability of "the"."""
         if phrase.noun in MASS or self.rng.random() < definite:
             return ["the ", phrase]
@@ -264,11 +264,11 @@ class _Story:
             return [phrase]
         return ["several " if phrase.extent.bit_count() > 2 and self.rng.random() < 0.6 else "some ", phrase]
 
-    def _sentence(self, pattern: str, subject: Phrase, slots: dict[str, list[str | Phrase]]) -> None:
+    def _sentence(self, pattern: str, subject: NounPhrase, slots: dict[str, list[str | NounPhrase]]) -> None:
         """Adds a sentence from a pattern; its verb agrees with the subject."""
         many = subject.noun == "cables" or (subject.plural and subject.noun not in MASS)
         slots = {**slots, "is": ["are" if many else "is"], "lies": ["lie" if many else "lies"]}
-        pieces: list[str | Phrase] = []
+        pieces: list[str | NounPhrase] = []
         for piece in re.split(r"\{(\w+)\}", pattern):
             pieces += slots.get(piece, [piece])
         start = True
@@ -278,7 +278,7 @@ class _Story:
             text = piece if isinstance(piece, str) else piece.text
             if not text:
                 continue
-            if isinstance(piece, Phrase):
+            if isinstance(piece, NounPhrase):
                 self._mention(piece, len(text))
             self._add(text[0].upper() + text[1:] if start else text)
             start = False
@@ -287,7 +287,7 @@ class _Story:
         self.parts.append(text)
         self.length += len(text)
 
-    def _mention(self, phrase: Phrase, length: int) -> None:
+    def _mention(self, phrase: NounPhrase, length: int) -> None:
         """Records that a phrase of this length comes next."""
         ids = self.stage.ids(phrase.extent)
         kinds = {fact.kind for k, fact in enumerate(self.stage.facts) if phrase.extent >> k & 1}

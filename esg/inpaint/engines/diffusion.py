@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...support.checks import is_number, is_whole, kind_of
-from ...support.device import choose_device, choose_dtype, leave
+from ...support.checks import is_number, is_whole, type_name
+from ...support.device import choose_device, choose_dtype, release_memory
 from ...support.errors import EsgError, InputError, OutOfMemory, WeightsError
 from ...support.memory import enough_memory
 from ...support.progress import Progress, Stage
@@ -115,7 +115,7 @@ class DiffusionInpainting:
         except OutOfMemory:
             self._put(before)
             raise
-        leave(before)
+        release_memory(before)
         return self
 
     def __call__(
@@ -231,7 +231,7 @@ def check_painting(prompt: str, *, negative: str, steps: int, strength: float, g
     """Raises InputError unless these options of a call have the right types and ranges; does not need a model."""
     for text in (prompt, negative):
         if not isinstance(text, str):
-            raise InputError(f"A prompt must be a text, but this one is {kind_of(text)}.")
+            raise InputError(f"A prompt must be a text, but this one is {type_name(text)}.")
         if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
             raise InputError(f"The prompt {text!r} contains characters that are not valid text; write it again.")
     if not is_whole(steps) or not 1 <= steps <= MAX_STEPS:

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ...pictures.resizing import resize
-from ...support.checks import is_number, kind_of
+from ...support.checks import is_number, type_name
 from ...support.errors import EsgError, InputError
 
 METHODS = ("telea", "ns")  # Telea 2004, fast marching; Bertalmio 2001, after Navier and Stokes
@@ -82,11 +82,12 @@ def _checked(image: np.ndarray, mask: np.ndarray, method: str, radius: float) ->
     is_picture = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3
     if not is_picture or image.dtype not in (np.uint8, np.float32):
         raise InputError(
-            f"A picture to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, not {kind_of(image)}."
+            f"A picture to inpaint must be (height, width, 3) uint8, or float32 from 0 to 1, not {type_name(image)}."
         )
     if not isinstance(mask, np.ndarray) or mask.shape != image.shape[:2] or mask.dtype.kind not in "bf":
         raise InputError(
-            f"The mask must be bool or float of the picture's height and width, {image.shape[:2]}, not {kind_of(mask)}."
+            "The mask must be bool or float of the picture's height and width, "
+            f"{image.shape[:2]}, not {type_name(mask)}."
         )
     if method not in METHODS:
         raise InputError(f"The method must be {' or '.join(METHODS)}, not {method!r}.")

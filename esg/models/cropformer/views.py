@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...support.checks import check_whole, is_number, is_whole, kind_of
+from ...support.checks import check_whole, is_number, is_whole, type_name
 from ...support.errors import InputError
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)  # RGB, for values 0..255
@@ -192,7 +192,7 @@ def make_views(
         InputError: `image` has another shape or dtype, or an option is out of range.
     """
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(f"Views need an (H, W, 3) uint8 RGB array, but this one is {kind_of(image)}.")
+        raise InputError(f"Views need an (H, W, 3) uint8 RGB array, but this one is {type_name(image)}.")
     geometry = ViewGeometry.plan(*image.shape[:2], crops=crops, short=short, longest=longest, ratio=ratio)
     mean, std = (torch.tensor(values)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
     pixels = torch.zeros(len(geometry), 3, *geometry.padded_size)

@@ -33,7 +33,7 @@ class Association(nn.Module):
 
 
 @dataclass(frozen=True)
-class Ties:
+class QueryMatching:
     """The query that represents each entity.
 
     Attributes:
@@ -73,7 +73,7 @@ def overlaps(masks: Tensor, labels: Tensor, count: int) -> Tensor:
     return both / (inside.sum(1)[:, None] + entities.sum(1) - both).clamp(min=1)
 
 
-def tie(iou: Tensor) -> Ties:
+def tie(iou: Tensor) -> QueryMatching:
     """Assigns a query to every entity, one-to-one, by the largest sum of IoUs; pairs with IoU ≥ 0.5 come first.
 
     Args:
@@ -84,7 +84,7 @@ def tie(iou: Tensor) -> Ties:
     left = torch.where(iou >= LEAST_GUESS, iou, 0.0)
     left[queries[matched]] = 0.0
     left[:, matched] = 0.0
-    return Ties(torch.where(matched, queries, _one_to_one(left)), matched)
+    return QueryMatching(torch.where(matched, queries, _one_to_one(left)), matched)
 
 
 def _one_to_one(iou: Tensor) -> Tensor:

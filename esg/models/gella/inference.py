@@ -26,14 +26,14 @@ from ...language.splitting import parted, sentences
 from ...language.words import Span, find_words
 from ...support.checks import check_finite
 from ...support.device import computing_in
-from ..grounding_model import Writing
+from ..grounding_model import GenerationConfig
 from ..normalisation import centred, normalised
 from .appearance import masks_of
-from .association import Ties, at_stride, overlaps, tie
+from .association import QueryMatching, at_stride, overlaps, tie
 from .checkpoint import read_gella
 from .colormap import colormap, without_gaps
 from .conversation import Conversation, Text
-from .language import Sight
+from .language import ImageFeatures
 from .letterbox import Letterbox
 from .model import Gella
 from .writing import write, write_together
@@ -68,7 +68,7 @@ class _Group:
     ids: np.ndarray
     embeddings: Tensor
     known: Tensor
-    ties: Ties
+    ties: QueryMatching
 
 
 class GellaInference:
@@ -95,8 +95,10 @@ class GellaInference:
         self._has_words = has_words(tokenizer.get_vocab())
         given = (*model.config.names, *model.config.synonyms)
         self._named = frozenset(word.key for name in given for word in find_words(name))
-        self._last: tuple[Sight, EntityMap, list[_Group]] | None = None
-        self._said: tuple[Sight, str, str] | None = None  # the last caption whose nouns were extracted, and the answer
+        self._last: tuple[ImageFeatures, EntityMap, list[_Group]] | None = None
+        self._said: tuple[ImageFeatures, str, str] | None = (
+            None  # the last caption whose nouns were extracted, and the answer
+        )
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -139,7 +141,7 @@ class GellaInference:
         self.device = device
         self._last = self._said = None
 
-    def see(self, pixels: np.ndarray) -> Sight:
+    def see(self, pixels: np.ndarray) -> ImageFeatures:
         """See `GroundingModel.see`."""
         box = Letterbox((pixels.shape[0], pixels.shape[1]), self.model.config.vision.side)
         square = torch.from_numpy(box.fit_image(pixels)).permute(2, 0, 1)[None].to(self.device)
@@ -149,7 +151,7 @@ class GellaInference:
         return sight
 
     def describe(
-        self, sight: Sight, writing: Writing, stop: Callable[[], bool] | None = None
+        self, sight: ImageFeatures, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """See `GroundingModel.describe`."""
         tokens: list[int] = []
@@ -162,7 +164,11 @@ class GellaInference:
                 said = text
 
     def captions(
-        self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
+        self,
+        sight: ImageFeatures,
+        entities: EntityMap,
+        writings: Sequence[GenerationConfig],
+        watch: Callable[[int], None],
     ) -> list[str]:
         """See `GroundingModel.captions`; a model with names first looks for the names of the entities."""
         names = self._recognised(sight, entities)
@@ -173,13 +179,13 @@ class GellaInference:
         # A sentence of the names alone competes with the drafts; it wins if they are all grounded worse.
         return [*written, plain_sentence(names)] if names else written
 
-    def _recognised(self, sight: Sight, entities: EntityMap) -> list[str]:
+    def _recognised(self, sight: ImageFeatures, entities: EntityMap) -> list[str]:
         """The names that a description can mention, largest area first, with counts."""
         found = self.recognise(sight, entities) if self.names else []
         sure = [number for number, (_, score) in enumerate(found) if score >= RECOGNISED]
         return counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
 
-    def recognise(self, sight: Sight, entities: EntityMap) -> list[tuple[str, float]]:
+    def recognise(self, sight: ImageFeatures, entities: EntityMap) -> list[tuple[str, float]]:
         """See `GroundingModel.recognise`; the best names are scored a second time, as a shorter list.
 
         In a long list a small model gives low scores even to correct names. In a short list it gives them high scores,
@@ -196,7 +202,7 @@ class GellaInference:
         best = again.argmax(axis=0)
         return [(names[name], float(again[name, number])) for number, name in enumerate(best.tolist())]
 
-    def nouns(self, sight: Sight, caption: str) -> list[Span]:
+    def nouns(self, sight: ImageFeatures, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; a rule of thumb helps when the model misreads the caption."""
         known = self._known(caption)
         return list(dict.fromkeys(known.own(span) for span in self._nouns(sight, known.text)))
@@ -206,14 +212,14 @@ class GellaInference:
         config = self.model.config
         return render(text, config.synonyms, frozenset(config.names)) if config.synonyms else Rendering(text, ())
 
-    def _nouns(self, sight: Sight, caption: str) -> list[Span]:
+    def _nouns(self, sight: ImageFeatures, caption: str) -> list[Span]:
         found: list[Span] = []
         answers: list[str] = []
         place = 0
         for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, sight)):
             asked = self._conversation.extract(part)
             # It copies the caption: 6 guesses make 1.8 tokens per pass, and gella-nano 1.3 times as fast on a CPU.
-            writing = Writing(most=_LISTED * len(asked.ids), guesses=6)
+            writing = GenerationConfig(max_tokens=_LISTED * len(asked.ids), guesses=6)
             answer = list(self._tokens(sight, asked, writing))
             answers.append(SEG.join(self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))).strip())
             spans = self._listed(answer, part)
@@ -222,7 +228,7 @@ class GellaInference:
         self._said = sight, caption, "\n".join(answers)
         return found
 
-    def answer(self, sight: Sight, caption: str) -> str:
+    def answer(self, sight: ImageFeatures, caption: str) -> str:
         """The model's literal answer when asked for the nouns of a caption, with <SEG> tokens.
 
         It has one line for each part that the caption was split into.
@@ -233,21 +239,21 @@ class GellaInference:
         assert self._said is not None
         return self._said[2]
 
-    def scores(self, sight: Sight, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
+    def scores(self, sight: ImageFeatures, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is split into parts."""
         known = self._known(caption)
         parts = parted(known.text, [known.known(span) for span in spans], partial(self._excess, sight))
         return np.concatenate([self._scores(sight, entities, [part])[0] for part in parts])
 
     def grounded(
-        self, sight: Sight, entities: EntityMap, captions: Sequence[str]
+        self, sight: ImageFeatures, entities: EntityMap, captions: Sequence[str]
     ) -> list[tuple[list[Span], np.ndarray]]:
         """See `GroundingModel.grounded`; captions are batched, and one that exceeds the context gets no phrases."""
         known = {caption: self._known(caption) for caption in captions}
         texts = [own.text for own in known.values()]
         short = [text for text in dict.fromkeys(texts) if not self._excess(sight, text, noun_phrases(text))]
         asked = [self._conversation.extract(caption) for caption in short]
-        answers = self._answers(sight, asked, [Writing(most=_LISTED * len(one.ids)) for one in asked])
+        answers = self._answers(sight, asked, [GenerationConfig(max_tokens=_LISTED * len(one.ids)) for one in asked])
         told = [(caption, self._listed(answer, caption)) for caption, answer in zip(short, answers)]
         told = [(caption, spans) for caption, spans in told if not self._excess(sight, caption, spans)]
         read = {
@@ -263,16 +269,17 @@ class GellaInference:
 
     def _answers(
         self,
-        sight: Sight,
+        sight: ImageFeatures,
         asked: Sequence[Text],
-        writings: Sequence[Writing],
+        writings: Sequence[GenerationConfig],
         watch: Callable[[int], None] | None = None,
     ) -> list[list[int]]:
         """The tokens of several answers, written in batches whose key-value caches fit in `PASTS`."""
         sizes = self.model.config.language
         tokens = min(
             sizes.context,
-            sight.tokens.shape[1] + max((len(one.ids) + how.most for one, how in zip(asked, writings)), default=0),
+            sight.tokens.shape[1]
+            + max((len(one.ids) + how.max_tokens for one, how in zip(asked, writings)), default=0),
         )
         together = max(1, PASTS // (2 * tokens * sizes.layers * sizes.width * self.precision.itemsize))
         answers: list[list[int]] = []
@@ -289,7 +296,7 @@ class GellaInference:
             )
         return answers
 
-    def _excess(self, sight: Sight, caption: str, spans: Sequence[Span]) -> int:
+    def _excess(self, sight: ImageFeatures, caption: str, spans: Sequence[Span]) -> int:
         """See `parts.Excess`."""
         tokens = len(self._conversation.extract(caption, spans).ids)
         over = sight.tokens.shape[1] - 1 + tokens - self.model.config.language.context
@@ -304,7 +311,7 @@ class GellaInference:
         return mended(align(parse_pieces(pieces), caption), caption, trusted=trusted)
 
     def _scores(
-        self, sight: Sight, entities: EntityMap, told: Sequence[tuple[str, Sequence[Span]]]
+        self, sight: ImageFeatures, entities: EntityMap, told: Sequence[tuple[str, Sequence[Span]]]
     ) -> list[np.ndarray]:
         """(len(spans), N) float32 for every caption and its spans."""
         found = [np.zeros((len(spans), len(entities)), np.float32) for _, spans in told]
@@ -319,7 +326,7 @@ class GellaInference:
                     scores[:, group.ids - 1] = torch.where(group.known, own.float().sigmoid(), 0).cpu().numpy()
         return found
 
-    def reconstructed(self, sight: Sight, entities: EntityMap) -> np.ndarray:
+    def reconstructed(self, sight: ImageFeatures, entities: EntityMap) -> np.ndarray:
         """Whether each of the N entities has its own query that reconstructs it at an IoU of 0.5 or more, (N,) bool."""
         with self._computing():
             parts = [group.ties.matched.cpu().numpy() for group in self._groups(sight, entities)]
@@ -332,11 +339,11 @@ class GellaInference:
             yield
 
     def _tokens(
-        self, sight: Sight, asked: Text, writing: Writing, stop: Callable[[], bool] | None = None
+        self, sight: ImageFeatures, asked: Text, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[int, None, None]:
         return write(self.model.language, sight.tokens, asked.to(self.device), writing, stop, self._computing)
 
-    def _groups(self, sight: Sight, entities: EntityMap) -> list[_Group]:
+    def _groups(self, sight: ImageFeatures, entities: EntityMap) -> list[_Group]:
         """All entities, in groups if there are more of them than queries.
 
         The last result is cached because several sentences are often grounded in the same entities.
@@ -358,7 +365,7 @@ class GellaInference:
             self._last = sight, entities, groups
         return self._last[2]
 
-    def _embedded(self, sight: Sight, entities: EntityMap, ids: np.ndarray) -> _Group:
+    def _embedded(self, sight: ImageFeatures, entities: EntityMap, ids: np.ndarray) -> _Group:
         """Embeds some of the entities. For an entity without a query, only the features under its mask are used."""
         config = self.model.config
         numbers = np.zeros(len(entities) + 1, np.int32)

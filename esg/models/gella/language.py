@@ -40,7 +40,7 @@ def our_key(key: str) -> str:
 
 
 @dataclass(frozen=True)
-class Sight:
+class ImageFeatures:
     """The output of the vision encoder.
 
     Attributes:
@@ -55,7 +55,7 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LanguageOutput:
     """The output of the language model for complete texts.
 
     Attributes:
@@ -100,25 +100,25 @@ class Language(nn.Module):
     def _embedding(self) -> nn.Module:
         return self.llava.get_input_embeddings()
 
-    def see(self, pixels: Tensor) -> Sight:
+    def see(self, pixels: Tensor) -> ImageFeatures:
         """Encodes images (N, 3, side, side), normalised as for CLIP."""
         if isinstance(self._inner.vision_tower, EfficientTower):
             grid, tokens, maps = self._inner.vision_tower(pixels)
-            return Sight(grid, self._inner.multi_modal_projector(tokens), maps)
+            return ImageFeatures(grid, self._inner.multi_modal_projector(tokens), maps)
         layers = self._inner.vision_tower(pixels, output_hidden_states=True).hidden_states
         side = self.config.vision.grid
         last, wanted = layers[-1][:, 1:], layers[-2][:, 1:]  # without the class token
-        return Sight(last.transpose(1, 2).unflatten(2, (side, side)), self._inner.multi_modal_projector(wanted))
+        return ImageFeatures(last.transpose(1, 2).unflatten(2, (side, side)), self._inner.multi_modal_projector(wanted))
 
     def words(self, tokens: Tensor, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Merges images and texts into one padded batch of input embeddings.
 
         Args:
-            tokens: (N, t, C), see `Sight`.
+            tokens: (N, t, C), see `ImageFeatures`.
             texts: N times (L_n,) ids, with one image token each.
 
         Returns:
-            Embeddings (N, L, C), padded at the end; (N, L) bool, False for padding; and ids as in `Reading`.
+            Embeddings (N, L, C), padded at the end; (N, L) bool, False for padding; and ids as in `LanguageOutput`.
 
         Raises:
             InputError: a text is longer than the context, or does not have exactly one image token.
@@ -141,14 +141,14 @@ class Language(nn.Module):
         there = pad_sequence([torch.ones(len(row), dtype=torch.bool, device=row.device) for row in rows], True)
         return pad_sequence(rows, True), there, pad_sequence(ids, True, -1)
 
-    def read(self, tokens: Tensor, texts: Sequence[Tensor], pictures: Sequence[int] | None = None) -> Reading:
+    def read(self, tokens: Tensor, texts: Sequence[Tensor], pictures: Sequence[int] | None = None) -> LanguageOutput:
         """One forward pass over complete texts.
 
         Texts about the same image that have the same beginning share its computation, including the image, and are
         masked from each other. The result is the same as one by one, at less cost.
 
         Args:
-            tokens: (N, t, C), see `Sight`.
+            tokens: (N, t, C), see `ImageFeatures`.
             texts: (L_t,) ids, with one image token each.
             pictures: index of the image of each text; None: text n is about image n.
 
@@ -186,7 +186,7 @@ class Language(nn.Module):
             use_cache=False,
         ).last_hidden_state
         hidden = [out[row, place.to(out.device)] for row, place in (places[number] for number in range(len(texts)))]
-        return Reading(pad_sequence(hidden, True), ids)
+        return LanguageOutput(pad_sequence(hidden, True), ids)
 
     def continued(
         self, embedded: Tensor, past: Any, last: int = 1, *, there: Tensor | None = None, places: Tensor | None = None

@@ -16,7 +16,7 @@ from .association import Association
 from .colormap_encoder import ENCODERS
 from .config import GellaConfig
 from .conversation import Text
-from .language import Language, Reading
+from .language import Language, LanguageOutput
 from .resoblend import ResoBlend
 from .tower import EfficientTower
 
@@ -45,7 +45,7 @@ class Reconstruction:
 
 
 @dataclass(frozen=True)
-class Heard:
+class TrainingOutput:
     """The output of a training step for images and complete conversations.
 
     Attributes:
@@ -112,7 +112,7 @@ class Gella(nn.Module):
         texts: Sequence[Text],
         pictures: Sequence[int],
         grounded: Sequence[int],
-    ) -> Heard:
+    ) -> TrainingOutput:
         """Forward pass of a training step: reads all texts and grounds some of them.
 
         Args:
@@ -135,19 +135,23 @@ class Gella(nn.Module):
         shown = sorted({pictures[text] for text in chosen})
         grid = sight.grid[shown]
         if not chosen:
-            return Heard(answers, torch.cat(wanted), grid, None, [], [])
+            return TrainingOutput(answers, torch.cat(wanted), grid, None, [], [])
         masks = self.reconstruct(grid, colormaps[shown], [features[shown] for features in sight.maps])
-        nouns = self.nouns(Reading(reading.hidden[chosen], reading.ids[chosen]), [texts[number] for number in chosen])
+        nouns = self.nouns(
+            LanguageOutput(reading.hidden[chosen], reading.ids[chosen]), [texts[number] for number in chosen]
+        )
         places = [shown.index(pictures[text]) for text in chosen]
-        return Heard(answers, torch.cat(wanted), grid, masks, places, self.associate(nouns, masks.embeddings[places]))
+        return TrainingOutput(
+            answers, torch.cat(wanted), grid, masks, places, self.associate(nouns, masks.embeddings[places])
+        )
 
     def reconstruct(self, grid: Tensor, colormaps: Tensor, maps: Sequence[Tensor] = ()) -> Reconstruction:
         """Computes entity embeddings from image features and masks, and reconstructs the masks.
 
         Args:
-            grid: Z_v, (N, C_v, g, g), see `language.Sight`.
+            grid: Z_v, (N, C_v, g, g), see `language.ImageFeatures`.
             colormaps: M_c, (N, 3, side, side) float, -1..1.
-            maps: the backbone's feature maps, see `language.Sight`; without them the embeddings lack appearance.
+            maps: the backbone's feature maps, see `language.ImageFeatures`; without them, embeddings lack appearance.
         """
         levels, features = self.pixel_decoder(self.blend(grid, self.colormap(colormaps)))
         groups, group_features = [level[:, None] for level in levels], features[:, None]
@@ -159,7 +163,7 @@ class Gella(nn.Module):
             embeddings = embeddings + self.appearance(maps, masks.detach().sigmoid())  # names must not train the masks
         return Reconstruction(features, heads, anchors, embeddings)
 
-    def nouns(self, reading: Reading, texts: Sequence[Text]) -> list[Tensor]:
+    def nouns(self, reading: LanguageOutput, texts: Sequence[Text]) -> list[Tensor]:
         """E_vl: the embeddings of every text's nouns, (v_n, C_l), or (v_n, 2·C_l) with `config.words`.
 
         Args:

@@ -18,8 +18,8 @@ from ...support.weight_files import read_state_dict
 from .colormap_encoder import MobileNetV2
 from .config import GellaConfig, LanguageConfig
 from .language import Language, our_key
+from .meta_init import Unfilled
 from .positions import POSITIONS, resampled
-from .unfilled import Unfilled
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...support.checks import check_finite
-from ..grounding_model import Writing
+from ..grounding_model import GenerationConfig
 from .conversation import Text
 from .language import Language
 
@@ -24,7 +24,7 @@ def write(
     language: Language,
     picture: Tensor,
     asked: Text,
-    writing: Writing,
+    writing: GenerationConfig,
     stop: Callable[[], bool] | None = None,
     context: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Generator[int, None, None]:
@@ -32,7 +32,7 @@ def write(
 
     Args:
         language: the model.
-        picture: (1, g², C), see `language.Sight`.
+        picture: (1, g², C), see `language.ImageFeatures`.
         asked: a conversation without its answer.
         writing: generation settings.
         stop: called before every token; returning True ends the answer.
@@ -48,7 +48,7 @@ def write(
         embedded, _, _ = language.words(picture, [asked.ids])
     past: Any = None
     guessed: list[int] = []
-    left = min(writing.most, config.context - embedded.shape[1])
+    left = min(writing.max_tokens, config.context - embedded.shape[1])
     while left > 0:
         if stop is not None and stop():
             return
@@ -75,7 +75,7 @@ def write_together(
     language: Language,
     picture: Tensor,
     asked: Sequence[Text],
-    writings: Sequence[Writing],
+    writings: Sequence[GenerationConfig],
     watch: Callable[[int], None] | None = None,
     context: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> list[list[int]]:
@@ -86,7 +86,7 @@ def write_together(
 
     Args:
         language: the model.
-        picture: (1, g², C), see `language.Sight`.
+        picture: (1, g², C), see `language.ImageFeatures`.
         asked: conversations without their answers.
         writings: generation settings of each answer; `guesses` is ignored.
         watch: called before every token with the number of finished answers; an exception that it raises ends the
@@ -110,7 +110,7 @@ def write_together(
         places = common + torch.arange(rest, device=ids.device) - (lengths.max() - lengths)[:, None]  # (N, rest)
         embedded = whole.gather(1, places.clamp(min=common)[..., None].expand(-1, -1, whole.shape[2]))
         there = torch.cat((real[:, :common], places >= common), 1)
-    most = [min(writing.most, config.context - int(length)) for writing, length in zip(writings, lengths)]
+    most = [min(writing.max_tokens, config.context - int(length)) for writing, length in zip(writings, lengths)]
     rows = list(range(len(asked)))
     while True:
         if watch is not None:
@@ -158,7 +158,7 @@ def _confirmed(guessed: list[int], likeliest: list[int]) -> list[int]:
     return likeliest[: right + 1]
 
 
-def _next(logits: Tensor, writing: Writing, generator: torch.Generator) -> int:
+def _next(logits: Tensor, writing: GenerationConfig, generator: torch.Generator) -> int:
     if writing.temperature == 0:
         return int(logits.argmax())
     # Subtract the maximum so that even a tiny temperature cannot overflow to infinity.

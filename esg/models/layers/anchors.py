@@ -40,7 +40,7 @@ def anchor_points(side: int, device: torch.device) -> Tensor:
     return torch.stack((x, y), dim=-1).flatten(0, 1)
 
 
-def choose(masks: Tensor, count: int) -> Tensor:
+def choose_anchors(masks: Tensor, count: int) -> Tensor:
     """Chooses anchors whose masks represent many others and differ from one another.
 
     Each step takes the anchor with the largest √(sum of its IoUs with all anchors) · (1 - its largest IoU with an

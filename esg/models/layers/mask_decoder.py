@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...support.errors import InputError
-from .anchors import Anchors, choose
+from .anchors import Anchors, choose_anchors
 from .attention import MultiheadAttention
 from .position import pixel_positions, view_positions
 
@@ -134,7 +134,7 @@ class MaskDecoder(nn.Module):
         content = self.anchors(levels[-1][:, 0])  # (B, A, C)
         prediction = self.head(content)
         guide = _shrink(mask_features, levels[-1].shape[3:])
-        chosen = choose(prediction.embeddings.detach() @ guide >= 0, learned.shape[1])  # (B, Q)
+        chosen = choose_anchors(prediction.embeddings.detach() @ guide >= 0, learned.shape[1])  # (B, Q)
         chosen = chosen[..., None].expand(-1, -1, content.shape[2])
         # A learned query stands for a rank in the choice: early ranks rarely duplicate another query.
         positions = self.query_positions.expand(batch, -1, -1).gather(1, chosen)

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...language.knowing import has_words, is_known
-from ...support.device import leave
+from ...support.device import release_memory
 from ...support.errors import WeightsError
 from ...support.memory import is_out_of_memory
 from ...support.weight_files import read_state_dict
@@ -35,7 +35,7 @@ _AT_ONCE = 16  # crops, which take 150 MB in the widest layer of ViT-L/14-336; o
 _LONGEST = 2  # maximum long side of a picture, in multiples of CLIP's square input
 
 
-class Clip:
+class ClipModel:
     """A CLIP model, ready to embed texts and pictures.
 
     The weights stay in float32, 1.7 GB for ViT-L/14-336: similarities differ in the third decimal, which half precision
@@ -60,7 +60,7 @@ class Clip:
         self._has_words = has_words(tokenizer.get_vocab())
 
     @classmethod
-    def from_folder(cls, folder: Path, device: torch.device, precision: torch.dtype) -> Clip:
+    def from_folder(cls, folder: Path, device: torch.device, precision: torch.dtype) -> ClipModel:
         """Reads a model of the Hugging Face hub; if it is a PyTorch checkpoint, only its tensors.
 
         Raises:
@@ -178,7 +178,7 @@ class Clip:
                 some = some[len(now) :]
                 continue
             # Outside the handler, so that nothing keeps the failed attempt's memory alive.
-            leave(self.device)
+            release_memory(self.device)
             at_once = math.ceil(len(now) / 2)
             log.warning("Not enough memory for %d at a time; continuing with %d.", len(now), at_once)
         return torch.cat(found)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...support.errors import InputError, WeightsError
-from ..grounding_model import Writing
+from ..grounding_model import GenerationConfig
 from .folders import check_files
 
 
@@ -91,7 +91,7 @@ class Writer:
         self.device = device
 
     def answer(
-        self, pixels: np.ndarray, question: str, writing: Writing, stop: Callable[[], bool] | None = None
+        self, pixels: np.ndarray, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """The model's answer about a picture, in pieces as they are generated.
 
@@ -123,7 +123,7 @@ class Writer:
                 self.network.generate(
                     **inputs,
                     streamer=streamer,
-                    max_new_tokens=writing.most,
+                    max_new_tokens=writing.max_tokens,
                     do_sample=False,  # `_Lots` samples, with its own seed
                     num_beams=1,
                     temperature=None,
@@ -168,7 +168,7 @@ class Writer:
 class _Lots:
     """Samples tokens with a seed: the largest of the logits plus Gumbel noise is a sample of their softmax."""
 
-    def __init__(self, writing: Writing) -> None:
+    def __init__(self, writing: GenerationConfig) -> None:
         self._generator = torch.Generator().manual_seed(writing.seed)
         self._temperature = writing.temperature
 

@@ -17,8 +17,8 @@ from ...language.knowing import KnowsWords
 from ...language.nouns import align, noun_phrases, parse_pieces
 from ...language.words import Span
 from ...support.errors import InputError
-from ..grounding_model import Writing
-from .clip import Clip
+from ..grounding_model import GenerationConfig
+from .clip import ClipModel
 from .folders import model_folders
 from .regions import masked_crops, patch_shares
 from .relevance import relevance
@@ -34,12 +34,12 @@ _NAME = re.compile(r"zero-shot(?:-([48])bit)?(?::(.+))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Sight:
+class PictureFeatures:
     """Features of a picture, computed before its entities are known.
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB.
-        patches: (rows, columns, D), see `Clip.patches`.
+        patches: (rows, columns, D), see `ClipModel.patches`.
     """
 
     pixels: np.ndarray
@@ -52,7 +52,7 @@ class ZeroShot:
     None of it was trained for grounding, and its quality with the published weights has not been measured.
     """
 
-    def __init__(self, clip: Clip, writer: Writer | None = None) -> None:
+    def __init__(self, clip: ClipModel, writer: Writer | None = None) -> None:
         """Wraps the models; without a writer, captions come from the user and nouns from a rule of thumb."""
         self.clip = clip
         self.writer = writer
@@ -86,7 +86,7 @@ class ZeroShot:
         """
         place = torch.device(device)
         folders = model_folders([clip] if writer is None else [clip, writer])  # before anything large is read
-        seeing = Clip.from_folder(folders[0], place, precision)
+        seeing = ClipModel.from_folder(folders[0], place, precision)
         writing = Writer.from_folder(folders[1], place, precision, bits) if writer is not None else None
         return cls(seeing, writing)
 
@@ -144,12 +144,12 @@ class ZeroShot:
         """See `gella.knowing.KnowsWords.knows`; CLIP decides, whatever the language model may understand."""
         return not isinstance(self.clip, KnowsWords) or self.clip.knows(word)
 
-    def see(self, pixels: np.ndarray) -> Sight:
+    def see(self, pixels: np.ndarray) -> PictureFeatures:
         """See `GroundingModel.see`."""
-        return Sight(pixels.copy(), self.clip.patches(pixels))  # a copy, since the caller may write to them
+        return PictureFeatures(pixels.copy(), self.clip.patches(pixels))  # a copy, since the caller may write to them
 
     def describe(
-        self, sight: Sight, writing: Writing, stop: Callable[[], bool] | None = None
+        self, sight: PictureFeatures, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """See `GroundingModel.describe`.
 
@@ -168,12 +168,16 @@ class ZeroShot:
         """See `GroundingModel.names`."""
         return ()
 
-    def recognise(self, sight: Sight, entities: EntityMap) -> list[tuple[str, float]]:
+    def recognise(self, sight: PictureFeatures, entities: EntityMap) -> list[tuple[str, float]]:
         """Never called, since there are no names."""
         raise InputError("This model does not have a list of names.")
 
     def captions(
-        self, sight: Sight, entities: EntityMap, writings: Sequence[Writing], watch: Callable[[int], None]
+        self,
+        sight: PictureFeatures,
+        entities: EntityMap,
+        writings: Sequence[GenerationConfig],
+        watch: Callable[[int], None],
     ) -> list[str]:
         """See `GroundingModel.captions`; written one at a time, since a single one may fill the memory."""
         captions: list[str] = []
@@ -186,16 +190,16 @@ class ZeroShot:
             captions.append("".join(self.describe(sight, writing, going_on)))
         return captions
 
-    def nouns(self, sight: Sight, caption: str) -> list[Span]:
+    def nouns(self, sight: PictureFeatures, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; if the answer lists none of the caption's nouns, a rule of thumb finds them."""
         if self.writer is None:
             return noun_phrases(caption)
-        answer = "".join(self.writer.answer(sight.pixels, prompts.extract(caption), Writing(most=512)))
+        answer = "".join(self.writer.answer(sight.pixels, prompts.extract(caption), GenerationConfig(max_tokens=512)))
         # In one piece, since such a model does not have a <SEG> token: in a caption, "<SEG>" is plain text.
         spans = {span for span in align(parse_pieces([answer]), caption) if span is not None}
         return sorted(spans) or noun_phrases(caption)
 
-    def scores(self, sight: Sight, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
+    def scores(self, sight: PictureFeatures, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """See `GroundingModel.scores`; 0.5 and above means the phrase fits the entity better than all its rivals."""
         if not spans or not len(entities):
             return np.zeros((len(spans), len(entities)), np.float32)
@@ -206,13 +210,13 @@ class ZeroShot:
         return relevance(similarities.cpu().numpy(), rivals(phrases), self.clip.scale)
 
     def grounded(
-        self, sight: Sight, entities: EntityMap, captions: Sequence[str]
+        self, sight: PictureFeatures, entities: EntityMap, captions: Sequence[str]
     ) -> list[tuple[list[Span], np.ndarray]]:
         """See `GroundingModel.grounded`."""
         spans = [self.nouns(sight, caption) for caption in captions]
         return [(own, self.scores(sight, entities, caption, own)) for caption, own in zip(captions, spans)]
 
-    def _embedded(self, sight: Sight, entities: EntityMap) -> Tensor:
+    def _embedded(self, sight: PictureFeatures, entities: EntityMap) -> Tensor:
         """(N, D): the mean of each entity's embedding in its surroundings and on its own.
 
         The former knows the picture but is as coarse as the patches; the latter has all details of small entities but

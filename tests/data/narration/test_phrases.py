@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from esg.data.narration.facts import Facts
-from esg.data.narration.phrases import Phrase, Stage, salient_first
+from esg.data.narration.phrases import NounPhrase, Stage, salient_first
 
 Make = Callable[..., Facts]
 
@@ -21,15 +21,15 @@ def rng(seed: int = 0) -> np.random.Generator:
     ("phrase", "text"),
     [
         (
-            Phrase("shape", frozenset({"white", "left", "small"}), 0b101, counted=True),
+            NounPhrase("shape", frozenset({"white", "left", "small"}), 0b101, counted=True),
             "two small white shapes on the left",
         ),
-        (Phrase("area", frozenset({"bottom", "right", "brown"}), 0b1), "brown area at the bottom right"),
-        (Phrase("leaf", frozenset({"striped", "red", "dark"}), 0b111), "dark red striped leaves"),
-        (Phrase("box", frozenset(), 0b1, counted=True), "box"),
+        (NounPhrase("area", frozenset({"bottom", "right", "brown"}), 0b1), "brown area at the bottom right"),
+        (NounPhrase("leaf", frozenset({"striped", "red", "dark"}), 0b111), "dark red striped leaves"),
+        (NounPhrase("box", frozenset(), 0b1, counted=True), "box"),
     ],
 )
-def test_text(phrase: Phrase, text: str) -> None:
+def test_text(phrase: NounPhrase, text: str) -> None:
     assert phrase.text == text
 
 
@@ -37,7 +37,7 @@ def test_a_description_means_one_entity_only(thing: Make) -> None:
     stage = Stage((thing(1, "disc", "red small"), thing(2, "disc", "red large"), thing(3, "bar", "blue")), ())
     told = {stage.describe(0, rng(seed)).text for seed in range(30)}  # type: ignore[union-attr]
     assert told == {"small disc", "small red disc"}
-    assert stage.shortest(0) == Phrase("disc", frozenset({"small"}), 0b1)
+    assert stage.shortest(0) == NounPhrase("disc", frozenset({"small"}), 0b1)
     assert {stage.describe(2, rng(seed)).text for seed in range(30)} == {"bar", "blue bar"}  # type: ignore[union-attr]
 
 
@@ -46,7 +46,7 @@ def test_what_is_arguable_of_another_does_not_tell_apart(thing: Make) -> None:
     assert stage.describe(0, rng()) is None
     assert stage.shortest(0) is None
     assert stage.full(0).text == "red disc"
-    assert stage.shortest(1) == Phrase("disc", frozenset({"blue"}), 0b10)
+    assert stage.shortest(1) == NounPhrase("disc", frozenset({"blue"}), 0b10)
     assert {group.text for group in stage.groups} == {"two discs"}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from esg.entities.entity_map import EntityMap
 from esg.models.gella import inference
 from esg.models.gella.appearance import Appearance, mask_pooled, masks_of
-from esg.models.gella.association import Ties
+from esg.models.gella.association import QueryMatching
 from esg.models.gella.config import GellaConfig, VisionConfig
 from esg.models.gella.inference import GellaInference
 from esg.models.gella.model import Gella
@@ -89,7 +89,9 @@ def test_an_entity_that_no_query_gives_back_is_known_by_its_looks(
     assert appearance is not None
     torch.nn.init.normal_(appearance.project.weight, std=0.1)
     monkeypatch.setattr(
-        inference, "tie", lambda iou: Ties(torch.full(iou.shape[1:], -1), torch.zeros(iou.shape[1], dtype=torch.bool))
+        inference,
+        "tie",
+        lambda iou: QueryMatching(torch.full(iou.shape[1:], -1), torch.zeros(iou.shape[1], dtype=torch.bool)),
     )
     labels = np.repeat([[1] * 300 + [2] * 300], 600, axis=0)
     labels[100, 100] = 3  # is lost where the model sees it

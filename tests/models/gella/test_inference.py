@@ -19,7 +19,7 @@ from esg.models.gella.checkpoint import write_gella
 from esg.models.gella.colormap import without_gaps
 from esg.models.gella.inference import GAP, GellaInference
 from esg.models.gella.model import Gella
-from esg.models.grounding_model import Writing
+from esg.models.grounding_model import GenerationConfig
 from esg.support.errors import InputError, NoNumbers, WeightsError
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
@@ -80,16 +80,16 @@ def test_more_entities_than_queries_are_read_in_groups(
 
 def test_a_caption_is_written_in_pieces_and_always_the_same(inference: GellaInference) -> None:
     sight = inference.see(PHOTO)
-    pieces = list(inference.describe(sight, Writing(most=12)))
+    pieces = list(inference.describe(sight, GenerationConfig(max_tokens=12)))
     assert 0 < len(pieces) <= 12
-    assert list(inference.describe(sight, Writing(most=12))) == pieces
-    assert list(inference.describe(sight, Writing(), lambda: True)) == []
-    drawn = [list(inference.describe(sight, Writing(12, temperature=2.0, seed=seed))) for seed in (1, 1, 2)]
+    assert list(inference.describe(sight, GenerationConfig(max_tokens=12))) == pieces
+    assert list(inference.describe(sight, GenerationConfig(), lambda: True)) == []
+    drawn = [list(inference.describe(sight, GenerationConfig(12, temperature=2.0, seed=seed))) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_between_the_pieces_of_a_caption_the_callers_code_is_as_always(inference: GellaInference) -> None:
-    pieces = inference.describe(inference.see(PHOTO), Writing(most=3))
+    pieces = inference.describe(inference.see(PHOTO), GenerationConfig(max_tokens=3))
     next(pieces)
     assert not torch.is_inference_mode_enabled()
     assert torch.ones(1, requires_grad=True).sum().requires_grad
@@ -110,10 +110,10 @@ def test_the_list_of_nouns_may_be_as_long_as_the_caption_asks_for(
     caption, spans = phrase_caption(nouns)
     answer = inference._conversation.extract(caption, spans)
     said = answer.ids[answer.start : -1].tolist()
-    assert len(said) > Writing().most
+    assert len(said) > GenerationConfig().max_tokens
 
-    def recited(language: Any, picture: Any, asked: Any, writing: Writing, *_: Any) -> Any:
-        yield from said[: writing.most]
+    def recited(language: Any, picture: Any, asked: Any, writing: GenerationConfig, *_: Any) -> Any:
+        yield from said[: writing.max_tokens]
 
     monkeypatch.setattr("esg.models.gella.inference.write", recited)
     assert inference.nouns(inference.see(PHOTO), caption) == spans
@@ -162,7 +162,7 @@ def test_half_precision_holds_the_language_side_in_it_and_gives_nearly_the_same(
         assert buffer.dtype == whole.model.language.get_buffer(name).dtype, name
     scores = [one.scores(one.see(wide_photo()), stripes(3), CAPTION, SPANS) for one in (whole, half)]
     assert np.allclose(*scores, atol=0.05)
-    assert list(half.describe(half.see(PHOTO), Writing(most=3)))
+    assert list(half.describe(half.see(PHOTO), GenerationConfig(max_tokens=3)))
 
 
 def test_a_tokenizer_that_is_damaged_is_one_sentence(speaker: Any, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def saved(speaker: Any, folder: Path) -> Path:
 
 def test_several_captions_are_written_and_grounded_together_as_one_by_one(inference: GellaInference) -> None:
     sight = inference.see(wide_photo())
-    writings = [Writing(6), Writing(6, 1.5, seed=1), Writing(3, 1.5, seed=2)]
+    writings = [GenerationConfig(6), GenerationConfig(6, 1.5, seed=1), GenerationConfig(3, 1.5, seed=2)]
     seen: list[int] = []
     captions = inference.captions(sight, HALVES, writings, seen.append)
     assert captions == ["".join(inference.describe(sight, writing)).strip() for writing in writings]
@@ -203,7 +203,7 @@ def test_several_captions_are_written_and_grounded_together_as_one_by_one(infere
 
 def test_captions_take_turns_where_memory_is_small(inference: GellaInference, monkeypatch: pytest.MonkeyPatch) -> None:
     sight = inference.see(wide_photo())
-    writings = [Writing(5, 1.5, seed=seed) for seed in range(3)]
+    writings = [GenerationConfig(5, 1.5, seed=seed) for seed in range(3)]
     at_once = inference.captions(sight, HALVES, writings, lambda done: None)
     monkeypatch.setattr("esg.models.gella.inference.PASTS", 1)
     seen: list[int] = []
@@ -273,11 +273,11 @@ def test_recognised_names_are_given_to_the_description(
         return sure[[knowing.names.index(name) for name in read[-1]]]
 
     monkeypatch.setattr(knowing, "scores", scores)
-    knowing.captions(sight, HALVES, [Writing(3)], lambda done: None)
+    knowing.captions(sight, HALVES, [GenerationConfig(3)], lambda done: None)
     sure[:] = [[0.9, 0.8], [0.1, 0.2]]
-    knowing.captions(sight, HALVES, [Writing(3)], lambda done: None)
+    knowing.captions(sight, HALVES, [GenerationConfig(3)], lambda done: None)
     sure[:] = 0.2
-    knowing.captions(sight, HALVES, [Writing(3)], lambda done: None)
+    knowing.captions(sight, HALVES, [GenerationConfig(3)], lambda done: None)
     assert asked == [("disc",), ("two discs",), ()]
     assert read[0] == knowing.names
     assert read[1] == ("disc", "bar")  # once more by themselves, the likeliest first

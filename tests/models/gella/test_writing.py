@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from esg.models.gella.conversation import Conversation, Text
 from esg.models.gella.language import Language
 from esg.models.gella.writing import look_up, write, write_together
-from esg.models.grounding_model import Writing
+from esg.models.grounding_model import GenerationConfig
 from esg.support.errors import InputError
 
 
@@ -36,7 +36,7 @@ def test_greedy_writing_equals_the_most_likely_tokens_of_one_pass(
     writer: tuple[Language, torch.Tensor, Text],
 ) -> None:
     language, picture, asked = writer
-    tokens = list(write(language, picture, asked, Writing(most=8)))
+    tokens = list(write(language, picture, asked, GenerationConfig(max_tokens=8)))
     assert len(tokens) == 8
     reading = language.read(picture, [torch.cat((asked.ids, torch.tensor(tokens)))])
     likeliest = language.logits(reading.hidden[0, -9:-1]).argmax(-1)
@@ -45,14 +45,14 @@ def test_greedy_writing_equals_the_most_likely_tokens_of_one_pass(
 
 @torch.no_grad()
 def test_lots_depend_on_the_seed_alone(writer: tuple[Language, torch.Tensor, Text]) -> None:
-    drawn = [list(write(*writer, Writing(most=12, temperature=2.0, seed=seed))) for seed in (1, 1, 2)]
+    drawn = [list(write(*writer, GenerationConfig(max_tokens=12, temperature=2.0, seed=seed))) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert drawn[0] == list(write(*writer, Writing(most=12, temperature=2.0, seed=np.int64(1))))
+    assert drawn[0] == list(write(*writer, GenerationConfig(max_tokens=12, temperature=2.0, seed=np.int64(1))))
 
 
 def test_the_smallest_temperature_equals_greedy_writing(writer: tuple[Language, torch.Tensor, Text]) -> None:
-    greedy = list(write(*writer, Writing(most=8)))
-    assert list(write(*writer, Writing(most=8, temperature=5e-324, seed=1))) == greedy
+    greedy = list(write(*writer, GenerationConfig(max_tokens=8)))
+    assert list(write(*writer, GenerationConfig(max_tokens=8, temperature=5e-324, seed=1))) == greedy
 
 
 @torch.no_grad()
@@ -61,14 +61,14 @@ def test_writing_stops_on_request_and_at_the_end_of_the_context(
 ) -> None:
     language, picture, asked = writer
     asks = iter([False, False, True])
-    assert len(list(write(language, picture, asked, Writing(), lambda: next(asks)))) == 2
+    assert len(list(write(language, picture, asked, GenerationConfig(), lambda: next(asks)))) == 2
     context, seen = language.config.language.context, picture.shape[1] - 1
     room = context - len(asked.ids) - seen
-    whole = list(write(language, picture, asked, Writing(most=10_000, temperature=3.0)))
+    whole = list(write(language, picture, asked, GenerationConfig(max_tokens=10_000, temperature=3.0)))
     assert len(whole) <= room
     long = Text(torch.cat((asked.ids, asked.ids.new_full((room + 1,), 9))), 0)
     with pytest.raises(InputError, match="too long"):
-        next(write(language, picture, long, Writing()))
+        next(write(language, picture, long, GenerationConfig()))
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def test_writing_ends_with_the_end_token(writer: tuple[Language, torch.Tensor, T
     hidden = language.read(picture, [asked.ids]).hidden[0, -1]
     head.weight[language.config.language.end_token] = 100 * hidden
     try:
-        assert list(write(language, picture, asked, Writing())) == []
+        assert list(write(language, picture, asked, GenerationConfig())) == []
     finally:
         head.weight.copy_(before)
 
@@ -142,12 +142,12 @@ def test_guesses_change_no_token(
     language, picture = random_writer(seed)
     asked = Text(torch.tensor([language.config.language.image_token, *words]), len(words) + 1)
 
-    def written(writing: Writing) -> list[int]:
+    def written(writing: GenerationConfig) -> list[int]:
         asks = iter(range(1000))
         stop = None if patience is None else lambda: next(asks) >= patience
         return list(write(language, picture, asked, writing, stop))
 
-    assert written(Writing(most, guesses=guesses)) == written(Writing(most))
+    assert written(GenerationConfig(most, guesses=guesses)) == written(GenerationConfig(most))
 
 
 @torch.no_grad()
@@ -164,10 +164,10 @@ def test_guesses_that_are_right_save_passes(writer: tuple[Language, torch.Tensor
 
     language.continued = continued  # type: ignore[method-assign]
     try:
-        plain = list(write(language, picture, asked, Writing(most=30)))
+        plain = list(write(language, picture, asked, GenerationConfig(max_tokens=30)))
         assert passes == [1] * 30
         passes.clear()
-        assert list(write(language, picture, asked, Writing(most=30, guesses=4))) == plain
+        assert list(write(language, picture, asked, GenerationConfig(max_tokens=30, guesses=4))) == plain
     finally:
         del language.continued
     assert sum(passes) <= 30 + 4 * 3  # few guesses are wrong
@@ -191,7 +191,7 @@ def test_several_answers_at_once_are_those_of_one_by_one(
     language, picture = random_writer(seed)
     image = language.config.language.image_token
     asked = [Text(torch.tensor([1, 7, image, 8, *own]), 4 + len(own)) for own in words]
-    writings = [Writing(most + number, temperature, seed=number) for number in range(len(asked))]
+    writings = [GenerationConfig(most + number, temperature, seed=number) for number in range(len(asked))]
     seen: list[int] = []
     together = write_together(language, picture, asked, writings, seen.append)
     assert together == [list(write(language, picture, *one)) for one in zip(asked, writings)]
@@ -207,4 +207,4 @@ def test_what_watches_several_answers_can_end_them(writer: tuple[Language, torch
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_together(language, picture, [asked] * 2, [Writing(), Writing(seed=1)], watch)
+        write_together(language, picture, [asked] * 2, [GenerationConfig(), GenerationConfig(seed=1)], watch)

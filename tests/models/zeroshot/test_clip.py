@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from esg.models.normalisation import normalised
-from esg.models.zeroshot.clip import Clip
+from esg.models.zeroshot.clip import ClipModel
 from esg.support.errors import WeightsError
 
 CPU, FP32 = torch.device("cpu"), torch.float32
@@ -24,8 +24,8 @@ SIDE, PATCH, WIDTH = 16, 4, 24
 
 
 @pytest.fixture(scope="module")
-def clip(clip_folder: Path) -> Clip:
-    return Clip.from_folder(clip_folder, CPU, FP32)
+def clip(clip_folder: Path) -> ClipModel:
+    return ClipModel.from_folder(clip_folder, CPU, FP32)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def prepared(picture: np.ndarray) -> Tensor:
     return normalised(torch.from_numpy(picture).permute(2, 0, 1)[None])
 
 
-def test_patches_hear_themselves_alone_in_the_last_layer(clip: Clip, state: dict[str, Tensor]) -> None:
+def test_patches_hear_themselves_alone_in_the_last_layer(clip: ClipModel, state: dict[str, Tensor]) -> None:
     (picture,) = pictures(1)
     positions = state["vision_model.embeddings.position_embedding.weight"]
     expected = vision(state, prepared(picture), positions, alone=True)[1:]
@@ -87,14 +87,14 @@ def test_patches_hear_themselves_alone_in_the_last_layer(clip: Clip, state: dict
 @pytest.mark.parametrize(
     ("size", "grid"), [((30, 50), (4, 7)), ((50, 30), (7, 4)), ((8, 8), (4, 4)), ((10, 900), (4, 8)), ((1, 1), (4, 4))]
 )
-def test_patches_keep_the_shape_of_the_picture(clip: Clip, size: tuple[int, int], grid: tuple[int, int]) -> None:
+def test_patches_keep_the_shape_of_the_picture(clip: ClipModel, size: tuple[int, int], grid: tuple[int, int]) -> None:
     """Very long pictures are squeezed, so that patches stay of a bounded number."""
     found = clip.patches(np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8))
     assert found.shape == (*grid, WIDTH)
     assert torch.allclose(found.norm(dim=-1), torch.ones(grid), atol=1e-5)
 
 
-def test_pictures_are_embedded_as_clip_does_however_many(clip: Clip, state: dict[str, Tensor]) -> None:
+def test_pictures_are_embedded_as_clip_does_however_many(clip: ClipModel, state: dict[str, Tensor]) -> None:
     given = pictures(35)
     positions = state["vision_model.embeddings.position_embedding.weight"]
     expected = [vision(state, prepared(picture), positions, alone=False)[0] for picture in given]
@@ -102,7 +102,7 @@ def test_pictures_are_embedded_as_clip_does_however_many(clip: Clip, state: dict
     assert clip.pictures([]).shape == (0, WIDTH)
 
 
-def test_only_some_pictures_are_held_at_once(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_some_pictures_are_held_at_once(clip: ClipModel, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[int] = []
     real = clip._normalised
     monkeypatch.setattr(clip, "_normalised", lambda some: (shown.append(len(some)), real(some))[1])
@@ -115,7 +115,7 @@ def test_only_some_pictures_are_held_at_once(clip: Clip, monkeypatch: pytest.Mon
     [(16, [16, 16, 3]), (5, [16, 8, 4, 4, 4, 4, 4, 4, 4, 4, 3]), (1, [16, 8, 4, 2, *[1] * 35])],
 )
 def test_without_memory_for_so_many_fewer_go_together(
-    clip: Clip, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, limit: int, tried: list[int]
+    clip: ClipModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, limit: int, tried: list[int]
 ) -> None:
     given, sentences = pictures(35), [[f"dog {number}"] for number in range(35)]
     expected = clip.pictures(given), clip.texts(sentences)
@@ -130,7 +130,7 @@ def test_without_memory_for_so_many_fewer_go_together(
     assert sizes == tried
 
 
-def test_without_memory_for_one_it_fails_as_torch_does(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_memory_for_one_it_fails_as_torch_does(clip: ClipModel, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = short_of_memory(clip, monkeypatch, 0)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         clip.pictures(pictures(5))
@@ -139,7 +139,7 @@ def test_without_memory_for_one_it_fails_as_torch_does(clip: Clip, monkeypatch: 
         clip.texts([["a dog"]])
 
 
-def test_other_failures_are_not_tried_again(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_failures_are_not_tried_again(clip: ClipModel, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def broken(some: Any) -> Tensor:
@@ -152,7 +152,7 @@ def test_other_failures_are_not_tried_again(clip: Clip, monkeypatch: pytest.Monk
     assert asked == [5]
 
 
-def short_of_memory(clip: Clip, monkeypatch: pytest.MonkeyPatch, limit: int) -> list[int]:
+def short_of_memory(clip: ClipModel, monkeypatch: pytest.MonkeyPatch, limit: int) -> list[int]:
     """Lets both encoders fail for more than so many at once; returns how many each call has."""
     sizes: list[int] = []
 
@@ -170,7 +170,7 @@ def short_of_memory(clip: Clip, monkeypatch: pytest.MonkeyPatch, limit: int) -> 
     return sizes
 
 
-def text(clip: Clip, sentence: str) -> Tensor:
+def text(clip: ClipModel, sentence: str) -> Tensor:
     """As transformers' CLIP embeds it by itself."""
     tokens = clip._tokenizer([sentence], return_tensors="pt", truncation=True, max_length=77)
     with torch.no_grad():
@@ -178,7 +178,7 @@ def text(clip: Clip, sentence: str) -> Tensor:
         return F.normalize(clip.network.text_projection(said)[0], dim=0)
 
 
-def test_a_text_is_the_mean_of_its_sentences(clip: Clip) -> None:
+def test_a_text_is_the_mean_of_its_sentences(clip: ClipModel) -> None:
     ensembles = [
         ["a dog"],
         ["a photo of the dog.", "dog", "a dog near the door"],
@@ -190,19 +190,19 @@ def test_a_text_is_the_mean_of_its_sentences(clip: Clip) -> None:
         assert torch.allclose(own, expected, atol=1e-5)
 
 
-def test_long_texts_are_cut_off_and_any_text_will_do(clip: Clip) -> None:
+def test_long_texts_are_cut_off_and_any_text_will_do(clip: ClipModel) -> None:
     found = clip.texts([["dog " * 200], ["dog " * 300], [""], ["犬 <|endoftext|> \N{DOG FACE}"]])
     assert torch.allclose(found[0], found[1])
     assert torch.isfinite(found).all()
 
 
-def test_scale_is_that_of_the_weights(clip: Clip, state: dict[str, Tensor]) -> None:
+def test_scale_is_that_of_the_weights(clip: ClipModel, state: dict[str, Tensor]) -> None:
     assert clip.scale == pytest.approx(float(state["logit_scale"].exp()))
     assert clip.side == SIDE
 
 
-def test_half_precision_is_near(clip: Clip, clip_folder: Path) -> None:
-    half = Clip.from_folder(clip_folder, CPU, torch.bfloat16)
+def test_half_precision_is_near(clip: ClipModel, clip_folder: Path) -> None:
+    half = ClipModel.from_folder(clip_folder, CPU, torch.bfloat16)
     (picture,) = pictures(1)
     for found, expected in (
         (half.patches(picture), clip.patches(picture)),
@@ -214,11 +214,11 @@ def test_half_precision_is_near(clip: Clip, clip_folder: Path) -> None:
         assert (found * expected).sum(-1).min() > 0.99
 
 
-def test_a_pytorch_checkpoint_is_read_for_its_tensors(clip: Clip, copy: Path, state: dict[str, Tensor]) -> None:
+def test_a_pytorch_checkpoint_is_read_for_its_tensors(clip: ClipModel, copy: Path, state: dict[str, Tensor]) -> None:
     (copy / "model.safetensors").unlink()
     positions = {"text_model.embeddings.position_ids": torch.arange(77)[None]}  # as older files have
     torch.save({**state, **positions}, copy / "pytorch_model.bin")
-    read = Clip.from_folder(copy, CPU, FP32)
+    read = ClipModel.from_folder(copy, CPU, FP32)
     assert torch.equal(read.texts([["dog"]]), clip.texts([["dog"]]))
 
 
@@ -232,7 +232,7 @@ def test_a_pickle_is_not_run(copy: Path, tmp_path: Path, monkeypatch: pytest.Mon
     (copy / "model.safetensors").unlink()
     (copy / "pytorch_model.bin").write_bytes(pickle.dumps({"logit_scale": Harmful()}, protocol=2))
     with pytest.raises(WeightsError):
-        Clip.from_folder(copy, CPU, FP32)
+        ClipModel.from_folder(copy, CPU, FP32)
     assert not (tmp_path / "harm").exists()
 
 
@@ -247,25 +247,25 @@ def test_all_weights_are_loaded_or_none(copy: Path, state: dict[str, Tensor], wr
         state["text_projection.weight"] = torch.zeros(WIDTH, 2)
     save_file(state, copy / "model.safetensors")
     with pytest.raises(WeightsError, match=r"1 weights are missing, .*, such as text_projection\.(weight|bias)\."):
-        Clip.from_folder(copy, CPU, FP32)
+        ClipModel.from_folder(copy, CPU, FP32)
 
 
 def test_folders_that_hold_no_clip_model_are_refused(copy: Path, llava_folder: Path) -> None:
     with pytest.raises(WeightsError, match="of type llava; choose a CLIP model"):
-        Clip.from_folder(llava_folder, CPU, FP32)
+        ClipModel.from_folder(llava_folder, CPU, FP32)
     config = json.loads((copy / "config.json").read_text())
     for damaged in ("{", "[]", "{}", json.dumps({**config, "vision_config": 3})):
         (copy / "config.json").write_text(damaged)
         with pytest.raises(WeightsError, match="damaged"):
-            Clip.from_folder(copy, CPU, FP32)
+            ClipModel.from_folder(copy, CPU, FP32)
     (copy / "vocab.json").unlink()
     with pytest.raises(WeightsError, match=r"lacks tokenizer\.json"):
-        Clip.from_folder(copy, CPU, FP32)
+        ClipModel.from_folder(copy, CPU, FP32)
 
 
 @pytest.mark.gpu
 def test_it_moves_to_a_gpu_and_back(clip_folder: Path) -> None:
-    clip = Clip.from_folder(clip_folder, CPU, FP32)
+    clip = ClipModel.from_folder(clip_folder, CPU, FP32)
     (picture,) = pictures(1)
     expected = clip.patches(picture)
     clip.to(torch.device("cuda"))

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from esg.models.grounding_model import Writing
+from esg.models.grounding_model import GenerationConfig
 from esg.models.zeroshot import writer as module
 from esg.models.zeroshot.writer import Writer
 from esg.support.errors import InputError, WeightsError
@@ -42,7 +42,7 @@ def test_the_answer_is_the_most_likely_continuation_of_the_chat_template(writer:
     inputs = processor(images=Image.fromarray(photo), text=prompt, return_tensors="pt")
     out = model.generate(**inputs, max_new_tokens=20, do_sample=False)
     expected = processor.tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    assert "".join(writer.answer(photo, QUESTION, Writing(20))) == expected.lstrip()
+    assert "".join(writer.answer(photo, QUESTION, GenerationConfig(20))) == expected.lstrip()
     assert len(expected) > 5
 
 
@@ -52,41 +52,43 @@ def test_a_model_of_another_kind_is_asked_in_its_own_way(smolvlm_folder: Path, p
     read = writer._processor.tokenizer.decode(inputs["input_ids"][0])
     assert read.startswith("<s>User:<fake_token_around_image>")
     assert read.endswith("What is < image> this?<end_of_utterance>\nAssistant:")
-    texts = ["".join(writer.answer(photo, QUESTION, Writing(12))) for _ in range(2)]
+    texts = ["".join(writer.answer(photo, QUESTION, GenerationConfig(12))) for _ in range(2)]
     assert texts[0] == texts[1] != ""
 
 
 def test_lots_depend_on_the_seed_alone(writer: Writer, photo: np.ndarray) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    drawn = ["".join(writer.answer(photo, QUESTION, Writing(12, temperature=2.0, seed=seed))) for seed in (1, 1, 2)]
+    drawn = [
+        "".join(writer.answer(photo, QUESTION, GenerationConfig(12, temperature=2.0, seed=seed))) for seed in (1, 1, 2)
+    ]
     assert drawn[0] == drawn[1] != drawn[2]
     assert torch.equal(torch.get_rng_state(), before)  # the caller's lots are left alone
 
 
 def test_lots_are_drawn_by_their_chances() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0, -30.0]])
-    lots = module._Lots(Writing(temperature=0.5))
+    lots = module._Lots(GenerationConfig(temperature=0.5))
     counts = torch.bincount(torch.cat([lots(logits, logits).argmax(-1) for _ in range(4000)]), minlength=4) / 4000
     assert torch.allclose(counts, (logits[0] / 0.5).softmax(0), atol=0.03)
 
 
 def test_writing_stops_on_request(writer: Writer, photo: np.ndarray) -> None:
-    assert list(writer.answer(photo, QUESTION, Writing(), lambda: True)) == []
+    assert list(writer.answer(photo, QUESTION, GenerationConfig(), lambda: True)) == []
     asks = []
 
     def stop() -> bool:
         asks.append(0)
         return len(asks) > 4
 
-    text = "".join(writer.answer(photo, QUESTION, Writing(200), stop))
+    text = "".join(writer.answer(photo, QUESTION, GenerationConfig(200), stop))
     assert len(asks) == 5
-    assert "".join(writer.answer(photo, QUESTION, Writing(4))) == text
+    assert "".join(writer.answer(photo, QUESTION, GenerationConfig(4))) == text
 
 
 def test_writing_ends_when_the_reader_stops(writer: Writer, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer.network.generation_config, "eos_token_id", None)
-    pieces = writer.answer(photo, QUESTION, Writing(100_000, temperature=5.0))
+    pieces = writer.answer(photo, QUESTION, GenerationConfig(100_000, temperature=5.0))
     next(pieces)
     before = threading.active_count()
     pieces.close()
@@ -101,7 +103,7 @@ def test_what_goes_wrong_while_writing_is_raised_where_it_is_read(
 
     asks = iter([lambda: False, broken])
     with pytest.raises(ValueError, match="asked too much"):
-        list(writer.answer(photo, QUESTION, Writing(), lambda: next(asks)()))
+        list(writer.answer(photo, QUESTION, GenerationConfig(), lambda: next(asks)()))
 
 
 def test_pieces_are_neither_empty_nor_do_they_begin_with_space() -> None:
@@ -117,14 +119,14 @@ def test_the_names_of_tokens_in_a_question_are_text(writer: Writer, photo: np.nd
 
 def test_the_message_says_how_long_a_text_is(writer: Writer, photo: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"it has \d{4} tokens, but the model accepts 1500"):
-        next(writer.answer(photo, "x y " * 1000, Writing()))
+        next(writer.answer(photo, "x y " * 1000, GenerationConfig()))
 
 
 def test_half_precision_is_that_of_the_weights(llava_folder: Path, photo: np.ndarray) -> None:
     half = Writer.from_folder(llava_folder, CPU, torch.bfloat16)
     assert half.network.dtype == torch.bfloat16
     assert half._inputs(photo, QUESTION)["pixel_values"].dtype == torch.bfloat16
-    assert list(half.answer(photo, QUESTION, Writing(5)))
+    assert list(half.answer(photo, QUESTION, GenerationConfig(5)))
 
 
 def test_missing_weights_are_not_replaced_by_random_ones(copy: Path) -> None:
@@ -190,4 +192,4 @@ def test_few_bits_are_read_by_bitsandbytes(llava_folder: Path, photo: np.ndarray
     pytest.importorskip("bitsandbytes")
     few = Writer.from_folder(llava_folder, CPU, FP32, 8)
     assert "Linear8bitLt" in {type(part).__name__ for part in few.network.modules()}
-    assert list(few.answer(photo, QUESTION, Writing(5)))
+    assert list(few.answer(photo, QUESTION, GenerationConfig(5)))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from esg.entities.entity_map import EntityMap
 from esg.grounder import Grounder
-from esg.models.grounding_model import Writing
+from esg.models.grounding_model import GenerationConfig
 from esg.models.zeroshot.zero_shot import CLIP, WRITER, ZeroShot
 from esg.support.errors import InputError, WeightsError
 
@@ -49,9 +49,9 @@ class Scripted:
 
     def __init__(self, answer: str) -> None:
         self.given = answer
-        self.asked: list[tuple[str, Writing]] = []
+        self.asked: list[tuple[str, GenerationConfig]] = []
 
-    def answer(self, pixels: np.ndarray, question: str, writing: Writing, stop: Any = None) -> Iterable[str]:
+    def answer(self, pixels: np.ndarray, question: str, writing: GenerationConfig, stop: Any = None) -> Iterable[str]:
         self.asked.append((question, writing))
         yield from self.given.splitlines(keepends=True)
 
@@ -134,8 +134,8 @@ def test_captions_need_a_language_model() -> None:
     pixels, entities = scene()
     writer = Scripted("A red\n bar.")
     grounder = Grounder(ZeroShot(ColourClip(), writer))
-    assert list(grounder.caption(pixels, most=7, seed=3)) == ["A red\n", " bar."]
-    assert writer.asked[0][1] == Writing(7, 0.0, 3)
+    assert list(grounder.caption(pixels, max_tokens=7, seed=3)) == ["A red\n", " bar."]
+    assert writer.asked[0][1] == GenerationConfig(7, 0.0, 3)
     with pytest.raises(InputError, match="CLIP alone cannot write captions; give a caption"):
         Grounder(ZeroShot(ColourClip()))(pixels, entities)
 
@@ -184,7 +184,7 @@ def test_clip_alone_is_enough_for_a_caption(photo: np.ndarray) -> None:
 @pytest.mark.usefixtures("downloaded")
 def test_a_language_model_of_ones_own_choice_writes_the_caption(llava_folder: Path, photo: np.ndarray) -> None:
     grounder = Grounder.from_pretrained(f"zero-shot:{llava_folder}", device="cpu")
-    whole = "".join(grounder.caption(photo, most=9))
+    whole = "".join(grounder.caption(photo, max_tokens=9))
     assert whole
     entities = EntityMap.from_labels(np.arange(30 * 50).reshape(30, 50) // 500 + 1)
     found = grounder(photo, entities)
@@ -200,7 +200,7 @@ def test_precision_goes_to_both_models(llava_folder: Path) -> None:
 
 @pytest.mark.usefixtures("downloaded")
 def test_missing_models_are_reported_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("esg.models.zeroshot.clip.Clip.from_folder", lambda *_: pytest.fail("CLIP was read"))
+    monkeypatch.setattr("esg.models.zeroshot.clip.ClipModel.from_folder", lambda *_: pytest.fail("CLIP was read"))
     with pytest.raises(WeightsError, match=r"hf download llava-hf/llava-1\.5-7b-hf"):
         Grounder.from_pretrained("zero-shot", device="cpu")
     with pytest.raises(WeightsError, match="hf download someone/model"):

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from esg.models.gella.config import PRESETS
 from esg.models.gella.language import Language
+from esg.models.gella.meta_init import Unfilled
 from esg.models.gella.model import Gella
-from esg.models.gella.unfilled import Unfilled
 
 
 class Mixed(nn.Module):

@@ -10,8 +10,8 @@ import torch
 
 from esg.data.narrated import tell_scene
 from esg.data.narration.facts import named_facts, photo_facts
-from esg.models.gella.association import Ties
-from esg.training.lessons import WORDS, Told, lesson_losses, words_of
+from esg.models.gella.association import QueryMatching
+from esg.training.auxiliary import WORDS, AuxiliaryOutput, auxiliary_losses, words_of
 
 
 def test_words_of_entities_are_the_facts() -> None:
@@ -53,22 +53,22 @@ def test_losses_ask_the_matched_queries_and_the_cells_of_an_entity() -> None:
     sure = torch.full((len(WORDS),), -30.0)
     one, two = sure.clone(), sure.clone()
     one[[0, 2]], two[1] = 30.0, 30.0  # word 2 is open to argument, so entity 1 may be told to have it
-    ties = [Ties(torch.tensor([2, 0]), torch.tensor([True, False]))]  # entity 2 is not reconstructed
+    ties = [QueryMatching(torch.tensor([2, 0]), torch.tensor([True, False]))]  # entity 2 is not reconstructed
     grid = torch.stack((one, two), 1)[None, :, None].expand(1, -1, 2, 2)
     wrong = torch.zeros(len(WORDS))
-    right = lesson_losses(Told(torch.stack((wrong, wrong, one))[None], grid), ties, labels, [words])
+    right = auxiliary_losses(AuxiliaryOutput(torch.stack((wrong, wrong, one))[None], grid), ties, labels, [words])
     assert right["words"] < 1e-6
     assert right["seen"] < 1e-6
-    asked = lesson_losses(Told(torch.stack((one, one, wrong))[None], grid.flip(3)), ties, labels, [words])
+    asked = auxiliary_losses(AuxiliaryOutput(torch.stack((one, one, wrong))[None], grid.flip(3)), ties, labels, [words])
     assert math.isclose(asked["words"], (len(WORDS) - 1) * math.log(2), rel_tol=1e-4)
     assert asked["seen"] > 30  # the cells speak of the other entity
 
 
 def test_an_entity_without_pixels_is_ignored() -> None:
     labels, words = torch.ones(1, 4, 4, dtype=torch.int32), torch.zeros(2, len(WORDS), dtype=torch.int8)
-    ties = [Ties(torch.tensor([-1, -1]), torch.tensor([False, False]))]
-    told = Told(torch.zeros(1, 3, len(WORDS)), torch.zeros(1, len(WORDS), 2, 2))
-    losses = lesson_losses(told, ties, labels, [words])
+    ties = [QueryMatching(torch.tensor([-1, -1]), torch.tensor([False, False]))]
+    told = AuxiliaryOutput(torch.zeros(1, 3, len(WORDS)), torch.zeros(1, len(WORDS), 2, 2))
+    losses = auxiliary_losses(told, ties, labels, [words])
     assert losses["words"] == 0
     assert math.isclose(losses["seen"], len(WORDS) * math.log(2), rel_tol=1e-4)
-    assert lesson_losses(told, ties, labels * 0, [words])["seen"] == 0  # no entity is left of the picture
+    assert auxiliary_losses(told, ties, labels * 0, [words])["seen"] == 0  # no entity is left of the picture

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from esg.models.gella.config import GellaConfig
+from esg.models.gella.file_kind import check_whole, is_gella
 from esg.models.gella.model import Gella
-from esg.models.gella.recognition import check_whole, is_gella
 from esg.support.errors import WeightsError
 from esg.support.weight_files import read_state_dict
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from ..data.narration.facts import Facts
 from ..data.narration.words import FORMS, KINDS, NOUNS, SHAPES
 from ..language.coco_names import NAMES
-from ..models.gella.association import Ties
+from ..models.gella.association import QueryMatching
 from ..models.gella.conversation import Text
-from ..models.gella.model import Gella, Heard
+from ..models.gella.model import Gella, TrainingOutput
 
 WORDS = tuple(dict.fromkeys((*KINDS, *FORMS, *NOUNS.values(), *SHAPES, *NAMES)))
 _PLACES = {word: column for column, word in enumerate(WORDS)}
@@ -42,7 +42,7 @@ def words_of(facts: Sequence[Facts]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Told:
+class AuxiliaryOutput:
     """The readouts' logits.
 
     Attributes:
@@ -54,7 +54,7 @@ class Told:
     grid: Tensor
 
 
-class Pupil(nn.Module):
+class GellaInTraining(nn.Module):
     """A GELLA in training, with linear readouts of its entity embeddings and of its image features."""
 
     def __init__(self, gella: Gella) -> None:
@@ -72,17 +72,19 @@ class Pupil(nn.Module):
         texts: Sequence[Text],
         pictures: Sequence[int],
         grounded: Sequence[int],
-    ) -> tuple[Heard, Told | None]:
+    ) -> tuple[TrainingOutput, AuxiliaryOutput | None]:
         """The output of `Gella.forward`, and the readouts' logits if there are grounded texts."""
         heard = self.gella(pixels, colormaps, texts, pictures, grounded)
         if heard.masks is None:
             # DDP waits for gradients of everything that the output depends on, but no loss uses the grid here.
             return dataclasses.replace(heard, grid=heard.grid.detach()), None
         grid = self.of_image(heard.grid.movedim(1, -1)).movedim(-1, 1)
-        return heard, Told(self.of_entities(heard.masks.embeddings), grid)
+        return heard, AuxiliaryOutput(self.of_entities(heard.masks.embeddings), grid)
 
 
-def lesson_losses(told: Told, ties: Sequence[Ties], labels: Tensor, words: Sequence[Tensor]) -> dict[str, Tensor]:
+def auxiliary_losses(
+    told: AuxiliaryOutput, ties: Sequence[QueryMatching], labels: Tensor, words: Sequence[Tensor]
+) -> dict[str, Tensor]:
     """Binary cross-entropy over all words, summed over words and averaged over entities.
 
     Args:

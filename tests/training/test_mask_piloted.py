@@ -6,7 +6,7 @@ import torch
 
 from esg.segmenter import load_model
 from esg.training.losses import LossConfig
-from esg.training.pilots import _noisy_masks, pilot_losses
+from esg.training.mask_piloted import _noisy_masks, mask_piloted_losses
 
 FRAMES = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 2, 4)
 
@@ -42,7 +42,7 @@ def test_piloted_queries_train_the_decoder_and_leave_the_queries_alone(tiny_mode
     pixels = torch.randn(1, 2, 3, 64, 64)
     found = []
     for _ in range(15):
-        terms = pilot_losses(model, model(pixels, FRAMES), labels, LossConfig(points=128))
+        terms = mask_piloted_losses(model, model(pixels, FRAMES), labels, LossConfig(points=128))
         loss = torch.stack([*terms.values()]).sum()
         optimizer.zero_grad()
         loss.backward()
@@ -56,7 +56,7 @@ def test_piloted_queries_train_the_decoder_and_leave_the_queries_alone(tiny_mode
 
 def test_a_picture_without_entities_gives_no_loss(tiny_model: Path) -> None:
     model, _, _ = load_model(tiny_model)
-    terms = pilot_losses(
+    terms = mask_piloted_losses(
         model,
         model(torch.randn(1, 2, 3, 64, 64), FRAMES),
         torch.zeros(1, 2, 64, 64, dtype=torch.long),

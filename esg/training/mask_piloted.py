@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..models.cropformer.model import CropFormer, Output
 
 
-def pilot_losses(
+def mask_piloted_losses(
     model: CropFormer, output: Output, labels: Tensor, config: LossConfig, noise: float = 0.2
 ) -> dict[str, Tensor]:
     """The mask losses of the image level for queries that attend inside the true masks.
