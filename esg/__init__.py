@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .inpainter import Inpainter
     from .language.listing import split_names
     from .pictures.metadata import Metadata
-    from .pictures.reading import Photo, read_image, read_photo, write_image
+    from .pictures.reading import ImageLike, Photo, read_image, read_photo, write_image
     from .segmenter import EntitySegmenter
     from .support.device import choose_device
     from .support.errors import Advice, EsgError, ImageError, InputError, OutputError, WeightsError
@@ -65,6 +65,7 @@ _HOME = {
     "Grounder": ".grounder",
     "Grounding": ".entities.grounding",
     "ImageError": ".support.errors",
+    "ImageLike": ".pictures.reading",
     "InpaintCrop": ".inpaint.crop",
     "Inpainter": ".inpainter",
     "InputError": ".support.errors",
@@ -146,6 +147,7 @@ __all__ = [
     "Grounder",
     "Grounding",
     "ImageError",
+    "ImageLike",
     "InpaintCrop",
     "Inpainter",
     "InputError",

@@ -26,7 +26,7 @@ from .language.words import Span
 from .models.gella.inference import RECOGNISED, GellaInference
 from .models.grounding_model import SEEDS, GenerationConfig, GroundingModel
 from .models.zeroshot.zero_shot import ZeroShot
-from .pictures.reading import read_image
+from .pictures.reading import ImageLike, read_image
 from .support.checks import check_number, check_whole, type_name
 from .support.device import choose_device, choose_dtype, release_memory
 from .support.errors import InputError, NoNumbers
@@ -116,7 +116,7 @@ class Grounder:
 
     def caption(
         self,
-        image: Any,
+        image: ImageLike,
         *,
         max_tokens: int = 256,
         temperature: float = 0.0,
@@ -143,7 +143,7 @@ class Grounder:
         with self._enough_memory():
             yield from self.model.describe(sight, writing, stop)
 
-    def nouns(self, image: Any, caption: str, *, max_pixels: int = MAX_PIXELS) -> list[Span]:
+    def nouns(self, image: ImageLike, caption: str, *, max_pixels: int = MAX_PIXELS) -> list[Span]:
         """The nouns of a caption, in order, each as (start, end) in characters; the end is exclusive.
 
         Raises:
@@ -177,7 +177,7 @@ class Grounder:
             )
         return unknown
 
-    def answer(self, image: Any, caption: str, *, max_pixels: int = MAX_PIXELS) -> str:
+    def answer(self, image: ImageLike, caption: str, *, max_pixels: int = MAX_PIXELS) -> str:
         """The literal answer of a language model that is asked for the nouns of a caption, each with a <SEG> token.
 
         Returns:
@@ -195,7 +195,7 @@ class Grounder:
 
     def __call__(
         self,
-        image: Any,
+        image: ImageLike,
         entities: EntityMap,
         caption: str | None = None,
         *,
@@ -261,7 +261,7 @@ class Grounder:
         return Grounding(text.caption, tuple(_phrase(text.caption, *each) for each in zip(text.written, scores, meant)))
 
     def names(
-        self, image: Any, entities: EntityMap, *, threshold: float = RECOGNISED, max_pixels: int = MAX_PIXELS
+        self, image: ImageLike, entities: EntityMap, *, threshold: float = RECOGNISED, max_pixels: int = MAX_PIXELS
     ) -> dict[int, tuple[str, float]]:
         """Names entities with the names that the model has learnt (gella-nano: 133).
 
@@ -291,7 +291,7 @@ class Grounder:
 
     def best_caption(
         self,
-        image: Any,
+        image: ImageLike,
         entities: EntityMap,
         *,
         drafts: int | None = None,
@@ -350,7 +350,7 @@ class Grounder:
 
     def refer(
         self,
-        image: Any,
+        image: ImageLike,
         entities: EntityMap,
         expression: str,
         *,
@@ -484,7 +484,7 @@ def _check_text(text: str, what: str) -> None:
         raise InputError(f"The {what} is empty; write one.")
 
 
-def _read_for(entities: EntityMap, image: Any, max_pixels: int) -> np.ndarray:
+def _read_for(entities: EntityMap, image: ImageLike, max_pixels: int) -> np.ndarray:
     """The image as (H, W, 3) uint8 RGB, after checking that it has the size of the entities."""
     if not isinstance(entities, EntityMap):
         raise InputError(

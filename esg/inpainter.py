@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from .inpaint.engines.diffusion import DiffusionInpainting
 from .inpaint.engines.opencv import remove_with_opencv
 from .inpaint.settings import MaskSettings, PaintSettings
 from .inpaint.stitch import stitch_back
-from .pictures.reading import read_image
+from .pictures.reading import ImageLike, read_image
 from .support.errors import InputError
 from .support.limits import MAX_PIXELS
 from .support.progress import Progress
@@ -62,7 +61,7 @@ class Inpainter:
 
     def remove(
         self,
-        image: Any,
+        image: ImageLike,
         mask: np.ndarray,
         settings: MaskSettings | None = None,
         *,
@@ -92,7 +91,7 @@ class Inpainter:
 
     def repaint(
         self,
-        image: Any,
+        image: ImageLike,
         mask: np.ndarray,
         prompt: str,
         settings: MaskSettings | None = None,

@@ -8,7 +8,6 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +21,7 @@ from .models.cropformer.model import CropFormer, Output
 from .models.cropformer.views import Views, check_crops, make_views
 from .models.gella.file_kind import is_gella
 from .models.layers.attention import set_attention
-from .pictures.reading import read_image
+from .pictures.reading import ImageLike, read_image
 from .support.checks import check_number, check_whole
 from .support.device import choose_device, choose_dtype, computing_in, release_memory
 from .support.errors import InputError, OutOfMemory, WeightsError
@@ -114,7 +113,7 @@ class EntitySegmenter:
 
     def __call__(
         self,
-        image: Any,
+        image: ImageLike,
         *,
         crops: int | None = None,
         fusion: str | None = None,

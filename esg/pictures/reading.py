@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from ..support.checks import type_name
@@ -25,12 +26,15 @@ from .metadata import Metadata, orientation, read_metadata
 
 log = getLogger(__name__)
 
+ImageLike = str | Path | Image.Image | NDArray[np.uint8]
+"""A picture: the path of a file, a PIL picture, or (H, W, 3) RGB pixels."""
+
 # Errors that Pillow's writers raise for pixels or options that their format does not support.
 _WRITE_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError, struct.error)
 _WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 
 
-def read_image(source: str | Path | Image.Image | np.ndarray, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Turns a file, a PIL picture or an array into RGB pixels, rotated upright by EXIF.
 
     Transparent parts are put on white. Of an animated picture, the first frame is used, with a log message. 16-bit
