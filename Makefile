@@ -1,4 +1,4 @@
-# make demo | test | lint | docs | bench | test-oldest: each builds its environment first (delete .venv to start afresh).
+# make demo | check | test | lint | docs | bench | test-oldest: each builds its environment first (delete .venv to start afresh).
 #   TORCH   what to install as torch, e.g.  make test TORCH=torch==2.13.0
 #   PYTHON  the Python that makes the environment, >= 3.10
 #   WORKERS processes that run tests, e.g. make test WORKERS=0 to see their output at once
@@ -7,13 +7,20 @@ PYTHON ?= python3
 TORCH ?= torch
 FIXTURES ?= ../shared/reference/fixtures
 WORKERS ?= auto
+FAST := $(addprefix tests/,comfyui_graphs data drawing entities inpaint language pictures support test_docs.py test_floors.py)
 PYTEST := -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test lint docs bench test-oldest
+.PHONY: demo check test fast lint docs bench test-oldest
 
 demo: .venv/.installed-demo
 	$(BIN)/esg demo
+
+check: .venv/.installed-test
+	$(MAKE) --jobs 2 --output-sync lint fast
+
+fast: .venv/.installed-test
+	$(BIN)/python $(PYTEST) --quiet --ignore tests/inpaint/engines $(FAST) $(ARGS)
 
 test: .venv/.installed-test
 	$(BIN)/python $(PYTEST) $(ARGS)
