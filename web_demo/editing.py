@@ -1,4 +1,4 @@
-"""From a selection to a mask, and from a mask to an edited photo."""
+"""Turns a selection into a mask, and a mask into an edited photo."""
 
 from __future__ import annotations
 
@@ -26,15 +26,21 @@ Report = Callable[[int, int, str], None]
 
 OPENCV_CONTEXT = 1.5  # OpenCV uses only the pixels along the rim of a hole
 SOFT_WIDTH = 8  # pixels of the photo in which to look for a soft edge
-MOST_POINTS = 20_000  # in all brush strokes together
-WIDEST_BRUSH = 0.12  # the largest radius that the page offers, as a part of the picture's width
+MOST_POINTS = 20_000  # of all brush strokes together
+WIDEST_BRUSH = 0.12  # the largest radius that the page offers, as a fraction of the picture's width
 MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
 
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """How a selection becomes a mask: `grow`, `feather` (pixels of the photo) and `fill` as in `CropSettings`;
-    `invert`: all but the selection; `soft`: its edge follows the photo's own, see `esg.soft_alpha`."""
+    """How a selection becomes a mask.
+
+    Attributes:
+        grow, feather: as in `CropSettings`, in pixels of the photo.
+        fill: whether to fill holes.
+        invert: whether the mask is everything except the selection.
+        soft: whether the mask's edge follows the edges in the photo, see `esg.soft_alpha`.
+    """
 
     grow: int = 8
     feather: int = 4
@@ -48,9 +54,9 @@ class Stroke:
     """One stroke of a brush over a mask.
 
     Attributes:
-        add: whether it adds to the mask, or takes away from it.
-        radius: of the brush, as a part of the picture's width.
-        points: x, y of where it went, as parts of the picture's width and height; at least one.
+        add: whether it adds to the mask or erases from it.
+        radius: radius of the brush, as a fraction of the picture's width.
+        points: its path, x and y as fractions of the picture's width and height; at least one point.
     """
 
     add: bool
@@ -60,7 +66,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Painting:
-    """How a diffusion model paints: see `esg.DiffusionInpainting`; `match_colour` as in `esg.stitch_back`."""
+    """How a diffusion model paints; see `esg.DiffusionInpainting`, and for `match_colour` `esg.stitch_back`."""
 
     model: str
     negative: str = ""
@@ -84,7 +90,7 @@ class Painting:
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit: `ids`, changed by brush strokes, are removed if `prompt` is empty and repainted otherwise."""
+    """One edit: removes the entities `ids`, changed by brush strokes, or repaints them if there is a `prompt`."""
 
     ids: tuple[int, ...]
     prompt: str
@@ -106,7 +112,7 @@ def read_strokes(data: Iterable[Any]) -> tuple[Stroke, ...]:
 
     Raises:
         InputError: there are too many.
-        ValueError, KeyError, TypeError: they do not make sense.
+        ValueError, KeyError, TypeError: they are invalid.
     """
     strokes = tuple(_stroke(one) for one in data)
     if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
@@ -118,18 +124,18 @@ def _stroke(data: Any) -> Stroke:
     points = tuple((float(x), float(y)) for x, y in data["points"])
     radius = float(data["radius"])
     if not points or not 0 < radius <= WIDEST_BRUSH or not all(-1 <= part <= 2 for point in points for part in point):
-        raise ValueError  # also of NaN
+        raise ValueError  # also for NaN
     return Stroke(bool(data["add"]), radius, points)
 
 
 def need_selection(ids: tuple[int, ...], strokes: tuple[Stroke, ...]) -> None:
-    """Raises InputError if there is nothing to make a mask from."""
+    """Raises InputError if neither an entity nor a brush stroke could make a mask."""
     if not ids and not any(stroke.add for stroke in strokes):
         raise InputError("Select at least one entity first, on the picture or in the table.")
 
 
 def brushed(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:
-    """A mask, (H, W) bool, with brush strokes, one after another."""
+    """The mask, (H, W) bool, after brush strokes, applied one after another."""
     if not strokes:
         return mask
     height, width = mask.shape
@@ -137,7 +143,7 @@ def brushed(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:
     draw = ImageDraw.Draw(canvas)
     for stroke in strokes:
         radius, fill = max(0.5, stroke.radius * width), int(stroke.add)
-        points = [(x * width - 0.5, y * height - 0.5) for x, y in stroke.points]  # a pixel's centre is a whole number
+        points = [(x * width - 0.5, y * height - 0.5) for x, y in stroke.points]  # pixel centres are whole here
         if len(points) > 1:
             draw.line(points, fill=fill, width=max(1, round(2 * radius)))
         for x, y in points:
@@ -153,10 +159,10 @@ def mask_of(
     report: Report | None = None,
     strokes: tuple[Stroke, ...] = (),
 ) -> np.ndarray:
-    """The mask of a selection, not yet grown, (H, W) bool, or float32 from 0 to 1 with a soft edge.
+    """The mask of a selection before it is grown: (H, W) bool, or with a soft edge float32 from 0 to 1.
 
     Raises:
-        InputError: nothing is selected, or nothing is left of it.
+        InputError: nothing is selected, or nothing is left of the selection.
     """
     need_selection(ids, strokes)
     mask = brushed(entities.mask(ids) if ids else np.zeros(entities.labels.shape, bool), strokes)
@@ -176,9 +182,9 @@ def mask_picture(
     longest: int,
     strokes: tuple[Stroke, ...] = (),
 ) -> np.ndarray:
-    """What an edit would show of its result, (h, w, 4) uint8 RGBA to be laid over the photo.
+    """A preview of an edit's mask to lay over the photo, (h, w, 4) uint8 RGBA.
 
-    Photo and map are looked at in the browser's size, `longest` pixels at most, so that it takes no time.
+    To be fast, it is computed at the size of the photo in the browser, whose longest side has at most `longest` pixels.
 
     Raises:
         InputError: an id does not exist.
@@ -211,16 +217,16 @@ def edited(
     engine: DiffusionInpainting | None,
     report: Report | None = None,
 ) -> tuple[np.ndarray, CropSettings]:
-    """The photo with one edit, (H, W, 3) uint8, and what of it the engine got to see.
+    """The photo after one edit, (H, W, 3) uint8, and the settings of the crop that the engine worked on.
 
-    Where the mask has faded out, no bit of the photo differs.
+    Outside the mask and its soft edge, not a single bit of the photo changes.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB, with the edits before it.
-        entities: of the photo.
-        edit: what to do.
-        engine: None where it has no prompt.
-        report: told how far it is; what it raises ends the work.
+        pixels: (H, W, 3) uint8 RGB, with all earlier edits.
+        entities: the photo's entities.
+        edit: the edit to apply.
+        engine: the diffusion model; None if the edit has no prompt.
+        report: called with the progress; an exception that it raises ends the work.
     """
     mask = mask_of(pixels, entities, edit.ids, edit.mask, report, edit.strokes)
     if engine is None:
@@ -230,17 +236,20 @@ def edited(
     settings = crop_settings(edit.mask, strokes=edit.strokes, target=engine.size, multiple=engine.multiple)
     crop = cut_for_inpainting(pixels, mask, settings)
     made = engine(crop.picture, crop.generation, edit.prompt, **edit.painting.options, progress=report)
-    assert made is not None  # nobody asked it to stop
+    assert made is not None  # None only if it was asked to stop
     return stitch_back(pixels, crop.stitch, made, edit.painting.match_colour), settings
 
 
 def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tuple[int, ...], str]]:
-    """The steps of a list, one a line: `3, 5 = a blue dress`, or `largest 2 =` to remove; → ids and prompt of each.
+    """Reads a list of steps, one per line: `3, 5 = a blue dress`, or `largest 2 =` to remove.
 
-    What stands before the first `=` is a choice, see `esg.choose`, to which `more` goes.
+    The text before the first `=` chooses entities, see `esg.choose`, which receives `more`.
+
+    Returns:
+        Ids and prompt of each step.
 
     Raises:
-        InputError: a line is not a valid step; the message has its number.
+        InputError: a line is not a valid step; the message gives the line's number.
     """
     steps = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -273,9 +282,9 @@ def crop_settings(
     context: float = CropSettings().context,
     scale: float = 1.0,
 ) -> CropSettings:
-    """What an engine gets to see, with the grown and feathered mask; `scale`: of a photo that was made smaller.
+    """The settings of the crop for an engine; `scale` is the scale of a photo that was made smaller.
 
-    A hole that somebody has made with the brush stays one.
+    Holes are not filled if the brush has erased anything, since a hole may have been made with it.
     """
     return CropSettings(
         target=target,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from esg import EntityMap, InputError
+from esg import EntityMap, ImageError, InputError, choose, read_image
 from web_demo.editing import MOST_POINTS, Stroke
 from web_demo.shared import (
     Chosen,
@@ -170,4 +171,22 @@ def test_sentences_are_without_the_options_of_a_command_line() -> None:
     assert plainly(InputError(limit)) == "a.png has 9x9 pixels, more than the limit of 4."
     missing = "x/y is not on this machine; choose to download it (--download, download=True), get it with `hf`, or not."
     assert plainly(InputError(missing)) == missing.replace(" (--download, download=True)", "")
-    assert plainly(InputError(missing), download=False) == "x/y is not on this machine; get it with `hf`, or not."
+    assert plainly(InputError(missing), endpoint=True) == "x/y is not on this machine; get it with `hf`, or not."
+
+
+def test_sentences_speak_of_the_page() -> None:
+    unground = "To choose by the phrase 'dog', ground a text on these entities first."
+    assert plainly(unground) == "To choose by the phrase 'dog', ground some words first (Ground, in the tab Words)."
+    assert "entity_ids" in plainly(unground, endpoint=True)
+    json = "a.json is JSON; give the photo itself, or this with --masks if it holds masks."
+    assert plainly(json) == "a.json is JSON; give the photo itself, or use Your own masks if it holds masks."
+
+
+def test_the_sentences_are_those_of_the_core(quarters: EntityMap, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as unground:
+        choose(quarters, "phrase: dog")
+    assert "Words" in plainly(unground.value)
+    (tmp_path / "a.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ImageError) as json:
+        read_image(tmp_path / "a.json")
+    assert "Your own masks" in plainly(json.value)
