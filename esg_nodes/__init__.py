@@ -1,6 +1,6 @@
-"""The nodes, by the ids under which workflows know them. Each is a plain class that can be called with tensors.
+"""The nodes, by the ids that workflows refer to. Each is a plain class that can be called with tensors.
 
-They are reached only through the root of the repository, as ComfyUI does it, so `..esg` is the core beside this folder.
+They are imported only through the root of the repository, as ComfyUI does, so `..esg` is the core beside this folder.
 """
 
 from __future__ import annotations

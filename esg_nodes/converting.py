@@ -1,4 +1,4 @@
-"""Nodes between entities and what other nodes and programs take: masks, SEGS, label maps, COCO JSON."""
+"""Nodes that convert entities to and from the formats of other nodes and programs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from .values import (
 
 class EntitiesToMasks:
     CATEGORY = "ESG/convert"
-    DESCRIPTION = "A mask for each entity, in the order of their numbers: as one batch, and as a list of single masks."
+    DESCRIPTION = "Makes a mask for each entity, in numerical order: as one batch, and as a list of single masks."
     SEARCH_ALIASES = ("separate masks", "mask batch", "mask list", "split masks")
     RETURN_TYPES = ("MASK", "MASK")
     RETURN_NAMES = ("mask_batch", "mask_list")
     OUTPUT_TOOLTIPS = (
         "All masks as one batch, starting with the first picture; one empty mask if there are no entities.",
-        "The same one by one: the nodes after it run once for each. For a clip, a batch for each track, with a mask "
-        "for each picture.",
+        "The same masks one by one: the nodes after it run once for each. For a clip, a batch for each track, with a "
+        "mask for each picture.",
     )
     INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True, True)
@@ -60,7 +60,7 @@ class EntitiesToMasks:
         return batches, single
 
     def convert(self, entities: Entities) -> tuple[Later, list[Later]]:
-        """The same for one batch of pictures."""
+        """Converts one batch of pictures."""
         everything = sorted({int(number) for own in entities.numbers for number in own})
         if entities.tracks is not None:
             masks = [number_mask(entities, [track]) for track in everything]
@@ -76,8 +76,8 @@ class EntitiesToMasks:
 class EntitiesToSegs:
     CATEGORY = "ESG/convert"
     DESCRIPTION = (
-        "Entities for the detailers of the Impact Pack: one SEG for each, even if it is in several pieces, labelled "
-        "with its phrase."
+        "Converts entities for the detailers of the Impact Pack: one SEG for each entity, even if it is in several "
+        "pieces, labelled with its phrase."
     )
     SEARCH_ALIASES = ("segs", "impact pack", "detailer")
     RETURN_TYPES = ("SEGS",)
@@ -98,7 +98,9 @@ class EntitiesToSegs:
 
     def convert(self, entities: Entities, crop_factor: float) -> tuple[Any]:
         if len(entities) != 1:
-            raise InputError(f"SEGS are for one picture, but these are entities of {len(entities)}; use one of them.")
+            raise InputError(
+                f"SEGS are for one picture, but these entities are of {len(entities)} pictures; connect one picture."
+            )
         (found,), (own,), (names,) = entities.maps, entities.numbers, entities.names
         labels = [name or f"entity {known}" for name, known in zip(names, own)]
         return (to_segs(found, labels, crop_factor),)
@@ -107,7 +109,8 @@ class EntitiesToSegs:
 class EntitiesToLabelMap:
     CATEGORY = "ESG/convert"
     DESCRIPTION = (
-        "Pictures in which every entity has one colour, as ControlNet and other programs expect, or its number."
+        "Makes pictures in which every entity has one colour, as ControlNet and other programs expect, or its number "
+        "as grey value."
     )
     SEARCH_ALIASES = ("label map", "segmentation map", "id map", "seg controlnet")
     RETURN_TYPES = ("IMAGE",)
@@ -122,8 +125,8 @@ class EntitiesToLabelMap:
                 "entities": wire(ENTITIES, "From any node."),
                 "pixels": choice(
                     ["colours", "numbers"],
-                    "colours: a distinct one for each entity. numbers: number / 255 in all channels, for up to 255 "
-                    "entities; saved as PNG the grey value is the number.",
+                    "colours: a different colour for each entity. numbers: number / 255 in all channels, for numbers "
+                    "up to 255; in a saved PNG, the grey value is the number.",
                 ),
             }
         }
@@ -133,7 +136,10 @@ class EntitiesToLabelMap:
         if pixels == "colours":
             colours = np.concatenate([np.zeros((1, 3), np.uint8), palette(highest)])
         elif highest > 255:
-            raise InputError(f"{highest} numbers do not fit into 255 grey values; use colours, or COCO JSON.")
+            raise InputError(
+                f"The highest number is {highest}, but a grey value can be at most 255; set pixels to colours, or save "
+                "COCO JSON."
+            )
         else:
             colours = np.repeat(np.arange(highest + 1, dtype=np.uint8)[:, None], 3, axis=1)
         pairs = zip(entities.maps, entities.numbers)
@@ -142,13 +148,13 @@ class EntitiesToLabelMap:
 
 class EntitiesToBoxes:
     CATEGORY = "ESG/convert"
-    DESCRIPTION = "The box around each entity, for nodes that take boxes, such as SAM's."
+    DESCRIPTION = "Lists the box around each entity, for nodes that accept boxes, such as SAM's."
     SEARCH_ALIASES = ("bounding box", "bbox", "bboxes", "sam boxes", "detect")
     RETURN_TYPES = ("BOUNDING_BOX",)
     RETURN_NAMES = ("boxes",)
     OUTPUT_TOOLTIPS = (
-        "A list for each picture, in the order of the numbers: x, y, width and height in pixels, the score, and the "
-        "phrase or number as label.",
+        "For each picture a list of boxes in numerical order, each with x, y, width and height in pixels, the score, "
+        "and the phrase or number as label.",
     )
     FUNCTION = "convert"
 
@@ -171,8 +177,8 @@ class EntitiesToBoxes:
 class CutOut:
     CATEGORY = "ESG/convert"
     DESCRIPTION = (
-        "Cuts the masked area out of its picture: transparent elsewhere, as PNG stores it, and with soft edges where "
-        "the mask has them."
+        "Cuts the masked area out of its picture and makes the rest transparent. Soft edges of the mask stay soft. "
+        "Save the result as PNG."
     )
     SEARCH_ALIASES = ("rgba", "transparent", "remove background", "cutout", "sticker", "png", "alpha")
     RETURN_TYPES = ("IMAGE", "MASK")
@@ -188,7 +194,7 @@ class CutOut:
             "required": {
                 "image": wire("IMAGE", "One picture for all masks, or one for each."),
                 "mask": wire("MASK", "From Pick Entities, Refine Edges or any other node; white is kept."),
-                "crop": switch(True, "Crop to the box around the kept area. Off: the picture keeps its size."),
+                "crop": switch(True, "Crop to the box around the masked area. Off: the picture keeps its size."),
                 "margin": whole(0, 0, 1024, "Pixels around that box."),
             }
         }
@@ -197,13 +203,13 @@ class CutOut:
         return self._unless_empty([self._cut_out(**given) for given in with_pictures(lists)])
 
     def cut_out(self, *values: Any, **more: Any) -> tuple[list[Any], list[Any]]:
-        """The same for one batch of pictures and masks."""
+        """Cuts out of one batch of pictures and masks."""
         return self._unless_empty([self._cut_out(*values, **more)])
 
     def _unless_empty(self, found: list[tuple[list[Tensor], list[Tensor]]]) -> tuple[list[Any], list[Any]]:
         cuts, alphas = ([one for own in found for one in own[k]] for k in (0, 1))
         if not cuts:
-            stop = host().block("Nothing is chosen, so there is nothing to cut out.")
+            stop = host().block("The mask is empty, so there is nothing to cut out.")
             return [stop], [stop]
         host().say("")
         return cuts, alphas
@@ -213,7 +219,7 @@ class CutOut:
         count = max(len(photos), len(masks))
         if len(photos) not in (1, count) or len(masks) not in (1, count):
             raise InputError(
-                f"{len(masks)} masks do not fit {len(photos)} pictures; give one for each, or a single one."
+                f"{len(masks)} masks do not fit {len(photos)} pictures; connect one mask for each, or a single one."
             )
         height, width = photos.shape[1:3]
         cuts, alphas = [], []
@@ -234,12 +240,12 @@ class CutOut:
 
 class SaveCoco:
     CATEGORY = "ESG/convert"
-    DESCRIPTION = "Saves entities as COCO JSON in the output folder, a file for each picture, and passes the text on."
+    DESCRIPTION = "Saves entities as COCO JSON in the output folder, one file for each picture, and outputs the JSON."
     SEARCH_ALIASES = ("coco", "json", "rle", "annotations", "export masks")
     RETURN_TYPES = ("STRING",)
     RETURN_NAMES = ("coco",)
     OUTPUT_TOOLTIPS = (
-        "The JSON of the first picture: for each entity a compressed RLE, box, area, score and, in a clip, its track.",
+        "The JSON of the first picture: for each entity its compressed RLE, box, area, score and, in a clip, track.",
     )
     FUNCTION = "save"
     OUTPUT_NODE = True
@@ -249,7 +255,9 @@ class SaveCoco:
         return {
             "required": {
                 "entities": wire(ENTITIES, "From any node."),
-                "filename_prefix": text("entities", "Name of the file in the output folder; it may include folders."),
+                "filename_prefix": text(
+                    "entities", "Beginning of the file's name in the output folder; it may include folders."
+                ),
             }
         }
 
@@ -286,16 +294,16 @@ class MasksToEntities:
                 "masks": wire("MASK", "A batch of masks of one picture; empty ones are skipped."),
                 "threshold": number(0.5, 0, 1, "For soft masks: values above this belong to the entity."),
                 "pieces": switch(
-                    False, "Turn every connected piece of a mask into an entity, for example of a painted one."
+                    False, "Turn every connected piece of a mask into an entity, for example for painted masks."
                 ),
             },
             "optional": {
-                "image": wire("IMAGE", "The picture; masks of another size are resized to it."),
+                "image": wire("IMAGE", "The picture of the masks; masks of another size are resized to it."),
                 "order": choice(
                     ("smaller", "larger", "first", "last", "whole"),
-                    "Which mask is on top where they overlap: the smaller or the larger one, the first or the last of "
-                    "the batch. whole: keep only the whole objects of nested masks, such as SAM's. Ignored with "
-                    "pieces.",
+                    "Which mask is on top where masks overlap: the smaller or the larger one, or the first or the last "
+                    "of the batch. whole: keep only whole objects of nested masks, such as SAM's. Ignored if pieces is "
+                    "on.",
                     advanced=True,
                 ),
             },
@@ -336,7 +344,7 @@ class SegsToEntities:
 
 
 def _named(labels: list[str], scores: np.ndarray) -> Grounding | None:
-    """Names of entities as phrases of a list of them; the same name is one phrase."""
+    """The names of entities as phrases; entities with the same name share a phrase."""
     names = [name for name in dict.fromkeys(labels) if name.strip()]
     if not names:
         return None
@@ -350,7 +358,7 @@ def _named(labels: list[str], scores: np.ndarray) -> Grounding | None:
 
 
 def _pieces(masks: list[np.ndarray]) -> EntityMap:
-    """As `EntityMap.from_masks` of all connected pieces, of which a noisy mask has more than fit into memory."""
+    """Like `EntityMap.from_masks` for all connected pieces, of which a noisy mask has too many to hold as masks."""
     labels = np.zeros(masks[0].shape, np.int32)
     least = np.full(masks[0].shape, np.iinfo(np.int32).max, np.int32)  # area of the piece that has the pixel
     count = 0

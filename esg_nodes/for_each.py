@@ -20,7 +20,7 @@ PHRASE, ENTITY = EACH = ("phrase", "entity")
 class ForEach:
     CATEGORY = "ESG/inpaint"
     DESCRIPTION = (
-        "Lists masks with a prompt for each phrase or entity: the nodes after it run once for each, so one graph "
+        "Lists a mask and a prompt for each phrase or entity. The nodes after it run once for each, so one graph "
         "repaints them all. Mask to Inpaint and Inpaint Stitch accept the lists."
     )
     SEARCH_ALIASES = ("loop", "for each mask", "for each phrase", "batch inpaint", "prompt per mask")
@@ -28,8 +28,8 @@ class ForEach:
     RETURN_NAMES = ("masks", "prompts", "names")
     OUTPUT_TOOLTIPS = (
         "A list of masks; for a clip, a list of batches with one mask for each picture.",
-        "The prompt for each.",
-        "The name of each: its phrase, or its number.",
+        "The prompt for each mask.",
+        "The name of each mask: its phrase, or the number of its entity.",
     )
     INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True, True, True)
@@ -39,7 +39,7 @@ class ForEach:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "entities": wire(ENTITIES, "Of one picture, or of a clip; phrases come from Ground Text."),
+                "entities": wire(ENTITIES, "Entities of one picture or of a clip; phrases come from Ground Text."),
                 "each": choice(
                     EACH,
                     "phrase: one mask for all entities of a phrase. entity: one mask for each entity, named after its "
@@ -47,9 +47,9 @@ class ForEach:
                 ),
                 "prompts": text(
                     "{name}",
-                    "A line for each: 'sky = stars at night' is for the phrase sky, '3 = a red door' for entity 3. A "
-                    "line without =, or after * =, is for all others; {name} in it stands for the phrase. Without "
-                    "such a line the others are left out.",
+                    "One line for each: 'sky = stars at night' is for the phrase sky, '3 = a red door' for entity 3. A "
+                    "line without =, or one that begins with * =, is for all others; {name} in it stands for the "
+                    "phrase. Without such a line, the others are skipped.",
                     lines=True,
                 ),
             },
@@ -76,7 +76,7 @@ class ForEach:
         if len(problems) == len(calls):
             raise problems[0]
         host().say(" ".join(dict.fromkeys(map(str, problems))))
-        if not found:  # an empty list would make the nodes behind it fail
+        if not found:  # an empty list would make the nodes after it fail
             return [to_mask([], lists["entities"][0].maps[0].labels.shape)], [""], [""]
         return tuple(map(list, zip(*found)))
 
@@ -87,10 +87,11 @@ class ForEach:
     def _list(
         self, entities: Entities, each: str, prompts: str, place: int, places: int, only: str = ""
     ) -> Sequence[tuple[Tensor, str, str]]:
-        """Mask, prompt and name of each, of the picture or clip at a place in a list of them."""
+        """Mask, prompt and name of each phrase or entity, for the picture or clip at `place` in a list of `places`."""
         if len(entities) != 1 and entities.tracks is None:
             raise InputError(
-                f"This node needs the entities of one picture or of a clip, but these are of {len(entities)} pictures."
+                f"This node needs the entities of one picture or of a clip, but these are of {len(entities)} pictures; "
+                "connect one picture, or use Segment Frames for a clip."
             )
         strict = None if places == 1 else False
         wanted = entities.choose(only if only.strip() else "all", strict=strict, first=place + 1)
@@ -101,8 +102,8 @@ class ForEach:
         known = {_key(name) for name, _ in named} | {str(k) for _, ids in named for k in ids if each == ENTITY}
         if named and special and general is None and not known & {*special}:
             raise InputError(
-                f"No line of the prompts fits: there are {', '.join(dict.fromkeys(name for name, _ in named))}. A line "
-                "for all others has no = in it, or begins with * =."
+                f"No line of prompts fits; the names are {', '.join(dict.fromkeys(name for name, _ in named))}. Use "
+                "one of them before the =, or write a line without = for all others."
             )
         for name, meant in named:
             meant = [k for k in meant if k in numbers]
@@ -118,12 +119,14 @@ class ForEach:
 
 
 def _named(entities: Entities, each: str) -> list[tuple[str, list[int]]]:
-    """What there is a prompt for: its name and numbers, in the order of the caption or of the numbers."""
+    """Names and entity numbers of all phrases or entities, in the order of the caption or of the numbers."""
     groundings = entities.groundings
     if each == PHRASE:
         if not any(groundings):
-            raise InputError("There are no phrases yet; put Ground Text in between, or set each to entity.")
-        meant: dict[tuple[str, int], set[int]] = {}  # by text, and how often the text stands before it in its caption
+            raise InputError(
+                "These entities do not have phrases; put Ground Text before this node, or set each to entity."
+            )
+        meant: dict[tuple[str, int], set[int]] = {}  # by text, and how often the text occurs earlier in its caption
         for grounding, own in zip(groundings, entities.numbers):
             before: Counter[str] = Counter()
             for phrase in sorted(grounding.phrases, key=lambda one: one.span) if grounding else ():
@@ -139,7 +142,7 @@ def _named(entities: Entities, each: str) -> list[tuple[str, list[int]]]:
 
 
 def _read_prompts(prompts: str) -> tuple[str | None, dict[str, str]]:
-    """The prompt for what has none of its own, and the others by the name that they are for."""
+    """The prompt for all others, or None, and the special prompts by name."""
     general, special = [], {}
     for line in filter(None, map(str.strip, prompts.replace("＝", "=").splitlines())):
         name, equals, prompt = line.partition("=")

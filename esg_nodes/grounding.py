@@ -1,4 +1,4 @@
-"""Nodes for words: what they mean in a picture, and which words describe it."""
+"""Nodes for words: which entities they refer to, and which words describe a picture."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class GroundText:
     CATEGORY = "ESG"
     DESCRIPTION = (
         "Finds the entities of a picture that words refer to: the nouns of a sentence, a list of phrases, or one "
-        "expression. Without any words, the model describes the picture itself, and its nouns are grounded."
+        "expression. If the text is empty, the model writes a caption itself, and the nouns of that are grounded."
     )
     SEARCH_ALIASES = ("text to mask", "text grounding", "referring segmentation", "open vocabulary", "find by text")
     RETURN_TYPES = (ENTITIES, "MASK", "STRING", "STRING", "IMAGE")
@@ -60,22 +60,20 @@ class GroundText:
             "required": {
                 "grounder": wire(GROUNDER, "From Load Grounder."),
                 "image": wire("IMAGE", "The pictures that the entities come from."),
-                "entities": wire(ENTITIES, "From Segment Entities, or from masks of any kind."),
+                "entities": wire(ENTITIES, "From Segment Entities, Masks to Entities or any other node."),
                 "text": text(
                     "",
-                    "The text to ground. With as many lines as pictures, each picture gets its line; any other text "
-                    "applies to all pictures. Empty: the model describes each picture.",
+                    "The text to ground. If it has as many lines as there are pictures, each picture gets one line; "
+                    "otherwise the whole text applies to every picture. Empty: the model describes each picture.",
                     lines=True,
                 ),
                 "read_as": choice(
                     READINGS,
-                    "How to read the text. A sentence: its nouns are grounded. A list: phrases separated by commas or "
-                    "line breaks. Categories: the same, but an entity gets at most one of them. One expression, such "
-                    "as 'the dog on the left': its best entity is used.",
+                    "How to read the text. A sentence: its nouns are grounded. A list of phrases: separated by commas "
+                    "or line breaks. A list of categories: the same, but an entity gets at most one of them. One "
+                    "expression, such as 'the dog on the left': only its best entity is used.",
                 ),
-                "threshold": number(
-                    0.5, 0, 1, "Minimum score of an entity. One expression gets only the best of these."
-                ),
+                "threshold": number(0.5, 0, 1, "Minimum score of an entity. If nothing reaches it, lower it."),
             }
         }
 
@@ -106,7 +104,7 @@ class GroundText:
     def ground(
         self, grounder: Loaded, image: Tensor, entities: Entities, text: str, read_as: str, threshold: float
     ) -> tuple[Any, ...]:
-        """The same for one batch of pictures."""
+        """Grounds a text in one batch of pictures."""
         given = {"grounder": grounder, "image": image, "entities": entities}
         given |= {"text": text, "read_as": read_as, "threshold": threshold}
         return tuple(one for (one,) in self.ground_lists(**{name: [value] for name, value in given.items()}))
@@ -121,7 +119,7 @@ class GroundText:
         threshold: float,
         usable: list[bool],
     ) -> tuple[Entities, Tensor, str, str, Tensor, list[str]]:
-        """The outputs, and what is to be said; `text` is for each picture, and `usable` whether that text is."""
+        """The outputs, and sentences to show; `text` has a text for each picture, `usable` whether it can be used."""
         photos = pictures(image)
         show = host().progress()
         model = grounder.ready()
@@ -147,8 +145,8 @@ class GroundText:
 class DescribeImage:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Writes a caption for every picture. With entities, it writes several and keeps the one whose nouns are "
-        "grounded best."
+        "Writes a caption for every picture. If entities are connected, it writes several and keeps the one whose "
+        "nouns match them best."
     )
     SEARCH_ALIASES = ("caption", "image to text", "describe", "interrogate")
     RETURN_TYPES = ("STRING",)
@@ -163,7 +161,7 @@ class DescribeImage:
                 "grounder": wire(GROUNDER, "From Load Grounder."),
                 "image": wire("IMAGE", "The pictures to describe."),
                 "max_tokens": whole(256, 1, 2048, "Maximum length of a caption; a word is one or two tokens."),
-                "temperature": number(0, 0, 2, "0: always the likeliest words; higher: others, too."),
+                "temperature": number(0, 0, 2, "0: always the likeliest words. Higher: more varied words."),
                 "seed": whole(
                     0, 0, 2**63 - 1, "Random seed, used when the temperature is above 0.", control_after_generate=True
                 ),
@@ -190,7 +188,7 @@ class DescribeImage:
             report = of_one(show, index, len(photos))
 
             def going_on(report: Bar = report) -> bool:
-                report(0, 1, Stage.CAPTIONS)  # which raises when the user stops the run
+                report(0, 1, Stage.CAPTIONS)  # raises when the user stops the run
                 return False
 
             writing: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
@@ -210,7 +208,7 @@ class FindNouns:
     RETURN_NAMES = ("nouns", "spans")
     OUTPUT_TOOLTIPS = (
         "A list of texts, in the order of the caption.",
-        "JSON: text, and its start and end in the caption, in characters.",
+        "JSON: the text of each noun, and its start and end in the caption, in characters.",
     )
     OUTPUT_IS_LIST = (True, False)
     FUNCTION = "find"
@@ -220,8 +218,8 @@ class FindNouns:
         return {
             "required": {
                 "grounder": wire(GROUNDER, "From Load Grounder."),
-                "image": wire("IMAGE", "The picture that the caption describes; with several, the first."),
-                "caption": text("", "A sentence or more.", lines=True),
+                "image": wire("IMAGE", "The picture that the caption describes; of a batch, the first is used."),
+                "caption": text("", "The caption: one or more sentences.", lines=True),
             }
         }
 
@@ -229,7 +227,7 @@ class FindNouns:
         (photo, *_) = pictures(image[:1])
         spans = grounder.ready().nouns(photo, caption)
         found = [{"text": caption[start:end], "span": [start, end]} for start, end in spans]
-        # An empty list would make the nodes behind it fail.
+        # An empty list would make the nodes after it fail.
         return [caption[start:end] for start, end in spans] or [""], json.dumps(found, ensure_ascii=False)
 
 
@@ -256,22 +254,24 @@ def _ground(
 
 
 def _read(text: str, read_as: str) -> list[str]:
-    """The text, or the names in it; none where the model is to write it. InputError if there is nothing to read."""
+    """The text, or the names in it; empty if the model should write the text. InputError if it has no words."""
     if not text.strip():
         if read_as != SENTENCE:
-            raise InputError(f"There are no words to read as {read_as}; write some, or choose: {SENTENCE}.")
+            raise InputError(
+                f"The text is empty, so it cannot be read as {read_as}; write some words, or set read_as to {SENTENCE}."
+            )
         return []
     if read_as in (SENTENCE, ONE):
         return [text]
     if not (listed := split_names(text)):
-        raise InputError("The list holds only commas; write phrases between them.")
+        raise InputError("The text has only commas; write phrases between them.")
     return listed
 
 
 def _usable(asked: list[tuple[Grounder, str, str]]) -> tuple[list[bool], list[str]]:
-    """Whether each of some texts can be grounded, before any is, and sentences about those that cannot, or in part.
+    """Whether each text can be grounded, and sentences about those that cannot, or only in part.
 
-    One text among many costs no other; only where none can be used, it is an InputError.
+    An unusable text does not affect the others; InputError only if none can be used.
     """
     usable, said = [], []
     for model, words, read_as in asked:
@@ -282,22 +282,22 @@ def _usable(asked: list[tuple[Grounder, str, str]]) -> tuple[list[bool], list[st
             said.append(str(error))
         else:
             usable.append(True)
-            said += [f"{model.name or 'The model'} knows no word of {short(name)}." for name in unknown]
+            said += [f"{model.name or 'The model'} does not know any word of {short(name)}." for name in unknown]
     if not any(usable):
         raise InputError(said[0])
     return usable, said
 
 
 def _unsure(grounding: Grounding) -> str:
-    """A sentence where the best that an expression could mean is below the threshold, or an empty text."""
+    """A sentence if the best entity for an expression is below the threshold; otherwise an empty text."""
     for phrase in grounding.phrases:
         if phrase.guess is not None:
-            return f"Nothing is sure enough for {phrase.text!r}: the best score is {phrase.guess[1]:.2f}."
+            return f"No entity reaches the threshold for {phrase.text!r}; the best score is {phrase.guess[1]:.2f}."
     return ""
 
 
 def _texts(text: str, counts: list[int]) -> list[list[str]]:
-    """What is said of each picture of some batches, of which these are the lengths."""
+    """The text for each picture of some batches with these lengths."""
     lines = text.strip().splitlines()
     if len(lines) == sum(counts) > 1:
         remaining = iter(lines)
@@ -314,7 +314,7 @@ def _meant(grounding: Grounding) -> list[int]:
 
 
 def _drawn(image: Tensor, grounded: Entities) -> Tensor:
-    """IMAGE of the groundings, made when it is needed, with white beneath the lower ones: captions differ in length."""
+    """IMAGE of the groundings, made when it is needed; lower ones, with short captions, are padded with white."""
     sizes = [drawn_size(one or Grounding(""), *image.shape[1:3]) for one in grounded.groundings]
     height, width = max(high for high, _ in sizes), sizes[0][1]
 

@@ -1,7 +1,7 @@
-"""What the nodes need of the program that they run in: ComfyUI, or this process alone, where there is no ComfyUI.
+"""The program that the nodes run in: ComfyUI, or this process alone if there is no ComfyUI.
 
-It decides where networks compute and when they make room, where files lie, how progress is shown and how a run is
-stopped. Everything that the pack knows of ComfyUI's Python side is in this file.
+It decides where networks compute and when they are moved away, where files are, how progress is shown and how a run is
+stopped. Everything that the pack knows about ComfyUI's Python side is in this file.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ WEIGHTS = "entityseg"  # the folder in ComfyUI's `models`, and the kind in `extr
 
 
 def unserved(folder: str) -> str:
-    """Why the page gets nothing of a pack in a folder of this name, or an empty text where it does.
+    """Why ComfyUI does not serve the files of a pack in a folder of this name; an empty text if it does.
 
-    ComfyUI answers 404 where the name has spaces or letters beyond ASCII.
+    ComfyUI answers 404 if the name has spaces or letters beyond ASCII.
     """
     if quote(folder) == folder:
         return ""
     return (
-        f"ComfyUI serves no scripts, pictures and templates from the folder {folder!r}, so the picture to click on "
-        "does not show. Rename the folder to letters, digits and hyphens, such as esg-nodes, and restart ComfyUI."
+        f"ComfyUI does not serve scripts, pictures and templates from the folder {folder!r}, so the picture to click "
+        "on does not appear. Rename the folder to letters, digits and hyphens, such as esg-nodes, and restart ComfyUI."
     )
 
 
@@ -44,10 +44,10 @@ Bar = Callable[[int, int, str], None]  # called as `bar(done, total, what)`
 
 
 def of_one(show: Bar, index: int, count: int) -> Bar:
-    """Progress within one of `count` pictures, as percent of all of them."""
+    """A function that reports the progress within picture `index` as a percentage of all `count` pictures."""
 
     def report(done: int, total: int, what: str) -> None:
-        # After the views comes the fusion, which takes no time worth a part of the bar.
+        # The fusion after the views is too quick to need a part of the bar.
         share = 1 if what == Stage.FUSION else done / (total + (what == Stage.VIEWS))
         show(round(100 * (index + share)), 100 * count, what)
 
@@ -58,54 +58,54 @@ class Host(Protocol):
     """The program around the nodes."""
 
     def device(self, name: str) -> torch.device:
-        """Where a network computes that was asked to be on "auto", "cpu" or another device."""
+        """The device for a network that the user put on "auto", "cpu" or another device."""
         ...
 
     def own(self, networks: Sequence[nn.Module], device: torch.device) -> Any:
-        """Takes networks into the care of the host; returns what `bring` wants."""
+        """Hands networks over to the host's memory manager; returns the argument for `bring`."""
         ...
 
     def bring(self, owned: Any) -> None:
-        """Has the networks on their device when it returns, making room there if need be."""
+        """Moves the networks to their device, and makes room there if necessary."""
         ...
 
     def results(self) -> torch.device:
-        """Where pictures and masks lie between nodes."""
+        """The device for pictures and masks between nodes."""
         ...
 
     def progress(self) -> Bar:
-        """A new bar, to be called with (done, total, what); it raises when the user stops the run."""
+        """A new progress bar, called with (done, total, what); it raises when the user stops the run."""
         ...
 
     def weight_folders(self) -> list[Path]:
-        """Folders in which the user keeps weights, the first is where downloads go."""
+        """The folders in which the user keeps weights; downloads go to the first."""
         ...
 
     def weight_files(self) -> list[str]:
-        """Names of the files in them, relative to their folder."""
+        """The names of the files in them, relative to their folder."""
         ...
 
     def check_prefix(self, filename_prefix: str) -> None:
-        """InputError if `output_path` would not take it."""
+        """Raises InputError if `output_path` would refuse it."""
         ...
 
     def output_path(self, prefix: str, suffix: str) -> Path:
-        """A new file in the output folder; `prefix` may name a folder in it, but none outside."""
+        """The path of a new file in the output folder; `prefix` may include folders, but not lead out of it."""
         ...
 
     def temp_path(self, suffix: str) -> Path:
-        """A new file in the folder for previews, which is emptied from time to time."""
+        """The path of a new file in the folder for previews, which is emptied from time to time."""
         ...
 
     def say(self, text: str) -> None:
-        """Shows a sentence in the node that is running; an empty one takes it away.
+        """Shows a sentence in the node that is running; an empty text removes it.
 
         A node that runs once for each item of a list shows the sentences of all items.
         """
         ...
 
     def block(self, why: str) -> Any:
-        """An output that stops what comes behind it, and nothing else; the node shows why."""
+        """An output that stops only the nodes after it; the node shows the reason."""
         ...
 
 
@@ -128,7 +128,7 @@ class ComfyHost:
         self._blocker = comfy_execution.graph.ExecutionBlocker
         self._running = comfy_execution.utils.get_executing_context
         self._server = server.PromptServer
-        self._said: dict[str, dict[int, str]] = {}  # what nodes show, by the item of a list that it is about
+        self._said: dict[str, dict[int, str]] = {}  # the sentences that nodes show, by item of a list
         folder_paths.add_model_folder_path(WEIGHTS, str(Path(folder_paths.models_dir) / WEIGHTS))
 
     def device(self, name: str) -> torch.device:
@@ -137,7 +137,7 @@ class ComfyHost:
     def own(self, networks: Sequence[nn.Module], device: torch.device) -> Any:
         away = torch.device("cpu")
         for network in networks:
-            # Asked before every layer, so that a run stops within one, whatever it is doing.
+            # Checked before every layer, so that a run can be stopped at any time.
             for module in network.modules():
                 module.register_forward_pre_hook(self._stop_if_asked)
         return [self._patcher(network.to(away), load_device=device, offload_device=away) for network in networks]
@@ -187,7 +187,7 @@ class ComfyHost:
         if running is None:
             return
         item, shown = running.list_index or 0, self._said.get(running.node_id, {})
-        # Items behind this one are of an earlier run.
+        # Later items are from an earlier run.
         said = {k: one for k, one in {**shown, item: text}.items() if one and k <= item}
         self._said[running.node_id] = said
         if said != shown:
@@ -201,8 +201,8 @@ class ComfyHost:
 
 
 class PlainHost:
-    """No program around: networks stay on their device, files go to a folder `out` and to the system's own for those
-    that may vanish, and nobody watches."""
+    """No program: networks stay on their device, files go to the folder `out` or, if temporary, to the system's folder,
+    and progress is not shown."""
 
     def device(self, name: str) -> torch.device:
         return choose_device(name)
@@ -246,7 +246,7 @@ class PlainHost:
 
 
 def _free_path(folder: Path, name: str, counter: int, suffix: str) -> Path:
-    """The first of folder/name_00001_suffix, … from `counter` on that is not taken."""
+    """The first path like folder/name_00001_suffix, counting from `counter`, that does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     while (path := folder / f"{name}_{counter:05}_{suffix}").exists():
         counter += 1
@@ -261,7 +261,7 @@ def _temporary(folder: Path, suffix: str) -> Path:
 
 @cache
 def host() -> Host:
-    """The program that this process is."""
+    """The program that the nodes run in."""
     try:
         return ComfyHost()
     except ImportError:

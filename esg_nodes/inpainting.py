@@ -1,7 +1,7 @@
-"""Nodes that hand a piece of a picture to a diffusion model and put back what it makes of it, one mask after another.
+"""Nodes that cut a crop out of a picture for a diffusion model, and paste the result back.
 
-What is made for several masks travels as lists, so that nodes between these run once for each: crops differ in size,
-and a batch could not hold them.
+The crops of several masks travel as lists, and the nodes in between run once for each: crops differ in size, so a batch
+could not hold them.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class StitchRecord:
 
     Attributes:
         picture: index of its picture in the batch.
-        stitch: its place there.
-        together: how many crops make one batch with it.
-        place: index of its batch in the list of batches that were cut.
-        places: how many batches were cut.
-        margins: by which its picture has become larger.
+        stitch: its place in that picture.
+        together: the number of crops in its batch of crops.
+        place: index of its batch of pictures in the list of batches.
+        places: the number of batches of pictures in that list.
+        margins: margins that were added to its picture.
     """
 
     picture: int
@@ -67,17 +67,17 @@ class MaskToInpaint:
     DESCRIPTION = (
         "Cuts a mask and its surroundings out of a picture, at a size that suits the diffusion model. Several masks "
         "give a list, and the nodes after it run once for each; Inpaint Stitch pastes them all back. For a clip, "
-        "one_box makes one batch. left, top, right and bottom enlarge the picture, to paint beyond its border. If "
-        "nothing is chosen, the nodes after it do not run."
+        "switch on one_box to get one batch. left, top, right and bottom enlarge the picture, to paint beyond its "
+        "border. If the mask is empty, the nodes after it do not run."
     )
     SEARCH_ALIASES = ("inpaint crop", "crop and stitch", "crop to mask", "mask crop", "video inpaint")
     RETURN_TYPES = ("IMAGE", "MASK", "MASK", "MASK", STITCH)
     RETURN_NAMES = ("crop", "generation_mask", "blend_mask", "full_mask", "stitch")
     OUTPUT_TOOLTIPS = (
         "The crop, for the diffusion model.",
-        "The area to repaint in it: the mask, grown.",
-        "Opacity of the result: the mask, with soft edges.",
-        "The same at the picture's size.",
+        "The area of the crop to repaint: the mask, grown.",
+        "The opacity of the result in the crop: the mask, with soft edges.",
+        "The opacity of the result at the picture's size.",
         "For Inpaint Stitch.",
     )
     INPUT_IS_LIST = True
@@ -95,11 +95,13 @@ class MaskToInpaint:
                     default.target,
                     0,
                     8192,
-                    "Square root of the crop's area in pixels: 512 for SD 1.5, 1024 for SDXL and newer; 0: its size "
-                    "in the picture.",
+                    "Square root of the crop's area in pixels: 512 for SD 1.5, 1024 for SDXL and newer. 0: keep the "
+                    "picture's own scale.",
                     step=8,
                 ),
-                "multiple": choice(["8", "16", "32", "64"], "The crop's sides are multiples of this many pixels."),
+                "multiple": choice(
+                    ["8", "16", "32", "64"], "The crop's width and height are multiples of this many pixels."
+                ),
                 "context": number(
                     default.context,
                     1,
@@ -119,44 +121,44 @@ class MaskToInpaint:
             "optional": {
                 "one_box": switch(
                     False,
-                    "For a clip: one box and one size for all pictures, as one batch, which video models need. Off: "
-                    "every mask gets its own crop.",
+                    "For a clip: cut all pictures at the same place and size, as one batch, which video models need. "
+                    "Off: every mask gets its own crop.",
                 ),
                 "pass_empty": switch(
                     False,
                     "What to do with an empty mask. Off: skip it; if all are empty, the nodes after it do not run. "
-                    "On: pass on the whole picture, of which nothing will change.",
+                    "On: pass on the whole picture, which will not change.",
                 ),
                 "background": number(
                     default.background,
                     0,
                     0.5,
-                    "Mask values up to this count as 0, and values from 1 minus this as 1, because black and white "
-                    "are not exact in JPEGs, videos and other programs. 0: use every value as it is.",
+                    "Mask values up to this count as 0, and values from 1 minus this count as 1, because masks from "
+                    "JPEGs, videos and other programs are not exactly black and white. 0: use every value as it is.",
                     advanced=True,
                 ),
                 "width": whole(
                     0,
                     0,
                     8192,
-                    "Exact width of the crop in pixels, together with height; then target and multiple are ignored.",
+                    "Exact width of the crop in pixels; set height, too. target and multiple are then ignored.",
                     step=8,
                     advanced=True,
                 ),
-                "height": whole(0, 0, 8192, "Exact height of the crop in pixels.", step=8, advanced=True),
+                "height": whole(0, 0, 8192, "Exact height of the crop; set width, too.", step=8, advanced=True),
                 "left": whole(
                     0,
                     0,
                     8192,
-                    "Outpainting: pixels to add on the left of the picture. They are painted together with the mask, "
-                    "which may be empty.",
+                    "Outpainting: pixels to add on the left of the picture. The added area is painted together with "
+                    "the mask, which may be empty.",
                     step=8,
                     advanced=True,
                 ),
                 "top": whole(0, 0, 8192, "Pixels to add at the top.", step=8, advanced=True),
                 "right": whole(0, 0, 8192, "Pixels to add on the right.", step=8, advanced=True),
                 "bottom": whole(0, 0, 8192, "Pixels to add at the bottom.", step=8, advanced=True),
-                "context_mask": wire("MASK", "Further parts of the picture that the model must see."),
+                "context_mask": wire("MASK", "Other parts of the picture that the crop must include."),
             },
         }
 
@@ -175,17 +177,17 @@ class MaskToInpaint:
             else:
                 *crops, records = found
                 every.append((*crops, [replace(record, place=place, places=places) for record in records]))
-        said = f"Nothing is chosen in item {', '.join(left_out)} of the list, so it is left out." if left_out else ""
+        said = f"Skipped, because the mask is empty: item {', '.join(left_out)} of the list." if left_out else ""
         return self._joined(every, said)
 
     def cut(self, *values: Any, **more: Any) -> tuple[list[Any], ...]:
-        """The same for one batch of pictures and masks."""
+        """Cuts crops out of one batch of pictures and masks."""
         found = self._cut(*values, **more)
         return self._joined([] if found is None else [found])
 
     def _joined(self, every: list[tuple[list[Any], ...]], said: str = "") -> tuple[list[Any], ...]:
         if not every:
-            stop = host().block("Nothing is chosen, so there is nothing to inpaint.")
+            stop = host().block("The mask is empty, so there is nothing to inpaint.")
             return ([stop],) * len(self.RETURN_TYPES)
         host().say(said)
         return tuple([one for found in every for one in found[k]] for k in range(len(self.RETURN_TYPES)))
@@ -211,7 +213,7 @@ class MaskToInpaint:
         bottom: int = 0,
         context_mask: Tensor | None = None,
     ) -> tuple[list[Any], ...] | None:
-        """The outputs; None where nothing is chosen."""
+        """The outputs; None if the mask is empty."""
         settings = CropSettings(
             target, int(multiple), context, grow, feather, fill_holes, background=background, width=width, height=height
         )
@@ -219,7 +221,8 @@ class MaskToInpaint:
         count = max(len(photos), len(found))
         if len(photos) not in (1, count) or len(found) not in (1, count):
             raise InputError(
-                f"{len(found)} masks do not fit {len(photos)} pictures; give as many, or only one picture or one mask."
+                f"{len(found)} masks do not fit {len(photos)} pictures; connect as many masks as pictures, or only one "
+                "picture or one mask."
             )
         size = photos[0].shape[:2]
         masks = [fitted(one, size) for one in found]
@@ -228,7 +231,7 @@ class MaskToInpaint:
             photos = [margins.widen(one) for one in photos]
             masks = [margins.widen_mask(one, fill_holes=fill_holes, background=background) for one in masks]
             visible = None if visible is None else margins.widen_empty(visible)
-            settings = replace(settings, fill_holes=False)  # which has just been done
+            settings = replace(settings, fill_holes=False)  # widen_mask has just filled them
         some = [(one > background).any() for one in masks]
         chosen = [k for k in range(count) if pass_empty or some[k % len(masks)]]
         if not any(some) and not pass_empty:
@@ -255,14 +258,14 @@ class InpaintStitch:
     CATEGORY = "ESG/inpaint"
     DESCRIPTION = (
         "Pastes repainted crops back into their pictures, one after the other. Outside the soft edge of the masks, no "
-        "pixel changes. A crop with several variants gives as many pictures."
+        "pixel changes. If a crop was repainted in several variants, there is a picture for each."
     )
     SEARCH_ALIASES = ("uncrop", "paste back", "crop and stitch", "composite")
     RETURN_TYPES = ("IMAGE", "MASK")
     RETURN_NAMES = ("image", "mask")
     OUTPUT_TOOLTIPS = (
-        "The whole pictures: a batch for each batch that was cut.",
-        "Where they may have changed, with soft edges.",
+        "The whole pictures: one batch for each batch of pictures that was cut.",
+        "The areas that may have changed, with soft edges.",
     )
     INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True, True)
@@ -304,9 +307,11 @@ class InpaintStitch:
     def stitch(
         self, image: list[Tensor], inpainted: list[Tensor], stitch: list[StitchRecord], match_colour: list[float]
     ) -> tuple[Tensor, Tensor]:
-        """The same for one batch of pictures, and without lists around what comes out."""
+        """Pastes crops back into one batch of pictures; the outputs are not lists."""
         if len(image) != 1:
-            raise InputError(f"This node puts crops back into one batch of pictures, but got {len(image)}.")
+            raise InputError(
+                f"This needs one batch of pictures, but there are {len(image)}; use stitch_lists for several."
+            )
         (edited,), (changed,) = self.stitch_lists(image, inpainted, stitch, match_colour)
         return edited, changed
 
@@ -329,12 +334,12 @@ class InpaintOpenCV:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": wire("IMAGE", "Pictures."),
-                "mask": wire("MASK", "One for each picture, or one for all; values above 0.5 are removed."),
+                "image": wire("IMAGE", "The pictures to remove something from."),
+                "mask": wire("MASK", "One mask for each picture, or one for all; the area above 0.5 is removed."),
                 "grow": whole(4, 0, 1024, "Remove this many pixels beyond the mask, to include shadows and seams."),
-                "method": choice(["telea", "ns"], "telea: fast marching; ns: after Navier and Stokes."),
+                "method": choice(["telea", "ns"], "OpenCV's method. telea: fast marching. ns: Navier-Stokes."),
                 "radius": number(
-                    3, 0.5, 100, "Radius in pixels of the surroundings that a point is computed from.", step=0.5
+                    3, 0.5, 100, "Radius in pixels of the surroundings from which each pixel is computed.", step=0.5
                 ),
             }
         }
@@ -345,7 +350,9 @@ class InpaintOpenCV:
     def remove(self, image: Tensor, mask: Tensor, grow: int, method: str, radius: float) -> tuple[Tensor]:
         photos, found = _photos(image), read_masks(mask)
         if len(found) not in (1, len(photos)):
-            raise InputError(f"{len(found)} masks do not fit {len(photos)} pictures; give as many, or one for all.")
+            raise InputError(
+                f"{len(found)} masks do not fit {len(photos)} pictures; connect one for each, or one for all."
+            )
         show = host().progress()
         done = []
         for k, photo in enumerate(photos):
@@ -358,9 +365,9 @@ class InpaintOpenCV:
 
 
 def _by_crop(inpainted: list[Tensor], stitch: list[StitchRecord]) -> list[Tensor]:
-    """For each crop what became of it, (variants, h, w, C), however the crops were put into batches on their way."""
+    """The repainted pictures of each crop, (variants, h, w, C), whichever batches the crops came back in."""
     if not all(len(made) for made in inpainted):
-        raise InputError("The inpainted crops are batches without a picture; the node that they come from failed.")
+        raise InputError("The inpainted crops are empty batches; check the node that they come from.")
     starts = [0]  # of the batches that were cut
     while starts[-1] < len(stitch):
         starts.append(starts[-1] + stitch[starts[-1]].together)
@@ -373,32 +380,35 @@ def _by_crop(inpainted: list[Tensor], stitch: list[StitchRecord]) -> list[Tensor
         found = [inpainted[0][k :: len(stitch)] for k in range(len(stitch))]
     else:
         count = sum(map(len, inpainted))
-        raise InputError(f"There are {len(stitch)} crops to put back, but {count} inpainted pictures.")
+        raise InputError(
+            f"There are {len(stitch)} crops to paste back, but {count} inpainted pictures; connect the pictures that "
+            "were made from the crops of this Mask to Inpaint."
+        )
     variants = max(map(len, found), default=1)
     if any(len(made) not in (1, variants) for made in found):
-        raise InputError("The crops have different numbers of variants; make the same number of each.")
+        raise InputError("The crops have different numbers of variants; make the same number for each crop.")
     return found
 
 
 def _places(image: list[Tensor], stitch: list[StitchRecord]) -> list[int]:
-    """For each crop the index of its batch in `image`, where they lie in the order in which they were cut."""
+    """The index in `image` of each crop's batch; the batches are in the order in which they were cut."""
     places = [record.place if len(image) > 1 else 0 for record in stitch]
     cut = max((record.places for record in stitch), default=len(image))
     if len(image) not in (1, cut):
         raise InputError(
-            f"The crops come from {cut} batches of pictures, but these are {len(image)}; connect the pictures that "
-            "Mask to Inpaint got."
+            f"The crops come from {cut} batches of pictures, but image has {len(image)}; connect the pictures that are "
+            "connected to Mask to Inpaint."
         )
     for record, place in zip(stitch, places):
         if record.picture >= len(image[place]):
-            raise InputError("There are fewer pictures than were cut; connect those that Mask to Inpaint got.")
+            raise InputError("image has fewer pictures than were cut; connect those of Mask to Inpaint.")
     return places
 
 
 def _stitched(
     image: Tensor, crops: list[tuple[StitchRecord, Tensor]], match_colour: float, report: Callable[[float], None]
 ) -> tuple[Tensor, Tensor]:
-    """A batch with its crops put back, once for each variant, and where that may have changed it."""
+    """A batch with its crops pasted back, once for each variant, and masks of the areas that may have changed."""
     pixels = checked_image(image)
     pixels = pixels.expand(*pixels.shape[:3], 3) if pixels.shape[3] == 1 else pixels
     pixels = _widened(pixels, crops[0][0].margins) if crops else pixels
@@ -424,7 +434,7 @@ def _stitched(
 
 
 def _widened(pixels: Tensor, margins: Margins) -> Tensor:
-    """The pictures of an IMAGE with margins, which are opaque."""
+    """The pictures of an IMAGE with margins added; the margins are opaque."""
     if not margins:
         return pixels
     wide = torch.from_numpy(np.stack([margins.widen(one) for one in pixels.cpu().numpy()]))
@@ -434,19 +444,19 @@ def _widened(pixels: Tensor, margins: Margins) -> Tensor:
 
 
 def _visible(mask: Tensor | None, size: tuple[int, int], background: float) -> np.ndarray | None:
-    """What a context mask marks, of all its pictures together, (H, W) bool."""
+    """The union of all masks of a context mask, (H, W) bool."""
     if mask is None:
         return None
     return np.any([fitted(one, size) > background for one in read_masks(mask)], axis=0)
 
 
 def _full_mask(crops: Sequence[InpaintCrop], size: tuple[int, ...]) -> Tensor:
-    """The blend masks at the size of the picture, made when they are needed."""
+    """MASK of the blend masks at the picture's size, made when it is needed."""
     return later_mask(len(crops), size, lambda k: crops[k].stitch.full_mask)
 
 
 def _photos(image: Tensor) -> list[np.ndarray]:
-    """IMAGE → (H, W, 3) float32 pictures as they are, since what is not edited must not change by a bit."""
+    """IMAGE → (H, W, 3) float32 pictures, not rounded, since unedited pixels must not change by a bit."""
     pixels = checked_image(image)[..., :3].cpu().numpy()
     return [np.ascontiguousarray(np.broadcast_to(one, (*one.shape[:2], 3))) for one in pixels]
 
@@ -456,7 +466,7 @@ def _image(photos: Sequence[np.ndarray]) -> Tensor:
 
 
 def _with_rest(photos: Sequence[np.ndarray], image: Tensor) -> Tensor:
-    """The pictures, once or several times those of an IMAGE, with what else it holds, such as alpha."""
+    """IMAGE of the pictures, with the further channels of the original IMAGE, such as alpha."""
     done, rest = _image(photos), image[..., 3:].detach().float()
     if not rest.shape[-1]:
         return done

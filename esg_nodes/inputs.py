@@ -1,4 +1,4 @@
-"""Short ways to write down the inputs of a node, each with its tooltip, as ComfyUI's `INPUT_TYPES` wants them."""
+"""Functions that describe the inputs of a node, each with its tooltip, in the form of ComfyUI's `INPUT_TYPES`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Input = tuple[Any, dict[str, Any]]
 
 
 def wire(kind: str, tooltip: str, **options: Any) -> Input:
-    """What comes from another node."""
+    """A value from another node."""
     return kind, {"tooltip": tooltip, **options}
 
 
 def choice(names: Sequence[str], tooltip: str, default: str | None = None, *, advanced: bool = False) -> Input:
-    """One of some names, the first where no other is the default."""
+    """One of several names; the first is the default unless another is given."""
     return list(names), {"default": default or names[0], "tooltip": tooltip, **_advanced(advanced)}
 
 
@@ -44,20 +44,19 @@ def switch(default: bool, tooltip: str, *, advanced: bool = False) -> Input:
 
 
 def text(default: str, tooltip: str, *, lines: bool = False, **options: Any) -> Input:
-    """Words, in one line or in several."""
+    """A text of one line or several."""
     return "STRING", {"default": default, "multiline": lines, "tooltip": tooltip, **options}
 
 
 def checked_before(node: type[Any], given: Mapping[str, Any], check: Callable[..., Any]) -> bool | str:
-    """For VALIDATE_INPUTS: True, or why nothing should run with these inputs.
+    """For VALIDATE_INPUTS: True, or a sentence that says why the node cannot run with these inputs.
 
-    ComfyUI leaves the limits and lists of the inputs that it hands to VALIDATE_INPUTS to the node, so they are looked
-    at here, too.
+    ComfyUI does not check the limits and choices of inputs that it passes to VALIDATE_INPUTS, so this does.
 
     Args:
         node: class of the node.
-        given: its inputs by name, as VALIDATE_INPUTS gets them; None: it comes over a wire and is not known yet.
-        check: called with all of them once they are known; raises an error of ESG.
+        given: its inputs by name, as VALIDATE_INPUTS receives them; None: it comes from another node and is not known.
+        check: called with all inputs if they are known; raises an EsgError.
     """
     known = {name: value[0] if isinstance(value, (list, tuple)) else value for name, value in given.items()}
     inputs = {name: one for part in node.INPUT_TYPES().values() for name, one in part.items()}

@@ -1,4 +1,4 @@
-"""Masks, pictures and maps that are made only when a node looks into them: most outputs of a node have no wire."""
+"""Masks, pictures and maps that are computed only when a node uses them: most outputs are not connected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 from ..esg import EntityMap
 from .host import host
 
-# What is known of a tensor before it is made. ComfyUI itself asks for some of this to reckon with its memory.
+# Properties of a tensor that are known before it is computed. ComfyUI reads some of them to estimate memory.
 _KNOWN = {
     Tensor.__len__,
     Tensor.device.__get__,  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ _KNOWN = {
 
 
 class LaterMaps(Sequence[EntityMap]):
-    """The maps of some pictures, each made when it is first needed, and then kept."""
+    """The maps of some pictures, each computed when it is first needed, and then kept."""
 
     def __init__(self, count: int, make: Callable[[int], EntityMap]) -> None:
         self._found: list[EntityMap | None] = [None] * count
@@ -50,19 +50,19 @@ class LaterMaps(Sequence[EntityMap]):
 
 
 class Later(Tensor):
-    """A float32 tensor for any node, made when its values are first needed, and then kept.
+    """A float32 tensor for any node, computed when its values are first needed, and then kept.
 
-    To torch it is a tensor like any other: whatever is done with it gives ordinary tensors. If making it raises, that
-    is the error of the node that wanted it.
+    For torch it is a tensor like any other, and every operation on it returns an ordinary tensor. An error in computing
+    it is an error of the node that uses it.
     """
 
     _make: Callable[[], Tensor] | None
     _made: Tensor | None
-    batch: tuple[int, int] | None = None  # of masks: which of how many batches of pictures they belong to, if known
+    batch: tuple[int, int] | None = None  # for masks, if known: index of their batch of pictures, number of batches
 
     @staticmethod
     def __new__(cls, shape: Sequence[int], make: Callable[[], Tensor]) -> Later:
-        """`make` gives a tensor of this shape, float32, on the host's device for results."""
+        """`make` returns a float32 tensor of this shape on the host's device for results."""
         later: Later = Tensor._make_wrapper_subclass(cls, [*shape], dtype=torch.float32, device=host().results())
         later._make, later._made = make, None
         return later
@@ -83,7 +83,7 @@ class Later(Tensor):
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """What torch does with it from within."""
+        """Operations that torch calls internally."""
         return func(*tree_map(_made, args), **tree_map(_made, kwargs or {}))
 
 
@@ -93,5 +93,5 @@ def _made(value: Any) -> Any:
     if value._made is None:
         assert value._make is not None
         value._made = value._make()
-        value._make = None  # and with it what it was made from
+        value._make = None  # frees the data that it was made from
     return value._made

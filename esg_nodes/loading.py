@@ -1,4 +1,4 @@
-"""Nodes that load models: by the names that ESG knows, and every file in the folders `models/entityseg`."""
+"""Nodes that load models, by a name that ESG knows or from a file in a folder `models/entityseg`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pkl")
 
 
 class Loaded:
-    """A segmenter or a grounder whose networks the host moves; `ready()` has it on its device."""
+    """A segmenter or a grounder whose networks the host moves; `ready()` brings them to their device."""
 
     def __init__(self, what: Any, device: Any) -> None:
         self._what = what
@@ -41,18 +41,18 @@ class Loaded:
 
     @property
     def model(self) -> Any:
-        """The segmenter or grounder, for what needs no network."""
+        """The segmenter or grounder, for methods that do not run a network."""
         return self._what
 
     def ready(self) -> Any:
-        """The segmenter or grounder, to be used at once."""
+        """The segmenter or grounder with its networks on their device, to be used at once."""
         host().bring(self._owned)
         if self._what.device != self._device:
             self._what.to(str(self._device))
         return self._what
 
 
-# What is loaded in the same way from the same file is one, however many nodes ask for it, and as long as one holds it.
+# The same file, loaded in the same way, is in memory only once, as long as any node holds it.
 _LOADED: weakref.WeakValueDictionary[tuple[Any, ...], Loaded] = weakref.WeakValueDictionary()
 
 
@@ -64,34 +64,34 @@ def _once(key: tuple[Any, ...], load: Callable[[], Any], device: Any) -> Loaded:
 
 
 def _models(task: str) -> list[str]:
-    """Names for the loader's list: those that ESG knows, the shipped one first, then the user's files."""
+    """Names for the loader's menu: the models that ESG knows, the bundled one first, then the user's files."""
     known = [checkpoint.name for checkpoint, _ in list_checkpoints() if checkpoint.task == task]
     files = [name for name in host().weight_files() if name.lower().endswith(_SUFFIXES)]
     return known + [name for name in files if Path(name).stem not in known and _task(name) in (task, None)]
 
 
 def _task(name: str) -> str | None:
-    """What a file in the host's folders is for, or None where its header does not tell."""
+    """The task of a file in the host's folders, or None if its header does not say."""
     for folder in host().weight_folders():
         if (path := folder / name).is_file():
             return _task_of_state(*_stamp(path))
     return None
 
 
-@lru_cache(maxsize=1024)  # the lists are asked for often, and a folder may be on a slow disk
+@lru_cache(maxsize=1024)  # the menus are built often, and a folder may be on a slow disk
 def _task_of_state(path: str, size: int, written: int) -> str | None:
     return task_of(path)
 
 
 def find_weights(name: str, *, fetch: bool = False) -> Path:
-    """The file that a name of the loader's list means.
+    """The weight file for a name in the loader's menu.
 
     Args:
-        name: of a model, or of a file in one of the host's folders.
-        fetch: whether a published model that is not here may be downloaded.
+        name: name of a model, or of a file in one of the host's folders.
+        fetch: whether a published model that is not on this machine may be downloaded.
 
     Raises:
-        WeightsError: it is not here, with the folders that were looked in and what to do.
+        WeightsError: it is not on this machine; the message names the folders that were searched and what to do.
     """
     folders = host().weight_folders()
     for folder in folders:
@@ -101,7 +101,7 @@ def find_weights(name: str, *, fetch: bool = False) -> Path:
     named = {checkpoint.name: checkpoint for checkpoint, _ in list_checkpoints()}
     if name not in named:
         places = ", ".join(map(str, folders))
-        raise WeightsError(f"There is no model or file {name!r} in {places}; choose another one in the loader.")
+        raise WeightsError(f"The model or file {name!r} is not in {places}; choose another one in the loader.")
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and named[name].matches(path.relative_to(folder).as_posix()):
@@ -113,13 +113,13 @@ def find_weights(name: str, *, fetch: bool = False) -> Path:
             return download(name, folder=folders[0], say=log.info)
         places = ", ".join(map(str, folders))
         raise WeightsError(
-            f"The weights of {name} are not in {places}. Switch `download` on in the loader to get them "
+            f"The weights of {name} are not in {places}. Switch on download in the loader to get them "
             f"({named[name].licence}), put the authors' file there, or choose cropformer-nano, which comes with ESG."
         ) from None
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
-    """A file and its state, which changes when it is rewritten."""
+    """Path, size and time of a file, which change if it is rewritten."""
     state = path.stat()
     return str(path.resolve()), state.st_size, state.st_mtime_ns
 
@@ -128,10 +128,11 @@ def _common_inputs() -> dict[str, Any]:
     return {
         "precision": choice(
             ["fp32", "bf16", "fp16"],
-            "Precision of the network. bf16 and fp16 are faster on GPUs that support them; fp16 works on GPUs only.",
+            "Precision of the network. bf16 and fp16 are faster on GPUs that support them and need less memory; fp16 "
+            "works on GPUs only.",
         ),
         "device": choice(
-            ["auto", "cpu"], "auto: the device that ComfyUI uses. cpu: leave the GPU to the diffusion model."
+            ["auto", "cpu"], "auto: the device that ComfyUI uses. cpu: leaves the GPU to the diffusion model."
         ),
     }
 
@@ -140,8 +141,8 @@ class LoadSegmenter:
     CATEGORY = "ESG"
     DESCRIPTION = (
         "Loads a CropFormer or Mask2Former, which segments pictures into their entities. cropformer-nano comes with "
-        f"ESG. {checkpoint_named('cropformer-nano').knows} Put the authors' weights into models/{WEIGHTS}, or have "
-        "them downloaded (CC BY-NC 4.0)."
+        f"ESG. {checkpoint_named('cropformer-nano').knows} For better masks, put the authors' weights into "
+        f"models/{WEIGHTS} or download them here (CC BY-NC 4.0: no commercial use)."
     )
     SEARCH_ALIASES = (
         "cropformer",
@@ -153,7 +154,7 @@ class LoadSegmenter:
     )
     RETURN_TYPES = (SEGMENTER,)
     RETURN_NAMES = ("segmenter",)
-    OUTPUT_TOOLTIPS = ("For Segment Entities.",)
+    OUTPUT_TOOLTIPS = ("For Segment Entities and Segment Frames.",)
     FUNCTION = "load"
 
     @classmethod
@@ -167,12 +168,12 @@ class LoadSegmenter:
                 ),
                 **_common_inputs(),
                 "attention": choice(
-                    ["auto", "sdpa", "xformers", "eager"], "Implementation of attention; all give the same result."
+                    ["auto", "sdpa", "xformers", "eager"], "Implementation of attention; all give the same masks."
                 ),
                 "download": switch(
                     False,
-                    "If the chosen model is not here, download it from its authors' page (up to 1 GB; CC BY-NC 4.0: no "
-                    "commercial use).",
+                    "If the chosen model is not on this machine, download it from its authors' page (up to 1 GB; CC "
+                    "BY-NC 4.0: no commercial use).",
                 ),
             }
         }
@@ -197,7 +198,7 @@ class LoadSegmenter:
 
 
 def _own_or_public(name: str) -> str:
-    """A folder in the host's folders of weights, or else the name of a model of the hub; no other place is reached."""
+    """A folder within the host's folders of weights, or a model name on the hub; other places are refused."""
     for folder in host().weight_folders():
         path = (folder / name).resolve()
         if path.is_dir() and path.is_relative_to(folder.resolve()):
@@ -205,7 +206,10 @@ def _own_or_public(name: str) -> str:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not set(name.split("/")) & {".", ".."}:
         return name
     places = ", ".join(map(str, host().weight_folders()))
-    raise WeightsError(f"There is no folder {name!r} in {places}, and it is not a model name such as someone/model.")
+    raise WeightsError(
+        f"The folder {name!r} is not in {places}, and it is not a model name such as someone/model; correct folder in "
+        "Load Grounder."
+    )
 
 
 class LoadGrounder:
@@ -228,20 +232,21 @@ class LoadGrounder:
                 "model": choice(
                     _models("grounding") + ZERO_SHOT,
                     f"A model that ESG knows, a file in models/{WEIGHTS}, or the training-free grounder: zero-shot "
-                    "with LLaVA, with LLaVA in 8 or 4 bits, or with CLIP alone (none).",
+                    "(with LLaVA), zero-shot-8bit and -4bit (LLaVA in less memory), or zero-shot:none (CLIP alone, "
+                    "which cannot write captions).",
                 ),
                 **_common_inputs(),
             },
             "optional": {
                 "download": switch(
                     False,
-                    "zero-shot: download missing models from the Hugging Face hub (up to 16 GB; each has its own "
-                    "licence).",
+                    "For zero-shot only: download missing models from the Hugging Face hub (up to 16 GB; each has its "
+                    "own licence).",
                 ),
                 "folder": text(
                     "",
-                    "zero-shot: another language model, by its name on the hub, such as "
-                    f"HuggingFaceTB/SmolVLM-Instruct, or a folder with its files in models/{WEIGHTS}.",
+                    "For zero-shot only: another language model, by its name on the hub, such as "
+                    f"HuggingFaceTB/SmolVLM-Instruct, or the name of a folder in models/{WEIGHTS} with its files.",
                 ),
             },
         }
@@ -260,7 +265,7 @@ class LoadGrounder:
         source = (model,) if path is None else _stamp(path)
 
         def read() -> Grounder:
-            offload_device = None if "bit" in model else "cpu"  # weights of few bits cannot be moved
+            offload_device = None if "bit" in model else "cpu"  # quantised weights cannot be moved
             try:
                 return Grounder.from_pretrained(
                     path or model, device=str(place), precision=precision, offload_device=offload_device
@@ -268,6 +273,6 @@ class LoadGrounder:
             except WeightsError as error:
                 if path is not None or download:
                     raise
-                raise WeightsError(f"{error} Or switch `download` on in Load Grounder.") from None
+                raise WeightsError(f"{error} Or switch on download in Load Grounder.") from None
 
         return (_once(("grounder", *source, precision, str(place)), read, place),)

@@ -1,8 +1,8 @@
-"""Nodes that mend entities: two results made one, several entities one, one divided, the rest left out, edges softened.
+"""Nodes that mend entities: they combine results, merge, correct and filter entities, and refine edges.
 
-Where the numbers of entities change, phrases follow them. A choice that names an entity which is not there is an error
-with one picture; of several, it chooses nothing in those that lack it. Several pictures are counted through, whether
-they come as a batch or as a list, so that `picture 3:` is the third in either case.
+If the numbers of entities change, phrases keep referring to the same entities. With one picture, choosing an entity
+that does not exist is an error; with several, nothing is chosen in pictures without it. Pictures are counted through a
+batch or a list, so `picture 3:` is the third one in either case.
 """
 
 from __future__ import annotations
@@ -45,14 +45,13 @@ NEW, ADD, TAKE = PAINTINGS = ("new entity", "add to", "take from")
 class CombineEntities:
     CATEGORY = "ESG/mend"
     DESCRIPTION = (
-        "Combines two results for the same pictures. union: the entities of both; a pixel goes to the one with the "
-        "higher score, then to the smaller. subtract: a without the pixels of b. intersect: a only where b has "
-        "entities."
+        "Combines two results for the same pictures. union: the entities of both; where they overlap, the one with "
+        "the higher score gets the pixel. subtract: a without the pixels of b. intersect: a only where b has entities."
     )
     SEARCH_ALIASES = ("union", "subtract", "intersect", "add masks", "boolean", "combine masks")
     RETURN_TYPES = (ENTITIES,)
     RETURN_NAMES = ("entities",)
-    OUTPUT_TOOLTIPS = ("Renumbered. They keep the phrases of a; a union adds those of b.",)
+    OUTPUT_TOOLTIPS = ("The combined entities, renumbered. They keep the phrases of a; a union adds those of b.",)
     FUNCTION = "combine"
 
     @classmethod
@@ -71,7 +70,7 @@ class CombineEntities:
                 f"a has entities of {len(a)} pictures and b of {len(b)}; connect entities of the same batch."
             )
         maps, groundings, tracks = [], [], []
-        highest = max((int(own.max(initial=0)) for own in a.numbers), default=0)  # those of b come behind
+        highest = max((int(own.max(initial=0)) for own in a.numbers), default=0)  # the tracks of b come after it
         for one, other, words, more, own, further in zip(
             a.maps, b.maps, a.groundings, b.groundings, a.numbers, b.numbers
         ):
@@ -97,7 +96,7 @@ class MergeEntities:
     RETURN_TYPES = (ENTITIES, "STRING")
     RETURN_NAMES = ("entities", "ids")
     OUTPUT_TOOLTIPS = (
-        "Renumbered; phrases are kept.",
+        "The entities, renumbered; phrases are kept.",
         "The number of the merged entity; one line for each picture.",
     )
     INPUT_IS_LIST = True
@@ -125,7 +124,7 @@ class MergeEntities:
         return _one_by_one(self.merge, lists)
 
     def merge(self, entities: Entities, picks: str, strict: bool | None = None, first: int = 1) -> tuple[Entities, str]:
-        """The same for one batch of pictures; see `Entities.choose` for strict and first."""
+        """Merges entities of one batch of pictures; for `strict` and `first` see `Entities.choose`."""
         maps, groundings, tracks, made = [], [], [], []
         chosen = entities.choose(picks, strict=strict, first=first)
         joined = {int(own[k - 1]) for own, ids in zip(entities.numbers, chosen) for k in ids}
@@ -133,7 +132,7 @@ class MergeEntities:
             merged, new_ids = merge(found, ids)
             maps.append(merged)
             groundings.append(follow(grounding, new_ids) if grounding else None)
-            # A track keeps its number in pictures, too, where not all of those that it is made of can be seen.
+            # A merged track has the same number in all pictures, even if some of its parts are not visible.
             tracks.append(moved(np.where(np.isin(own, [*joined]), min(joined, default=0), own), new_ids, len(merged)))
             made.append(sorted({*new_ids[ids].tolist()}))
         mended = Entities.of(maps, groundings, tracks if entities.tracks is not None else None)
@@ -150,7 +149,7 @@ class SplitEntity:
     RETURN_TYPES = (ENTITIES, "STRING")
     RETURN_NAMES = ("entities", "ids")
     OUTPUT_TOOLTIPS = (
-        "Renumbered; phrases are kept.",
+        "The entities, renumbered; phrases are kept.",
         "The number of the new or changed entity; one line for each picture.",
     )
     FUNCTION = "split"
@@ -163,15 +162,15 @@ class SplitEntity:
                 "mask": wire("MASK", "The painted area (above 0.5): one mask for each picture, or one for all."),
                 "operation": choice(
                     PAINTINGS,
-                    "new entity: the painted area becomes a new entity. add to: an entity gets it, whichever had it "
-                    "before. take from: an entity loses it, and no other gets it.",
+                    "new entity: the painted area becomes a new entity. add to: the entity gets the painted area, "
+                    "whichever entity had it before. take from: the entity loses it, and no other entity gets it.",
                 ),
                 "entity": whole(
                     0,
                     0,
                     1 << 24,
-                    "The number of the entity to change, or to cut a new one out of. 0: the new entity gets the whole "
-                    "painted area, from every entity.",
+                    "Number of the entity to change, or to cut the new entity out of. 0: take the whole painted area, "
+                    "from whichever entities have it.",
                 ),
             }
         }
@@ -186,13 +185,13 @@ class SplitEntity:
         there = {int(number) for own in entities.numbers for number in own}
         highest = max(there, default=0)
         if entity and entity not in there:
-            raise InputError(f"There is no entity {entity}: there is {write_ids(there)}.")
+            raise InputError(f"There is no entity {entity}; the entities are {write_ids(there)}.")
         maps, groundings, tracks, changed = [], [], [], []
         for found, grounding, own, painted in zip(entities.maps, entities.groundings, entities.numbers, masks):
             inside = fitted(painted, found.labels.shape) > 0.5
             number = int(np.flatnonzero(own == entity)[0]) + 1 if entity in own else 0
             new = 0
-            if entity and not number:  # another picture has it
+            if entity and not number:  # only other pictures have it
                 mended, new_ids = found, np.arange(len(found) + 1)
             elif operation == NEW:
                 mended, new_ids = split(found, number or None, inside)
@@ -212,7 +211,7 @@ class SplitEntity:
 
 class FilterEntities:
     CATEGORY = "ESG/mend"
-    DESCRIPTION = "Keeps some of the entities and tidies them, step by step in the order of the inputs."
+    DESCRIPTION = "Keeps some of the entities and tidies them; the steps follow the order of the inputs."
     SEARCH_ALIASES = ("filter masks", "remove small", "fill holes", "clean masks", "min area")
     RETURN_TYPES = (ENTITIES,)
     RETURN_NAMES = ("entities",)
@@ -262,7 +261,7 @@ class FilterEntities:
         strict: bool | None = None,
         first: int = 1,
     ) -> tuple[Entities]:
-        """The same for one batch of pictures; see `Entities.choose` for strict and first."""
+        """Filters one batch of pictures; for `strict` and `first` see `Entities.choose`."""
         left = kept(entities, entities.choose(picks, strict=strict, first=first))
         maps, groundings, tracks = [], [], []
         for found, grounding, own in zip(left.maps, left.groundings, left.numbers):
@@ -296,7 +295,7 @@ class RefineEdges:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": wire("IMAGE", "The picture of all masks, or one for each mask."),
+                "image": wire("IMAGE", "One picture for all masks, or one for each."),
                 "mask": wire("MASK", "One or more masks; values above 0.5 are inside."),
                 "width": whole(
                     8,
@@ -309,7 +308,7 @@ class RefineEdges:
                     0.03,
                     0.001,
                     1,
-                    "Colour differences well below this do not count as an edge; a fraction of the range from black "
+                    "Colour differences well below this do not count as an edge, as a fraction of the range from black "
                     "to white. Higher values give smoother edges.",
                     step=0.001,
                 ),
@@ -336,7 +335,7 @@ class RefineEdges:
 
 
 def _one_by_one(node: Callable[..., tuple[Any, ...]], lists: dict[str, list[Any]]) -> tuple[list[Any], ...]:
-    """Runs a node once for each of several batches, whose pictures are counted through; → lists of its outputs."""
+    """Runs a node once for each of several batches and returns lists of its outputs; pictures are counted through."""
     batches = lists["entities"]
     starts = np.cumsum([1, *map(len, batches)]).tolist()
     strict = None if len(batches) == 1 else False
@@ -349,13 +348,13 @@ def _one_by_one(node: Callable[..., tuple[Any, ...]], lists: dict[str, list[Any]
 
 def _check_target(operation: str, entity: int) -> None:
     if operation == ADD and not entity:
-        raise InputError("Give the number of the entity to add to; 0 is not an entity.")
+        raise InputError("entity is 0; for add to, set it to the number of the entity that gets the painted area.")
 
 
 def _joined(one: Grounding | None, other: Grounding) -> Grounding:
-    """Two groundings of one map as one: the second caption comes behind the first, and its phrases with it.
+    """Joins two groundings of one map: the second caption and its phrases are appended to the first.
 
-    Of one caption, as with parts of one result that are put together again, the phrases mean what they mean in both.
+    If the captions are the same, as for parts of one result, each phrase has the entities of both.
     """
     if one is None or not one.caption:
         return other
@@ -380,16 +379,16 @@ def _joined(one: Grounding | None, other: Grounding) -> Grounding:
 
 
 def _for_each(given: Sequence[np.ndarray], count: int, what: str, of: str) -> list[np.ndarray]:
-    """As many as wanted: one for each, or one for all."""
+    """`count` items: one for each, or a single one repeated."""
     if len(given) not in (1, count):
-        raise InputError(f"There are {len(given)} {what} for {count} {of}; give one for each of them, or a single one.")
+        raise InputError(f"There are {len(given)} {what} for {count} {of}; connect one for each, or a single one.")
     return [*given] * (count // len(given))
 
 
 def _steps(
     least_score: float, island: int, hole: int, least_area: int, count: int
 ) -> Iterator[Callable[[EntityMap], EntityMap]]:
-    """What is to be done with a map, one after the other."""
+    """The steps to apply to a map, one after another."""
     yield lambda found: drop_weak(found, least_score)
     if island:
         yield lambda found: remove_islands(found, island)
@@ -401,7 +400,7 @@ def _steps(
 
 
 def _followed(before: EntityMap, after: EntityMap) -> np.ndarray:
-    """The new ids, (N + 1,), of a map whose pixels may have become free or taken, but have not changed hands."""
+    """The new ids, (N + 1,), after a step in which pixels were freed or filled, but never moved between entities."""
     stayed = (before.labels > 0) & (after.labels > 0)
     new_ids = np.zeros(len(before) + 1, np.int32)
     new_ids[before.labels[stayed]] = after.labels[stayed]

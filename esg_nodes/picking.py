@@ -1,4 +1,4 @@
-"""The node in which entities are clicked, or chosen by a text; what is clicked is kept as a text, too."""
+"""The node in which entities are chosen by clicks or by a text; clicks are stored as text, too."""
 
 from __future__ import annotations
 
@@ -22,45 +22,48 @@ PREVIEW = 1024  # pixels, longest side of the picture to click on
 class PickEntities:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Choose entities by clicking them in the node, once it has run, or by a text: 3,5-7 / largest 2 / leftmost / "
-        'centre / score>=0.5 / area>=5% / phrase: dog / not 3 / [{"x": 40, "y": 30}]. It holds for all pictures of a '
-        "batch that have no line of their own, such as: picture 2: 3,5. In a clip, what is chosen is followed through "
-        "all pictures."
+        "Chooses entities: run it once, then click them in the node, or write a text: 3,5-7 / largest 2 / leftmost / "
+        'centre / score>=0.5 / area>=5% / phrase: dog / not 3 / [{"x": 40, "y": 30}]. In a batch, the text applies to '
+        "all pictures that do not have their own, such as: picture 2: 3,5. In a clip, the chosen entities are followed "
+        "through all pictures."
     )
     SEARCH_ALIASES = ("click to select", "select mask", "point selector", "pick mask", "n-th mask", "sam", "sam points")
     RETURN_TYPES = ("MASK", ENTITIES, ENTITIES, "STRING")
     RETURN_NAMES = ("mask", "picked", "rest", "ids")
     OUTPUT_TOOLTIPS = (
-        "Everything chosen, one mask for each picture.",
-        "The chosen entities, with new numbers; those of a clip keep theirs.",
-        "The others, with new numbers; those of a clip keep theirs.",
+        "All chosen entities, one mask for each picture.",
+        "The chosen entities, renumbered; in a clip, they keep their numbers.",
+        "All other entities, renumbered; in a clip, they keep their numbers.",
         "The numbers of the chosen entities, as in 3,5-7; one line for each picture.",
     )
     INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True, True, True, True)
     FUNCTION = "pick_lists"
-    OUTPUT_NODE = True  # it runs without anything behind it, so that there is something to click
+    OUTPUT_NODE = True  # runs even if nothing is connected to it, so that there is a picture to click
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
                 "image": wire("IMAGE", "The pictures that the entities come from."),
-                "entities": wire(ENTITIES, "From Segment Entities, Ground Text or masks of any kind."),
+                "entities": wire(ENTITIES, "From Segment Entities, Ground Text, Masks to Entities or any other node."),
                 "picks": text(
                     "",
-                    "What is chosen: clicks write numbers here, and you can write: 3,5-7 / all / largest 2 / smallest "
-                    "/ best 3 / leftmost / rightmost / top / bottom / centre / score>=0.5 / area>=5% / phrase: dog / "
-                    "not 3; with commas between several. `picture 2:` before it makes it hold for that picture alone.",
+                    "The choice. Clicks write numbers here, and you can write: 3,5-7 / all / largest 2 / smallest / "
+                    "best 3 / leftmost / rightmost / top / bottom / centre / score>=0.5 / area>=5% / phrase: dog / "
+                    "not 3; separate several with commas. `phrase:` needs entities from Ground Text. What follows "
+                    "`picture 2:` applies to the second picture only.",
                 ),
-                "invert": switch(False, "Choose all others instead."),
+                "invert": switch(False, "Choose all other entities instead."),
             },
             "optional": {
                 "more": wire(
-                    "STRING", "A text like `picks` from another node, such as points as JSON.", forceInput=True
+                    "STRING", "Another text like `picks`, from a node, such as points as JSON.", forceInput=True
                 ),
                 "boxes": wire(  # forceInput, or newer frontends draw a box of their own and always send it
-                    "BOUNDING_BOX", "Entities that lie in these boxes, by at least half of their area.", forceInput=True
+                    "BOUNDING_BOX",
+                    "Entities that are in these boxes with at least half of their area.",
+                    forceInput=True,
                 ),
             },
         }
@@ -88,10 +91,10 @@ class PickEntities:
         boxes: Any = None,
         before: int = 0,
     ) -> dict[str, Any]:
-        """The same for one batch of pictures, of which `before` came before the first."""
+        """Chooses in one batch of pictures; `before` is the number of pictures in earlier batches."""
         check_pairs(image, entities)
-        # Numbers that were clicked on another picture may not exist in this one; that must not keep it from being
-        # shown to be clicked again.
+        # Numbers that were clicked on another picture may not exist in this one; it must be shown all the same, so that
+        # the user can click again.
         wanted = [
             entities.choose(picks, strict=False, first=before + 1),
             entities.choose(more or "", strict=False, first=before + 1),
@@ -111,7 +114,7 @@ class PickEntities:
 
 
 def unreadable(what: Any) -> bool | str:
-    """For VALIDATE_INPUTS: True, or why a text chooses nothing; what comes over a wire is not known by then."""
+    """For VALIDATE_INPUTS: True, or why a text cannot be read; a text from another node is not known yet."""
     for words in what if isinstance(what, list) else [what]:
         try:
             check_choice(words or "")
@@ -121,7 +124,7 @@ def unreadable(what: Any) -> bool | str:
 
 
 def kept(entities: Entities, chosen: Sequence[Sequence[int]]) -> Entities:
-    """These entities of each picture alone, with new numbers; phrases and tracks follow them."""
+    """Only these entities of each picture, renumbered, with their phrases and tracks."""
     groundings: list[Grounding | None] = []
     for found, grounding, ids in zip(entities.maps, entities.groundings, chosen):
         new_ids = np.zeros(len(found) + 1, np.int32)
@@ -133,7 +136,7 @@ def kept(entities: Entities, chosen: Sequence[Sequence[int]]) -> Entities:
 
 
 def _in_boxes(entities: Entities, boxes: Any) -> list[list[int]]:
-    """The ids in each picture that lie in boxes; in a clip they are followed from the pictures that have the boxes."""
+    """The ids in each picture that are in boxes; in a clip, they are followed from the pictures that have boxes."""
     count = len(entities)
     if boxes is None or not count:
         return [[] for _ in range(count)]
@@ -141,9 +144,13 @@ def _in_boxes(entities: Entities, boxes: Any) -> list[list[int]]:
     by_picture = isinstance(items, (list, tuple)) and items and all(isinstance(one, (list, tuple)) for one in items)
     of_each = [list(one) for one in items] if by_picture else [items] * count
     if not isinstance(items, (list, tuple)) or not all(_is_box(box) for own in of_each for box in own):
-        raise InputError("Boxes must be {x, y, width, height} in pixels, or lists of these.")
+        raise InputError(
+            "boxes must be {x, y, width, height} in pixels, or lists of these; connect a node that makes such boxes."
+        )
     if len(of_each) != count:
-        raise InputError(f"There are boxes for {len(of_each)} pictures, but {count} pictures.")
+        raise InputError(
+            f"There are boxes for {len(of_each)} pictures, but {count} pictures; connect boxes of the same pictures."
+        )
     if entities.tracks is None:
         return [choose(found, own) for found, own in zip(entities.maps, of_each)]
     first = of_each if by_picture else of_each[:1]
@@ -154,12 +161,12 @@ def _in_boxes(entities: Entities, boxes: Any) -> list[list[int]]:
 
 
 def _is_box(value: Any) -> bool:
-    """Not a number or a point, which would choose something else."""
+    """Whether it is a box, and not a number or a point, which would choose something else."""
     return isinstance(value, dict) and {"x", "y", "width", "height"} <= value.keys()
 
 
 def _previews(image: Tensor, entities: Entities, chosen: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
-    """What the widget draws of each picture: files in the folder of previews, and numbers."""
+    """The data that the widget draws for each picture: files in the folder of previews, and numbers."""
     previews = []
     for one, found, own, ids in zip(image, entities.maps, entities.numbers, chosen):
         step = max(1, max(found.labels.shape) // (2 * PREVIEW))  # to shrink all of a large picture takes a second

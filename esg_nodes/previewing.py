@@ -20,7 +20,7 @@ class PreviewEntities:
     SEARCH_ALIASES = ("show entities", "overlay", "view masks", "preview masks", "sam")
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("overlay",)
-    OUTPUT_TOOLTIPS = ("The pictures shown.",)
+    OUTPUT_TOOLTIPS = ("The pictures that the node shows.",)
     FUNCTION = "preview"
     OUTPUT_NODE = True
 
@@ -31,12 +31,12 @@ class PreviewEntities:
                 "image": wire("IMAGE", "The pictures that the entities come from."),
                 "entities": wire(ENTITIES, "From any node."),
                 "opacity": number(0.5, 0, 1, "Opacity of the colours: 0 shows only the picture, 1 only the colours."),
-                "numbers": switch(True, "Write the number of every entity, if there is room for it."),
+                "numbers": switch(True, "Write the number of every entity that has room for it."),
             },
             "optional": {
                 "phrases": switch(
                     False,
-                    "Write the phrase that Ground Text found for an entity instead of its number, if there is room.",
+                    "Instead of its number, write the phrase that Ground Text found for an entity, if there is room.",
                 ),
             },
         }

@@ -1,4 +1,4 @@
-"""Segmenting pictures, without running the network again on those that were segmented a moment ago."""
+"""Segments pictures, but does not run the network again on recent ones."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .host import host, of_one
 from .loading import Loaded
 from .values import pictures
 
-MOST = 256 << 20  # bytes that are kept for one segmenter; a map packs to about a hundredth of its size
+MOST = 256 << 20  # bytes kept for each segmenter; compression reduces a map to about a hundredth of its size
 
 
 class Recent:
-    """The maps that were put in last, packed, by what they were made from."""
+    """The most recent maps, compressed, by the picture and options that they were made from."""
 
     def __init__(self) -> None:
         self._packed: OrderedDict[Hashable, tuple[bytes, np.dtype[Any], tuple[int, ...], np.ndarray]] = OrderedDict()
@@ -36,14 +36,14 @@ class Recent:
         return EntityMap(unpacked.astype(np.int32), scores)
 
     def put(self, key: Hashable, found: EntityMap) -> None:
-        """Keeps a map, and forgets the oldest where there is no room."""
+        """Keeps a map, and drops the oldest ones if there is not enough room."""
         labels = found.labels.astype(np.min_scalar_type(len(found)))
         self._packed[key] = zlib.compress(labels.data, 1), labels.dtype, labels.shape, found.scores
         while sum(len(one[0]) for one in self._packed.values()) > MOST:
             self._packed.popitem(last=False)
 
 
-# For each segmenter as long as it is loaded.
+# Kept for each segmenter as long as it is loaded.
 _RECENT: weakref.WeakKeyDictionary[Loaded, Recent] = weakref.WeakKeyDictionary()
 
 
@@ -55,8 +55,8 @@ def segmented(
     Args:
         segmenter: from Load Segmenter.
         image: IMAGE.
-        options: of the segmenter, that change what its network computes.
-        filters: of `EntitySegmenter.tidied`.
+        options: options of the segmenter that change the result of its network.
+        filters: arguments of `EntitySegmenter.tidied`.
     """
     photos = pictures(image)
     show = host().progress()

@@ -12,7 +12,7 @@ from .recalling import segmented
 from .values import ENTITIES, SEGMENTER, Entities, entity_masks, later_overlay
 
 LIMITS = {
-    "min_score": number(-1, -1, 1, "Drop entities with a lower score (0 to 0.73); -1: the model's default."),
+    "min_score": number(-1, -1, 1, "Drop entities with a lower score. Scores reach 0.73; -1: the model's default."),
     "min_area": whole(0, 0, MANY, "Drop entities with fewer pixels."),
 }
 """Inputs of all nodes that segment."""
@@ -24,7 +24,7 @@ class SegmentEntities:
     CATEGORY = "ESG"
     DESCRIPTION = (
         "Segments every picture of a batch into its entities: everything in it, without classes and without overlap. "
-        "They are numbered from 1 by descending score."
+        "Entities are numbered from 1 by descending score."
     )
     SEARCH_ALIASES = (
         "segment everything",
@@ -39,7 +39,7 @@ class SegmentEntities:
     RETURN_NAMES = ("entities", "masks", "overlay")
     OUTPUT_TOOLTIPS = (
         "The entities of every picture.",
-        "Masks, starting with the first picture: one for each entity in numerical order, or one for each picture. If "
+        "One mask for each entity, in numerical order, starting with the first picture; or one for each picture. If "
         "nothing is found, one empty mask.",
         "The pictures with their entities in colours.",
     )
@@ -53,22 +53,25 @@ class SegmentEntities:
                 "image": wire("IMAGE", "Pictures of any size."),
                 "crops": choice(
                     ["auto", "4", "8", "0"],
-                    "Number of high-resolution crops besides the whole picture. They find smaller things and better "
-                    "outlines; without them it takes a fifth of the time. auto: 4, or 0 for cropformer-nano, which "
-                    "does better without.",
+                    "Number of high-resolution crops besides the whole picture. The authors' models find smaller "
+                    "things and better outlines with them; without crops, it takes a fifth of the time. auto: 4, or 0 "
+                    "for cropformer-nano, which does better without.",
                 ),
                 **LIMITS,
                 "max_count": whole(
                     0, 0, 1000, "Maximum number of entities per picture, those with the highest scores; 0: all."
                 ),
-                "masks_of": choice(MASKS_OF, "Whether `masks` has a mask for each entity, or one for each picture."),
+                "masks_of": choice(
+                    MASKS_OF, "each entity: masks has a mask for each entity. all in one: it has one for each picture."
+                ),
                 "numbers": switch(False, "Write the numbers of the entities into the overlay."),
             },
             "optional": {
                 "fusion": choice(
                     ["auto", "boc", "bc", "bo", "io"],
-                    "Predictions to build the result from. boc: all views together, picture and crops; bc: only the "
-                    "crops; bo: only the picture; io: the picture on its own.",
+                    "Level and views that the result is built from. boc: batch level, picture and crops. bc: batch "
+                    "level, crops only. bo: batch level, picture only. io: image level, picture only. auto: boc, or io "
+                    "without crops.",
                     advanced=True,
                 ),
                 "fill_holes": whole(0, 0, MANY, "Fill holes in an entity of up to this many pixels.", advanced=True),

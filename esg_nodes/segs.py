@@ -1,4 +1,4 @@
-"""SEGS, as ComfyUI-Impact-Pack has it: ((H, W), [SEG, ...]); it need not be there.
+"""SEGS, the format of ComfyUI-Impact-Pack: ((H, W), [SEG, ...]); the Impact Pack need not be installed.
 
 A SEG has `cropped_image` (None or IMAGE), `cropped_mask` (h, w) float32, `confidence`, `crop_region` and `bbox`
 (x1, y1, x2, y2; the region is the box grown), `label` and `control_net_wrapper`.
@@ -22,12 +22,12 @@ SEG = namedtuple(
 
 
 def to_segs(entities: EntityMap, labels: Sequence[str], factor: float) -> tuple[tuple[int, int], list[SEG]]:
-    """One SEG for each entity, in the order of their numbers; one that lies in several pieces stays one.
+    """One SEG for each entity, in numerical order, even if it is in several pieces.
 
     Args:
-        entities: of one picture.
-        labels: a text for each.
-        factor: side of the crop region as a multiple of the box's; it ends at the border of the picture.
+        entities: entities of one picture.
+        labels: a text for each entity.
+        factor: side of the crop region as a multiple of the box's side; the region ends at the picture's border.
     """
     found = []
     for number, ((x0, y0, x1, y1), label) in enumerate(zip(entities.boxes.tolist(), labels), start=1):
@@ -40,34 +40,37 @@ def to_segs(entities: EntityMap, labels: Sequence[str], factor: float) -> tuple[
 
 
 def from_segs(segs: Any, threshold: float) -> tuple[EntityMap, list[str], list[str]]:
-    """The entities of SEGS, their labels in the order of their numbers, and why some SEGs were left out.
+    """Reads SEGS.
 
-    Of masks that overlap, the surer one gets the pixel, and of equally sure ones the smaller. What lies beyond the
-    border of the picture is cut off.
+    Where masks overlap, the one with the higher score gets the pixel, and if the scores are equal, the smaller one.
+    Parts beyond the picture's border are cut off.
 
     Args:
-        segs: from any node.
-        threshold: of soft masks; what is above belongs to the entity.
+        segs: the value from another node.
+        threshold: mask values above this belong to the entity.
+
+    Returns:
+        The entities, their labels in numerical order, and a reason for each SEG that was skipped.
 
     Raises:
-        InputError: it is not a SEGS, or none of its SEGs can be used.
+        InputError: it is not SEGS, or none of its SEGs can be used.
     """
     try:
         (height, width), items = segs
         size, items = (int(height), int(width)), [*items]
     except (TypeError, ValueError):
-        raise InputError("This is not a SEGS; connect one from the Impact Pack or from Entities to SEGS.") from None
+        raise InputError("segs is not SEGS; connect SEGS from the Impact Pack or from Entities to SEGS.") from None
     if min(size) < 1:
-        raise InputError(f"These SEGS are of a picture of {size[1]}x{size[0]} pixels; connect those of a picture.")
+        raise InputError(f"These SEGS are of an empty picture ({size[1]}x{size[0]} pixels); connect other SEGS.")
     found, odd = [], []
     for place, item in enumerate(items, start=1):
         try:
             found.append(_read(item, threshold))
         except (TypeError, ValueError, AttributeError, IndexError):
-            odd.append(f"SEG {place} has no mask, score or region that can be read")
+            odd.append(f"the mask, score or region of SEG {place} cannot be read")
     if items and not found:
-        where = "connect one of the Impact Pack or of Entities to SEGS"
-        raise InputError(f"This SEGS cannot be used: {odd[0]}; {where}.")
+        where = "connect SEGS from the Impact Pack or from Entities to SEGS"
+        raise InputError(f"These SEGS cannot be used: {odd[0]}; {where}.")
     labels = np.zeros(size, np.int32)
     ranks = [np.array([one.mask.sum() for one in found]), np.array([-one.score for one in found])]
     for index in np.lexsort(ranks)[::-1]:
@@ -90,9 +93,9 @@ class _Seg(NamedTuple):
 
 
 def _read(item: Any, threshold: float) -> _Seg:
-    """What is used of a SEG; it raises what NumPy and Python raise where something is missing."""
+    """The parts of a SEG that are used; raises errors of NumPy and Python if something is missing."""
     mask = np.asarray(item.cropped_mask)
-    if mask.ndim == 3:  # some nodes make masks with an axis too many
+    if mask.ndim == 3:  # some nodes make masks with an extra axis
         mask = mask[0] if len(mask) == 1 else mask[..., 0] if mask.shape[2] == 1 else mask
     if mask.ndim != 2 or mask.dtype.kind not in "biuf":
         raise ValueError("no mask")
@@ -104,6 +107,6 @@ def _read(item: Any, threshold: float) -> _Seg:
 
 
 def _grown(start: int, stop: int, factor: float, end: int) -> tuple[int, int]:
-    """A range grown about its middle to `factor` times its length, within 0..end."""
+    """A range enlarged around its middle to `factor` times its length, within 0..end."""
     more = (stop - start) * (factor - 1) / 2
     return max(0, round(start - more)), min(end, round(stop + more))

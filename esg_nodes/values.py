@@ -1,4 +1,4 @@
-"""What goes along the wires: the pack's own kinds of value, and pictures and masks as ComfyUI has them.
+"""The values that nodes exchange: the pack's own types, and pictures and masks as ComfyUI has them.
 
 ComfyUI's IMAGE is (B, H, W, C) float32 from 0 to 1, its MASK is (B, H, W) or (H, W) float from 0 to 1.
 """
@@ -23,20 +23,20 @@ GROUNDER = "ESG_GROUNDER"
 ENTITIES = "ESG_ENTITIES"
 STITCH = "ESG_STITCH"
 
-LARGEST_STACK = 4 << 30  # bytes of masks in one output; more is hardly ever wanted, and brings machines down
+LARGEST_STACK = 4 << 30  # bytes of masks in one output; more is hardly ever useful, and can bring a machine down
 
 
 @dataclass(frozen=True)
 class Entities:
     """ESG_ENTITIES: the entities of a batch of pictures.
 
-    Users know entities by their numbers. These are the ids of the maps or, in a clip, the tracks: one number for one
-    thing in all of its pictures. Groundings and maps hold ids; what a user reads or writes holds numbers.
+    Users refer to entities by number. Numbers are the ids of the maps or, in a clip, the tracks: one number for one
+    thing in all of its pictures. Groundings and maps hold ids; everything that a user reads or writes holds numbers.
 
     Attributes:
         maps: one for each picture.
-        groundings: what words mean in each picture, or None where nobody asked.
-        tracks: of a clip, for each picture (N,) whole numbers from 1, the track of each of its entities; None: the
+        groundings: the grounding of each picture, or None if nothing has been grounded in it.
+        tracks: for a clip, (N,) whole numbers from 1 for each picture, the track of each of its entities; None if the
             pictures are not a clip.
     """
 
@@ -51,7 +51,7 @@ class Entities:
         groundings: Sequence[Grounding | None] | None = None,
         tracks: Sequence[np.ndarray] | None = None,
     ) -> Entities:
-        """Without groundings, nobody has asked yet."""
+        """Makes entities; without groundings, nothing has been grounded yet."""
         asked = tuple(groundings) if groundings is not None else (None,) * len(maps)
         return cls(
             maps if isinstance(maps, LaterMaps) else tuple(maps), asked, tuple(tracks) if tracks is not None else None
@@ -67,20 +67,20 @@ class Entities:
 
     @property
     def names(self) -> tuple[list[str], ...]:
-        """For each picture the first phrase that means each of its entities; an empty text where there is none."""
+        """For each picture, the first phrase of each entity; an empty text if there is none."""
         return tuple(
             [next((phrase.text for phrase in grounding.entity_phrases(k)), "") if grounding else "" for k in ids]
             for grounding, ids in zip(self.groundings, (range(1, len(found) + 1) for found in self.maps))
         )
 
     def choose(self, what: Any, *, strict: bool | None = None, first: int = 1) -> list[list[int]]:
-        """The ids in each picture that a text or data means; see `esg.choose`, and `esg.choose_tracks` for clips.
+        """The ids in each picture that a text or data chooses; see `esg.choose`, and for clips `esg.choose_tracks`.
 
         Args:
-            what: numbers in it are those that the user knows.
-            strict: whether a number that is not there is an error; None: only with one picture or a clip, since of
-                several pictures some may have it.
-            first: the number of the first picture, which `picture 3:` counts from.
+            what: the text or data, with the user's numbers.
+            strict: whether a number that does not exist is an error; None: only for one picture or a clip, since some
+                of several pictures may have it.
+            first: the number of the first picture, for `picture 3:`.
         """
         if self.tracks is not None:
             strict = strict is not False
@@ -93,16 +93,16 @@ class Entities:
         ]
 
     def of_numbers(self, numbers: Iterable[int]) -> list[list[int]]:
-        """The ids in each picture of the entities of these numbers."""
+        """The ids in each picture of the entities with these numbers."""
         wanted = [*numbers]
         return [(np.flatnonzero(np.isin(own, wanted)) + 1).tolist() for own in self.numbers]
 
     def written(self, chosen: Sequence[Sequence[int]]) -> list[str]:
-        """The numbers of entities, given by their ids, as a text like 3,5-7 for each picture."""
+        """For each picture, the numbers of the entities with these ids, as a text like 3,5-7."""
         return [write_ids(own[np.array(ids, int) - 1].tolist()) for own, ids in zip(self.numbers, chosen)]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The groundings as JSON, with numbers instead of ids; an empty caption where nobody asked."""
+        """The groundings as JSON, with numbers instead of ids; an empty caption if nothing has been grounded."""
         content = [(one or Grounding("")).to_json() for one in self.groundings]
         for one, own in zip(content, self.numbers):
             for phrase in one["phrases"]:
@@ -111,9 +111,9 @@ class Entities:
 
 
 def moved(tracks: np.ndarray, new_ids: np.ndarray, count: int) -> np.ndarray:
-    """The tracks of `count` entities that have come from others: `new_ids` is as in `esg.follow`.
+    """The tracks of `count` entities that were made from others; `new_ids` is as in `esg.follow`.
 
-    Of entities that became one, it keeps the lowest track; an entity that has come from none has 0.
+    Merged entities keep the lowest track; an entity that was not made from another one has track 0.
     """
     found = np.zeros(count + 1, np.int64)
     for track, new in sorted(zip(tracks.tolist(), new_ids[1:].tolist()), reverse=True):
@@ -122,30 +122,30 @@ def moved(tracks: np.ndarray, new_ids: np.ndarray, count: int) -> np.ndarray:
 
 
 def one_by_one(lists: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """Lists of inputs as one call after the other, as ComfyUI makes them: of shorter lists the last one is repeated."""
+    """The inputs of each call for lists of inputs, as ComfyUI does it: shorter lists repeat their last item."""
     for k in range(max(map(len, lists.values()), default=0)):
         yield {name: values[min(k, len(values) - 1)] for name, values in lists.items()}
 
 
 def picture_places(masks: Sequence[Tensor], count: int) -> list[int] | None:
-    """For each item of a list of masks which of `count` batches of pictures it is for; None: they go in pairs.
+    """For each item of a list of masks, the index of its batch among `count` batches of pictures; None: in pairs.
 
     Raises:
-        InputError: there are several of both, but not as many, and the masks do not know their pictures.
+        InputError: there are several of both, but in different numbers, and the masks do not know their pictures.
     """
     batches = [mask.batch if isinstance(mask, Later) else None for mask in masks]
     if count > 1 and all(batch is not None and batch[1] == count for batch in batches):
         return [batch[0] for batch in batches if batch is not None]
     if count > 1 and len(masks) not in (1, count):
         raise InputError(
-            f"A list of {len(masks)} masks does not fit a list of {count} pictures; give one for each, or connect the "
-            "masks of For Each Phrase or Entity, or of Entities to Masks, without a node in between."
+            f"A list of {len(masks)} masks does not fit a list of {count} pictures; connect one mask for each, or the "
+            "masks of For Each Phrase or Entity or of Entities to Masks without a node in between."
         )
     return None
 
 
 def with_pictures(lists: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """As `one_by_one` of inputs of which `mask` may have several items for one of `image`."""
+    """Like `one_by_one`, but `mask` may have several items for each item of `image`."""
     count = len(lists["image"])
     places = picture_places(lists["mask"], count)
     if places is not None:
@@ -164,22 +164,25 @@ def pictures(image: Tensor) -> list[np.ndarray]:
 
 
 def checked_image(image: Tensor) -> Tensor:
-    """The same as float32, without gradient; it may share its memory. InputError if it is not an IMAGE."""
+    """The image as float32 without gradient, possibly sharing memory. Raises InputError if it is not an IMAGE."""
     if image.ndim != 4 or image.shape[3] not in (1, 3, 4) or not image.numel():
-        raise InputError(f"An IMAGE must have the shape [batch, height, width, 3], not {list(image.shape)}.")
+        raise InputError(
+            f"An IMAGE must have the shape [batch, height, width, 3], not {list(image.shape)}; check the node that it "
+            "comes from."
+        )
     image = image.detach().float()
     if not all(_finite(one) for one in image):
-        raise InputError("The IMAGE contains values that are NaN or infinite; the node it comes from has failed.")
+        raise InputError("The IMAGE contains values that are NaN or infinite; check the node that it comes from.")
     return image
 
 
 def _finite(values: Tensor) -> bool:
-    """Whether all are numbers. The sum tells it in one pass, unless it is too large."""
+    """Whether all values are finite. The sum shows it in one pass, unless it overflows."""
     return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _eight_bits(picture: Tensor) -> np.ndarray:
-    """One at a time: what comes up on the way takes several times the memory of a picture, and a clip has hundreds."""
+    """One picture at a time: intermediate results take several times its memory, and a clip has hundreds."""
     if picture.shape[2] == 4:
         picture = picture[..., :3] * picture[..., 3:] + 1 - picture[..., 3:]
     pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
@@ -196,7 +199,7 @@ def to_image(photos: Sequence[np.ndarray]) -> Tensor:
 def read_masks(mask: Tensor) -> list[np.ndarray]:
     """MASK → a (H, W) float32 array for each mask.
 
-    An axis of length 1 too many, for channels before or behind, is dropped: some nodes make such masks.
+    An extra channel axis of length 1 is dropped: some nodes make such masks.
 
     Raises:
         InputError: it is not a MASK.
@@ -209,14 +212,16 @@ def read_masks(mask: Tensor) -> list[np.ndarray]:
     elif mask.ndim == 4 and shape[3] == 1:
         mask = mask[..., 0]
     if mask.ndim != 3 or not mask.numel():
-        raise InputError(f"A MASK must have the shape [batch, height, width], not {shape}.")
+        raise InputError(
+            f"A MASK must have the shape [batch, height, width], not {shape}; check the node that it comes from."
+        )
     if not all(_finite(one) for one in mask):
-        raise InputError("The MASK contains values that are NaN or infinite; the node it comes from has failed.")
+        raise InputError("The MASK contains values that are NaN or infinite; check the node that it comes from.")
     return [one.detach().float().clamp(0, 1).cpu().numpy() for one in mask]
 
 
 def to_mask(found: Sequence[np.ndarray], size: tuple[int, ...] = (1, 1)) -> Tensor:
-    """(H, W) masks of one size, bool or float, → MASK; without any, one mask of `size` in which nothing is marked."""
+    """(H, W) masks of one size, bool or float → MASK; if there are none, one empty mask of `size`."""
     stack = _stack(len(found), found[0].shape if found else size)
     for place, mask in zip(stack, found):
         place.numpy()[...] = mask
@@ -224,12 +229,12 @@ def to_mask(found: Sequence[np.ndarray], size: tuple[int, ...] = (1, 1)) -> Tens
 
 
 def later_mask(count: int, size: tuple[int, ...], each: Callable[[int], np.ndarray]) -> Later:
-    """MASK of `count` masks (H, W), made when they are needed; without any, one in which nothing is marked.
+    """MASK of `count` masks (H, W), made when they are needed; if there are none, one empty mask.
 
     Args:
-        count: how many.
-        size: height and width of all of them.
-        each: gives mask k, from 0, bool or float.
+        count: number of masks.
+        size: height and width of all masks.
+        each: returns mask k, counted from 0, bool or float.
     """
 
     def make() -> Tensor:
@@ -242,10 +247,10 @@ def later_mask(count: int, size: tuple[int, ...], each: Callable[[int], np.ndarr
 
 
 def entity_masks(entities: Entities, *, each: bool = True) -> Later:
-    """The entities of pictures of one size as MASK, made when it is needed.
+    """MASK of the entities of pictures of one size, made when it is needed.
 
-    Those of the first picture come first, in the order of their numbers; or all of a picture are in one mask. Who needs
-    more of them than memory has room for gets an InputError.
+    It has one mask for each entity, starting with the first picture and in numerical order, or one for each picture.
+    Making it raises InputError if the masks would take too much memory.
     """
     wanted = [
         (found, int(number))
@@ -262,7 +267,7 @@ def entity_masks(entities: Entities, *, each: bool = True) -> Later:
 
 
 def number_mask(entities: Entities, numbers: Sequence[int]) -> Later:
-    """MASK of some entities together, given by their numbers, one for each picture; made when it is needed."""
+    """MASK of the entities with these numbers together, one for each picture; made when it is needed."""
     chosen = entities.of_numbers(numbers)
     return later_mask(len(entities), entities.maps[0].labels.shape, lambda k: entities.maps[k].mask(chosen[k]))
 
@@ -285,14 +290,14 @@ def _stack(count: int, size: tuple[int, ...]) -> Tensor:
     needed = 4 * count * size[0] * size[1]
     if needed > LARGEST_STACK:
         raise InputError(
-            f"{count} masks of {size[1]}x{size[0]} pixels would take {needed / 2**30:.0f} GiB; use fewer entities, or "
-            "one mask for all of them."
+            f"{count} masks of {size[1]}x{size[0]} pixels would take {needed / 2**30:.0f} GiB; choose fewer entities, "
+            "or one mask for all of them."
         )
     return torch.zeros(max(count, 1), *size)
 
 
 def fitted(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask (h, w) at the size (H, W) of its picture, as other nodes resize masks, too."""
+    """A mask (h, w) resized to the size (H, W) of its picture, in the same way as other nodes do."""
     if mask.shape == size:
         return mask
     resized = F.interpolate(torch.from_numpy(mask)[None, None].float(), size=size, mode="bilinear", align_corners=False)
@@ -300,16 +305,16 @@ def fitted(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def check_pairs(image: Tensor, entities: Entities) -> None:
-    """InputError unless there is one map for every picture, of its size."""
+    """Raises InputError unless there is one map for every picture, of the picture's size."""
     if len(image) != len(entities):
         raise InputError(
-            f"There are {len(image)} pictures, but entities of {len(entities)}; connect pictures and entities of the "
-            "same batch."
+            f"There are {len(image)} pictures, but entities of {len(entities)} pictures; connect pictures and entities "
+            "of the same batch."
         )
     height, width = image.shape[1:3]
     for found in entities.maps:
         if (height, width) != found.labels.shape:
             raise InputError(
-                f"The picture has {width}x{height} pixels, but its entities are of one of "
+                f"The picture has {width}x{height} pixels, but the entities are of a picture of "
                 f"{found.width}x{found.height}; connect the picture that was segmented."
             )

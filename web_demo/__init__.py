@@ -1,4 +1,4 @@
-"""The ESG page: drop a photo, and see, select, ground, edit and take away its entities. It needs the extra `demo`."""
+"""The ESG page: drop a photo, then see, select, ground, edit and export its entities. It needs the extra `demo`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import gradio
 
 
-ZERO_SHOT = "zero-shot"  # public models, which are looked for when they are needed
+ZERO_SHOT = "zero-shot"  # public models, which are located only when they are needed
 
-MAX_SIZE_MB = 512  # of a file; the largest photos that are read, of 200 megapixels, fit in most formats
-MAX_VISITOR_MB = 2048  # of all files that one visitor brings within an hour, after which they are cleared away
+MAX_SIZE_MB = 512  # per file; the largest photos that ESG reads, 200 megapixels, fit in most formats
+MAX_VISITOR_MB = 2048  # all files that one visitor uploads within an hour, after which they are deleted
 
 
 def launch(
@@ -43,28 +43,28 @@ def launch(
     """Serves the page until it is interrupted.
 
     Args:
-        host, port: where it listens; with 127.0.0.1 only this machine can see it.
-        model: the weights chosen at first, a name or a path as for `EntitySegmenter.from_pretrained`.
-        grounder: what grounds words at first, as for `Grounder.from_pretrained`.
-        inpainter: the diffusion model that is offered first: its id on the Hugging Face hub, or a folder. Where others
-            than this machine can see the page, visitors cannot name another one or have one downloaded.
-        device: "auto", "cpu", "cuda" …
-        max_pixels: larger photos are refused.
-        share: also makes a public address at gradio.live, through Gradio's servers.
-        auth: user and password that visitors have to give.
-        max_size_mb: larger files are refused, in megabytes of 1024 x 1024 bytes; None: of any size.
-        max_visitor_mb: so much may one visitor bring within an hour, in the same megabytes.
-        allowed_hosts: names by which the page may be asked for, besides those of this machine alone and `host`. A page
-            that only this machine can see answers to no other name, or any web site that its user visits could use
-            it; where others can see it, it answers to every name unless some are given here.
+        host, port: where the page listens; with 127.0.0.1, only this machine can reach it.
+        model: the segmenter that is selected at the start, a name or path as for `EntitySegmenter.from_pretrained`.
+        grounder: the grounder that is selected at the start, as for `Grounder.from_pretrained`.
+        inpainter: the diffusion model that is offered first: its id on the Hugging Face hub, or a folder. If other
+            machines can reach the page, visitors cannot choose any other model or have one downloaded.
+        device: "auto", "cpu", "cuda" or another device of torch.
+        max_pixels: photos with more pixels are refused.
+        share: whether to create a public address at gradio.live as well, through Gradio's servers.
+        auth: user name and password that visitors must enter.
+        max_size_mb: larger files are refused, in megabytes of 1024 x 1024 bytes; None: no limit.
+        max_visitor_mb: how much one visitor may upload within an hour, in the same megabytes.
+        allowed_hosts: host names that the page answers to, besides `host` and the names of this machine. A page that
+            only this machine can reach answers to no other name; otherwise any web site that its user visits could use
+            it. A page that other machines can reach answers to every name, unless some are given here.
         root_path: the path under which a proxy serves the page, such as "/esg", or the whole address there.
         frames: addresses of other pages that may show this one in a frame, such as "https://huggingface.co".
-        open_browser: shows the page in the browser of this machine.
-        wait: False returns at once; the page then lives until the `close()` of what is returned.
-        say: told the address, once the page is there, where it is waited for.
+        open_browser: whether to open the page in this machine's browser.
+        wait: False returns at once; the page then runs until `close()` of the returned object is called.
+        say: called with a sentence that names the address once the page runs, if `wait` is True.
 
     Raises:
-        EsgError: gradio is not installed, weights, inpainter or device are not there, or the page cannot be served at
+        EsgError: gradio is not installed; weights, inpainter or device do not exist; or the page cannot be served at
             that address.
     """
     host = host.removeprefix("[").removesuffix("]")  # as an address of IPv6 may be given

@@ -1,4 +1,4 @@
-"""From a selection to a mask, and from a mask to an edited photo."""
+"""Turns a selection into a mask, and a mask into an edited photo."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from esg import (
 )
 
 SOFT_WIDTH = 8  # pixels of the photo in which to look for a soft edge
-MOST_POINTS = 20_000  # in all brush strokes together
-WIDEST_BRUSH = 0.12  # the largest radius that the page offers, as a part of the picture's width
+MOST_POINTS = 20_000  # of all brush strokes together
+WIDEST_BRUSH = 0.12  # the largest radius that the page offers, as a fraction of the picture's width
 MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
 
 
@@ -34,9 +34,9 @@ class Stroke:
     """One stroke of a brush over a mask.
 
     Attributes:
-        add: whether it adds to the mask, or takes away from it.
-        radius: of the brush, as a part of the picture's width.
-        points: x, y of where it went, as parts of the picture's width and height; at least one.
+        add: whether it adds to the mask or erases from it.
+        radius: radius of the brush, as a fraction of the picture's width.
+        points: its path, x and y as fractions of the picture's width and height; at least one point.
     """
 
     add: bool
@@ -50,9 +50,9 @@ class Area:
 
     Attributes:
         ids: the entities in it.
-        strokes: of the brush, which add to them and take away.
-        invert: whether all the rest of the photo is meant.
-        soft: whether its edge follows the photo's own, see `esg.soft_alpha`.
+        strokes: brush strokes that add to these entities or erase parts of them.
+        invert: whether the area is everything except that.
+        soft: whether its edge follows the edges in the photo, see `esg.soft_alpha`.
     """
 
     ids: tuple[int, ...] = ()
@@ -102,7 +102,7 @@ def read_strokes(data: Iterable[Any]) -> tuple[Stroke, ...]:
 
     Raises:
         InputError: there are too many.
-        ValueError, KeyError, TypeError: they do not make sense.
+        ValueError, KeyError, TypeError: they are invalid.
     """
     strokes = tuple(_stroke(one) for one in data)
     if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
@@ -114,12 +114,12 @@ def _stroke(data: Any) -> Stroke:
     points = tuple((float(x), float(y)) for x, y in data["points"])
     radius = float(data["radius"])
     if not points or not 0 < radius <= WIDEST_BRUSH or not all(-1 <= part <= 2 for point in points for part in point):
-        raise ValueError  # also of NaN
+        raise ValueError  # also for NaN
     return Stroke(bool(data["add"]), radius, points)
 
 
 def brushed(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:
-    """A mask, (H, W) bool, with brush strokes, one after another."""
+    """The mask, (H, W) bool, after brush strokes, applied one after another."""
     if not strokes:
         return mask
     height, width = mask.shape
@@ -127,7 +127,7 @@ def brushed(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:
     draw = ImageDraw.Draw(canvas)
     for stroke in strokes:
         radius, fill = max(0.5, stroke.radius * width), int(stroke.add)
-        points = [(x * width - 0.5, y * height - 0.5) for x, y in stroke.points]  # a pixel's centre is a whole number
+        points = [(x * width - 0.5, y * height - 0.5) for x, y in stroke.points]  # pixel centres are whole here
         if len(points) > 1:
             draw.line(points, fill=fill, width=max(1, round(2 * radius)))
         for x, y in points:
@@ -136,10 +136,10 @@ def brushed(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:
 
 
 def mask_of(pixels: np.ndarray, entities: EntityMap, area: Area, progress: Progress | None = None) -> np.ndarray:
-    """The mask of an area, not yet grown, (H, W) bool, or float32 from 0 to 1 with a soft edge.
+    """The mask of an area before it is grown: (H, W) bool, or with a soft edge float32 from 0 to 1.
 
     Raises:
-        InputError: nothing is selected, or nothing is left of it.
+        InputError: nothing is selected, or nothing is left of the selection.
     """
     area.check()
     mask = brushed(entities.mask(area.ids) if area.ids else np.zeros(entities.labels.shape, bool), area.strokes)
@@ -154,9 +154,9 @@ def mask_of(pixels: np.ndarray, entities: EntityMap, area: Area, progress: Progr
 def mask_picture(
     pixels: np.ndarray, entities: EntityMap, area: Area, settings: MaskSettings, longest: int
 ) -> np.ndarray:
-    """The mask of an edit, grown and feathered, (h, w, 4) uint8 RGBA to be laid over the photo.
+    """A preview of an edit's mask to lay over the photo, (h, w, 4) uint8 RGBA.
 
-    It is computed at the browser's size, at most `longest` pixels, so that it takes no time.
+    To be fast, it is computed at the size of the photo in the browser, whose longest side has at most `longest` pixels.
 
     Raises:
         InputError: an id does not exist.
@@ -191,16 +191,16 @@ def edited(
     engine: DiffusionInpainting | None,
     progress: Progress | None = None,
 ) -> tuple[np.ndarray, CropSettings]:
-    """The photo with one edit, (H, W, 3) uint8, and the crop that the engine got to see.
+    """The photo after one edit, (H, W, 3) uint8, and the settings of the crop that the engine worked on.
 
-    Where the mask has faded out, no bit of the photo differs.
+    Outside the mask and its soft edge, not a single bit of the photo changes.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB, with the edits before it.
-        entities: of the photo.
-        edit: what to do.
+        pixels: (H, W, 3) uint8 RGB, with all earlier edits.
+        entities: the photo's entities.
+        edit: the edit to apply.
         engine: the diffusion model; None if the edit has no prompt.
-        progress: of soft edges and painting; an exception that it raises ends the work.
+        progress: called during soft edges and painting; an exception that it raises ends the work.
     """
     mask = mask_of(pixels, entities, edit.area, progress)
     settings = edit.area.filled(edit.mask)
@@ -213,12 +213,15 @@ def edited(
 
 
 def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tuple[int, ...], str]]:
-    """The steps of a list, one a line: `3, 5 = a blue dress`, or `largest 2 =` to remove; → ids and prompt of each.
+    """Reads a list of steps, one per line: `3, 5 = a blue dress`, or `largest 2 =` to remove.
 
-    What stands before the first `=` is a choice, see `esg.choose`, to which `more` goes.
+    The text before the first `=` chooses entities, see `esg.choose`, which receives `more`.
+
+    Returns:
+        Ids and prompt of each step.
 
     Raises:
-        InputError: a line is not a valid step; the message has its number.
+        InputError: a line is not a valid step; the message gives the line's number.
     """
     steps = []
     for number, line in enumerate(text.splitlines(), start=1):

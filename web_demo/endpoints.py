@@ -35,6 +35,7 @@ from esg import (
     split_names,
     write_image,
 )
+from esg.support.errors import Advice
 
 from .editing import Area, Edit, edited
 from .gate import Callers
@@ -49,19 +50,19 @@ MAX_PIXELS_OF_EDGES = 4096  # grow and feather, in pixels of the photo
 
 
 class Abandoned(Exception):
-    """The caller no longer waits for the answer."""
+    """Raised when the caller no longer waits for the answer."""
 
 
 def add_endpoints(
     shared: Shared, segmenters: gr.Dropdown, grounders: gr.Dropdown, inpainters: gr.Dropdown, callers: Callers
 ) -> None:
-    """Adds the endpoints to the page being built; callers can use the models that its menus offer."""
+    """Adds the endpoints to the page that is being built; callers can use the models that its menus offer."""
     models, worker, max_pixels = shared.models, shared.worker, shared.max_pixels
 
     def segment(
         report: Report, image: str, model: str, crops: float | None = None, min_score: float | None = None
     ) -> tuple[str, dict[str, Any]]:
-        """Segments a photo: a 16-bit label PNG, whose pixels are the ids, and the entities as COCO JSON."""
+        """Segments a photo; returns a 16-bit label PNG, whose pixels are entity ids, and the entities as COCO JSON."""
         _from_menu("model", segmenters, model)
         views = None if crops is None else _whole("crops", crops)
         if views is not None and views not in CROPS:
@@ -84,7 +85,7 @@ def add_endpoints(
         return text.strip()
 
     def find_nouns(report: Report, image: str, caption: str, model: str) -> list[dict[str, Any]]:
-        """The nouns of a caption: text and span of each."""
+        """Lists the nouns of a caption: text and span of each."""
         _from_menu("model", grounders, model)
         check_text(_text_of("caption", caption), "caption")
         pixels = read_image(_given(image), max_pixels=max_pixels)
@@ -133,10 +134,10 @@ def add_endpoints(
         segmenter: str,
         masks: str | None = None,
     ) -> str:
-        """Removes entities, or repaints them if there is a prompt; a PNG of the photo's size."""
+        """Removes entities, or repaints them if there is a prompt; returns a PNG of the photo's size."""
         _from_menu("model", inpainters, model)
         _from_menu("segmenter", segmenters, segmenter)
-        # Only a syntax check: what it selects depends on the photo's entities.
+        # Only a syntax check: the photo's entities are not known yet.
         choose(EntityMap.from_labels(np.zeros((1, 1), np.int32)), _text_of("entities", entities), strict=False)
         if not isinstance(soft, bool):
             raise InputError(f"soft is {_short(soft)}, but must be true or false.")
@@ -171,7 +172,7 @@ def add_endpoints(
         return photo, models.segmenter(segmenter)(photo.pixels, max_pixels=max_pixels, progress=report)
 
     def watched(work: Work[Any]) -> Iterator[News]:
-        """What comes of a work, until the caller hangs up: that ends it at its next report."""
+        """The news of some work, until the caller disconnects, which ends the work at its next report."""
         request = LocalContext.request.get(None)
         session = str(request.session_hash) if request else ""
         times = callers.left(session)
@@ -202,7 +203,7 @@ def add_endpoints(
             with _sentences(given):
                 said = None
                 for news in watched(begin(given)):
-                    if isinstance(news, tuple) and news[0] != said:  # the last one comes again while no other does
+                    if isinstance(news, tuple) and news[0] != said:  # work repeats its last news
                         yield (said := news[0])
 
         answer = wraps(function)(run_growing if grows else run)
@@ -241,7 +242,7 @@ def add_endpoints(
     add("edit", edit, wishes, [_file("edited")])
 
 
-# ---------------------------------------------------------------------------------------------- what callers give
+# ---------------------------------------------------------------------------------------------- arguments of callers
 
 
 def _given(image: str | None) -> str:
@@ -251,7 +252,7 @@ def _given(image: str | None) -> str:
 
 
 def _from_menu(name: str, menu: gr.Dropdown, value: Any) -> None:
-    """InputError unless the page offers this model; on a page of one's own, some menus take other names, too."""
+    """Raises InputError unless the page offers this model; some menus of a private page accept other names, too."""
     if not isinstance(value, str):
         raise InputError(f"{name} is {_short(value)}, but must be the name of a model.")
     offered = [str(choice[1]) for choice in menu.choices]
@@ -270,14 +271,14 @@ def _text_of(name: str, value: Any) -> str:
 
 
 def _number(name: str, value: Any, least: float = -np.inf, most: float = np.inf) -> float:
-    """A number, also one that is written as text."""
+    """A number, which may also be written as text."""
     try:
         if isinstance(value, (bool, type(None))):
             raise TypeError
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name} is {_short(value)}, but must be a number.") from None
-    if not least <= number <= most:  # which is true of NaN, too
+    if not least <= number <= most:  # also true for NaN
         raise InputError(f"{name} is {_short(value)}, but must be a number from {least:g} to {most:g}.")
     return number
 
@@ -285,7 +286,7 @@ def _number(name: str, value: Any, least: float = -np.inf, most: float = np.inf)
 def _whole(name: str, value: Any, least: float = -np.inf, most: float = np.inf) -> int:
     """A whole number, also as 4.0 or "4"."""
     if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
-        return value  # of any length: a seed may have more digits than a float holds
+        return value  # not as a float, which holds fewer digits than a seed may have
     number = _number(name, value, least, most)
     if not number.is_integer():
         raise InputError(f"{name} is {_short(value)}, but must be a whole number.")
@@ -297,11 +298,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-# ---------------------------------------------------------------------------------------------- unseen components
+# ---------------------------------------------------------------------------------------------- invisible components
 
 
 def _unchecked(component: Any) -> Any:
-    """Hands on what came over the network as it is: the endpoint says in its own words what is wrong with it."""
+    """The component, which now passes its value on unchecked: the endpoint reports problems in its own words."""
     component.preprocess = lambda value: value
     return component
 
@@ -331,13 +332,20 @@ def _json(label: str) -> gr.JSON:
     return gr.JSON(visible=False, label=label)
 
 
+_WORDS = {  # advice that a caller of the endpoints can follow
+    Advice.WRITER: "give a text, or choose another model",
+    Advice.GROUND: "call /ground with the same masks, and pass the entity_ids that it returns",
+    Advice.MASKS: "pass it as masks if it holds masks",
+}
+
+
 @contextmanager
 def _sentences(given: Sequence[Any]) -> Iterator[None]:
-    """Errors for users become Gradio's; where files lie on this machine is not told."""
+    """Turns errors for users into Gradio's, without the paths of files on this machine."""
     try:
         yield
     except EsgError as error:
-        sentence = error.sentence.message
+        sentence = error.sentence.worded(_WORDS)
         for path in given:
             if isinstance(path, str) and Path(path).is_absolute():
                 sentence = sentence.replace(path, Path(path).name)

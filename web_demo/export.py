@@ -1,4 +1,4 @@
-"""What a visitor did, as a ComfyUI workflow."""
+"""Exports a visitor's edits as a ComfyUI workflow."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .visit import Visit
 
 
 def needs_files(visit: Visit, strokes: tuple[Stroke, ...]) -> bool:
-    """Whether the workflow is about pictures that only the page has: masks of the visitor's own or made with the
-    brush, or a photo that is itself the result of edits. They travel with it in a ZIP."""
+    """Whether the workflow needs pictures besides the visitor's photo: uploaded masks, masks made with the brush, or a
+    photo that is itself the result of edits. They are exported together with it, in a ZIP."""
     brushed = bool(strokes) or any(change.edit.area.strokes for change in visit.changes)
     return not visit.model or visit.made or brushed
 
@@ -27,17 +27,17 @@ def needs_files(visit: Visit, strokes: tuple[Stroke, ...]) -> bool:
 def write_workflow(
     path: Path, visit: Visit, shown: int, selected: tuple[int, ...], strokes: tuple[Stroke, ...] = ()
 ) -> None:
-    """Writes the edits, and what is selected now, as a workflow.
+    """Writes the edits, and the current selection, as a workflow.
 
     Args:
-        path: of the file; ends in .json, or in .zip where it `needs_files`.
-        visit: whose photo has entities.
-        shown: how many of them the page shows.
-        selected: ids.
-        strokes: of the brush, which add to them and take away.
+        path: the file to write; ends in .json, or in .zip if `needs_files` is True.
+        visit: a visit whose photo has entities.
+        shown: how many entities the page shows.
+        selected: ids of the selected entities.
+        strokes: brush strokes that add to the selection or erase from it.
 
     Raises:
-        InputError: an id does not exist, or ComfyUI has no such value.
+        InputError: an id does not exist, or the workflow cannot express a value.
     """
     entities = visit.need_entities()
     masks: dict[str, np.ndarray] = {}
@@ -65,11 +65,11 @@ def write_workflow(
     now = None
     if selected or strokes:
         now = selection(Area(tuple(entities.checked_ids(selected).tolist()), strokes))
-    # All that was shown or edited has to be there in ComfyUI, too, whatever the model's own least score is.
+    # Every entity that was shown or edited must exist in ComfyUI, too, whatever the model's own minimum score is.
     last = max([shown, *selected, *(number for change in visit.changes for number in change.edit.area.ids)])
     least = math.floor(100 * entities.scores[last - 1]) / 100 if last > 0 else None
-    taken_apart = Segmentation(visit.model, visit.crops, least) if visit.model else None
-    text = json.dumps(edit_workflow(visit.file, taken_apart, edits, selection=now))
+    segmentation = Segmentation(visit.model, visit.crops, least) if visit.model else None
+    text = json.dumps(edit_workflow(visit.file, segmentation, edits, selection=now))
     if not needs_files(visit, strokes):
         path.write_text(text, encoding="utf-8")
         return

@@ -1,8 +1,8 @@
-"""The gate of the page: who is let in, how much they may upload, and which headers are added to every answer.
+"""The gate of the page: it decides which requests are answered and how much visitors may upload, and adds headers.
 
-A page on this machine alone can still be reached by any web site that its user visits: the site's own name may be
-pointed at 127.0.0.1 (DNS rebinding), and a form may be sent to it. Browsers say in `Host` and `Origin` where a request
-was meant to go and where it came from, so both are checked before anything else is done. Gradio checks neither.
+Even a page that listens on this machine only can be reached by any web site that its user visits: the site can point
+its own name at 127.0.0.1 (DNS rebinding), or send a form. Browsers say in `Host` and `Origin` where a request was meant
+to go and where it came from, so both are checked before anything else. Gradio checks neither.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # what only this machine can see
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
 HOUR = 3600  # seconds
-WORDS = 8 * 1024 * 1024  # bytes of a request that brings no file
-LONGEST_WAIT = 60  # seconds after a wrong password, at most
+WORDS = 8 * 1024 * 1024  # bytes: the limit of a request without a file
+LONGEST_WAIT = 60  # seconds: the longest wait after a wrong password
 _REMEMBERED = 10_000  # callers
 
-# What the page itself needs: Gradio writes scripts and styles into it, and compiles the code of `gr.HTML`.
+# The content that the page itself needs: Gradio writes scripts and styles into it, and compiles the code of `gr.HTML`.
 _CONTENT = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
-_FILE_CONTENT = "default-src 'none'; sandbox"  # a file of a visitor is looked at, and never run
+_FILE_CONTENT = "default-src 'none'; sandbox"  # a visitor's file is shown and never executed
 
 
 def host_name(address: str) -> str:
-    """The name in a `Host` or `Origin`, without port and scheme, in lower case; empty where there is none."""
+    """The name in a `Host` or `Origin`, without port and scheme, in lower case; empty if there is none."""
     try:
         name = urlsplit(address if "://" in address else f"//{address}").hostname or ""
     except ValueError:
@@ -49,28 +49,28 @@ def host_name(address: str) -> str:
 
 
 class Callers:
-    """Who has stopped waiting for answers, so that nothing more is computed for them."""
+    """Remembers which callers have stopped waiting for answers, so that nothing more is computed for them."""
 
     def __init__(self) -> None:
         self._left: OrderedDict[str, int] = OrderedDict()
 
     def leave(self, session: str) -> None:
-        """Somebody has hung up before everything was answered."""
+        """Notes that a caller disconnected before everything was answered."""
         self._left[session] = self.left(session) + 1
         self._left.move_to_end(session)
         while len(self._left) > _REMEMBERED:
             self._left.popitem(last=False)
 
     def left(self, session: str) -> int:
-        """How often that has happened; work begun after that is for somebody who has come back."""
+        """How often that has happened; work that begins later is for a caller who has come back."""
         return self._left.get(session, 0)
 
 
 class Uploads:
-    """How many bytes every visitor brought in the last hour, after which files are cleared away.
+    """Counts the bytes that each visitor uploaded within the last hour, after which files are deleted.
 
     Args:
-        most: that one may bring.
+        most: the limit for one visitor, in bytes.
     """
 
     def __init__(self, most: int) -> None:
@@ -79,14 +79,14 @@ class Uploads:
         self._totals: defaultdict[str, int] = defaultdict(int)
 
     def left(self, visitor: str) -> int:
-        """How many bytes a visitor may still bring."""
+        """How many bytes a visitor may still upload."""
         seen = self._brought.get(visitor, deque())
         while seen and seen[0][0] < time.monotonic() - HOUR:
             self._totals[visitor] -= seen.popleft()[1]
         return max(0, self.most - self._totals.get(visitor, 0))
 
     def add(self, visitor: str, size: int) -> None:
-        """Takes note of what has arrived."""
+        """Counts bytes that have arrived."""
         self._brought.setdefault(visitor, deque()).append((time.monotonic(), size))
         self._brought.move_to_end(visitor)
         self._totals[visitor] += size
@@ -96,7 +96,7 @@ class Uploads:
 
 
 class _Length:
-    """How many bytes of one request may still come, whoever sends it."""
+    """How many more bytes of one request are accepted, whoever sends it."""
 
     def __init__(self, most: int) -> None:
         self._left = most
@@ -110,7 +110,7 @@ class _Length:
 
 @dataclass(frozen=True)
 class _VisitorsLength:
-    """How many bytes of a request may still come, where all requests of a visitor count together, also at once."""
+    """How many more bytes of a request are accepted; all requests of a visitor count, also simultaneous ones."""
 
     uploads: Uploads
     visitor: str
@@ -123,15 +123,15 @@ class _VisitorsLength:
 
 
 class Passwords:
-    """Makes whoever gave a wrong password wait before the next one is looked at: 1 s, 2 s, 4 s … a minute."""
+    """Makes a visitor wait after each wrong password: 1 s, 2 s, 4 s and so on, up to a minute."""
 
     def __init__(self) -> None:
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # how many, and until when to wait
+        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # how many in a row, and the end of the wait
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @asynccontextmanager
     async def turn(self, visitor: str) -> Any:
-        """One password of a visitor at a time; tells how many seconds there are to wait, 0 to go on."""
+        """Lets a visitor try one password at a time; gives the seconds to wait, or 0 if it may be tried now."""
         turn = self._turns[visitor]
         async with turn:
             yield max(0.0, self._wrong.get(visitor, (0, 0.0))[1] - time.monotonic())
@@ -148,12 +148,12 @@ class Passwords:
 
 
 class Gate:
-    """What stands around the page, in the form of ASGI.
+    """An ASGI application around the page's own.
 
     Args:
-        hosts: names by which the page may be asked for; None: any, where others than this machine can reach it.
-        frames: addresses of pages that may show this one in a frame, besides itself.
-        most: bytes that one visitor may bring within an hour.
+        hosts: host names that the page answers to; None: any, if other machines can reach it.
+        frames: addresses of other pages that may show this one in a frame.
+        most: how many bytes one visitor may upload within an hour.
     """
 
     def __init__(self, hosts: Iterable[str] | None, frames: Iterable[str], most: int) -> None:
@@ -165,12 +165,12 @@ class Gate:
 
     @asynccontextmanager
     async def around(self, app: Any) -> Any:
-        """As `lifespan` of an app: it comes around all that the app consists of, whatever order that was added in."""
+        """For the `lifespan` of an app: wraps the gate around the whole app, in whatever order its parts were added."""
         self._app, app.middleware_stack = app.middleware_stack, self
         yield
 
     def allow(self, host: str) -> None:
-        """One more name by which the page may be asked for."""
+        """Adds a host name that the page answers to."""
         if self.hosts is not None:
             self.hosts.add(host_name(host))
 
@@ -189,21 +189,21 @@ class Gate:
             await self._app(scope, receive, send)
 
     def _foreign(self, headers: dict[str, str]) -> str:
-        """What is wrong with where a request goes to or comes from; empty if nothing is."""
+        """Why a request is refused because of its host or origin; empty if it is not."""
         host, origin = host_name(headers.get("host", "")), headers.get("origin")
         if self.hosts is not None and host not in self.hosts:
             return (
-                f"This page does not go by the name {host[:100]!r}. If it is yours, start the page with "
+                f"This page does not answer to the name {host[:100]!r}. If the page is yours, start it with "
                 f"--allowed-host and that name."
             )
-        # A proxy tells the name that the browser knows; a foreign site cannot say so without asking first (CORS).
+        # A proxy passes on the name that the browser used; a foreign site cannot set this header without asking (CORS).
         known = {host, host_name(headers.get("x-forwarded-host", "").split(",")[0]), *(self.hosts or ())} - {""}
         if origin is not None and host_name(origin) not in known:
             return (
-                f"Requests from {origin[:100]!r} are not answered. If that is this page's own address, start the page "
-                "with --allowed-host and its name."
+                f"Requests from {origin[:100]!r} are not answered. If that is the page's own address, start the page "
+                "with --allowed-host and the name in it."
             )
-        # Somebody may follow a link to the page, but no other site may use what is on it.
+        # Following a link to the page is allowed, but other sites may not use it.
         elsewhere = headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
         return "Requests from other sites are not answered." if elsewhere and origin is None else ""
 
@@ -236,7 +236,7 @@ class Gate:
         elif scope["method"] == "POST" and path.endswith("/upload"):
             await self._upload(app, scope, headers, visitor, receive, send)
         elif scope["method"] == "POST":
-            sentence = f"A request without files may take {WORDS // 1024**2} MB at most."
+            sentence = f"A request without files may have at most {WORDS // 1024**2} MB."
             await _limited(app, scope, headers, receive, send, _Length(WORDS), sentence)
         elif session := _listening(scope):
             await self._listen(app, scope, session, receive, send)
@@ -254,13 +254,13 @@ class Gate:
                 sentence = f"The last password was wrong; wait {int(seconds) + 1} seconds before you try another one."
                 await _refuse(scope, send, 429, sentence, [(b"retry-after", str(int(seconds) + 1).encode())])
             else:
-                await _limited(app, scope, {}, receive, judge, _Length(WORDS), "That is not a password.")
+                await _limited(app, scope, {}, receive, judge, _Length(WORDS), "This is too long for a password.")
 
     async def _upload(
         self, app: App, scope: Scope, headers: dict[str, str], visitor: str, receive: Receive, send: Send
     ) -> None:
         most = self._uploads.most // 1024**2
-        sentence = f"That is more than the {most} MB of files that one visitor may bring within an hour."
+        sentence = f"A visitor can upload at most {most} MB of files within an hour; try again later."
         await _limited(app, scope, headers, receive, send, _VisitorsLength(self._uploads, visitor), sentence)
 
     async def _listen(self, app: App, scope: Scope, session: str, receive: Receive, send: Send) -> None:
@@ -283,12 +283,12 @@ class Gate:
         await app(scope, watch, pass_on)
 
 
-_ENDS = (b'"close_stream"', b"event: complete", b"event: error")  # with which Gradio has answered everything
+_ENDS = (b'"close_stream"', b"event: complete", b"event: error")  # the messages with which Gradio's answers end
 _CALL = re.compile(r"/call/(?:v2/)?[^/]+/([^/]+)$")
 
 
 def _listening(scope: Scope) -> str:
-    """Whose answers a request waits for, as Gradio calls the session; empty for other requests."""
+    """The session, as Gradio names it, whose answers a request waits for; empty for other requests."""
     path = scope["path"].rstrip("/")
     if path.endswith("/queue/data"):
         return parse_qs(scope.get("query_string", b"").decode("latin-1")).get("session_hash", [""])[0]
@@ -297,9 +297,9 @@ def _listening(scope: Scope) -> str:
 
 
 def _visitor(scope: Scope, headers: dict[str, str]) -> str:
-    """By what a visitor is known: the address, of IPv6 the network, which is one household's."""
+    """Identifies a visitor by the IP address, or for IPv6 by the network, which belongs to one household."""
     address = (scope.get("client") or ("",))[0]
-    if address in LOOPBACK and (told := headers.get("x-forwarded-for")):  # the last one is what the proxy saw itself
+    if address in LOOPBACK and (told := headers.get("x-forwarded-for")):  # the last one is the one that the proxy saw
         address = told.split(",")[-1].strip()
     try:
         parsed = ipaddress.ip_address(address)
@@ -317,7 +317,7 @@ async def _limited(
     length: _Length | _VisitorsLength,
     sentence: str,
 ) -> None:
-    """Answers a request of a limited length; a longer one is refused as soon as that is known."""
+    """Answers a request of limited length; a longer one is refused with `sentence` as soon as its length is known."""
     announced = headers.get("content-length", "")
     if announced.isdigit() and int(announced) > length.left():
         await _refuse(scope, send, 413, sentence)
@@ -341,7 +341,7 @@ async def _limited(
     try:
         await app(scope, take, pass_on)
     except Exception:
-        if not refused:  # else it only says that the rest did not come
+        if not refused:  # after a refusal, the error only says that the rest of the request is missing
             raise
 
 

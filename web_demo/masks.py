@@ -1,4 +1,4 @@
-"""Masks that a visitor brings: from one file, or from several that belong together, and what was left out of them."""
+"""Reads a visitor's own masks, from one file or from several that belong together, and reports what it skipped."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from esg.support.errors import Sentence
 from .visit import Visit
 
 PICTURES = [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"]
-TABLES = [".csv"]  # of scores, which SAM's own script writes beside its PNGs
+TABLES = [".csv"]  # scores, which SAM's own script writes beside its PNGs
 ANNOTATIONS = [".json", ".xml", ".txt", ".npy", ".npz"]
 MASK_FILES = [*PICTURES, *TABLES, *ANNOTATIONS]
 
 
 @dataclass(frozen=True)
 class OwnMasks:
-    """What was read: the entities, and a sentence for each thing that was left out or is doubtful."""
+    """The entities that were read, and a sentence for each thing that was skipped or is doubtful."""
 
     entities: EntityMap
     warnings: tuple[str, ...]
@@ -36,18 +36,18 @@ def read_own_masks(paths: Sequence[Path], visit: Visit, max_pixels: int) -> OwnM
     """Reads the masks of a visitor's photo.
 
     Args:
-        paths: one file of any kind that `esg.read_masks` takes; or black and white pictures, one a mask, which are read
-            as a folder of them; or a file of annotations with the pictures that it speaks of, as COCO's panoptic format
-            has them; or a file for each of many photos, of which the one that is called like this photo is taken.
-        visit: which has the photo.
-        max_pixels: larger pictures are refused.
+        paths: one file of any kind that `esg.read_masks` reads; or black and white pictures, one per mask, which are
+            read as a folder; or an annotation file with the pictures that it refers to, as in COCO's panoptic format;
+            or one file for each of many photos, of which the one with this photo's name is used.
+        visit: the visit whose photo the masks belong to.
+        max_pixels: pictures with more pixels are refused.
 
     Raises:
-        InputError: there are no such masks. Where the files lie on this machine is not told.
+        InputError: no mask can be read. The message does not reveal where the files are on this machine.
     """
     if len(paths) == 1:
         return _read(paths[0], visit, max_pixels)
-    with tempfile.TemporaryDirectory() as name:  # Gradio clears away what was uploaded, but no copies of it
+    with tempfile.TemporaryDirectory() as name:  # Gradio deletes uploads, but not our copies
         folder = Path(name)
         for number, path in enumerate(paths):
             place = folder / path.name
@@ -57,8 +57,8 @@ def read_own_masks(paths: Sequence[Path], visit: Visit, max_pixels: int) -> OwnM
             return _read(annotations[0], visit, max_pixels)
         if annotations and not tells_photos_apart(folder, [visit.file]):
             raise InputError(
-                f"None of these {len(annotations)} files of masks is called like the photo, {visit.file}; give the one "
-                "that has its masks."
+                f"None of these {len(annotations)} annotation files has the photo's name, {visit.file}; choose the one "
+                "that holds its masks."
             )
         return _read(folder, visit, max_pixels, by_name=bool(annotations))
 
@@ -67,7 +67,7 @@ def _read(place: Path, visit: Visit, max_pixels: int, *, by_name: bool = False) 
     folder = place if place.is_dir() else place.parent
 
     def told(sentence: str) -> str:
-        """A sentence with the names of files alone; of the page's own folder as what it stands for."""
+        """A sentence without folders: with the names of files only, and without the page's own folder."""
         return sentence.replace(f"{folder}{os.sep}", "").replace(str(folder), "with your masks")
 
     height, width = visit.need_photo().shape[:2]
@@ -81,7 +81,7 @@ def _read(place: Path, visit: Visit, max_pixels: int, *, by_name: bool = False) 
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """What the core warns of meanwhile, in this thread: others read the masks of other visitors."""
+    """Collects the core's warnings in this thread only, since other threads read other visitors' masks."""
     found: list[str] = []
     thread = threading.get_ident()
 

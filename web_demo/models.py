@@ -1,4 +1,4 @@
-"""The models of the page: shared by all visitors, loaded when first needed, given up on request."""
+"""The models of the page: shared by all visitors, loaded when first needed, and freed on request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Model = TypeVar("Model", EntitySegmenter, Grounder, DiffusionInpainting)
 
 
 class Models:
-    """One model of each kind at most is in memory, whichever was used last.
+    """Keeps at most one model of each kind in memory, the one that was used last.
 
     Args:
-        device: where they compute, "auto", "cpu", "cuda" …
+        device: where the models compute: "auto", "cpu", "cuda" or another device of torch.
     """
 
     def __init__(self, device: str) -> None:
@@ -42,9 +42,9 @@ class Models:
         )
 
     def grounder_if_free(self, name: str) -> Grounder | None:
-        """The grounder of this name, loaded where none is in memory, beside whatever is going on.
+        """The grounder of this name, which is loaded if there is no grounder in memory; other work continues meanwhile.
 
-        None where another one is: it stays, since somebody may be computing with it.
+        None if another grounder is in memory: it is kept, since somebody may be computing with it.
         """
         with self._locks[Grounder]:
             if Grounder not in self._held:
@@ -54,16 +54,16 @@ class Models:
         return model if held == name else None
 
     def has(self, kind: type, name: str) -> bool:
-        """Whether it is in memory, and so needs no loading."""
+        """Whether a model is in memory and does not have to be loaded."""
         return self._held.get(kind, ("", None))[0] == name
 
     @property
     def names(self) -> list[str]:
-        """What is in memory."""
+        """The names of the models in memory."""
         return [name for name, _ in list(self._held.values())]
 
     def free(self) -> list[str]:
-        """Gives up the memory of all models, while nobody computes with them; → their names."""
+        """Frees the memory of all models and returns their names; nothing may be computing with them."""
         names = self.names
         for kind in list(self._held):
             with self._locks[kind]:
@@ -82,27 +82,27 @@ class Models:
     def _drop(self, kind: type) -> None:
         _, model = self._held.pop(kind, ("", None))
         if model is not None:
-            model.to("cpu")  # which also gives a GPU's memory back; nobody computes: all that do are one worker
+            model.to("cpu")  # also frees the GPU's memory; nothing computes with it, since there is only one worker
             del model
             gc.collect()
 
 
 def short_name(name: str) -> str:
-    """What a model is called on the page: of a file its stem, or else its name."""
+    """The model's name on the page: for a file, its name without the suffix."""
     return Path(name).stem if Path(name).exists() else name
 
 
 def loading(name: str, task: str) -> str:
-    """What is said while a model is brought into memory: its name, and how large its file is.
+    """The text to show while a model is loaded: its name and the size of its file.
 
     Args:
-        name: as for `from_pretrained`.
+        name: the model's name or path, as for `from_pretrained`.
         task: "entity" or "grounding".
     """
     short = short_name(name)
     try:
         path = locate(name, task=task)
-    except EsgError:  # public models, which are several files
+    except EsgError:  # public models, which consist of several files
         return f"Loading {short}"
     return (
         f"Loading {short} ({max(1, round(path.stat().st_size / 1e6)):,} MB)" if path.is_file() else f"Loading {short}"

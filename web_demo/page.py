@@ -34,6 +34,8 @@ class="esg-touch">Tap</span> them, find them by words, and change them."""
 FOOTNOTE = """Photos stay on the machine that serves this page, for one hour. Examples: NASA and SpaceX (public domain),
 Stéfan van der Walt and Rachel Michetti (CC0)."""
 
+MOST_WAITING = 60  # events of all visitors; at about 5 seconds each, the last one waits 5 minutes
+
 _SHOWS_NO_MASK = "() => { esg.edit(false); }"
 _SHOWS_MASK = "() => { esg.edit(true); }"
 
@@ -48,15 +50,15 @@ def build(
     private: bool,
     callers: Callers | None = None,
 ) -> gr.Blocks:
-    """The page, not served yet.
+    """Builds the page without serving it.
 
     Args:
         model, grounder, inpainter, device, max_pixels: as for `launch`.
-        private: whether only this machine can see it.
-        callers: of the gate that will stand before it; None: nobody ever hangs up.
+        private: whether only this machine can reach it.
+        callers: the callers of the gate that will be in front of it; None: disconnected callers go unnoticed.
     """
     models, worker = Models(device), Worker()
-    # What belongs to a visitor goes after an hour: files, and photos in memory that long unused.
+    # Everything of a visitor is deleted after an hour: files, and photos in memory if they have not been used since.
     with gr.Blocks(title="ESG", analytics_enabled=False, delete_cache=(600, HOUR)) as page:
         visit = gr.State(Visit(), time_to_live=HOUR)
         chosen, key = gr.JSON(visible=False), gr.JSON(visible=False)
@@ -132,7 +134,7 @@ def build(
             visits.leave(str(request.session_hash))
 
         def give_up() -> None:
-            names = worker.submit(models.free).result()  # where nobody else computes
+            names = worker.submit(models.free).result()  # in the only thread that computes
             gr.Info(f"Freed: {', '.join(Path(name).stem for name in names)}." if names else "No model is in memory.")
 
         picture.look(look, visit, shared.channels["detail"], trigger_mode="always_last", **AT_ONCE)
@@ -143,7 +145,7 @@ def build(
             None,
             concurrency_id="model",
             show_progress="hidden",
-            trigger_mode="multiple",  # by default, a press while the answer to the last one arrives is dropped
+            trigger_mode="multiple",  # by default, a press while the previous answer arrives is ignored
             api_visibility="private",
         )
         back = [visit, channels["visit"], channels["picture"], words.text, words.words]
@@ -170,7 +172,8 @@ def serve(
     wait: bool,
     say: Callable[[str], object],
 ) -> gr.Blocks:
-    """Launches a page of `build` behind a gate; arguments as for `launch`."""
+    """Launches a page from `build` behind a gate; arguments as for `launch`."""
+    page.queue(max_size=MOST_WAITING)
     try:
         page.launch(
             server_name=f"[{host}]" if ":" in host else host,  # as an address of IPv6 is written in a URL
@@ -182,19 +185,19 @@ def serve(
             app_kwargs={"lifespan": gate.around},
             inbrowser=open_browser,
             prevent_thread_lock=True,
-            quiet=True,  # Gradio's own lines speak to programmers
+            quiet=True,  # Gradio's own messages are for programmers
             theme=theme(),
             css_paths=BROWSER / "style.css",
             head=scripts(),
             footer_links=[],
             allowed_paths=[str(EXAMPLES)],
             ssr_mode=False,
-            _frontend=False,  # which would give up where a busy machine takes longer than three seconds to answer
+            _frontend=False,  # it would give up if a busy machine took longer than three seconds to answer
         )
     except OSError as error:
         if "Cannot find empty port" not in str(error):
             raise
-        # Gradio also wants the port of 127.0.0.1, whatever the host is, and is content with five seconds for its start.
+        # Gradio needs the port of 127.0.0.1 as well, whatever the host is, and waits five seconds for its own start.
         raise InputError(f"Port {port} of {host} cannot be used; choose another one with --port.") from None
     if page.share_url:
         gate.allow(page.share_url)
@@ -202,7 +205,7 @@ def serve(
         say(f"The page is at {page.share_url or page.local_url}; press Ctrl-C to stop it.")
         try:
             while page.is_running:
-                time.sleep(0.1)  # an endless wait would not hear Ctrl-C on Windows
+                time.sleep(0.1)  # on Windows, an endless wait would ignore Ctrl-C
         except KeyboardInterrupt:
             page.close(verbose=False)
     return page

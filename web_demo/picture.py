@@ -1,7 +1,7 @@
-"""The views of the page that are drawn in the browser, and what they need from the server.
+"""The views of the page that the browser draws, and the data that the server sends to them.
 
-The photo and its label map go to the browser once. Hovering, selecting, zooming, opacity, the score threshold, the
-table and the cut-out never ask the server; see `browser/`.
+The photo and its label map are sent to the browser once. Hovering, selecting, zooming, opacity, the minimum score, the
+table and the cut-out then work without the server; see `browser/`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from PIL import Image
 from esg import EntityMap, InputError, interior_point, palette
 
 BROWSER = Path(__file__).parent / "browser"
-LONGEST_SHOWN = 1600  # pixels of the longest side in the browser; areas and files are of the photo's own size
+LONGEST_SHOWN = 1600  # pixels of the longest side in the browser; areas and exports use the photo's own size
 
 
 def scripts() -> str:
-    """What stands in the head of the page, before its views: what they share."""
-    texts = [(BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("selection", "painting", "uploading")]
+    """The scripts in the head of the page, which run before its views and are shared by them."""
+    names = ("selection", "painting", "uploading", "queue")
+    texts = [(BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in names]
     return "".join(f"<script>\n{text}</script>" for text in texts)
 
 
@@ -41,9 +42,9 @@ def view(name: str) -> gr.HTML:
 
 
 def channel(name: str) -> gr.HTML:
-    """Something unseen; what is made its value goes to `receive` of browser/selection.js under this name.
+    """An invisible component whose values are passed to `receive` in browser/selection.js under this name.
 
-    Its event `wanted` says that the browser would like to have news.
+    The browser triggers its event `wanted` to ask for a new value.
     """
     script = """watch("value", () => esg.receive("NAME", props.value)); esg.wants("NAME", () => trigger("wanted"));"""
     return gr.HTML(
@@ -62,21 +63,21 @@ def picture_value(
     min_score: float = 0,
     before: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """What the browser needs to show a photo.
+    """The value of the channel `picture`: all that the browser needs to show a photo.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
-        entities: None while they are not known yet.
-        map_number: of their map, as in `Visit`; the browser sends it along with ids.
-        min_score: where the score slider stands at first.
-        before: how the photo came, if edits have changed it.
+        entities: the photo's entities; None while they are not known yet.
+        map_number: the number of their map, as in `Visit`; the browser sends it along with ids.
+        min_score: the initial value of the minimum score.
+        before: the original photo, if edits have changed it.
 
     Returns:
-        "photo" and "labels" are files of the same size in pixels, "size" width and height of it, "full" those of the
-        photo; labels are gzipped 16 bit little-endian numbers, row by row: a PNG would go through the browser's colour
-        management. "entities" has one entry an id with score, area in pixels of the photo and in percent, colour, and
-        the point x, y (fractions of width and height) farthest from its border with that distance (a fraction of the
-        width).
+        "photo" and "labels": files of the same size in pixels; the labels are gzipped 16-bit little-endian numbers, row
+        by row, since a PNG would pass through the browser's colour management. "size": width and height of these files,
+        and "full": those of the photo. "entities": one entry per id with its score, its area in pixels of the photo and
+        in percent, its colour, and the point x, y (fractions of width and height) that is farthest from its border,
+        with that distance as "radius" (a fraction of the width).
     """
     height, width = pixels.shape[:2]
     value = _part(pixels, entities, slice(0, height), slice(0, width))
@@ -86,12 +87,12 @@ def picture_value(
 
 
 def edited_value(pixels: np.ndarray, before: np.ndarray | None, *, masked: bool = False) -> dict[str, Any]:
-    """What the browser needs to show the same photo after an edit.
+    """The value of the channel `edited`: all that the browser needs to show the same photo after an edit.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
-        before: how the photo came, if edits have changed it.
-        masked: whether the mask of the selection comes back over it; by default it is off, to show what it became.
+        before: the original photo, if edits have changed it.
+        masked: whether to show the mask of the selection again; by default it is hidden, so that the result is visible.
     """
     height, width = pixels.shape[:2]
     value = _part(pixels, None, slice(0, height), slice(0, width))
@@ -101,14 +102,14 @@ def edited_value(pixels: np.ndarray, before: np.ndarray | None, *, masked: bool 
 def detail_value(
     pixels: np.ndarray, entities: EntityMap | None, box: Sequence[float], *, map_number: int = 0
 ) -> dict[str, Any]:
-    """A part of a photo in its own pixels, or as many of them as the browser gets of a photo.
+    """The value of the channel `detail`: a part of a photo at full resolution, or at most `LONGEST_SHOWN` pixels long.
 
     Args:
         pixels, entities, map_number: as for `picture_value`.
         box: left, top, right, bottom as fractions of width and height; it is widened to whole pixels.
 
     Returns:
-        As of `picture_value`, without "full", "min_score" and "entities", and with the "box" that it is of.
+        As for `picture_value`, without "full", "min_score" and "entities", but with the "box" of the part.
 
     Raises:
         InputError: the box is invalid.
@@ -127,21 +128,22 @@ def detail_value(
 
 
 def image_value(pixels: np.ndarray, picture: int) -> dict[str, Any]:
-    """A picture with alpha for a channel, (h, w, 4) uint8; "photo" is its file, "picture" what it is laid over."""
+    """The value of the channel `mask`: the file of a picture with alpha, (h, w, 4) uint8, as "photo", and the number of
+    the picture that it is laid over as "picture"."""
     path = new_folder() / "mask.png"
     Image.fromarray(pixels).save(path, compress_level=1)
     return {"photo": _file(path), "picture": picture}
 
 
 def shown_file(pixels: np.ndarray) -> str:
-    """The path of a JPEG of a photo in the size of the browser."""
+    """Writes a JPEG of a photo at the size for the browser and returns its path."""
     folder = new_folder()
     _shown(pixels).save(folder / "photo.jpg", quality=92)
     return str(private_file(folder / "photo.jpg"))
 
 
 def new_folder() -> Path:
-    """An empty folder among the files that Gradio serves and clears away; its name cannot be guessed."""
+    """A new folder among the files that Gradio serves and later deletes; its name cannot be guessed."""
     uploads = Path(get_upload_folder())
     uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = uploads / secrets.token_hex(20)
@@ -150,7 +152,7 @@ def new_folder() -> Path:
 
 
 def private_file(path: Path) -> Path:
-    """The same file, which nobody else on this machine may read."""
+    """The file, after making it unreadable for other users of this machine."""
     path.chmod(0o600)
     return path
 

@@ -1,4 +1,4 @@
-"""Visits that outlive a reload: the browser's tab keeps a key, and the server what belongs to it."""
+"""Visits that survive a reload: the browser's tab keeps a key, and the server keeps the visit of each key."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from dataclasses import dataclass
 from .gate import HOUR
 from .visit import Visit
 
-AWAY = 8  # visits that are kept after their tab was closed or reloaded; of older ones nothing is left
+AWAY = 8  # visits that are kept after their tab was closed or reloaded; older ones are deleted
 
 
 @dataclass
 class _Place:
     visit: Visit
-    session: str  # of Gradio, a new one after every reload
-    left: float | None = None  # when its tab went away; None while it is there
+    session: str  # Gradio's session, a new one after every reload
+    left: float | None = None  # when its tab was closed or reloaded; None while it is open
 
 
 class Visits:
-    """Who is here, and who went away less than an hour ago and may come back."""
+    """The current visitors, and those who left less than an hour ago and may come back."""
 
     def __init__(self) -> None:
         self._places: OrderedDict[str, _Place] = OrderedDict()
         self._lock = threading.Lock()
 
     def enter(self, session: str, key: str | None, fresh: Visit) -> tuple[str, Visit]:
-        """The visit of this key and that key, or the fresh one and a new key where there is none.
+        """The key and its visit; if the key is unknown, a new key and the fresh visit.
 
         Args:
-            session: as Gradio calls the tab now.
-            key: what the tab was given before, if it was.
-            fresh: a visit of which nothing is known yet.
+            session: Gradio's current name for the tab.
+            key: the key that the tab received earlier, or None.
+            fresh: an empty visit.
         """
         with self._lock:
             self._forget_old()
@@ -46,7 +46,7 @@ class Visits:
             return str(key), place.visit
 
     def leave(self, session: str) -> None:
-        """The tab of this session was closed or reloaded."""
+        """Notes that the tab of this session was closed or reloaded."""
         with self._lock:
             for key, place in list(self._places.items()):
                 if place.session != session or place.left is not None:

@@ -1,4 +1,4 @@
-"""The files that a visitor takes away, at the photo's own size."""
+"""Writes the files that a visitor exports, at the photo's own size."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .visit import Visit
 
 @dataclass(frozen=True)
 class Wish:
-    """What the browser asks for.
+    """A request of the browser for a file.
 
     Attributes:
         what: a key of `FILES`.
-        shown: how many entities the page shows, the best ones.
-        selected: their ids.
-        map_number: of the map that all this is about, as in `Visit`.
-        strokes: of the brush, which add to the selection and take away from it.
-        opacity: 0..1, of the overlay.
-        numbers: whether it has numbers.
+        shown: how many entities the page shows; these are the ones with the highest scores.
+        selected: ids of the selected entities.
+        map_number: the map that these belong to, as in `Visit`.
+        strokes: brush strokes, which add to the selection or erase from it.
+        opacity: opacity of the overlay, from 0 to 1.
+        numbers: whether the overlay has numbers.
     """
 
     what: str
@@ -44,7 +44,7 @@ class Wish:
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Wish:
-        """From what came over the network; InputError if it makes no sense."""
+        """Reads data that came over the network; InputError if it is invalid."""
         try:
             selected = tuple(int(number) for number in data["selected"])
             opacity = float(data["opacity"])
@@ -61,19 +61,19 @@ def save(visit: Visit, data: Mapping[str, Any]) -> str:
     """Writes one file.
 
     Args:
-        visit: whose photo, entities and words.
-        data: see `Wish`.
+        visit: the visit with the photo, entities and words to write.
+        data: the browser's request, see `Wish`.
 
     Returns:
         The path of the file.
 
     Raises:
-        EsgError: the wish makes no sense, what it needs is not there or of other entities than those that the browser
-            showed, or the file cannot be written.
+        EsgError: the request is invalid, something that the file needs is missing, the entities have changed since the
+            request, or the file cannot be written.
     """
     wish = Wish.read(data)
     if wish.what not in FILES:
-        raise InputError(f"There is no file called {wish.what!r}.")
+        raise InputError(f"The page cannot write a file of the kind {wish.what!r}; reload it.")
     ending, write = FILES[wish.what]
     visit.need_photo()
     if wish.what == "workflow" and needs_files(visit, wish.strokes):
@@ -88,7 +88,7 @@ def _shown(visit: Visit, wish: Wish) -> EntityMap:
 
 
 def _selection(visit: Visit, wish: Wish) -> EntityMap:
-    """What is selected as one entity, as the brush has left it."""
+    """The selection, with the strokes of the brush, as one entity."""
     mask = mask_of(visit.need_photo(), _shown(visit, wish), Area(wish.selected, wish.strokes))
     return EntityMap.from_labels(mask.astype(np.int32))
 
@@ -105,7 +105,7 @@ def _masks(path: Path, visit: Visit, wish: Wish) -> None:
     entities = _shown(visit, wish)
     digits = len(str(len(entities)))
     masks = {f"{number:0{digits}}": number for number in wish.selected or range(1, len(entities) + 1)}
-    if wish.strokes:  # which belong to no entity alone
+    if wish.strokes:  # they do not belong to a single entity
         entities, masks = _selection(visit, wish), {"selection": 1}
     with zipfile.ZipFile(path, "w") as archive:  # PNGs are compressed already
         for called, number in masks.items():
@@ -126,7 +126,7 @@ def _cutout(path: Path, visit: Visit, wish: Wish) -> None:
         entities, ids = _selection(visit, wish), (1,)
     picture = visit.to_write()
     pixels = entities.cutout(np.ascontiguousarray(picture[..., :3]), ids)
-    if picture.shape[2] == 4:  # what is transparent in the photo stays so
+    if picture.shape[2] == 4:  # transparent parts of the photo stay transparent
         pixels[..., 3] = entities.cutout(picture[..., [3, 3, 3]], ids)[..., 0]
     write_image(path, pixels, metadata=visit.metadata)
 
@@ -138,7 +138,7 @@ def _workflow(path: Path, visit: Visit, wish: Wish) -> None:
 
 def _grounded(visit: Visit, wish: Wish) -> tuple[EntityMap, Grounding]:
     if visit.grounding is None:
-        raise InputError("Ground words first.")
+        raise InputError("Ground some words first (Ground, in the tab Words).")
     return visit.need_entities(map_number=wish.map_number), visit.grounding
 
 
@@ -157,7 +157,7 @@ def _result(path: Path, visit: Visit, wish: Wish) -> None:
     write_image(path, visit.to_write(), metadata=visit.metadata)
 
 
-FILES = {  # how the name ends, and what writes it
+FILES = {  # the end of the file's name, and the function that writes it
     "labels": ("labels.png", _labels),
     "coco": ("entities.json", _coco),
     "masks": ("masks.zip", _masks),

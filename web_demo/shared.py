@@ -1,4 +1,4 @@
-"""What the parts of the page share: the visitor, the models, the ways to the browser, and how events are run."""
+"""Everything that the parts of the page share: visitor, models, channels to the browser, and the handling of events."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .visit import Visit
 from .working import News, Worker
 
 Busy = dict[str, Any]  # for the channel `busy`
-Steps = Generator[News, None, tuple[Any, ...]]  # how far it is, outputs meanwhile, outputs at the end
+Steps = Generator[News, None, tuple[Any, ...]]  # yields progress and preliminary outputs, returns the final outputs
 
 
-# The selection lives in the browser: what is sent along with an event is taken from there at that moment.
+# The selection lives in the browser, so every event reads it there at the moment when it is sent.
 _WITH_SELECTION = """(...given) => {
     esg.begin(TEXT);
     return [...given.slice(0, -1), esg.chosen()];
@@ -32,28 +32,36 @@ _AND_WAIT = """(...given) => {
     if (esg.state.photo) esg.receive("busy", { text: "Waiting for its turn", part: null });
     return [...given.slice(0, -1), esg.chosen()];
 }"""
-# Past the queue altogether, with `queue=False`, an error would be one of HTTP, too, and stand in the browser's console.
+# With `queue=False`, which bypasses the queue, errors would also be HTTP errors, which appear in the browser's console.
 AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
-MOST_LETTERS = 20_000  # of a text: reading a much longer one would keep the only worker from everybody else
+MOST_LETTERS = 20_000  # characters of a text; a much longer one would occupy the only worker for too long
 _numbers = count()
-WORDS = {Advice.DOWNLOAD: "tick “Download it if it is missing” to download it"}  # for other advice there is no control
+WORDS = {  # advice for which the page has controls
+    Advice.DOWNLOAD: "tick “Download it if it is missing” to download it",
+    Advice.WRITER: "write a text yourself, or choose another model",
+    Advice.GROUND: "ground some words first (Ground, in the tab Words)",
+    Advice.MASKS: "use Your own masks if it holds masks",
+}
 _NO_LONGER_BUSY = '() => { esg.receive("busy", { text: "" }); }'
 
 
 def over() -> Busy:
-    """The last news of a job, which the page does not show: the next job may begin with the same words as this one, and
-    the browser passes over a value that it has."""
+    """The last news of a job, which the page does not show.
+
+    Without it, a next job that begins with the same words would go unnoticed: the browser ignores a value that it
+    already has.
+    """
     return {"over": next(_numbers)}
 
 
 def begun(says: str) -> str:
-    """Script of an event that is not one of `Shared`: says what is going on, where it takes a moment."""
+    """The script of an event that is not run by `Shared`: shows the text `says` if the event takes a moment."""
     return f"(...given) => {{ esg.begin({json.dumps(says)}); return given; }}"
 
 
 def ended(event: Any, says: str) -> Any:
-    """Takes back what an event says, however it ends; gives the event."""
+    """Hides the text `says` when an event ends, with or without success; returns the event."""
     if says:
         for ending in (event.success, event.failure):  # `then` without a handler does not follow an error
             ending(None, None, None, js=f"() => esg.end({json.dumps(says)})")
@@ -61,14 +69,14 @@ def ended(event: Any, says: str) -> Any:
 
 
 def check_length(text: str, what: str) -> None:
-    """InputError where a text, which is called `what`, is too long."""
+    """Raises InputError if a text is too long; the message calls it `what`."""
     if len(text) > MOST_LETTERS:
         raise InputError(f"{what} has {len(text):,} characters; use {MOST_LETTERS:,} at most.")
 
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """Errors that are meant for users become Gradio's, which shows them in the page."""
+    """Turns errors that are meant for users into Gradio's, which the page shows."""
     try:
         yield
     except EsgError as error:
@@ -76,20 +84,25 @@ def sentences() -> Iterator[None]:
 
 
 def filled(components: Sequence[Any], values: Sequence[Any]) -> list[Any]:
-    """What components hold, with their first value where the browser sent none.
+    """The values of components, with their initial value where the browser sent None.
 
-    It sends none for what it has never drawn, such as a field in a folded part of the page, and for an emptied number.
+    It sends None for a component that it has never drawn, such as a field in a closed accordion, and for an emptied
+    number.
     """
     return [component.value if value is None else value for component, value in zip(components, values)]
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is selected in the browser: `ids` in rising order, and how many entities are `shown`, the best ones.
+    """What is selected in the browser.
 
-    Both speak of the map that the browser shows, `map_number` as in `Visit`. When a job's turn comes, the visitor may
-    have other entities. `picture` counts the pictures that the browser has been given: an answer about an earlier one
-    comes too late. `strokes` are those of the brush, which add to the mask and take away from it.
+    Attributes:
+        ids: the selected entities, in ascending order.
+        shown: how many entities the page shows; these are the ones with the highest scores.
+        map_number: the map that `ids` and `shown` belong to, as in `Visit`. When a job starts, the visitor may already
+            have another one.
+        picture: how many pictures the browser had received; an answer about an earlier picture is ignored.
+        strokes: brush strokes, which add to the mask or erase from it.
     """
 
     ids: tuple[int, ...]
@@ -110,11 +123,11 @@ class Chosen:
 
 
 class Outdated(Exception):
-    """What a job is about is not there any more; nothing of it is shown."""
+    """The photo or the entities that a job works on no longer exist, so its result is not shown."""
 
 
 def while_photo_stays(visit: Visit, work: Iterable[News]) -> Generator[News, None, None]:
-    """Passes on how far a work is; Outdated once the visitor has another photo, which ends it at its next report."""
+    """Passes on the progress of some work; raises Outdated once the visitor has another photo, which stops the work."""
     photo = visit.photo_number
     for news in work:
         if visit.photo_number != photo:
@@ -125,11 +138,11 @@ def while_photo_stays(visit: Visit, work: Iterable[News]) -> Generator[News, Non
 
 
 def entities_seen(visit: Visit, chosen: Chosen) -> EntityMap:
-    """All entities of the map that the browser showed when it asked.
+    """All entities of the map that the browser showed when it sent the event.
 
     Raises:
-        Outdated: they are of an earlier photo.
-        InputError: there are none yet, or others have come meanwhile.
+        Outdated: they belong to an earlier photo.
+        InputError: the photo has not been segmented yet, or its entities have changed since.
     """
     if 0 < chosen.map_number < visit.photo_number:
         raise Outdated
@@ -137,10 +150,10 @@ def entities_seen(visit: Visit, chosen: Chosen) -> EntityMap:
 
 
 def best_entities(visit: Visit, chosen: Chosen) -> EntityMap:
-    """Those of them that the browser showed; where it had none yet when it asked, those that it shows at first.
+    """The entities that the browser showed; if it did not have any yet, those that it will show at first.
 
     Raises:
-        Outdated, InputError: as of `entities_seen`.
+        Outdated, InputError: as for `entities_seen`.
     """
     if chosen.map_number:
         entities, shown = entities_seen(visit, chosen), chosen.shown
@@ -155,16 +168,16 @@ class Shared:
     """Everything that more than one part needs.
 
     Attributes:
-        models: of all visitors.
-        worker: who computes for all of them.
+        models: the models, shared by all visitors.
+        worker: the thread that computes for all visitors.
         max_pixels: larger photos are refused.
-        visit: the visitor's own.
-        chosen: what is selected in the browser; comes last with every event.
-        channels: to the browser, by name: picture, edited, mask, detail, names, busy.
+        visit: the visitor's own state.
+        chosen: what is selected in the browser; the last input of every event.
+        channels: channels to the browser, by name: picture, edited, mask, detail, names, busy.
         words: the view of phrases.
-        text: what the visitor or a model wrote about the photo.
-        slider: before and after.
-        jobs: all heavy work, to be cancelled.
+        text: the text that the visitor or a model wrote about the photo.
+        slider: the comparison before and after.
+        jobs: all events with heavy work, so that they can be cancelled.
     """
 
     models: Models
@@ -188,15 +201,15 @@ class Shared:
         anew: bool = False,
         wrong: Sequence[Any] | None = None,
     ) -> Any:
-        """Lets an event do heavy work: one at a time in the whole page, in turn, with its state in the picture.
+        """Lets an event do heavy work: one at a time on the whole page, in turn, with its progress over the picture.
 
         Args:
-            trigger: such as `button.click`.
-            work: `work(visit, *inputs, chosen)` yields how far it is, or outputs meanwhile, and returns the outputs; it
+            trigger: a trigger such as `button.click`.
+            work: `work(visit, *inputs, chosen)` yields its progress or preliminary outputs, and returns the outputs; it
                 may raise Outdated.
             inputs, outputs: components.
-            anew: whether a trigger while it runs begins it once more afterwards, rather than counting for nothing.
-            wrong: outputs after an error; None leaves them as they are.
+            anew: whether a trigger during the work starts it again afterwards; otherwise such a trigger is ignored.
+            wrong: outputs after an error; None leaves them unchanged.
 
         Returns:
             The event, for `then` and `success`.
@@ -233,7 +246,7 @@ class Shared:
             concurrency_limit=1,
             trigger_mode="always_last" if anew else "once",
         )
-        # Not before Gradio has taken note of the end: until then, it would drop another press of the same button.
+        # Only after Gradio has registered the end: until then, it would ignore another press of the same button.
         for ending in (event.success, event.failure):
             ending(None, None, None, js=_NO_LONGER_BUSY)
         self.jobs.append(event)
@@ -248,14 +261,14 @@ class Shared:
         says: str = "",
         **more: Any,
     ) -> Any:
-        """Lets an event do what takes no time: in a queue of its own without end, so that no model keeps it waiting.
+        """Lets an event do quick work, which does not wait for models: its concurrency is not limited.
 
         Args:
-            trigger: such as `button.click`.
+            trigger: a trigger such as `button.click`.
             answer: `answer(visit, *inputs, chosen)` returns the outputs.
             inputs, outputs: components.
-            says: what is going on, shown where it takes a moment after all; empty: nothing.
-            more: options of the event, also in place of those of `AT_ONCE`.
+            says: the text to show if it takes a moment after all; empty: none.
+            more: further options of the event, which override those of `AT_ONCE`.
 
         Returns:
             The event, for `then` and `success`.

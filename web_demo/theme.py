@@ -1,4 +1,4 @@
-"""The look of the page, as far as it is Gradio's own; the rest is in browser/style.css."""
+"""The Gradio theme of the page; all other styles are in browser/style.css."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gradio as gr
 
 
 def theme() -> gr.themes.Base:
-    """Quiet colours, and fonts of the system: nothing is fetched from elsewhere."""
+    """The theme: quiet colours, and the system's fonts, so that nothing is downloaded."""
     sans = [gr.themes.Font(name) for name in ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")]
     mono = [gr.themes.Font(name) for name in ("ui-monospace", "Consolas", "monospace")]
     return gr.themes.Base(primary_hue="teal", neutral_hue="slate", radius_size="md", font=sans, font_mono=mono).set(
@@ -22,7 +22,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover_dark="*primary_600",
         button_primary_text_color="white",
-        # Gradio's own greys are too pale to read: every text has a contrast of 4.5 at least.
+        # Gradio's own greys are too pale to read; with these, every text has a contrast of at least 4.5.
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
         block_info_text_color="*neutral_600",

@@ -1,4 +1,4 @@
-"""What belongs to one visitor of the page, and to nobody else."""
+"""The state of one visitor of the page."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from esg import CropSettings, EntityMap, Grounding, InputError, Metadata, Photo
 
 from .editing import Edit
 
-MOST_FILES = 20  # of one visitor, that were made to be taken away and are still there
+MOST_FILES = 20  # exported files of one visitor that are kept
 
-_numbers = count(1)  # of photos and maps, in the order in which they came
+_numbers = count(1)  # for photos and maps, in the order of their arrival
 
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What an edit was, and what was there before it.
+    """An edit that was made, and the pixels that it replaced.
 
     Attributes:
-        edit: what was asked for.
-        crop: what of the photo the engine got to see.
-        rows, columns: where it changed the photo.
-        before: (h, w, 3) uint8, the pixels that were there.
+        edit: the edit.
+        crop: the settings of the crop that the engine worked on.
+        rows, columns: the area of the photo that it changed.
+        before: (h, w, 3) uint8, the pixels of that area before the edit.
     """
 
     edit: Edit
@@ -39,29 +39,29 @@ class Change:
 
 @dataclass(eq=False)
 class Visit:
-    """A photo and all that has been made of it.
+    """A photo, its entities, and everything that was done with them.
 
     Attributes:
-        name: stem of the photo's file name.
-        file: that name.
-        made: whether that photo is the result of edits, and the visitor may have no file of it.
-        photo_number: of the photo that the visitor brought, which no other one has; the result of its edits keeps it.
-        photo: (H, W, 3) uint8 RGB as it came, read-only; None before the first one.
-        metadata: what its file says beside the pixels, which what is made of the photo keeps.
-        rgba: (H, W, 4) uint8, the same with its transparency; None where all of it is opaque.
-        pixels: the same with all edits.
-        entities: all of them, also the weak ones, which the browser hides by the score that is chosen there.
-        map_number: of their map, which no other one has; greater than the number of their photo. 0 without entities.
-        min_score: from which on the browser shows them at first.
-        model: the segmenter's name or path; empty where the masks are the visitor's own.
-        crops: high-resolution crops it looked at.
-        grounding: of the entities, if there is one.
-        changes: the edits, the first one first.
-        names: what a model calls the entities, as the browser shows it, see `parts.names`; None before it was asked.
-        drafts: captions that were written of the photo.
-        text: the words about it, as they were last read or written.
-        words: what the view of phrases shows of them, see `parts.words`.
-        files: what was made to be taken away, the oldest first.
+        name: the photo's file name without its suffix.
+        file: the photo's file name.
+        made: whether the photo is the result of earlier edits, so that the visitor may not have a file of it.
+        photo_number: a unique number of the photo that the visitor chose; the result of its edits keeps the number.
+        photo: (H, W, 3) uint8 RGB, the original photo, read-only; None before the first one.
+        metadata: the metadata of the photo's file, which exported pictures keep.
+        rgba: (H, W, 4) uint8, the original photo with its transparency; None if it is opaque.
+        pixels: (H, W, 3) uint8 RGB, the photo with all edits.
+        entities: all entities, including those with low scores, which the browser hides below its minimum score.
+        map_number: a unique number of their map, greater than the number of their photo; 0 without entities.
+        min_score: the browser's initial minimum score.
+        model: the segmenter's name or path; empty if the visitor uploaded masks.
+        crops: how many high-resolution crops the segmenter used.
+        grounding: the grounding of the entities, if there is one.
+        changes: the edits, in the order in which they were made.
+        names: a model's names for the entities, as the browser shows them, see `parts.names`; None before the first.
+        drafts: how many captions were written for the photo.
+        text: the text about the photo, as it was last written or grounded.
+        words: the value of the view of phrases, see `parts.words`.
+        files: exported files, the oldest first.
     """
 
     name: str = ""
@@ -88,7 +88,7 @@ class Visit:
     def begin(
         self, file: str, photo: np.ndarray, metadata: Metadata | None = None, rgba: np.ndarray | None = None
     ) -> None:
-        """Another photo, of which nothing is known yet."""
+        """Starts with another photo, whose entities are not known yet."""
         self.photo_number = next(_numbers)
         self._hold(file, photo, metadata or Metadata(), rgba)
 
@@ -104,11 +104,11 @@ class Visit:
         self.made = False
 
     def forget(self) -> None:
-        """Nothing is left, as after the visitor has gone."""
+        """Deletes everything, as after the visitor has left."""
         self.__dict__.update(Visit().__dict__)
 
     def take_result(self) -> None:
-        """The photo with its edits becomes the photo; they cannot be undone any more."""
+        """Makes the edited photo the original photo, so that its edits can no longer be undone."""
         if self.changes:
             name = self.name if self.name.endswith(".edited") else f"{self.name}.edited"
             rgba = None if self.rgba is None else self.to_write()
@@ -116,23 +116,23 @@ class Visit:
             self.made = True
 
     def know(self, entities: EntityMap, *, model: str = "", crops: int = 0, min_score: float = 0) -> None:
-        """The entities of the photo as it is now; what was said of others is forgotten."""
+        """Sets the entities of the photo with its edits; words and names of earlier entities are deleted."""
         self.take_result()
         self.entities, self.map_number, self.min_score = entities, next(_numbers), min_score
         self.model, self.crops, self.grounding, self.words, self.names = model, crops, None, None, None
 
     def give(self, path: Path) -> Path:
-        """A file for the visitor; of many, the oldest go, so that no visitor fills the disk."""
+        """Keeps an exported file and deletes the oldest ones if there are many, so that no visitor fills the disk."""
         self.files.append(path)
         while len(self.files) > MOST_FILES:
-            with suppress(OSError):  # it is gone already, or still being read
+            with suppress(OSError):  # it has been deleted, or is still being read
                 self.files.pop(0).unlink()
         return path
 
     def need_photo(self) -> np.ndarray:
         """The pixels with all edits; InputError before the first photo."""
         if self.pixels is None:
-            raise InputError("Give the page a photo first.")
+            raise InputError("Choose a photo first.")
         return self.pixels
 
     def to_write(self) -> np.ndarray:
@@ -142,19 +142,20 @@ class Visit:
         return Photo(self.photo, (), self.metadata, self.rgba).edited(pixels)
 
     def need_entities(self, shown: int | None = None, *, map_number: int | None = None) -> EntityMap:
-        """The entities, or of them only the best `shown`.
+        """The entities, or only the `shown` ones with the highest scores.
 
-        InputError before they are known, or where they are not those of `map_number`, of which ids and `shown` speak.
+        Raises:
+            InputError: they are not known yet, or no longer those of the map `map_number`.
         """
         self.need_photo()
         if self.entities is None:
-            raise InputError("Segment the photo first, or wait until that is done.")
+            raise InputError("The photo has not been segmented yet; wait until it is, or click Segment the photo.")
         if map_number not in (None, self.map_number):
             raise InputError("The entities have changed in the meantime; check the new ones and try again.")
         return self.entities if shown is None else self.entities.keep(range(1, shown + 1))
 
     def change(self, edit: Edit, crop: CropSettings, pixels: np.ndarray) -> None:
-        """Takes over what an edit made of `pixels`; only the box that differs is kept for `undo`."""
+        """Records an edit and its result; for `undo`, only the box that differs is kept."""
         before = self.need_photo()
         different = (pixels != before).any(axis=2)
         rows, columns = (_extent(different.any(axis=axis)) for axis in (1, 0))
@@ -163,7 +164,7 @@ class Visit:
         self.pixels = pixels
 
     def undo(self) -> bool:
-        """Takes the last edit back; False where there is none."""
+        """Undoes the last edit; False if there is none."""
         if not self.changes:
             return False
         change = self.changes.pop()
@@ -175,6 +176,6 @@ class Visit:
 
 
 def _extent(used: np.ndarray) -> slice:
-    """From the first to the last place that is True; an empty slice where there is none."""
+    """The slice from the first to the last True; an empty slice if there is none."""
     places = np.flatnonzero(used)
     return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)

@@ -1,10 +1,10 @@
-"""Work that takes a while: it runs beside the page's event, which passes on how far it is and can be stopped.
+"""Work that takes a while: it runs beside the page's event, which passes on its progress and can stop it.
 
-Gradio's own progress bar is not used: its messages and a result travel separately, and on a busy machine a late one
-stood over the finished picture. Here both come out of one generator, in order.
+Gradio's own progress bar is not used: its messages and the result travel separately, and on a busy machine a late
+message covered the finished picture. Here, one generator yields both, in order.
 
-All work of a page is done by one thread, one piece after another. Models would gain nothing from more, and every thread
-that computes keeps some memory to itself for good.
+One thread does all work of a page, one piece after another. Models would not gain from more threads, and every thread
+that computes keeps some memory for good.
 """
 
 from __future__ import annotations
@@ -31,26 +31,27 @@ SENTENCES: dict[str, str] = {
 }
 
 
-PULSE = 0.2  # seconds in which a waiting event gives a sign of life
+PULSE = 0.2  # seconds after which a waiting event repeats its last news
 
 
 class _Stopped(Exception):
-    """Raised inside the work, at its next report, when nobody waits for it any more."""
+    """Raised inside the work, at its next report, when nobody waits for its result any more."""
 
 
 class Report:
-    """How work tells what comes of it. Both raise when nobody waits for it any more, which ends the work."""
+    """Reports progress and preliminary results of work. Both methods raise when nobody waits for the result any more,
+    which ends the work."""
 
     def __init__(self) -> None:
         self.news: queue.SimpleQueue[News | None] = queue.SimpleQueue()
         self.left = threading.Event()
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """How far it is, as the core reports it: so much of so many views, steps …; of a single one nobody knows."""
+        """Reports progress as the core does: `done` of `total` views or steps; if the total is 1, no share is shown."""
         self._tell({"text": SENTENCES.get(what, what).format(done, total), "part": done / total if total > 1 else None})
 
     def show(self, *outputs: Any) -> None:
-        """Outputs of the event before its end."""
+        """Shows preliminary outputs of the event."""
         self._tell(outputs)
 
     def _tell(self, news: News) -> None:
@@ -60,12 +61,12 @@ class Report:
 
 
 class Work(Generic[Result]):
-    """Runs `function(report)` in a worker's thread; iterate over it to let it run, and then read `result`.
+    """Runs `function(report)` in a worker's thread; iterate over it to let it run, then read `result`.
 
-    Iteration yields what the `busy` channel takes, a dict of "text" and "part" (0..1, or None), once at the start and
-    then at every report, and the tuples that are shown; while nothing new comes, the last one again. What the function
-    raises comes out of the iteration. When the iteration is closed before its end, as Gradio does with a cancelled
-    event, the function's next report ends it.
+    Iteration yields values of the channel `busy`, dicts of "text" and "part" (0 to 1, or None), at the start and at
+    every report, and tuples of preliminary outputs. While there is nothing new, it repeats the last one. It raises what
+    the function raises. If the iteration is closed early, as Gradio does with a cancelled event, the function's next
+    report ends the function.
     """
 
     def __init__(self, worker: Worker, function: Callable[[Report], Result], begin: str) -> None:
@@ -88,7 +89,7 @@ class Work(Generic[Result]):
         job = self._worker.submit(run)
         try:
             while news is not None:
-                with suppress(queue.Empty):  # then the last one again: Gradio cancels an event only when it answers
+                with suppress(queue.Empty):  # repeat the last news: Gradio can cancel an event only when it yields
                     news = report.news.get(timeout=PULSE)
                 if news is not None:
                     yield news
@@ -99,14 +100,14 @@ class Work(Generic[Result]):
 
 
 class Worker:
-    """The thread that does a page's work. Nobody waits for it when the program ends."""
+    """The thread that does a page's work. The program does not wait for it at its end."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="esg-work", daemon=True).start()
 
     def submit(self, function: Callable[..., Result], *given: Any) -> Future[Result]:
-        """Has a function done after all that came before it."""
+        """Runs a function after all work that was submitted before."""
         job: Future[Result] = Future()
         self._jobs.put((job, partial(function, *given)))
         return job
@@ -124,4 +125,4 @@ class Worker:
                 job.set_result(function())
             except BaseException as error:
                 job.set_exception(error)
-            del job, function  # what they hold is not kept until the next one comes
+            del job, function  # so that their memory is free while the worker waits

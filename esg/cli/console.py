@@ -12,11 +12,14 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TextIO
 
-from ..support.errors import Advice, EsgError, OutputError, Sentence
+from ..support.errors import PYTHON, Advice, EsgError, OutputError, Sentence
 
-_OPTIONS = {
+_OPTIONS = PYTHON | {  # advice for which the command line has options
     Advice.MAX_PIXELS: "raise it with --max-pixels if you trust the file",
     Advice.DOWNLOAD: "add --download to download it",
+    Advice.WRITER: "give --caption or --phrases, or choose --model zero-shot, which has a language model",
+    Advice.GROUND: "choose the entities by number, or with --text",
+    Advice.MASKS: "if it holds masks, give it with --masks beside the photo",
     Advice.STORED_PIXELS: "add --mask-pixels stored if they are masks of its stored pixels",
     Advice.SMALLER_ON_TOP: "add --mask-order smaller to keep parts of larger masks",
     Advice.VOID: "add --void -1 if it is an entity",

@@ -39,7 +39,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ..support.errors import InputError
+from ..support.errors import Advice, InputError
 from ..support.strips import strips
 from .entity_map import EntityMap
 from .grounding import Grounding
@@ -159,7 +159,7 @@ def choose_tracks(
             return known([first, last]) | {number for number in everything if first <= number <= last}, set()
         if part.kind == "phrase":
             if groundings is None or not any(groundings):
-                raise InputError(f"To choose by the phrase {short(part.value)}, ground a text on these entities first.")
+                raise InputError(f"There is no phrase {short(part.value)} yet.", Advice.GROUND)
             votes = np.zeros(len(lasting), np.int64)
             for frame, (found, grounding) in enumerate(zip(frames, groundings)):
                 if grounding is not None:
@@ -391,7 +391,7 @@ def _json(text: str, place: int) -> tuple[Any, int]:
 
 def _meant_by_phrase(entities: EntityMap, grounding: Grounding | None, text: str) -> set[int]:
     if grounding is None:
-        raise InputError(f"To choose by the phrase {short(text)}, ground a text on these entities first.")
+        raise InputError(f"There is no phrase {short(text)} yet.", Advice.GROUND)
     found = ids_of_phrase(grounding, text)
     if found and found[-1] > len(entities):
         raise InputError(

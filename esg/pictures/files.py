@@ -58,7 +58,6 @@ _OTHERS = {  # files that people mistake for pictures, by their first bytes
     b"<svg": ("SVG", "export it as PNG"),
     b"<!doctype": ("a web page", "download the picture itself"),
     b"<html": ("a web page", "download the picture itself"),
-    b"{": ("JSON", "give the photo itself, or this with --masks if it holds masks"),
     b"data:image": ("a picture written as text (base64)", "decode it first"),
     b"\x93NUMPY": ("a numpy array", "save it as PNG"),
     b"\x1aE\xdf\xa3": ("a video", "save a frame of it as PNG"),
@@ -240,7 +239,7 @@ def identified(file: Any, name: str, max_pixels: int = MAX_PIXELS) -> ImageFile.
                 refused[format_name] = error
         if attempt == 0:
             Image.init()  # the less common formats; slow, so only when needed
-    raise ImageError(_why_none(file, head, name, kind, refused))
+    raise _refusal(file, head, name, kind, refused)
 
 
 def _bare(data: bytes, name: str) -> ImageFile.ImageFile | None:
@@ -290,29 +289,31 @@ def _is_empty(kind: str) -> bool:
     return kind == "AVIF" and accepts is not None and isinstance(accepts(b"\0\0\0 ftypavif\0\0\0\0"), str)
 
 
-def _why_none(file: Any, head: bytes, name: str, kind: str | None, refused: dict[str, Exception]) -> str:
-    """The reason why a file cannot be used as a picture, as a sentence."""
+def _refusal(file: Any, head: bytes, name: str, kind: str | None, refused: dict[str, Exception]) -> ImageError:
+    """The error for a file that cannot be used as a picture, with the reason."""
     file.seek(0, os.SEEK_END)
     if file.tell() == 0:
-        return f"{name} is empty."
+        return ImageError(f"{name} is empty.")
     if kind is not None:
         _, package, called = _PLUGINS[kind]
         if not {kind} & refused.keys():
-            return f"{name} is {called}, which needs a plugin: pip install {package}."
-        return f"{name} is {called}, but its beginning is damaged ({reason_of(refused[kind])})."
+            return ImageError(f"{name} is {called}, which needs a plugin: pip install {package}.")
+        return ImageError(f"{name} is {called}, but its beginning is damaged ({reason_of(refused[kind])}).")
     if head.startswith(_RAW) or head[4:12] == b"ftypcrx ":
-        return _raw_photo(name)
+        return ImageError(_raw_photo(name))
     if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
-        return f"{name} is a video, not a picture; save one of its frames as PNG."
+        return ImageError(f"{name} is a video, not a picture; save one of its frames as PNG.")
     begins = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if begins.startswith(b"{"):
+        return ImageError(f"{name} is JSON, not a picture.", Advice.MASKS)
     for magic, (what, advice) in _OTHERS.items():
         if head.startswith(magic) or begins.startswith(magic):
-            return f"{name} is {what}, not a picture that can be read; {advice}."
+            return ImageError(f"{name} is {what}, not a picture that can be read; {advice}.")
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and (why := _why_no_tiff(file, name)):
-        return why
+        return ImageError(why)
     if "JPEG" in refused and "12-bit" in str(refused["JPEG"]):
-        return f"{name} is a 12-bit JPEG, which cannot be read here; save it with 8 bits."
-    return f"{name} is not a picture that ESG can read ({_KNOWN}), or its beginning is damaged."
+        return ImageError(f"{name} is a 12-bit JPEG, which cannot be read here; save it with 8 bits.")
+    return ImageError(f"{name} is not a picture that ESG can read ({_KNOWN}), or its beginning is damaged.")
 
 
 def reason_of(error: Exception) -> str:

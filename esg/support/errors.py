@@ -15,6 +15,12 @@ class Advice(Enum):
 
     MAX_PIXELS = "raise max_pixels if you trust the file"
     DOWNLOAD = "pass download=True to download it"
+    WEIGHTS = "see `esg weights list` for files that do"
+    QUANTISED = "or load the model without -8bit and -4bit"
+    WRITER = 'give a caption or a list of phrases, or load "zero-shot", which has a language model'
+    OPENCV = "install it with `pip install opencv-python-headless`, or ESG with `pip install esg[demo]`"
+    GROUND = "ground a text on these entities first"
+    MASKS = "if it holds masks, give it to `read_masks`"
     STORED_PIXELS = 'pass pixels="stored" if they are masks of its stored pixels'
     SMALLER_ON_TOP = 'pass order="smaller" to keep parts of larger masks'
     VOID = "pass void=-1 if it is an entity"
@@ -44,7 +50,10 @@ class Sentence:
         return f"{self.message.rstrip('.')}; {words[self.advice]}."
 
     def __str__(self) -> str:
-        return self.message if self.advice is None else self.worded({self.advice: self.advice.value})
+        return self.worded(PYTHON)
+
+
+PYTHON = {advice: advice.value for advice in Advice}
 
 
 class EsgError(Exception):

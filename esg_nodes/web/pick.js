@@ -1,31 +1,31 @@
-// The picture in the Pick Entities node: click an entity to choose it, click again to let it go. Dragging chooses what
-// lies in a box, with Shift what the pointer passes over; Alt takes away instead.
+// The picture in the Pick Entities node: click an entity to choose it, click again to undo. Dragging chooses everything in
+// a box, or with Shift everything that the pointer passes over; Alt removes instead.
 //
-// The text widget `picks` is the one place where a choice is kept: it is saved with the workflow, sent with the prompt,
-// and can be typed without a mouse. This file only draws what that text means on the photo of the last run, and writes
-// ids such as `3,5-7` into it; of several pictures, `picture 2: 3,5-7` is for the second alone. It needs no run in
-// between, because the node sends the id of every pixel along:
+// The text widget `picks` is the only place where a choice is stored: it is saved with the workflow, sent with the prompt,
+// and can be typed without a mouse. This file draws the entities that the text names on the photo of the last run, and
+// writes ids such as `3,5-7` into the text; with several pictures, `picture 2: 3,5-7` is for the second one only. Clicking
+// does not need another run, because the node sends the id of every pixel:
 //   ui.esg_pick = [{picture, labels, count, width, height, numbers, clip, ids}], one for each picture,
 // where `picture` and `labels` are files of one size for /view, a pixel of `labels` is red + 256 green + 65536 blue = its
-// entity's id (0: none), `numbers` are all ids in it, `clip` says that ids hold for all pictures, and `ids` is what the
-// node chose after all its inputs, in a language that this file need not know.
+// entity's id (0: none), `numbers` are all ids in it, `clip` says that ids are the same in all pictures, and `ids` are the
+// entities that the node chose by all its inputs, so that this file need not understand every text.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
 const NODE = "ESGPickEntities";
-// Blue and yellow stay apart for the colour-blind; the rest is dimmed, so that a blue thing chosen shows as well.
+// Colour-blind people can tell blue and yellow apart; the rest is dimmed, so that a chosen blue thing stands out, too.
 const CHOSEN = [30, 136, 255];
 const HOVER = [255, 214, 10];
 const WHITE = [255, 255, 255];
 const TINT = 0.4;
 const DIM = 0.65;
-const LINE = 0.45; // how white the outlines of what is not chosen are
-const STILL = 4; // screen pixels that a click may move
+const LINE = 0.45; // whiteness of the outlines of entities that are not chosen
+const STILL = 4; // screen pixels that the pointer may move during a click
 
 const TEXTS = {
   en: {
-    first: "Run the graph once, then click what you want.",
-    gone: "The picture of the last run is gone. Run the graph again, then click.",
+    first: "Run the workflow once, then click the things you want.",
+    gone: "The picture of the last run has been deleted. Run the workflow again, then click.",
     nothing: "No entities were found in this picture.",
     back: "Previous picture",
     next: "Next picture",
@@ -36,7 +36,7 @@ const TEXTS = {
     all: "All",
     allHelp: "Choose every entity of this picture",
     help: "Click: choose or undo. Drag: everything in a box. Shift and drag: everything you pass over. Alt: remove.",
-    linked: "The choice comes through a link, so clicking is off.",
+    linked: "The choice comes from another node (input picks), so clicking is off.",
     status: (known, count, named) => `${known} of ${count}${named && `: ${named}`}`,
     label: (count, named) => `Photo with ${count} entities, chosen: ${named || "none"}`,
   },
@@ -59,7 +59,7 @@ const TEXTS = {
   },
 };
 
-/** The picker's own words, in the language of the page where there are any. */
+/** The picker's texts in the language of the page, or else in English. */
 function texts() {
   const locale = String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en");
   return TEXTS[locale.split("-")[0]] ?? TEXTS.en;
@@ -111,7 +111,7 @@ function parsePictures(text, count) {
   return { general: general.trim(), own };
 }
 
-/** The inverse of it. */
+/** The inverse of parsePictures. */
 function formatPictures({ general, own }) {
   const marked = [...own].sort(([a], [b]) => a - b).map(([n, text]) => `picture ${n}: ${text || "none"}`);
   return [general, ...marked].filter(Boolean).join(", ");
@@ -134,7 +134,7 @@ function formatIds(ids) {
 async function readPixels(file, zoom, smooth) {
   const answer = await fetch(api.apiURL(`/view?${new URLSearchParams(file)}`));
   if (!answer.ok) throw new Error(`/view answered ${answer.status}`);
-  // Ids are read from the colours, so neither a colour profile nor the screen's gamut may change them.
+  // Ids are read from the colours, so neither a colour profile nor the screen's gamut must change them.
   const exact = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
   const bitmap = await createImageBitmap(await answer.blob(), exact);
   const canvas = document.createElement("canvas");
@@ -195,7 +195,7 @@ function findOutlines(labels, width, height, count) {
 /** A colour as one pixel of a Uint32Array over ImageData, whose bytes are R, G, B, A. */
 const pixel = ([r, g, b]) => new Uint32Array(new Uint8Array([r, g, b, 255]).buffer)[0];
 
-/** The photo with everything outlined, the chosen entities tinted, and the rest dimmed where any is chosen. */
+/** The photo with all entities outlined and the chosen ones tinted; if any is chosen, the rest is dimmed. */
 function paintChosen({ photo, labels, outlines, width, height }, chosen) {
   const image = new ImageData(new Uint8ClampedArray(photo.data), width, height);
   for (const { pixels } of outlines) {
@@ -243,39 +243,39 @@ function addPicture(node, picks) {
   const all = button(texts().all, texts().allHelp, () => write(new Set(everything())));
   const context = canvas.getContext("2d", { colorSpace: "srgb" });
 
-  let reports; // what the last run sent: one object an image of the batch
+  let reports; // the data of the last run: one object for each image of the batch
   let page = 0;
-  let picture; // of the shown page, once its files are read
+  let picture; // the picture of the page that is shown, once its files are read
   let image; // its pixels with the chosen entities painted, and the outline of the hovered one
   let hovered = 0;
   let covered = []; // the pixels that the hovered outline hides
-  let ran; // the text when the last run reported
-  let shown; // the state that is drawn, to draw again only when it has changed
+  let ran; // the text at the time of the last run
+  let shown; // the state that is drawn; it is drawn again only if it has changed
 
   const text = () => String(picks.value ?? "");
   const wired = (...names) => Boolean(node.inputs?.some((input) => names.includes(input.name) && input.link != null));
   const inverted = () => Boolean(node.widgets.find((widget) => widget.name === "invert")?.value);
-  /** The ids that there are to choose: of a page, or in a clip of all pages. */
+  /** All ids that can be chosen: those of a page, or in a clip those of all pages. */
   const everything = (of = page) => [...new Set(reports[of].clip ? reports.flatMap(numbersOf) : numbersOf(reports[of]))];
   const othersIf = (condition, ids, of = page) =>
     condition ? new Set(everything(of).filter((id) => !ids.has(id))) : ids;
-  const single = () => reports.length === 1 || reports[page].clip; // one choice for all there is
+  const single = () => reports.length === 1 || reports[page].clip; // one choice for all pictures
 
-  /** The ids that the text names for a page; null if it is not ids. */
+  /** The ids that the text names for a page; null if the text is not a list of ids. */
   function named(of) {
     const { general, own } = parsePictures(text(), reports.length);
     if (reports[of].clip && own.size) return null;
     return parseIds(own.has(of + 1) ? own.get(of + 1) : general);
   }
 
-  /** What the node chooses now, as far as the text alone tells; otherwise what it chose in the last run. */
+  /** The current choice if the text alone determines it; otherwise the choice of the last run. */
   function chosen(of = page) {
     const ids = wired("picks") ? null : named(of);
     const added = wired("more", "boxes") && text() === ran;
     return ids === null || added ? new Set(reports[of].ids) : othersIf(inverted(), ids, of);
   }
 
-  /** The choice with each of these ids let go where it was chosen and chosen where it was not. */
+  /** The choice after toggling each of these ids. */
   const toggled = (ids) => {
     const result = chosen();
     for (const id of ids) if (!result.delete(id)) result.add(id);
@@ -296,7 +296,7 @@ function addPicture(node, picks) {
     refresh();
   }
 
-  /** Bring what is drawn in line with the text and the last run; costs next to nothing when nothing has changed. */
+  /** Draws the text's choice on the picture of the last run; quick if nothing has changed. */
   function refresh() {
     if (!reports) recall();
     const state = [text(), ran, inverted(), wired("picks"), wired("more", "boxes"), page].join("\n");
@@ -322,7 +322,7 @@ function addPicture(node, picks) {
     highlight(id);
   }
 
-  /** Move the hovered outline to entity `id` (0: nowhere), touching no pixel outside the two outlines' boxes. */
+  /** Moves the hovered outline to entity `id` (0: nowhere); draws only within the boxes of the two outlines. */
   function highlight(id) {
     const pixels = new Uint32Array(image.data.buffer);
     const put = ({ left, top, right, bottom }) =>
@@ -366,14 +366,14 @@ function addPicture(node, picks) {
 
   const turn = (by) => show(reports, (page + by + reports.length) % reports.length);
 
-  /** Undo and switching workflow tabs recreate the node; the frontend keeps its last output under this name. */
+  /** Shows the last output, which the frontend keeps, after undo or another workflow tab has recreated the node. */
   function recall() {
     const own = !app.rootGraph || node.graph === app.rootGraph ? node.id : `${node.graph?.id}:${node.id}`;
     const kept = app.nodeOutputs?.[own]?.esg_pick;
     if (kept?.length) show(kept, 0);
   }
 
-  /** The place of a pointer in the picture, which lies centred in the canvas element at its own proportions. */
+  /** The position of a pointer in the picture, which is centred in the canvas element and keeps its proportions. */
   function place(event) {
     const box = canvas.getBoundingClientRect(); // in screen pixels, so the graph's zoom is in it
     const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
@@ -389,7 +389,7 @@ function addPicture(node, picks) {
 
   const locate = (event) => idAt(place(event));
 
-  /** The ids of which at least half lies between two places. */
+  /** The ids of entities that have at least half of their pixels in the box between two positions. */
   function idsBetween([ax, ay], [bx, by]) {
     const [left, right] = [Math.max(0, Math.min(ax, bx)), Math.min(picture.width - 1, Math.max(ax, bx))];
     const [top, bottom] = [Math.max(0, Math.min(ay, by)), Math.min(picture.height - 1, Math.max(ay, by))];
@@ -403,7 +403,7 @@ function addPicture(node, picks) {
     return [...inside.keys()].filter((id) => 2 * inside.get(id) >= whole.get(id));
   }
 
-  /** The ids on the way from one place to another. */
+  /** The ids on the line from one position to another. */
   function idsAlong([ax, ay], [bx, by]) {
     const steps = Math.max(1, Math.abs(bx - ax), Math.abs(by - ay));
     const ids = new Set();
@@ -416,7 +416,7 @@ function addPicture(node, picks) {
   function hover(event) {
     const id = event ? locate(event) : 0;
     if (id) {
-      // A transform alone, for it asks for no new layout of the page at every move.
+      // Only a transform, so that the page does not need a new layout at every move.
       const box = view.getBoundingClientRect();
       const zoom = box.width / view.offsetWidth;
       const [x, y] = [(event.clientX - box.left) / zoom, (event.clientY - box.top) / zoom];
@@ -429,7 +429,7 @@ function addPicture(node, picks) {
     if (picture) highlight(id);
   }
 
-  let press; // where the button went down, and what was passed over since
+  let press; // where the button went down, and the ids that the pointer has passed over since
 
   const within = (event) => {
     const box = view.getBoundingClientRect();
@@ -471,7 +471,7 @@ function addPicture(node, picks) {
     if (!press) return;
     const { from, moved, passed } = press;
     letGo();
-    if (!picture || !within(event)) return; // released elsewhere: not meant
+    if (!picture || !within(event)) return; // released outside: not a click
     if (!moved && !event.altKey) {
       const id = locate(event);
       if (id) write(toggled([id]));
@@ -485,8 +485,8 @@ function addPicture(node, picks) {
   canvas.addEventListener("pointercancel", letGo);
   canvas.addEventListener("pointerleave", () => hover());
   root.addEventListener("pointerenter", refresh);
-  // On classic nodes this element lies over the graph's canvas and would keep zooming and panning from it; Vue nodes
-  // pass these on by themselves.
+  // In classic nodes, this element covers the graph's canvas and would block zooming and panning; Vue nodes pass these
+  // events on themselves.
   const over = { wheel: "Wheel", pointerdown: "Down", pointermove: "Move", pointerup: "Up" };
   for (const [type, name] of Object.entries(over)) {
     const forward = (event) => {
@@ -500,11 +500,11 @@ function addPicture(node, picks) {
 
   const widget = node.addDOMWidget("picture", "esg_pick", root, {
     serialize: false, // not sent with the prompt
-    hideOnZoom: false, // a picture says most from afar
+    hideOnZoom: false, // a picture is useful from afar, too
     getMinHeight: () => 260,
     onDraw: refresh,
   });
-  widget.serialize = false; // nor saved: the text is
+  widget.serialize = false; // not saved either, since the text is
 
   for (const input of node.widgets.filter((one) => one === picks || one.name === "invert")) {
     const changed = input.callback;
@@ -526,7 +526,7 @@ function addPicture(node, picks) {
       // Undo recreates the node, but Vue nodes keep showing the old one's element.
       if (!root.isConnected) document.querySelector(`[data-node-id="${node.id}"] .esg-pick`)?.replaceWith(root);
       refresh();
-    }, 300); // outputs of a workflow tab, too, come back after its nodes
+    }, 300); // the outputs of a workflow tab are restored after its nodes
   };
   node.setSize([Math.max(node.size[0], 360), Math.max(node.size[1], 460)]);
   refresh();

@@ -224,10 +224,11 @@ def test_an_interrupt_ends_a_long_run_and_the_next_one_goes_on(comfy: Any) -> No
 
 
 OTHER_PICTURE = (
-    "The picture has 200x100 pixels, but its entities are of one of 320x240; connect the picture that was segmented."
+    "The picture has 200x100 pixels, but the entities are of a picture of 320x240; "
+    "connect the picture that was segmented."
 )
 NO_WEIGHTS = (
-    "The weights of cropformer-swin-large are not in {folder}. Switch `download` on in the loader to get them "
+    "The weights of cropformer-swin-large are not in {folder}. Switch on download in the loader to get them "
     "(CC BY-NC 4.0), put the authors' file there, or choose cropformer-nano, which comes with ESG."
 )
 

@@ -68,7 +68,7 @@ def test_no_segs_and_things_that_are_none(nodes: Nodes, core: Any) -> None:
     assert found.maps[0].labels.tolist() == [[0] * 5] * 3
     assert found.groundings == (None,)
     for wrong in (None, 3, [], ((3, 5), [1]), "segs"):
-        with pytest.raises(core.InputError, match=r"This is not a SEGS|SEG 1 has no mask"):
+        with pytest.raises(core.InputError, match=r"segs is not SEGS|of SEG 1 cannot be read"):
             nodes("SegsToEntities").convert(wrong, 0.5)
 
 
@@ -103,7 +103,9 @@ def test_a_seg_beyond_the_border_is_cut_off_and_an_odd_one_left_out(
     assert same.maps == found.maps
     assert said[-1].startswith("Skipped: SEG 1 has no mask")
     assert "SEG 6" in said[-1]
-    with pytest.raises(core.InputError, match="This SEGS cannot be used: SEG 1 has no mask"):
+    with pytest.raises(
+        core.InputError, match="These SEGS cannot be used: the mask, score or region of SEG 1 cannot be read"
+    ):
         nodes("SegsToEntities").convert(((10, 20), odd), 0.5)
 
 
@@ -195,7 +197,7 @@ def test_a_cut_out_is_transparent_around_what_is_kept(nodes: Nodes, core: Any) -
     assert torch.equal(alphas[1], masks[2:, :, :4])
     whole, _ = nodes("CutOut").cut_out(image, masks[:1], False, 2)
     assert torch.equal(whole[0], torch.cat([image, masks[:1, ..., None]], dim=-1))
-    with pytest.raises(core.InputError, match="Nothing is chosen"):
+    with pytest.raises(core.InputError, match="The mask is empty"):
         nodes("CutOut").cut_out(image, torch.zeros(1, 20, 30), True, 0)
     with pytest.raises(core.InputError, match="3 masks do not fit 2 pictures"):
         nodes("CutOut").cut_out(image.repeat(2, 1, 1, 1), masks, True, 0)

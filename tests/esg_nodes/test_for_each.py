@@ -71,7 +71,7 @@ def test_lines_that_fit_nothing_say_what_there_is(each: Any, core: Any) -> None:
 
 def test_phrases_need_a_grounding(each: Any, core: Any, entities: Any) -> None:
     bare = type(entities).of(entities.maps[:1])
-    with pytest.raises(core.InputError, match="There are no phrases yet"):
+    with pytest.raises(core.InputError, match="do not have phrases"):
         each("{name}", entities=bare)
     assert len(each("{name}", "entity", entities=bare)) == 4
     with pytest.raises(core.InputError, match="of one picture"):

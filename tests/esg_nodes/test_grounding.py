@@ -54,7 +54,7 @@ def test_an_expression_that_fits_nothing_well_says_so(
     said: list[str] = []
     monkeypatch.setattr(part("host").PlainHost, "say", lambda self, text: said.append(text))
     ground("the dog", "one expression or question", 1.0)
-    assert "Nothing is sure enough for 'the dog': the best score is 0." in said[-1]
+    assert "No entity reaches the threshold for 'the dog'; the best score is 0." in said[-1]
     ground("the dog", "one expression or question", 0.0)
     assert said[-1] == ""
 
@@ -118,9 +118,9 @@ def test_a_picture_is_looked_at_once_by_one_node_after_the_other(
 
 
 def test_no_words_to_read_as_a_list_is_an_error(ground: Callable[..., Any], core: Any) -> None:
-    with pytest.raises(core.InputError, match="There are no words to read as a list of phrases"):
+    with pytest.raises(core.InputError, match="cannot be read as a list of phrases"):
         ground("")
-    with pytest.raises(core.InputError, match="The list holds only commas"):
+    with pytest.raises(core.InputError, match="The text has only commas"):
         ground(", ,、")
 
 

@@ -104,7 +104,7 @@ def test_an_empty_mask_changes_nothing(cut: Any, stitch: Any, photo: torch.Tenso
 
 
 def test_nothing_chosen_stops_what_comes_next(cut: Any, stitch: Any, photo: torch.Tensor, core: Any) -> None:
-    with pytest.raises(core.InputError, match="Nothing is chosen"):
+    with pytest.raises(core.InputError, match="The mask is empty"):
         cut(photo, torch.full((1, 50, 70), 0.02))
     masks = torch.zeros(3, 50, 70)
     masks[1, 10:20, 10:20] = 1
@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_one_sentence(
     with pytest.raises(core.InputError, match="3 masks do not fit 2 pictures"):
         cut(torch.cat([photo] * 2), torch.cat([mask] * 3))
     crops, _, _, _, records = cut(photo, mask)
-    with pytest.raises(core.InputError, match="1 crops to put back, but 2 inpainted pictures"):
+    with pytest.raises(core.InputError, match="1 crops to paste back, but 2 inpainted pictures"):
         stitch(photo, crops * 2, records)
     with pytest.raises(core.InputError, match="into one batch of pictures"):
         nodes("InpaintStitch").stitch([photo, photo], crops, records, [0.0])
@@ -228,8 +228,8 @@ def test_an_empty_mask_in_a_list_leaves_its_picture_as_it_is(
     images, masks = [photo, 1 - photo], [torch.zeros(1, 50, 70), mask]
     settings = {"target": [64], "multiple": ["8"], "context": [1.5], "grow": [2], "feather": [3], "fill_holes": [True]}
     (crop,), *_, records = nodes("MaskToInpaint").cut_lists(image=images, mask=masks, **settings)
-    assert said == ["Nothing is chosen in item 1 of the list, so it is left out."]
-    with pytest.raises(core.InputError, match="Nothing is chosen"):
+    assert said == ["Skipped, because the mask is empty: item 1 of the list."]
+    with pytest.raises(core.InputError, match="The mask is empty"):
         nodes("MaskToInpaint").cut_lists(image=images, mask=[masks[0]], **settings)
     done, _ = nodes("InpaintStitch").stitch_lists(images, [1 - crop], records, [0.0])
     assert torch.equal(done[0], images[0])
@@ -314,7 +314,7 @@ def test_crops_that_are_no_picture_at_all_are_one_sentence(
     cut: Any, stitch: Any, photo: torch.Tensor, mask: torch.Tensor, core: Any
 ) -> None:
     records = cut(photo, mask)[4]
-    with pytest.raises(core.InputError, match="batches without a picture"):
+    with pytest.raises(core.InputError, match="empty batches"):
         stitch(photo, [torch.zeros(0, 64, 64, 3)], records)
 
 

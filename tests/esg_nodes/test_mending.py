@@ -150,7 +150,7 @@ def test_one_painted_mask_is_for_all_pictures(nodes: Nodes, entities: Any, paint
     assert nodes("SplitEntity").split(entities, each, "new entity", 0)[1] == "none\n1"
     with pytest.raises(core.InputError, match="There are 3 masks for 2 pictures"):
         nodes("SplitEntity").split(entities, torch.zeros(3, 40, 60), "new entity", 0)
-    with pytest.raises(core.InputError, match="number of the entity to add to"):
+    with pytest.raises(core.InputError, match="entity is 0; for add to"):
         nodes("SplitEntity").split(entities, paint, "add to", 0)
     with pytest.raises(core.InputError, match="There is no entity 9"):
         nodes("SplitEntity").split(entities, paint, "take from", 9)

@@ -135,7 +135,7 @@ def test_what_cannot_be_read_is_one_sentence(pick: Callable[..., Any], core: Any
         assert str(caught.value).endswith(".")
     box = {"x": 1, "y": 1, "width": 5, "height": 5}
     for boxes in ("here", 7, [1, 2], [[1, 2, 3, 4]], {"x": 1, "y": 1}, [box, []], [None]):
-        with pytest.raises(core.InputError, match="Boxes must be"):
+        with pytest.raises(core.InputError, match="boxes must be"):
             pick("", boxes=boxes)
     with pytest.raises(core.InputError, match="boxes for 2 pictures, but 1"):
         pick("", boxes=[[box], [box]])

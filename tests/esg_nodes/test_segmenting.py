@@ -79,7 +79,7 @@ def test_what_nobody_looks_at_is_not_made(
     assert all(map(len, entities.maps))
     assert masks.shape == (sum(map(len, entities.maps)), 40, 60)
     assert not drawn
-    with pytest.raises(core.InputError, match="use fewer entities"):
+    with pytest.raises(core.InputError, match="choose fewer entities"):
         masks.cpu()
 
 

@@ -314,7 +314,7 @@ def test_an_address_is_not_a_path() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b'{"message": "not found"}', "is JSON, not a picture that can be read; give the photo itself, or this with"),
+        (b'{"message": "not found"}', "is JSON, not a picture; if it holds masks, give it to"),
         (b"data:image/png;base64,iVBORw0KGgo=", "is a picture written as text (base64)"),
         (b"\x93NUMPY\x01\0v\0", "is a numpy array, not a picture that can be read; save it as PNG."),
     ],

@@ -64,7 +64,7 @@ def test_an_address_of_another_machine() -> None:
 
 @pytest.mark.parametrize("host", ["bad..host", "x" * 70])
 def test_what_could_be_no_address(host: str) -> None:
-    assert refused(host, 7860) == f"There is no address {host!r}; {FREE}."
+    assert refused(host, 7860) == f"The address {host!r} does not exist; {FREE}."
 
 
 def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", ask)
-    assert refused("elsewhere", 7860) == f"There is no address 'elsewhere'; {FREE}."
+    assert refused("elsewhere", 7860) == f"The address 'elsewhere' does not exist; {FREE}."
 
 
 def test_a_port_that_may_not_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

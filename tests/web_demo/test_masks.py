@@ -109,7 +109,7 @@ def test_of_files_of_many_photos_that_of_this_one_is_taken(visit: Visit, quarter
     arrays = read([tmp_path / "other.npy", tmp_path / "photo.npy"], visit, 10_000)
     assert np.array_equal(arrays.labels, quarters.labels)
     visit.file = "third.png"
-    with pytest.raises(InputError, match=r"^None of these 2 files of masks is called like the photo, third\.png; "):
+    with pytest.raises(InputError, match=r"^None of these 2 annotation files has the photo's name, third\.png; "):
         read([tmp_path / "other.json", tmp_path / "photo.json"], visit, 10_000)
 
 

@@ -97,7 +97,7 @@ def test_words_are_taken_away_as_data_and_as_a_page(visit: Visit) -> None:
     assert "<b>square</b>" not in page  # the words of others are no markup
     visit.grounding = None
     for what in ("grounding", "page"):
-        with pytest.raises(InputError, match=r"^Ground words first\.$"):
+        with pytest.raises(InputError, match=r"^Ground some words first"):
             save(visit, wish(what, map_number=visit.map_number))
 
 
@@ -207,7 +207,7 @@ def test_a_workflow_of_ones_own_masks_is_a_zip_with_them(visit: Visit, quarters:
 
 @pytest.mark.parametrize("what", sorted(FILES))
 def test_before_the_first_photo_there_is_nothing_to_take_away(what: str) -> None:
-    with pytest.raises(InputError, match=r"^Give the page a photo first\.$"):
+    with pytest.raises(InputError, match=r"^Choose a photo first\.$"):
         save(Visit(), wish(what))
 
 
@@ -215,7 +215,7 @@ def test_before_the_first_photo_there_is_nothing_to_take_away(what: str) -> None
 def test_before_the_entities_are_known_only_the_photo_can_be_taken(what: str, pixels: np.ndarray) -> None:
     visit = Visit()
     visit.begin("cat.jpg", pixels.copy())
-    with pytest.raises(InputError, match=r"^Segment the photo first"):
+    with pytest.raises(InputError, match=r"^The photo has not been segmented yet"):
         save(visit, wish(what, selected=[1]))
 
 

@@ -171,12 +171,12 @@ def test_the_best_entities_are_those_that_are_shown() -> None:
 
 def test_what_is_not_there_yet_is_one_sentence() -> None:
     visit = Visit()
-    with pytest.raises(InputError, match=r"^Give the page a photo first\.$"):
+    with pytest.raises(InputError, match=r"^Choose a photo first\.$"):
         visit.need_photo()
-    with pytest.raises(InputError, match=r"^Give the page a photo first\.$"):
+    with pytest.raises(InputError, match=r"^Choose a photo first\.$"):
         visit.need_entities()
     visit.begin("cat.jpg", photo())
-    with pytest.raises(InputError, match=r"^Segment the photo first"):
+    with pytest.raises(InputError, match=r"^The photo has not been segmented yet"):
         visit.need_entities()
 
 

@@ -1,4 +1,4 @@
-// The table of entities, with the names that a model has for them, and the cut-out of those that are selected.
+// The table of entities with the names that a model gives them, and the cut-out of the selected ones.
 
 const { state, painting } = window.esg;
 const rows = element.querySelector("tbody"), board = element.querySelector(".esg-board");
@@ -15,7 +15,7 @@ function fill() {
     const row = document.createElement("tr");
     row.dataset.id = id;
     row.innerHTML = `<th scope="row"><label><input type="checkbox" aria-label="Entity ${id}"><i></i>${id}</label></th><td class="esg-name"></td>
-      <td>${score.toFixed(2)}</td><td>${share(percent)}</td><td>${area.toLocaleString("en")}</td>`;
+      <td>${score.toFixed(2)}</td><td>${share(percent)}</td><td class="esg-pixels">${area.toLocaleString("en")}</td>`;
     row.querySelector("i").style.background = `rgb(${colour})`;
     return row;
   }));
@@ -35,7 +35,7 @@ function writeNames() {
   const without = Array.from({ length: asked }, (_, index) => index + 1).filter((id) => !found.names[id]).length;
   const those = without === asked ? "any of these" : `${without} of these`;
   naming.hidden = !state.naming && !without;
-  naming.textContent = state.naming ? "Looking for names …" : without
+  naming.textContent = state.naming ? "Finding names …" : without
     ? `${found.model} could not name ${asked === 1 ? "this entity" : `${those} ${asked} entities`}.` : "";
 }
 
@@ -47,7 +47,7 @@ async function cutOut() {
   try {
     await photo.decode();
   } catch {
-    return; // another picture has come meanwhile, and is drawn when it is there
+    return; // another picture has arrived in the meantime and will be drawn instead
   }
   if (filled()) painting.cutOut(board.querySelector("canvas"), photo, state.map, state.selected, state.strokes);
 }
@@ -70,7 +70,7 @@ esg.subscribe((news) => {
     row.classList.toggle("esg-chosen", state.selected.has(id));
     row.querySelector("input").checked = state.selected.has(id);
   }
-  // The row that the arrow keys point at comes into sight, within the table alone.
+  // Scrolls the row that the arrow keys point at into view, within the table only.
   if (news.has("pointed") && state.pointed.size === 1 && !element.matches(":hover")) {
     const [id] = state.pointed, row = rows.children[id - 1], box = element.querySelector(".esg-scroll");
     const [above, below] = [row.offsetTop - 34, row.offsetTop + row.offsetHeight - box.clientHeight];

@@ -1,7 +1,7 @@
-// Label maps in the browser: reading them, their contours, and painting them on a canvas.
+// Label maps in the browser: reads them, finds their contours, and paints them on a canvas.
 
 window.esg.painting = (() => {
-  // → {ids: Uint16Array, an id a pixel, row by row, 0 = none; edges: Uint8Array, 1 on the contours; width; height}
+  // → {ids: Uint16Array, one id per pixel, row by row, 0 = none; edges: Uint8Array, 1 on the contours; width; height}
   async function readMap(address, [width, height]) {
     const answer = await fetch(address);
     if (!answer.ok) throw new Error(`The label map did not arrive (${answer.status}).`);
@@ -26,7 +26,7 @@ window.esg.painting = (() => {
   const rgba = ([red, green, blue], alpha) =>
     ((Math.round(alpha * 255) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 
-  // One colour an id for its inside and one for its contour (RGBA in one little-endian number).
+  // For each id, one colour for its inside and one for its contour (RGBA in one little-endian number).
   function paints({ entities, shown, selected, pointed }, opacity) {
     const inside = new Uint32Array(entities.length + 1), border = new Uint32Array(entities.length + 1);
     entities.slice(0, shown).forEach(({ colour }, index) => {
@@ -49,7 +49,7 @@ window.esg.painting = (() => {
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
-  // Some entities with strokes of the brush, one after another: 1 for every pixel inside.
+  // The mask of some entities after strokes of the brush, applied one after another: 1 for every pixel inside.
   function maskOf(map, ids, strokes) {
     const mask = Uint8Array.from(map.ids, (id) => ids.has(id));
     if (!strokes.length) return mask;
@@ -65,7 +65,7 @@ window.esg.painting = (() => {
     return mask;
   }
 
-  // The smallest box around a mask as [left, top, right, bottom], ends included; null where there is no pixel.
+  // The smallest box around a mask as [left, top, right, bottom], ends included; null if the mask is empty.
   function boxOf(mask, map) {
     let [left, top, right, bottom] = [map.width, map.height, -1, -1];
     for (let y = 0, i = 0; y < map.height; y++) {
@@ -94,7 +94,7 @@ window.esg.painting = (() => {
     return Array.from({ length: shown }, (_, index) => index + 1).filter((id) => all[id] && 2 * inside[id] >= all[id]);
   }
 
-  // Draws a stroke of the brush: the radius is a part of the width, points are parts of width and height.
+  // Draws a stroke of the brush; its radius is a fraction of the width, its points are fractions of width and height.
   function stroke(canvas, { add, radius, points }, colour = add ? "rgba(255, 45, 85, 0.6)" : "rgba(255, 255, 255, 0.7)") {
     const context = canvas.getContext("2d"), at = ([x, y]) => [x * canvas.width, y * canvas.height];
     context.lineCap = context.lineJoin = "round";
@@ -106,7 +106,7 @@ window.esg.painting = (() => {
     context.stroke();
   }
 
-  // Draws what some entities, with strokes of the brush, show of a photo of the map's size, on nothing.
+  // Draws the part of a photo that some entities, with strokes of the brush, cover; the rest is transparent.
   function cutOut(canvas, photo, map, ids, strokes) {
     const mask = maskOf(map, ids, strokes), box = boxOf(mask, map);
     canvas.width = box ? box[2] - box[0] + 1 : 1;

@@ -1,5 +1,5 @@
-// The picture: hovering, selecting, zooming, opacity and the score threshold, all from the label map and without the
-// server. Runs once, as the body of a function of gr.HTML: `element` and `trigger` are its parameters.
+// The picture: hovering, selecting, zooming, opacity and the minimum score, all from the label map and without the
+// server. gr.HTML runs this once, as the body of a function with the parameters `element` and `trigger`.
 
 const { state, painting } = window.esg;
 const find = (name) => element.querySelector(`.esg-${name}`);
@@ -16,7 +16,7 @@ const draw = () => { drawing ||= requestAnimationFrame(() => { drawing = 0; pain
 
 function paint() {
   if (!state.map) { overlay.getContext("2d").clearRect(0, 0, overlay.width, overlay.height); return; }
-  const strength = Number(opacity.value) * (state.editing ? 0.4 : 1);  // the photo itself is what is worked on
+  const strength = Number(opacity.value) * (state.editing ? 0.4 : 1);  // while editing, the photo itself matters
   const paints = painting.paints(state, strength);
   painting.paint(overlay, state.map, paints);
   if (state.detail?.map) painting.paint(detail.querySelector("canvas"), state.detail.map, paints);
@@ -28,7 +28,7 @@ function paint() {
 const maskShown = () => state.editing && Boolean(state.mask);
 const touchy = matchMedia("(hover: none)").matches;
 
-// Numbers are text above the canvas, so that they stay sharp and of one size; where there is no room, there is none.
+// Numbers are text above the canvas, so that they stay sharp and keep their size; small entities do not get one.
 function writeNumbers() {
   const scale = stage.clientWidth * view.zoom;
   numbers.replaceChildren(...state.entities.slice(0, state.shown).map(({ x, y, radius }, index) => {
@@ -42,13 +42,13 @@ function writeNumbers() {
   draw();
 }
 
-// ------------------------------------------------------------------------------------------------ words about it
+// ------------------------------------------------------------------------------------------------ status line
 
 const share = (percent) => `${percent < 0.1 ? "< 0.1" : percent.toFixed(1)} %`;
 
 function describe() {
   if (!state.map) return "";
-  if (!state.shown) return state.entities.length ? "No entity reaches this score; lower it." : "No entity was found in this photo.";
+  if (!state.shown) return state.entities.length ? "No entity reaches the minimum score; lower it." : "No entities were found in this photo.";
   if (state.pointed.size === 1) {
     const [id] = state.pointed;
     const { score, percent } = state.entities[id - 1];
@@ -58,17 +58,17 @@ function describe() {
     return `Entity ${id}${words.length ? `, ${words.join(", ")}` : ""}: score ${score.toFixed(2)}, ${share(percent)} of the picture`;
   }
   const chosen = state.selected.size;
-  if (state.tool === "add" || state.tool === "take") return "Paint over the picture.";
-  if (!chosen) return touchy ? "Tap entities to select them." : "Click an entity to select it: Shift adds, Alt removes, dragging selects with a box.";
+  if (state.tool === "add" || state.tool === "take") return "Paint on the picture to change the mask.";
+  if (!chosen) return touchy ? "Tap entities to select them." : "Click an entity to select it. Shift-click adds, Alt-click removes, dragging selects with a box.";
   return chosen === 1 ? "1 entity selected" : `${chosen} entities selected`;
 }
 
 // ------------------------------------------------------------------------------------------------ zoom
-// The world lies on the stage with its left upper corner at x, y (pixels of the stage), `zoom` times as large.
+// The world is `zoom` times as large as the stage; its top left corner is at x, y (pixels of the stage).
 
 const view = { zoom: 1, x: 0, y: 0 };
 let looking = 0, waiting = 0;
-let told = "", since = 0, ticking = 0;  // what is said to be going on, since when, and the clock that counts
+let told = "", since = 0, ticking = 0;  // the text about the server's work, since when, and the timer that updates it
 
 const mostZoom = () => Math.max(4, 8 * state.full[0] / Math.max(1, stage.clientWidth));
 
@@ -95,7 +95,7 @@ function place() {
   looking = setTimeout(look, 250);
 }
 
-// Asks for the photo's own pixels where those that are here have become too coarse.
+// Asks for the photo at full resolution if the picture here has become too coarse.
 function look() {
   if (!state.map && !state.photo) return;
   const coarse = view.zoom * stage.clientWidth * devicePixelRatio > 1.2 * state.size[0] && state.full[0] > state.size[0];
@@ -105,7 +105,7 @@ function look() {
 }
 
 stage.addEventListener("wheel", (event) => {
-  if (!event.ctrlKey && !event.metaKey) return;  // the page keeps the wheel; a pinch on a touchpad is wheel and Ctrl
+  if (!event.ctrlKey && !event.metaKey) return;  // the wheel alone scrolls the page; a pinch on a touchpad is the wheel with Ctrl
   event.preventDefault();
   const box = stage.getBoundingClientRect();
   zoomTo(view.zoom * Math.exp(-event.deltaY / 240), event.clientX - box.left, event.clientY - box.top);
@@ -118,15 +118,15 @@ find("zoom").addEventListener("click", (event) => {
 
 // ------------------------------------------------------------------------------------------------ pointers and keys
 
-const touches = new Map();   // pointers that are down: where they are
-let moved = 0;               // distance since the first pointer came down, to tell a drag from a click
+const touches = new Map();   // positions of the pointers that are down
+let moved = 0;               // distance since the first pointer went down, to tell a drag from a click
 let spread = 0;              // distance of two fingers
-let drag = "";               // what the pointer that is down does: box, brush or move
-let from = [0, 0];           // where it came down, as parts of the picture
-let stroke = null;           // of the brush, as long as it is being made
+let drag = "";               // the effect of the pointer that is down: box, brush or move
+let from = [0, 0];           // where it went down, as fractions of the picture
+let stroke = null;           // the stroke of the brush that is being made
 let spaced = false;          // whether the space bar is held
 
-// The fractions of the picture's width and height where a pointer is.
+// The position of a pointer, as fractions of the picture's width and height.
 function placeOf({ clientX, clientY }) {
   const box = overlay.getBoundingClientRect();
   return [(clientX - box.left) / box.width, (clientY - box.top) / box.height];
@@ -143,13 +143,13 @@ function begin(event) {
 
 stage.addEventListener("pointerdown", (event) => {
   if (event.button > 1) return;
-  if (event.button === 1) event.preventDefault();  // no scrolling by the middle button
+  if (event.button === 1) event.preventDefault();  // the middle button must not scroll
   if (!touches.size) {
     [moved, drag, from] = [0, begin(event), placeOf(event)];
     if (drag === "brush") stroke = { add: state.tool === "add", radius: brushRadius(), points: [from] };
     if (drag === "brush") drawStroke();
   } else {
-    giveUp();  // a second finger: the two of them zoom
+    giveUp();  // a second finger: two fingers zoom
   }
   touches.set(event.pointerId, [event.clientX, event.clientY]);
   if (drag !== "move" || view.zoom > 1) stage.setPointerCapture(event.pointerId);
@@ -178,7 +178,7 @@ function pinch() {
   moved += 10;
 }
 
-// From where the pointer came down to where it is, within the picture: left, top, right, bottom.
+// The box from where the pointer went down to where it is, within the picture: left, top, right, bottom.
 function boxTo(event) {
   const within = (part) => Math.min(1, Math.max(0, part));
   const [[x0, y0], [x1, y1]] = [from.map(within), placeOf(event).map(within)];
@@ -212,7 +212,7 @@ function giveUp() {
   drawStroke();
 }
 
-// A click is judged where the pointer was let go, by the same numbers as hovering: `click` itself has rounded ones.
+// A click counts where the pointer is released, at the same exact position as for hovering; `click` has a rounded one.
 stage.addEventListener("pointerup", (event) => {
   if (!touches.has(event.pointerId)) return;
   const alone = touches.size === 1;
@@ -222,16 +222,16 @@ stage.addEventListener("pointerup", (event) => {
   if (drag === "brush") esg.brush({ ...stroke, points: stroke.points.map((at) => at.map((part) => Number(part.toFixed(5)))) });
   else if (drag === "box" && moved > 6) esg.pick(painting.idsIn(state.map, boxTo(event), state.shown), { ...keysOf(event), detail: 2 });
   else if (drag && moved <= 6 && state.tool === "select" && event.button === 0 && state.map) {
-    // Fingers have no Shift: a tap adds, and another one takes away.
+    // Fingers do not have a Shift key, so a tap toggles.
     const finger = event.pointerType === "touch" ? { ctrlKey: true } : {};
     const [now, again] = [performance.now(), idsAt(event)];
     esg.pick(again, { ...keysOf(event), ...finger, detail: now - clicked < 400 ? 2 : 1 });
     clicked = now;
   }
-  [drag, stroke, boxed.hidden] = ["", null, true];  // what was painted stays until the mask comes
+  [drag, stroke, boxed.hidden] = ["", null, true];  // a stroke stays visible until the mask arrives
   if (event.pointerType === "mouse" && state.tool === "select") esg.point(idsAt(event));
 });
-let clicked = -1000;         // when
+let clicked = -1000;         // the time of the last click, in ms
 
 const keysOf = ({ shiftKey, altKey, ctrlKey, metaKey }) => ({ shiftKey, altKey, ctrlKey, metaKey });
 
@@ -239,7 +239,7 @@ stage.addEventListener("pointercancel", (event) => { touches.delete(event.pointe
 stage.addEventListener("pointerleave", () => { tip.hidden = true; esg.point([]); });
 stage.addEventListener("auxclick", (event) => event.preventDefault());
 
-// A ring of the brush's size goes with the pointer.
+// A ring of the brush's size follows the pointer.
 function showTip(event) {
   tip.hidden = !(state.tool === "add" || state.tool === "take") || event.pointerType === "touch" || !state.map;
   if (tip.hidden) return;
@@ -252,7 +252,7 @@ function showTip(event) {
 find("unpaint").addEventListener("click", () => esg.brush());
 find("drag").addEventListener("click", (event) => event.target.dataset.tool && esg.take(event.target.dataset.tool));
 
-// None, or one.
+// The id at a pointer, as a list of one or none.
 function idsAt(event) {
   if (!state.map) return [];
   let [x, y] = placeOf(event);
@@ -288,7 +288,7 @@ score.addEventListener("input", () => esg.threshold(Number(score.value)));
 numbered.addEventListener("change", writeNumbers);
 let [stageWidth, stageHeight] = [0, 0];
 new ResizeObserver(() => {
-  // The same part of the photo stays in sight.
+  // The same part of the photo stays in view.
   if (stageWidth && stageHeight) {
     view.x *= stage.clientWidth / stageWidth;
     view.y *= stage.clientHeight / stageHeight;
@@ -298,7 +298,7 @@ new ResizeObserver(() => {
   writeNumbers();
 }).observe(stage);
 
-// As long as it is held, by pointer or key, the photo is shown as it came.
+// Shows the original photo while the button is held, by pointer or key.
 function before(shown) {
   root.classList.toggle("esg-before", shown);
   photo.src = shown ? state.before : state.photo;
@@ -312,7 +312,7 @@ compare.addEventListener("contextmenu", (event) => event.preventDefault());  // 
 
 find("cancel").addEventListener("click", () => { esg.receive("busy", { text: "" }); trigger("cancel"); });
 
-// ------------------------------------------------------------------------------------------------ what is new
+// ------------------------------------------------------------------------------------------------ changes of state
 
 esg.subscribe((news) => {
   if (news.has("picture") && state.photo) {
@@ -322,7 +322,7 @@ esg.subscribe((news) => {
     root.dataset.state = state.map ? "ready" : "waiting";
     score.value = state.least;
     zoomTo(1);
-    if (!state.map) stage.scrollIntoView({ block: "nearest" });  // on a phone it lies below the examples
+    if (!state.map) stage.scrollIntoView({ block: "nearest" });  // on a phone it is below the examples
   }
   if (news.has("picture") || news.has("edited")) photo.src = state.photo || photo.src;
   if (news.has("picture") || news.has("edited")) compare.hidden = !state.before;
@@ -344,7 +344,7 @@ esg.subscribe((news) => {
   draw();
 });
 
-// Brushes where there is a mask to see, and Move where the picture is larger than its place.
+// Shows the brushes while a mask can be edited, and Move while the picture is enlarged.
 function showTools() {
   const zoomed = view.zoom > 1, brush = state.tool === "add" || state.tool === "take";
   for (const button of find("drag").querySelectorAll("button")) {
@@ -368,7 +368,7 @@ function showDetail() {
   detail.querySelector("img").src = state.detail.photo;
 }
 
-// After a stop, or an error, there is a way to go on; not in the moment before the work begins.
+// After a stop or an error, offers to segment the photo; but not in the moment before the work begins.
 function showAgain() {
   clearTimeout(waiting);
   find("again").hidden = true;
@@ -377,7 +377,7 @@ function showAgain() {
 
 find("again").addEventListener("click", () => trigger("again"));
 
-// Says what is going on, and after some seconds of the same also for how long.
+// Shows the text about the server's work, and after three seconds how long it has been going on.
 function tick() {
   const seconds = Math.floor((performance.now() - since) / 1000);
   busy.querySelector("span").textContent = seconds < 3 ? told : `${told} · ${seconds} s`;
@@ -386,7 +386,7 @@ function tick() {
 function showBusy() {
   busy.hidden = !state.busy;
   const far = state.busy?.part == null ? "" : `: ${Math.round(100 * state.busy.part)} %`;
-  find("reading").textContent = state.busy ? `${state.busy.text}${far} …` : "";  // where there is no picture yet
+  find("reading").textContent = state.busy ? `${state.busy.text}${far} …` : "";  // shown before there is a picture
   if (!state.busy) {
     clearInterval(ticking);
     [told, ticking] = ["", 0];
@@ -395,17 +395,17 @@ function showBusy() {
   if (state.busy.text !== told) [told, since] = [state.busy.text, performance.now()];
   ticking ||= setInterval(tick, 1000);
   tick();
-  find("cancel").hidden = Boolean(state.busy.whole);  // what is read or written cannot be stopped
+  find("cancel").hidden = Boolean(state.busy.whole);  // reading and writing cannot be stopped
   const bar = busy.querySelector("progress");
   if (state.busy.part == null) bar.removeAttribute("value");
   else bar.value = state.busy.part;
 }
 
 // ------------------------------------------------------------------------------------------------ a new photo
-// Dropped or pasted files go the way of the upload buttons, so that Gradio takes them in and checks them: a picture as
-// a photo, but files of annotations, or several beside a photo that is there, as its masks.
+// Dropped or pasted files are given to the upload buttons, so that Gradio receives and checks them: a picture becomes the
+// photo; annotation files, or several files while there is a photo, become its masks.
 
-const uploadInput = () => document.querySelector("#start input[type=file]");  // it may come later than this view
+const uploadInput = () => document.querySelector("#start input[type=file]");  // it may appear later than this view
 
 function give(given) {
   const noPicture = [...given].some(({ name }) => /\.(json|xml|txt|csv|np[yz])$/i.test(name));
@@ -418,12 +418,12 @@ function give(given) {
 }
 
 find("drop").addEventListener("click", () => uploadInput().click());
-// Anywhere on the page: a browser would otherwise leave it and open the file.
+// Files can be dropped anywhere on the page; otherwise the browser would leave the page and open the file.
 document.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("esg-dragged"); });
 document.addEventListener("dragleave", (event) => event.relatedTarget || root.classList.remove("esg-dragged"));
 document.addEventListener("drop", (event) => {
   root.classList.remove("esg-dragged");
-  if (event.defaultPrevented) return;  // by an upload of its own
+  if (event.defaultPrevented) return;  // an upload button has taken it
   event.preventDefault();
   if (event.dataTransfer.files.length) give(event.dataTransfer.files);
 });

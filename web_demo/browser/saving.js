@@ -1,4 +1,4 @@
-// The buttons for files: each tells the server what is wanted, and what of the picture is shown and selected.
+// The export buttons: each asks the server for a file, and sends what the picture shows and what is selected.
 
 const { state } = window.esg;
 const buttons = [...element.querySelectorAll("button")];
@@ -11,8 +11,8 @@ esg.subscribe(() => {
     phrases: state.phrases.length > 0,
   };
   for (const button of buttons) button.disabled = !has[button.dataset.needs];
-  const missing = [["photo", "Choose a photo first."], ["map", "Wait for its entities."],
-    ["selection", "Select entities for a cut-out."], ["phrases", "Ground words to export them."]];
+  const missing = [["photo", "Choose a photo first."], ["map", "Wait until the photo is segmented."],
+    ["selection", "Select entities to export a cut-out."], ["phrases", "Ground some words to export a grounding."]];
   element.querySelector(".esg-hint").textContent = (missing.find(([what]) => !has[what]) || ["", ""])[1];
 });
 

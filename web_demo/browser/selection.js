@@ -1,34 +1,34 @@
-// What the page knows of the picture and what is selected in it: the one place that all its parts ask and change.
-// It comes before them, in the head of the page. Channels (channels.py) bring what the server has to say.
+// The state of the picture and its selection, which all parts of the page read and change here. In the head of the page,
+// before them. The server sends its news through channels (`channel` in picture.py).
 
 window.esg = (() => {
   const state = {
-    photo: "",               // URL of the picture as it is shown
-    before: "",              // and of how it came, if edits have changed it
-    size: [0, 0],            // width and height of what is shown
-    full: [0, 0],            // and of the photo itself
+    photo: "",               // URL of the picture that is shown
+    before: "",              // URL of the original one, if edits have changed it
+    size: [0, 0],            // width and height of the picture that is shown
+    full: [0, 0],            // width and height of the photo itself
     entities: [],            // entities[id - 1]: score, area, percent, colour, x, y, radius
     map: null,               // the label map, see painting.js
-    mapNumber: 0,            // by which the server knows what map it is that ids are of; 0 without one
-    least: 0,                // score from which on entities are shown
-    shown: 0,                // so ids 1..shown are
-    selected: new Set(),
-    strokes: [],             // of the brush, in their order: add (or take away), radius, points, as parts of the picture
-    tool: "select",          // what a drag on the picture does: select, add, take or move
-    pointed: new Set(),      // under the pointer
+    mapNumber: 0,            // the server's number of the map that ids belong to; 0 without a map
+    least: 0,                // minimum score of the entities that are shown
+    shown: 0,                // the ids 1..shown reach it
+    selected: new Set(),     // ids
+    strokes: [],             // of the brush, in order: add (or erase), radius, points, as fractions of the picture
+    tool: "select",          // the effect of dragging on the picture: select, add, take or move
+    pointed: new Set(),      // ids under the pointer
     phrases: [],             // of the grounding: text, span, ids, scores
-    names: null,             // what a model calls the best entities: among how many, model, names (by id; null: none has)
-    naming: false,           // whether it is still looking for them
+    names: null,             // a model's names: among how many entities, model, names (by id; null: it has none)
+    naming: false,           // whether the model is still finding them
     mask: "",                // URL of the mask of an edit, laid over the picture
-    editing: false,          // whether that is wanted
-    detail: null,            // a part of the photo in its own pixels: box, photo, map
-    busy: null,              // what the server is at: text, part (0..1, or null)
+    editing: false,          // whether the mask is shown
+    detail: null,            // a part of the photo at full resolution: box, photo, map
+    busy: null,              // the work of the server: text, part (0..1, or null)
   };
   const listeners = new Set();
-  const versions = {};       // of what a channel brought: what arrives late is dropped
-  let pictures = 0;          // that came so far: what was asked for of an earlier one is dropped, too
+  const versions = {};       // by channel: how many values it has sent, so that values that are decoded late are dropped
+  let pictures = 0;          // how many pictures have arrived; answers about earlier ones are dropped, too
 
-  const wanted = {};         // by channel: how to ask the server for news of it
+  const wanted = {};         // by channel: the function that asks the server for a new value
   let asking = 0, askingNames = 0;
 
   const hasMask = () => state.selected.size > 0 || state.strokes.some(({ add }) => add);
@@ -68,7 +68,7 @@ window.esg = (() => {
     return address;
   }
 
-  // What a tab knows of itself after it was reloaded: the key to its visit, and what was selected.
+  // A tab keeps these over a reload: the key of its visit, and the selection.
   const keep = (name, value) => { try { sessionStorage.setItem(`esg-${name}`, JSON.stringify(value)); } catch { /* none */ } };
   const recall = (name) => { try { return JSON.parse(sessionStorage.getItem(`esg-${name}`)); } catch { return null; } };
 
@@ -140,7 +140,7 @@ window.esg = (() => {
     },
   };
 
-  // Channels whose news are about the picture that was there before do not outlive it.
+  // For each channel, the channels whose pending values are about the earlier picture and are dropped.
   const outdated = { picture: ["edited", "mask", "detail"], edited: ["mask", "detail"] };
 
   function receive(name, value) {
@@ -151,7 +151,7 @@ window.esg = (() => {
     channels[name](value, () => versions[name] === version).catch((problem) => console.error(problem));
   }
 
-  // Says what takes a moment, if it does: from half a second on, until its end.
+  // Shows a text while something runs, if it takes longer than half a second.
   const begun = {};
 
   function begin(text) {
@@ -169,7 +169,7 @@ window.esg = (() => {
 
   function threshold(least) {
     state.least = least;
-    state.shown = state.entities.filter((entity) => entity.score >= least).length;  // they are in order of their scores
+    state.shown = state.entities.filter((entity) => entity.score >= least).length;  // they are sorted by score
     for (const set of [state.selected, state.pointed]) for (const id of set) if (id > state.shown) set.delete(id);
     tell("shown", "selected", "pointed");
   }
@@ -180,9 +180,9 @@ window.esg = (() => {
     tell("selected", "strokes");
   }
 
-  // The one convention of picture, table and phrases: a click replaces the selection, with Shift it adds, with Alt it
-  // takes away, with Ctrl it does whichever of the two changes something. Clicking what is selected alone clears it,
-  // but not by the second half of a double click.
+  // Clicks work the same on picture, table and phrases: a click replaces the selection, with Shift it adds, with Alt it
+  // removes, with Ctrl it toggles. Clicking the only thing that is selected clears the selection, but the second half of
+  // a double click does not.
   function pick(ids, { shiftKey, altKey, ctrlKey, metaKey, detail } = {}) {
     const meant = [...ids].filter((id) => id >= 1 && id <= state.shown), before = state.selected;
     const all = meant.length > 0 && meant.every((id) => before.has(id));
@@ -195,7 +195,7 @@ window.esg = (() => {
 
   const toggle = (id) => pick([id], { ctrlKey: true });
 
-  // One more stroke of the brush, or without one the last is taken back.
+  // Adds a stroke of the brush; without a stroke, undoes the last one.
   function brush(stroke) {
     state.strokes = stroke ? [...state.strokes, stroke] : state.strokes.slice(0, -1);
     tell("strokes");
@@ -235,7 +235,7 @@ window.esg = (() => {
     tell("phrases");
   }
 
-  // What the server gets to know with every wish.
+  // The selection, which is sent with every event.
   const chosen = () => {
     const selected = [...state.selected].sort((a, b) => a - b);
     const { strokes, shown, mapNumber } = state;

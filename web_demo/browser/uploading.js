@@ -1,12 +1,12 @@
-// Shows how far an upload is. Gradio sends files with `fetch`, which does not say so; here a request that does takes its
-// place. In the head of the page, after selection.js.
+// Shows the progress of uploads. Gradio sends files with `fetch`, which does not report progress; this replaces it with a
+// request that does. In the head of the page, after selection.js.
 
 {
   const fetchPlain = window.fetch.bind(window);
   const isUpload = (address, options) =>
     options?.body instanceof FormData && options.method === "POST" && /\/upload(\?|$)/.test(String(address));
 
-  // Such as "Uploading beach.jpg (12 MB)"; without the size where the files are small.
+  // For example "Uploading beach.jpg (12 MB)"; without the size if the files are small.
   function saying(files) {
     const size = files.reduce((sum, file) => sum + file.size, 0) / 1e6;
     const what = files.length === 1 ? files[0].name : `${files.length} files`;
@@ -20,7 +20,7 @@
     for (const [name, value] of new Headers(headers)) request.setRequestHeader(name, value);
     request.upload.addEventListener("progress", ({ loaded, total }) => esg.progress(text, loaded / total));
     request.addEventListener("load", () => resolve(new Response(request.responseText, { status: request.status })));
-    request.addEventListener("error", () => reject(new TypeError("The connection broke off; try again.")));
+    request.addEventListener("error", () => reject(new TypeError("The connection was lost during the upload; try again.")));
     request.addEventListener("loadend", () => esg.end(text));
     esg.begin(text);
     request.send(body);

@@ -1,5 +1,5 @@
-// A text in which every phrase has the colours of the entities that it means: clicking it selects them, and what is
-// pointed at or selected in the picture marks its phrases. `props.value` has the caption and its phrases.
+// A text in which every phrase has the colours of its entities. Clicking a phrase selects them; entities that are pointed
+// at or selected in the picture highlight their phrases. `props.value` has the caption and its phrases.
 
 const { state } = window.esg;
 const root = element.querySelector(".esg-words"), text = element.querySelector(".esg-caption");
@@ -16,7 +16,7 @@ function fill() {
   let end = 0;
   phrases.map((phrase, index) => ({ ...phrase, index })).sort((a, b) => a.span[0] - b.span[0]).forEach((phrase) => {
     const [from, to] = phrase.span;
-    if (from < end) return;  // within another one
+    if (from < end) return;  // within another phrase
     pieces.push(letters.slice(end, from).join(""), button(phrase, letters.slice(from, to).join("")));
     end = to;
   });
@@ -40,7 +40,7 @@ function button({ ids, scores, index, guess }, words) {
   made.style.backgroundImage = colours.length ? `linear-gradient(90deg, ${stops})` : "";
   made.title = guess ? `a guess: entity ${ids[0]} (${scores[0].toFixed(2)})` : ids.length
     ? ids.slice(0, 8).map((id, k) => `entity ${id} (${scores[k].toFixed(2)})`).join(", ")
-    : phrases.some((one) => one.ids.length) ? "no entity is meant" : "a noun";
+    : phrases.some((one) => one.ids.length) ? "no matching entity" : "a noun, not grounded yet";
   return made;
 }
 
@@ -56,7 +56,7 @@ const idsOf = (event) => phrases[event.target.closest("button")?.dataset.index]?
 text.addEventListener("click", (event) => {
   const ids = idsOf(event);
   if (!ids.length) return;
-  if (ids.every((id) => id > state.shown)) hint.textContent = "Its entities are hidden by the minimum score.";
+  if (ids.every((id) => id > state.shown)) hint.textContent = "Its entities are below the minimum score and therefore hidden.";
   esg.pick(ids, event);
 });
 text.addEventListener("pointerover", (event) => esg.point(idsOf(event)));

@@ -1,1 +1,1 @@
-"""The parts of the page: each says what stands in it and what happens when."""
+"""The parts of the page: each builds its components and connects its events."""

@@ -1,4 +1,4 @@
-"""Editing: from the selection to a mask, and from the mask to another photo."""
+"""The tab Edit: removes or replaces the selection."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Painted = tuple[np.ndarray, CropSettings]
 REMOVE, REPLACE = WAYS = ("Remove", "Replace")
 MODELS = ["stable-diffusion-v1-5/stable-diffusion-inpainting", "diffusers/stable-diffusion-xl-1.0-inpainting-0.1"]
 
-REMOVE_HELP = """OpenCV continues the surroundings into the selection: good for small things on a plain background,
-works everywhere. *Replace* uses a diffusion model instead."""
+REMOVE_HELP = """OpenCV continues the surroundings into the selection. This suits small things on a plain background and
+needs no GPU. *Replace* uses a diffusion model instead."""
 
-STEPS_HELP = """One step per line, carried out in order: `3, 5 = a blue dress`. Leave nothing after `=` to remove.
-Instead of numbers you can write `largest`, `phrase: dog` or `area<1%`."""
+STEPS_HELP = """One edit per line, in order: `3, 5 = a blue dress`, or `3, 5 =` to remove. Instead of numbers you can
+write `largest`, `area<1%` or, after you have grounded words, `phrase: dog`."""
 
 
 class EditPart:
-    """The tab of edits.
+    """The tab Edit.
 
     Args:
-        inpainter: the diffusion model that is offered first; empty: none but the usual ones.
-        private: whether only this machine can see the page, and a visitor may name any model and have it downloaded.
+        inpainter: the diffusion model that is offered first; empty: only the usual ones.
+        private: whether only this machine can reach the page, so that a visitor may choose and download any model.
     """
 
     def __init__(self, inpainter: str, private: bool) -> None:
@@ -167,7 +167,7 @@ class EditPart:
             invert, soft, *values, chosen = given
             if visit.pixels is None or visit.entities is None:
                 return gr.skip()
-            if chosen.map_number != visit.map_number:  # other entities are on their way to the browser
+            if chosen.map_number != visit.map_number:  # the browser is about to receive other entities
                 return gr.skip()
             area = Area(chosen.ids, chosen.strokes, invert, soft)
             mask = mask_picture(visit.pixels, visit.entities, area, MaskSettings(*values), LONGEST_SHOWN)
@@ -177,7 +177,7 @@ class EditPart:
             if not chosen.ids:
                 raise InputError("Select at least one entity first, on the picture or in the table.")
             if chosen.strokes:
-                gr.Info("A list is of whole entities: what the brush added or took away is not in it.")
+                gr.Info("The list contains whole entities only, without the changes that you made with the brush.")
             line = f"{write_ids(chosen.ids)} = {prompt.strip() if what == REPLACE else ''}".rstrip()
             return f"{text.rstrip()}\n{line}".strip()
 
@@ -189,7 +189,7 @@ class EditPart:
         shared.job(self.apply.click, apply, [self.what, self.prompt, *settings], [photo])
         shared.job(self.run.click, run_list, [self.list, *settings], [photo])
         shared.job(self.anew.click, anew, segment_inputs, [picture, shared.words])
-        shared.quick(self.undo.click, undo, [], [shared.visit, photo], "Taking the last edit back")
+        shared.quick(self.undo.click, undo, [], [shared.visit, photo], "Undoing the last edit")
         for channel in (picture, photo):
             shared.quick(channel.change, follow, [], [shared.slider, self.undo, self.anew])
         shared.quick(self.add.click, add, [self.list, self.what, self.prompt], [self.list])
@@ -205,7 +205,7 @@ class EditPart:
 
 
 def before_and_after(visit: Visit) -> gr.ImageSlider:
-    """The photo as it came beside what it is now; hidden where they are the same."""
+    """The original photo beside the edited one; hidden if there are no edits."""
     if not visit.changes or visit.photo is None:
         return gr.ImageSlider(visible=False)
     return gr.ImageSlider(value=(shown_file(visit.photo), shown_file(visit.need_photo())), visible=True)

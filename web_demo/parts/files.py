@@ -1,4 +1,4 @@
-"""Taking away: every file that the page can make."""
+"""The tab Export: every file that the page can write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..saving import save
 from ..shared import Shared, sentences
 from ..visit import Visit
 
-# The link is the browser's own way to a file; Gradio's download button would need a second click.
+# A link starts the download at once; Gradio's download button would need a second click.
 _DOWNLOAD = """(file) => {
     const link = document.createElement("a");
     link.href = file.url;
@@ -23,14 +23,14 @@ _NOT_BUSY = """() => {
 
 
 class FilesPart:
-    """The tab of files."""
+    """The tab Export."""
 
     def __init__(self) -> None:
         self.buttons = view("saving")
         self.file = gr.File(visible=False)
 
     def connect(self, shared: Shared) -> None:
-        """Says what happens when."""
+        """Connects the events to their handlers."""
 
         def take_away(visit: Visit, event: gr.EventData) -> str:
             with sentences():

@@ -1,4 +1,4 @@
-"""What the entities are called: a model names those that it can, in the table, as soon as they are shown."""
+"""Names of entities: a model names those that it can, in the table, as soon as they are shown."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..visit import Visit
 
 
 def connect_names(shared: Shared, model: gr.Dropdown) -> None:
-    """Has entities named when the browser wants that, and after another model was used; `model` is its menu.
+    """Names entities when the browser asks for it, and after another model was chosen; `model` is the menu of models.
 
-    The model is loaded for that while the visitor looks at the entities. Where something is in the way, such as another
-    visitor's model, entities have no names, and nobody is bothered with an error.
+    The model is loaded while the visitor looks at the entities. If this is not possible, for example because another
+    visitor uses another model, the entities stay without names; this is not shown as an error.
     """
     channel = shared.channels["names"]
 
@@ -29,7 +29,7 @@ def connect_names(shared: Shared, model: gr.Dropdown) -> None:
             about = {"map_number": visit.map_number, "among": len(best), "model": short_name(model)}
             if visit.names is not None and about.items() <= visit.names.items():
                 return visit.names
-            if Grounder.public_models(model):  # which are large, and have no list of names
+            if Grounder.public_models(model):  # they are large, and do not have a list of names
                 return {**about, "names": None}
             grounder, pixels = shared.models.grounder_if_free(model), visit.need_photo()
             if grounder is None or not grounder.model.names or not len(best):
@@ -47,7 +47,7 @@ def connect_names(shared: Shared, model: gr.Dropdown) -> None:
         return {**about, "names": names}
 
     for trigger in (channel.wanted, model.input, shared.words.change):
-        # One at a time and in a queue of their own: they wait for a model, but nobody waits for them.
+        # One at a time and in a queue of their own: they may wait for a model, but nothing waits for them.
         shared.quick(
             trigger, name, [model], [channel], concurrency_id="names", concurrency_limit=1, trigger_mode="always_last"
         )

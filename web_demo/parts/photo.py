@@ -32,15 +32,15 @@ AUTO = "auto"
 CROPS: list[tuple[str, str | int | float]] = [(AUTO, AUTO), ("none", 0), ("4", 4), ("8", 8)]
 
 SMALL_WEIGHTS = f"""**Small weights:** {checkpoint_named("cropformer-nano").knows} The authors' full model is far
-better: run `esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), start this page
-again, and choose it under *Model*."""
+better: run `esg weights download cropformer-hornet-large` (licence CC BY-NC 4.0, no commercial use), restart this page,
+and choose it under *Model*."""
 
 
 class PhotoPart:
     """The row above the picture.
 
     Args:
-        model: the segmenter chosen at first.
+        model: the segmenter that is selected at the start.
     """
 
     def __init__(self, model: str) -> None:
@@ -79,7 +79,7 @@ class PhotoPart:
                     scale=0,
                     min_width=140,
                 )
-        self.open = gr.State(False)  # whether the camera is
+        self.open = gr.State(False)  # whether the camera is open
         self.camera = gr.Image(
             sources=["webcam"], type="filepath", label="Camera", visible=False, elem_id="camera", height=320
         )
@@ -100,7 +100,7 @@ class PhotoPart:
 
         def show_shot(visit: Visit, path: str | None, chosen: Chosen) -> tuple[Any, ...]:
             if path is None:
-                raise InputError("The camera did not give a picture; allow the page to use it, and try again.")
+                raise InputError("The camera did not take a picture; allow the page to use the camera, and try again.")
             return *show(visit, Path(path)), gr.Image(value=None, visible=False), False
 
         def show_example(visit: Visit, event: gr.SelectData) -> tuple[Any, ...]:
@@ -121,7 +121,7 @@ class PhotoPart:
                 work, "Looking" if shared.models.has(EntitySegmenter, name) else loading(name, "entity")
             )
             yield from while_photo_stays(visit, looking)
-            if visit.pixels is not pixels or visit.entities is not known:  # an edit was undone, or own masks have come
+            if visit.pixels is not pixels or visit.entities is not known:  # an edit was undone, or masks were uploaded
                 raise Outdated
             _say_what_becomes_of_edits(visit)
             entities, views, least = looking.result
@@ -132,7 +132,7 @@ class PhotoPart:
             pixels = visit.need_photo()
             found = read_own_masks([Path(path) for path in paths], visit, shared.max_pixels)
             for sentence in found.warnings:
-                gr.Warning(sentence, duration=None)  # until it is put away: what is missing is easily overlooked
+                gr.Warning(sentence, duration=None)  # until it is closed, since missing masks are easily overlooked
             _say_what_becomes_of_edits(visit)
             visit.know(found.entities)
             return visit, picture_value(pixels, found.entities, map_number=visit.map_number), None
@@ -168,20 +168,20 @@ def example_photos() -> list[Path]:
 
 
 def segmenter_choices(model: str) -> list[tuple[str, str]]:
-    """Label and value of every entity model with weights on this machine, and of `model`, wherever it is from."""
+    """Label and value of every segmenter with weights on this machine, and of `model`."""
     names = [checkpoint.name for checkpoint, path in list_checkpoints() if path and checkpoint.task == "entity"]
     found = [(name, name) for name in names]
     return found if model in names else [(short_name(model), model), *found]
 
 
 def is_small(model: str) -> bool:
-    """Whether these are the weights that ship."""
+    """Whether these are the bundled weights."""
     return any(checkpoint.name == model and checkpoint.shipped for checkpoint, _ in list_checkpoints())
 
 
 def _say_what_becomes_of_edits(visit: Visit) -> None:
     if visit.changes:
-        gr.Info("The edits are part of the photo now and cannot be undone.", duration=6)
+        gr.Info("Your edits are now part of the photo and can no longer be undone.", duration=6)
 
 
 def _read(path: Path, max_pixels: int) -> Photo:
@@ -189,4 +189,4 @@ def _read(path: Path, max_pixels: int) -> Photo:
         return read_photo(path, max_pixels=max_pixels)
     except EsgError as error:
         message = error.sentence.message.replace(str(path), path.name)
-        raise type(error)(message, error.sentence.advice) from None  # the server's folders are its own affair
+        raise type(error)(message, error.sentence.advice) from None  # without the server's folders

@@ -1,4 +1,4 @@
-"""Words about the photo: describing it, finding the nouns, and what they mean among its entities."""
+"""The tab Words: describes the photo, finds the nouns of a text, and the entities that they refer to."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..visit import Visit
 from ..working import Report
 
 SENTENCE, LIST, EXPRESSION = WAYS = ("a sentence", "a list of phrases", "an expression or a question")
-LIVELY = 0.7  # temperature of a photo's second description and those after it
+LIVELY = 0.7  # temperature of all descriptions of a photo after the first
 
-PLACEHOLDER = """Describe writes here. Or write a sentence, a list of phrases, or what you are looking for."""
+PLACEHOLDER = """Describe writes its caption here. Or write your own sentence, a list of phrases, or an expression."""
 
 HELP = f"""*Describe and ground* does all three steps: *Describe* writes a caption, *Find nouns* marks its nouns, and
 *Ground* finds the entities they refer to. {checkpoint_named("gella-nano").knows} `zero-shot` and full models know many
@@ -27,10 +27,10 @@ more words."""
 
 
 class WordsPart:
-    """The tab of words.
+    """The tab Words.
 
     Args:
-        model: the grounder chosen at first.
+        model: the grounder that is selected at the start.
     """
 
     def __init__(self, model: str) -> None:
@@ -56,7 +56,7 @@ class WordsPart:
             return otherwise if shared.models.has(Grounder, name) else loading(name, "grounding")
 
         def writing_of(visit: Visit, name: str, entities: EntityMap | None) -> Callable[[Report], str]:
-            """Writes about the photo; the text is shown word by word."""
+            """Work that writes a caption of the photo and shows it word by word."""
             pixels = visit.need_photo()
             drafts, visit.drafts = visit.drafts, visit.drafts + 1
 
@@ -75,8 +75,8 @@ class WordsPart:
                     raise InputError("The model wrote an empty caption for this picture; write one yourself.")
                 if drafts or entities is None or grounder.model.drafts == 1:
                     return text.strip()
-                # A model that is unsure of its words does better when it writes several texts and takes the one that
-                # its own grounding believes in most.
+                # A small model does better if it writes several drafts and keeps the one that its own grounding scores
+                # highest.
                 return grounder.best_caption(pixels, entities, max_pixels=shared.max_pixels, progress=report)
 
             return write
@@ -136,7 +136,7 @@ class WordsPart:
             yield from while_photo_stays(visit, grounding)
             return (keep(visit, number, text, grounding.result),)
 
-        # After an error the phrases of an earlier text would stand there as if they were those of this one.
+        # After an error, the phrases of an earlier text are removed, or they would seem to belong to this one.
         written, words = [self.text, self.words], [self.words]
         shared.job(self.tell.click, tell, [self.model, self.threshold], written, wrong=(gr.skip(), None))
         shared.job(self.describe.click, describe, [self.model], written, wrong=(gr.skip(), None))
@@ -145,15 +145,14 @@ class WordsPart:
 
 
 def check_text(text: str, what: str = "") -> None:
-    """InputError where a text has no words or too many; an endpoint says `what` input of it that is."""
+    """Raises InputError if a text is empty or too long; an endpoint gives the name of its input as `what`."""
     check_length(text, what or "The text")
     if not text.strip(" ,\n\t"):
         raise InputError(f"{what} is empty." if what else "Write a text first, or let Describe write one.")
 
 
 def grounder_choices(model: str) -> list[tuple[str, str]]:
-    """Label and value of every grounder with weights on this machine, of the one that takes public models, and of
-    `model`, wherever it is from."""
+    """Label and value of every grounder with weights on this machine, of `zero-shot`, and of `model`."""
     names = [checkpoint.name for checkpoint, path in list_checkpoints() if path and checkpoint.task == "grounding"]
     found = [(name, name) for name in [*names, "zero-shot"]]
     return found if (model, model) in found else [(short_name(model), model), *found]
@@ -161,13 +160,13 @@ def grounder_choices(model: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a text means.
+    """The grounding of a text.
 
     Attributes:
         grounding: its phrases, with the entities that reach the threshold.
-        guess: of an expression that no entity is sure enough for, the best one of all; None for other texts.
+        guess: the best entity for an expression, if no entity reaches the threshold; otherwise None.
         least: the threshold.
-        said: what the language model answered; empty where none was asked.
+        said: the language model's answer; empty if it was not asked.
     """
 
     grounding: Grounding
@@ -179,7 +178,7 @@ class Reading:
 def read(
     grounder: Grounder, pixels: Any, entities: EntityMap, text: str, way: str, threshold: float, max_pixels: int
 ) -> Reading:
-    """What a text means, read in one of `WAYS`; errors as of `Grounder`."""
+    """Grounds a text, read in one of `WAYS`; raises the errors of `Grounder`."""
     if way == EXPRESSION:
         found = grounder.refer(pixels, entities, text, threshold=0, max_pixels=max_pixels)
         best = Phrase(found.text, found.span, found.entity_ids[:1], found.scores[:1])
@@ -196,21 +195,21 @@ def read(
 
 
 def noun_words(caption: str, spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """For the view of phrases: a text with its nouns, of which it is not yet known what they mean."""
+    """The value of the view of phrases for a text whose nouns are not grounded yet."""
     phrases = [{"text": caption[slice(*span)], "span": [*span], "ids": [], "scores": []} for span in spans]
-    hint = "Ground finds out which entities they mean." if phrases else "There are no nouns in this text."
+    hint = "Click Ground to find the entities of these nouns." if phrases else "This text does not contain any nouns."
     return {"caption": caption, "phrases": phrases, "grounded": False, "hint": hint}
 
 
 def grounded_words(reading: Reading) -> dict[str, Any]:
-    """For the view of phrases: a text with its phrases and the entities that they mean, or a guess, as one."""
+    """The value of the view of phrases for a grounded text, with the entities of each phrase, or with a guess."""
     grounding, guess = reading.grounding, reading.guess
     if guess is not None:
         number, score = guess.entity_ids[0], guess.scores[0]
         one = {"text": guess.text, "span": [*guess.span], "ids": [number], "scores": [score], "guess": True}
         hint = (
-            f"Only a guess: entity {number} fits best, but scores {score:.2f}, less than the {reading.least:.2f} that "
-            "an entity has to reach."
+            f"Only a guess: entity {number} fits best, but its score of {score:.2f} is below the minimum of "
+            f"{reading.least:.2f}."
         )
         return {"caption": grounding.caption, "phrases": [one], "grounded": True, "hint": hint}
     phrases = [
@@ -219,11 +218,11 @@ def grounded_words(reading: Reading) -> dict[str, Any]:
     ]
     touch_hint = None
     if not phrases:
-        hint = "There are no nouns in this text."
+        hint = "This text does not contain any nouns."
     elif not any(one["ids"] for one in phrases):
-        hint = "None of these phrases reaches the least score for an entity: lower it below, or try other words."
+        hint = "No entity reaches the minimum score for these phrases; lower it below, or try other words."
     else:
-        hint = "Click a phrase to select its entities: Shift adds them, Alt takes them away."
+        hint = "Click a phrase to select its entities. Shift-click adds them, Alt-click removes them."
         touch_hint = "Tap a phrase to select its entities."
     more = {"hint": hint, "touch_hint": touch_hint, "said": reading.said}
     return {"caption": grounding.caption, "phrases": phrases, "grounded": True, **more}

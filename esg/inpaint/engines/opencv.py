@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from ...pictures.resizing import resize
 from ...support.checks import is_number, type_name
-from ...support.errors import EsgError, InputError
+from ...support.errors import Advice, EsgError, InputError
 
 METHODS = ("telea", "ns")  # Telea 2004, fast marching; Bertalmio 2001, after Navier and Stokes
 MAX_DEPTH = 16  # maximum distance in pixels from the rim of a hole to its middle for OpenCV
@@ -70,10 +70,7 @@ def load_opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise EsgError(
-            f"Inpainting without a diffusion model needs OpenCV ({error}); "
-            "install it with `pip install opencv-python-headless`, or ESG with `pip install esg[demo]`."
-        ) from None
+        raise EsgError(f"Inpainting without a diffusion model needs OpenCV ({error}).", Advice.OPENCV) from None
     return cv2
 
 

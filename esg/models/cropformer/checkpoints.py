@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from ...support.errors import WeightsError
+from ...support.errors import Advice, WeightsError
 from ...support.weight_files import check_finite
 from .config import PRESETS, CropFormerConfig
 from .model import CropFormer
@@ -167,8 +167,7 @@ def preset_of(state: Mapping[str, Tensor], source: str) -> str:
     nearest = _nearest(state)
     if nearest is None:
         raise WeightsError(
-            f"{source} does not fit any CropFormer or Mask2Former: it has {_some(list(state))}; see `esg weights list` "
-            "for files that do."
+            f"{source} does not fit any CropFormer or Mask2Former: it has {_some(list(state))}.", Advice.WEIGHTS
         )
     what = _differences(_expected(PRESETS[nearest].config), _shapes(state))
     raise WeightsError(

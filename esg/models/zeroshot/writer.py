@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...support.errors import InputError, WeightsError
+from ...support.errors import Advice, InputError, WeightsError
 from ..grounding_model import GenerationConfig
 from .folders import check_files
 
@@ -190,8 +190,7 @@ def _from_first_word(pieces: Iterator[str]) -> Iterator[str]:
 def _few_bits(bits: int, precision: torch.dtype) -> Any:
     if missing := [name for name in ("bitsandbytes", "accelerate") if find_spec(name) is None]:
         raise WeightsError(
-            f"{bits}-bit weights need {' and '.join(missing)}: run `pip install {' '.join(missing)}`, or load the "
-            "model without -8bit and -4bit."
+            f"{bits}-bit weights need {' and '.join(missing)}: run `pip install {' '.join(missing)}`.", Advice.QUANTISED
         )
     from transformers import BitsAndBytesConfig
 

@@ -16,7 +16,7 @@ from ...language import captions as prompts
 from ...language.knowing import KnowsWords
 from ...language.nouns import align, noun_phrases, parse_pieces
 from ...language.words import Span
-from ...support.errors import InputError
+from ...support.errors import Advice, InputError
 from ..grounding_model import GenerationConfig
 from .clip import ClipModel
 from .folders import model_folders
@@ -157,10 +157,7 @@ class ZeroShot:
             InputError: there is no language model.
         """
         if self.writer is None:
-            raise InputError(
-                'CLIP alone cannot write captions; give a caption or a list of phrases, or choose "zero-shot", which '
-                "has a language model."
-            )
+            raise InputError("CLIP alone cannot write captions.", Advice.WRITER)
         yield from self.writer.answer(sight.pixels, prompts.DESCRIBE, writing, stop)
 
     @property

@@ -31,7 +31,7 @@ def test_examples_crops_and_keyboard(visitor: Any) -> None:
     tab = visitor.tab
     visitor.find("#examples button").nth(2).click()
     tab.wait_for_selector(".esg[data-state=ready]")
-    assert visitor.find(".esg-status").inner_text() == "No entity reaches this score; lower it."
+    assert visitor.find(".esg-status").inner_text() == "No entity reaches the minimum score; lower it."
     without_crops = visitor.find(".esg tbody").inner_html()
     visitor.find("#crops label").filter(has_text="4").click()
     tab.wait_for_function("before => document.querySelector('.esg tbody').innerHTML !== before", arg=without_crops)
@@ -144,7 +144,7 @@ def test_hovering_and_clicking_agree_at_the_rim(visitor: Any, files: Any) -> Non
 def test_no_advice_to_click_what_is_not_shown(visitor: Any, files: Any) -> None:
     visitor.bring(files)
     visitor.slide(".esg-score", 0.73)
-    expect(visitor.find(".esg-status")).to_have_text("No entity reaches this score; lower it.")
+    expect(visitor.find(".esg-status")).to_have_text("No entity reaches the minimum score; lower it.")
     expect(visitor.find(".esg-board p")).to_have_text("Lower the minimum score to see weaker entities.")
 
 
@@ -188,9 +188,19 @@ def test_a_file_that_the_server_refuses_is_a_sentence(
 ) -> None:
     visitor = visit_at(launch(max_visitor_mb=0))
     visitor.upload(EXAMPLES / "rocket.jpg")
-    visitor.sentence("more than the 0 MB of files that one visitor may bring within an hour")
+    visitor.sentence("can upload at most 0 MB of files within an hour")
     expect(visitor.find(".esg-reading")).to_be_empty()
     visitor.wrong.clear()  # the browser's own word on the answer 413
+
+
+def test_a_full_queue_is_a_sentence(
+    launch: Callable[..., str], visit_at: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web_demo.page.MOST_WAITING", 0)
+    visitor = visit_at(launch())
+    visitor.sentence("This page has too much to do at the moment; try again in a minute.")
+    expect(visitor.find(".esg-reading")).to_be_empty()
+    visitor.wrong.clear()  # the browser's own word on the answer 503
 
 
 def test_taking_apart_can_be_stopped_and_begun_again(visitor: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,7 +415,7 @@ def test_a_finger_can_take_a_stroke_of_the_brush_back(visit: Callable[..., Any],
     visitor.bring(files)
     visitor.open("Edit")
     visitor.find(".esg-drag [data-tool=add]").tap()
-    expect(visitor.find(".esg-status")).to_have_text("Paint over the picture.")
+    expect(visitor.find(".esg-status")).to_have_text("Paint on the picture to change the mask.")
     undo = visitor.tab.get_by_role("button", name="Undo stroke")
     expect(undo).to_be_hidden()
     for x in (0.25, 0.75):

@@ -39,7 +39,7 @@ def test_nouns_are_not_grounded_yet() -> None:
         {"text": "dog", "span": [2, 5], "ids": [], "scores": []},
         {"text": "mat", "span": [12, 15], "ids": [], "scores": []},
     ]
-    assert noun_words("over there", [])["hint"] == "There are no nouns in this text."
+    assert noun_words("over there", [])["hint"] == "This text does not contain any nouns."
 
 
 def test_spans_count_code_points() -> None:
@@ -55,8 +55,10 @@ def test_phrases_have_their_entities() -> None:
         {"text": "mat", "span": [11, 14], "ids": [], "scores": []},
     ]
     assert words["hint"].startswith("Click a phrase")
-    assert grounded_words(Reading(Grounding("a dog on a mat", (MAT,))))["hint"].startswith("None of these phrases")
-    assert grounded_words(Reading(Grounding("over there", ())))["hint"] == "There are no nouns in this text."
+    assert grounded_words(Reading(Grounding("a dog on a mat", (MAT,))))["hint"].startswith(
+        "No entity reaches the minimum score"
+    )
+    assert grounded_words(Reading(Grounding("over there", ())))["hint"] == "This text does not contain any nouns."
 
 
 class Asked:
@@ -106,7 +108,7 @@ def test_below_the_threshold_an_expression_means_nothing_and_the_best_is_a_guess
     words = grounded_words(reading)
     (phrase,) = words["phrases"]
     assert (phrase["ids"], phrase["guess"]) == ([1], True)
-    assert words["hint"].startswith("Only a guess: entity 1 fits best, but scores 0.40, less than the 0.50 ")
+    assert words["hint"].startswith("Only a guess: entity 1 fits best, but its score of 0.40 is below ")
 
 
 def test_what_the_language_model_answered_is_kept() -> None:
