@@ -16,7 +16,7 @@ from .gate import HOUR, Callers, Gate
 from .models import Models
 from .parts.edit import EditPart
 from .parts.files import FilesPart
-from .parts.names import connect_names
+from .parts.names import Names
 from .parts.photo import EXAMPLES, PhotoPart
 from .parts.words import WordsPart
 from .picture import BROWSER, channel, detail_value, picture_value, scripts, view
@@ -106,9 +106,9 @@ def build(
         )
         photo.connect(shared, picture)
         words.connect(shared)
-        edit.connect(shared, photo.segment, [photo.model, photo.crops])
+        edit.connect(shared, photo)
         files.connect(shared)
-        connect_names(shared, words.model)
+        Names().connect(shared, words.model)
 
         def look(visit: Visit, event: gr.EventData) -> dict[str, Any]:
             with sentences():

@@ -16,6 +16,7 @@ from ..picture import LONGEST_SHOWN, edited_value, image_value, picture_value, s
 from ..shared import AT_ONCE, Chosen, Shared, Steps, check_length, entities_seen, while_photo_stays
 from ..visit import Visit
 from ..working import Report
+from .photo import PhotoPart
 
 Painted = tuple[np.ndarray, CropSettings]
 
@@ -92,116 +93,124 @@ class EditPart:
     def _painting(self) -> list[Any]:
         return [self.model, self.negative, self.steps, self.strength, self.guidance, self.seed, self.match]
 
-    def connect(self, shared: Shared, segment: Any, segment_inputs: Sequence[Any]) -> None:
-        """Connects the events to their handlers; `segment` and its inputs segment the result again."""
+    def connect(self, shared: Shared, photo: PhotoPart) -> None:
+        """Connects the events to their handlers; `photo` segments the result again."""
+        self.shared, self.photo = shared, photo
+        picture, edited_photo = shared.channels["picture"], shared.channels["edited"]
         settings = [*self._mask, *self._painting, self.download]
-
-        def show(visit: Visit, *, masked: bool = False) -> tuple[Any, ...]:
-            return (edited_value(visit.need_photo(), visit.photo if visit.changes else None, masked=masked),)
-
-        def follow(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
-            changed = bool(visit.changes)
-            return before_and_after(visit), gr.Button(interactive=changed), gr.Button(interactive=changed)
-
-        def do(
-            visit: Visit,
-            entities: EntityMap,
-            steps: Sequence[tuple[tuple[int, ...], str]],
-            given: Sequence[Any],
-            strokes: tuple[Stroke, ...] = (),
-        ) -> Steps:
-            invert, soft, grow, feather, fill, model, *painting, download = given
-            mask, paint = MaskSettings(grow, feather, fill), PaintSettings(*painting)
-            edits = [Edit(Area(ids, strokes, invert, soft), prompt, mask, paint, model) for ids, prompt in steps]
-            for edit in edits:
-                edit.check()
-            pixels = visit.need_photo()
-            for number, edit in enumerate(edits, start=1):
-                before = f"Edit {number} of {len(edits)}. " if len(edits) > 1 else ""
-                job = partial(work, edit, pixels, entities, download)
-                painted = shared.worker.work(job, "Painting" if edit.prompt else "Filling")
-                for news in while_photo_stays(visit, painted):
-                    yield {**news, "text": before + news["text"]} if isinstance(news, dict) else news
-                if visit.pixels is not pixels or visit.entities is not entities:
-                    raise InputError("The photo has changed in the meantime, so this edit was skipped; do it again.")
-                pixels, crop = painted.result
-                visit.change(edit, crop, pixels)
-                if number < len(edits):
-                    yield show(visit)
-            return show(visit)
-
-        def work(edit: Edit, pixels: np.ndarray, entities: EntityMap, download: bool, report: Report) -> Painted:
-            engine = None
-            if edit.prompt:
-                if not shared.models.has(DiffusionInpainting, edit.model):
-                    report(0, 1, f"Loading the diffusion model {edit.model}")
-                engine = shared.models.diffusion(edit.model, download=download and self.private)
-            return edited(pixels, entities, edit, engine, report)
-
-        def apply(visit: Visit, what: str, prompt: str, *given: Any) -> Steps:
-            *values, chosen = given
-            entities = entities_seen(visit, chosen)
-            Area(chosen.ids, chosen.strokes).check()
-            if what == REPLACE and not prompt.strip():
-                raise InputError("Write what to replace the selection with.")
-            steps = [(chosen.ids, prompt.strip() if what == REPLACE else "")]
-            return (yield from do(visit, entities, steps, values, chosen.strokes))
-
-        def run_list(visit: Visit, text: str, *given: Any) -> Steps:
-            *values, chosen = given
-            check_length(text, "The list")
-            entities = entities_seen(visit, chosen)
-            steps = read_steps(text, entities, grounding=visit.grounding)
-            return (yield from do(visit, entities, steps, values))
-
-        def undo(visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
-            visit.undo()
-            return visit, *show(visit, masked=True)
-
-        def anew(visit: Visit, name: str, crops: int, chosen: Chosen) -> Steps:
-            visit.take_result()
-            yield picture_value(visit.need_photo()), None
-            return (yield from segment(visit, name, crops, chosen))
-
-        def preview(visit: Visit, *given: Any) -> Any:
-            invert, soft, *values, chosen = given
-            if visit.pixels is None or visit.entities is None:
-                return gr.skip()
-            if chosen.map_number != visit.map_number:  # the browser is about to receive other entities
-                return gr.skip()
-            area = Area(chosen.ids, chosen.strokes, invert, soft)
-            mask = mask_picture(visit.pixels, visit.entities, area, MaskSettings(*values), LONGEST_SHOWN)
-            return image_value(mask, chosen.picture)
-
-        def add(visit: Visit, text: str, what: str, prompt: str, chosen: Chosen) -> str:
-            if not chosen.ids:
-                raise InputError("Select at least one entity first, on the picture or in the table.")
-            if chosen.strokes:
-                gr.Info("The list contains whole entities only, without the changes that you made with the brush.")
-            line = f"{write_ids(chosen.ids)} = {prompt.strip() if what == REPLACE else ''}".rstrip()
-            return f"{text.rstrip()}\n{line}".strip()
-
-        def switch(what: str) -> tuple[Any, ...]:
-            replace = what == REPLACE
-            return gr.Group(visible=replace), gr.Markdown(visible=not replace), gr.Button(what)
-
-        picture, photo = shared.channels["picture"], shared.channels["edited"]
-        shared.job(self.apply.click, apply, [self.what, self.prompt, *settings], [photo])
-        shared.job(self.run.click, run_list, [self.list, *settings], [photo])
-        shared.job(self.anew.click, anew, segment_inputs, [picture, shared.words])
-        shared.quick(self.undo.click, undo, [], [shared.visit, photo], "Undoing the last edit")
-        for channel in (picture, photo):
-            shared.quick(channel.change, follow, [], [shared.slider, self.undo, self.anew])
-        shared.quick(self.add.click, add, [self.list, self.what, self.prompt], [self.list])
+        shared.job(self.apply.click, self.on_apply, [self.what, self.prompt, *settings], [edited_photo])
+        shared.job(self.run.click, self.on_run_list, [self.list, *settings], [edited_photo])
+        shared.job(self.anew.click, self.on_segment_again, [photo.model, photo.crops], [picture, shared.words])
+        undone = [shared.visit, edited_photo]
+        shared.quick(self.undo.click, self.on_undo, [], undone, "Undoing the last edit")
+        for channel in (picture, edited_photo):
+            shared.quick(channel.change, self.on_change, [], [shared.slider, self.undo, self.anew])
+        shared.quick(self.add.click, self.on_add, [self.list, self.what, self.prompt], [self.list])
         mask = shared.channels["mask"]
         for trigger in (mask.wanted, *(setting.change for setting in self._mask)):
-            shared.quick(trigger, preview, self._mask, [mask], "Drawing the mask", trigger_mode="always_last")
-        self.what.input(
-            switch,
-            self.what,
-            [self.painting, self.help, self.apply],
-            **AT_ONCE,
-        )
+            shared.quick(trigger, self.on_mask, self._mask, [mask], "Drawing the mask", trigger_mode="always_last")
+        self.what.input(self.on_switch, self.what, [self.painting, self.help, self.apply], **AT_ONCE)
+
+    def _shown(self, visit: Visit, *, masked: bool = False) -> tuple[Any, ...]:
+        """The value of the channel `edited`: the photo as it is now."""
+        return (edited_value(visit.need_photo(), visit.photo if visit.changes else None, masked=masked),)
+
+    def on_change(self, visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
+        """Shows before and after, and enables the buttons, whenever the photo has changed."""
+        changed = bool(visit.changes)
+        return before_and_after(visit), gr.Button(interactive=changed), gr.Button(interactive=changed)
+
+    def _do(
+        self,
+        visit: Visit,
+        entities: EntityMap,
+        steps: Sequence[tuple[tuple[int, ...], str]],
+        given: Sequence[Any],
+        strokes: tuple[Stroke, ...] = (),
+    ) -> Steps:
+        """Applies edits one after another; `given` are the values of the settings."""
+        invert, soft, grow, feather, fill, model, *painting, download = given
+        mask, paint = MaskSettings(grow, feather, fill), PaintSettings(*painting)
+        edits = [Edit(Area(ids, strokes, invert, soft), prompt, mask, paint, model) for ids, prompt in steps]
+        for edit in edits:
+            edit.check()
+        pixels = visit.need_photo()
+        for number, edit in enumerate(edits, start=1):
+            before = f"Edit {number} of {len(edits)}. " if len(edits) > 1 else ""
+            job = partial(self._work, edit, pixels, entities, download)
+            painted = self.shared.worker.work(job, "Painting" if edit.prompt else "Filling")
+            for news in while_photo_stays(visit, painted):
+                yield {**news, "text": before + news["text"]} if isinstance(news, dict) else news
+            if visit.pixels is not pixels or visit.entities is not entities:
+                raise InputError("The photo has changed in the meantime, so this edit was skipped; do it again.")
+            pixels, crop = painted.result
+            visit.change(edit, crop, pixels)
+            if number < len(edits):
+                yield self._shown(visit)
+        return self._shown(visit)
+
+    def _work(self, edit: Edit, pixels: np.ndarray, entities: EntityMap, download: bool, report: Report) -> Painted:
+        """Applies one edit, in the worker's thread."""
+        engine = None
+        if edit.prompt:
+            if not self.shared.models.has(DiffusionInpainting, edit.model):
+                report(0, 1, f"Loading the diffusion model {edit.model}")
+            engine = self.shared.models.diffusion(edit.model, download=download and self.private)
+        return edited(pixels, entities, edit, engine, report)
+
+    def on_apply(self, visit: Visit, what: str, prompt: str, *given: Any) -> Steps:
+        """Removes or repaints the selection."""
+        *values, chosen = given
+        entities = entities_seen(visit, chosen)
+        Area(chosen.ids, chosen.strokes).check()
+        if what == REPLACE and not prompt.strip():
+            raise InputError("Write what to replace the selection with.")
+        steps = [(chosen.ids, prompt.strip() if what == REPLACE else "")]
+        return (yield from self._do(visit, entities, steps, values, chosen.strokes))
+
+    def on_run_list(self, visit: Visit, text: str, *given: Any) -> Steps:
+        """Runs a list of edits, see `editing.read_steps`."""
+        *values, chosen = given
+        check_length(text, "The list")
+        entities = entities_seen(visit, chosen)
+        steps = read_steps(text, entities, grounding=visit.grounding)
+        return (yield from self._do(visit, entities, steps, values))
+
+    def on_undo(self, visit: Visit, chosen: Chosen) -> tuple[Any, ...]:
+        """Undoes the last edit."""
+        visit.undo()
+        return visit, *self._shown(visit, masked=True)
+
+    def on_segment_again(self, visit: Visit, name: str, crops: int, chosen: Chosen) -> Steps:
+        """Segments the edited photo."""
+        visit.take_result()
+        yield picture_value(visit.need_photo()), None
+        return (yield from self.photo.on_segment(visit, name, crops, chosen))
+
+    def on_mask(self, visit: Visit, *given: Any) -> Any:
+        """Draws the mask of the next edit over the photo."""
+        invert, soft, *values, chosen = given
+        if visit.pixels is None or visit.entities is None:
+            return gr.skip()
+        if chosen.map_number != visit.map_number:  # the browser is about to receive other entities
+            return gr.skip()
+        area = Area(chosen.ids, chosen.strokes, invert, soft)
+        mask = mask_picture(visit.pixels, visit.entities, area, MaskSettings(*values), LONGEST_SHOWN)
+        return image_value(mask, chosen.picture)
+
+    def on_add(self, visit: Visit, text: str, what: str, prompt: str, chosen: Chosen) -> str:
+        """Adds the selection to the list of edits."""
+        if not chosen.ids:
+            raise InputError("Select at least one entity first, on the picture or in the table.")
+        if chosen.strokes:
+            gr.Info("The list contains whole entities only, without the changes that you made with the brush.")
+        line = f"{write_ids(chosen.ids)} = {prompt.strip() if what == REPLACE else ''}".rstrip()
+        return f"{text.rstrip()}\n{line}".strip()
+
+    def on_switch(self, what: str) -> tuple[Any, ...]:
+        """Shows the settings for removing, or those for repainting."""
+        replace = what == REPLACE
+        return gr.Group(visible=replace), gr.Markdown(visible=not replace), gr.Button(what)
 
 
 def before_and_after(visit: Visit) -> gr.ImageSlider:

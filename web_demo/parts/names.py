@@ -13,15 +13,24 @@ from ..shared import Chosen, Outdated, Shared, best_entities, while_photo_stays
 from ..visit import Visit
 
 
-def connect_names(shared: Shared, model: gr.Dropdown) -> None:
-    """Names entities when the browser asks for it, and after another model was chosen; `model` is the menu of models.
+class Names:
+    """Names entities when the browser asks for it, and after another model was chosen.
 
     The model is loaded while the visitor looks at the entities. If this is not possible, for example because another
     visitor uses another model, the entities stay without names; this is not shown as an error.
     """
-    channel = shared.channels["names"]
 
-    def name(visit: Visit, model: str, chosen: Chosen) -> Any:
+    def connect(self, shared: Shared, model: gr.Dropdown) -> None:
+        """Connects the events to their handler; `model` is the menu of models."""
+        self.shared = shared
+        channel = shared.channels["names"]
+        # One at a time and in a queue of their own: they may wait for a model, but nothing waits for them.
+        queue: dict[str, Any] = {"concurrency_id": "names", "concurrency_limit": 1, "trigger_mode": "always_last"}
+        for trigger in (channel.wanted, model.input, shared.words.change):
+            shared.quick(trigger, self.on_name, [model], [channel], **queue)
+
+    def on_name(self, visit: Visit, model: str, chosen: Chosen) -> Any:
+        """Names the entities that are shown."""
         if visit.entities is None:
             return gr.skip()
         try:
@@ -31,11 +40,11 @@ def connect_names(shared: Shared, model: gr.Dropdown) -> None:
                 return visit.names
             if Grounder.public_models(model):  # they are large, and do not have a list of names
                 return {**about, "names": None}
-            grounder, pixels = shared.models.grounder_if_free(model), visit.need_photo()
+            grounder, pixels = self.shared.models.grounder_if_free(model), visit.need_photo()
             if grounder is None or not grounder.model.names or not len(best):
                 return {**about, "names": None}
-            naming = shared.worker.work(
-                lambda report: grounder.names(pixels, best, max_pixels=shared.max_pixels), "Naming"
+            naming = self.shared.worker.work(
+                lambda report: grounder.names(pixels, best, max_pixels=self.shared.max_pixels), "Naming"
             )
             for _ in while_photo_stays(visit, naming):
                 pass
@@ -45,9 +54,3 @@ def connect_names(shared: Shared, model: gr.Dropdown) -> None:
         if visit.map_number == about["map_number"]:
             visit.names = {**about, "names": names}
         return {**about, "names": names}
-
-    for trigger in (channel.wanted, model.input, shared.words.change):
-        # One at a time and in a queue of their own: they may wait for a model, but nothing waits for them.
-        shared.quick(
-            trigger, name, [model], [channel], concurrency_id="names", concurrency_limit=1, trigger_mode="always_last"
-        )

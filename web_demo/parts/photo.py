@@ -86,81 +86,82 @@ class PhotoPart:
 
     def connect(self, shared: Shared, picture: gr.HTML) -> None:
         """Connects the events to their handlers; `picture` is the view that can ask for a photo to be segmented."""
+        self.shared = shared
         fresh = [shared.visit, shared.channels["picture"], shared.text, shared.words]
-
-        def show(visit: Visit, path: Path) -> tuple[Any, ...]:
-            photo = _read(path, shared.max_pixels)
-            visit.begin(path.name, photo.pixels, photo.metadata, photo.rgba)
-            if photo.changes:
-                gr.Info(f"{path.name}: {'; '.join(photo.changes)}.", duration=10)
-            return visit, picture_value(visit.need_photo()), "", None
-
-        def show_upload(visit: Visit, path: str, chosen: Chosen) -> tuple[Any, ...]:
-            return show(visit, Path(path))
-
-        def show_shot(visit: Visit, path: str | None, chosen: Chosen) -> tuple[Any, ...]:
-            if path is None:
-                raise InputError("The camera did not take a picture; allow the page to use the camera, and try again.")
-            return *show(visit, Path(path)), gr.Image(value=None, visible=False), False
-
-        def show_example(visit: Visit, event: gr.SelectData) -> tuple[Any, ...]:
-            return show(visit, example_photos()[event.index])
-
-        def segment(visit: Visit, name: str, crops: int | str, chosen: Chosen) -> Steps:
-            if visit.pixels is None:
-                raise Outdated
-            pixels, known = visit.pixels, visit.entities
-
-            def work(report: Report) -> tuple[EntityMap, int, float]:
-                segmenter = shared.models.segmenter(name)
-                views = segmenter.preset.crops if crops == AUTO else int(crops)
-                entities = segmenter(pixels, crops=views, min_score=0, max_pixels=shared.max_pixels, progress=report)
-                return entities, views, segmenter.preset.min_score
-
-            looking = shared.worker.work(
-                work, "Looking" if shared.models.has(EntitySegmenter, name) else loading(name, "entity")
-            )
-            yield from while_photo_stays(visit, looking)
-            if visit.pixels is not pixels or visit.entities is not known:  # an edit was undone, or masks were uploaded
-                raise Outdated
-            _say_what_becomes_of_edits(visit)
-            entities, views, least = looking.result
-            visit.know(entities, model=name, crops=views, min_score=least)
-            return picture_value(pixels, entities, map_number=visit.map_number, min_score=least), None
-
-        def own_masks(visit: Visit, paths: list[str], chosen: Chosen) -> tuple[Any, ...]:
-            pixels = visit.need_photo()
-            found = read_own_masks([Path(path) for path in paths], visit, shared.max_pixels)
-            for sentence in found.warnings:
-                gr.Warning(sentence, duration=None)  # until it is closed, since missing masks are easily overlooked
-            _say_what_becomes_of_edits(visit)
-            visit.know(found.entities)
-            return visit, picture_value(pixels, found.entities, map_number=visit.map_number), None
-
-        def run(trigger: Any) -> None:
-            outputs = [shared.channels["picture"], shared.words]
-            shared.job(trigger, segment, [self.model, self.crops], outputs, anew=True)
-
-        run(shared.quick(self.upload.upload, show_upload, [self.upload], fresh, READING).success)
-        shot = [*fresh, self.camera, self.open]
-        run(shared.quick(self.camera.input, show_shot, [self.camera], shot, READING).success)
-        chosen_example = self.examples.select(show_example, shared.visit, fresh, js=begun(READING), **AT_ONCE)
-        run(ended(chosen_example, READING).success)
-        self.shoot.click(
-            lambda open: (not open, gr.Image(visible=not open)), self.open, [self.open, self.camera], **AT_ONCE
-        )
         shown = [shared.visit, shared.channels["picture"], shared.words]
-        shared.quick(self.masks.upload, own_masks, [self.masks], shown, "Reading your masks")
-        self.model.input(
-            lambda name: gr.Markdown(visible=is_small(name)),
-            self.model,
-            self.banner,
-            **AT_ONCE,
+        uploaded = shared.quick(self.upload.upload, self.on_upload, [self.upload], fresh, READING)
+        shot = shared.quick(self.camera.input, self.on_shot, [self.camera], [*fresh, self.camera, self.open], READING)
+        example = self.examples.select(self.on_example, shared.visit, fresh, js=begun(READING), **AT_ONCE)
+        triggers = uploaded.success, shot.success, ended(example, READING).success
+        for trigger in (*triggers, picture.again, self.model.input, self.crops.input):
+            outputs = [shared.channels["picture"], shared.words]
+            shared.job(trigger, self.on_segment, [self.model, self.crops], outputs, anew=True)
+        shared.quick(self.masks.upload, self.on_own_masks, [self.masks], shown, "Reading your masks")
+        self.shoot.click(self.on_camera, self.open, [self.open, self.camera], **AT_ONCE)
+        self.model.input(self.on_model, self.model, self.banner, **AT_ONCE)
+
+    def _show(self, visit: Visit, path: Path) -> tuple[Any, ...]:
+        """Shows a photo, which starts a new visit."""
+        photo = _read(path, self.shared.max_pixels)
+        visit.begin(path.name, photo.pixels, photo.metadata, photo.rgba)
+        if photo.changes:
+            gr.Info(f"{path.name}: {'; '.join(photo.changes)}.", duration=10)
+        return visit, picture_value(visit.need_photo()), "", None
+
+    def on_upload(self, visit: Visit, path: str, chosen: Chosen) -> tuple[Any, ...]:
+        """Shows an uploaded photo."""
+        return self._show(visit, Path(path))
+
+    def on_shot(self, visit: Visit, path: str | None, chosen: Chosen) -> tuple[Any, ...]:
+        """Shows a picture that the camera took."""
+        if path is None:
+            raise InputError("The camera did not take a picture; allow the page to use the camera, and try again.")
+        return *self._show(visit, Path(path)), gr.Image(value=None, visible=False), False
+
+    def on_example(self, visit: Visit, event: gr.SelectData) -> tuple[Any, ...]:
+        """Shows an example photo."""
+        return self._show(visit, example_photos()[event.index])
+
+    def on_segment(self, visit: Visit, name: str, crops: int | str, chosen: Chosen) -> Steps:
+        """Segments the photo."""
+        if visit.pixels is None:
+            raise Outdated
+        pixels, known = visit.pixels, visit.entities
+
+        def work(report: Report) -> tuple[EntityMap, int, float]:
+            segmenter = self.shared.models.segmenter(name)
+            views = segmenter.preset.crops if crops == AUTO else int(crops)
+            entities = segmenter(pixels, crops=views, min_score=0, max_pixels=self.shared.max_pixels, progress=report)
+            return entities, views, segmenter.preset.min_score
+
+        looking = self.shared.worker.work(
+            work, "Looking" if self.shared.models.has(EntitySegmenter, name) else loading(name, "entity")
         )
-        run(picture.again)
-        run(self.model.input)
-        run(self.crops.input)
-        self.segment = segment
+        yield from while_photo_stays(visit, looking)
+        if visit.pixels is not pixels or visit.entities is not known:  # an edit was undone, or masks were uploaded
+            raise Outdated
+        _say_what_becomes_of_edits(visit)
+        entities, views, least = looking.result
+        visit.know(entities, model=name, crops=views, min_score=least)
+        return picture_value(pixels, entities, map_number=visit.map_number, min_score=least), None
+
+    def on_own_masks(self, visit: Visit, paths: list[str], chosen: Chosen) -> tuple[Any, ...]:
+        """Shows the entities of the visitor's own masks."""
+        pixels = visit.need_photo()
+        found = read_own_masks([Path(path) for path in paths], visit, self.shared.max_pixels)
+        for sentence in found.warnings:
+            gr.Warning(sentence, duration=None)  # until it is closed, since missing masks are easily overlooked
+        _say_what_becomes_of_edits(visit)
+        visit.know(found.entities)
+        return visit, picture_value(pixels, found.entities, map_number=visit.map_number), None
+
+    def on_camera(self, is_open: bool) -> tuple[Any, ...]:
+        """Opens or closes the camera."""
+        return not is_open, gr.Image(visible=not is_open)
+
+    def on_model(self, name: str) -> gr.Markdown:
+        """Shows what the small weights can do if they are selected."""
+        return gr.Markdown(visible=is_small(name))
 
 
 def example_photos() -> list[Path]:

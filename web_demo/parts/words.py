@@ -51,97 +51,105 @@ class WordsPart:
 
     def connect(self, shared: Shared) -> None:
         """Connects the events to their handlers."""
-
-        def begin(name: str, otherwise: str) -> str:
-            return otherwise if shared.models.has(Grounder, name) else loading(name, "grounding")
-
-        def writing_of(visit: Visit, name: str, entities: EntityMap | None) -> Callable[[Report], str]:
-            """Work that writes a caption of the photo and shows it word by word."""
-            pixels = visit.need_photo()
-            drafts, visit.drafts = visit.drafts, visit.drafts + 1
-
-            def write(report: Report) -> str:
-                grounder = shared.models.grounder(name)
-                report(0, 1, "Looking at the picture")
-                text = ""
-                for piece in grounder.caption(
-                    pixels, temperature=LIVELY if drafts else 0, seed=drafts, max_pixels=shared.max_pixels
-                ):
-                    if not text:
-                        report(0, 1, "Writing")
-                    text += piece
-                    report.show(text.strip(), None)
-                if not text.strip():
-                    raise InputError("The model wrote an empty caption for this picture; write one yourself.")
-                if drafts or entities is None or grounder.model.drafts == 1:
-                    return text.strip()
-                # A small model does better if it writes several drafts and keeps the one that its own grounding scores
-                # highest.
-                return grounder.best_caption(pixels, entities, max_pixels=shared.max_pixels, progress=report)
-
-            return write
-
-        def describe(visit: Visit, name: str, chosen: Chosen) -> Steps:
-            visit.need_photo()
-            entities = None if visit.entities is None else best_entities(visit, chosen)
-            write = writing_of(visit, name, entities)
-            writing = shared.worker.work(write, begin(name, "Looking at the picture"))
-            yield from while_photo_stays(visit, writing)
-            visit.text, visit.words = writing.result, None
-            return writing.result, None
-
-        def tell(visit: Visit, name: str, threshold: float, chosen: Chosen) -> Steps:
-            best, number = best_entities(visit, chosen), visit.map_number
-            write = writing_of(visit, name, best)
-
-            def write_and_read(report: Report) -> tuple[str, Reading]:
-                text = write(report)
-                report.show(text, None)
-                report(0, 1, "Grounding")
-                grounder, pixels = shared.models.grounder(name), visit.need_photo()
-                return text, read(grounder, pixels, best, text, SENTENCE, threshold, shared.max_pixels)
-
-            telling = shared.worker.work(write_and_read, begin(name, "Looking at the picture"))
-            yield from while_photo_stays(visit, telling)
-            text, reading = telling.result
-            return text, keep(visit, number, text, reading)
-
-        def keep(visit: Visit, number: int, text: str, reading: Reading) -> dict[str, Any]:
-            visit.need_entities(map_number=number)
-            visit.grounding, visit.text, visit.words = reading.grounding, text, grounded_words(reading)
-            return visit.words
-
-        def find(visit: Visit, name: str, text: str, chosen: Chosen) -> Steps:
-            pixels = visit.need_photo()
-            check_text(text)
-            visit.grounding = None
-            finding = shared.worker.work(
-                lambda report: shared.models.grounder(name).nouns(pixels, text, max_pixels=shared.max_pixels),
-                begin(name, "Finding nouns"),
-            )
-            yield from while_photo_stays(visit, finding)
-            visit.text, visit.words = text, noun_words(text, finding.result)
-            return (visit.words,)
-
-        def ground(visit: Visit, name: str, text: str, way: str, threshold: float, chosen: Chosen) -> Steps:
-            pixels, best, number = visit.need_photo(), best_entities(visit, chosen), visit.map_number
-            check_text(text)
-            visit.grounding = None
-            grounding = shared.worker.work(
-                lambda report: read(
-                    shared.models.grounder(name), pixels, best, text, way, threshold, shared.max_pixels
-                ),
-                begin(name, "Grounding"),
-            )
-            yield from while_photo_stays(visit, grounding)
-            return (keep(visit, number, text, grounding.result),)
-
+        self.shared = shared
         # After an error, the phrases of an earlier text are removed, or they would seem to belong to this one.
         written, words = [self.text, self.words], [self.words]
-        shared.job(self.tell.click, tell, [self.model, self.threshold], written, wrong=(gr.skip(), None))
-        shared.job(self.describe.click, describe, [self.model], written, wrong=(gr.skip(), None))
-        shared.job(self.find.click, find, [self.model, self.text], words, wrong=(None,))
-        shared.job(self.ground.click, ground, [self.model, self.text, self.way, self.threshold], words, wrong=(None,))
+        both, removed = [self.model, self.threshold], (gr.skip(), None)
+        shared.job(self.tell.click, self.on_describe_and_ground, both, written, wrong=removed)
+        shared.job(self.describe.click, self.on_describe, [self.model], written, wrong=removed)
+        shared.job(self.find.click, self.on_find, [self.model, self.text], words, wrong=(None,))
+        given = [self.model, self.text, self.way, self.threshold]
+        shared.job(self.ground.click, self.on_ground, given, words, wrong=(None,))
+
+    def _begin(self, name: str, otherwise: str) -> str:
+        """What is shown while work begins: that a model is loaded, if it is."""
+        return otherwise if self.shared.models.has(Grounder, name) else loading(name, "grounding")
+
+    def _writing(self, visit: Visit, name: str, entities: EntityMap | None) -> Callable[[Report], str]:
+        """Work that writes a caption of the photo and shows it word by word."""
+        pixels = visit.need_photo()
+        drafts, visit.drafts = visit.drafts, visit.drafts + 1
+
+        def write(report: Report) -> str:
+            grounder = self.shared.models.grounder(name)
+            report(0, 1, "Looking at the picture")
+            text = ""
+            for piece in grounder.caption(
+                pixels, temperature=LIVELY if drafts else 0, seed=drafts, max_pixels=self.shared.max_pixels
+            ):
+                if not text:
+                    report(0, 1, "Writing")
+                text += piece
+                report.show(text.strip(), None)
+            if not text.strip():
+                raise InputError("The model wrote an empty caption for this picture; write one yourself.")
+            if drafts or entities is None or grounder.model.drafts == 1:
+                return text.strip()
+            # A small model does better if it writes several drafts and keeps the one that its own grounding scores
+            # highest.
+            return grounder.best_caption(pixels, entities, max_pixels=self.shared.max_pixels, progress=report)
+
+        return write
+
+    def on_describe(self, visit: Visit, name: str, chosen: Chosen) -> Steps:
+        """Writes a caption."""
+        visit.need_photo()
+        entities = None if visit.entities is None else best_entities(visit, chosen)
+        write = self._writing(visit, name, entities)
+        writing = self.shared.worker.work(write, self._begin(name, "Looking at the picture"))
+        yield from while_photo_stays(visit, writing)
+        visit.text, visit.words = writing.result, None
+        return writing.result, None
+
+    def on_describe_and_ground(self, visit: Visit, name: str, threshold: float, chosen: Chosen) -> Steps:
+        """Writes a caption and grounds its nouns."""
+        best, number = best_entities(visit, chosen), visit.map_number
+        write = self._writing(visit, name, best)
+
+        def write_and_read(report: Report) -> tuple[str, Reading]:
+            text = write(report)
+            report.show(text, None)
+            report(0, 1, "Grounding")
+            grounder, pixels = self.shared.models.grounder(name), visit.need_photo()
+            return text, read(grounder, pixels, best, text, SENTENCE, threshold, self.shared.max_pixels)
+
+        telling = self.shared.worker.work(write_and_read, self._begin(name, "Looking at the picture"))
+        yield from while_photo_stays(visit, telling)
+        text, reading = telling.result
+        return text, self._keep(visit, number, text, reading)
+
+    def _keep(self, visit: Visit, number: int, text: str, reading: Reading) -> dict[str, Any]:
+        """Keeps a grounding; returns the value of the view of phrases."""
+        visit.need_entities(map_number=number)
+        visit.grounding, visit.text, visit.words = reading.grounding, text, grounded_words(reading)
+        return visit.words
+
+    def on_find(self, visit: Visit, name: str, text: str, chosen: Chosen) -> Steps:
+        """Finds the nouns of the text."""
+        pixels = visit.need_photo()
+        check_text(text)
+        visit.grounding = None
+        finding = self.shared.worker.work(
+            lambda report: self.shared.models.grounder(name).nouns(pixels, text, max_pixels=self.shared.max_pixels),
+            self._begin(name, "Finding nouns"),
+        )
+        yield from while_photo_stays(visit, finding)
+        visit.text, visit.words = text, noun_words(text, finding.result)
+        return (visit.words,)
+
+    def on_ground(self, visit: Visit, name: str, text: str, way: str, threshold: float, chosen: Chosen) -> Steps:
+        """Grounds the text."""
+        pixels, best, number = visit.need_photo(), best_entities(visit, chosen), visit.map_number
+        check_text(text)
+        visit.grounding = None
+        grounding = self.shared.worker.work(
+            lambda report: read(
+                self.shared.models.grounder(name), pixels, best, text, way, threshold, self.shared.max_pixels
+            ),
+            self._begin(name, "Grounding"),
+        )
+        yield from while_photo_stays(visit, grounding)
+        return (self._keep(visit, number, text, grounding.result),)
 
 
 def check_text(text: str, what: str = "") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,28 +10,13 @@ import gradio as gr
 import pytest
 
 from web_demo.parts.edit import EditPart
-from web_demo.parts.names import connect_names
+from web_demo.parts.names import Names
 from web_demo.parts.photo import PhotoPart
 from web_demo.parts.words import WordsPart
 from web_demo.picture import channel, view
 from web_demo.shared import Shared, Steps
 from web_demo.visit import Visit
 from web_demo.working import Worker
-
-
-@dataclass(eq=False)
-class Recorded(Shared):
-    """Keeps by its name what every event does."""
-
-    does: dict[str, Callable[..., Any]] = field(default_factory=dict)
-
-    def job(self, trigger: Any, work: Callable[..., Steps], *given: Any, **more: Any) -> Any:
-        self.does[work.__name__] = work
-        return super().job(trigger, work, *given, **more)
-
-    def quick(self, trigger: Any, answer: Callable[..., Any], *given: Any, **more: Any) -> Any:
-        self.does[answer.__name__] = answer
-        return super().quick(trigger, answer, *given, **more)
 
 
 @pytest.fixture
@@ -43,10 +27,10 @@ def models() -> SimpleNamespace:
 
 @pytest.fixture
 def events(models: SimpleNamespace) -> dict[str, Callable[..., Any]]:
-    """What the events of photo, words and edits do: `apply(visit, …, chosen)`, `ground(visit, …, chosen)` …"""
+    """The handlers of photo, words, edits and names: `apply(visit, …, chosen)`, `ground(visit, …, chosen)` …"""
     with gr.Blocks():
-        photo, words, edit = PhotoPart("cropformer-nano"), WordsPart("gella-nano"), EditPart("", private=True)
-        shared = Recorded(
+        photo, words, edit, names = PhotoPart("cropformer-nano"), WordsPart("gella-nano"), EditPart("", True), Names()
+        shared = Shared(
             models=models,  # type: ignore[arg-type]
             worker=Worker(),
             max_pixels=1_000_000,
@@ -59,9 +43,10 @@ def events(models: SimpleNamespace) -> dict[str, Callable[..., Any]]:
         )
         photo.connect(shared, view("picture"))
         words.connect(shared)
-        edit.connect(shared, photo.segment, [photo.model, photo.crops])
-        connect_names(shared, words.model)
-    return shared.does
+        edit.connect(shared, photo)
+        names.connect(shared, words.model)
+    parts = (photo, words, edit, names)
+    return {name[3:]: getattr(part, name) for part in parts for name in dir(part) if name.startswith("on_")}
 
 
 @pytest.fixture

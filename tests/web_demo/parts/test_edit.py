@@ -69,9 +69,9 @@ def test_ids_of_other_entities_are_refused(events: Events, finish: Finish, visit
 
 def test_the_mask_of_other_entities_is_not_shown(events: Events, visit: Visit, others: EntityMap) -> None:
     clicked, mask = chosen(visit, 1), settings()[:5]
-    assert events["preview"](visit, *mask, clicked)["picture"] == clicked.picture
+    assert events["mask"](visit, *mask, clicked)["picture"] == clicked.picture
     visit.know(others)
-    assert events["preview"](visit, *mask, clicked) == gr.skip()
+    assert events["mask"](visit, *mask, clicked) == gr.skip()
 
 
 def test_an_edit_that_waited_while_another_photo_came_is_left_out(

@@ -182,7 +182,7 @@ def test_words_are_about_the_entities_that_are_shown(
 def test_one_button_describes_and_grounds(
     events: Events, finish: Finish, believer: Believer, known: Visit, quarters: EntityMap
 ) -> None:
-    text, words = finish(events["tell"](known, "a-model", 0.5, Chosen((), 1, known.map_number, 1)))
+    text, words = finish(events["describe_and_ground"](known, "a-model", 0.5, Chosen((), 1, known.map_number, 1)))
     assert text == words["caption"] == "a dog on a mat"
     assert believer.entities == [quarters.keep([1])] * 2
     assert (known.text, known.words) == (text, words)
