@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,25 +21,10 @@ from esg import (
     soft_alpha,
 )
 
+from .message import Stroke
+
 SOFT_WIDTH = 8  # pixels of the photo in which to look for a soft edge
-MOST_POINTS = 20_000  # of all brush strokes together
-WIDEST_BRUSH = 0.12  # the largest radius that the page offers, as a fraction of the picture's width
 MASK_COLOUR, MASK_STRENGTH = (255, 45, 85), 0.6
-
-
-@dataclass(frozen=True)
-class Stroke:
-    """One stroke of a brush over a mask.
-
-    Attributes:
-        add: whether it adds to the mask or erases from it.
-        radius: radius of the brush, as a fraction of the picture's width.
-        points: its path, x and y as fractions of the picture's width and height; at least one point.
-    """
-
-    add: bool
-    radius: float
-    points: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -95,27 +78,6 @@ class Edit:
         if not self.model:
             raise InputError("Choose a diffusion model first.")
         self.paint.check(self.prompt)
-
-
-def read_strokes(data: Iterable[Any]) -> tuple[Stroke, ...]:
-    """Reads brush strokes that came over the network.
-
-    Raises:
-        InputError: there are too many.
-        ValueError, KeyError, TypeError: they are invalid.
-    """
-    strokes = tuple(_stroke(one) for one in data)
-    if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
-        raise InputError("There are too many brush strokes; apply the edit, then continue.")
-    return strokes
-
-
-def _stroke(data: Any) -> Stroke:
-    points = tuple((float(x), float(y)) for x, y in data["points"])
-    radius = float(data["radius"])
-    if not points or not 0 < radius <= WIDEST_BRUSH or not all(-1 <= part <= 2 for point in points for part in point):
-        raise ValueError  # also for NaN
-    return Stroke(bool(data["add"]), radius, points)
 
 
 def brushed(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:

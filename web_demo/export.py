@@ -13,7 +13,8 @@ from PIL import Image
 
 from esg import RecordedEdit, Segmentation, Selection, edit_workflow, interior_point
 
-from .editing import Area, Stroke, brushed
+from .editing import Area, brushed
+from .message import Stroke
 from .visit import Visit
 
 

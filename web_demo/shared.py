@@ -14,7 +14,7 @@ import gradio as gr
 from esg import EntityMap, EsgError, InputError
 from esg.support.errors import Advice
 
-from .editing import Stroke, read_strokes
+from .message import Chosen
 from .models import Models
 from .visit import Visit
 from .working import News, Worker
@@ -90,36 +90,6 @@ def filled(components: Sequence[Any], values: Sequence[Any]) -> list[Any]:
     number.
     """
     return [component.value if value is None else value for component, value in zip(components, values)]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What is selected in the browser.
-
-    Attributes:
-        ids: the selected entities, in ascending order.
-        shown: how many entities the page shows; these are the ones with the highest scores.
-        map_number: the map that `ids` and `shown` belong to, as in `Visit`. When a job starts, the visitor may already
-            have another one.
-        picture: how many pictures the browser had received; an answer about an earlier picture is ignored.
-        strokes: brush strokes, which add to the mask or erase from it.
-    """
-
-    ids: tuple[int, ...]
-    shown: int
-    map_number: int
-    picture: int
-    strokes: tuple[Stroke, ...] = ()
-
-    @classmethod
-    def read(cls, data: Any) -> Chosen:
-        """From what came over the network; InputError if it makes no sense."""
-        try:
-            ids = tuple(int(number) for number in data["selected"])
-            strokes = read_strokes(data.get("strokes", ()))
-            return cls(ids, int(data["shown"]), int(data["map_number"]), int(data["picture"]), strokes)
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
-            raise InputError("The page sent something that cannot be understood; reload it.") from None
 
 
 class Outdated(Exception):

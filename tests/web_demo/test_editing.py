@@ -26,12 +26,12 @@ from web_demo.editing import (
     MASK_STRENGTH,
     Area,
     Edit,
-    Stroke,
     edited,
     mask_of,
     mask_picture,
     read_steps,
 )
+from web_demo.message import Stroke
 
 PLAIN = MaskSettings(grow=0, feather=0, fill_holes=False)
 

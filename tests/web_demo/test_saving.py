@@ -13,8 +13,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from esg import CropSettings, EntityMap, Grounding, InputError, Metadata, OutputError, Phrase, read_image, read_photo
-from web_demo.editing import Area, Edit, brushed, read_strokes
-from web_demo.saving import FILES, Wish, save
+from web_demo.editing import Area, Edit, brushed
+from web_demo.message import Chosen, DownloadRequest, read_strokes
+from web_demo.saving import FILES, save
 from web_demo.visit import Visit
 
 GROUNDING = Grounding("a red <b>square</b>", (Phrase("red <b>square</b>", (2, 19), (1,), (0.9,)),))
@@ -32,7 +33,8 @@ def visit(pixels: np.ndarray, quarters: EntityMap) -> Visit:
 
 def wish(what: str, **other: Any) -> dict[str, Any]:
     """What a browser asks for that shows no entities yet, unless `other` says so."""
-    return {"what": what, "shown": 3, "selected": [], "map_number": 0, "opacity": 0.5, "numbers": False, **other}
+    chosen = {"selected": [], "shown": 3, "map_number": 0, "picture": 1}
+    return {"what": what, "opacity": 0.5, "numbers": False, **chosen, **other}
 
 
 def saved(visit: Visit, what: str, name: str, **other: Any) -> Path:
@@ -251,7 +253,6 @@ def test_a_wish_that_makes_no_sense_is_one_sentence(visit: Visit, bad: Any) -> N
 
 
 def test_numbers_come_as_the_browser_writes_them() -> None:
-    read = Wish.read(
-        {"what": "overlay", "shown": 2.0, "selected": [1.0], "map_number": 7, "opacity": 1, "numbers": 1, "more": 0}
-    )
-    assert read == Wish("overlay", 2, (1,), 7, (), 1.0, True)
+    chosen = {"shown": 2.0, "selected": [1.0], "map_number": 7, "picture": 3}
+    read = DownloadRequest.read({"what": "overlay", "opacity": 1, "numbers": 1, "more": 0, **chosen})
+    assert read == DownloadRequest("overlay", Chosen((1,), 2, 7, 3), 1.0, True)

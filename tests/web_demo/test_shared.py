@@ -10,9 +10,8 @@ import pytest
 
 from esg import EntityMap, InputError
 from esg.support.errors import Advice
-from web_demo.editing import MOST_POINTS, Stroke
+from web_demo.message import MOST_POINTS, Chosen, Stroke
 from web_demo.shared import (
-    Chosen,
     Outdated,
     best_entities,
     entities_seen,

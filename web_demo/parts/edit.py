@@ -11,9 +11,10 @@ import numpy as np
 
 from esg import CropSettings, DiffusionInpainting, EntityMap, InputError, MaskSettings, PaintSettings, write_ids
 
-from ..editing import Area, Edit, Stroke, edited, mask_picture, read_steps
+from ..editing import Area, Edit, edited, mask_picture, read_steps
+from ..message import Chosen, Stroke
 from ..picture import LONGEST_SHOWN, edited_value, image_value, picture_value, shown_file
-from ..shared import AT_ONCE, Chosen, Shared, Steps, check_length, entities_seen, while_photo_stays
+from ..shared import AT_ONCE, Shared, Steps, check_length, entities_seen, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 from .photo import PhotoPart

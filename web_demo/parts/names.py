@@ -8,8 +8,9 @@ import gradio as gr
 
 from esg import EsgError, Grounder
 
+from ..message import Chosen
 from ..models import short_name
-from ..shared import Chosen, Outdated, Shared, best_entities, while_photo_stays
+from ..shared import Outdated, Shared, best_entities, while_photo_stays
 from ..visit import Visit
 
 

@@ -19,9 +19,10 @@ from esg import (
 )
 
 from ..masks import MASK_FILES, read_own_masks
+from ..message import Chosen
 from ..models import loading, short_name
 from ..picture import picture_value
-from ..shared import AT_ONCE, Chosen, Outdated, Shared, Steps, begun, ended, while_photo_stays
+from ..shared import AT_ONCE, Outdated, Shared, Steps, begun, ended, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 

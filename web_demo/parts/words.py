@@ -10,9 +10,10 @@ import gradio as gr
 
 from esg import EntityMap, Grounder, Grounding, InputError, Phrase, checkpoint_named, list_checkpoints, split_names
 
+from ..message import Chosen
 from ..models import loading, short_name
 from ..picture import view
-from ..shared import Chosen, Shared, Steps, best_entities, check_length, while_photo_stays
+from ..shared import Shared, Steps, best_entities, check_length, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 

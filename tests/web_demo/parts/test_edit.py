@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from esg import EntityMap, InputError, PaintSettings
+from web_demo.message import Chosen
 from web_demo.parts.edit import REMOVE, REPLACE
-from web_demo.shared import Chosen, Outdated, Steps
+from web_demo.shared import Outdated, Steps
 from web_demo.visit import Visit
 
 Events = dict[str, Callable[..., Any]]

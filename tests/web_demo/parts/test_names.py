@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from esg import EntityMap, EsgError
-from web_demo.shared import Chosen
+from web_demo.message import Chosen
 from web_demo.visit import Visit
 
 Events = dict[str, Callable[..., Any]]

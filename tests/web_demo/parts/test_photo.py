@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from esg import EntityMap, EsgError
+from web_demo.message import Chosen
 from web_demo.parts import photo
 from web_demo.parts.photo import example_photos, is_small, segmenter_choices
-from web_demo.shared import Chosen, Outdated, Steps
+from web_demo.shared import Outdated, Steps
 from web_demo.visit import Visit
 
 Events = dict[str, Callable[..., Any]]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from esg import EntityMap, Grounding, InputError, Phrase
+from web_demo.message import Chosen
 from web_demo.parts.words import (
     EXPRESSION,
     LIST,
@@ -21,7 +22,7 @@ from web_demo.parts.words import (
     noun_words,
     read,
 )
-from web_demo.shared import Chosen, Steps
+from web_demo.shared import Steps
 from web_demo.visit import Visit
 
 Events = dict[str, Callable[..., Any]]
