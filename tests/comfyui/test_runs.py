@@ -224,7 +224,8 @@ def test_an_interrupt_ends_a_long_run_and_the_next_one_goes_on(comfy: Any) -> No
 
 
 OTHER_PICTURE = (
-    "The picture has 200x100 pixels, but the entities are of a picture of 320x240; connect the picture that was segmented."
+    "The picture has 200x100 pixels, but the entities are of a picture of 320x240; "
+    "connect the picture that was segmented."
 )
 NO_WEIGHTS = (
     "The weights of cropformer-swin-large are not in {folder}. Switch on download in the loader to get them "

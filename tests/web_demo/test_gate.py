@@ -130,7 +130,7 @@ def test_all_files_of_a_visitor_together_have_a_limit(launch: Callable[..., str]
     assert upload(address, 600_000).status == 200
     answer = upload(address, 600_000)
     assert answer.status == 413
-    assert "more than the 1 MB of files" in answer.text
+    assert "at most 1 MB of files" in answer.text
     # Whoever does not say how much is to come is told so when it has come.
     pieces = iter([PARTS[0], *[bytes(100_000)] * 6, PARTS[1]])
     headers = {**MULTIPART, "Transfer_Encoding": "chunked"}
