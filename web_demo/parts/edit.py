@@ -60,7 +60,7 @@ class EditPart:
                 self.negative = gr.Textbox(painting.negative, label="What to avoid", placeholder="blurry, text")
                 self.steps = gr.Slider(1, 100, value=painting.steps, step=1, label="Steps", elem_id="steps")
                 self.strength = gr.Slider(
-                    0.05, 1, value=painting.strength, step=0.05, label="Strength (lower keeps more of the original)"
+                    0.05, 1, value=painting.strength, step=0.05, label="Strength (lower keeps more)"
                 )
                 self.guidance = gr.Slider(0, 20, value=painting.guidance, step=0.5, label="Guidance")
                 self.seed = gr.Number(value=painting.seed, precision=0, minimum=0, label="Seed")
