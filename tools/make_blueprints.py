@@ -81,7 +81,7 @@ BLUEPRINTS = {"Click, inpaint, put back": click_and_inpaint}
 
 
 def to_blueprint(blueprint: Blueprint, name: str) -> dict[str, Any]:
-    """The form in which ComfyUI keeps a subgraph for others: a graph of one node, and what is in that."""
+    """The form in which ComfyUI stores a subgraph: a graph of one node, and the content of that node."""
     inner = to_ui(blueprint.graph, name, PACKS)
     own = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}, inside"))
     links = [
@@ -152,7 +152,7 @@ def to_blueprint(blueprint: Blueprint, name: str) -> dict[str, Any]:
 
 
 def _outside(blueprint: Blueprint, name: str, own: str, number: int) -> dict[str, Any]:
-    """The one node that a subgraph is from outside."""
+    """The node as which a subgraph appears from outside."""
     inputs = [
         {"name": key, "type": kind, **({} if value is None else {"widget": {"name": key}}), "link": None}
         for key, kind, value in blueprint.inputs

@@ -1,4 +1,4 @@
-"""Makes `esg/comfyui_graphs/edit_nodes.json`, all that the core knows of nodes: `python tools/make_edit_nodes.py`.
+"""Makes `esg/comfyui_graphs/edit_nodes.json`, the core's description of nodes: `python tools/make_edit_nodes.py`.
 
 `esg.edit_workflow` is made of them, and neither the nodes nor ComfyUI are installed with the core.
 """
@@ -25,13 +25,13 @@ FILES = {("LoadImage", "image"), ("LoadImageMask", "image"), ("ESGLoadSegmenter"
 
 
 def make(definitions: Definitions) -> str:
-    """The text of the file: a node in every line."""
+    """The text of the file: one node per line."""
     lines = (f'"{name}": {json.dumps(_cut_down(name, definitions[name]), ensure_ascii=False)}' for name in NODES)
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _cut_down(name: str, definition: Any) -> dict[str, Any]:
-    """Without files, and without what is for readers only."""
+    """The description without file names and without texts for readers."""
     definition = copy.deepcopy(definition)
     for inputs in definition["input"].values():
         for key, (kind, *rest) in inputs.items():

@@ -64,7 +64,7 @@ def main(url: str) -> None:
 
 
 def upload(url: str) -> str:
-    """Puts the photo into ComfyUI's input folder; returns the name that it has there."""
+    """Uploads the photo into ComfyUI's input folder; returns its name there."""
     head = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{PHOTO.name}"\r\n\r\n'
     body = head.encode() + PHOTO.read_bytes() + b"\r\n--x--\r\n"
     request = Request(f"{url}/upload/image", body, {"Content-Type": "multipart/form-data; boundary=x"})

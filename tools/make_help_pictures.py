@@ -1,4 +1,4 @@
-"""Makes the pictures of the help pages with the nodes and the shipped weights: `python tools/make_help_pictures.py`."""
+"""Makes the pictures of the help pages with the nodes and the bundled weights: `python tools/make_help_pictures.py`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH = 360  # pixels; help is shown in a narrow column
 GAP = 4
 ROCKET = '{"x": 322, "y": 300}'
 TIP = '{"x": 322, "y": 143}'
-SCENE = 5  # a held-out one whose caption the small grounder understands
+SCENE = 5  # a held-out scene whose caption the small grounder grounds correctly
 
 pack = load_pack()
 
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def grounded() -> torch.Tensor:
-    """A drawn scene with its caption as the small grounder understands it."""
+    """A drawn scene with its caption, grounded by the small grounder."""
     held_out = pack_module("data.synth").HELD_OUT
     told = pack_module("data.telling.told").tell_scene(
         held_out + SCENE, np.random.default_rng((held_out, SCENE)), (400, 400)
@@ -91,7 +91,7 @@ def save(name: str, *rows: list[torch.Tensor]) -> None:
         height = round((WIDTH - GAP * (len(row) - 1)) / ratios.sum())
         line = np.full((height + GAP, WIDTH, 3), 255, np.uint8)
         edges = [round(edge) for edge in np.cumsum([0, *(ratios * height + GAP)])]
-        edges[-1] = WIDTH + GAP  # whatever was rounded away
+        edges[-1] = WIDTH + GAP  # corrects rounding
         for picture, left, following in zip(pictures, edges, edges[1:]):
             small = picture.resize((following - GAP - left, height), Image.Resampling.LANCZOS)
             line[:height, left : following - GAP] = np.asarray(small)

@@ -1,7 +1,7 @@
-"""Writes what the nodes say of themselves where ComfyUI looks for it: `python tools/make_node_texts.py`.
+"""Writes the nodes' texts into the files that ComfyUI reads: `python tools/make_node_texts.py`.
 
-That is `locales/en`, and the inputs and outputs in the help pages (`esg_nodes/web/docs`), whose other parts
-are written by hand, as are the other languages. Nothing is to be changed in what this makes: change the nodes.
+These are `locales/en`, and the inputs and outputs in the help pages (`esg_nodes/web/docs`). The other parts of the help
+pages and the other languages are written by hand. Do not edit the files that this makes; edit the nodes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from node_pack import ROOT, load_pack
 LOCALES = ROOT / "locales"
 PAGES = ROOT / "esg_nodes" / "web" / "docs"
 
-# ComfyUI's translations are templates, in which these mean something.
+# Characters with a meaning in ComfyUI's translations, which are templates.
 SPECIAL = set("{}@|")
 
 
 def node_texts(pack: ModuleType) -> dict[str, Any]:
-    """All texts of all nodes, as `nodeDefs.json` has them: by node, input, and place among the outputs."""
+    """All texts of all nodes in the form of `nodeDefs.json`: by node, input, and index of the output."""
     return {
         name: {
             "display_name": pack.NODE_DISPLAY_NAME_MAPPINGS[name],
@@ -39,7 +39,7 @@ def _input_texts(node: Any) -> dict[str, dict[str, str]]:
     texts = {}
     for name, (_, options) in inputs_of(node).items():
         texts[name] = {"name": name, "tooltip": options["tooltip"]}
-        if options.get("control_after_generate"):  # which is an input of its own to the page
+        if options.get("control_after_generate"):  # for the page, this is an input of its own
             texts["control_after_generate"] = {"name": "control after generate"}
     return texts
 
@@ -51,13 +51,13 @@ def inputs_of(node: Any) -> dict[str, tuple[Any, dict[str, Any]]]:
 
 
 def main_texts(pack: ModuleType) -> dict[str, Any]:
-    """The other texts, as `main.json` has them: the parts of the categories."""
+    """The other texts in the form of `main.json`: the parts of the categories."""
     parts = [part for node in pack.NODE_CLASS_MAPPINGS.values() for part in node.CATEGORY.split("/")]
     return {"nodeCategories": {part: part for part in dict.fromkeys(parts)}}
 
 
 def without_templates(texts: Any) -> Any:
-    """Less what cannot be written as a template in all releases; ComfyUI shows the text of the node itself there."""
+    """The texts without those that cannot be templates in all releases; ComfyUI then shows the node's own text."""
     if isinstance(texts, dict):
         return {
             key: without_templates(value)
@@ -68,7 +68,7 @@ def without_templates(texts: Any) -> Any:
 
 
 def explained(node: Any) -> str:
-    """The inputs and outputs of a node as a part of its help page; lists, since that is shown in a narrow column."""
+    """The inputs and outputs of a node as a part of its help page; as lists, since help is shown in a narrow column."""
     lines = ["## Inputs", ""]
     required = node.INPUT_TYPES().get("required", {})
     for name, (kind, options) in inputs_of(node).items():
@@ -83,7 +83,7 @@ def explained(node: Any) -> str:
 
 def _kind(name: str, kind: Any, options: dict[str, Any]) -> str:
     if name == "model":
-        return "choice"  # of many, and others on every computer
+        return "choice"  # the list is long, and different on every computer
     if not isinstance(kind, str):
         return ", ".join(f"`{one}`" for one in kind)
     if kind not in ("INT", "FLOAT"):
@@ -93,7 +93,7 @@ def _kind(name: str, kind: Any, options: dict[str, Any]) -> str:
 
 def _default(kind: Any, options: dict[str, Any]) -> list[str]:
     default = options.get("default", "")
-    if default == "" or default == kind[0]:  # of choices, it is the first
+    if default == "" or default == kind[0]:  # the first choice is the default
         return []
     if kind == "BOOLEAN":
         return ["default on" if default else "default off"]

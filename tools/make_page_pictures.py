@@ -1,4 +1,4 @@
-"""Makes the pictures of the page for the README: a page with the weights that ship, in a real browser.
+"""Makes the pictures of the page for the README: a page with the bundled weights, in a real browser.
 
     python tools/make_page_pictures.py
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def words(tab: Any) -> None:
-    """What the small weights say of a photo, grounded."""
+    """The small weights' caption of a photo, grounded."""
     take_example(tab, 0)
     tab.get_by_role("tab", name="Words").click()
     tab.click("#describe")
@@ -56,7 +56,7 @@ def words(tab: Any) -> None:
 
 
 def edit(tab: Any) -> None:
-    """Something removed, with what was there before."""
+    """Something removed, with before and after."""
     take_example(tab, 2)
     tab.get_by_role("tab", name="Edit").click()
     tab.evaluate("points => esg.select(points.map(([x, y]) => idAt(x, y)))".replace("idAt", ID_AT), ON_THE_SPOON)

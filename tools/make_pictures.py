@@ -1,4 +1,4 @@
-"""Makes the pictures of README and model card with the weights that ship: `python tools/make_pictures.py`."""
+"""Makes the pictures of README and model card with the bundled weights: `python tools/make_pictures.py`."""
 
 from __future__ import annotations
 

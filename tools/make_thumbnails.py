@@ -77,14 +77,14 @@ def lit(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def to_make(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The crop that a model gets, with the area to repaint in red."""
+    """The crop for a model, with the area to repaint in red."""
     crop = cut_for_inpainting(photo, mask)
     red = np.array([255, 40, 40])
     return np.where(crop.generation[..., None] > 0, (crop.picture + red) // 2, crop.picture).astype(np.uint8)
 
 
 def grown(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The mask, larger by some pixels, as Inpaint (OpenCV) takes it."""
+    """The mask, grown by some pixels, as in Inpaint (OpenCV)."""
     return cut_for_inpainting(photo, mask).stitch.full_mask > 0
 
 

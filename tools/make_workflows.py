@@ -1,6 +1,6 @@
 """Makes the graphs in `workflows/`, which ComfyUI offers as templates: `python tools/make_workflows.py`.
 
-Each is described once, below, and written in the form that people open and in the one that runs (`workflows/api/`).
+Each is described once, below. It is written in the form that people open, and in the form that runs (`workflows/api/`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from esg.comfyui_graphs.blocks import (
 )
 
 WORKFLOWS = ROOT / "workflows"
-NODES = Path(__file__).parent / "workflow_nodes"  # of others, as ComfyUI's /object_info has them, cut down
+NODES = Path(__file__).parent / "workflow_nodes"  # of other packs, shortened from ComfyUI's /object_info
 PACKS = {**VERSIONS, "comfyui-impact-pack": "8.28.0"}
 
 SD15 = {
@@ -70,7 +70,7 @@ def segment_everything(definitions: Definitions) -> Graph:
 
 
 def _click_and_repaint(graph: Graph, image: NodeOutput, entities: NodeOutput, prefix: str, **cut_options: bool) -> None:
-    """Adds the nodes from a click to the saved pictures. Mask to Inpaint stops the run as long as nothing is picked."""
+    """Adds the nodes from a click to the saved pictures. Mask to Inpaint stops the run while nothing is picked."""
     graph.group("Click it")
     picked = pick(graph, image, entities, "")
     graph.group("Repaint it (SD 1.5 inpainting)", new_row=True)
@@ -98,12 +98,12 @@ def inpaint_a_batch(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     graph.group("Segment photos")
     graph.note(
-        "Clicks in several pictures at once, and repaints them all in one run.\n\nThe example picture and its mirror "
-        "image stand in for your photos here: put a loader of several pictures in their place. Pictures of different "
-        "sizes may come as a list.\n\n1. Run once: the pictures appear in **Pick Entities**, and nothing else happens "
-        "yet.\n2. Click in each of them; ‹ and › turn the pages. What is chosen stands in `picks`, such as `picture 1: "
-        "3, picture 2: 4,7`. Text without `picture` is for all of them, such as `phrase: sky` or `largest`.\n3. Run "
-        "again. Pictures in which nothing is chosen stay as they are.",
+        "Repaints what you click in several pictures, all in one run.\n\nThe example picture and its mirror image "
+        "stand in for your photos here: replace them with a node that loads several pictures. Pictures of different "
+        "sizes can come as a list.\n\n1. Run once: the pictures appear in **Pick Entities**, and nothing else happens "
+        "yet.\n2. Click in each of them; ‹ and › turn the pages. Your choice is written into `picks`, such as "
+        "`picture 1: 3, picture 2: 4,7`. Text without `picture`, such as `largest`, applies to all pictures.\n3. Run "
+        "again. Pictures in which nothing is chosen stay unchanged.",
         "What this does",
     )
     first = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
@@ -119,12 +119,12 @@ def inpaint_a_clip(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     graph.group("The pictures of a clip")
     graph.note(
-        "Follows what you click through all pictures of a clip, and repaints it in each of them.\n\nThe example "
-        "picture in three places stands in for a clip here: put **Load Video** and **Get Video Components** in its "
-        "place, and **Create Video** and **Save Video** at the end.\n\n1. Run once: the pictures appear in **Pick "
-        "Entities**.\n2. Click a thing in any of them: it is chosen in all.\n3. Run again.\n\n`one_box` cuts all "
-        "pictures at one place and makes one batch of them, as video models need. SD 1.5, which is here, paints every "
-        "picture by itself, so the result flickers.",
+        "Follows the things that you click through all pictures of a clip, and repaints them in each.\n\nThe example "
+        "picture in three positions stands in for a clip here: replace it with **Load Video** and **Get Video "
+        "Components**, and add **Create Video** and **Save Video** at the end.\n\n1. Run once: the pictures appear in "
+        "**Pick Entities**.\n2. Click a thing in any of them: it is chosen in all.\n3. Run again.\n\n`one_box` cuts "
+        "all pictures at the same place into one batch, as video models need. SD 1.5, which is used here, paints "
+        "every picture by itself, so the result flickers.",
         "What this does",
     )
     photo = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
@@ -147,9 +147,9 @@ def say_and_inpaint(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
     image, entities = _segmented(
         graph,
-        "Describe what to repaint.\n\ngella-nano comes with ESG; it is small and knows COCO's 133 categories and other "
-        "words for them: `the sky`, `the cat`, `the person`. It reads English. For other words choose **zero-shot**, "
-        "or the authors' GELLA, in **Load Grounder**.\n\nAny checkpoint works here: the noise mask and Differential "
+        "Describe the thing to repaint.\n\ngella-nano comes with ESG; it is small and knows COCO's 133 categories and "
+        "other words for them: `the sky`, `the cat`, `the person`. It reads English only. For other words, choose "
+        "**zero-shot** in **Load Grounder**.\n\nAny checkpoint works here: the noise mask and Differential "
         "Diffusion follow the mask's soft edge. A lower `denoise` keeps more of the original.",
     )
     graph.group("Say it")
@@ -157,7 +157,7 @@ def say_and_inpaint(definitions: Definitions) -> Graph:
     said = {"grounder": grounder["grounder"], "image": image, "entities": entities}
     said |= {"text": "the sky", "read_as": "one expression or question"}
     grounded = graph.add("ESGGroundText", said, colours=GREEN)
-    graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What it means")
+    graph.add("PreviewImage", {"images": grounded["overlay"]}, title="The entity it refers to")
     graph.group("Repaint it (any checkpoint)", new_row=True)
     cut = graph.add("ESGMaskToInpaint", {"image": image, "mask": grounded["mask"]})
     made = repaint(graph, load_checkpoint(graph, SD15), cut, "a night sky full of stars, the milky way", 0.9)
@@ -182,7 +182,7 @@ def repaint_each_phrase(definitions: Definitions) -> Graph:
     nouns = graph.add("ESGFindNouns", {**seen, "caption": caption})["nouns"]
     graph.add("PreviewAny", {"source": nouns}, title="Nouns", size=(290, 120))
     grounded = graph.add("ESGGroundText", {**seen, "entities": entities, "text": caption, "read_as": "a sentence"})
-    graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What they mean")
+    graph.add("PreviewImage", {"images": grounded["overlay"]}, title="Their entities")
     graph.group("Once for each")
     prompts = "{name}, oil painting, thick brush strokes\nsky = a night sky full of stars, oil painting"
     each = graph.add(
@@ -214,12 +214,13 @@ def remove_entity(definitions: Definitions) -> Graph:
 @workflow("Say which of your masks")
 def ground_your_masks(definitions: Definitions) -> Graph:
     graph = Graph(definitions)
-    graph.group("Masks from elsewhere")
+    graph.group("Your masks")
     graph.note(
-        "Finds which of your masks words refer to, wherever the masks come from.\n\nHere, two colours of the example "
-        "picture stand in for them. Replace them with a batch of masks from SAM or a detector, with **Load Image (as "
-        "Mask)**, or paint: right-click the photo, *Open in MaskEditor*, and link its MASK.\n\n`pieces` turns every "
-        "connected piece into an entity. Switch it off for a batch with one mask per thing.",
+        "Finds which of your masks words refer to; the masks can come from any node.\n\nHere, two colours of the "
+        "example picture stand in for your masks. Replace them with a batch of masks from SAM or a detector, with "
+        "**Load Image (as Mask)**, or paint: right-click the photo, *Open in MaskEditor*, and link its "
+        "MASK.\n\n`pieces` turns every connected piece into an entity. Switch it off for a batch with one mask per "
+        "thing.",
         "Ground your own masks",
     )
     image = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]
@@ -230,14 +231,14 @@ def ground_your_masks(definitions: Definitions) -> Graph:
         {"destination": blue["MASK"], "source": green["MASK"], "x": 0, "y": 0, "operation": "add"},
         title="All masks",
     )
-    graph.group("Make entities of them")
+    graph.group("Convert them to entities")
     entities = graph.add("ESGMasksToEntities", {"masks": both["MASK"], "pieces": True, "image": image})["entities"]
     grounder = graph.add("ESGLoadGrounder")["grounder"]
     graph.group("Ground words")
     said = {"grounder": grounder, "image": image, "entities": entities}
     said |= {"text": "the sky, the ground", "read_as": "a list of phrases"}
     grounded = graph.add("ESGGroundText", said, colours=GREEN)
-    graph.add("PreviewImage", {"images": grounded["overlay"]}, title="What they mean", size=(420, 480))
+    graph.add("PreviewImage", {"images": grounded["overlay"]}, title="Their entities", size=(420, 480))
     graph.add("PreviewAny", {"source": grounded["phrases"]}, title="As JSON", size=(420, 160))
     return graph
 
@@ -277,7 +278,7 @@ def segs_to_detailer(definitions: Definitions) -> Graph:
 
 
 def _segmented(graph: Graph, note: str) -> tuple[NodeOutput, NodeOutput]:
-    """A group that loads a photo and segments it; → its IMAGE, and its entities."""
+    """Adds a group that loads a photo and segments it; returns its IMAGE and its entities."""
     graph.group("Segment a photo")
     graph.note(note, "What this does")
     image = graph.add("LoadImage", {"image": "example.png"})["IMAGE"]

@@ -1,4 +1,4 @@
-"""The pack of nodes for the scripts beside this file, which know it as ComfyUI does."""
+"""Imports the pack of nodes as ComfyUI does, for the scripts beside this file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def load_pack() -> ModuleType:
-    """The repository as ComfyUI imports it: under its path as a name."""
+    """The repository, imported as ComfyUI does: with its path as the module's name."""
     name = str(ROOT)
     spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[name])
     assert spec is not None

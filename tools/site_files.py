@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 ROOT = Path(__file__).resolve().parent.parent
-# Files of the repository (a pattern), and the folder of the site that they join, or their place there.
+# Patterns of files in the repository, and the folder or path that they get in the site.
 JOINING = (
     ("CHANGELOG.md", "changelog.md"),
     ("CONTRIBUTING.md", "contributing.md"),
@@ -28,7 +28,7 @@ _LINK = re.compile(r"\[([^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\]\(([^()\s:#]+)(#[^()
 
 
 def joined() -> dict[str, str]:
-    """Returns the place in the site of every file that joins it, by its path in the repository."""
+    """Returns the path in the site of every file that is added to it, by its path in the repository."""
     return {
         path.relative_to(ROOT).as_posix(): place + path.name if place.endswith("/") else place
         for pattern, place in JOINING

@@ -200,7 +200,8 @@ def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tup
             if not ids:
                 raise InputError(f"no entity matches {what.strip()!r}.")
         except InputError as error:
-            raise InputError(f"Step {number}: {error}") from None
+            sentence = str(error)
+            raise InputError(f"Step {number}: {sentence[:1].lower()}{sentence[1:]}") from None
         steps.append((ids, prompt.strip()))
     if not steps:
         raise InputError("The list is empty; write a line such as: 3, 5 = a blue dress.")

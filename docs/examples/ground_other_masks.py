@@ -1,4 +1,4 @@
-"""Finds what a phrase refers to among masks that another program made, for example Segment Anything.
+"""Finds the entity that a phrase refers to, among masks of another program such as Segment Anything.
 
 python docs/examples/ground_other_masks.py PHOTO MASKS "the cat"
 

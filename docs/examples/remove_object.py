@@ -1,8 +1,8 @@
-"""Removes what a phrase refers to from a photo.
+"""Removes the entity that a phrase refers to from a photo.
 
 python docs/examples/remove_object.py PHOTO "the cup" CLEAN.png
 
-Nothing outside the removed part changes, not even by one bit.
+Outside the removed area, not a single bit changes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 python docs/examples/segment_folder.py PHOTOS OUT
 
-The command `esg segment PHOTOS --out OUT` does the same with more options; this is how it looks in Python.
+The command `esg segment PHOTOS --out OUT` does the same with more options; this script shows the Python API.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(photos: Path, out: Path) -> None:
     for path in sorted(photos.iterdir()):
         try:
             pixels = read_image(path)
-        except EsgError as error:  # a text file or a damaged photo: skip it
+        except EsgError as error:  # for example a text file or a damaged photo: skip it
             print(error)
             continue
         entities = segmenter(pixels)

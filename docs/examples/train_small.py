@@ -1,10 +1,10 @@
-"""Trains cropformer-nano for a while, from the weights that ship, on photos that you annotated.
+"""Continues to train the bundled cropformer-nano on photos that you have annotated.
 
 python docs/examples/train_small.py PHOTOS OUT [STEPS]
 
 PHOTOS is a folder that `esg train --photos` reads, such as COCO's: `instances.json` or `panoptic.json` beside
-`images/`. What has no label counts as unknown, so masks of a few things are enough. On a CPU, a step takes some
-seconds. The run can be stopped with Ctrl+C; the same call continues it.
+`images/`. Unlabelled areas count as unknown, so masks of a few things are enough. On a CPU, a step takes some
+seconds. Ctrl-C stops the run; the same command resumes it.
 """
 
 from __future__ import annotations

@@ -101,16 +101,14 @@ def test_a_seg_beyond_the_border_is_cut_off_and_an_odd_one_left_out(
     assert said == [""]
     (same,) = nodes("SegsToEntities").convert(((10, 20), [odd[0], *over, odd[1]]), 0.5)
     assert same.maps == found.maps
-    assert said[-1].startswith("Skipped: SEG 1 has no mask")
+    assert said[-1].startswith("Skipped: the mask, score or region of SEG 1")
     assert "SEG 6" in said[-1]
-    with pytest.raises(
-        core.InputError, match="These SEGS cannot be used: the mask, score or region of SEG 1 cannot be read"
-    ):
+    with pytest.raises(core.InputError, match=r"These SEGS cannot be used: .* of SEG 1 cannot be read"):
         nodes("SegsToEntities").convert(((10, 20), odd), 0.5)
 
 
 def test_segs_are_of_one_picture(nodes: Nodes, entities: Any, core: Any) -> None:
-    with pytest.raises(core.InputError, match="these are entities of 2"):
+    with pytest.raises(core.InputError, match="these entities are of 2 pictures"):
         nodes("EntitiesToSegs").convert(entities, 3)
 
 
@@ -121,7 +119,7 @@ def test_label_maps(nodes: Nodes, entities: Any, core: Any) -> None:
     assert len(colours[0].reshape(-1, 3).unique(dim=0)) == 4
     assert not colours[1].any()
     many = core.EntityMap.from_labels(np.arange(1, 257, dtype=np.int32).reshape(16, 16))
-    with pytest.raises(core.InputError, match="256 numbers do not fit"):
+    with pytest.raises(core.InputError, match="The highest number is 256"):
         nodes("EntitiesToLabelMap").convert(type(entities).of([many]), "numbers")
 
 

@@ -63,7 +63,7 @@ def test_nothing_is_one_empty_mask(each: Any, grounded: Any, core: Any) -> None:
 
 
 def test_lines_that_fit_nothing_say_what_there_is(each: Any, core: Any) -> None:
-    with pytest.raises(core.InputError, match=r"there are Two dogs, the sky\. A line for all others"):
+    with pytest.raises(core.InputError, match=r"the names are Two dogs, the sky\. "):
         each("(red hair=1.2), dog")
     assert each("* = (red hair=1.2)\nof {name}", only="2") == [("the sky", [2], "(red hair=1.2) of the sky")]
     assert each("the sky＝stars") == [("the sky", [2], "stars")]

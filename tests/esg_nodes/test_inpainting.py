@@ -131,7 +131,7 @@ def test_what_does_not_fit_is_one_sentence(
     crops, _, _, _, records = cut(photo, mask)
     with pytest.raises(core.InputError, match="1 crops to paste back, but 2 inpainted pictures"):
         stitch(photo, crops * 2, records)
-    with pytest.raises(core.InputError, match="into one batch of pictures"):
+    with pytest.raises(core.InputError, match="one batch of pictures, but"):
         nodes("InpaintStitch").stitch([photo, photo], crops, records, [0.0])
     with pytest.raises(core.InputError, match="fewer pictures than were cut"):
         stitch(photo, crops, cut(torch.cat([photo] * 2), mask)[4][1:])

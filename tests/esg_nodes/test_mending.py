@@ -284,6 +284,6 @@ def test_an_entity_that_cannot_be_is_told_before_anything_runs(nodes: Nodes) -> 
     validate = nodes("SplitEntity").VALIDATE_INPUTS
     assert validate(operation="new entity", entity=0) is True
     assert validate(operation="add to", entity=None) is True  # it comes over a wire
-    assert "0 is not an entity" in validate(operation="add to", entity=0)
+    assert "entity is 0" in validate(operation="add to", entity=0)
     assert "use a number from 0" in validate(operation="add to", entity=-1)
     assert "use one of: new entity, add to, take from" in validate(operation="wash", entity=1)

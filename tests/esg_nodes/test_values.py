@@ -111,7 +111,5 @@ def test_pictures_and_entities_must_belong_together(values: Any, core: Any, enti
     values.check_pairs(image, entities)
     with pytest.raises(core.InputError, match="There are 1 pictures, but entities of 2"):
         values.check_pairs(image[:1], entities)
-    with pytest.raises(
-        core.InputError, match="The picture has 30x40 pixels, but the entities are of a picture of 60x40"
-    ):
+    with pytest.raises(core.InputError, match=r"The picture has 30x40 pixels, but the entities are .* 60x40"):
         values.check_pairs(image[:, :, :30], entities)

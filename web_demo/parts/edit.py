@@ -61,9 +61,7 @@ class EditPart:
             with gr.Accordion("Steps, strength, guidance, seed, colours", open=False):
                 self.negative = gr.Textbox(paint.negative, label="What to avoid", placeholder="blurry, text")
                 self.steps = gr.Slider(1, 100, value=paint.steps, step=1, label="Steps", elem_id="steps")
-                self.strength = gr.Slider(
-                    0.05, 1, value=paint.strength, step=0.05, label="Strength (lower keeps more of the original)"
-                )
+                self.strength = gr.Slider(0.05, 1, value=paint.strength, step=0.05, label="Strength (lower keeps more)")
                 self.guidance = gr.Slider(0, 20, value=paint.guidance, step=0.5, label="Guidance")
                 self.seed = gr.Number(value=paint.seed, precision=0, minimum=0, label="Seed")
                 self.match = gr.Slider(0, 1, value=paint.match_colour, step=0.05, label="Match the surrounding colours")
