@@ -18,18 +18,17 @@ from ...support.strips import strips
 from ..files import SCORES_FIELD
 from .panoptic import ids_of_colours
 from .stack import LabelMap, Stack, check_size, encode
+from .void import without_void
 
 log = getLogger(__name__)
 
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JPEG2000", "JXL")  # formats in which numbers do not stay what they are
-VOID = 255  # in label maps of 8 bits: the border around things in PASCAL VOC, what Cityscapes and ADE20K do not count
 _VOID_COLOUR = (224, 224, 192)  # its colour in PASCAL VOC's palette
 _NOISE = 0.2  # part of the range, at either end, that the noise of a lossy format reaches into
 _STRAY = 0.005  # part of the pixels between black and white that do not matter in a lossy format
 _EDGE = 0.1  # part of the range, at either end, in which values of a mask count as black or as white
 _MOST_COLOURS = 65_535
 _CAST = 6  # by which the channels of a grey picture differ on average in a lossy format
-_MANY, _APART = 8, 3  # numbers of which 255 lies so many times as far away as they lie from each other
 _FLAT = 0.5  # part of the pixels of a map that have neighbours of their own number all around
 
 
@@ -72,6 +71,11 @@ def read_picture(
     if stored is not None and found.ndim == 2 and found.dtype.kind in "iu":
         return LabelMap(found, _scores(stored, path))
     return _understood(found, indexed, kind, threshold, void, path)
+
+
+def read_pixels(pixels: np.ndarray, path: Path, *, threshold: float = 0.5, void: int | None = None) -> Stack | LabelMap:
+    """The masks of (H, W, 3) RGB or (H, W, 4) RGBA pixels, uint8, from a file that is not a picture; see `read_picture`."""
+    return _understood(_values(Image.fromarray(pixels), False, path), False, "RGB", threshold, void, path)
 
 
 def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5) -> np.ndarray:
@@ -168,7 +172,7 @@ def _is_grey_ramp(picture: Image.Image) -> bool:
     palette = np.array(picture.getpalette() or [], np.uint8)
     palette = palette[: len(palette) // 3 * 3].reshape(-1, 3)
     used = np.flatnonzero(np.bincount(np.asarray(picture).ravel(), minlength=256))
-    return bool(len(palette) > VOID == used[-1] and (palette[used] == used[:, None]).all())
+    return bool(len(palette) > 255 == used[-1] and (palette[used] == used[:, None]).all())
 
 
 def _opaque(rgba: np.ndarray, path: Path) -> np.ndarray:
@@ -226,7 +230,7 @@ def _understood(
         else:
             return Stack([encode(values, str(path), threshold)], None, size)
     if indexed:
-        is_mask = bool(np.isin(np.unique(values), (0, VOID)).all())
+        is_mask = bool(np.isin(np.unique(values), (0, 255)).all())
     else:
         is_mask = _looks_like_lossy_mask(values) if lossy else looks_like_mask(values)
     if is_mask:
@@ -255,45 +259,6 @@ def _labels_of_colours(rgb: np.ndarray, lossy: str | None, path: Path) -> np.nda
         ids[ids == void] = 0
     log.info("%s is a picture in colours; every colour but black is taken as an entity.", path)
     return ids
-
-
-def without_void(labels: np.ndarray, void: int | None, path: Path, *, indexed: bool = False) -> np.ndarray:
-    """(H, W) labels with 0 in place of the number that belongs to nothing.
-
-    Args:
-        labels: whole numbers.
-        void: as in `read_picture`.
-        path: of the file, for the log.
-        indexed: whether they are the indices of a palette.
-    """
-    if void is None:
-        if labels.max() != VOID:
-            return labels
-        numbers = np.unique(labels)
-        if not _is_void(numbers, indexed):
-            if VOID - 1 not in numbers:  # else it is one of many entities
-                log.info("%s: the number %d is an entity here; if it should be none, say --void %d.", path, VOID, VOID)
-            return labels
-        void = VOID
-        log.info("%s: the number %d is taken as void, which belongs to no entity (--void, or void=).", path, VOID)
-    return np.where(labels == void, labels.dtype.type(0), labels) if void >= 0 else labels
-
-
-def _is_void(numbers: np.ndarray, indexed: bool) -> bool:
-    """Whether 255 stands for nothing beside the other numbers.
-
-    In grey it does where it is far from all of them: farther than they are from 0, or several times as far as many of
-    them are from each other.
-    """
-    others = numbers[(numbers > 0) & (numbers < VOID)]
-    if not len(others):
-        return False
-    if indexed:
-        return bool(others.max() < VOID - 1)
-    step = int(np.gcd.reduce([*others.tolist(), VOID]))
-    gap = VOID - int(others.max())
-    widest = int(np.diff(others, prepend=0).max())
-    return gap > step and (gap > max(others.max(), widest) or (len(others) >= _MANY and gap >= _APART * widest))
 
 
 def _scores(stored: Any, path: Path) -> list[float]:

@@ -121,7 +121,7 @@ def test_255_as_an_entity_is_told_where_it_may_be_void(
     pixels = np.repeat(np.repeat(np.array([labels], np.uint8), 12, 0), 12, 1)
     Image.fromarray(pixels).save(tmp_path / "labels.png")
     assert len(read_masks(tmp_path / "labels.png")) == len(labels) - 1
-    assert ("the number 255 is an entity here; if it should be none, say --void 255" in caplog.text) == told
+    assert ("255 is an entity; if it should not be one, use --void 255" in caplog.text) == told
 
 
 def test_colours_are_entities(tmp_path: Path) -> None:
