@@ -11,13 +11,15 @@ import numpy as np
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from ...pictures.reading import open_picture
+from ...pictures.files import READ_ERRORS, is_copy, open_picture
 from ...support.errors import ImageError, InputError
 from ...support.limits import MAX_PIXELS
 from ...support.strips import strips
 from ..files import SCORES_FIELD
+from ..rle import Rle
+from .items import LeftOut
 from .panoptic import ids_of_colours
-from .stack import LabelMap, Stack, check_size, encode
+from .stack import MAX_DRAWN, LabelMap, Stack, WrongSize, check_size, encode
 from .void import without_void
 
 log = getLogger(__name__)
@@ -28,6 +30,7 @@ _NOISE = 0.2  # part of the range, at either end, that the noise of a lossy form
 _STRAY = 0.005  # part of the pixels between black and white that do not matter in a lossy format
 _EDGE = 0.1  # part of the range, at either end, in which values of a mask count as black or as white
 _MOST_COLOURS = 65_535
+_WITH_FRAMES = ("TIFF", "GIF", "PNG", "WEBP")
 _CAST = 6  # by which the channels of a grey picture differ on average in a lossy format
 _FLAT = 0.5  # part of the pixels of a map that have neighbours of their own number all around
 
@@ -59,7 +62,12 @@ def read_picture(
         InputError: the file cannot be read, is too large, or holds neither.
     """
     try:
-        with open_picture(path, max_pixels=max_pixels) as picture:
+        with open_picture(path, max_pixels=max_pixels, all_frames=True) as picture:
+            if len(frames := _frames(picture)) > 1:
+                if masks := _read_frames(picture, frames, size, path, max_pixels, threshold):
+                    return masks
+                log.warning("%s has %d frames, none of which is a mask; ESG uses the first one.", path, len(frames))
+                picture.seek(frames[0])
             stored = picture.info.get(SCORES_FIELD)
             indexed = picture.mode == "P" and not _is_grey_ramp(picture)
             kind = str(picture.format)
@@ -71,6 +79,73 @@ def read_picture(
     if stored is not None and found.ndim == 2 and found.dtype.kind in "iu":
         return LabelMap(found, _scores(stored, path))
     return _understood(found, indexed, kind, threshold, void, path)
+
+
+def _frames(picture: Image.Image) -> list[int]:
+    """The frames of a TIFF, GIF, PNG or WebP that are as large as the one it stands at and not reduced copies."""
+    count = getattr(picture, "n_frames", 1)
+    if count == 1 or picture.format not in _WITH_FRAMES:
+        return [0]
+    here, size, frames = picture.tell(), picture.size, []
+    for place in range(count):
+        picture.seek(place)
+        if picture.size == size and not (picture.format == "TIFF" and is_copy(picture.tag_v2)):  # type: ignore[attr-defined]
+            frames.append(place)
+    picture.seek(here)
+    return frames
+
+
+def _read_frames(
+    picture: Image.Image,
+    frames: list[int],
+    size: tuple[int, int] | None,
+    path: Path,
+    max_pixels: int,
+    threshold: float,
+) -> Stack | None:
+    """The frames of a picture that are masks; a warning names the others. None if no frame is a mask.
+
+    A frame is a mask if it is black and white, or if it has one number besides 0.
+    """
+    if len(frames) * picture.width * picture.height > MAX_DRAWN:
+        raise InputError(
+            f"The {len(frames):,} frames of {path} have more than {MAX_DRAWN:,} pixels in total; save fewer."
+        )
+    left_out = LeftOut(str(path))
+    rles: list[Rle] = []
+    found = picture.height, picture.width
+    for place in frames:
+        called = f"frame {place + 1}"
+        try:
+            picture.seek(place)
+            values = _values(_upright(picture), False, path)
+            found = values.shape[0], values.shape[1]
+            check_size(found, size, path, max_pixels)
+            rles.append(encode(_mask_of_frame(values), called, threshold))
+        except WrongSize:
+            raise
+        except InputError as error:
+            left_out.add(called, str(error).removeprefix(called).strip(" ."))
+        except READ_ERRORS:
+            left_out.add(called, "is damaged")
+    if not rles:
+        return None
+    log.info("%s: %d of its %d frames are masks.", path, len(rles), len(frames))
+    left_out.tell(len(frames))
+    return Stack(rles, None, found)
+
+
+def _mask_of_frame(values: np.ndarray) -> np.ndarray:
+    if values.ndim == 3:
+        raise InputError("is a colour picture")
+    if values.dtype.kind not in "iu":
+        return values
+    numbers = np.unique(values)
+    if len(numbers) < 2 or (len(numbers) == 2 and numbers[0] == 0):
+        return values > 0
+    if not looks_like_mask(values):
+        raise InputError(f"is a label map or a photo, with {len(numbers)} different numbers")
+    return values
 
 
 def read_pixels(pixels: np.ndarray, path: Path, *, threshold: float = 0.5, void: int | None = None) -> Stack | LabelMap:

@@ -39,7 +39,7 @@ def without_void(labels: np.ndarray, void: int | None, path: str | Path, *, inde
         log.info("%s: -1 belongs to no entity, and 0 is an entity; if 0 is not one, use --void 0 (void=0).", path)
         return np.where(nothing, 0, labels.astype(np.int32) + 1)
     if lowest < 0:
-        log.info("%s: negative numbers such as %d belong to no entity.", path, lowest)
+        log.info("%s: negative and undefined numbers belong to no entity.", path)
     return np.where(nothing, labels.dtype.type(0), labels) if nothing.any() else labels
 
 
