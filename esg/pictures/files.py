@@ -52,6 +52,7 @@ _OTHERS = {  # files that people mistake for pictures, by their first bytes
     b"#?RADIANCE": ("Radiance HDR", "save it with 8 or 16 bit as PNG or TIFF"),
     b"SIMPLE  =": ("FITS", "save it with 8 or 16 bit as PNG or TIFF"),
     b"DDS ": ("a DDS texture", "save it as PNG"),
+    b"\0\0\1\0": ("a Windows icon", "save it as PNG"),
     b"PK\3\4": ("a ZIP archive", "unpack it first"),
     b"\x1f\x8b": ("a gzip archive", "unpack it first"),
     b"version https://git-lfs": ("a pointer of Git LFS", "get the file itself with `git lfs pull`"),
@@ -70,7 +71,7 @@ _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a JPEG, except for tho
 _KIND, _OLD_KIND, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 _BANDS, _SUB_PICTURES, _NUMBERS, _DNG = 277, 330, 339, 50706
 _OF_SENSORS = (32803, 34892)  # photometric: a colour filter array, and linear raw
-_FLOATS, _COMPLEX = 3, (5, 6)
+_SIGNED, _FLOATS, _COMPLEX = 2, 3, (5, 6)
 
 
 @contextmanager
@@ -113,9 +114,7 @@ def _tell_frame(place: int, name: str) -> None:
 
 
 @contextmanager
-def open_picture(
-    path: str | Path, *, max_pixels: int = MAX_PIXELS, all_frames: bool = False
-) -> Iterator[Image.Image]:
+def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS, all_frames: bool = False) -> Iterator[Image.Image]:
     """A decoded PIL picture from a file whose size was checked first; failures in the block become ImageErrors."""
     with opened(path, max_pixels, all_frames=all_frames) as picture:
         yield decoded(picture)
@@ -363,6 +362,8 @@ def _why_no_tiff(file: Any, name: str) -> str | None:
     if _FLOATS in kinds or kinds & {*_COMPLEX}:
         what = "floating-point" if _FLOATS in kinds else "complex"
         return f"{name} contains {what} numbers; save it with 8 or 16 bits."
+    if _SIGNED in kinds:
+        return f"{name} contains signed numbers; save it with 8 or 16 bits without a sign."
     if bits > 16:
         return f"{name} contains {bits}-bit numbers; save it with 8 or 16 bits."
     if compression not in TiffImagePlugin.COMPRESSION_INFO:

@@ -71,9 +71,7 @@ class LeftOut:
         """Warns, in one line, if anything was left out of `total` items."""
         if self.found:
             are = "is" if len(self.found) == 1 else "are"
-            log.warning(
-                "%s: %d of %d masks %s left out: %s.", self.source, len(self.found), total, are, self.reasons()
-            )
+            log.warning("%s: %d of %d masks %s left out: %s.", self.source, len(self.found), total, are, self.reasons())
 
     def refuse(self) -> InputError:
         """The error for a file in which there was nothing else."""

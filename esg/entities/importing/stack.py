@@ -139,9 +139,7 @@ def _cut(values: np.ndarray, name: str, threshold: float) -> float:
     slack = _SLACK if floats else 0.0
     scale = next((top for top in (1, 255) if high <= top * (1 + slack)), 65535)
     if high > scale * (1 + slack) or (floats and low < -slack * min(scale, 255)):
-        raise InputError(
-            f"{name} holds values from {low:g} to {high:g}, but those of a mask are 0 and 1 or 0 and 255."
-        )
+        raise InputError(f"{name} holds values from {low:g} to {high:g}, but those of a mask are 0 and 1 or 0 and 255.")
     if scale > 1 and high <= scale * min(threshold, 0.5):
         raise InputError(
             f"{name} holds values up to {high:g}, but those of a mask are 0 and 1 or 0 and 255; "

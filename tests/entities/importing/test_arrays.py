@@ -126,6 +126,7 @@ def test_pixels_of_pictures(tmp_path: Path) -> None:
     np.save(tmp_path / "masks.npy", np.stack([mask, mask[::-1], mask[:, ::-1]], axis=-1))
     assert len(read_arrays(tmp_path / "masks.npy", (12, 16)).rles) == 3
 
+
 @pytest.mark.parametrize(
     "arrays",
     [
