@@ -149,7 +149,7 @@ def _mask_of_frame(values: np.ndarray) -> np.ndarray:
 
 
 def read_pixels(pixels: np.ndarray, path: Path, *, threshold: float = 0.5, void: int | None = None) -> Stack | LabelMap:
-    """The masks of (H, W, 3) RGB or (H, W, 4) RGBA pixels, uint8, from a file that is not a picture; see `read_picture`."""
+    """The masks of (H, W, 3) RGB or (H, W, 4) RGBA uint8 of a file that is not a picture; see `read_picture`."""
     return _understood(_values(Image.fromarray(pixels), False, path), False, "RGB", threshold, void, path)
 
 
