@@ -23,7 +23,8 @@ _OPTIONS = PYTHON | {  # advice for which the command line has options
     Advice.STORED_PIXELS: "add --mask-pixels stored if they are masks of its stored pixels",
     Advice.SMALLER_ON_TOP: "add --mask-order smaller to keep parts of larger masks",
     Advice.VOID: "add --void -1 if it is an entity",
-    Advice.NOT_VOID: "add --void 255 if it is not an entity",
+    Advice.NOT_VOID: "give its number to --void if it is not an entity",
+    Advice.NOT_ZERO: "add --void 0 if it is not an entity",
 }
 _SECONDS_BETWEEN = 0.1  # minimum time between two updates of the progress line
 

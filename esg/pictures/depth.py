@@ -19,7 +19,11 @@ from .files import identified
 DEEP = 16
 _MOST_USED = 14  # bits; values that need more are 16-bit values of a dark picture
 _SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
-_PLANES = 284  # TIFF tag; 2: each colour in its own plane
+# Tags of TIFF
+_BITS, _PHOTOMETRIC, _BANDS, _NUMBERS = 258, 262, 277, 339
+_PLANES = 284  # 2: each colour in its own plane
+_WHITE_IS_ZERO, _SIGNED = 0, 2  # values of the photometric tag and of the tag for the kind of numbers
+_SIZ = b"\xff\x4f\xff\x51"  # the beginning of a JPEG 2000 codestream
 _RAW_MODE = re.compile(r"(\w+);16([BLN])")
 
 
@@ -36,8 +40,71 @@ def stated_bits(picture: ImageFile.ImageFile) -> int | None:
     how = " ".join(str(tile[3]) for tile in picture.tile)
     if "I;12" in how:
         return 12
-    scaled = any(tile[0] in ("ppm", "ppm_plain", "jpeg2k") for tile in picture.tile)
-    return DEEP if scaled and not _is_deep_ppm(picture) else None
+    scaled = any(tile[0] in ("ppm", "ppm_plain") for tile in picture.tile) and not _is_deep_ppm(picture)
+    return DEEP if scaled or _declared_bits(picture) not in (None, DEEP) else None
+
+
+def _declared_bits(picture: Any) -> int | None:
+    """The bits per channel that a JPEG 2000 declares, from which Pillow scales to 8 or 16; None for other pictures."""
+    if picture.format != "JPEG2000" or picture.fp is None:
+        return None
+    place = picture.fp.tell()
+    picture.fp.seek(0)
+    head = picture.fp.read(1 << 16)
+    picture.fp.seek(place)
+    start = head.find(_SIZ)
+    return (head[start + 42] & 127) + 1 if 0 <= start < len(head) - 42 else None
+
+
+def is_signed(picture: Any) -> bool:
+    """Whether a picture is a grey TIFF with signed numbers of 8 or 16 bits."""
+    return picture.format == "TIFF" and picture.tag_v2.get(_NUMBERS) == (_SIGNED,) and _grey_bits(picture) in (8, 16)
+
+
+def is_inverted(picture: Any) -> bool:
+    """Whether a picture is a 16-bit TIFF with 0 as white, which Pillow does not turn into 0 as black."""
+    return (
+        picture.format == "TIFF" and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and _grey_bits(picture) == DEEP
+    )
+
+
+def _grey_bits(picture: Any) -> int | None:
+    bits = picture.tag_v2.get(_BITS, (1,))
+    return int(bits[0]) if len(bits) == 1 and picture.tag_v2.get(_BANDS, 1) == 1 else None
+
+
+def unsigned(picture: Any, name: str) -> tuple[Image.Image, int]:
+    """A decoded grey picture with signed numbers, as one with unsigned numbers; and the number of bits in use.
+
+    If no number is negative, one bit is unused; if they go far below 0, half of their range is added to them.
+
+    Raises:
+        ImageError: a few numbers are negative, so they are not brightness.
+    """
+    bits = _grey_bits(picture) or DEEP
+    values = np.asarray(picture).astype(np.int32)
+    values = values.astype(np.uint8).view(np.int8).astype(np.int32) if bits == 8 else values
+    low, high, half = int(values.min()), int(values.max()), 1 << (bits - 1)
+    if -(half // 2) <= low < 0:
+        raise ImageError(
+            f"{name} contains negative numbers, from {low} to {high}; save it with 8 or 16 bits without a sign."
+        )
+    values = values + half if low < 0 else values
+    used = bits if low < 0 else 7 if bits == 8 else min(used_bits(high), bits - 1)
+    if used <= 8:
+        values, used = values << (8 - used), 8
+    return _with_values(values.astype(np.uint8 if bits == 8 else np.int32), picture), used
+
+
+def inverted(picture: Any, bits: int) -> Image.Image:
+    """A decoded grey picture with 0 as white, as one with 0 as black."""
+    return _with_values(((1 << bits) - 1 - np.asarray(picture).astype(np.int32)).clip(0), picture)
+
+
+def _with_values(values: np.ndarray, like: Image.Image) -> Image.Image:
+    picture = Image.fromarray(values)
+    picture.info = like.info
+    return picture
 
 
 def used_bits(largest: int) -> int:
@@ -56,7 +123,9 @@ def largest_value(picture: Image.Image, name: str) -> int:
     for rows in strips(picture.height, picture.width):
         values = np.asarray(picture.crop((0, rows.start, picture.width, rows.stop)))
         if values.min() < 0 or values.max() > 65535:
-            raise ImageError(f"{name} contains whole numbers of more than 16 bits; save it with 8 or 16 bits.")
+            raise ImageError(
+                f"{name} contains whole numbers of more than 16 bits, or below 0; save it with 8 or 16 bits."
+            )
         largest = max(largest, int(values.max()))
     return largest
 

@@ -52,6 +52,7 @@ _OTHERS = {  # files that people mistake for pictures, by their first bytes
     b"#?RADIANCE": ("Radiance HDR", "save it with 8 or 16 bit as PNG or TIFF"),
     b"SIMPLE  =": ("FITS", "save it with 8 or 16 bit as PNG or TIFF"),
     b"DDS ": ("a DDS texture", "save it as PNG"),
+    b"\0\0\1\0": ("a Windows icon", "save it as PNG"),
     b"PK\3\4": ("a ZIP archive", "unpack it first"),
     b"\x1f\x8b": ("a gzip archive", "unpack it first"),
     b"version https://git-lfs": ("a pointer of Git LFS", "get the file itself with `git lfs pull`"),
@@ -69,12 +70,16 @@ _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a JPEG, except for tho
 _KIND, _OLD_KIND, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 _BANDS, _SUB_PICTURES, _NUMBERS, _DNG = 277, 330, 339, 50706
 _OF_SENSORS = (32803, 34892)  # photometric: a colour filter array, and linear raw
-_FLOATS, _COMPLEX = 3, (5, 6)
+_SIGNED, _FLOATS, _COMPLEX = 2, 3, (5, 6)
 
 
 @contextmanager
-def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
+def opened(
+    path: str | Path, max_pixels: int = MAX_PIXELS, *, all_frames: bool = False
+) -> Iterator[ImageFile.ImageFile]:
     """A PIL picture from a file, size-checked but not decoded yet; any failure in the block becomes an ImageError.
+
+    Of a file with several frames, it is the first, and the log says so unless the caller reads them all.
 
     Pillow's own limit is a process-wide global that we must not change, so the file is opened through Pillow's table of
     formats, which bypasses that limit.
@@ -88,8 +93,8 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile
                 if picture.format == "TIFF":
                     _turn_to_photo(picture, str(path))
                     check_size(picture.size, str(path), max_pixels)
-                elif getattr(picture, "is_animated", False) and picture.format != "MPO":
-                    log.info("%s has several frames; ESG uses the first one.", path)
+                if not all_frames and getattr(picture, "is_animated", False) and picture.format != "MPO":
+                    _tell_frame(picture.tell(), str(path))
                 yield picture
     except READ_ERRORS as error:
         raise ImageError(
@@ -100,10 +105,17 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile
         raise ImageError(f"{path} is too large for this machine's memory.") from None
 
 
+def _tell_frame(place: int, name: str) -> None:
+    if place:
+        log.info("%s begins with a reduced copy; ESG uses its picture number %d.", name, place + 1)
+    else:
+        log.info("%s has several frames; ESG uses the first one.", name)
+
+
 @contextmanager
-def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def open_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS, all_frames: bool = False) -> Iterator[Image.Image]:
     """A decoded PIL picture from a file whose size was checked first; failures in the block become ImageErrors."""
-    with opened(path, max_pixels) as picture:
+    with opened(path, max_pixels, all_frames=all_frames) as picture:
         yield decoded(picture)
 
 
@@ -351,6 +363,8 @@ def _why_no_tiff(file: Any, name: str) -> str | None:
     if _FLOATS in kinds or kinds & {*_COMPLEX}:
         what = "floating-point" if _FLOATS in kinds else "complex"
         return f"{name} contains {what} numbers; save it with 8 or 16 bits."
+    if _SIGNED in kinds:
+        return f"{name} contains signed numbers; save it with 8 or 16 bits without a sign."
     if bits > 16:
         return f"{name} contains {bits}-bit numbers; save it with 8 or 16 bits."
     if compression not in TiffImagePlugin.COMPRESSION_INFO:
@@ -368,27 +382,24 @@ def _numbers(value: Any) -> tuple[int, ...]:
 def _turn_to_photo(picture: Any, name: str) -> None:
     """Goes to the first directory of a TIFF that is not a reduced copy; ImageError if the photo cannot be reached."""
     place, unreadable = 0, False
-    while _is_copy(picture.tag_v2) and place + 1 < picture.n_frames:
+    while is_copy(picture.tag_v2) and place + 1 < picture.n_frames:
         place += 1
         try:
             picture.seek(place)
         except READ_ERRORS:  # unreadable; its tags must not be mistaken for those of the copy
             unreadable = True
             picture.seek(0)
-    if _is_copy(picture.tag_v2):
+    if is_copy(picture.tag_v2):
         picture.seek(0)
         place = 0
         if unreadable or _hidden_photo(picture) or _DNG in picture.tag_v2:
             raise ImageError(_raw_photo(name, ", and only its small preview can be read"))
     elif picture.tag_v2.get(_PHOTOMETRIC) in _OF_SENSORS or _hidden_photo(picture):
         raise ImageError(_raw_photo(name))
-    if place:
-        log.info("%s begins with a reduced copy; ESG uses its picture number %d.", name, place + 1)
-    elif getattr(picture, "is_animated", False):
-        log.info("%s has several frames; ESG uses the first one.", name)
 
 
-def _is_copy(tags: Any) -> bool:
+def is_copy(tags: Any) -> bool:
+    """Whether the tags of a TIFF's directory say that it is a reduced copy of another."""
     kind, old = tags.get(_KIND, 0), tags.get(_OLD_KIND, 1)
     return (isinstance(kind, int) and bool(kind & 1)) or old == 2
 

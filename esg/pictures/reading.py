@@ -19,7 +19,19 @@ from ..support.errors import ImageError, InputError, OutputError
 from ..support.files import write_atomically
 from ..support.limits import MAX_PIXELS
 from ..support.strips import strips
-from .depth import DEEP, is_deep, largest_value, prepare, stated_bits, stretched, used_bits
+from .depth import (
+    DEEP,
+    inverted,
+    is_deep,
+    is_inverted,
+    is_signed,
+    largest_value,
+    prepare,
+    stated_bits,
+    stretched,
+    unsigned,
+    used_bits,
+)
 from .files import READ_ERRORS, check_size, decoded, identified, opened, reason_of
 from .files import open_picture as open_picture
 from .metadata import Metadata, orientation, read_metadata
@@ -122,7 +134,7 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
         pixels = _upright(found, str(path)) if rgba is None else _over_white(rgba)
         metadata, lost = read_metadata(found.picture, (pixels.shape[1], pixels.shape[0]))
         mode = found.picture.mode
-        changes = [f"{found.bits} bit became 8 bit"] * deep
+        changes = [f"{found.bits} bit became 8 bit"] * (deep and found.bits > 8)
         changes += [f"{mode} became RGB"] * (mode in ("CMYK", "LAB", "YCbCr"))
         return Photo(pixels, (*changes, *lost), metadata, rgba)
 
@@ -138,9 +150,12 @@ class _Decoded:
 def _read(picture: ImageFile.ImageFile, name: str) -> _Decoded:
     """Decodes a picture, and notes how many bits its values use if there are more than 8."""
     deep, stated = is_deep(picture), stated_bits(picture)
+    signed, from_white = is_signed(picture), is_inverted(picture)
     prepare(picture)
     tiles, file, frame = list(picture.tile), picture.fp, picture.tell()
     result = decoded(picture)
+    if signed:
+        return _Decoded(*unsigned(result, name))
     if not deep:
         return _Decoded(result, DEEP)
     bits = stated or DEEP
@@ -150,7 +165,7 @@ def _read(picture: ImageFile.ImageFile, name: str) -> _Decoded:
         result, bits = stretched(result, file, tiles, frame)
     if stated is None and bits < DEEP:
         log.info("%s uses only the values 0 to %d of its 16 bits, and is read as %d bit.", name, (1 << bits) - 1, bits)
-    return _Decoded(result, bits)
+    return _Decoded(inverted(result, bits) if from_white else result, bits)
 
 
 def _from_picture(picture: Image.Image, name: str) -> _Decoded:
@@ -163,7 +178,7 @@ def _from_picture(picture: Image.Image, name: str) -> _Decoded:
     file = picture.fp
     if file is None or file.closed:
         raise ImageError(f"{name} was closed before it was read; give its path, or read it while it is open.")
-    if not is_deep(picture):
+    if not is_deep(picture) and not is_signed(picture):
         return _Decoded(picture, _bits_of(picture, name))
     place = file.tell()
     try:

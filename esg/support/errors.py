@@ -24,7 +24,8 @@ class Advice(Enum):
     STORED_PIXELS = 'pass pixels="stored" if they are masks of its stored pixels'
     SMALLER_ON_TOP = 'pass order="smaller" to keep parts of larger masks'
     VOID = "pass void=-1 if it is an entity"
-    NOT_VOID = "pass void=255 if it is not an entity"
+    NOT_VOID = "pass its number as void if it is not an entity"
+    NOT_ZERO = "pass void=0 if it is not an entity"
 
 
 class Sentence:

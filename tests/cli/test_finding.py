@@ -85,6 +85,6 @@ def test_files_that_do_not_say_whose_masks_they_hold_are_not_for_several(
 def test_invalid_masks_are_reported_before_any_work(command: Run, tmp_path: Path, photos: list[Path]) -> None:
     command(photos[0], "--masks", tmp_path / "no.png").refused(f"{tmp_path / 'no.png'} does not exist")
     (tmp_path / "diary.txt").write_text("dear diary")
-    command(photos[0], "--masks", tmp_path / "diary.txt").refused("diary.txt is no file of masks")
+    command(photos[0], "--masks", tmp_path / "diary.txt").refused("diary.txt is not a mask file that ESG can read")
     (tmp_path / "masks.json").write_text("[{")
     command(*photos, "--masks", tmp_path / "masks.json").refused("masks.json is not a JSON file, or is incomplete")

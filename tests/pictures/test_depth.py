@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 
 from esg.pictures.depth import used_bits
 from esg.pictures.reading import read_image, read_photo
+from esg.support.errors import ImageError
 
 SCENE = np.linspace(0, 1, 6 * 8 * 3).reshape(6, 8, 3)
 
@@ -134,3 +136,64 @@ def test_the_used_bits_hold_the_largest_value(largest: int) -> None:
     assert 8 <= bits <= 16
     assert largest < 1 << bits
     assert bits in (8, 16) or largest >= 1 << (bits - 1)
+
+
+GREY = np.tile(np.arange(256, dtype=np.int32), (4, 1))
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind"),
+    [
+        (GREY * 257 - 32768, np.int16),
+        (GREY * 128, np.int16),
+        (GREY * 16, np.int16),  # 12 bits
+        (GREY - 128, np.int8),
+    ],
+)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_signed_numbers_have_their_full_brightness(tmp_path: Path, stored: np.ndarray, kind: type, order: str) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(path, stored.astype(kind), byteorder=order)
+    assert np.array_equal(read_image(path)[..., 0], GREY)
+    with Image.open(path) as picture:
+        assert np.array_equal(read_image(picture)[..., 0], GREY)
+
+
+def test_signed_numbers_that_are_not_brightness(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(path, (GREY * 8 - 1000).astype(np.int16))
+    with pytest.raises(ImageError, match="contains negative numbers, from -1000 to 1040; save it with 8 or 16 bits"):
+        read_image(path)
+    tifffile.imwrite(path, np.dstack([GREY] * 3).astype(np.int16), photometric="rgb")
+    with pytest.raises(ImageError, match="contains signed numbers; save it with 8 or 16 bits without a sign"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_a_tiff_with_0_as_white(tmp_path: Path, bits: int) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    kind = np.uint8 if bits == 8 else np.uint16
+    values = np.rint(GREY / 255 * (2**bits - 1)).astype(kind)
+    tifffile.imwrite(tmp_path / "photo.tif", (2**bits - 1 - values).astype(kind), photometric="miniswhite")
+    assert np.array_equal(read_image(tmp_path / "photo.tif")[..., 0], values >> (bits - 8))
+
+
+def jpeg2000(values: np.ndarray, bits: int) -> bytes:
+    """A JPEG 2000 that declares fewer than the 16 bits that Pillow writes."""
+    data = BytesIO()
+    Image.fromarray((values + 32768 - (1 << bits >> 1)).astype(np.uint16)).save(data, "JPEG2000")  # 0 is in the middle
+    found = bytearray(data.getvalue())
+    found[found.index(b"\xff\x51") + 40] = found[found.index(b"ihdr") + 14] = bits - 1
+    return bytes(found)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_jpeg_2000_with_few_bits(tmp_path: Path, bits: int) -> None:
+    values = GREY << (bits - 8)
+    for content, bright in ((jpeg2000(values, bits), 1), (jpeg2000(values // 4, bits), 4)):  # the second is a dark one
+        (tmp_path / "photo.jp2").write_bytes(content)
+        assert np.array_equal(read_image(tmp_path / "photo.jp2")[..., 0], GREY // bright)
+    Image.fromarray(values.astype(np.uint16)).save(tmp_path / "photo.jp2")  # in a file of 16 bits
+    assert np.array_equal(read_image(tmp_path / "photo.jp2")[..., 0], GREY)

@@ -138,7 +138,7 @@ def test_transparent_value_of_a_16_bit_png(saved: Callable[..., Path]) -> None:
 
 def test_numbers_beyond_16_bit_and_floats_are_refused(saved: Callable[..., Path]) -> None:
     for number, words in (
-        (np.int32(70000), "whole numbers of more than 16 bits"),
+        (np.int32(70000), "whole numbers of more than 16 bits, or below 0"),
         (np.float32(0.5), "floating-point numbers"),
     ):
         path = saved(Image.fromarray(np.array([[number]])), ".tif")

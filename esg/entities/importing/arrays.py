@@ -1,4 +1,4 @@
-"""Masks and label maps in numpy files, read from the file one mask at a time; pickles are never executed."""
+"""Masks and label maps in numpy files, read one mask at a time; pickles are never executed."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ from ...support.limits import MAX_PIXELS
 from ...support.strips import strips
 from ..rle import Rle
 from .items import LeftOut
-from .pictures import looks_like_mask, without_void
-from .stack import MAX_DRAWN, LabelMap, Stack, check_size, encode
+from .pictures import looks_like_mask, read_pixels
+from .stack import MAX_DRAWN, LabelMap, Stack, are_logits, check_size, encode
+from .void import VOIDS, without_void
 
 log = getLogger(__name__)
 
 MAX_STACK = 10_000  # masks; more are a label map, or a mistake
-_SAMS = ("predicted_iou", "iou_predictions", "iou_scores")  # SAM's own scores, by which nested masks are told
-_SCORES = ("scores", "score", *_SAMS)  # names of arrays in a .npz file
-_MASKS = ("masks", "labels", "mask", "pred_masks", "segmentation", "segments")  # of which the first one counts
-_NO_MASKS = (*_SCORES, "boxes", "bboxes", "bbox")
+_SAMS = ("predicted_iou", "iou_predictions", "iou_scores")  # SAM's own scores, which mark nested masks
+_SCORES = ("scores", "score", *_SAMS, "confidence", "confidences", "conf", "pred_scores", "mask_scores", "probs")
+_MASKS = ("masks", "labels", "mask", "pred_masks", "segmentation", "segments")  # names in a .npz, best first
+_BOXES = ("boxes", "bboxes", "bbox", "xyxy", "xywh", "pred_boxes")
+_NO_MASKS = (*_SCORES, *_BOXES)
 _PIECE = 1 << 16  # bytes of a packed array that are read at once
-_CHECKED = 1 << 28  # bytes of an array up to which its checksum is looked at, which takes as long as unpacking it
-_WHOLE = 1 << 30  # bytes of a stack in Fortran order, whose masks do not lie one after the other
+_CHECKED = 1 << 28  # bytes; the checksum of a larger array is not checked, which takes as long as unpacking
+_WHOLE = 1 << 30  # bytes of a stack whose masks are not one after the other in the file
 _READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, RuntimeError)
+_IS_MASK = "masks are bool, 0 and 1 or 0 and 255"
 
 
 def read_arrays(
@@ -45,24 +48,27 @@ def read_arrays(
     threshold: float = 0.5,
     void: int | None = None,
 ) -> Stack | LabelMap:
-    """The masks of a .npy or .npz file; what it may hold of pickles is never executed.
+    """Reads the masks of a .npy or .npz file; pickles in it are never executed.
 
     An array of shape (N, H, W) is a stack of masks, and so is one of (H, W, N) if only that fits the photo. One of
-    shape (H, W) is a label map of whole numbers, or a single mask of bools or soft values. Further axes of length 1, as
-    in the (N, 1, H, W) of SAM's predictor, do no harm. In a label map with -1, that belongs to nothing, and 0 is an
-    entity. Of a .npz the array `masks` is taken, else `labels` or another usual name, else the only one that has two
-    dimensions or more and is not called `boxes`, or that fits the photo; and the scores from `scores`, if any.
+    shape (H, W) is a label map if it holds integers, or a single mask if it holds bools or soft values. uint8 of shape
+    (H, W, 3) or (H, W, 4) whose channels are not masks is a picture. Further axes of length 1, as in the (N, 1, H, W)
+    of SAM's predictor, are ignored.
+
+    In a .npz, the array is `masks`, `labels` or another usual name; otherwise the only one with at least two
+    dimensions that is not called `boxes`, or the only one that fits the photo. If several (H, W) arrays fit, each that
+    holds a mask is one. The scores come from `scores`, if it is there.
 
     Args:
         path: the file.
         size: height, width that the masks must have.
         max_pixels: larger masks are refused before they are read, and so are stacks of more than `MAX_STACK` masks or
             `MAX_DRAWN` pixels in all.
-        threshold: part of white above which a pixel of a soft mask is inside.
-        void: label that belongs to nothing, as in `pictures.read_picture`.
+        threshold: fraction of white above which a pixel of a soft mask is inside.
+        void: label that belongs to no entity, as in `void.without_void`.
 
     Raises:
-        InputError: the file is damaged or too large, or holds no masks that can be used.
+        InputError: the file is damaged or too large, or does not hold any usable masks.
     """
     try:
         with ExitStack() as close:
@@ -72,9 +78,11 @@ def read_arrays(
             if not zipped:
                 return _read_masks(_Array(file, str(path)), None, False, size, path, max_pixels, threshold, void)
             archive = close.enter_context(zipfile.ZipFile(file))
-            name, scores, nested = _pick_arrays(archive, size, path)
-            with _opened(archive, f"{name}.npy", file) as member:
-                array = _Array(member, f"The array {name} of {path}")
+            names, scores, nested = _pick_arrays(archive, size, path)
+            if len(names) > 1:
+                return _read_planes(archive, names, size, path, max_pixels, threshold)
+            with _opened(archive, f"{names[0]}.npy", file) as member:
+                array = _Array(member, f"The array {names[0]} of {path}")
                 return _read_masks(array, scores, nested, size, path, max_pixels, threshold, void)
     except _READ_ERRORS as error:
         reason = str(error).rstrip(".").replace("\n", " ") or type(error).__name__
@@ -82,9 +90,9 @@ def read_arrays(
 
 
 class _Inflated(RawIOBase):
-    """What a deflated member of a zip file holds, read in pieces of any size.
+    """A deflated member of a zip file, read in pieces of any size.
 
-    zipfile does that, too, but takes twice the time: it unpacks 4 KiB at a time, and a stack of masks is a thousand
+    zipfile does the same, but takes twice the time: it unpacks 4 KiB at a time, and a stack of masks is a thousand
     times as large as its file.
     """
 
@@ -98,7 +106,7 @@ class _Inflated(RawIOBase):
         """The next bytes, fewer only at the end.
 
         Raises:
-            zipfile.BadZipFile: the checksum of all that was read is wrong.
+            zipfile.BadZipFile: the checksum of everything that was read is wrong.
         """
         wanted = self._left if size < 0 else min(size, self._left)
         pieces = []
@@ -121,11 +129,11 @@ class _Inflated(RawIOBase):
 
 
 def _opened(archive: zipfile.ZipFile, name: str, file: BinaryIO) -> IO[bytes]:
-    """A member of a zip file that is open as `file`."""
+    """Opens a member of a zip file, which is itself open as `file`."""
     member = archive.getinfo(name)
     if member.compress_type != zipfile.ZIP_DEFLATED or member.flag_bits & 1:  # not packed, or encrypted
         return archive.open(name)
-    with archive.open(name):  # which checks the header before it
+    with archive.open(name):  # which checks the header in front of it
         file.seek(member.header_offset + 26)
     lengths = struct.unpack("<HH", file.read(4))
     file.seek(sum(lengths), 1)
@@ -133,7 +141,7 @@ def _opened(archive: zipfile.ZipFile, name: str, file: BinaryIO) -> IO[bytes]:
 
 
 class _Array:
-    """The header of a numpy array in a file, and then its numbers, as many as are asked for."""
+    """A numpy array in a file: its header, and its numbers, which are read as needed."""
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self.stream, self.name = stream, name
@@ -150,12 +158,12 @@ class _Array:
             raise ValueError(f"an array has the shape {self.shape}")
 
     def check_dtype(self, kinds: str, what: str) -> None:
-        """InputError unless the numbers are of one of these kinds of numpy's; `what` is the rest of the sentence."""
+        """Raises InputError unless the dtype is of one of numpy's `kinds`; `what` is the rest of the sentence."""
         if self.dtype.kind not in kinds:
             raise InputError(f"{self.name} holds an array of {self.dtype}, but {what}.")
 
     def read(self, *shape: int) -> np.ndarray:
-        """The next numbers, in C order whatever the order of the array is."""
+        """The next numbers, in the order in which the file has them."""
         length = prod(shape) * self.dtype.itemsize
         data = self.stream.read(length)
         if len(data) < length:
@@ -165,8 +173,8 @@ class _Array:
 
 def _pick_arrays(
     archive: zipfile.ZipFile, size: tuple[int, int] | None, path: Path
-) -> tuple[str, list[float] | None, bool]:
-    """The name of the array of masks, their scores, and whether they are SAM's."""
+) -> tuple[list[str], list[float] | None, bool]:
+    """The name of the array of masks, or the names of several planes; the scores, and whether they are SAM's."""
     found = {}
     for member in archive.namelist():
         if member.endswith(".npy"):
@@ -174,41 +182,88 @@ def _pick_arrays(
                 found[member[:-4]] = _Array(stream, f"The array {member[:-4]} of {path}")
     planes = [name for name, array in found.items() if len(array.shape) >= 2 and name not in _NO_MASKS]
     if not found:
-        raise InputError(f"{path} holds no numpy arrays{_what_it_is(archive)}.")
+        raise InputError(f"{path} does not hold any numpy arrays{_what_it_is(archive)}.")
     known = [name for name in _MASKS if name in planes or (name == "masks" and name in found)]
     fitting = [name for name in planes if size is not None and found[name].shape[-2:] == tuple(size)]
+    flat = [name for name in fitting or planes if len(found[name].shape) == 2 and found[name].dtype.kind in "biu"]
     if known:
-        name = known[0]
+        names = known[:1]
     elif len(planes) == 1:
-        (name,) = planes
+        names = planes
     elif len(fitting) == 1:
-        (name,) = fitting
+        names = fitting
+    elif flat and len({found[name].shape for name in flat}) == 1:
+        names = flat
     else:
-        raise InputError(
-            f'{path} has no array called "masks" (number of masks, height, width) or "labels" (height, width), '
-            f"only {', '.join(found)}."
-        )
+        raise _no_masks(found, path)
     keys = [key for key in _SCORES if key in found]
-    return name, _read_scores(archive, keys[0], path) if keys else None, bool(keys) and keys[0] in _SAMS
+    return names, _read_scores(archive, keys[0], path) if keys else None, bool(keys) and keys[0] in _SAMS
+
+
+def _no_masks(names: Iterable[str], path: Path) -> InputError:
+    return InputError(
+        f'{path} does not have an array called "masks" (number of masks, height, width) or "labels" (height, width), '
+        f"only {', '.join(names)}; rename the right one."
+    )
+
+
+def _read_planes(
+    archive: zipfile.ZipFile,
+    names: list[str],
+    size: tuple[int, int] | None,
+    path: Path,
+    max_pixels: int,
+    threshold: float,
+) -> Stack:
+    """The masks among several (H, W) arrays of the same size; the others, such as depth maps, are skipped."""
+    masks: dict[str, np.ndarray] = {}
+    for name in names:
+        with archive.open(f"{name}.npy") as stream:
+            array = _Array(stream, f"The array {name} of {path}")
+            height, width = array.shape
+            check_size((height, width), size, array.name, max_pixels)
+            _check_stack(array, len(names), height, width)
+            values = _read_values(array, height, width)
+        if array.dtype.kind == "b" or 0 <= values.min() <= values.max() <= 1 or looks_like_mask(values):
+            masks[name] = values != 0 if array.dtype.kind == "b" else values
+    if not masks:
+        raise _no_masks(names, path)
+    others = [name for name in names if name not in masks]
+    log.info(
+        "%s: each of the arrays %s is a mask%s.",
+        path,
+        ", ".join(masks),
+        f"; {', '.join(others)} {'is' if len(others) == 1 else 'are'} not" if others else "",
+    )
+    first = next(iter(masks.values()))
+    return _encoded(masks.values(), None, False, (first.shape[0], first.shape[1]), path, threshold)
 
 
 def _what_it_is(archive: zipfile.ZipFile) -> str:
-    """What a zip file is instead, as the end of a sentence."""
+    """What a zip file is otherwise, as the end of a sentence."""
     names = archive.namelist()
     if any(name.endswith("data.pkl") for name in names):
-        return "; it is a file of PyTorch, which is not read as it could run programs"
+        return "; it is a PyTorch file, which is not read because it could run programs"
     return "; unpack it, and give the file or folder of masks in it" if names else ""
 
 
 def _read_scores(archive: zipfile.ZipFile, key: str, path: Path) -> list[float] | None:
+    """One score per mask; None, with a warning, if the array is something else."""
     with archive.open(f"{key}.npy") as stream:
         array = _Array(stream, f"The array {key} of {path}")
-        if array.dtype.kind not in "fiu":
-            log.warning("%s holds %s and not numbers; the scores are left out.", array.name, array.dtype)
+        if array.dtype.kind not in "fiuUS":
+            log.warning("%s holds %s instead of numbers; the scores are ignored.", array.name, array.dtype)
             return None
         if prod(array.shape) > 1 << 24 or prod(array.shape) != max(array.shape, default=1):
-            raise InputError(f"{array.name} has the shape {array.shape}; it must hold one score a mask.")
-        return array.read(prod(array.shape)).astype(np.float64).tolist()
+            log.warning(
+                "%s has the shape %s instead of one score per mask; the scores are ignored.", array.name, array.shape
+            )
+            return None
+        try:
+            return array.read(prod(array.shape)).astype(np.float64).tolist()
+        except ValueError:  # text that does not hold numbers
+            log.warning("%s holds text that is not numbers; the scores are ignored.", array.name)
+            return None
 
 
 def _read_masks(
@@ -223,35 +278,46 @@ def _read_masks(
 ) -> Stack | LabelMap:
     if array.dtype.hasobject:
         raise InputError(
-            f"{array.name} holds Python objects (a pickle), which are not read as they could run programs; "
+            f"{array.name} holds Python objects (a pickle), which are not read because they could run programs; "
             f"save the masks as a plain array of shape (number of masks, height, width)."
         )
     shape = _without_empty_axes(array.shape, size)
     if len(shape) not in (2, 3):
         raise InputError(
             f"{array.name} has the shape {array.shape}; masks have (number of masks, height, width), "
-            f"a label map has (height, width)."
+            f"and a label map has (height, width)."
         )
-    if size is not None and len(shape) == 3 and shape[:2] == tuple(size) != shape[1:]:
-        return _read_last_axis(array, scores, nested, size, path, max_pixels, threshold)
+    last_axis = size is not None and len(shape) == 3 and shape[:2] == tuple(size) != shape[1:]
+    if last_axis or _may_be_picture(array, shape, size):
+        return _read_last_axis(array, scores, nested, size, path, max_pixels, threshold, void)
     height, width = shape[-2:]
     check_size((height, width), size, path, max_pixels)
     if len(shape) == 2:
-        array.check_dtype("biuf", "labels are whole numbers and masks from 0 to 1")
+        array.check_dtype("biuf", "labels are integers, and masks go from 0 to 1")
         return _read_plane(array, height, width, scores, path, threshold, void)
-    array.check_dtype("biuf", "masks are bool, 0 and 1 or 0 and 255")
+    array.check_dtype("biuf", _IS_MASK)
     count = shape[0]
     _check_stack(array, count, height, width)
     if scores is not None and len(scores) != count:
-        log.warning("%s has %d masks but %d scores; the scores are left out.", path, count, len(scores))
+        log.warning("%s has %d masks but %d scores; the scores are ignored.", path, count, len(scores))
         scores = None
     if count == 1 and array.dtype.kind in "iu":
         return _read_plane(array, height, width, scores, path, threshold, void)
     return _encoded(_one_by_one(array, count, height, width), scores, nested, (height, width), path, threshold)
 
 
+def _may_be_picture(array: _Array, shape: tuple[int, ...], size: tuple[int, int] | None) -> bool:
+    """Whether an array has the shape of an RGB or RGBA picture."""
+    return (
+        array.dtype == np.uint8
+        and len(shape) == 3
+        and shape[2] in (3, 4)
+        and (tuple(size) == shape[:2] != shape[1:] if size is not None else min(shape[:2]) > 4)
+    )
+
+
 def _without_empty_axes(shape: tuple[int, ...], size: tuple[int, int] | None) -> tuple[int, ...]:
-    """The shape without axes of length 1 that are too many: (N, 1, H, W), or (H, W, 1) if only that fits the photo."""
+    """The shape without surplus axes of length 1: (N, 1, H, W), or (H, W, 1) if only that fits the photo."""
     axes = list(shape)
     while len(axes) > 3 and 1 in (*axes[:-2], axes[-1]):
         place = next((place for place in range(len(axes) - 3, -1, -1) if axes[place] == 1), -1)
@@ -265,7 +331,7 @@ def _check_stack(array: _Array, count: int, height: int, width: int) -> None:
     if count > MAX_STACK or count * height * width > MAX_DRAWN:
         raise InputError(
             f"{array.name} is a stack of {count:,} masks of {width}x{height} pixels, more than the limit of "
-            f"{MAX_STACK:,} masks or {MAX_DRAWN:,} pixels in all; save them as COCO JSON or a label PNG."
+            f"{MAX_STACK:,} masks or {MAX_DRAWN:,} pixels in total; save them as COCO JSON or a label PNG."
         )
 
 
@@ -277,28 +343,41 @@ def _encoded(
     path: Path,
     threshold: float,
 ) -> Stack:
-    """Masks as RLEs; those that cannot be used are left out and named."""
+    """Masks as RLEs; those that cannot be used are skipped, and a warning names them."""
     left_out = LeftOut(str(path))
     rles: list[Rle] = []
     kept: list[float] = []
     unscored: list[str] = []
-    total = 0
-    for place, mask in enumerate(masks):
+    total = logits = 0
+    for place, values in enumerate(masks):
         total += 1
         called = f"mask {place + 1}"
         certain = 1.0 if scores is None else scores[place]
+        mask = _without_ignored(values)
         try:
             rles.append(encode(mask, called, threshold))
             kept.append(certain if math.isfinite(certain) else 1.0)
             unscored += [f"{called} has the score {certain}"] * (not math.isfinite(certain))
+            logits += are_logits(mask)
         except InputError as error:
             left_out.add(called, str(error).removeprefix(called).strip(" ."))
     if left_out.found and not rles:
         raise left_out.refuse()
     left_out.tell(total)
+    if logits:
+        log.info("%s holds logits, numbers below and above 0; the pixels above 0 are inside.", path)
     if unscored:
-        log.warning("%s: %d masks without a usable score have the score 1: %s.", path, len(unscored), unscored[0])
+        masks_ = "1 mask" if len(unscored) == 1 else f"{len(unscored)} masks"
+        log.warning("%s: score 1 for %s without a usable score: %s.", path, masks_, unscored[0])
     return Stack(rles, None if scores is None else kept, size, nested)
+
+
+def _without_ignored(mask: np.ndarray) -> np.ndarray:
+    """A mask of 0 and 1 without the pixels that have 255 or 65535, as training data mark those not to be counted."""
+    if mask.dtype.kind not in "iu" or mask.max() not in VOIDS:
+        return mask
+    inside = mask == 1
+    return inside if inside.any() and (inside | (mask <= 0) | (mask == mask.max())).all() else mask
 
 
 def _read_plane(
@@ -310,7 +389,7 @@ def _read_plane(
     threshold: float,
     void: int | None,
 ) -> Stack | LabelMap:
-    """One plane: a label map of whole numbers, or what is a mask by its values."""
+    """One plane: a label map, or a mask if its values are those of one."""
     values = _read_values(array, height, width)
     alone = len(array.shape) > 2 and array.shape[0] == 1  # a stack of one
     if array.dtype.kind == "f":
@@ -322,9 +401,7 @@ def _read_plane(
     if is_mask:
         certain = scores if scores is not None and len(scores) == 1 else None
         return _encoded([values], certain, False, (height, width), path, threshold)
-    if array.dtype.itemsize == 1:
-        values = without_void(values, void, path)
-    return LabelMap(values, scores)
+    return LabelMap(without_void(values, void, path), scores)
 
 
 def _one_by_one(array: _Array, count: int, height: int, width: int) -> Iterator[np.ndarray]:
@@ -334,7 +411,8 @@ def _one_by_one(array: _Array, count: int, height: int, width: int) -> Iterator[
         return
     if prod(array.shape) * array.dtype.itemsize > _WHOLE:
         raise InputError(
-            f"{array.name} is in Fortran order and too large to be turned; save it as numpy.ascontiguousarray(array)."
+            f"{array.name} is in Fortran order and too large to be rearranged; "
+            "save it as numpy.ascontiguousarray(array)."
         )
     yield from array.read(width, height, count).T
 
@@ -343,15 +421,16 @@ def _read_last_axis(
     array: _Array,
     scores: list[float] | None,
     nested: bool,
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     path: Path,
     max_pixels: int,
     threshold: float,
-) -> Stack:
-    """Masks along the last axis, which only fit the photo that way."""
+    void: int | None,
+) -> Stack | LabelMap:
+    """Masks along the last axis, or the channels of a picture."""
     height, width, count = _without_empty_axes(array.shape, size)
     check_size((height, width), size, path, max_pixels)
-    array.check_dtype("biuf", "masks are bool, 0 and 1 or 0 and 255")
+    array.check_dtype("biuf", _IS_MASK)
     _check_stack(array, count, height, width)
     if array.transposed:
         planes: Iterable[np.ndarray] = (array.read(width, height).T for _ in range(count))
@@ -359,28 +438,45 @@ def _read_last_axis(
         raise InputError(f"{array.name} has its masks along the last axis; save it as array.transpose(2, 0, 1).")
     else:
         planes = np.moveaxis(array.read(height, width, count), -1, 0)
+    if _may_be_picture(array, (height, width, count), size):
+        planes = list(planes)
+        same = all((plane == planes[0]).all() for plane in planes[1:3])
+        if same or not all(np.isin(plane, (0, 1, 255)).all() for plane in planes):
+            return read_pixels(np.stack(planes, axis=-1), path, threshold=threshold, void=void)
     usable = scores if scores is not None and len(scores) == count else None
     return _encoded(planes, usable, nested, (height, width), path, threshold)
 
 
 def _read_values(array: _Array, height: int, width: int) -> np.ndarray:
-    """(height, width) int32, or float32 where they are no whole numbers or none above 1."""
+    """(height, width) int32, or float32 if the numbers are not whole or not larger than 1.
+
+    The largest unsigned number of 4 or 8 bytes is -1 of a signed type, and not-a-number is the void of floats: in a
+    label map, both become -2, which belongs to no entity.
+    """
     shape = (width, height) if array.transposed else (height, width)
-    floats = array.dtype.kind == "f"
-    values = np.empty(shape, np.float32 if floats else np.int32)
+    kind, largest = array.dtype.kind, np.iinfo(np.int32).max
+    values = np.empty(shape, np.float32 if kind == "f" else np.int32)
     for rows in strips(*shape):
         block = array.read(*values[rows].shape)
-        if not floats and (block.min() < -1 or block.max() >= np.iinfo(np.int32).max):
+        if kind == "u" and array.dtype.itemsize >= 4:
+            block = np.where(block == np.iinfo(array.dtype).max, -2.0, block.astype(np.float64))
+        elif kind == "i":
+            block = np.maximum(block.astype(np.int64), -largest)
+        if kind != "f" and block.max() >= largest:
             raise InputError(
-                f"{array.name} holds labels from {block.min()} to {block.max()}; "
-                "give whole numbers from 1, with 0 for what belongs to nothing."
+                f"{array.name} holds labels up to {block.max():.0f}; give integers from 1, with 0 for no entity."
             )
         with np.errstate(over="ignore", invalid="ignore"):
             values[rows] = block
-    whole = floats and 1 < values.max() < 1 << 24 and values.min() >= -1 and bool((values == np.round(values)).all())
-    if whole:
-        values = values.astype(np.int32)
-    if values.dtype.kind == "i" and values.min() < 0:
-        log.info("%s holds labels from -1; that is taken as nothing, and 0 as an entity.", array.name)
-        values += 1
+    if kind == "f":
+        values = _as_labels(values)
     return values.T if array.transposed else values
+
+
+def _as_labels(values: np.ndarray) -> np.ndarray:
+    """Floats as int32 if they are labels: whole numbers above 1, or not a number; otherwise as they are."""
+    unknown = np.isnan(values)
+    known = values[~unknown]
+    if not known.size or not 1 < known.max() < 1 << 24 or known.min() < -(1 << 24) or (known != np.round(known)).any():
+        return values
+    return np.where(unknown, -2, values).astype(np.int32)

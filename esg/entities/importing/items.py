@@ -71,9 +71,7 @@ class LeftOut:
         """Warns, in one line, if anything was left out of `total` items."""
         if self.found:
             are = "is" if len(self.found) == 1 else "are"
-            log.warning(
-                "%s: %d of %d masks %s left out: %s.", self.source, len(self.found), total, are, self._reasons()
-            )
+            log.warning("%s: %d of %d masks %s left out: %s.", self.source, len(self.found), total, are, self.reasons())
 
     def refuse(self) -> InputError:
         """The error for a file in which there was nothing else."""
@@ -82,9 +80,9 @@ class LeftOut:
                 f"{self.source} has boxes and no masks: of its {len(self.found)} annotations none has a mask; "
                 f"export polygons or masks instead."
             )
-        return InputError(f"{self.source} has no mask that can be used: {self._reasons()}.")
+        return InputError(f"{self.source} has no mask that can be used: {self.reasons()}.")
 
-    def _reasons(self) -> str:
+    def reasons(self) -> str:
         """Grouped by the reason: "annotation 3 and annotation 5 have no mask; …"."""
         often = Counter(reason for _, reason in self.found)
         said = []

@@ -11,25 +11,27 @@ import numpy as np
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from ...pictures.reading import open_picture
-from ...support.errors import Advice, ImageError, InputError, Sentence
+from ...pictures.files import READ_ERRORS, is_copy, open_picture
+from ...support.errors import ImageError, InputError
 from ...support.limits import MAX_PIXELS
 from ...support.strips import strips
 from ..files import SCORES_FIELD
+from ..rle import Rle
+from .items import LeftOut
 from .panoptic import ids_of_colours
-from .stack import LabelMap, Stack, check_size, encode
+from .stack import MAX_DRAWN, LabelMap, Stack, WrongSize, check_size, encode
+from .void import without_void
 
 log = getLogger(__name__)
 
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JPEG2000", "JXL")  # formats in which numbers do not stay what they are
-VOID = 255  # in label maps of 8 bits: the border around things in PASCAL VOC, what Cityscapes and ADE20K do not count
 _VOID_COLOUR = (224, 224, 192)  # its colour in PASCAL VOC's palette
 _NOISE = 0.2  # part of the range, at either end, that the noise of a lossy format reaches into
 _STRAY = 0.005  # part of the pixels between black and white that do not matter in a lossy format
 _EDGE = 0.1  # part of the range, at either end, in which values of a mask count as black or as white
 _MOST_COLOURS = 65_535
+_WITH_FRAMES = ("TIFF", "GIF", "PNG", "WEBP")
 _CAST = 6  # by which the channels of a grey picture differ on average in a lossy format
-_MANY, _APART = 8, 3  # numbers of which 255 lies so many times as far away as they lie from each other
 _FLAT = 0.5  # part of the pixels of a map that have neighbours of their own number all around
 
 
@@ -60,7 +62,12 @@ def read_picture(
         InputError: the file cannot be read, is too large, or holds neither.
     """
     try:
-        with open_picture(path, max_pixels=max_pixels) as picture:
+        with open_picture(path, max_pixels=max_pixels, all_frames=True) as picture:
+            if len(frames := _frames(picture)) > 1:
+                if masks := _read_frames(picture, frames, size, path, max_pixels, threshold):
+                    return masks
+                log.warning("%s has %d frames, none of which is a mask; ESG uses the first one.", path, len(frames))
+                picture.seek(frames[0])
             stored = picture.info.get(SCORES_FIELD)
             indexed = picture.mode == "P" and not _is_grey_ramp(picture)
             kind = str(picture.format)
@@ -72,6 +79,78 @@ def read_picture(
     if stored is not None and found.ndim == 2 and found.dtype.kind in "iu":
         return LabelMap(found, _scores(stored, path))
     return _understood(found, indexed, kind, threshold, void, path)
+
+
+def _frames(picture: Image.Image) -> list[int]:
+    """The frames of a TIFF, GIF, PNG or WebP that are as large as the one it stands at and not reduced copies."""
+    count = getattr(picture, "n_frames", 1)
+    if count == 1 or picture.format not in _WITH_FRAMES:
+        return [0]
+    here, size, frames = picture.tell(), picture.size, []
+    for place in range(count):
+        picture.seek(place)
+        if picture.size == size and not (picture.format == "TIFF" and is_copy(picture.tag_v2)):  # type: ignore[attr-defined]
+            frames.append(place)
+    picture.seek(here)
+    return frames
+
+
+def _read_frames(
+    picture: Image.Image,
+    frames: list[int],
+    size: tuple[int, int] | None,
+    path: Path,
+    max_pixels: int,
+    threshold: float,
+) -> Stack | None:
+    """The frames of a picture that are masks; a warning names the others. None if no frame is a mask.
+
+    A frame is a mask if it is black and white, or if it has one number besides 0.
+    """
+    if len(frames) * picture.width * picture.height > MAX_DRAWN:
+        raise InputError(
+            f"The {len(frames):,} frames of {path} have more than {MAX_DRAWN:,} pixels in total; save fewer."
+        )
+    left_out = LeftOut(str(path))
+    rles: list[Rle] = []
+    found = picture.height, picture.width
+    for place in frames:
+        called = f"frame {place + 1}"
+        try:
+            picture.seek(place)
+            values = _values(_upright(picture), False, path)
+            found = values.shape[0], values.shape[1]
+            check_size(found, size, path, max_pixels)
+            rles.append(encode(_mask_of_frame(values), called, threshold))
+        except WrongSize:
+            raise
+        except InputError as error:
+            left_out.add(called, str(error).removeprefix(called).strip(" ."))
+        except READ_ERRORS:
+            left_out.add(called, "is damaged")
+    if not rles:
+        return None
+    log.info("%s: %d of its %d frames are masks.", path, len(rles), len(frames))
+    left_out.tell(len(frames))
+    return Stack(rles, None, found)
+
+
+def _mask_of_frame(values: np.ndarray) -> np.ndarray:
+    if values.ndim == 3:
+        raise InputError("is a colour picture")
+    if values.dtype.kind not in "iu":
+        return values
+    numbers = np.unique(values)
+    if len(numbers) < 2 or (len(numbers) == 2 and numbers[0] == 0):
+        return values > 0
+    if not looks_like_mask(values):
+        raise InputError(f"is a label map or a photo, with {len(numbers)} different numbers")
+    return values
+
+
+def read_pixels(pixels: np.ndarray, path: Path, *, threshold: float = 0.5, void: int | None = None) -> Stack | LabelMap:
+    """The masks of (H, W, 3) RGB or (H, W, 4) RGBA uint8 of a file that is not a picture; see `read_picture`."""
+    return _understood(_values(Image.fromarray(pixels), False, path), False, "RGB", threshold, void, path)
 
 
 def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5) -> np.ndarray:
@@ -168,7 +247,7 @@ def _is_grey_ramp(picture: Image.Image) -> bool:
     palette = np.array(picture.getpalette() or [], np.uint8)
     palette = palette[: len(palette) // 3 * 3].reshape(-1, 3)
     used = np.flatnonzero(np.bincount(np.asarray(picture).ravel(), minlength=256))
-    return bool(len(palette) > VOID == used[-1] and (palette[used] == used[:, None]).all())
+    return bool(len(palette) > 255 == used[-1] and (palette[used] == used[:, None]).all())
 
 
 def _opaque(rgba: np.ndarray, path: Path) -> np.ndarray:
@@ -226,7 +305,7 @@ def _understood(
         else:
             return Stack([encode(values, str(path), threshold)], None, size)
     if indexed:
-        is_mask = bool(np.isin(np.unique(values), (0, VOID)).all())
+        is_mask = bool(np.isin(np.unique(values), (0, 255)).all())
     else:
         is_mask = _looks_like_lossy_mask(values) if lossy else looks_like_mask(values)
     if is_mask:
@@ -255,45 +334,6 @@ def _labels_of_colours(rgb: np.ndarray, lossy: str | None, path: Path) -> np.nda
         ids[ids == void] = 0
     log.info("%s is a picture in colours; every colour but black is taken as an entity.", path)
     return ids
-
-
-def without_void(labels: np.ndarray, void: int | None, path: Path, *, indexed: bool = False) -> np.ndarray:
-    """(H, W) labels with 0 in place of the number that belongs to nothing.
-
-    Args:
-        labels: whole numbers.
-        void: as in `read_picture`.
-        path: of the file, for the log.
-        indexed: whether they are the indices of a palette.
-    """
-    if void is None:
-        if labels.max() != VOID:
-            return labels
-        numbers = np.unique(labels)
-        if not _is_void(numbers, indexed):
-            if VOID - 1 not in numbers:  # else it is one of many entities
-                log.info(Sentence(f"{path}: the number {VOID} is taken as an entity.", Advice.NOT_VOID))
-            return labels
-        void = VOID
-        log.info(Sentence(f"{path}: the number {VOID} is taken as void, which belongs to no entity.", Advice.VOID))
-    return np.where(labels == void, labels.dtype.type(0), labels) if void >= 0 else labels
-
-
-def _is_void(numbers: np.ndarray, indexed: bool) -> bool:
-    """Whether 255 stands for nothing beside the other numbers.
-
-    In grey it does where it is far from all of them: farther than they are from 0, or several times as far as many of
-    them are from each other.
-    """
-    others = numbers[(numbers > 0) & (numbers < VOID)]
-    if not len(others):
-        return False
-    if indexed:
-        return bool(others.max() < VOID - 1)
-    step = int(np.gcd.reduce([*others.tolist(), VOID]))
-    gap = VOID - int(others.max())
-    widest = int(np.diff(others, prepend=0).max())
-    return gap > step and (gap > max(others.max(), widest) or (len(others) >= _MANY and gap >= _APART * widest))
 
 
 def _scores(stored: Any, path: Path) -> list[float]:

@@ -32,13 +32,13 @@ from .yolo import looks_like_yolo
 log = getLogger(__name__)
 
 KINDS = (
-    "a PNG of labels or of a mask, COCO's, SAM's, LabelMe's or other JSON, CVAT's XML, YOLO's text, .npy, .npz or a "
-    "folder of PNGs"
+    "a PNG of labels or of a mask, JSON of COCO, SAM, LabelMe or another tool, CVAT's XML, YOLO's text, .npy, .npz or "
+    "a folder of PNGs"
 )
 
 PIXELS = ("auto", "upright", "stored")
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")  # that are told from all else by these bytes
-_OTHERS = {  # first bytes of files that cannot be read, what they are, and what to do
+_OTHERS = {  # first bytes of files that cannot be read: what the file is, and what to do
     b"\x1f\x8b": ("a file packed with gzip", "unpack it first"),
     b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
     b"Rar!": ("a RAR archive", "unpack it first"),
@@ -46,6 +46,20 @@ _OTHERS = {  # first bytes of files that cannot be read, what they are, and what
     b"MATLAB": ("a MATLAB file", "save its masks with numpy.save or as PNG"),
     b"PAR1": ("a Parquet table", "save the masks as COCO JSON"),
     b"%PDF": ("a PDF", "give a picture of the masks"),
+    b"8BPS": ("a Photoshop file", "export each mask as a black and white PNG"),
+    b"gimp xcf": ("a GIMP file", "export each mask as a black and white PNG"),
+    b"NRRD": ("an NRRD volume", "save its masks with numpy.save"),
+    b"<svg": ("an SVG drawing", "export each mask as a black and white PNG"),
+}
+_SUFFIXES = {  # likewise, by the suffix
+    ".nii": ("a NIfTI volume", "save its masks with numpy.save"),
+    ".csv": ("a table", "save its masks as COCO JSON"),
+    ".tsv": ("a table", "save its masks as COCO JSON"),
+    ".safetensors": ("a file of tensors", "save its masks with numpy.save"),
+    ".mp4": ("a video", "give the masks of one photo"),
+    ".mov": ("a video", "give the masks of one photo"),
+    ".yaml": ("a YAML file", "give the file with the masks themselves"),
+    ".yml": ("a YAML file", "give the file with the masks themselves"),
 }
 
 
@@ -159,10 +173,10 @@ def kind_of(path: str | Path) -> Kind:
         return Kind.LABELS
     for magic, (what, advice) in _OTHERS.items():
         if head.startswith(magic):
-            raise InputError(f"{path} is {what}, which is not read; {advice}.")
+            raise _not_read(path, what, advice)
     if head[:1] == b"\x80" or (suffix in (".pkl", ".pickle", ".pth", ".pt") and not bare.startswith((b"{", b"["))):
         raise InputError(
-            f"{path} is a pickle, which is not read as it could run programs; save the masks as COCO JSON."
+            f"{path} is a pickle, which is not read because it could run programs; save the masks as COCO JSON."
         )
     if bare.startswith((b"{", b"[")) or suffix == ".json":
         return Kind.JSON
@@ -172,9 +186,15 @@ def kind_of(path: str | Path) -> Kind:
         return Kind.ARRAYS
     if suffix in SUFFIXES:
         return Kind.LABELS
+    if suffix in _SUFFIXES:
+        raise _not_read(path, *_SUFFIXES[suffix])
     if looks_like_yolo(head):
         return Kind.TEXT
-    raise InputError(f"{path} is no file of masks that can be read ({KINDS}).")
+    raise InputError(f"{path} is not a mask file that ESG can read; give {KINDS}.")
+
+
+def _not_read(path: Path, what: str, advice: str) -> InputError:
+    return InputError(f"{path} is {what}, which ESG does not read; {advice}.")
 
 
 def tells_photos_apart(path: str | Path, photos: Iterable[str | Path] = ()) -> bool:
@@ -299,7 +319,7 @@ def _head(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be read: {reason.lower()}.") from None
-    if not head:
+    if not head and path.suffix.lower() != ".txt":  # an empty YOLO file is a photo without objects
         raise InputError(f"{path} is empty.")
     return head
 

@@ -1,7 +1,7 @@
-"""Masks of one picture before they are laid over each other, and what all of them go through.
+"""Masks of one picture before they are stacked, and the checks that all of them go through.
 
-The numbers of a mask are 0 and 1, 0 and 255, or 0 and 65535 in a 16 bit PNG. What lies between, as at the soft edges of
-an anti-aliased mask, is inside when it is above half.
+The values of a mask are 0 and 1, 0 and 255, or 0 and 65535 in a 16-bit PNG. A value between, as at the soft edges of an
+anti-aliased mask, is inside if it is above one half.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from ...support.errors import Advice, InputError
 from ...support.limits import MAX_PIXELS
 from ..rle import Rle, encode_mask
 
-MAX_MASKS = 65_535  # of one picture; as many as a label PNG can number
-MAX_DRAWN = 5_000_000_000  # pixels that all masks of a picture may have together: some seconds of work
+MAX_MASKS = 65_535  # of one picture; a label PNG cannot number more
+_SLACK = 0.25  # fraction of its range by which resampling may take a soft mask beyond 0 and 1
+_LARGEST_LOGIT = 255
+MAX_DRAWN = 5_000_000_000  # pixels of all masks of a picture together: a few seconds of work
 
 
 class Stack(NamedTuple):
@@ -25,10 +27,10 @@ class Stack(NamedTuple):
 
     Attributes:
         rles: N COCO RLEs of one size.
-        scores: one a mask, or None when the source has none.
+        scores: one per mask, or None if the source does not have any.
         size: height, width.
-        nested: whether they are SAM's, of which parts lie within wholes, with scores that are no order of layers.
-        layers: one a mask, and a higher one lies above; None when the source does not say.
+        nested: whether they are SAM's: parts lie within wholes, and the scores do not give the stacking order.
+        layers: one number per mask, a higher one on top; None if the source does not have layers.
     """
 
     rles: list[Rle]
@@ -39,11 +41,11 @@ class Stack(NamedTuple):
 
 
 class LabelMap(NamedTuple):
-    """One number a pixel.
+    """A number per pixel.
 
     Attributes:
-        labels: (H, W) int32, 0 = none.
-        scores: entry k - 1 is that of label k; None when the source has none.
+        labels: (H, W) int32, 0 = no entity.
+        scores: entry k - 1 belongs to label k; None if the source does not have any.
     """
 
     labels: np.ndarray
@@ -51,7 +53,7 @@ class LabelMap(NamedTuple):
 
 
 class WrongSize(InputError):
-    """Masks are of another size than the photo.
+    """The size of the masks is not that of the photo.
 
     Attributes:
         found: height, width of the masks.
@@ -68,8 +70,8 @@ def check_size(
     """Checks that masks of the size `found` fit the photo; sizes are height, width.
 
     Raises:
-        WrongSize: the photo's size, `wanted`, is known and is another one.
-        InputError: there are no pixels, or too many.
+        WrongSize: the photo's size, `wanted`, is known and differs.
+        InputError: the masks have no pixels, or too many.
     """
     height, width = found
     if height < 1 or width < 1:
@@ -95,34 +97,19 @@ def check_size(
 
 
 def encode(values: np.ndarray, name: str, threshold: float = 0.5) -> Rle:
-    """The RLE, not compressed, of what is above a threshold in a mask, half by default.
+    """The RLE, not compressed, of the pixels of a mask above a threshold, one half by default.
 
     Args:
-        values: (H, W) bool, whole numbers or floats: 0 to 1, 0 to 255 or 0 to 65535.
-        name: of the mask, for the sentence of an error.
-        threshold: 0 to 1, the part of the whole; what is as large or smaller is outside.
+        values: (H, W) bool, integers or floats: 0 to 1, 0 to 255 or 0 to 65535, or logits. Negative integers are
+            outside. Floats that are a little outside of the range, as after resampling, are as good as its end.
+        name: name of the mask, for an error message.
+        threshold: 0 to 1, a fraction of the range; a value equal to it is outside. For logits, it is a probability.
 
     Raises:
-        InputError: the values are no mask's: negative, not finite, beyond 65535, or up to a number that is not the
-            whole of any of these ranges, as in a label map.
+        InputError: the values are not those of a mask: not finite, beyond 65535, or up to a number that is not the
+            end of any of the ranges, as in a label map.
     """
-    inside = values
-    if values.dtype != bool:
-        low, high = float(values.min()), float(values.max())
-        scale = 1 if high <= 1 else 255 if high <= 255 else 65535
-        if not math.isfinite(low + high):
-            raise InputError(f"{name} holds values that are not finite numbers; set them to 0.")
-        if low < 0 or high > scale:
-            logits = "; cut logits at 0 first (values > 0)" if low < 0 else ""
-            raise InputError(
-                f"{name} holds values from {low:g} to {high:g}, but a mask's are 0 and 1 or 0 and 255{logits}."
-            )
-        if scale > 1 and high <= scale * min(threshold, 0.5):
-            raise InputError(
-                f"{name} holds values up to {high:g}, but a mask's are 0 and 1 or 0 and 255; "
-                f"give a label map as a PNG or an array of shape (height, width)."
-            )
-        inside = values > scale * threshold
+    inside = values if values.dtype == bool else values > _cut(values, name, threshold)
     rows = np.flatnonzero(inside.any(axis=1))
     if not len(rows):
         return {"size": list(values.shape), "counts": np.array([values.size])}
@@ -131,3 +118,32 @@ def encode(values: np.ndarray, name: str, threshold: float = 0.5) -> Rle:
     top, left = int(rows[0]), int(columns[0])
     patch = band[:, left : columns[-1] + 1]
     return encode_mask(patch, corner=(left, top), size=inside.shape, packed=False)
+
+
+def are_logits(values: np.ndarray) -> bool:
+    """Whether the values of a mask are floats above and below 0 that cannot be anything but logits."""
+    if values.dtype.kind != "f":
+        return False
+    low, high = float(values.min()), float(values.max())
+    overshoots = any(-_SLACK * top <= low and (1 - _SLACK) * top <= high <= (1 + _SLACK) * top for top in (1, 255))
+    return low < 0 and math.isfinite(low) and high <= _LARGEST_LOGIT and not overshoots
+
+
+def _cut(values: np.ndarray, name: str, threshold: float) -> float:
+    """The value above which a pixel is inside."""
+    low, high = float(values.min()), float(values.max())
+    if not math.isfinite(low + high):
+        raise InputError(f"{name} holds values that are not finite numbers; set them to 0.")
+    if are_logits(values):
+        return -math.inf if threshold <= 0 else math.inf if threshold >= 1 else -math.log(1 / threshold - 1)
+    floats = values.dtype.kind == "f"
+    slack = _SLACK if floats else 0.0
+    scale = next((top for top in (1, 255) if high <= top * (1 + slack)), 65535)
+    if high > scale * (1 + slack) or (floats and low < -slack * min(scale, 255)):
+        raise InputError(f"{name} holds values from {low:g} to {high:g}, but those of a mask are 0 and 1 or 0 and 255.")
+    if scale > 1 and high <= scale * min(threshold, 0.5):
+        raise InputError(
+            f"{name} holds values up to {high:g}, but those of a mask are 0 and 1 or 0 and 255; "
+            f"give a label map as a PNG or an array of shape (height, width)."
+        )
+    return scale * threshold

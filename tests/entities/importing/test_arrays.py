@@ -71,7 +71,60 @@ def test_labels_with_minus_one_for_nothing(tmp_path: Path, caplog: pytest.LogCap
     for kind in (np.int8, np.int64, np.float32):
         np.save(tmp_path / "labels.npy", np.array([[-1, 0, 2], [1, 1, 2]], kind))
         assert read_arrays(tmp_path / "labels.npy")[0].tolist() == [[0, 1, 3], [2, 2, 3]]
-    assert "that is taken as nothing, and 0 as an entity" in caplog.text
+        assert read_arrays(tmp_path / "labels.npy", void=0)[0].tolist() == [[0, 0, 2], [1, 1, 2]]
+    assert "-1 belongs to no entity, and 0 is an entity; if 0 is not one, use --void 0" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("void", "kind"),
+    [
+        *((-100, kind) for kind in (np.int8, np.int16, np.int64, np.float32)),
+        *((255, kind) for kind in (np.uint8, np.int16, np.uint16, np.int64, np.float64)),
+        *((65535, kind) for kind in (np.uint16, np.int32, np.float32)),
+        (np.iinfo(np.int32).min, np.int32),
+        (np.iinfo(np.int64).min, np.int64),
+        (np.iinfo(np.uint32).max, np.uint32),
+        (np.iinfo(np.uint64).max, np.uint64),
+        (np.nan, np.float64),
+    ],
+)
+def test_numbers_of_label_maps_that_belong_to_no_entity(tmp_path: Path, void: float, kind: type) -> None:
+    labels = np.array([[0, 1, 2]] * 3, kind).repeat(9, axis=0).repeat(9, axis=1)
+    wanted = labels.astype(np.int64).copy()
+    labels[:4], wanted[:4] = void, 0
+    np.save(tmp_path / "labels.npy", labels)
+    assert read_arrays(tmp_path / "labels.npy")[0].tolist() == wanted.tolist()
+
+
+def test_ignored_pixels_of_a_mask_are_outside(tmp_path: Path) -> None:
+    masks = np.array([[[0, 1, 255], [0, 1, 1]], [[0, 255, 0], [0, 0, 0]]], np.uint8)
+    np.save(tmp_path / "masks.npy", masks)
+    assert stack(tmp_path / "masks.npy").astype(int).tolist() == [[[0, 1, 0], [0, 1, 1]], [[0, 1, 0], [0, 0, 0]]]
+
+
+def test_logits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "esg")
+    logits = np.where(MASKS, 4.5, -7.0).astype(np.float16)
+    for array in (logits, logits[:, None]):
+        np.save(tmp_path / "logits.npy", array)
+        assert np.array_equal(stack(tmp_path / "logits.npy"), MASKS)
+    np.save(tmp_path / "logits.npy", logits[0])
+    assert np.array_equal(stack(tmp_path / "logits.npy"), MASKS[:1])
+    assert "holds logits, numbers below and above 0; the pixels above 0 are inside" in caplog.text
+
+
+def test_pixels_of_pictures(tmp_path: Path) -> None:
+    mask = np.zeros((12, 16), np.uint8)
+    mask[2:8, 3:9] = 255
+    for channels in ([mask] * 3, [mask, mask, mask, mask * 0 + 255]):
+        np.save(tmp_path / "mask.npy", np.stack(channels, axis=-1))
+        found = read_arrays(tmp_path / "mask.npy")
+        assert isinstance(found, Stack)
+        assert decode_mask(found.rles[0]).tolist() == (mask > 0).tolist()
+    np.save(tmp_path / "ids.npy", np.stack([mask // 85, mask * 0, mask * 0], axis=-1))  # COCO's panoptic format
+    assert read_arrays(tmp_path / "ids.npy", (12, 16))[0].tolist() == (mask // 85).tolist()
+    np.save(tmp_path / "masks.npy", np.stack([mask, mask[::-1], mask[:, ::-1]], axis=-1))
+    assert len(read_arrays(tmp_path / "masks.npy", (12, 16)).rles) == 3
 
 
 @pytest.mark.parametrize(
@@ -125,12 +178,11 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
     [
         (np.zeros(5), r"has the shape \(5,\); masks have \(number of masks, height, width\)"),
         (np.zeros((2, 2, 2, 3)), r"has the shape \(2, 2, 2, 3\)"),
-        (np.full((2, 3), 2.5), "values up to 2.5, but a mask's are 0 and 1"),
-        (np.zeros((2, 3), "U1"), "<U1, but labels are whole numbers and masks from 0 to 1"),
+        (np.full((2, 3), 2.5), "values up to 2.5, but those of a mask are 0 and 1"),
+        (np.zeros((2, 3), "U1"), "<U1, but labels are integers, and masks go from 0 to 1"),
         (np.zeros((2, 2, 3), "U1"), "<U1, but masks are bool"),
         (np.zeros((2, 2, 3), complex), "complex128, but masks are bool"),
-        (np.full((2, 3), -2), "labels from -2 to -2; give whole numbers from 1, with 0 for what belongs to nothing"),
-        (np.full((2, 3), 2**63, np.uint64), "labels from 9223372036854775808"),
+        (np.full((2, 3), 2**63, np.uint64), "labels up to 9223372036854775808; give integers from 1"),
         (np.zeros((2, 0, 3), bool), "without pixels"),
         (np.stack([MASKS[0] * np.nan] * 2), r"mask 1, mask 2: holds values that are not finite"),
     ],
@@ -184,16 +236,23 @@ def test_a_mask_that_cannot_be_used_is_left_out(tmp_path: Path, caplog: pytest.L
     assert isinstance(found, Stack)
     assert found.scores == [0.5, 1.0]
     assert "1 of 3 masks is left out: mask 2 holds values that are not finite" in caplog.text
-    assert "1 masks without a usable score have the score 1: mask 3 has the score inf" in caplog.text
+    assert "score 1 for 1 mask without a usable score: mask 3 has the score inf" in caplog.text
 
 
 def test_scores_that_do_not_fit_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     np.savez(tmp_path / "masks.npz", masks=MASKS, scores=[1.0])
     assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
-    assert "has 2 masks but 1 scores; the scores are left out" in caplog.text
-    np.savez(tmp_path / "masks.npz", masks=MASKS, scores=["high", "low"])
-    assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
-    assert "holds <U4 and not numbers; the scores are left out" in caplog.text
+    assert "has 2 masks but 1 scores; the scores are ignored" in caplog.text
+    for scores, words in (
+        (["high", "low"], "holds text that is not numbers; the scores are ignored"),
+        ([True, False], "holds bool instead of numbers; the scores are ignored"),
+        (np.ones((2, 2)), "has the shape (2, 2) instead of one score per mask; the scores are ignored"),
+    ):
+        np.savez(tmp_path / "masks.npz", masks=MASKS, scores=scores)
+        assert np.array_equal(stack(tmp_path / "masks.npz"), MASKS)
+        assert words in caplog.text
+    np.savez(tmp_path / "masks.npz", masks=MASKS, scores=["0.5", "0.9"])
+    assert read_arrays(tmp_path / "masks.npz").scores == [0.5, 0.9]
 
 
 def test_arrays_under_any_key_and_with_axes_too_many(tmp_path: Path) -> None:
@@ -207,9 +266,10 @@ def test_arrays_under_any_key_and_with_axes_too_many(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"a": MASKS, "b": MASKS}, r'no array called "masks" .* only a, b\.$'),
-        ({"scores": [1.0, 1.0]}, r"only scores\.$"),
-        ({"masks": MASKS, "scores": np.ones((2, 2))}, r"The array scores of .* has the shape \(2, 2\)"),
+        ({"a": MASKS, "b": MASKS}, r'does not have an array called "masks" .* only a, b; rename the right one\.$'),
+        ({"scores": [1.0, 1.0]}, r"only scores; rename the right one\.$"),
+        ({"a": np.full((2, 3), 7), "b": np.full((2, 3), 9)}, r"only a, b; rename the right one\.$"),
+        ({"a": MASKS[0], "b": np.zeros((5, 5), bool)}, r"only a, b; rename the right one\.$"),
     ],
 )
 def test_npz_that_cannot_be_understood(tmp_path: Path, arrays: dict, words: str) -> None:
@@ -218,11 +278,23 @@ def test_npz_that_cannot_be_understood(tmp_path: Path, arrays: dict, words: str)
         read_arrays(tmp_path / "masks.npz")
 
 
+def test_several_planes_of_a_npz(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "esg")
+    path = tmp_path / "planes.npz"
+    np.savez(path, person=MASKS[0], cat=MASKS[1])
+    assert np.array_equal(stack(path), MASKS)
+    np.savez(path, person=MASKS[0] * np.uint8(255), cat=MASKS[1], depth=np.array([[7, 8, 9], [1, 2, 3]]))
+    assert np.array_equal(stack(path, (2, 3)), MASKS)
+    assert "each of the arrays person, cat is a mask; depth is not" in caplog.text
+    np.savez(path, labels_of_things=np.array([[0, 1, 2], [0, 1, 2]]), depth=np.ones((2, 3)), xyxy=np.ones((2, 3)))
+    assert read_arrays(path, (2, 3))[0].tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
 def test_zip_files_of_other_kinds(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"")
-    with pytest.raises(InputError, match="holds no numpy arrays"):
+    with pytest.raises(InputError, match="does not hold any numpy arrays"):
         read_arrays(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("masks.npy", b"no array")
@@ -241,7 +313,7 @@ def test_impossible_shapes(tmp_path: Path, shape: object) -> None:
     ("shape", "words"),
     [
         ((10**9, 10, 10), "1,000,000,000 masks of 10x10 pixels, more than the limit of 10,000 masks"),
-        ((60_000, 10_000, 10_000), "5,000,000,000 pixels in all; save them as COCO JSON"),
+        ((60_000, 10_000, 10_000), "5,000,000,000 pixels in total; save them as COCO JSON"),
         ((1, 10**6, 10**6), "more than the limit of 200,000,000"),
         ((10**6, 10**6), "more than the limit of 200,000,000"),
         ((50, 8_000, 8_000), "it ends before the last of its numbers"),

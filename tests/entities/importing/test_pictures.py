@@ -121,7 +121,7 @@ def test_255_as_an_entity_is_told_where_it_may_be_void(
     pixels = np.repeat(np.repeat(np.array([labels], np.uint8), 12, 0), 12, 1)
     Image.fromarray(pixels).save(tmp_path / "labels.png")
     assert len(read_masks(tmp_path / "labels.png")) == len(labels) - 1
-    assert ("the number 255 is taken as an entity; pass void=255" in caplog.text) == told
+    assert ("255 is an entity; pass its number as void" in caplog.text) == told
 
 
 def test_colours_are_entities(tmp_path: Path) -> None:
@@ -217,3 +217,35 @@ def test_what_a_file_is_instead(tmp_path: Path, data: bytes, words: str) -> None
 def test_a_picture_under_the_name_of_an_array(tmp_path: Path) -> None:
     (tmp_path / "masks.npy").write_bytes(base64.b64decode(png(np.eye(H, W, dtype=bool))))
     assert areas(tmp_path / "masks.npy") == [H]
+
+
+@pytest.mark.parametrize(("suffix", "white"), [("tif", 255), ("tif", 1), ("tif", 7), ("gif", 255), ("png", 255)])
+def test_frames_are_masks(tmp_path: Path, suffix: str, white: int) -> None:
+    masks = np.zeros((2, 12, 16), np.uint8)
+    masks[0, 2:6, 2:6], masks[1, 6:10, 9:14] = white, white
+    first, second = map(Image.fromarray, masks)
+    path = tmp_path / f"masks.{suffix}"
+    first.save(path, save_all=True, append_images=[second])
+    assert read_masks(path).areas.tolist() == [20, 16]
+
+
+def test_frames_that_are_not_masks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mask = np.zeros((12, 16), np.uint8)
+    mask[2:6, 2:6] = 255
+    labels = np.repeat(np.array([[0, 1, 2, 3]], np.uint8), 12, 0).repeat(4, 1)
+    path = tmp_path / "pages.tif"
+    Image.fromarray(mask).save(path, save_all=True, append_images=[Image.fromarray(labels)])
+    assert read_masks(path).areas.tolist() == [16]
+    assert "1 of 2 masks is left out: frame 2 is a label map or a photo, with 4 different numbers" in caplog.text
+    Image.fromarray(labels).save(path, save_all=True, append_images=[Image.fromarray(labels[::-1])])
+    assert len(read_masks(path)) == 3
+    assert "has 2 frames, none of which is a mask; ESG uses the first one" in caplog.text
+    Image.fromarray(labels).save(path, save_all=True, append_images=[Image.fromarray(mask[:6, :8])])  # a preview
+    assert len(read_masks(path)) == 3
+
+
+@pytest.mark.parametrize(("dtype", "void"), [(np.uint16, 65535), (np.uint16, 255), (np.int16, -100), (np.int32, -100)])
+def test_void_of_more_than_8_bits(tmp_path: Path, dtype: type, void: int) -> None:
+    labels = np.repeat(np.repeat(np.array([[0, 1, 2, void]], dtype), 12, 0), 12, 1)
+    Image.fromarray(labels.astype(np.int32) if void < 0 else labels).save(tmp_path / "labels.tif")
+    assert read_masks(tmp_path / "labels.tif").areas.tolist() == [144, 144]

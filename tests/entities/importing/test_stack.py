@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
-from esg.entities.importing.stack import check_size, encode
+from esg.entities.importing.stack import are_logits, check_size, encode
 from esg.entities.rle import area, compress, decode_mask, encode_mask
 from esg.support.errors import InputError
 
@@ -39,15 +39,38 @@ def test_soft_masks_are_cut_at_half(values: np.ndarray, inside: list[int]) -> No
 
 
 @pytest.mark.parametrize(
-    ("values", "hint"),
+    ("values", "threshold", "inside"),
     [
-        (np.array([-3.5, 4.0]), r"; cut logits at 0 first \(values > 0\)"),
-        (np.array([-1, 1], np.int8), r"; cut logits at 0 first \(values > 0\)"),
-        (np.array([0, 70000]), ""),
+        (np.array([-3.5, 4.0, 0.1, -0.1]), 0.5, [0, 1, 1, 0]),
+        (np.array([-3.5, 4.0, 0.1, -0.1]), 0.9, [0, 1, 0, 0]),  # log(0.9 / 0.1) is 2.2
+        (np.array([-1.0, 1.0]), 0.5, [0, 1]),
+        (np.array([-7.0, -2.0]), 0.5, [0, 0]),
+        (np.array([-7.0, 7.0]), 0.0, [1, 1]),
+        (np.array([-7.0, 7.0]), 1.0, [0, 0]),
     ],
 )
-def test_values_that_no_mask_has(values: np.ndarray, hint: str) -> None:
-    sentence = rf"^It holds values from \S+ to \S+, but a mask's are 0 and 1 or 0 and 255{hint}\.$"
+def test_logits_are_cut_at_zero(values: np.ndarray, threshold: float, inside: list[int]) -> None:
+    assert are_logits(values)
+    assert decode_mask(encode(values[None], "it", threshold)).astype(int).tolist() == [inside]
+
+
+@pytest.mark.parametrize(
+    ("values", "inside"),
+    [
+        (np.array([-0.1, 0.2, 1.1, 0.6], np.float32), [0, 0, 1, 1]),  # bicubic resampling overshoots
+        (np.array([-20.0, 60.0, 270.0]), [0, 0, 1]),
+        (np.array([-1, 1, 0], np.int8), [0, 1, 0]),
+        (np.array([-100, 0, 255, 100]), [0, 0, 1, 0]),
+    ],
+)
+def test_negative_numbers_of_a_mask_are_outside(values: np.ndarray, inside: list[int]) -> None:
+    assert not are_logits(values)
+    assert decode_mask(encode(values[None], "it")).astype(int).tolist() == [inside]
+
+
+@pytest.mark.parametrize("values", [np.array([0, 70000]), np.array([-1000.0, 3000.0])])
+def test_values_that_no_mask_has(values: np.ndarray) -> None:
+    sentence = r"^It holds values from \S+ to \S+, but those of a mask are 0 and 1 or 0 and 255\.$"
     with pytest.raises(InputError, match=sentence):
         encode(values[None], "It")
     for odd in (np.nan, np.inf):

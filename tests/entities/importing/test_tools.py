@@ -103,11 +103,40 @@ def test_yolo(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = read_masks(put(tmp_path, text, "photo.txt"), SIZE)
     assert found.scores.tolist() == [1.0]  # the second has the same pixels and a lower score
     assert "line 4 has no mask" in caplog.text
-    assert "line 6 has coordinates that are no fractions of the picture" in caplog.text
+    assert "line 6 has coordinates that are not fractions of the picture, 0 to 1" in caplog.text
     with pytest.raises(InputError, match="not the size of their picture"):
         read_masks(put(tmp_path, f"0 {outline}\n", "photo.txt"))
     with pytest.raises(InputError, match="has boxes and no masks"):
         read_masks(put(tmp_path, "0 0.5 0.5 0.2 0.2\n", "photo.txt"), SIZE)
+
+
+def test_scores_of_yolo(tmp_path: Path) -> None:
+    left, right = (
+        " ".join(f"{value / side:g}" for value, side in zip(outline, [W, H] * 4, strict=True))
+        for outline in (LEFT, RIGHT)
+    )
+    for text in (
+        f"0 {left} 0.75\n1 {right} 0.5\n",
+        f"0 0.75 {left}\n1 0.5 {right}\n",
+        f"0 {left} 0.75 4\n1 {right} 0.5 1\n",  # and the number of a track
+        f"0;{left.replace(' ', ';')};0.75\n1;{right.replace(' ', ';')};0.5\n",
+    ):
+        found = read_masks(put(tmp_path, text, "photo.txt"), SIZE)
+        assert (found.areas.tolist(), found.scores.tolist()) == ([16, 20], [0.75, 0.5])
+
+
+def test_odd_lines_of_yolo(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outline = " ".join(f"{value / side:g}" for value, side in zip(LEFT, [W, H] * 4, strict=True))
+    found = read_masks(put(tmp_path, f"labels:\n0 {outline} nan\n", "photo.txt"), SIZE)
+    assert (found.areas.tolist(), found.scores.tolist()) == ([16], [1])
+    assert "line 1 has fewer than three points" in caplog.text
+    assert 'line 2 has "nan" as its score' in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_an_empty_file_of_yolo_is_a_photo_without_objects(tmp_path: Path, text: str) -> None:
+    assert len(read_masks(put(tmp_path, text, "photo.txt"), SIZE, may_be_empty=True)) == 0
+    assert len(read_masks(tmp_path, SIZE, photo="photo.jpg", by_name=True, may_be_empty=True)) == 0
 
 
 def test_cityscapes_paints_later_over_earlier(tmp_path: Path) -> None:
