@@ -75,14 +75,20 @@ def add_endpoints(
         entities.save_labels_png(path)
         return str(private_file(path)), entities.to_coco(file_name=Path(image).name)
 
-    def describe(report: Report, image: str, model: str) -> str:
-        """Describes a photo; the text grows word by word."""
+    def describe(report: Report, image: str, model: str, segmenter: str) -> str:
+        """Describes a photo; the text grows word by word. A small model then writes several captions, and the last text
+        is the one whose nouns are grounded best in the photo's entities."""
         _from_menu("model", grounders, model)
+        _from_menu("segmenter", segmenters, segmenter)
+        pixels, grounder = read_image(_given(image), max_pixels=max_pixels), models.grounder(model)
         text = ""
-        for piece in models.grounder(model).caption(_given(image), max_pixels=max_pixels):
+        for piece in grounder.caption(pixels, max_pixels=max_pixels):
             text += piece
             report.show(text.strip())
-        return text.strip()
+        if grounder.model.drafts == 1:
+            return text.strip()
+        entities = models.segmenter(segmenter)(pixels, max_pixels=max_pixels, progress=report)
+        return grounder.best_caption(pixels, entities, max_pixels=max_pixels, progress=report)
 
     def find_nouns(report: Report, image: str, caption: str, model: str) -> list[dict[str, Any]]:
         """Lists the nouns of a caption: text and span of each."""
@@ -201,10 +207,12 @@ def add_endpoints(
 
         def run_growing(*given: Any) -> Iterator[Any]:
             with _sentences(given):
-                said = None
-                for news in watched(begin(given)):
+                said, work = None, begin(given)
+                for news in watched(work):
                     if isinstance(news, tuple) and news[0] != said:  # work repeats its last news
                         yield (said := news[0])
+                if work.result != said:
+                    yield work.result
 
         answer = wraps(function)(run_growing if grows else run)
         # Callers see the function's parameter names; `report` is not one of them.
@@ -219,7 +227,7 @@ def add_endpoints(
     segmenter, grounder, inpainter = (_same(menu) for menu in (segmenters, grounders, inpainters))
     crops = _field("crops", None)
     add("segment", segment, [image, segmenter, crops, _field("min_score", None)], [_file("labels"), _json("coco")])
-    add("describe", describe, [image, grounder], [_text("caption")], grows=True)
+    add("describe", describe, [image, grounder, segmenter], [_text("caption")], grows=True)
     add("find_nouns", find_nouns, [image, _text("caption"), grounder], [_json("nouns")])
     way = _unchecked(gr.Radio(WAYS, value=SENTENCE, visible=False, label="read_as"))
     words = [image, _text("text"), way, _field("threshold", 0.5), grounder, segmenter, masks]

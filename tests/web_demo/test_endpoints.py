@@ -89,9 +89,11 @@ def test_segment(ask: Callable[..., Any], files: Any, small_model: Path) -> None
 
 def test_describe_streams(client: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GellaInference, "describe", lambda *_: iter(["a", " red", " disc"]))
+    monkeypatch.setattr(GellaInference, "drafts", 3)
+    monkeypatch.setattr(Grounder, "best_caption", lambda *_, **__: "a dog on the left")
     job = client.submit(handle_file(files.photo), api_name="/describe")
-    assert job.result(60) == "a red disc"
-    assert job.outputs() == ["a", "a red", "a red disc"]
+    assert job.result(60) == "a dog on the left"  # the best of several, as on the page
+    assert job.outputs() == ["a", "a red", "a red disc", "a dog on the left"]
 
 
 def test_find_nouns(ask: Callable[..., Any]) -> None:
