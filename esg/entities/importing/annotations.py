@@ -12,8 +12,8 @@ import numpy as np
 from ...support.errors import InputError
 from ...support.limits import MAX_PIXELS
 from ..files import load_json
-from . import coco, cvat, exports, label_studio, labelme, panoptic, tools, yolo
-from .fields import records, shown
+from . import coco, cvat, exports, kili, label_studio, labelbox, labelme, panoptic, tools, yolo
+from .fields import mapping, records, shown
 from .items import Item, Picture, check_any, collect
 from .names import pick
 from .stack import LabelMap, Stack, check_size
@@ -22,6 +22,13 @@ MAX_JSON = 1 << 31  # bytes; what JSON becomes in memory is several times as lar
 
 _DEPTH = 4  # levels of other data that annotations may be wrapped in
 _NAMED = 6  # keys that are named in a sentence
+_TOOLS = {  # keys of files without masks that can be read: what they are, and what to do
+    ("source-ref",): ("a manifest of SageMaker Ground Truth", "give the PNG of the masks that it names"),
+    ("CustomLabels",): ("the answer of Amazon Rekognition, which has boxes and no masks", "give a file with masks"),
+    ("imageGcsUri",): ("Vertex AI's, which has boxes and no masks", "give a file with masks"),
+    ("nodes", "links"): ("a ComfyUI workflow", "give the masks that it makes"),
+    ("last_node_id",): ("a ComfyUI workflow", "give the masks that it makes"),
+}
 _ADVICE = "give COCO's, LabelMe's, Label Studio's, Datumaro's, VIA's, SAM's JSON or GeoJSON"
 
 
@@ -148,18 +155,22 @@ def _is_wrapper(content: list[Any]) -> bool:
 
 def _has_names(content: Any) -> bool:
     if isinstance(content, list):
-        if label_studio.is_tasks(content) or any("images" in one for one in records(content)):
+        if label_studio.is_tasks(content) or any(_has_own_name(one) for one in records(content)):
             return True
         if any(exports.has_masks(one) and exports.picture(one).names for one in records(content)):
             return True
         return _are_masks(content) and len(coco.from_list(content)) > 1
     if not isinstance(content, Mapping):
         return False
-    if any(key in content for key in ("images", "imagePath", "samples")) or tools.is_via(content):
+    if any(key in content for key in ("imagePath", "samples")) or _has_own_name(content) or tools.is_via(content):
         return True
     if exports.has_masks(content) and ("metadata" in content or "asset" in content):  # SuperAnnotate, VoTT
         return bool(exports.picture(content).names)
     return any(one.names for one in exports.pictures(content))
+
+
+def _has_own_name(one: Mapping[str, Any]) -> bool:
+    return "images" in one or labelbox.is_labelbox(one) or kili.is_kili(one)
 
 
 def _are_masks(content: list[Any]) -> bool:
@@ -175,6 +186,9 @@ def _pictures(content: Any, source: str) -> list[Picture]:
         raise InputError(f'{source} is a list, but not of objects with a "segmentation"; {_ADVICE}.')
     if not isinstance(content, Mapping):
         raise InputError(f"{source} holds {shown(content)}, neither an object nor a list; {_ADVICE}.")
+    for names, (what, advice) in _TOOLS.items():
+        if all(name in content for name in names):
+            raise InputError(f"{source} is {what}; {advice}.")
     keys = ", ".join(shown(key) for key in list(content)[:_NAMED]) + (", …" if len(content) > _NAMED else "")
     there = f"only {keys}" if keys else "nothing"
     raise InputError(
@@ -193,6 +207,9 @@ def _read(content: Any, source: str) -> list[Picture] | None:
 
 def _read_list(content: list[Any], source: str) -> list[Picture] | None:
     found = records(content)
+    for tool, is_one in ((labelbox, labelbox.is_labelbox), (kili, kili.is_kili)):
+        if any(map(is_one, found)):
+            return [tool.picture(one) for one in found if is_one(one)]
     if label_studio.is_tasks(content):
         return label_studio.pictures(content)
     if any("annotations" in one and "file_name" in one for one in found):  # Detectron2's
@@ -208,6 +225,8 @@ def _read_list(content: list[Any], source: str) -> list[Picture] | None:
 
 
 def _read_object(content: Mapping[str, Any], source: str) -> list[Picture] | None:
+    if labelbox.is_labelbox(content) or kili.is_kili(content):
+        return _read_list([content], source)
     if "images" in content and ("annotations" in content or not (several := exports.pictures(content))):
         return coco.from_file(content, source)
     if "images" in content:
@@ -228,6 +247,8 @@ def _read_object(content: Mapping[str, Any], source: str) -> list[Picture] | Non
     if tools.is_via(content):
         return tools.via(content)
     if isinstance(content.get("samples"), list):
+        if _is_segments_ai(content):
+            raise InputError(f"{source} is Segments.ai's, whose masks are pictures at addresses; download the PNG.")
         return tools.fiftyone(content)
     if "segmentation" in content or "counts" in content:
         return coco.from_list([content])
@@ -237,6 +258,11 @@ def _read_object(content: Mapping[str, Any], source: str) -> list[Picture] | Non
     if values and all(isinstance(one, Mapping) and "counts" in one for one in values):  # RLEs by name
         return coco.from_list(values)
     return exports.pictures(content) or None
+
+
+def _is_segments_ai(content: Mapping[str, Any]) -> bool:
+    labels = (label for one in records(content["samples"]) for label in mapping(one.get("labels")).values())
+    return any("segmentation_bitmap" in mapping(mapping(label).get("attributes")) for label in labels)
 
 
 def _size(picture: Picture, items: list[Item], size: tuple[int, int] | None, source: str) -> tuple[int, int]:

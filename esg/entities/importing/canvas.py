@@ -17,6 +17,7 @@ from .stack import MAX_DRAWN
 NO_PIXEL = "has no pixel in the picture"
 FRACTIONS = "has coordinates from 0 to 1, which are fractions and not pixels"
 _CROSSING = 50  # pixels that are filled in the time that an edge takes to cross a row
+_SMOOTHER = 0.7  # fraction of the other rim below which the right height of a mask's columns is certain
 _CORNERS = 360  # of the polygon that stands for an ellipse, at most
 
 
@@ -30,6 +31,16 @@ def _are_fractions(polygons: Iterable[np.ndarray]) -> bool:
     """Whether polygons lie within the first pixel, as no mask does, and not at its corners alone."""
     corners = np.concatenate(list(polygons))
     return bool(((corners >= 0) & (corners <= 1)).all() and (corners % 1 != 0).any())
+
+
+def _is_smoother(counts: np.ndarray, height: int, *, than: int) -> bool:
+    """Whether the mask of some run lengths has a clearly shorter rim if its columns have one height than another.
+
+    With the wrong height, a mask is sheared, and hardly any pixel is beside one of the next column.
+    """
+    inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    rims = [int((inside[side:] != inside[:-side]).sum()) for side in (height, than)]
+    return rims[0] < _SMOOTHER * rims[1]
 
 
 class Canvas:
@@ -108,6 +119,10 @@ class Canvas:
             reason = str(error).rstrip(".").removeprefix("A mask is not a COCO RLE: ").removeprefix("A mask's RLE ")
             raise Unusable(f"is damaged ({reason})") from None
         height, width = (int(side) for side in rle["size"])
+        if (width, height) == self.size != (height, width):
+            self.count(height * width)
+            if _is_smoother(counts, width, than=height):
+                height, width = self.size  # its columns are as long as those of the picture: only the size is swapped
         if (height, width) != self.size:
             swapped = "; COCO's size is [height, width]" if (width, height) == self.size else ""
             raise Unusable(

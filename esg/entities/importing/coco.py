@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from logging import getLogger
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ from .embedded import bytes_of, mask_of_png
 from .fields import Unusable, identifier, number, records, score, shown, size, text
 from .items import NO_MASK, Item, Picture
 
+log = getLogger(__name__)
+
 _NAMES = ("file_name", "filename", "path", "name", "image_name", "image_path", "coco_url")  # of a picture, best first
+_OF = ("file_name", "filename", "image_name", "image_path", "image")  # names of the picture in a list of masks
 _OUTLINES = ("segmentation", "mask", "rle", "rle_mask", "points", "polygon", "vertices", "coordinates")  # of a mask
 _BOXES = ("bbox", "box", "bounding_box", "width")
 _BETWEEN = re.compile(r"[\s,;\[\]()]+")  # counts written as text
@@ -32,21 +36,23 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
     Raises:
         InputError: one of the two is no list.
     """
-    if content.get("images") == []:
-        return []
     for key in ("images", "annotations"):
-        if not isinstance(content.get(key), list):
+        if not isinstance(content.get(key), (list, Mapping)) and (key == "images" or content.get(key, "") is not None):
             raise InputError(f"{source} is not in COCO's format: {_missing(content, key)}.")
-    images = _different(records(content["images"]))
-    annotations = records(content["annotations"])
+    images = _different(_listed(content["images"]))
+    annotations = _listed(content["annotations"])
+    if not images:
+        return from_list(annotations) if annotations else []
+    same = _same_pictures(images)
     ids = [identifier(image.get("id")) for image in images]
     by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
     for place, one in enumerate(annotations, start=1):
         of = identifier(one.get("image_id"))
         only = len(ids) == 1 and None in (of, ids[0])
-        by_id.setdefault(ids[0] if only else of, []).append((place, one))
+        by_id.setdefault(ids[0] if only else same.get(of, of), []).append((place, one))
     often = Counter(ids)
     strangers = [of for of in by_id if of not in often]
+    lost = sum(len(by_id[of]) for of in strangers)
 
     def items(of: str | None) -> list[Item]:
         if often[of] > 1:
@@ -58,6 +64,11 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
                 f"{', '.join(map(str, strangers[:3]))}{', …' if len(strangers) > 3 else ''}), and none of this one, "
                 f"whose id is {of}."
             )
+        if lost and len(ids) == 1:
+            log.warning(
+                '%s: %d of %d annotations are of pictures that are not among its "images" (image_id %s).',
+                *(source, lost, len(annotations), ", ".join(map(str, strangers[:3]))),
+            )
         return [item(one, place) for place, one in mine]
 
     return [
@@ -65,6 +76,7 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
             names_of(image), size(image.get("height"), image.get("width")), partial(items, of), _is_sams(by_id.get(of))
         )
         for image, of in zip(images, ids, strict=True)
+        if same.get(of, of) == of
     ]
 
 
@@ -79,10 +91,13 @@ def picture_of(content: Mapping[str, Any], image_id: int | str | None, source: s
         if len(pictures) != 1:
             raise InputError(f"{source} describes {len(pictures)} pictures; say which one with image_id.")
         return pictures[0]
-    ids = [identifier(image.get("id")) for image in _different(records(content["images"]))]
-    if identifier(image_id) not in ids:
-        raise InputError(f"{source} has no picture with id {image_id!r}.")
-    return pictures[ids.index(identifier(image_id))]
+    images = _different(_listed(content["images"]))
+    same = _same_pictures(images)
+    ids = [of for image in images if same.get(of := identifier(image.get("id")), of) == of]
+    wanted = same.get(identifier(image_id), identifier(image_id))
+    if wanted not in ids:
+        raise InputError(f"{source} does not have a picture with id {image_id!r}.")
+    return pictures[ids.index(wanted)]
 
 
 def from_record(record: Mapping[str, Any]) -> Picture:
@@ -101,7 +116,8 @@ def from_list(content: Sequence[Any]) -> list[Picture]:
     """The pictures of a list of annotations, by their numbers, as far as it has any: COCO's results, SAM's masks."""
     by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
     for place, one in enumerate(records(content), start=1):
-        by_id.setdefault(identifier(one.get("image_id")), []).append((place, one))
+        of = identifier(one.get("image_id")) or next(filter(None, (text(one.get(key)) for key in _OF)), None)
+        by_id.setdefault(of, []).append((place, one))
     if len(by_id) == 2 and None in by_id:  # there is only one picture that the others can mean
         by_id = {next(of for of in by_id if of is not None): list(enumerate(records(content), start=1))}
     return [
@@ -190,7 +206,7 @@ class Segmentation:
     def size(self) -> tuple[int, int] | None:
         """height, width of the picture, where it says so."""
         if isinstance(self.value, Mapping) or _is_rles(self.value):
-            sides = (self.value if isinstance(self.value, Mapping) else self.value[0]).get("size")
+            sides = _sides(self.value if isinstance(self.value, Mapping) else self.value[0])
             return size(*sides) if isinstance(sides, (list, tuple)) and len(sides) == 2 else None
         if self.rows is None or self.rows.max() > 1:
             return None  # the second may be polygons with corners at 0 and 255
@@ -204,13 +220,15 @@ class Segmentation:
         if value is None or (isinstance(value, (list, str)) and not _content(value)):
             raise Unusable(NO_MASK)
         if isinstance(value, Mapping):
-            return _drawn(value, canvas)
+            return _drawn(value, canvas) if "counts" in value else _drawn_object(value, canvas)
         if isinstance(value, str):
             return _drawn_text(value.strip(), canvas)
         if _is_rles(value):
             return draw_all([partial(_drawn, one) for one in value], canvas)
         if not isinstance(value, list):
             raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons")
+        if len(value) == canvas.size[0] * canvas.size[1] and all(one in (0, 1) for one in value):  # pixels row by row
+            return canvas.rle(encode_mask(np.array(value, bool).reshape(canvas.size)))
         if self.rows is not None and (self.rows.shape == canvas.size or (len(self.rows) > 1 and self.rows.max() <= 1)):
             return canvas.rle(encode_mask(self.rows != 0))
         return canvas.polygons(polygon for polygon in _rings(value) if _content(polygon))
@@ -238,17 +256,45 @@ def _drawn(rle: Mapping[str, Any], canvas: Canvas) -> Rle:
     found, height, width = counts(rle.get("counts")), *canvas.size
     if isinstance(found, list) and sum(found) != height * width and all(_FIRST <= one <= _LAST for one in found):
         found = "".join(map(chr, found))  # the bytes of a compressed string
-    return canvas.rle({"size": canvas.size, **rle, "counts": found})
+    sides = canvas.size if _sides(rle) is None else _sides(rle)
+    try:
+        return canvas.rle({"size": sides, "counts": found})
+    except Unusable:
+        if not isinstance(found, str) or "\\\\" not in found:
+            raise
+        return canvas.rle({"size": sides, "counts": found.replace("\\\\", "\\")})  # escaped once too often
+
+
+def _sides(rle: Mapping[str, Any]) -> Any:
+    """The height and width of an RLE; None if it has neither."""
+    sides = rle.get("size")
+    named = sides if isinstance(sides, Mapping) else rle
+    for keys in (("height", "width"), ("h", "w")):
+        if not isinstance(sides, (list, tuple)) and all(key in named for key in keys):
+            return [named[key] for key in keys]
+    return sides
+
+
+def _drawn_object(value: Mapping[str, Any], canvas: Canvas) -> Rle:
+    """A mask in an object that is not an RLE: points in one of the usual spellings, or a box."""
+    if (columns := _columns(value)) is not None:
+        return canvas.polygons([columns])
+    inner = outline_of(value)
+    if inner is not None and inner is not value:
+        return Segmentation(inner).draw(canvas)
+    if "width" in value or "height" in value:
+        raise Unusable(NO_MASK)
+    raise Unusable("has an object as its segmentation, with neither counts nor points")
 
 
 def _drawn_text(value: str, canvas: Canvas) -> Rle:
     """A mask written as text: a PNG in base64, points, or the counts of an RLE of the picture's size."""
     if _NUMBERS.fullmatch(value):
         return canvas.polygons([value])
-    if value.lower().endswith((".png", ".jpg", ".tif", ".tiff", ".bmp", ".npy")):
-        raise Unusable(f"has its mask in a file of its own, {shown(value)}; give the folder of these files")
     if value.startswith(("http://", "https://")):
         raise Unusable("has its mask at an address; download it first")
+    if value.lower().endswith((".png", ".jpg", ".tif", ".tiff", ".bmp", ".npy")):
+        raise Unusable(f"has its mask in a file of its own, {shown(value)}; give the folder of these files")
     if value.startswith(("data:", "iVBOR")):
         return canvas.patch(mask_of_png(value), 0, 0)
     try:
@@ -335,8 +381,30 @@ def _is_sams(annotations: Sequence[tuple[int, Mapping[str, Any]]] | None) -> boo
 def names_of(image: Mapping[str, Any]) -> tuple[str, ...]:
     """The file names that an object gives for its picture, the best first."""
     more = image.get("extra")
-    found = [text(image.get(key)) for key in _NAMES] + [text(more.get("name")) if isinstance(more, Mapping) else ""]
+    found = [text(one) or ("" if text(one) == one else identifier(one) or "") for one in map(image.get, _NAMES)] + [
+        text(more.get("name")) if isinstance(more, Mapping) else ""
+    ]
     return tuple(filter(None, found))
+
+
+def _listed(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list, of an object that has them by their ids, or a single one."""
+    if isinstance(value, Mapping):
+        return list(value.values()) if value and all(isinstance(one, Mapping) for one in value.values()) else [value]
+    return records(value)
+
+
+def _same_pictures(images: list[Mapping[str, Any]]) -> dict[str | None, str | None]:
+    """The ids of pictures that are listed again under another id, with the same names and size, and their first ids."""
+    first: dict[object, str | None] = {}
+    same: dict[str | None, str | None] = {}
+    for image in images:
+        of, names = identifier(image.get("id")), names_of(image)
+        if of is not None and names:
+            one = first.setdefault((names, image.get("height"), image.get("width")), of)
+            if one != of:
+                same[of] = one
+    return same
 
 
 def _different(images: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -349,4 +417,4 @@ def _different(images: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _missing(content: Mapping[str, Any], key: str) -> str:
-    return f'"{key}" is missing' if key not in content else f'"{key}" is {shown(content[key])}, no list'
+    return f'"{key}" is missing' if key not in content else f'"{key}" is {shown(content[key])} instead of a list'

@@ -138,7 +138,7 @@ def _draw(one: Mapping[str, Any], canvas: Canvas) -> Rle:
     if isinstance(holes, list) and holes and isinstance(one.get("points"), list):
         return canvas.polygons([one["points"]], holes)
     outline = outline_of(one)
-    if outline is None and not any(key in one for key in ("bbox", "box", "boundingBox")):
+    if outline is None and not any(key in one for key in ("bbox", "box", "boundingBox", "bounding_box")):
         raise Unusable(f"is of the kind {shown(kind)} and has no outline" if kind else "has no outline")
     return Segmentation(outline).draw(canvas)
 

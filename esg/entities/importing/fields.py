@@ -96,10 +96,11 @@ def score(record: Mapping[str, Any]) -> float:
         if value is not None:
             if isinstance(value, float) and not math.isfinite(value):
                 raise Unusable(f"has the score {value}, which is not a finite number")
-            found = number(value)
+            percent = isinstance(value, str) and value.strip().endswith("%")
+            found = number(value.strip(" %")) if percent else number(value)
             if found is None:
-                raise Unusable(f"has no number as its score but {shown(value)}")
-            return found
+                raise Unusable(f"has {shown(value)} as its score, not a number")
+            return found / 100 if percent else found
     return 1.0
 
 
@@ -123,7 +124,11 @@ def points(value: Any) -> np.ndarray:
         flat = [coordinate for one in value for coordinate in one[:2]]
     else:
         flat = value
-    numbers = [number(one) for one in flat]
+    flat = list(flat)
+    if flat and all(isinstance(one, str) and one.strip().endswith("%") for one in flat):  # fractions, written so
+        numbers = [None if (part := number(one.strip(" %"))) is None else part / 100 for one in flat]
+    else:
+        numbers = [number(one) for one in flat]
     wrong = [one for one, found in zip(flat, numbers) if found is None or abs(found) > _FARTHEST]
     if wrong:
         raise Unusable(f"has {shown(wrong[0])} as a coordinate")

@@ -49,7 +49,9 @@ def read(path: Path) -> Picture:
 
 def _lines(text: str) -> list[Line]:
     """The lines except for blank ones and comments; their words may have commas or semicolons between them."""
-    words = ((place, re.split(r"[\s,;]+", line.strip(" \t,;"))) for place, line in enumerate(text.splitlines(), start=1))
+    words = (
+        (place, re.split(r"[\s,;]+", line.strip(" \t,;"))) for place, line in enumerate(text.splitlines(), start=1)
+    )
     return [(place, some[1:]) for place, some in words if some[0] and some[0][0] != "#"]
 
 

@@ -151,7 +151,7 @@ def test_rows_and_polygons_in_a_list(path: Path) -> None:
         ([{"segmentation": FULL}, {"segmentation": [[1]]}], "one size, but there are 1x1 and 2x1 pixels"),
         ({"masks": []}, "its list is empty"),
         ({"shape": []}, 'does not have "images" as COCO has, only "shape"'),
-        ({**pictures("a", "b"), "annotations": 5}, 'is not in COCO\'s format: "annotations" is 5, no list'),
+        ({**pictures("a", "b"), "annotations": 5}, 'is not in COCO\'s format: "annotations" is 5 instead of a list'),
         (7, "holds 7, neither an object nor a list"),
         ({"images": [{"id": 1, "height": 10**6, "width": 10**6}], "annotations": []}, "limit of 200,000,000"),
         ([{"segmentation": {"size": [10**5, 10**5], "counts": [0, 10**10]}}], "limit of 200,000,000"),
