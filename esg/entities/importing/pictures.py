@@ -153,11 +153,11 @@ def read_pixels(pixels: np.ndarray, path: Path, *, threshold: float = 0.5, void:
     return _understood(_values(Image.fromarray(pixels), False, path), False, "RGB", threshold, void, path)
 
 
-def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5) -> np.ndarray:
-    """The one mask, (H, W) of any numbers for `stack.encode`, of a picture that is known to be a mask.
+def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The mask, (H, W) numbers for `stack.encode`, of a picture that should be one.
 
     Raises:
-        InputError: it cannot be read, or is in colours.
+        InputError: it cannot be read, or is a photo or a label map.
     """
     try:
         with open_picture(path, max_pixels=max_pixels) as picture:
@@ -165,8 +165,23 @@ def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS, threshold: floa
     except ImageError as error:
         raise InputError(str(error)) from None
     if found.ndim == 3:
-        raise InputError(f"{path} is a colour picture, no mask; save the mask in black and white.")
+        raise InputError(f"{path} is a colour picture, not a mask; save the mask in black and white.")
+    if found.dtype.kind in "iu" and (reason := _why_no_mask(found)):
+        raise InputError(f"{path} {reason}.")
     return found
+
+
+def _why_no_mask(values: np.ndarray) -> str | None:
+    """Why grey numbers are a label map or a photo; None if they may be a mask."""
+    high = int(values.max())
+    whole = 255 if high <= 255 else 65535
+    if high <= 1 or high == values.min():
+        return None
+    labels = np.unique(values[_is_flat(values) & (values > 0)])
+    between = (values > _EDGE * whole) & (values < (1 - _EDGE) * whole)
+    if high <= whole / 2 or (len(labels) > 2 and between.any() and _is_flat(values)[between].mean() > _FLAT):
+        return "is a label map, not a mask; give it by itself instead of the folder"
+    return "is a grey picture such as a photo, not a mask" if between.mean() > _FLAT else None
 
 
 def looks_like_mask(values: np.ndarray) -> bool:
