@@ -1,4 +1,4 @@
-"""COCO's annotations and their kin: files with "images", results, Detectron2's records, SA-1B, SAM's lists, LVIS."""
+"""COCO's annotations and similar formats: results, LVIS, SA-1B, SAM's lists, Detectron2's records."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _OUTLINES = ("segmentation", "mask", "rle", "rle_mask", "points", "polygon", "ve
 _BOXES = ("bbox", "box", "bounding_box", "width")
 _BETWEEN = re.compile(r"[\s,;\[\]()]+")  # counts written as text
 _NUMBERS = re.compile(r"[\s\d.,;eE+-]+")  # points written as text
+_FEW = 64  # numbers, of which polygons of tiny pictures may have that many
 _FIRST, _LAST = ord("0"), ord("o")  # characters of compressed counts
 
 
@@ -34,7 +35,7 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
     """The pictures of an object with "images" and "annotations".
 
     Raises:
-        InputError: one of the two is no list.
+        InputError: one of the two is missing or is not a list.
     """
     for key in ("images", "annotations"):
         if not isinstance(content.get(key), (list, Mapping)) and (key == "images" or content.get(key, "") is not None):
@@ -81,10 +82,10 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
 
 
 def picture_of(content: Mapping[str, Any], image_id: int | str | None, source: str) -> Picture:
-    """The picture of an id in an object with "images" and "annotations"; without an id the only one.
+    """The picture with an id in an object with "images" and "annotations"; without an id, the only picture.
 
     Raises:
-        InputError: there is none, or there are several.
+        InputError: it does not exist, or there are several.
     """
     pictures = from_file(content, source)
     if image_id is None:
@@ -101,7 +102,7 @@ def picture_of(content: Mapping[str, Any], image_id: int | str | None, source: s
 
 
 def from_record(record: Mapping[str, Any]) -> Picture:
-    """A picture with its annotations in it: one of SA-1B, with "image", or one of Detectron2's records."""
+    """A picture that contains its annotations: SA-1B's, with "image", or one of Detectron2's records."""
     image = record["image"] if isinstance(record.get("image"), Mapping) else record
     mine = list(enumerate(records(record.get("annotations")), start=1))
     return Picture(
@@ -113,12 +114,12 @@ def from_record(record: Mapping[str, Any]) -> Picture:
 
 
 def from_list(content: Sequence[Any]) -> list[Picture]:
-    """The pictures of a list of annotations, by their numbers, as far as it has any: COCO's results, SAM's masks."""
+    """The pictures of a list of annotations, by their ids or names if it has any: COCO's results, SAM's masks."""
     by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
     for place, one in enumerate(records(content), start=1):
         of = identifier(one.get("image_id")) or next(filter(None, (text(one.get(key)) for key in _OF)), None)
         by_id.setdefault(of, []).append((place, one))
-    if len(by_id) == 2 and None in by_id:  # there is only one picture that the others can mean
+    if len(by_id) == 2 and None in by_id:  # the others can only be of the same picture
         by_id = {next(of for of in by_id if of is not None): list(enumerate(records(content), start=1))}
     return [
         Picture(
@@ -132,7 +133,7 @@ def from_list(content: Sequence[Any]) -> list[Picture]:
 
 
 def from_columns(content: Mapping[str, Any]) -> Picture:
-    """A picture whose "masks" are a list, beside one of "scores", as MMDetection's inferencer writes it."""
+    """A picture with a list of "masks" and one of "scores", as MMDetection's inferencer writes it."""
     masks, scores = content["masks"], content.get("scores")
     scores = scores if isinstance(scores, list) and len(scores) == len(masks) else [None] * len(masks)
     columns = [{"segmentation": mask, "score": value} for mask, value in zip(masks, scores, strict=True)]
@@ -140,7 +141,7 @@ def from_columns(content: Mapping[str, Any]) -> Picture:
 
 
 def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") -> Item:
-    """One annotation; it is called by its id, else by its place in the file."""
+    """One annotation, called by its id, or by its place in the file if it does not have one."""
     known = identifier(annotation.get("id"))
     called = f"{kind} {place}" if known is None else f"{kind} {known}"
     outline = outline_of(annotation)
@@ -151,7 +152,7 @@ def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") ->
 
 
 def outline_of(annotation: Mapping[str, Any]) -> Any:
-    """Its "segmentation", or what others have instead: Ultralytics "segments", Roboflow "points", an RLE by itself."""
+    """Its "segmentation", or what other tools have instead: Ultralytics "segments", Roboflow "points", a bare RLE."""
     segments = annotation.get("segments")
     if isinstance(segments, Mapping) and (found := _columns(segments)):
         return found
@@ -159,7 +160,7 @@ def outline_of(annotation: Mapping[str, Any]) -> Any:
     if isinstance(polygon, Mapping) and "segmentation" not in annotation:
         if found := _columns(polygon):  # ADE20K's
             return found
-        if all(isinstance(one, Mapping) for one in polygon.values()):  # Encord's, by the number of each point
+        if all(isinstance(one, Mapping) for one in polygon.values()):  # Encord's, with numbered points
             return list(polygon.values())
         return polygon.get("paths") or [polygon.get("path")]  # Darwin's
     if isinstance(annotation.get("poly2d"), list):  # BDD100K's
@@ -170,7 +171,7 @@ def outline_of(annotation: Mapping[str, Any]) -> Any:
 
 
 def _columns(value: Mapping[str, Any]) -> list[list[Any]] | None:
-    """Points x, y of an object with a list of x and one of y."""
+    """The points x, y of an object with a list of x and one of y; None for others."""
     if not isinstance(value.get("x"), list) or not isinstance(value.get("y"), list):
         return None
     return [list(pair) for pair in zip(value["x"], value["y"], strict=False)]
@@ -181,14 +182,14 @@ def _without_outline(_: Canvas) -> Rle:
 
 
 class Segmentation:
-    """A "segmentation": RLE with counts in any spelling, polygons in any nesting, or rows of 0 and 1."""
+    """A "segmentation": an RLE with counts in any notation, polygons in any nesting, or rows of 0 and 1."""
 
     def __init__(self, value: Any) -> None:
         self.value = _from_text(value)
 
     @cached_property
     def rows(self) -> np.ndarray | None:
-        """The mask, (H, W), of rows of 0 and 1, 0 and 255, or false and true; None of anything else."""
+        """The mask, (H, W), of rows of 0 and 1, 0 and 255, or false and true; None for anything else."""
         rows = self.value
         if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
             return None
@@ -204,18 +205,18 @@ class Segmentation:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """height, width of the picture, where it says so."""
+        """height, width of the picture; None if it does not contain them."""
         if isinstance(self.value, Mapping) or _is_rles(self.value):
             sides = _sides(self.value if isinstance(self.value, Mapping) else self.value[0])
             return size(*sides) if isinstance(sides, (list, tuple)) and len(sides) == 2 else None
         if self.rows is None or self.rows.max() > 1:
-            return None  # the second may be polygons with corners at 0 and 255
+            return None  # 0 and 255 may be corners of polygons
         if len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0:
             return None  # it may be a polygon with corners at 0 and 1
         return self.rows.shape[0], self.rows.shape[1]
 
     def draw(self, canvas: Canvas) -> Rle:
-        """It on a canvas; Unusable if it is none."""
+        """Draws it on a canvas; raises Unusable if it is not a mask."""
         value = self.value
         if value is None or (isinstance(value, (list, str)) and not _content(value)):
             raise Unusable(NO_MASK)
@@ -227,7 +228,8 @@ class Segmentation:
             return draw_all([partial(_drawn, one) for one in value], canvas)
         if not isinstance(value, list):
             raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons")
-        if len(value) == canvas.size[0] * canvas.size[1] and all(one in (0, 1) for one in value):  # pixels row by row
+        flat = _FEW < len(value) == canvas.size[0] * canvas.size[1] and all(one in (0, 1) for one in value)
+        if flat:  # pixels row by row
             return canvas.rle(encode_mask(np.array(value, bool).reshape(canvas.size)))
         if self.rows is not None and (self.rows.shape == canvas.size or (len(self.rows) > 1 and self.rows.max() <= 1)):
             return canvas.rle(encode_mask(self.rows != 0))
@@ -235,7 +237,7 @@ class Segmentation:
 
 
 def _from_text(value: Any) -> Any:
-    """What a text in JSON says, as tables keep a segmentation; anything else as it is."""
+    """A segmentation written as text in JSON, as in tables; anything else unchanged."""
     if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
         return value
     try:
@@ -245,14 +247,14 @@ def _from_text(value: Any) -> Any:
 
 
 def _is_rles(value: Any) -> bool:
-    """Whether it is a list of RLEs, the pieces of one mask."""
+    """Whether it is a list of RLEs, which are pieces of one mask."""
     if not isinstance(value, list) or not value:
         return False
     return all(isinstance(one, Mapping) and "counts" in one for one in value)
 
 
 def _drawn(rle: Mapping[str, Any], canvas: Canvas) -> Rle:
-    """An RLE, which without a size is of the picture's."""
+    """Draws an RLE; without a size, it has that of the picture."""
     found, height, width = counts(rle.get("counts")), *canvas.size
     if isinstance(found, list) and sum(found) != height * width and all(_FIRST <= one <= _LAST for one in found):
         found = "".join(map(chr, found))  # the bytes of a compressed string
@@ -276,7 +278,7 @@ def _sides(rle: Mapping[str, Any]) -> Any:
 
 
 def _drawn_object(value: Mapping[str, Any], canvas: Canvas) -> Rle:
-    """A mask in an object that is not an RLE: points in one of the usual spellings, or a box."""
+    """Draws the points of an object that is not an RLE."""
     if (columns := _columns(value)) is not None:
         return canvas.polygons([columns])
     inner = outline_of(value)
@@ -288,7 +290,7 @@ def _drawn_object(value: Mapping[str, Any], canvas: Canvas) -> Rle:
 
 
 def _drawn_text(value: str, canvas: Canvas) -> Rle:
-    """A mask written as text: a PNG in base64, points, or the counts of an RLE of the picture's size."""
+    """Draws a mask written as text: a PNG in base64, points, or the counts of an RLE of the picture's size."""
     if _NUMBERS.fullmatch(value):
         return canvas.polygons([value])
     if value.startswith(("http://", "https://")):
@@ -306,8 +308,7 @@ def _drawn_text(value: str, canvas: Canvas) -> Rle:
 def counts(value: Any) -> Any:
     """The counts of an RLE.
 
-    A list in text, Python's b'…', base64, a list of characters, Node's Buffer and whole numbers written as floats
-    become what they mean.
+    They may be written as a list in text, Python's b'…', base64, a list of characters, Node's Buffer or floats.
     """
     if isinstance(value, Mapping) and value.get("type") == "Buffer":
         value = value.get("data")
@@ -317,11 +318,11 @@ def counts(value: Any) -> Any:
         bare = value.strip()
         if bare[:2] in ("b'", 'b"') and bare[-1:] == bare[1]:
             return bare[2:-1].replace("\\\\", "\\")
-        if " " in bare or "," in bare:  # which no compressed string has
+        if " " in bare or "," in bare:  # compressed strings do not have these
             value = [one for one in _BETWEEN.split(bare) if one]
         elif any(not _FIRST <= ord(one) <= _LAST for one in bare):
             return _from_base64(bare)
-    if isinstance(value, (np.ndarray, bytes)):  # of a dict in memory
+    if isinstance(value, (np.ndarray, bytes)):  # from a dict in memory
         return value
     if isinstance(value, list):
         numbers = [number(one) for one in value]
@@ -334,7 +335,7 @@ def counts(value: Any) -> Any:
 
 
 def _from_base64(text: str) -> str:
-    """Compressed counts in base64, which may be packed as well; any other text as it is."""
+    """Compressed counts in base64, possibly in a zlib stream; any other text unchanged."""
     try:
         return bytes_of(text).decode("ascii")
     except (Unusable, ValueError):
@@ -342,7 +343,7 @@ def _from_base64(text: str) -> str:
 
 
 def _rings(segmentation: list[Any]) -> Iterator[Any]:
-    """The polygons of a list in which they are nested more or less deeply, each as `fields.points` takes it."""
+    """The polygons of a list with any nesting, each in a notation that `fields.points` accepts."""
     waiting = [segmentation]
     while waiting:
         one = waiting.pop()
@@ -361,7 +362,7 @@ def _is_point(value: Any) -> bool:
 
 
 def _content(value: Any) -> bool:
-    """Whether there is anything in it, however deeply nested its lists are."""
+    """Whether it contains anything besides nested empty lists and texts."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -373,13 +374,13 @@ def _content(value: Any) -> bool:
 
 
 def _is_sams(annotations: Sequence[tuple[int, Mapping[str, Any]]] | None) -> bool:
-    """Whether SAM's own score is the only one that the first of them has."""
+    """Whether the first of them has SAM's own score and no other."""
     first = annotations[0][1] if annotations else {}
     return "predicted_iou" in first and first.get("score") is None
 
 
 def names_of(image: Mapping[str, Any]) -> tuple[str, ...]:
-    """The file names that an object gives for its picture, the best first."""
+    """The file names that an object has for its picture, best first."""
     more = image.get("extra")
     found = [text(one) or ("" if text(one) == one else identifier(one) or "") for one in map(image.get, _NAMES)] + [
         text(more.get("name")) if isinstance(more, Mapping) else ""
@@ -408,7 +409,7 @@ def _same_pictures(images: list[Mapping[str, Any]]) -> dict[str | None, str | No
 
 
 def _different(images: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Without those that a file lists twice."""
+    """The pictures without those that a file lists twice."""
     found: dict[object, Mapping[str, Any]] = {}
     for place, image in enumerate(images):
         known, names = identifier(image.get("id")), names_of(image)

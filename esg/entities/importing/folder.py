@@ -63,7 +63,9 @@ def read_folder(
             continue
         pixels += shape[0] * shape[1]
         if pixels > MAX_DRAWN:
-            raise InputError(f"The masks in the folder {folder} have more than {MAX_DRAWN:,} pixels in total; use fewer.")
+            raise InputError(
+                f"The masks in the folder {folder} have more than {MAX_DRAWN:,} pixels in total; use fewer."
+            )
     if not found:
         raise wrong or left_out.refuse()
     shape = _common(found, folder)

@@ -47,6 +47,15 @@ def read(path: Path) -> Picture:
     return Picture((), None, lambda: [_item(place, words, first) for place, words in lines])
 
 
+def yolo_text(entities: EntityMap) -> str:
+    """A map as YOLO's labels: one line per entity, all of class 0; pieces and holes are joined by seams."""
+    lines = []
+    for polygons in entities.to_polygons():
+        outline = _joined(polygons) / (entities.width, entities.height)
+        lines.append(" ".join(["0", *(f"{value:.6f}".rstrip("0").rstrip(".") for value in outline.ravel())]) + "\n")
+    return "".join(lines)
+
+
 def _lines(text: str) -> list[Line]:
     """The lines except for blank ones and comments; their words may have commas or semicolons between them."""
     words = (

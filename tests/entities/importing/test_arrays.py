@@ -118,7 +118,7 @@ def test_pixels_of_pictures(tmp_path: Path) -> None:
     mask[2:8, 3:9] = 255
     for channels in ([mask] * 3, [mask, mask, mask, mask * 0 + 255]):
         np.save(tmp_path / "mask.npy", np.stack(channels, axis=-1))
-        found = read_arrays(tmp_path / "mask.npy")
+        found = read_arrays(tmp_path / "mask.npy", (12, 16))
         assert isinstance(found, Stack)
         assert decode_mask(found.rles[0]).tolist() == (mask > 0).tolist()
     np.save(tmp_path / "ids.npy", np.stack([mask // 85, mask * 0, mask * 0], axis=-1))  # COCO's panoptic format

@@ -47,7 +47,10 @@ from foreign_files import (
         ({**BOX, "segmentation": [square(90, 90, 99, 99)]}, "annotation 2 has no pixel in the picture"),
         ({**BOX, "segmentation": {"size": [3, 4], "counts": [12]}}, "is 4x3 pixels large, but its picture has 16x12"),
         ({**BOX, "segmentation": {"size": SIZE, "counts": [5]}}, "annotation 2 is damaged"),
-        ({**BOX, "segmentation": {"size": SIZE}}, "annotation 2 has an object as its segmentation, with neither counts nor points"),
+        (
+            {**BOX, "segmentation": {"size": SIZE}},
+            "annotation 2 has an object as its segmentation, with neither counts nor points",
+        ),
         ({**BOX, "segmentation": {"counts": [5]}}, "annotation 2 is damaged (covers 5 pixels"),
         ({**BOX, "segmentation": {"counts": [5], "size": [3]}}, "annotation 2 is damaged (it does not have a size"),
         ({**BOX, "segmentation": [[0.25, 0.5, 0.75, 0.5, 0.75, 0.9]]}, "0 to 1, which are fractions and not pixels"),
@@ -67,7 +70,8 @@ def test_one_that_cannot_be_used_is_left_out_and_named(
     assert caplog.records[0].levelno == logging.WARNING
     if "fractions" not in reason:
         with pytest.raises(
-            InputError, match=r"has boxes and no masks|has no mask that can be used|holds no masks of photo\.png"
+            InputError,
+            match=r"has boxes and no masks|has no mask that can be used|does not hold any masks of photo\.png",
         ):
             areas(put(tmp_path, coco(odd, odd)))
 
@@ -376,7 +380,7 @@ def test_masks_that_are_too_large_together_are_refused_before_the_work(
     }
     monkeypatch.setattr("esg.entities.importing.canvas.MAX_DRAWN", 60_000)
     assert areas(masks[name](1))
-    with pytest.raises(InputError, match="have more than 60,000 pixels together; give fewer or smaller ones"):
+    with pytest.raises(InputError, match="have more than 60,000 pixels in total; use fewer or smaller ones"):
         areas(masks[name](400))
 
 
@@ -445,7 +449,7 @@ def test_coco_in_unusual_containers(tmp_path: Path) -> None:
         },
     ):
         assert areas(put(tmp_path, content)) == [20, 16]
-    with pytest.raises(InputError, match="holds no masks"):
+    with pytest.raises(InputError, match="does not hold any masks"):
         areas(put(tmp_path, {**whole, "annotations": None}))
 
 
