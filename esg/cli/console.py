@@ -20,7 +20,7 @@ _OPTIONS = PYTHON | {  # advice for which the command line has options
     Advice.WRITER: "give --caption or --phrases, or choose --model zero-shot, which has a language model",
     Advice.GROUND: "choose the entities by number, or with --text",
     Advice.MASKS: "if it holds masks, give it with --masks beside the photo",
-    Advice.STORED_PIXELS: "add --mask-pixels stored if they are masks of its stored pixels",
+    Advice.STORED_PIXELS: "add --mask-pixels stored if they fit its stored pixels",
     Advice.SMALLER_ON_TOP: "add --mask-order smaller to keep parts of larger masks",
     Advice.VOID: "add --void -1 if it is an entity",
     Advice.NOT_VOID: "give its number to --void if it is not an entity",

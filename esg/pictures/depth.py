@@ -76,7 +76,7 @@ def _grey_bits(picture: Any) -> int | None:
 def unsigned(picture: Any, name: str) -> tuple[Image.Image, int]:
     """A decoded grey picture with signed numbers, as one with unsigned numbers; and the number of bits in use.
 
-    If no number is negative, one bit is unused; if they go far below 0, half of their range is added to them.
+    If all numbers are at least 0, one bit is unused; if they go far below 0, half of their range is added to them.
 
     Raises:
         ImageError: a few numbers are negative, so they are not brightness.

@@ -21,7 +21,7 @@ class Advice(Enum):
     OPENCV = "install it with `pip install opencv-python-headless`, or ESG with `pip install esg[demo]`"
     GROUND = "ground a text on these entities first"
     MASKS = "if it holds masks, give it to `read_masks`"
-    STORED_PIXELS = 'pass pixels="stored" if they are masks of its stored pixels'
+    STORED_PIXELS = 'pass pixels="stored" if they fit its stored pixels'
     SMALLER_ON_TOP = 'pass order="smaller" to keep parts of larger masks'
     VOID = "pass void=-1 if it is an entity"
     NOT_VOID = "pass its number as void if it is not an entity"

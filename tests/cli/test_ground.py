@@ -273,7 +273,7 @@ def test_a_photo_that_cannot_be_written_does_not_stop_the_others(
     [
         (b"", "is empty"),
         (b"dear diary", "not a mask file that ESG can read"),
-        (b'{"images": []}', "describes no pictures"),
+        (b'{"images": []}', '"annotations" is missing'),
         (b'[{"id": 1, "bbox": [1, 2, 3, 4]}, {"id": 2, "segmentation": []}]', "has boxes and no masks"),
         (b'[{"segmentation": {"size": [40, 61], "counts": [0, 2440]}}]', "61x40 pixels, but the photo has 60x40"),
     ],
@@ -281,7 +281,7 @@ def test_a_photo_that_cannot_be_written_does_not_stop_the_others(
 def test_masks_that_cannot_be_used(
     ground: Run, tmp_path: Path, photo: Path, written: Written, content: bytes, words: str
 ) -> None:
-    path = tmp_path / "masks.json" if content[:1] in b"[{" and content else tmp_path / "masks.txt"
+    path = tmp_path / "masks.json" if content[:1] in b"[{" else tmp_path / "masks.txt"
     path.write_bytes(content)
     ground(photo, "--masks", path).refused(str(path), words)
     assert written() == []
@@ -295,7 +295,7 @@ def test_overlapping_masks_are_accepted_with_one_message(ground: Run, tmp_path: 
     (tmp_path / "masks.json").write_text(json.dumps(both))
     result = ground(photo, "--masks", tmp_path / "masks.json", "--phrases", "disc")
     assert result.status == 0
-    assert sum("masks overlap; there the highest score wins" in line for line in result.err) == 1
+    assert sum("masks overlap, and the highest score wins" in line for line in result.err) == 1
     assert EntityMap.from_labels_png(tmp_path / "out/photo.labels.png").areas.tolist() == [1200, 600]
 
 
@@ -355,7 +355,7 @@ def test_masks_without_entities_are_a_result_too(ground: Run, tmp_path: Path, ph
     path.write_text(json.dumps(content))
     result = ground(photo, "--masks", path, "--phrases", "disc")
     assert (result.status, result.out[1]) == (0, "  disc: no entity")
-    assert result.err[0] == f"{path} holds no masks of {photo.name}: not one pixel belongs to an entity."
+    assert result.err[0] == f"{path} does not hold any masks of {photo.name}: no pixel belongs to an entity."
     assert "no entities that they could refer to" in result.err[1]
     assert not EntityMap.from_labels_png(tmp_path / "out/photo.labels.png").labels.any()
 

@@ -1,4 +1,4 @@
-"""Masks from any segmenter, read into an EntityMap."""
+"""Reads masks of any segmenter into an EntityMap."""
 
 from .reading import kind_of, read_masks, tells_photos_apart
 

@@ -1,4 +1,4 @@
-"""JSON about masks: which program's it is, which of its pictures is the photo, and how large that is."""
+"""JSON with masks: recognises the program that wrote it, and finds the photo among its pictures, and its size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ import numpy as np
 from ...support.errors import InputError
 from ...support.limits import MAX_PIXELS
 from ..files import load_json
-from . import coco, cvat, exports, label_studio, labelme, panoptic, tools, yolo
-from .fields import records, shown
+from . import coco, cvat, exports, kili, label_studio, labelbox, labelme, panoptic, tools, yolo
+from .fields import mapping, records, shown
 from .items import Item, Picture, check_any, collect
 from .names import pick
 from .stack import LabelMap, Stack, check_size
 
-MAX_JSON = 1 << 31  # bytes; what JSON becomes in memory is several times as large
+MAX_JSON = 1 << 31  # bytes; in memory, JSON takes several times as much
 
-_DEPTH = 4  # levels of other data that annotations may be wrapped in
-_NAMED = 6  # keys that are named in a sentence
+_DEPTH = 4  # levels of other data around annotations
+_NAMED = 6  # keys named in a message
+_TOOLS = {  # keys of files without masks that can be read: what they are, and what to do
+    ("source-ref",): ("a manifest of SageMaker Ground Truth", "give the PNG of the masks that it names"),
+    ("CustomLabels",): ("the answer of Amazon Rekognition, which has boxes and no masks", "give a file with masks"),
+    ("imageGcsUri",): ("Vertex AI's, which has boxes and no masks", "give a file with masks"),
+    ("nodes", "links"): ("a ComfyUI workflow", "give the masks that it makes"),
+    ("last_node_id",): ("a ComfyUI workflow", "give the masks that it makes"),
+}
 _ADVICE = "give COCO's, LabelMe's, Label Studio's, Datumaro's, VIA's, SAM's JSON or GeoJSON"
 
 
@@ -33,24 +40,24 @@ def read_json(
     by_name: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Stack | LabelMap:
-    """The masks of one picture in a JSON file; docs/formats.md says which programs' files are understood.
+    """Reads the masks of one picture in a JSON file; docs/formats.md lists the programs.
 
     Args:
         path: the file.
-        size: height, width that the masks must have; without it, polygons can only be read from files that say how
-            large their picture is.
-        photo: path or name of the photo, which tells its masks where there are those of several pictures; see
-            `names.pick`. In a list of COCO results pictures have only numbers, which are the names of COCO's photos.
-        by_name: whether the masks of a single picture, too, are the photo's only if they are called like it.
+        size: height, width that the masks must have; without it, polygons can only be read from files that contain
+            the size of their picture.
+        photo: path or name of the photo, by which its masks are found in a file about several pictures; see
+            `names.pick`. In a list of COCO results, pictures have only numbers, which are the names of COCO's photos.
+        by_name: whether even a single picture must have the photo's name.
         max_pixels: larger masks are refused before they are made.
 
     Raises:
-        InputError: the file cannot be read, is malformed or too large, does not tell which masks are the photo's, they
-            are of another size, or none of them can be used.
+        InputError: the file cannot be read, is malformed or too large, does not say which masks are the photo's, their
+            size is wrong, or none of them can be used.
     """
     content = _load(path)
     if by_name and not _has_names(content):
-        raise InputError(f'{path} does not say whose masks it holds; give a COCO file with "images".')
+        raise InputError(f'{path} does not say which photo its masks belong to; give a COCO file with "images".')
     if isinstance(content, Mapping) and panoptic.is_panoptic(content):
         return _read_panoptic(content, path, size, photo, by_name, max_pixels)
     if size is not None and (labels := _plain_array(content, size)) is not None:
@@ -61,7 +68,7 @@ def read_json(
 
 
 def _plain_array(content: Any, size: tuple[int, int]) -> np.ndarray | None:
-    """Rows of whole numbers, as many as the photo has pixels, as a label map; None of anything else."""
+    """Rows of integers, one per pixel of the photo, as a label map; None for anything else."""
     if not isinstance(content, list) or len(content) != size[0]:
         return None
     if not all(isinstance(row, list) and len(row) == size[1] for row in content):
@@ -78,13 +85,13 @@ def read_xml(
     by_name: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Stack:
-    """The masks of one picture in CVAT's XML for images; as `read_json`."""
+    """Reads the masks of one picture in CVAT's XML for images, like `read_json`."""
     found = cvat.read(path)
     return read_pictures(found, str(path), size, photo=photo, by_name=by_name, max_pixels=max_pixels)
 
 
 def read_text(path: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS) -> Stack:
-    """The masks of one of YOLO's text files, which needs the photo's size; as `read_json`."""
+    """Reads the masks of a YOLO text file, which needs the photo's size, like `read_json`."""
     return read_pictures([yolo.read(path)], str(path), size, max_pixels=max_pixels)
 
 
@@ -97,7 +104,7 @@ def read_pictures(
     by_name: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Stack:
-    """The masks of the photo among pictures of any file; see `read_json`."""
+    """The masks of the photo among the pictures of a file; see `read_json`."""
     chosen = pictures[pick([one.names for one in pictures], photo, source, by_name=by_name)]
     items = chosen.items()
     found = _size(chosen, items, size, source)
@@ -106,9 +113,9 @@ def read_pictures(
 
 
 def names_pictures(path: Path) -> bool:
-    """Whether a JSON file says which picture each of its masks is of, so that it may be about several.
+    """Whether a JSON file says which picture each of its masks belongs to, so it may be about several.
 
-    COCO files do, and so do lists whose objects are about several pictures by number.
+    COCO files do, and so do lists whose objects give the numbers or names of several pictures.
 
     Raises:
         InputError: the file cannot be read, or is too large or damaged.
@@ -124,7 +131,7 @@ def _load(path: Path) -> Any:
 
 
 def _unwrapped(content: Any, source: str) -> Any:
-    """Annotations without the answer of a server or the like that they are wrapped in; anything else as it is."""
+    """Annotations without a wrapper around them, such as the answer of a server; anything else unchanged."""
     found = content
     for _ in range(_DEPTH):
         if isinstance(found, Mapping) and label_studio.is_tasks([found]):
@@ -140,7 +147,7 @@ def _unwrapped(content: Any, source: str) -> Any:
 
 
 def _is_wrapper(content: list[Any]) -> bool:
-    """Whether a list has a single object that is neither a mask nor a picture with masks, but may hold some."""
+    """Whether a list has a single object that is neither a mask nor a picture with masks, but may contain some."""
     if len(content) != 1 or not isinstance(content[0], Mapping) or not content[0]:
         return False
     return not (_are_masks(content) or exports.has_masks(content[0]) or label_studio.is_tasks(content))
@@ -148,18 +155,22 @@ def _is_wrapper(content: list[Any]) -> bool:
 
 def _has_names(content: Any) -> bool:
     if isinstance(content, list):
-        if label_studio.is_tasks(content) or any("images" in one for one in records(content)):
+        if label_studio.is_tasks(content) or any(_has_own_name(one) for one in records(content)):
             return True
         if any(exports.has_masks(one) and exports.picture(one).names for one in records(content)):
             return True
         return _are_masks(content) and len(coco.from_list(content)) > 1
     if not isinstance(content, Mapping):
         return False
-    if any(key in content for key in ("images", "imagePath", "samples")) or tools.is_via(content):
+    if any(key in content for key in ("imagePath", "samples")) or _has_own_name(content) or tools.is_via(content):
         return True
     if exports.has_masks(content) and ("metadata" in content or "asset" in content):  # SuperAnnotate, VoTT
         return bool(exports.picture(content).names)
     return any(one.names for one in exports.pictures(content))
+
+
+def _has_own_name(one: Mapping[str, Any]) -> bool:
+    return "images" in one or labelbox.is_labelbox(one) or kili.is_kili(one)
 
 
 def _are_masks(content: list[Any]) -> bool:
@@ -175,6 +186,9 @@ def _pictures(content: Any, source: str) -> list[Picture]:
         raise InputError(f'{source} is a list, but not of objects with a "segmentation"; {_ADVICE}.')
     if not isinstance(content, Mapping):
         raise InputError(f"{source} holds {shown(content)}, neither an object nor a list; {_ADVICE}.")
+    for names, (what, advice) in _TOOLS.items():
+        if all(name in content for name in names):
+            raise InputError(f"{source} is {what}; {advice}.")
     keys = ", ".join(shown(key) for key in list(content)[:_NAMED]) + (", …" if len(content) > _NAMED else "")
     there = f"only {keys}" if keys else "nothing"
     raise InputError(
@@ -183,7 +197,7 @@ def _pictures(content: Any, source: str) -> list[Picture]:
 
 
 def _read(content: Any, source: str) -> list[Picture] | None:
-    """The pictures that JSON describes; None if it is not of any known kind."""
+    """The pictures that JSON describes; None if its format is unknown."""
     if (drawn := exports.geojson(content)) is not None:
         return [drawn]
     if isinstance(content, list):
@@ -193,6 +207,9 @@ def _read(content: Any, source: str) -> list[Picture] | None:
 
 def _read_list(content: list[Any], source: str) -> list[Picture] | None:
     found = records(content)
+    for tool, is_one in ((labelbox, labelbox.is_labelbox), (kili, kili.is_kili)):
+        if any(map(is_one, found)):
+            return [tool.picture(one) for one in found if is_one(one)]
     if label_studio.is_tasks(content):
         return label_studio.pictures(content)
     if any("annotations" in one and "file_name" in one for one in found):  # Detectron2's
@@ -208,6 +225,8 @@ def _read_list(content: list[Any], source: str) -> list[Picture] | None:
 
 
 def _read_object(content: Mapping[str, Any], source: str) -> list[Picture] | None:
+    if labelbox.is_labelbox(content) or kili.is_kili(content):
+        return _read_list([content], source)
     if "images" in content and ("annotations" in content or not (several := exports.pictures(content))):
         return coco.from_file(content, source)
     if "images" in content:
@@ -228,6 +247,8 @@ def _read_object(content: Mapping[str, Any], source: str) -> list[Picture] | Non
     if tools.is_via(content):
         return tools.via(content)
     if isinstance(content.get("samples"), list):
+        if _is_segments_ai(content):
+            raise InputError(f"{source} is Segments.ai's, whose masks are pictures at addresses; download the PNG.")
         return tools.fiftyone(content)
     if "segmentation" in content or "counts" in content:
         return coco.from_list([content])
@@ -239,8 +260,13 @@ def _read_object(content: Mapping[str, Any], source: str) -> list[Picture] | Non
     return exports.pictures(content) or None
 
 
+def _is_segments_ai(content: Mapping[str, Any]) -> bool:
+    labels = (label for one in records(content["samples"]) for label in mapping(one.get("labels")).values())
+    return any("segmentation_bitmap" in mapping(mapping(label).get("attributes")) for label in labels)
+
+
 def _size(picture: Picture, items: list[Item], size: tuple[int, int] | None, source: str) -> tuple[int, int]:
-    """height, width of a picture: what most of its masks have, or it says, or the photo has."""
+    """height, width of a picture: its own, otherwise that of most of its masks, otherwise the photo's."""
     sizes = Counter(item.size for item in items if item.size is not None)
     if size is not None and size in sizes:
         return size
@@ -250,7 +276,7 @@ def _size(picture: Picture, items: list[Item], size: tuple[int, int] | None, sou
         if size is not None:
             return size
         if not items:
-            raise InputError(f"{source} holds no masks: its list is empty.")
+            raise InputError(f"{source} does not hold any masks: its list is empty.")
         check_any(items, source)
         raise InputError(f"{source} holds outlines but not the size of their picture; give the photo's size (size=).")
     (first, often), *others = sizes.most_common()

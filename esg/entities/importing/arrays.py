@@ -52,8 +52,8 @@ def read_arrays(
 
     An array of shape (N, H, W) is a stack of masks, and so is one of (H, W, N) if only that fits the photo. One of
     shape (H, W) is a label map if it holds integers, or a single mask if it holds bools or soft values. uint8 of shape
-    (H, W, 3) or (H, W, 4) whose channels are not masks is a picture. Further axes of length 1, as in the (N, 1, H, W)
-    of SAM's predictor, are ignored.
+    (H, W, 3) or (H, W, 4), if only that fits the photo, is a picture unless its channels are masks. Further axes of
+    length 1, as in the (N, 1, H, W) of SAM's predictor, are ignored.
 
     In a .npz, the array is `masks`, `labels` or another usual name; otherwise the only one with at least two
     dimensions that is not called `boxes`, or the only one that fits the photo. If several (H, W) arrays fit, each that
@@ -287,8 +287,7 @@ def _read_masks(
             f"{array.name} has the shape {array.shape}; masks have (number of masks, height, width), "
             f"and a label map has (height, width)."
         )
-    last_axis = size is not None and len(shape) == 3 and shape[:2] == tuple(size) != shape[1:]
-    if last_axis or _may_be_picture(array, shape, size):
+    if size is not None and len(shape) == 3 and shape[:2] == tuple(size) != shape[1:]:
         return _read_last_axis(array, scores, nested, size, path, max_pixels, threshold, void)
     height, width = shape[-2:]
     check_size((height, width), size, path, max_pixels)
@@ -304,16 +303,6 @@ def _read_masks(
     if count == 1 and array.dtype.kind in "iu":
         return _read_plane(array, height, width, scores, path, threshold, void)
     return _encoded(_one_by_one(array, count, height, width), scores, nested, (height, width), path, threshold)
-
-
-def _may_be_picture(array: _Array, shape: tuple[int, ...], size: tuple[int, int] | None) -> bool:
-    """Whether an array has the shape of an RGB or RGBA picture."""
-    return (
-        array.dtype == np.uint8
-        and len(shape) == 3
-        and shape[2] in (3, 4)
-        and (tuple(size) == shape[:2] != shape[1:] if size is not None else min(shape[:2]) > 4)
-    )
 
 
 def _without_empty_axes(shape: tuple[int, ...], size: tuple[int, int] | None) -> tuple[int, ...]:
@@ -421,7 +410,7 @@ def _read_last_axis(
     array: _Array,
     scores: list[float] | None,
     nested: bool,
-    size: tuple[int, int] | None,
+    size: tuple[int, int],
     path: Path,
     max_pixels: int,
     threshold: float,
@@ -438,7 +427,7 @@ def _read_last_axis(
         raise InputError(f"{array.name} has its masks along the last axis; save it as array.transpose(2, 0, 1).")
     else:
         planes = np.moveaxis(array.read(height, width, count), -1, 0)
-    if _may_be_picture(array, (height, width, count), size):
+    if count in (3, 4) and array.dtype == np.uint8:  # it may be RGB or RGBA
         planes = list(planes)
         same = all((plane == planes[0]).all() for plane in planes[1:3])
         if same or not all(np.isin(plane, (0, 1, 255)).all() for plane in planes):

@@ -1,4 +1,4 @@
-"""COCO's annotations and their kin: files with "images", results, Detectron2's records, SA-1B, SAM's lists, LVIS."""
+"""COCO's annotations and similar formats: results, LVIS, SA-1B, SAM's lists, Detectron2's records."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from logging import getLogger
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,15 @@ from .embedded import bytes_of, mask_of_png
 from .fields import Unusable, identifier, number, records, score, shown, size, text
 from .items import NO_MASK, Item, Picture
 
+log = getLogger(__name__)
+
 _NAMES = ("file_name", "filename", "path", "name", "image_name", "image_path", "coco_url")  # of a picture, best first
+_OF = ("file_name", "filename", "image_name", "image_path", "image")  # names of the picture in a list of masks
 _OUTLINES = ("segmentation", "mask", "rle", "rle_mask", "points", "polygon", "vertices", "coordinates")  # of a mask
 _BOXES = ("bbox", "box", "bounding_box", "width")
 _BETWEEN = re.compile(r"[\s,;\[\]()]+")  # counts written as text
 _NUMBERS = re.compile(r"[\s\d.,;eE+-]+")  # points written as text
+_FEW = 64  # numbers, of which polygons of tiny pictures may have that many
 _FIRST, _LAST = ord("0"), ord("o")  # characters of compressed counts
 
 
@@ -30,23 +35,25 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
     """The pictures of an object with "images" and "annotations".
 
     Raises:
-        InputError: one of the two is no list.
+        InputError: one of the two is missing or is not a list.
     """
-    if content.get("images") == []:
-        return []
     for key in ("images", "annotations"):
-        if not isinstance(content.get(key), list):
+        if not isinstance(content.get(key), (list, Mapping)) and (key == "images" or content.get(key, "") is not None):
             raise InputError(f"{source} is not in COCO's format: {_missing(content, key)}.")
-    images = _different(records(content["images"]))
-    annotations = records(content["annotations"])
+    images = _different(_listed(content["images"]))
+    annotations = _listed(content["annotations"])
+    if not images:
+        return from_list(annotations) if annotations else []
+    same = _same_pictures(images)
     ids = [identifier(image.get("id")) for image in images]
     by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
     for place, one in enumerate(annotations, start=1):
         of = identifier(one.get("image_id"))
         only = len(ids) == 1 and None in (of, ids[0])
-        by_id.setdefault(ids[0] if only else of, []).append((place, one))
+        by_id.setdefault(ids[0] if only else same.get(of, of), []).append((place, one))
     often = Counter(ids)
     strangers = [of for of in by_id if of not in often]
+    lost = sum(len(by_id[of]) for of in strangers)
 
     def items(of: str | None) -> list[Item]:
         if often[of] > 1:
@@ -58,6 +65,11 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
                 f"{', '.join(map(str, strangers[:3]))}{', …' if len(strangers) > 3 else ''}), and none of this one, "
                 f"whose id is {of}."
             )
+        if lost and len(ids) == 1:
+            log.warning(
+                '%s: %d of %d annotations are of pictures that are not among its "images" (image_id %s).',
+                *(source, lost, len(annotations), ", ".join(map(str, strangers[:3]))),
+            )
         return [item(one, place) for place, one in mine]
 
     return [
@@ -65,28 +77,32 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
             names_of(image), size(image.get("height"), image.get("width")), partial(items, of), _is_sams(by_id.get(of))
         )
         for image, of in zip(images, ids, strict=True)
+        if same.get(of, of) == of
     ]
 
 
 def picture_of(content: Mapping[str, Any], image_id: int | str | None, source: str) -> Picture:
-    """The picture of an id in an object with "images" and "annotations"; without an id the only one.
+    """The picture with an id in an object with "images" and "annotations"; without an id, the only picture.
 
     Raises:
-        InputError: there is none, or there are several.
+        InputError: it does not exist, or there are several.
     """
     pictures = from_file(content, source)
     if image_id is None:
         if len(pictures) != 1:
             raise InputError(f"{source} describes {len(pictures)} pictures; say which one with image_id.")
         return pictures[0]
-    ids = [identifier(image.get("id")) for image in _different(records(content["images"]))]
-    if identifier(image_id) not in ids:
-        raise InputError(f"{source} has no picture with id {image_id!r}.")
-    return pictures[ids.index(identifier(image_id))]
+    images = _different(_listed(content["images"]))
+    same = _same_pictures(images)
+    ids = [of for image in images if same.get(of := identifier(image.get("id")), of) == of]
+    wanted = same.get(identifier(image_id), identifier(image_id))
+    if wanted not in ids:
+        raise InputError(f"{source} does not have a picture with id {image_id!r}.")
+    return pictures[ids.index(wanted)]
 
 
 def from_record(record: Mapping[str, Any]) -> Picture:
-    """A picture with its annotations in it: one of SA-1B, with "image", or one of Detectron2's records."""
+    """A picture that contains its annotations: SA-1B's, with "image", or one of Detectron2's records."""
     image = record["image"] if isinstance(record.get("image"), Mapping) else record
     mine = list(enumerate(records(record.get("annotations")), start=1))
     return Picture(
@@ -98,11 +114,12 @@ def from_record(record: Mapping[str, Any]) -> Picture:
 
 
 def from_list(content: Sequence[Any]) -> list[Picture]:
-    """The pictures of a list of annotations, by their numbers, as far as it has any: COCO's results, SAM's masks."""
+    """The pictures of a list of annotations, by their ids or names if it has any: COCO's results, SAM's masks."""
     by_id: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
     for place, one in enumerate(records(content), start=1):
-        by_id.setdefault(identifier(one.get("image_id")), []).append((place, one))
-    if len(by_id) == 2 and None in by_id:  # there is only one picture that the others can mean
+        of = identifier(one.get("image_id")) or next(filter(None, (text(one.get(key)) for key in _OF)), None)
+        by_id.setdefault(of, []).append((place, one))
+    if len(by_id) == 2 and None in by_id:  # the others can only be of the same picture
         by_id = {next(of for of in by_id if of is not None): list(enumerate(records(content), start=1))}
     return [
         Picture(
@@ -116,7 +133,7 @@ def from_list(content: Sequence[Any]) -> list[Picture]:
 
 
 def from_columns(content: Mapping[str, Any]) -> Picture:
-    """A picture whose "masks" are a list, beside one of "scores", as MMDetection's inferencer writes it."""
+    """A picture with a list of "masks" and one of "scores", as MMDetection's inferencer writes it."""
     masks, scores = content["masks"], content.get("scores")
     scores = scores if isinstance(scores, list) and len(scores) == len(masks) else [None] * len(masks)
     columns = [{"segmentation": mask, "score": value} for mask, value in zip(masks, scores, strict=True)]
@@ -124,7 +141,7 @@ def from_columns(content: Mapping[str, Any]) -> Picture:
 
 
 def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") -> Item:
-    """One annotation; it is called by its id, else by its place in the file."""
+    """One annotation, called by its id, or by its place in the file if it does not have one."""
     known = identifier(annotation.get("id"))
     called = f"{kind} {place}" if known is None else f"{kind} {known}"
     outline = outline_of(annotation)
@@ -135,7 +152,7 @@ def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") ->
 
 
 def outline_of(annotation: Mapping[str, Any]) -> Any:
-    """Its "segmentation", or what others have instead: Ultralytics "segments", Roboflow "points", an RLE by itself."""
+    """Its "segmentation", or what other tools have instead: Ultralytics "segments", Roboflow "points", a bare RLE."""
     segments = annotation.get("segments")
     if isinstance(segments, Mapping) and (found := _columns(segments)):
         return found
@@ -143,7 +160,7 @@ def outline_of(annotation: Mapping[str, Any]) -> Any:
     if isinstance(polygon, Mapping) and "segmentation" not in annotation:
         if found := _columns(polygon):  # ADE20K's
             return found
-        if all(isinstance(one, Mapping) for one in polygon.values()):  # Encord's, by the number of each point
+        if all(isinstance(one, Mapping) for one in polygon.values()):  # Encord's, with numbered points
             return list(polygon.values())
         return polygon.get("paths") or [polygon.get("path")]  # Darwin's
     if isinstance(annotation.get("poly2d"), list):  # BDD100K's
@@ -154,7 +171,7 @@ def outline_of(annotation: Mapping[str, Any]) -> Any:
 
 
 def _columns(value: Mapping[str, Any]) -> list[list[Any]] | None:
-    """Points x, y of an object with a list of x and one of y."""
+    """The points x, y of an object with a list of x and one of y; None for others."""
     if not isinstance(value.get("x"), list) or not isinstance(value.get("y"), list):
         return None
     return [list(pair) for pair in zip(value["x"], value["y"], strict=False)]
@@ -165,14 +182,14 @@ def _without_outline(_: Canvas) -> Rle:
 
 
 class Segmentation:
-    """A "segmentation": RLE with counts in any spelling, polygons in any nesting, or rows of 0 and 1."""
+    """A "segmentation": an RLE with counts in any notation, polygons in any nesting, or rows of 0 and 1."""
 
     def __init__(self, value: Any) -> None:
         self.value = _from_text(value)
 
     @cached_property
     def rows(self) -> np.ndarray | None:
-        """The mask, (H, W), of rows of 0 and 1, 0 and 255, or false and true; None of anything else."""
+        """The mask, (H, W), of rows of 0 and 1, 0 and 255, or false and true; None for anything else."""
         rows = self.value
         if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
             return None
@@ -188,36 +205,39 @@ class Segmentation:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """height, width of the picture, where it says so."""
+        """height, width of the picture; None if it does not contain them."""
         if isinstance(self.value, Mapping) or _is_rles(self.value):
-            sides = (self.value if isinstance(self.value, Mapping) else self.value[0]).get("size")
+            sides = _sides(self.value if isinstance(self.value, Mapping) else self.value[0])
             return size(*sides) if isinstance(sides, (list, tuple)) and len(sides) == 2 else None
         if self.rows is None or self.rows.max() > 1:
-            return None  # the second may be polygons with corners at 0 and 255
+            return None  # 0 and 255 may be corners of polygons
         if len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0:
             return None  # it may be a polygon with corners at 0 and 1
         return self.rows.shape[0], self.rows.shape[1]
 
     def draw(self, canvas: Canvas) -> Rle:
-        """It on a canvas; Unusable if it is none."""
+        """Draws it on a canvas; raises Unusable if it is not a mask."""
         value = self.value
         if value is None or (isinstance(value, (list, str)) and not _content(value)):
             raise Unusable(NO_MASK)
         if isinstance(value, Mapping):
-            return _drawn(value, canvas)
+            return _drawn(value, canvas) if "counts" in value else _drawn_object(value, canvas)
         if isinstance(value, str):
             return _drawn_text(value.strip(), canvas)
         if _is_rles(value):
             return draw_all([partial(_drawn, one) for one in value], canvas)
         if not isinstance(value, list):
             raise Unusable(f"has {shown(value)} as its segmentation, neither an RLE nor polygons")
+        flat = _FEW < len(value) == canvas.size[0] * canvas.size[1] and all(one in (0, 1) for one in value)
+        if flat:  # pixels row by row
+            return canvas.rle(encode_mask(np.array(value, bool).reshape(canvas.size)))
         if self.rows is not None and (self.rows.shape == canvas.size or (len(self.rows) > 1 and self.rows.max() <= 1)):
             return canvas.rle(encode_mask(self.rows != 0))
         return canvas.polygons(polygon for polygon in _rings(value) if _content(polygon))
 
 
 def _from_text(value: Any) -> Any:
-    """What a text in JSON says, as tables keep a segmentation; anything else as it is."""
+    """A segmentation written as text in JSON, as in tables; anything else unchanged."""
     if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
         return value
     try:
@@ -227,28 +247,56 @@ def _from_text(value: Any) -> Any:
 
 
 def _is_rles(value: Any) -> bool:
-    """Whether it is a list of RLEs, the pieces of one mask."""
+    """Whether it is a list of RLEs, which are pieces of one mask."""
     if not isinstance(value, list) or not value:
         return False
     return all(isinstance(one, Mapping) and "counts" in one for one in value)
 
 
 def _drawn(rle: Mapping[str, Any], canvas: Canvas) -> Rle:
-    """An RLE, which without a size is of the picture's."""
+    """Draws an RLE; without a size, it has that of the picture."""
     found, height, width = counts(rle.get("counts")), *canvas.size
     if isinstance(found, list) and sum(found) != height * width and all(_FIRST <= one <= _LAST for one in found):
         found = "".join(map(chr, found))  # the bytes of a compressed string
-    return canvas.rle({"size": canvas.size, **rle, "counts": found})
+    sides = canvas.size if _sides(rle) is None else _sides(rle)
+    try:
+        return canvas.rle({"size": sides, "counts": found})
+    except Unusable:
+        if not isinstance(found, str) or "\\\\" not in found:
+            raise
+        return canvas.rle({"size": sides, "counts": found.replace("\\\\", "\\")})  # escaped once too often
+
+
+def _sides(rle: Mapping[str, Any]) -> Any:
+    """The height and width of an RLE; None if it has neither."""
+    sides = rle.get("size")
+    named = sides if isinstance(sides, Mapping) else rle
+    for keys in (("height", "width"), ("h", "w")):
+        if not isinstance(sides, (list, tuple)) and all(key in named for key in keys):
+            return [named[key] for key in keys]
+    return sides
+
+
+def _drawn_object(value: Mapping[str, Any], canvas: Canvas) -> Rle:
+    """Draws the points of an object that is not an RLE."""
+    if (columns := _columns(value)) is not None:
+        return canvas.polygons([columns])
+    inner = outline_of(value)
+    if inner is not None and inner is not value:
+        return Segmentation(inner).draw(canvas)
+    if "width" in value or "height" in value:
+        raise Unusable(NO_MASK)
+    raise Unusable("has an object as its segmentation, with neither counts nor points")
 
 
 def _drawn_text(value: str, canvas: Canvas) -> Rle:
-    """A mask written as text: a PNG in base64, points, or the counts of an RLE of the picture's size."""
+    """Draws a mask written as text: a PNG in base64, points, or the counts of an RLE of the picture's size."""
     if _NUMBERS.fullmatch(value):
         return canvas.polygons([value])
-    if value.lower().endswith((".png", ".jpg", ".tif", ".tiff", ".bmp", ".npy")):
-        raise Unusable(f"has its mask in a file of its own, {shown(value)}; give the folder of these files")
     if value.startswith(("http://", "https://")):
         raise Unusable("has its mask at an address; download it first")
+    if value.lower().endswith((".png", ".jpg", ".tif", ".tiff", ".bmp", ".npy")):
+        raise Unusable(f"has its mask in a file of its own, {shown(value)}; give the folder of these files")
     if value.startswith(("data:", "iVBOR")):
         return canvas.patch(mask_of_png(value), 0, 0)
     try:
@@ -260,8 +308,7 @@ def _drawn_text(value: str, canvas: Canvas) -> Rle:
 def counts(value: Any) -> Any:
     """The counts of an RLE.
 
-    A list in text, Python's b'…', base64, a list of characters, Node's Buffer and whole numbers written as floats
-    become what they mean.
+    They may be written as a list in text, Python's b'…', base64, a list of characters, Node's Buffer or floats.
     """
     if isinstance(value, Mapping) and value.get("type") == "Buffer":
         value = value.get("data")
@@ -271,11 +318,11 @@ def counts(value: Any) -> Any:
         bare = value.strip()
         if bare[:2] in ("b'", 'b"') and bare[-1:] == bare[1]:
             return bare[2:-1].replace("\\\\", "\\")
-        if " " in bare or "," in bare:  # which no compressed string has
+        if " " in bare or "," in bare:  # compressed strings do not have these
             value = [one for one in _BETWEEN.split(bare) if one]
         elif any(not _FIRST <= ord(one) <= _LAST for one in bare):
             return _from_base64(bare)
-    if isinstance(value, (np.ndarray, bytes)):  # of a dict in memory
+    if isinstance(value, (np.ndarray, bytes)):  # from a dict in memory
         return value
     if isinstance(value, list):
         numbers = [number(one) for one in value]
@@ -288,7 +335,7 @@ def counts(value: Any) -> Any:
 
 
 def _from_base64(text: str) -> str:
-    """Compressed counts in base64, which may be packed as well; any other text as it is."""
+    """Compressed counts in base64, possibly in a zlib stream; any other text unchanged."""
     try:
         return bytes_of(text).decode("ascii")
     except (Unusable, ValueError):
@@ -296,7 +343,7 @@ def _from_base64(text: str) -> str:
 
 
 def _rings(segmentation: list[Any]) -> Iterator[Any]:
-    """The polygons of a list in which they are nested more or less deeply, each as `fields.points` takes it."""
+    """The polygons of a list with any nesting, each in a notation that `fields.points` accepts."""
     waiting = [segmentation]
     while waiting:
         one = waiting.pop()
@@ -315,7 +362,7 @@ def _is_point(value: Any) -> bool:
 
 
 def _content(value: Any) -> bool:
-    """Whether there is anything in it, however deeply nested its lists are."""
+    """Whether it contains anything besides nested empty lists and texts."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -327,20 +374,42 @@ def _content(value: Any) -> bool:
 
 
 def _is_sams(annotations: Sequence[tuple[int, Mapping[str, Any]]] | None) -> bool:
-    """Whether SAM's own score is the only one that the first of them has."""
+    """Whether the first of them has SAM's own score and no other."""
     first = annotations[0][1] if annotations else {}
     return "predicted_iou" in first and first.get("score") is None
 
 
 def names_of(image: Mapping[str, Any]) -> tuple[str, ...]:
-    """The file names that an object gives for its picture, the best first."""
+    """The file names that an object has for its picture, best first."""
     more = image.get("extra")
-    found = [text(image.get(key)) for key in _NAMES] + [text(more.get("name")) if isinstance(more, Mapping) else ""]
+    found = [text(one) or ("" if text(one) == one else identifier(one) or "") for one in map(image.get, _NAMES)] + [
+        text(more.get("name")) if isinstance(more, Mapping) else ""
+    ]
     return tuple(filter(None, found))
 
 
+def _listed(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list, of an object that has them by their ids, or a single one."""
+    if isinstance(value, Mapping):
+        return list(value.values()) if value and all(isinstance(one, Mapping) for one in value.values()) else [value]
+    return records(value)
+
+
+def _same_pictures(images: list[Mapping[str, Any]]) -> dict[str | None, str | None]:
+    """The ids of pictures that are listed again under another id, with the same names and size, and their first ids."""
+    first: dict[object, str | None] = {}
+    same: dict[str | None, str | None] = {}
+    for image in images:
+        of, names = identifier(image.get("id")), names_of(image)
+        if of is not None and names:
+            one = first.setdefault((names, image.get("height"), image.get("width")), of)
+            if one != of:
+                same[of] = one
+    return same
+
+
 def _different(images: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Without those that a file lists twice."""
+    """The pictures without those that a file lists twice."""
     found: dict[object, Mapping[str, Any]] = {}
     for place, image in enumerate(images):
         known, names = identifier(image.get("id")), names_of(image)
@@ -349,4 +418,4 @@ def _different(images: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _missing(content: Mapping[str, Any], key: str) -> str:
-    return f'"{key}" is missing' if key not in content else f'"{key}" is {shown(content[key])}, no list'
+    return f'"{key}" is missing' if key not in content else f'"{key}" is {shown(content[key])} instead of a list'

@@ -1,4 +1,4 @@
-"""CVAT's XML for images: polygons, ellipses and masks of any number of pictures, in layers."""
+"""CVAT's XML for images: polygons, ellipses and masks of any number of pictures, with a stacking order."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from ..entity_map import EntityMap
 
 _SHAPES = ("polygon", "mask", "ellipse", "box", "polyline", "points", "cuboid", "skeleton", "tag")
-_LARGEST = 1 << 28  # pixels of the box of a mask
+_LARGEST = 1 << 28  # pixels in the box of a mask
 
 Shape = tuple[str, dict[str, str]]
 
 
 def read(path: Path) -> list[Picture]:
-    """The pictures of a file, as streamed from it; entities and document types, which can do harm, are refused.
+    """The pictures of a file, which is read as a stream; entities and document types, which can do harm, are refused.
 
     Raises:
-        InputError: the file cannot be read, or is no such XML.
+        InputError: the file cannot be read, or is not CVAT's XML for images.
     """
     found: list[tuple[dict[str, str], list[Shape]]] = []
     opened: list[str] = []
@@ -47,7 +47,7 @@ def read(path: Path) -> list[Picture]:
 
     def refuse(*_: object) -> None:
         raise InputError(
-            f"{path} declares a document type, which is not read as it could do harm; remove its <!DOCTYPE>."
+            f"{path} declares a document type, which is not read because it could do harm; remove its <!DOCTYPE>."
         )
 
     parser = expat.ParserCreate()
@@ -59,19 +59,19 @@ def read(path: Path) -> list[Picture]:
             parser.ParseFile(file)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    except (expat.ExpatError, ValueError, LookupError) as error:  # LookupError: an encoding that is none
-        raise InputError(f"{path} is no XML file, or not a whole one ({error}).") from None
+    except (expat.ExpatError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+        raise InputError(f"{path} is not an XML file, or is incomplete ({error}).") from None
     if "image" not in kinds:
         if "bndbox" in kinds or "annotation" in kinds:
             raise InputError(f"{path} is Pascal VOC's XML, which has boxes and no masks; give the PNG of the masks.")
         if "track" in kinds:
             raise InputError(f'{path} is CVAT\'s XML for video; export the task as "CVAT for images".')
-        raise InputError(f"{path} is not CVAT's XML: it describes no image.")
+        raise InputError(f"{path} is not CVAT's XML: it does not describe an image.")
     return [_picture(attributes, shapes) for attributes, shapes in found]
 
 
 def cvat_xml(pictures: Iterable[tuple[EntityMap, str]]) -> str:
-    """Maps and the file names of their photos as CVAT's XML for images 1.1: a mask for each entity."""
+    """Writes maps, with the file names of their photos, as CVAT's XML for images 1.1: one mask per entity."""
     lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>"]
     for number_, (entities, name) in enumerate(pictures):
         lines.append(
@@ -132,7 +132,7 @@ def _draw(kind: str, attributes: dict[str, str], canvas: Canvas) -> Rle:
 
 
 def _mask(attributes: dict[str, str], canvas: Canvas) -> Rle:
-    """A mask in a box of its own, its run lengths counted row by row."""
+    """A mask in its own box, with run lengths row by row."""
     width, height = side(attributes.get("width")), side(attributes.get("height"))
     left, top = number(attributes.get("left")), number(attributes.get("top"))
     if width is None or height is None or left is None or top is None or width * height > _LARGEST:

@@ -1,4 +1,4 @@
-"""Masks that annotation files carry as text: pictures in base64, zlib streams, and Label Studio's run lengths."""
+"""Masks written as text in annotation files: pictures in base64, zlib streams, and Label Studio's run lengths."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from ...pictures.files import identified
 from ...support.errors import ImageError
 from .fields import Unusable
 
-_LARGEST = 1 << 26  # pixels, of one mask; and bytes when it is unpacked
+_LARGEST = 1 << 26  # pixels of one mask, and bytes of an unpacked one
 _DAMAGES = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError, MemoryError)
 _DAMAGED = (*_DAMAGES, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 def bytes_of(text: Any) -> bytes:
-    """What a text in base64 holds, unpacked if that is a zlib stream.
+    """The bytes of a text in base64, unpacked if they are a zlib stream.
 
     Raises:
-        Unusable: it is no base64, or damaged, or unpacks to too much.
+        Unusable: it is not base64, is damaged, or is too large when unpacked.
     """
     if not isinstance(text, str) or not text:
         raise Unusable("has no mask in it")
     try:
         data = base64.b64decode(text.partition("base64,")[2] or text)
     except (binascii.Error, ValueError):
-        raise Unusable("has a mask that is no base64") from None
+        raise Unusable("has a mask that is not base64") from None
     if data[:1] != b"\x78":
         return data
     try:
@@ -50,7 +50,7 @@ def mask_of_png(text: Any) -> np.ndarray:
     """The mask, (h, w) bool, of a PNG in base64: where it is opaque if it has alpha, else where it is not black.
 
     Raises:
-        Unusable: it is none, or too large.
+        Unusable: it is not one, or is too large.
     """
     data = bytes_of(text)
     try:
@@ -62,11 +62,11 @@ def mask_of_png(text: Any) -> np.ndarray:
             grey = np.asarray(found if found.mode in ("P", "1") else found.convert("L"))
             return grey > (127 if grey.max(initial=0) > 127 else 0)
     except _DAMAGED:
-        raise Unusable("has a mask that is no PNG") from None
+        raise Unusable("has a mask that is not a PNG") from None
 
 
 def size_of_picture(text: Any) -> tuple[int, int] | None:
-    """height, width of a picture in base64; None if it is none."""
+    """height, width of a picture in base64; None if it is not one."""
     try:
         with identified(BytesIO(bytes_of(text)), "") as found:
             return found.height, found.width
@@ -75,32 +75,32 @@ def size_of_picture(text: Any) -> tuple[int, int] | None:
 
 
 def mask_of_array(text: Any) -> np.ndarray:
-    """The mask, (h, w) bool, of a .npy file in base64, as FiftyOne keeps it; a pickle in it is not executed.
+    """The mask, (h, w) bool, of a .npy file in base64, as in FiftyOne; a pickle in it is not executed.
 
     Raises:
-        Unusable: it is none, or too large.
+        Unusable: it is not one, or is too large.
     """
     try:
         found = np.load(BytesIO(bytes_of(text)), allow_pickle=False)
     except _DAMAGED:
-        raise Unusable("has a mask that is no array") from None
+        raise Unusable("has a mask that is not an array") from None
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind not in "biu" or not found.size:
-        raise Unusable("has a mask that is no array of height x width")
+        raise Unusable("has a mask that is not an array of height x width")
     return found != 0
 
 
 def mask_of_bits(numbers: Sequence[Any], height: int, width: int) -> np.ndarray:
     """The mask, (height, width) bool, of Label Studio's brush: bytes of a bit stream with the opacity of RGBA pixels.
 
-    The stream begins with the number of values (32 bits), their size (5 bits), and four sizes of lengths (4 bits each);
-    then come a bit that says whether one value is repeated, two bits that choose the size of the length, the length,
-    and the value or as many values as that.
+    The stream begins with the number of values (32 bits), their size (5 bits), and four sizes of lengths (4 bits each).
+    Then follow blocks: a bit that says whether one value is repeated, two bits that select the size of the length, the
+    length, and one value or as many as the length.
 
     Raises:
-        Unusable: it is damaged, or of another size.
+        Unusable: it is damaged, or its size differs.
     """
     if not all(isinstance(one, int) and 0 <= one < 256 for one in numbers):
-        raise Unusable("is damaged (its RLE is no list of bytes)")
+        raise Unusable("is damaged (its RLE is not a list of bytes)")
     bits = np.unpackbits(np.array(numbers, np.uint8))
     place = 0
 

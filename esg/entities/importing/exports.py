@@ -1,4 +1,4 @@
-"""JSON exports of annotation tools in which each picture carries its own list of outlines, under various names."""
+"""JSON exports of annotation tools in which each picture has its own list of outlines, under various names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NO_AREA = (
 
 
 def has_masks(content: Any) -> bool:
-    """Whether an object is a picture with its masks, as this file reads it."""
+    """Whether an object is a picture with a list of masks."""
     return isinstance(content, Mapping) and any(
         isinstance(content.get(key), list) and (any(records(content[key])) or not content[key]) for key in _LISTS
     )
@@ -46,8 +46,8 @@ def picture(content: Mapping[str, Any], name: str = "") -> Picture:
     """A picture of SuperAnnotate, VoTT, Datumaro, Hasty, Dataloop, Scale, BDD100K, Mapillary or a similar tool.
 
     Args:
-        content: the object that has the list of its masks.
-        name: the file name by which the whole file lists this object, if it does.
+        content: the object with the list of masks.
+        name: the file name under which the whole file lists this object, if it does.
     """
     found = next(records(content[key]) for key in _LISTS if isinstance(content.get(key), list))
     inner = [content, *(mapping(content.get(key)) for key in ("image", "asset", "metadata", "size", "info"))]
@@ -138,7 +138,7 @@ def _draw(one: Mapping[str, Any], canvas: Canvas) -> Rle:
     if isinstance(holes, list) and holes and isinstance(one.get("points"), list):
         return canvas.polygons([one["points"]], holes)
     outline = outline_of(one)
-    if outline is None and not any(key in one for key in ("bbox", "box", "boundingBox")):
+    if outline is None and not any(key in one for key in ("bbox", "box", "boundingBox", "bounding_box")):
         raise Unusable(f"is of the kind {shown(kind)} and has no outline" if kind else "has no outline")
     return Segmentation(outline).draw(canvas)
 
@@ -149,7 +149,7 @@ def _feature(one: Mapping[str, Any], canvas: Canvas) -> Rle:
     if kind.lower() in _NO_AREA:
         raise Unusable(f"is a {kind} and has no area")
     if kind not in ("Polygon", "MultiPolygon") or not isinstance(coordinates, list):
-        raise Unusable(f"is of the kind {shown(kind)}, which has no outline")
+        raise Unusable(f"is of the kind {shown(kind)}, which does not have an outline")
     polygons = [one for one in ([coordinates] if kind == "Polygon" else coordinates) if isinstance(one, list) and one]
     if not polygons:
         raise Unusable(NO_MASK)

@@ -1,4 +1,4 @@
-"""The fields of files that other programs wrote: the value, or in words of ours why it is none."""
+"""Reads the fields of other programs' files: returns the value, or says in our own words why it cannot be used."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-MAX_SIDE = 1 << 24  # pixels; a side that no picture has
-_FARTHEST = 1e9  # pixels from the corner that a point may lie; beyond, arithmetic loses its places
-_SHOWN = 40  # characters of a value in a sentence
+MAX_SIDE = 1 << 24  # pixels; no picture has a longer side
+_FARTHEST = 1e9  # pixels; farther from the corner, coordinates lose precision
+_SHOWN = 40  # characters of a value in a message
 
 
 class Unusable(Exception):
-    """A mask cannot be used; the message says why, after the mask's name: "has fewer than three points"."""
+    """A mask cannot be used; the message follows the mask's name and says why: "has fewer than three points"."""
 
 
 def shown(value: Any) -> str:
-    """A value of any kind of JSON, as it is quoted in a sentence."""
+    """A JSON value of any kind, as it is quoted in a message."""
     if isinstance(value, Mapping):
         return "an object"
     if isinstance(value, (list, tuple)):
@@ -30,7 +30,7 @@ def shown(value: Any) -> str:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, which may be written as text; None if it is something else."""
+    """A finite number, which may be written as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -41,19 +41,19 @@ def number(value: Any) -> float | None:
 
 
 def side(value: Any) -> int | None:
-    """A height or width in pixels; None if it is none."""
+    """A height or width in pixels; None for anything else."""
     found = number(value)
     return int(found) if found is not None and found == int(found) and 1 <= found <= MAX_SIDE else None
 
 
 def size(height: Any, width: Any) -> tuple[int, int] | None:
-    """height, width, where both are there."""
+    """height, width; None unless both are valid."""
     h, w = side(height), side(width)
     return None if h is None or w is None else (h, w)
 
 
 def identifier(value: Any) -> str | None:
-    """An id in the one spelling by which ids are compared: "7", 7 and 7.0 are the same; None if there is none."""
+    """An id in the notation in which ids are compared: "7", 7 and 7.0 are the same; None if it is missing."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
@@ -69,22 +69,22 @@ def identifier(value: Any) -> str | None:
 
 
 def text(value: Any) -> str:
-    """A text, or "" where there is none."""
+    """A text without white space around it, or "" for anything else."""
     return value.strip() if isinstance(value, str) else ""
 
 
 def records(value: Any) -> list[Mapping[str, Any]]:
-    """The objects of a list; of anything else none, and what is no object in the list is an empty one."""
+    """The objects of a list, with an empty one for each entry that is not an object; no objects for anything else."""
     return [one if isinstance(one, Mapping) else {} for one in value] if isinstance(value, list) else []
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """An object, or an empty one where there is something else."""
+    """An object, or an empty one for anything else."""
     return value if isinstance(value, Mapping) else {}
 
 
 def score(record: Mapping[str, Any]) -> float:
-    """Its "score", else SAM's "predicted_iou", else "confidence", else 1; null is none.
+    """Its "score", otherwise SAM's "predicted_iou", otherwise "confidence", otherwise 1; null counts as missing.
 
     Raises:
         Unusable: it is not a number.
@@ -96,18 +96,19 @@ def score(record: Mapping[str, Any]) -> float:
         if value is not None:
             if isinstance(value, float) and not math.isfinite(value):
                 raise Unusable(f"has the score {value}, which is not a finite number")
-            found = number(value)
+            percent = isinstance(value, str) and value.strip().endswith("%")
+            found = number(value.strip(" %")) if percent else number(value)
             if found is None:
-                raise Unusable(f"has no number as its score but {shown(value)}")
-            return found
+                raise Unusable(f"has {shown(value)} as its score, not a number")
+            return found / 100 if percent else found
     return 1.0
 
 
 def points(value: Any) -> np.ndarray:
-    """Points x, y as (P, 2) float64, from any of the ways to write them: x, y, x, y, …; [x, y], …; {"x": …, "y": …}, ….
+    """Points x, y as (P, 2) float64, in any notation: x, y, x, y, …; [x, y], …; {"x": …, "y": …}, …; text.
 
     Raises:
-        Unusable: they are no points.
+        Unusable: they are not points.
     """
     if isinstance(value, np.ndarray):
         flat: Iterable[Any] = value.ravel().tolist()
@@ -123,7 +124,11 @@ def points(value: Any) -> np.ndarray:
         flat = [coordinate for one in value for coordinate in one[:2]]
     else:
         flat = value
-    numbers = [number(one) for one in flat]
+    flat = list(flat)
+    if flat and all(isinstance(one, str) and one.strip().endswith("%") for one in flat):  # fractions, written so
+        numbers = [None if (part := number(one.strip(" %"))) is None else part / 100 for one in flat]
+    else:
+        numbers = [number(one) for one in flat]
     wrong = [one for one, found in zip(flat, numbers) if found is None or abs(found) > _FARTHEST]
     if wrong:
         raise Unusable(f"has {shown(wrong[0])} as a coordinate")

@@ -1,4 +1,4 @@
-"""A folder of black and white PNGs, a mask each, as SAM's own script and many others write it."""
+"""A folder of black and white PNGs, one per mask, as SAM's own script and many other programs write it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ...pictures.listing import SUFFIXES
 from ...support.errors import InputError
 from ...support.limits import MAX_PIXELS
 from ..rle import Rle
+from .arrays import read_arrays
 from .items import LeftOut
 from .pictures import mask_of_picture
-from .stack import MAX_DRAWN, MAX_MASKS, Stack, WrongSize, check_size, encode
+from .stack import MAX_DRAWN, MAX_MASKS, LabelMap, Stack, WrongSize, check_size, encode
 
 log = getLogger(__name__)
 
@@ -24,27 +25,29 @@ log = getLogger(__name__)
 def read_folder(
     folder: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5
 ) -> Stack:
-    """The PNGs of a folder, a mask each, in natural order of their names (2 before 10); other files are left alone.
+    """Reads the PNGs of a folder, one per mask, in natural order of their names (2 before 10).
 
-    Each is grey or in grey colours, or a palette PNG whose index 0 is outside; of one that is transparent in part the
-    opaque part is the mask. Where the folder has the `metadata.csv` of SAM's own script, the scores are its
-    predicted_iou. Pictures that are no mask, or of another size than the rest, are left out with a warning. Where there
-    is no PNG at all, pictures of other formats are taken.
+    Each is grey, in colours that are all grey, or a palette PNG whose index 0 is outside. If a picture is partly
+    transparent, its opaque part is the mask. If the folder has the `metadata.csv` of SAM's own script, the scores are
+    its predicted_iou. Pictures that are not masks, or whose size differs from most others, are skipped with a warning.
+    If the folder does not have any PNGs, pictures of other formats are read, otherwise .npy files.
 
     Args:
-        folder: subfolders are not looked into.
+        folder: its subfolders are ignored.
         size: height, width that the masks must have.
         max_pixels: larger pictures are refused before they are decoded.
-        threshold: part of white above which a pixel of a soft mask is inside.
+        threshold: fraction of white above which a pixel of a soft mask is inside.
 
     Raises:
-        InputError: there is no PNG, none is a mask that can be read, or half of them are of another size.
+        InputError: the folder does not have any masks that can be read, or two sizes are equally frequent.
     """
     files = mask_files(folder)
     if not files:
-        raise InputError(f"The folder {folder} has no PNG files; it must hold one black and white PNG a mask.")
+        raise InputError(
+            f"The folder {folder} does not have any pictures of masks; put one black and white PNG per mask in it."
+        )
     if len(files) > MAX_MASKS:
-        raise InputError(f"The folder {folder} has {len(files)} PNG files, more than the limit of {MAX_MASKS} masks.")
+        raise InputError(f"The folder {folder} has {len(files)} masks, more than the limit of {MAX_MASKS}.")
     table = _sam_scores(folder / "metadata.csv")
     left_out = LeftOut(f"The folder {folder}")
     found: list[tuple[Path, tuple[int, int], Rle]] = []
@@ -52,23 +55,23 @@ def read_folder(
     pixels = 0
     for file in files:
         try:
-            values = mask_of_picture(file, max_pixels=max_pixels)
-            shape = values.shape[0], values.shape[1]
-            check_size(shape, size, file, max_pixels)
-            found.append((file, shape, encode(values, str(file), threshold)))
+            shape, mask = _read_mask(file, size, max_pixels, threshold)
+            found.append((file, shape, mask))
         except InputError as error:
             wrong = error if isinstance(error, WrongSize) and wrong is None else wrong
             left_out.add(file.name, str(error).replace(str(file), "").strip(" :.") or "cannot be read")
             continue
-        pixels += values.size
+        pixels += shape[0] * shape[1]
         if pixels > MAX_DRAWN:
-            raise InputError(f"The masks in the folder {folder} have more than {MAX_DRAWN:,} pixels; give fewer.")
+            raise InputError(
+                f"The masks in the folder {folder} have more than {MAX_DRAWN:,} pixels in total; use fewer."
+            )
     if not found:
         raise wrong or left_out.refuse()
     shape = _common(found, folder)
     for file, other, _ in found:
         if other != shape:
-            reason = f"has {other[1]}x{other[0]} pixels and most others {shape[1]}x{shape[0]}"
+            reason = f"has {other[1]}x{other[0]} pixels, but most others have {shape[1]}x{shape[0]}"
             left_out.add(file.name, reason)
     kept = [(file, mask) for file, other, mask in found if other == shape]
     left_out.tell(len(files))
@@ -78,13 +81,34 @@ def read_folder(
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """The pictures in a folder that are taken for masks, in natural order."""
+    """The files in a folder that are read as masks, in natural order."""
     try:
         files = [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
     except OSError as error:
         raise InputError(f"The folder {folder} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    pngs = [path for path in files if path.suffix.lower() == ".png"]
-    return sorted(pngs or [path for path in files if path.suffix.lower() in SUFFIXES], key=_natural)
+    kinds = ((".png",), SUFFIXES, (".npy",))
+    first, *others = [[path for path in files if path.suffix.lower() in kind] for kind in kinds]
+    ignored = [path.name for path in others[0] if path not in first]
+    if first and ignored:
+        log.info("The folder %s: only PNGs are masks; %s and the like are ignored.", folder, ignored[0])
+    return sorted(next(filter(None, (first, *others)), []), key=_natural)
+
+
+def _read_mask(
+    file: Path, size: tuple[int, int] | None, max_pixels: int, threshold: float
+) -> tuple[tuple[int, int], Rle]:
+    """The size and the mask of one file; InputError if it is not a mask."""
+    if file.suffix.lower() == ".npy":
+        array = read_arrays(file, size, max_pixels=max_pixels, threshold=threshold)
+        if isinstance(array, Stack) and len(array.rles) == 1:
+            return array.size, array.rles[0]
+        if isinstance(array, LabelMap) and array.labels.max() <= 1:
+            return array.labels.shape, encode(array.labels, str(file))
+        raise InputError(f"{file} holds a label map or several masks, not one mask; give it by itself.")
+    values = mask_of_picture(file, max_pixels=max_pixels)
+    shape = values.shape[0], values.shape[1]
+    check_size(shape, size, file, max_pixels)
+    return shape, encode(values, str(file), threshold)
 
 
 def _common(found: list[tuple[Path, tuple[int, int], Rle]], folder: Path) -> tuple[int, int]:
@@ -107,7 +131,7 @@ def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def _sam_scores(table: Path) -> dict[str, float] | None:
-    """The predicted_iou of every file without its suffix; None without such a table, or where it cannot be read."""
+    """The predicted_iou of every file, by its name without suffix; None if the table is missing or cannot be read."""
     if not os.path.isfile(table):
         return None
     try:
@@ -124,6 +148,6 @@ def _sam_scores(table: Path) -> dict[str, float] | None:
 def _scores(table: dict[str, float], files: list[Path], path: Path) -> list[float] | None:
     missing = [file.name for file in files if not math.isfinite(table.get(file.stem, math.nan))]
     if missing:
-        log.warning("%s has no predicted_iou of %s; all masks have the score 1.", path, missing[0])
+        log.warning("%s does not have a predicted_iou for %s; all masks have the score 1.", path, missing[0])
         return None
     return [table[file.stem] for file in files]

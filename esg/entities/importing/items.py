@@ -1,4 +1,4 @@
-"""What a file of annotations holds: pictures, and their masks, each of which may be one that cannot be used."""
+"""The contents of an annotation file: pictures and their masks, some of which may be unusable."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .stack import MAX_MASKS, Stack
 
 log = getLogger(__name__)
 
-_NAMED = 3  # items that are named one by one
+_NAMED = 3  # items that a message names
 NO_MASK = "has no mask"
 
 
 class Item(NamedTuple):
-    """A mask as a file has it.
+    """A mask in a file.
 
     Attributes:
-        called: what it is in its file, such as "annotation 7".
+        called: its name in the file, such as "annotation 7".
         draw: makes its RLE, or raises Unusable.
-        score: None where the file has none.
-        layer: masks of a higher one lie above; None where the file does not say.
-        size: height, width of the picture, as far as the mask itself says so.
+        score: None if the file does not have scores.
+        layer: masks with a higher number are on top; None if the file does not have layers.
+        size: height, width of the picture, if the mask contains them.
     """
 
     called: str
@@ -41,10 +41,10 @@ class Picture(NamedTuple):
     """A picture that a file is about.
 
     Attributes:
-        names: its file names, the best first; none where the file does not say.
-        size: height, width, where the file says so.
-        items: makes the list of its masks, when they are wanted.
-        nested: whether its masks are SAM's, of which parts lie within wholes, with scores that are no order of layers.
+        names: its file names, best first; empty if the file does not name it.
+        size: height, width, if the file contains them.
+        items: makes the list of its masks when they are needed.
+        nested: whether its masks are SAM's: parts lie within wholes, and the scores do not give the stacking order.
     """
 
     names: tuple[str, ...]
@@ -54,7 +54,7 @@ class Picture(NamedTuple):
 
 
 class LeftOut:
-    """Items that cannot be used, as they are told about: how many, the first of them by name, and why."""
+    """Collects unusable items for one message, which counts them, names the first few, and says why."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -64,20 +64,20 @@ class LeftOut:
         return len(self.found)
 
     def add(self, called: str, reason: str) -> None:
-        """Notes an item, and the reason in words that follow its name."""
+        """Adds an item, and the reason, worded to follow its name."""
         self.found.append((called, reason))
 
     def tell(self, total: int) -> None:
-        """Warns, in one line, if anything was left out of `total` items."""
+        """Warns, in one line, if any of `total` items were left out."""
         if self.found:
             are = "is" if len(self.found) == 1 else "are"
             log.warning("%s: %d of %d masks %s left out: %s.", self.source, len(self.found), total, are, self.reasons())
 
     def refuse(self) -> InputError:
-        """The error for a file in which there was nothing else."""
+        """The error for a file without usable items."""
         if all(reason == NO_MASK for _, reason in self.found):
             return InputError(
-                f"{self.source} has boxes and no masks: of its {len(self.found)} annotations none has a mask; "
+                f"{self.source} has boxes and no masks: none of its {len(self.found)} annotations has a mask; "
                 f"export polygons or masks instead."
             )
         return InputError(f"{self.source} has no mask that can be used: {self.reasons()}.")
@@ -94,10 +94,10 @@ class LeftOut:
 
 
 def collect(items: list[Item], size: tuple[int, int], source: str, *, nested: bool = False) -> Stack:
-    """Draws masks of one picture; those that cannot be used are left out and named in one warning.
+    """Draws the masks of one picture; unusable ones are skipped and named in one warning.
 
     Raises:
-        InputError: there are items and none can be used, or they are too many or too large together.
+        InputError: none of the items can be used, or they are too many or too large in total.
     """
     if len(items) > MAX_MASKS:
         raise InputError(f"{source} has {len(items):,} masks of one picture, more than the limit of {MAX_MASKS:,}.")
@@ -117,7 +117,7 @@ def collect(items: list[Item], size: tuple[int, int], source: str, *, nested: bo
 
 
 class _Drawn:
-    """The masks that can be used, and notes on those that cannot or only in part."""
+    """The usable masks, and notes on those that are unusable or usable only in part."""
 
     def __init__(self, items: list[Item], canvas: Canvas) -> None:
         self.left_out = LeftOut(canvas.source)
@@ -140,7 +140,7 @@ class _Drawn:
             self.layers.append(0 if item.layer is None else item.layer)
 
     def _score(self, item: Item) -> float:
-        """The score of a mask; without a usable one the mask is still good, and counts as one without a score."""
+        """The score of a mask; a mask without a usable score is kept, and has the score 1."""
         try:
             return 1.0 if item.score is None else item.score()
         except Unusable as error:
@@ -149,14 +149,14 @@ class _Drawn:
 
 
 def _tell(what: str, notes: list[str], source: str) -> None:
-    """Warns, in one line, of masks that are used but not as the file has them, and quotes the first note."""
+    """Warns, in one line, of masks that are not used exactly as in the file, and quotes the first note."""
     if notes:
         masks = "1 mask is" if len(notes) == 1 else f"{len(notes)} masks are"
         log.warning("%s: %s %s %s.", source, masks, what, notes[0])
 
 
 def check_any(items: list[Item], source: str) -> None:
-    """InputError if none of the masks can be used whatever the size of their picture, which is not known."""
+    """Raises InputError if none of the masks can be used, whatever the size of their picture, which is unknown."""
     left_out = LeftOut(source)
     for item in items:
         try:

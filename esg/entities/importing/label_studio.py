@@ -1,4 +1,4 @@
-"""Label Studio's JSON: tasks with polygons in percent of the picture, and brush strokes as bit streams."""
+"""Label Studio's JSON: tasks with polygons in percent of the picture and brush strokes as bit streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BOXES = ("rectanglelabels", "rectangle", "keypointlabels", "choices", "textarea
 
 
 def is_tasks(content: Sequence[Any]) -> bool:
-    """Whether a list is one of Label Studio's tasks, whole or in the short form (JSON-MIN)."""
+    """Whether a list holds Label Studio's tasks, in full or in the short form (JSON-MIN)."""
     return any(_results(one) for one in records(content)) or any(
         isinstance(one.get("data"), Mapping) and ("annotations" in one or "predictions" in one)
         for one in records(content)
@@ -24,7 +24,7 @@ def is_tasks(content: Sequence[Any]) -> bool:
 
 
 def pictures(content: Sequence[Any]) -> list[Picture]:
-    """The picture of each task; where it has no annotation, that of its first prediction counts."""
+    """The picture of each task, with its annotation, or its first prediction if it does not have one."""
     return [_picture(task) for task in records(content)]
 
 
@@ -50,7 +50,7 @@ def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         for made in records(task.get(key)):
             if found := records(made.get("result")):
                 return [one for one in found if "value" in one]
-    # The short form: the regions lie under the name of the labelling control, their values beside their size.
+    # The short form has the regions under the name of the labelling control, with the values next to the size.
     return [
         {**one, "value": one, "type": _kind(one)}
         for value in task.values()
@@ -75,7 +75,7 @@ def _draw(region: Mapping[str, Any], canvas: Canvas) -> Rle:
             raise Unusable(f"is damaged (its RLE is {shown(value['rle'])})")
         known = size(region.get("original_height"), region.get("original_width")) or canvas.size
         if known != canvas.size:
-            raise Unusable(f"is of a picture of {known[1]}x{known[0]} pixels, not {width}x{height}")
+            raise Unusable(f"belongs to a picture of {known[1]}x{known[0]} pixels, not {width}x{height}")
         return canvas.patch(mask_of_bits(value["rle"], height, width), 0, 0)
     if "points" in value:
         return canvas.polygons([points(value["points"]) * (width / 100, height / 100)])

@@ -1,4 +1,4 @@
-"""LabelMe's JSON, which AnyLabeling and X-AnyLabeling write, too: the shapes of one photo."""
+"""LabelMe's JSON, also written by AnyLabeling and X-AnyLabeling: the shapes of one photo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINES = ("point", "points", "line", "linestrip", "line_strip")
 
 
 def picture(content: Mapping[str, Any]) -> Picture:
-    """The picture of a file. Shapes of one label and one group are one mask, as in LabelMe's own conversions."""
+    """The picture of a file. Shapes with the same label and group form one mask, as in LabelMe's own conversions."""
     groups: dict[object, list[tuple[int, Mapping[str, Any]]]] = {}
     for place, shape in enumerate(records(content.get("shapes")), start=1):
         group = identifier(shape.get("group_id"))
@@ -35,7 +35,7 @@ def picture(content: Mapping[str, Any]) -> Picture:
 
 
 def labelme_dict(entities: EntityMap, file_name: str = "") -> dict[str, Any]:
-    """A map as LabelMe's JSON: a polygon for each piece of an entity, those of one entity with its id as group_id."""
+    """A map as LabelMe's JSON: one polygon per piece of an entity, with the entity's id as group_id."""
     shapes = [
         {
             "label": "entity",

@@ -1,4 +1,4 @@
-"""Which of the pictures that a file of annotations describes is the photo, by their file names."""
+"""Finds the photo among the pictures of an annotation file, by their file names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 from ...support.errors import InputError
 
-# What exports put around a file's name, and by what it is left out: Roboflow's "photo_jpg.rf.0a1b….jpg", and the eight
-# hexadecimal digits (or a UUID) with which Label Studio and others begin the names of uploads.
+# Exports add to a file's name: Roboflow writes "photo_jpg.rf.0a1b….jpg"; Label Studio and others put eight hexadecimal
+# digits or a UUID in front of the names of uploads.
 _ROBOFLOW = re.compile(r"(?:[._-](?:jpe?g|png|webp|bmp|tiff?))?\.rf\.[0-9a-z]{8,}$", re.IGNORECASE)
 _UPLOAD = re.compile(r"^(?:[0-9a-f]{8}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[-_](?=.)", re.IGNORECASE)
 
@@ -19,23 +19,23 @@ _UPLOAD = re.compile(r"^(?:[0-9a-f]{8}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{1
 def pick(pictures: Sequence[tuple[str, ...]], photo: str | Path | None, source: str, *, by_name: bool) -> int:
     """The index of the picture that is the photo.
 
-    A single one is taken whatever it is called, unless it goes by name. Of several it is the one that has the most
-    last parts of the photo's path in common with it; else the only one whose name without suffix is the same; else the
-    only one whose name is the same but for case, Unicode form, %20 and the like, or what an export has added.
+    A single picture is taken whatever its name, unless `by_name`. Of several, it is the one whose path ends with the
+    most parts of the photo's path; otherwise the only one with the same name without the suffix; otherwise the only one
+    whose name differs only in case, Unicode form, %20 and the like, or the additions of an export.
 
     Args:
-        pictures: the names of each; one without names is told apart by nothing.
+        pictures: the names of each picture, possibly none.
         photo: path or name of the photo.
-        source: the file, for the sentence of an error.
-        by_name: whether a single picture, too, must be called like the photo.
+        source: the file, for an error message.
+        by_name: whether even a single picture must have the photo's name.
 
     Raises:
-        InputError: none is the photo, or it cannot be told which one is.
+        InputError: none of them is the photo, or several may be.
     """
     if len(pictures) == 1 and not by_name:
         return 0
     if not pictures:
-        raise InputError(f"{source} describes no pictures.")
+        raise InputError(f"{source} does not describe any pictures.")
     number = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
     called = ", ".join(names[0] if names else "without a name" for names in pictures[:3])
     several = f"{source} describes {number} ({called}{', …' if len(pictures) > 3 else ''})"
@@ -56,18 +56,18 @@ def pick(pictures: Sequence[tuple[str, ...]], photo: str | Path | None, source: 
 
 
 def is_called(name: str | Path, photo: str | Path) -> bool:
-    """Whether a file's name without suffix is the photo's, but for spelling and what exports add."""
+    """Whether a file's name without suffix is the photo's, apart from spelling and additions of exports."""
     kinds: tuple[Callable[[str | Path], str], ...] = (_stem, _spelled_alike, _without_export)
     return any(same(name) == same(photo) for same in kinds)
 
 
 def _parts(file_name: str | Path) -> list[str]:
-    """The parts of a path of any system, the last one first; at least one."""
+    """The parts of a path of any system, last first; at least one."""
     return re.split(r"[/\\]", str(file_name))[::-1]
 
 
 def _equal_parts(one: list[str], other: list[str]) -> int:
-    """The number of parts until the first that differs."""
+    """The number of equal parts in front of the first that differs."""
     return [*(a == b for a, b in zip(one, other, strict=False)), False].index(False)
 
 
@@ -76,13 +76,13 @@ def _stem(file_name: str | Path) -> str:
 
 
 def _spelled_alike(file_name: str | Path) -> str:
-    """The name without suffix, in one Unicode form and case, and without the escapes of addresses."""
+    """The name without suffix, in one Unicode form and case, and without URL escapes."""
     name = _parts(unquote(str(file_name)).partition("?")[0])[0]
     return unicodedata.normalize("NFC", PurePosixPath(name).stem).casefold().strip()
 
 
 def _without_export(file_name: str | Path) -> str:
-    """Likewise, without what an export has put around it; numbers without leading zeros, as ids are written."""
+    """Likewise, without the additions of an export; numbers are without leading zeros, as ids are written."""
     name = _ROBOFLOW.sub("", _UPLOAD.sub("", _spelled_alike(file_name)))
     name = re.sub(r"[\s_+]+", "_", name)
     return name.lstrip("0") or "0" if name.isascii() and name.isdigit() else name

@@ -1,4 +1,4 @@
-"""Photos that EXIF turns: masks of the pixels as they are stored, turned as the photo is seen."""
+"""Photos rotated by EXIF: rotates masks of the stored pixels in the same way."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ _TAG = 0x0112
 
 
 def orientation_of(photo: str | Path) -> int:
-    """EXIF's orientation of a photo, 1 to 8; 1, upright, also where it says none or is no file."""
+    """The EXIF orientation of a photo, 1 to 8; 1, upright, if it does not have one or is not a file."""
     if not os.path.isfile(photo):
         return 1
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the size, which is checked where the photo is read
+            warnings.simplefilter("ignore")  # about the size, which is checked when the photo is read
             with Image.open(photo) as picture:
                 found = picture.getexif().get(_TAG, 1)
-    except Exception:  # a damaged EXIF block can raise nearly anything, and says nothing then
+    except Exception:  # a damaged EXIF block can raise almost anything
         return 1
     return found if found in range(1, 9) else 1
 
 
 def stored_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """height, width of the stored pixels of a photo that is this large upright."""
+    """height, width of the stored pixels of a photo with this upright size."""
     return (size[1], size[0]) if orientation >= 5 else (size[0], size[1])
 
 
 def turned_upright(stored: np.ndarray, orientation: int) -> np.ndarray:
-    """An (H, W) array as it is stored, turned as EXIF's orientation says."""
+    """An (H, W) array of stored pixels, rotated upright by EXIF's orientation."""
     turned = {
         1: stored,
         2: stored[:, ::-1],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def is_panoptic(content: Mapping[str, Any]) -> bool:
-    """Whether an object is such a file."""
+    """Whether an object is a panoptic file."""
     return any("segments_info" in one for one in records(content.get("annotations")))
 
 
@@ -36,10 +36,10 @@ def pictures(content: Mapping[str, Any]) -> list[tuple[Picture, Mapping[str, Any
 
 
 def png_of(annotation: Mapping[str, Any], path: Path) -> Path:
-    """Where the PNG of an annotation lies: beside the JSON file, or in a folder there that is called like it.
+    """The PNG of an annotation: next to the JSON file, or in a folder there with the same name.
 
     Raises:
-        InputError: it is not there.
+        InputError: it does not exist.
     """
     parts = PurePosixPath(text(annotation.get("file_name")).replace("\\", "/")).parts
     inner = [part for part in parts if part not in ("/", "..", ".")]
@@ -62,10 +62,10 @@ def png_of(annotation: Mapping[str, Any], path: Path) -> Path:
 
 
 def read_png(path: Path, max_pixels: int) -> np.ndarray:
-    """The ids, (H, W) int32, of such a PNG; a grey one holds the ids themselves.
+    """The ids, (H, W) int32, of a panoptic PNG; a grey one holds the ids themselves.
 
     Raises:
-        InputError: it cannot be read, is too large or lossy.
+        InputError: it cannot be read, is too large, or is lossy.
     """
     try:
         with open_picture(path, max_pixels=max_pixels) as picture:
@@ -78,7 +78,7 @@ def read_png(path: Path, max_pixels: int) -> np.ndarray:
 
 
 def listed(annotation: Mapping[str, Any]) -> set[int]:
-    """The ids that the file lists; the others of the PNG belong to nothing."""
+    """The ids that the file lists; others in the PNG do not belong to any entity."""
     ids = (identifier(one.get("id")) for one in records(annotation.get("segments_info")))
     return {int(one) for one in ids if one is not None and one.isascii() and one.isdigit()}
 
@@ -90,12 +90,12 @@ def ids_of_colours(colours: np.ndarray) -> np.ndarray:
 
 
 def panoptic_colours(entities: EntityMap) -> np.ndarray:
-    """The picture of a map, (H, W, 3) uint8."""
+    """A map as the pixels of a panoptic PNG, (H, W, 3) uint8."""
     return np.stack([entities.labels >> shift & 255 for shift in (0, 8, 16)], axis=-1).astype(np.uint8)
 
 
 def panoptic_dict(entities: EntityMap, file_name: str, png_name: str) -> dict[str, Any]:
-    """A map as COCO's panoptic JSON, of a photo and a PNG (`panoptic_colours`) of these names."""
+    """A map as COCO's panoptic JSON, with the names of the photo and of the PNG (`panoptic_colours`)."""
     segments = [
         {
             "id": k,

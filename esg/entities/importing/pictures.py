@@ -1,4 +1,4 @@
-"""Pictures of masks: what kind one is, its content says, not its format: a mask, a label map, or colours for ids."""
+"""Pictures of masks: recognises by the content, not by the format, a mask, a label map, or colours for ids."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .void import without_void
 
 log = getLogger(__name__)
 
-LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JPEG2000", "JXL")  # formats in which numbers do not stay what they are
-_VOID_COLOUR = (224, 224, 192)  # its colour in PASCAL VOC's palette
-_NOISE = 0.2  # part of the range, at either end, that the noise of a lossy format reaches into
-_STRAY = 0.005  # part of the pixels between black and white that do not matter in a lossy format
-_EDGE = 0.1  # part of the range, at either end, in which values of a mask count as black or as white
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JPEG2000", "JXL")  # formats that do not keep numbers exactly
+_VOID_COLOUR = (224, 224, 192)  # the border around things in PASCAL VOC's palette
+_NOISE = 0.2  # fraction of the range, at either end, within the noise of a lossy format
+_STRAY = 0.005  # fraction of pixels between black and white that a lossy format may have
+_EDGE = 0.1  # fraction of the range, at either end, that counts as black or white in a mask
 _MOST_COLOURS = 65_535
 _WITH_FRAMES = ("TIFF", "GIF", "PNG", "WEBP")
-_CAST = 6  # by which the channels of a grey picture differ on average in a lossy format
-_FLAT = 0.5  # part of the pixels of a map that have neighbours of their own number all around
+_CAST = 6  # average difference between the channels of a grey picture in a lossy format
+_FLAT = 0.5  # fraction of the pixels of a map whose neighbours all have the same number
 
 
 def read_picture(
@@ -43,23 +43,23 @@ def read_picture(
     threshold: float = 0.5,
     void: int | None = None,
 ) -> Stack | LabelMap:
-    """What a picture of masks holds.
+    """Reads a picture of masks.
 
-    - Grey with soft edges, black and white, or a JPEG of that: one mask. Colours are grey where R, G and B are equal;
-      of a transparent picture the opaque parts are the mask, whatever their colour.
-    - Grey or a palette with numbers: a label map, 0 = none.
-    - Colours in even areas: a map in which every colour is an entity, as in COCO's panoptic PNGs, black = none.
+    - Black and white, possibly with soft edges, or a JPEG of that: one mask. Colours count as grey if R, G and B are
+      equal. If a picture is partly transparent, its opaque part is the mask, whatever its colour.
+    - Grey or a palette with numbers: a label map, 0 = no entity.
+    - Uniform areas of colour: a map in which every colour is an entity, as in COCO's panoptic PNGs; black = no entity.
+    - Several frames in a TIFF, GIF, PNG or WebP: one mask per frame.
 
     Args:
         path: the file.
         size: height, width that the masks must have.
         max_pixels: larger pictures are refused before they are decoded.
-        threshold: part of full white, 0 to 1, above which a pixel of a soft mask is inside.
-        void: number that belongs to nothing in a label map, as 0 does; None: 255 in a palette, and in grey where it
-            is far from the other numbers; -1: no number.
+        threshold: fraction of white, 0 to 1, above which a pixel of a soft mask is inside.
+        void: another number of a label map that belongs to no entity; see `void.without_void`.
 
     Raises:
-        InputError: the file cannot be read, is too large, or holds neither.
+        InputError: the file cannot be read, is too large, or does not hold masks.
     """
     try:
         with open_picture(path, max_pixels=max_pixels, all_frames=True) as picture:
@@ -153,11 +153,11 @@ def read_pixels(pixels: np.ndarray, path: Path, *, threshold: float = 0.5, void:
     return _understood(_values(Image.fromarray(pixels), False, path), False, "RGB", threshold, void, path)
 
 
-def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5) -> np.ndarray:
-    """The one mask, (H, W) of any numbers for `stack.encode`, of a picture that is known to be a mask.
+def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The mask, (H, W) numbers for `stack.encode`, of a picture that should be one.
 
     Raises:
-        InputError: it cannot be read, or is in colours.
+        InputError: it cannot be read, or is a photo or a label map.
     """
     try:
         with open_picture(path, max_pixels=max_pixels) as picture:
@@ -165,15 +165,30 @@ def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS, threshold: floa
     except ImageError as error:
         raise InputError(*error.args) from None
     if found.ndim == 3:
-        raise InputError(f"{path} is a colour picture, no mask; save the mask in black and white.")
+        raise InputError(f"{path} is a colour picture, not a mask; save the mask in black and white.")
+    if found.dtype.kind in "iu" and (reason := _why_no_mask(found)):
+        raise InputError(f"{path} {reason}.")
     return found
+
+
+def _why_no_mask(values: np.ndarray) -> str | None:
+    """Why grey numbers are a label map or a photo; None if they may be a mask."""
+    high = int(values.max())
+    whole = 255 if high <= 255 else 65535
+    if high <= 1 or high == values.min():
+        return None
+    labels = np.unique(values[_is_flat(values) & (values > 0)])
+    between = (values > _EDGE * whole) & (values < (1 - _EDGE) * whole)
+    if high <= whole / 2 or (len(labels) > 2 and between.any() and _is_flat(values)[between].mean() > _FLAT / 2):
+        return "is a label map, not a mask; give it by itself instead of the folder"
+    return "is a grey picture such as a photo, not a mask" if between.mean() > _FLAT else None
 
 
 def looks_like_mask(values: np.ndarray) -> bool:
     """Whether (H, W) numbers from 0 to 255 or 65535 are a mask with soft edges rather than a label map.
 
-    They are where the lightest is more than half of white, most pixels are nearly black or nearly white, and the rest
-    is a transition: hardly any pixel of it has its own number all around, and each piece has white in it.
+    They are a mask if the lightest is more than half of white, most pixels are nearly black or nearly white, and the
+    others are transitions: hardly any of them has neighbours that all have its number, and their pieces contain white.
     """
     low, high = int(values.min()), int(values.max())
     whole = 255 if high <= 255 else 65535
@@ -192,20 +207,20 @@ def looks_like_mask(values: np.ndarray) -> bool:
 
 
 def _clamped(values: np.ndarray) -> np.ndarray:
-    """Grey of a lossy format with what is nearly black or white made so: its noise has values of its own."""
+    """Grey of a lossy format without the noise near black and white."""
     dark, light = _NOISE * 255, (1 - _NOISE) * 255
     return np.where(values <= dark, 0, np.where(values >= light, 255, values)).astype(np.uint8)
 
 
 def _looks_like_lossy_mask(values: np.ndarray) -> bool:
-    """Whether grey of a lossy format is black and white but for noise, or a mask with soft edges."""
+    """Whether grey of a lossy format is black and white apart from noise, or a mask with soft edges."""
     clamped = _clamped(values)
     black, white = int((clamped == 0).sum()), int((clamped == 255).sum())
     return (white > 0 and values.size - black - white <= _STRAY * values.size) or looks_like_mask(clamped)
 
 
 def _mostly_around_white(values: np.ndarray, between: np.ndarray, high: int, whole: int) -> bool:
-    """Whether most of what lies between black and white is in one piece with white."""
+    """Whether most pixels between black and white are connected to white."""
     pieces, count = ndimage.label(values > _EDGE * whole, np.ones((3, 3)))
     if not count:
         return False
@@ -216,7 +231,7 @@ def _mostly_around_white(values: np.ndarray, between: np.ndarray, high: int, who
 
 
 def _is_flat(values: np.ndarray) -> np.ndarray:
-    """(H, W) bool: whether all eight neighbours of a pixel, as far as there are any, have its number."""
+    """(H, W) bool: whether all neighbours of a pixel, including diagonal ones, have its number."""
     padded = np.pad(values, [(1, 1), (1, 1)] + [(0, 0)] * (values.ndim - 2), mode="edge")
     height, width = values.shape[:2]
     flat = np.ones((height, width), bool)
@@ -228,7 +243,7 @@ def _is_flat(values: np.ndarray) -> np.ndarray:
 
 
 def _values(picture: Image.Image, lossy: bool, path: Path) -> np.ndarray:
-    """(H, W) numbers, or (H, W, 3) uint8 colours where they are not all grey."""
+    """(H, W) numbers, or (H, W, 3) uint8 colours if they are not all grey."""
     mode = picture.mode
     if mode in ("1", "P", "L", "F") or mode.startswith("I"):
         return np.asarray(picture)
@@ -239,11 +254,11 @@ def _values(picture: Image.Image, lossy: bool, path: Path) -> np.ndarray:
         return _grey_or_colours(rgba[..., :3], 0)
     if mode in ("RGB", "YCbCr", "CMYK"):
         return _grey_or_colours(np.asarray(picture.convert("RGB")), _CAST if lossy else 0)
-    raise InputError(f"{path} holds no masks: it is a picture of mode {mode}; save it as a grey PNG.")
+    raise InputError(f"{path} does not hold masks: it is a picture of mode {mode}; save it as a grey PNG.")
 
 
 def _is_grey_ramp(picture: Image.Image) -> bool:
-    """Whether index and grey are the same in a palette that reaches to white, so that it is a grey picture."""
+    """Whether the used colours of a palette are grey and equal to their index, up to white: a grey picture."""
     palette = np.array(picture.getpalette() or [], np.uint8)
     palette = palette[: len(palette) // 3 * 3].reshape(-1, 3)
     used = np.flatnonzero(np.bincount(np.asarray(picture).ravel(), minlength=256))
@@ -251,10 +266,10 @@ def _is_grey_ramp(picture: Image.Image) -> bool:
 
 
 def _opaque(rgba: np.ndarray, path: Path) -> np.ndarray:
-    """What a picture means that is transparent in part.
+    """The mask or map of a picture that is partly transparent.
 
-    White in black and white is the mask, even areas of several colours are a map, and of all else the opaque part is
-    the mask.
+    If it is black and white, white is the mask; uniform areas of several colours are a map; otherwise, the opaque part
+    is the mask.
     """
     there = rgba[..., 3] > 127
     seen = rgba[there][:, :3]
@@ -266,12 +281,12 @@ def _opaque(rgba: np.ndarray, path: Path) -> np.ndarray:
         shown = np.where(there[..., None], rgba[..., :3], np.uint8(0))
         if not grey and 1 < len(ids) <= _MOST_COLOURS and _is_flat(ids_of_colours(shown))[there].mean() >= _FLAT:
             return shown
-    log.info("%s is transparent in part; what is opaque is taken as the mask.", path)
+    log.info("%s is partly transparent; its opaque part is the mask.", path)
     return rgba[..., 3]
 
 
 def _grey_or_colours(rgb: np.ndarray, cast: int) -> np.ndarray:
-    """Grey where the channels differ by no more than `cast` on average, or not at all if that is 0."""
+    """Grey if the channels differ by at most `cast` on average, or not at all if that is 0; otherwise the colours."""
     total, most = 0, 0
     for rows in strips(*rgb.shape[:2]):
         differences = rgb[rows].max(axis=2) - rgb[rows].min(axis=2)
@@ -281,10 +296,10 @@ def _grey_or_colours(rgb: np.ndarray, cast: int) -> np.ndarray:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """The picture as EXIF says that it is to be looked at."""
+    """The picture, rotated upright by EXIF."""
     try:
         return ImageOps.exif_transpose(picture)
-    except Exception:  # a damaged EXIF block can raise nearly anything, and the picture is good without it
+    except Exception:  # a damaged EXIF block can raise almost anything, and the picture is fine without it
         return picture
 
 
@@ -312,27 +327,28 @@ def _understood(
         return Stack([encode(values, str(path), threshold)], None, size)
     if lossy:
         raise InputError(
-            f"{path} holds no masks: it is a {kind} picture, not a grey PNG; it is no mask in black and white, and "
-            f"{kind} does not keep the numbers of a label map."
+            f"{path} does not hold masks: it is a {kind} picture, not a grey PNG; it is not a mask in black and white, "
+            f"and {kind} does not keep the numbers of a label map."
         )
     return LabelMap(without_void(values, void, path, indexed=indexed), None)
 
 
 def _labels_of_colours(rgb: np.ndarray, lossy: str | None, path: Path) -> np.ndarray:
-    """The ids of COCO's panoptic format, (H, W) int32, of a picture whose colours are numbers."""
+    """The ids, (H, W) int32, of a picture whose colours are numbers, as in COCO's panoptic format."""
     ids = ids_of_colours(rgb)
     advice = "give a grey PNG of labels, or one in black and white for a single mask"
     if lossy:
-        raise InputError(f"{path} holds no masks: it is a {lossy} picture in colours, like a photo; {advice}.")
+        raise InputError(f"{path} does not hold masks: it is a {lossy} picture in colours, like a photo; {advice}.")
     found = np.unique(ids)
     if len(found) > _MOST_COLOURS or (len(found) > 16 and _is_flat(ids).mean() < _FLAT):
         raise InputError(
-            f"{path} holds no masks: it is a picture of mode RGB in {len(found):,} colours, like a photo; {advice}."
+            f"{path} does not hold masks: it is a picture of mode RGB in {len(found):,} colours, like a photo; "
+            f"{advice}."
         )
     void = int(ids_of_colours(np.array(_VOID_COLOUR, np.uint8)))
     if void in found and (found == 0).any():
         ids[ids == void] = 0
-    log.info("%s is a picture in colours; every colour but black is taken as an entity.", path)
+    log.info("%s is a picture in colours; every colour except black is an entity.", path)
     return ids
 
 
@@ -340,4 +356,4 @@ def _scores(stored: Any, path: Path) -> list[float]:
     try:
         return [float(score) for score in json.loads(stored)]
     except (TypeError, ValueError):
-        raise InputError(f"{path} carries damaged scores in its field {SCORES_FIELD}.") from None
+        raise InputError(f"{path} has damaged scores in its field {SCORES_FIELD}.") from None

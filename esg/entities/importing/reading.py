@@ -1,7 +1,6 @@
-"""One way in for the masks of any segmenter: what a file is, its first bytes say; what comes out is an EntityMap.
+"""Reads the masks of any segmenter into an EntityMap; the first bytes of a file tell its kind.
 
-Overlapping masks are kept as RLEs until they are laid over each other one by one; a stack of full-size masks is never
-made.
+Overlapping masks are kept as RLEs until they are stacked one by one; a stack of full-size masks is never made.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ KINDS = (
 )
 
 PIXELS = ("auto", "upright", "stored")
-_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")  # that are told from all else by these bytes
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")  # first bytes of common picture formats
 _OTHERS = {  # first bytes of files that cannot be read: what the file is, and what to do
     b"\x1f\x8b": ("a file packed with gzip", "unpack it first"),
     b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
@@ -64,7 +63,7 @@ _SUFFIXES = {  # likewise, by the suffix
 
 
 class Kind(Enum):
-    """What masks are kept in."""
+    """Kinds of files with masks."""
 
     FOLDER = "a folder of PNGs"
     JSON = "COCO's, SAM's or another tool's"
@@ -87,48 +86,47 @@ def read_masks(
     void: int | None = None,
     pixels: str = "auto",
 ) -> EntityMap:
-    """Reads the masks that any segmenter, annotation tool or paint program made of a photo.
+    """Reads the masks of a photo that any segmenter, annotation tool or paint program made.
 
-    - A picture of labels, one number a pixel, 0 = none; of one mask in black and white, with soft edges or without; or
-      of areas in colours, as in COCO's panoptic PNGs. Which of them, its content says; see `pictures.read_picture`.
-    - JSON: COCO's (RLE in any spelling, polygons), SA-1B's and SAM's lists, COCO's results and panoptic files,
-      Detectron2's and MMDetection's, LabelMe's, Label Studio's, Supervisely's, Cityscapes', VIA's, ISAT's, FiftyOne's.
+    - Pictures: a label map, with a number per pixel, 0 = no entity; one mask in black and white, possibly with soft
+      edges; or uniform areas of colour, as in COCO's panoptic PNGs. The content decides; see `pictures.read_picture`.
+    - JSON: COCO's (polygons, RLE in any notation), SA-1B's and SAM's lists, COCO's results and panoptic files, those of
+      Detectron2, MMDetection, LabelMe, Label Studio, Supervisely, Cityscapes, VIA, ISAT, FiftyOne and others.
     - CVAT's XML for images, and YOLO's text files with outlines.
     - .npy and .npz: a stack of masks, or a label map; see `arrays.read_arrays` for shapes and names.
-    - A folder of black and white PNGs, one a mask, see `folder.read_folder`; or with a file for each photo, called
-      like it.
+    - A folder of black and white PNGs, one per mask, see `folder.read_folder`; or of one file per photo, with the
+      photo's name.
 
-    docs/formats.md tells of their oddities. A pixel belongs to a polygon when its centre does, (0, 0) being the outer
-    corner of the picture, by the even-odd rule. A mask that cannot be used is left out, and a warning in the log
-    counts and names those; only where none is left is that an error. Masks without a pixel get no id. Scores are
-    "score", else SAM's predicted_iou, else 1.
+    docs/formats.md describes them in detail. A pixel belongs to a polygon if its centre is inside, by the even-odd
+    rule; (0, 0) is the outer corner of the picture. Unusable masks are skipped, and a warning in the log counts and
+    names them; it is an error only if no mask is left. Masks without a pixel do not get an id. The score is "score",
+    otherwise SAM's predicted_iou, otherwise 1.
 
     Args:
         path: the file or folder.
         size: height, width of the photo; masks of another size are refused, never resized.
-        photo: the photo's path or name, by which its masks are found in a file about several pictures. Where it is a
-            file, its EXIF data says whether masks of its stored pixels have to be turned.
-        by_name: whether the masks of a single picture, too, are taken only if the file says that they are the photo's,
-            as is right where one of several photos is meant; `tells_photos_apart` says which files can.
-        max_pixels: larger pictures are refused; of masks that are many or large together, see `stack`.
-        may_be_empty: whether a map without entities is given where there are no masks; that is logged at level INFO.
-        order: which mask lies above where several overlap, as in `EntityMap.from_masks`: "score", "smaller", "larger",
+        photo: the photo's path or name, by which its masks are found in a file about several pictures. If it is a
+            file, its EXIF data says whether masks of its stored pixels must be rotated.
+        by_name: whether even a single picture must have the photo's name, for a file about one of several photos;
+            `tells_photos_apart` says which files can.
+        max_pixels: larger pictures are refused; `stack` limits all masks together.
+        may_be_empty: whether to return a map without entities, and log that, if there are no masks.
+        order: which of several overlapping masks is on top, as in `EntityMap.from_masks`: "score", "smaller", "larger",
             "first", "last", or "whole", which keeps only whole objects of nested masks. None: "smaller" for SAM's
-            masks, whose parts lie within wholes, else "score"; files with layers (CVAT, Cityscapes) say it themselves.
-            What overlaps is logged, as a warning where masks vanish under others.
-        threshold: part of white, 0 to 1, above which a pixel of a soft mask is inside; what is fainter is background.
-        void: a label that belongs to nothing, as 0 does; None: 255 where that is a border or what is not to be
-            counted, as in PASCAL VOC; -1: none.
-        pixels: whether the masks were made of the photo "upright", as people see it, or of its pixels as they are
-            "stored", where EXIF turns it. "auto": as their size says, else upright, with a warning.
+            masks, whose parts lie within wholes, otherwise "score". Layers in the file (CVAT, Cityscapes) come first.
+            Overlaps are logged, as a warning if masks are hidden by others.
+        threshold: fraction of white, 0 to 1, above which a pixel of a soft mask is inside.
+        void: another label that belongs to no entity; None: 255 or 65535 if it is a border or marks pixels that do not
+            count, as in PASCAL VOC; -1: no other label.
+        pixels: whether the masks fit the photo "upright", as people see it, or its pixels as "stored", if EXIF rotates
+            it. "auto": as their size says, otherwise upright, with a warning.
 
     Returns:
         A map of at least one entity, unless it may be empty.
 
     Raises:
-        InputError: the path is none, does not exist or is of no such kind, the file is damaged or too large, has no
-            masks or none of this photo that can be used, they are of another size than the photo, or an option is
-            wrong.
+        InputError: the path is not a path, does not exist or is of another kind; the file is damaged or too large, or
+            does not hold usable masks of this photo; their size is not that of the photo; or an option is wrong.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"Masks are read from the path of a file or folder, not from a {type(path).__name__}.")
@@ -146,7 +144,7 @@ def read_masks(
             entities = EntityMap(turned_upright(entities.labels, turn), entities.scores)
     if not len(entities):
         whose = f" of {Path(photo).name}" if photo is not None else ""
-        nothing = f"{path} holds no masks{whose}: not one pixel belongs to an entity."
+        nothing = f"{path} does not hold any masks{whose}: no pixel belongs to an entity."
         if not may_be_empty:
             raise InputError(nothing)
         log.info(nothing)
@@ -154,10 +152,10 @@ def read_masks(
 
 
 def kind_of(path: str | Path) -> Kind:
-    """What a file or folder of masks is, by its first bytes, else by its suffix; before long work, whether it is there.
+    """The kind of a mask file or folder, by its first bytes, otherwise by its suffix; a quick check before long work.
 
     Raises:
-        InputError: the path does not exist, cannot be read, or is of no such kind.
+        InputError: the path does not exist, cannot be read, or is of another kind.
     """
     path = Path(path)
     if os.path.isdir(path):  # which does not raise, as Path.is_dir may
@@ -198,12 +196,12 @@ def _not_read(path: Path, what: str, advice: str) -> InputError:
 
 
 def tells_photos_apart(path: str | Path, photos: Iterable[str | Path] = ()) -> bool:
-    """Whether a file says which photo each of its masks is of, as COCO's does, so that it may be about several.
+    """Whether a file says which photo each of its masks belongs to, as COCO's does, so it may be about several.
 
-    A folder does if it has files that are called like one of the `photos`.
+    A folder does if it has a file with the name of one of the `photos`.
 
     Raises:
-        InputError: the path does not exist, is of no kind that can be read, or is damaged JSON.
+        InputError: the path does not exist, is not a mask file, or is damaged JSON.
     """
     kind = kind_of(path)
     if kind is Kind.FOLDER:
@@ -222,15 +220,15 @@ def _check_options(order: str | None, threshold: float, void: int | None, pixels
 
 
 def _file_of_photo(path: Path, photo: str | Path | None, by_name: bool) -> Path:
-    """The file itself; of a folder the file in it that is called like the photo, if that is what it is for."""
+    """The file itself; or the file in a folder that has the photo's name."""
     if photo is None or not os.path.isdir(path):
         return path
-    # A picture that is called like the photo may be one of its masks, if only one photo is meant.
+    # If there is only one photo, a picture with its name may be one of its masks.
     return _in_folder(path, photo, pictures=by_name) or path
 
 
 def _in_folder(folder: Path, photo: str | Path, *, pictures: bool) -> Path | None:
-    """The annotations in a folder that are called like the photo; else, if `pictures`, such a picture or array."""
+    """The annotation file in a folder with the photo's name; otherwise, if `pictures`, such a picture or array."""
     try:
         files = sorted(one for one in folder.iterdir() if one.is_file() and not one.name.startswith("."))
     except OSError:
@@ -258,7 +256,7 @@ def _read_turned(
     pixels: str,
     path: Path,
 ) -> tuple[Stack | LabelMap, int]:
-    """What is in a file, and the EXIF orientation that it has to be turned by; 1 is none."""
+    """The contents of a file, and the EXIF orientation by which they must be rotated; 1 is upright."""
     turn = 1 if photo is None or pixels == "upright" else orientation_of(photo)
     if turn == 1:
         return read(size), 1
@@ -270,12 +268,12 @@ def _read_turned(
     except WrongSize as error:
         if error.found != stored:
             raise
-        log.info("%s holds masks of the photo's stored pixels; they are turned upright, as EXIF says.", path)
+        log.info("%s holds masks of the photo's stored pixels; ESG rotates them upright, as EXIF says.", path)
         return read(stored), turn
     if size == stored:
         log.warning(
             Sentence(
-                f"{path}: EXIF turns the photo, and the masks fit it either way; they are taken as masks of the "
+                f"{path}: EXIF rotates the photo, and the masks fit it either way; ESG takes them as masks of the "
                 "upright photo.",
                 Advice.STORED_PIXELS,
             )
@@ -298,7 +296,7 @@ def _read(
     if kind is Kind.XML:
         return read_xml(path, size, photo=photo, by_name=by_name, max_pixels=max_pixels)
     if by_name:
-        raise InputError(f"{path} does not say whose masks it holds; give a COCO file.")
+        raise InputError(f"{path} does not say which photo its masks belong to; give a COCO file.")
     if kind is Kind.TEXT:
         return read_text(path, size, max_pixels=max_pixels)
     if kind is Kind.FOLDER:
@@ -309,8 +307,8 @@ def _read(
 
 
 def _head(path: Path) -> bytes:
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device may have no end
-        raise InputError(f"{path} is no file; give {KINDS}.")
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device may never end
+        raise InputError(f"{path} is a pipe or a device, not a file; give {KINDS}.")
     try:
         with path.open("rb") as file:
             head = file.read(256)
@@ -326,7 +324,7 @@ def _head(path: Path) -> bytes:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Puts the file's name before sentences that do not have it."""
+    """Puts the file's name in front of messages without it."""
     try:
         yield
     except InputError as error:
@@ -345,12 +343,12 @@ def _as_entities(found: Stack | LabelMap, order: str | None, path: Path) -> Enti
     areas = [area(mask) for mask in masks]
     if sum(areas) <= entities.areas.sum():
         return entities
-    rule = f"masks overlap; there {_RULES[order]}" if found.layers is None else "masks overlap, and lie in layers"
+    rule = f"masks overlap, and {_RULES[order]}" if found.layers is None else "masks overlap, and the upper layer wins"
     hidden = sum(pixels > 0 for pixels in areas) - len(entities)
     if not hidden:
         log.info("%s: %s.", path, rule)
     elif order == "whole":
-        log.info("%s: %d of %d masks are parts of others and left out.", path, hidden, len(areas))
+        log.info("%s: %d of %d masks are parts of others and are left out.", path, hidden, len(areas))
     else:
         log.warning(
             Sentence(
@@ -362,7 +360,7 @@ def _as_entities(found: Stack | LabelMap, order: str | None, path: Path) -> Enti
 
 
 _RULES = {
-    "score": "the highest score wins, and at equal scores the smallest mask",
+    "score": "the highest score wins, then the smallest mask",
     "smaller": "the smallest mask wins",
     "larger": "the largest mask wins",
     "first": "the first mask wins",

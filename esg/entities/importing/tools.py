@@ -1,4 +1,4 @@
-"""The JSON of further tools: Cityscapes, Supervisely, VIA, ISAT and FiftyOne."""
+"""The JSON of Cityscapes, Supervisely, VIA, ISAT and FiftyOne."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .items import NO_MASK, Item, Picture
 
 
 def cityscapes(content: Mapping[str, Any]) -> Picture:
-    """Cityscapes' polygons, of which later ones lie above earlier ones."""
+    """Cityscapes' polygons; later ones are on top."""
     kept = [
         (place, one) for place, one in enumerate(records(content.get("objects")), start=1) if not one.get("deleted")
     ]
@@ -32,7 +32,7 @@ def cityscapes(content: Mapping[str, Any]) -> Picture:
 
 
 def supervisely(content: Mapping[str, Any]) -> Picture:
-    """Supervisely's bitmaps and polygons with holes, of which later ones lie above earlier ones."""
+    """Supervisely's bitmaps and polygons with holes; later ones are on top."""
     measures = mapping(content.get("size"))
     return Picture(
         tuple(filter(None, (text(content.get("name")),))),
@@ -45,7 +45,7 @@ def supervisely(content: Mapping[str, Any]) -> Picture:
 
 
 def isat(content: Mapping[str, Any]) -> Picture:
-    """ISAT's polygons in layers."""
+    """ISAT's polygons, with layers."""
     info = mapping(content.get("info"))
     found = records(content.get("objects"))
     return Picture(
@@ -64,19 +64,19 @@ def isat(content: Mapping[str, Any]) -> Picture:
 
 
 def via(content: Mapping[str, Any]) -> list[Picture]:
-    """The pictures of the VGG Image Annotator, which does not write how large they are."""
+    """The pictures of the VGG Image Annotator, which does not record their size."""
     found = mapping(content.get("_via_img_metadata")) or content
     return [_via_picture(mapping(one)) for one in found.values() if "regions" in mapping(one)]
 
 
 def is_via(content: Mapping[str, Any]) -> bool:
-    """Whether an object is one of the VGG Image Annotator's."""
+    """Whether an object was written by the VGG Image Annotator."""
     found = mapping(content.get("_via_img_metadata")) or content
     return any("filename" in mapping(one) and "regions" in mapping(one) for one in found.values())
 
 
 def fiftyone(content: Mapping[str, Any]) -> list[Picture]:
-    """The samples of a FiftyOne dataset: masks within boxes, and polylines that are filled, as parts of the picture."""
+    """The samples of a FiftyOne dataset: masks within boxes, and filled polylines, in fractions of the picture."""
     return [_fiftyone_picture(sample) for sample in records(content.get("samples"))]
 
 
@@ -131,7 +131,7 @@ def _via_shape(shape: Mapping[str, Any], canvas: Canvas) -> Rle:
     if kind == "polygon" or ("all_points_x" in shape and kind != "polyline"):
         xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
         if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
-            raise Unusable("has no list of x for its list of y")
+            raise Unusable("has lists of x and y that do not match")
         return canvas.polygons([[list(pair) for pair in zip(xs, ys)]])
     if kind == "rect":
         x, y, width, height = numbers("x", "y", "width", "height")

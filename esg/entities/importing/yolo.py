@@ -48,7 +48,7 @@ def read(path: Path) -> Picture:
 
 
 def yolo_text(entities: EntityMap) -> str:
-    """A map as YOLO's labels: one line an entity, all of class 0; pieces and holes are joined by seams."""
+    """A map as YOLO's labels: one line per entity, all of class 0; pieces and holes are joined by seams."""
     lines = []
     for polygons in entities.to_polygons():
         outline = _joined(polygons) / (entities.width, entities.height)

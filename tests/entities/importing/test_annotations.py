@@ -59,7 +59,7 @@ def test_the_photo_is_found_by_its_name(path: Path, names: list[str], photo: str
 @pytest.mark.parametrize(
     ("names", "photo", "words"),
     [
-        ([], "a.jpg", "describes no pictures"),
+        ([], "a.jpg", "does not describe any pictures"),
         (["a.jpg", "b.jpg"], None, r"2 pictures \(a\.jpg, b\.jpg\); say which one by the photo's file name"),
         (["a", "b", "c", "d"], "e.jpg", r"4 pictures \(a, b, c, …\), and none is called e\.jpg"),
         (["one/a.jpg", "two/a.jpg"], "a.jpg", r"several are called a\.jpg"),
@@ -94,7 +94,7 @@ def test_which_files_name_their_pictures(path: Path) -> None:
     sa_1b = {"image": {"file_name": "3.jpg", "height": 1, "width": 2}, "annotations": []}
     for content in (results(3, 3), [{"segmentation": FULL}], [], [5], 5, sa_1b):
         assert not names_pictures(put(path, content))
-        with pytest.raises(InputError, match=r"does not say whose masks it holds; give a COCO file"):
+        with pytest.raises(InputError, match=r"does not say which photo its masks belong to; give a COCO file"):
             read_json(path, photo="3.jpg", by_name=True)
     assert len(read_json(put(path, results(3, 7, 7)), photo="7.jpg", by_name=True).rles) == 2
     with pytest.raises(InputError, match=r"describes 2 pictures \(3, 7\), and none is called 5\.jpg"):
@@ -139,7 +139,7 @@ def test_rows_and_polygons_in_a_list(path: Path) -> None:
     [
         ([], "its list is empty"),
         ([1, 2], 'is a list, but not of objects with a "segmentation"'),
-        ([{"bbox": [1, 1, 2, 2]}], "has boxes and no masks: of its 1 annotations none has a mask; export polygons"),
+        ([{"bbox": [1, 1, 2, 2]}], "has boxes and no masks: none of its 1 annotations has a mask; export polygons"),
         ([{"area": 5}], r'has no mask that can be used: annotation 1 has no "segmentation"\.$'),
         ([{"segmentation": None}], "has boxes and no masks"),
         ([{"segmentation": [1, 2, 3]}], r"annotation 1 has 3 coordinates, an odd number"),
@@ -151,7 +151,7 @@ def test_rows_and_polygons_in_a_list(path: Path) -> None:
         ([{"segmentation": FULL}, {"segmentation": [[1]]}], "one size, but there are 1x1 and 2x1 pixels"),
         ({"masks": []}, "its list is empty"),
         ({"shape": []}, 'does not have "images" as COCO has, only "shape"'),
-        ({**pictures("a", "b"), "annotations": 5}, 'is not in COCO\'s format: "annotations" is 5, no list'),
+        ({**pictures("a", "b"), "annotations": 5}, 'is not in COCO\'s format: "annotations" is 5 instead of a list'),
         (7, "holds 7, neither an object nor a list"),
         ({"images": [{"id": 1, "height": 10**6, "width": 10**6}], "annotations": []}, "limit of 200,000,000"),
         ([{"segmentation": {"size": [10**5, 10**5], "counts": [0, 10**10]}}], "limit of 200,000,000"),

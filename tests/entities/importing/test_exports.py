@@ -37,6 +37,49 @@ EXPORTS: dict[str, Any] = {
             {"type": "point", "x": 1, "y": 2},
         ],
     },
+    "labelbox": {
+        "data_row": {"id": "1", "external_id": "photo.png", "row_data": "https://x.example/photo.png"},
+        "media_attributes": {"height": H, "width": W},
+        "projects": {
+            "p": {
+                "labels": [
+                    {
+                        "annotations": {
+                            "objects": [
+                                {"name": "a", "polygon": POLYGONS[0]},
+                                {"name": "b", "polygon": POLYGONS[1]},
+                                {"name": "c", "mask": {"url": "https://x.example/mask.png"}},
+                                {"name": "d", "bounding_box": {"top": 1, "left": 2, "height": 3, "width": 4}},
+                            ]
+                        }
+                    }
+                ]
+            }
+        },
+    },
+    "kili": [
+        {
+            "externalId": "photo.png",
+            "labels": [
+                {"jsonResponse": {"JOB": {"annotations": []}}},
+                {
+                    "jsonResponse": {
+                        "JOB": {
+                            "annotations": [
+                                {
+                                    "type": "semantic",
+                                    "boundingPoly": [
+                                        {"normalizedVertices": [{"x": x / W, "y": y / H} for x, y in pairs(one)]}
+                                    ],
+                                }
+                                for one in (LEFT, RIGHT)
+                            ]
+                        }
+                    }
+                },
+            ],
+        }
+    ],
     "vott": {
         "asset": {"name": "photo.png", "size": {"width": W, "height": H}},
         "regions": [
@@ -142,3 +185,28 @@ def test_shapes_without_area_in_exports(tmp_path: Path, caplog: pytest.LogCaptur
     )
     with pytest.raises(InputError, match="feature 1 is a Point and has no area"):
         areas(path)
+
+
+def test_masks_at_addresses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    areas(put(tmp_path, EXPORTS["labelbox"]))
+    assert "annotation 3 has its mask at an address; download it first" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"source-ref": "s3://x/photo.png", "seg-ref": "s3://x/a.png"}, "is a manifest of SageMaker Ground Truth"),
+        ({"nodes": [], "links": []}, "is a ComfyUI workflow; give the masks that it makes"),
+        (
+            {"samples": [{"labels": {"truth": {"attributes": {"segmentation_bitmap": {"url": "https://x"}}}}}]},
+            "is Segments.ai's, whose masks are pictures at addresses; download the PNG",
+        ),
+        (
+            [{"image": "photo.png", "annotations": [{"coordinates": {"x": 1, "y": 1, "width": 2, "height": 2}}]}],
+            "boxes",
+        ),
+    ],
+)
+def test_exports_without_masks_are_named(tmp_path: Path, content: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        areas(put(tmp_path, content))

@@ -1,7 +1,8 @@
-"""Folders of PNGs, one a mask."""
+"""Folders of PNGs, one per mask."""
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from esg.entities.importing.folder import read_folder
-from esg.entities.rle import decode_mask
+from esg.entities.rle import area, decode_mask
 from esg.support.errors import InputError
 
 
@@ -57,7 +58,7 @@ def test_scores_of_sams_own_script(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert read_folder(tmp_path).scores == [float(f"0.{k + 10}") for k in range(11)]
     table.write_text("id,area,predicted_iou\n0,1,0.5\n")
     assert read_folder(tmp_path).scores is None
-    assert "metadata.csv has no predicted_iou of 1.png; all masks have the score 1" in caplog.text
+    assert "metadata.csv does not have a predicted_iou for 1.png; all masks have the score 1" in caplog.text
     table.write_text("id,area,predicted_iou\n0,1,high\n")
     assert read_folder(tmp_path).scores is None
     assert "metadata.csv cannot be read" in caplog.text
@@ -81,7 +82,9 @@ def test_a_table_that_may_not_be_looked_at_is_none(tmp_path: Path, monkeypatch: 
 def test_a_folder_without_masks(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     save(tmp_path / "inner" / "1.png", 0)
-    with pytest.raises(InputError, match="has no PNG files; it must hold one black and white PNG a mask"):
+    with pytest.raises(
+        InputError, match="does not have any pictures of masks; put one black and white PNG per mask in it"
+    ):
         read_folder(tmp_path)
     with pytest.raises(InputError, match="cannot be read"):
         read_folder(tmp_path / "none")
@@ -99,12 +102,12 @@ def test_mixed_sizes_name_two_files(tmp_path: Path) -> None:
 def test_pictures_that_are_no_masks_are_named(tmp_path: Path) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "1.png")
-    with pytest.raises(InputError, match=r"1\.png is a colour picture, no mask"):
+    with pytest.raises(InputError, match=r"1\.png is a colour picture, not a mask"):
         read_folder(tmp_path)
     Image.new("RGBA", (4, 4), (255, 255, 255, 100)).save(tmp_path / "1.png")
     assert read(tmp_path) == [list(range(16))]  # evenly transparent, and white
     Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(tmp_path / "1.png")
-    with pytest.raises(InputError, match=r"1\.png holds values up to 15, .* label map"):
+    with pytest.raises(InputError, match=r"1\.png is a label map, not a mask; give it by itself"):
         read_folder(tmp_path)
     (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:50])
     with pytest.raises(InputError, match=r"1\.png is damaged or incomplete"):
@@ -119,5 +122,41 @@ def test_more_masks_than_can_be_numbered(tmp_path: Path, monkeypatch: pytest.Mon
     save(tmp_path / "1.png", 0)
     assert len(read_folder(tmp_path).rles) == 1
     save(tmp_path / "2.png", 0)
-    with pytest.raises(InputError, match="has 2 PNG files, more than the limit of 1 masks"):
+    with pytest.raises(InputError, match="has 2 masks, more than the limit of 1"):
         read_folder(tmp_path)
+
+
+def test_files_that_are_not_masks_are_named_with_the_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mask = np.zeros((12, 16), np.uint8)
+    mask[2:6, 2:6] = 255
+    photo = np.random.default_rng(0).integers(30, 220, (12, 16), np.uint8)
+    photo[0, 0] = 255
+    labels = np.repeat(np.array([[0, 80, 160, 240]], np.uint8), 12, 0).repeat(4, 1)
+    for name, pixels in (("mask", mask), ("photo", photo), ("labels", labels)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    Image.fromarray(mask).save(tmp_path / "other.jpg")
+    caplog.set_level(logging.INFO, "esg")
+    assert area(read_folder(tmp_path).rles[0]) == 16
+    assert len(read_folder(tmp_path).rles) == 1
+    assert "photo.png is a grey picture such as a photo, not a mask" in caplog.text
+    assert "labels.png is a label map, not a mask; give it by itself instead of the folder" in caplog.text
+    assert "only PNGs are masks; other.jpg and the like are ignored" in caplog.text
+
+
+def test_soft_masks_and_trimaps_of_a_folder_are_masks(tmp_path: Path) -> None:
+    soft = np.zeros((12, 16), np.uint8)
+    soft[2:6, 2:6], soft[3:5, 3:5] = 100, 255
+    trimap = np.repeat(np.array([[0, 128, 255]], np.uint8), 12, 0).repeat(6, 1)[:, :16]
+    Image.fromarray(soft).save(tmp_path / "1.png")
+    Image.fromarray(trimap).save(tmp_path / "2.png")
+    assert [area(mask) for mask in read_folder(tmp_path).rles] == [4, 120]
+
+
+def test_a_folder_of_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    masks = np.zeros((2, 12, 16), bool)
+    masks[0, 2:6, 2:6], masks[1, 6:10, 9:14] = True, True
+    np.save(tmp_path / "1.npy", masks[0])
+    np.save(tmp_path / "2.npy", masks[1].astype(np.int64))
+    np.save(tmp_path / "3.npy", masks[1] * 7)
+    assert [area(mask) for mask in read_folder(tmp_path, (12, 16)).rles] == [16, 20]
+    assert "3.npy holds a label map or several masks, not one mask; give it by itself" in caplog.text

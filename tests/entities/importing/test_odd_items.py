@@ -47,7 +47,10 @@ from foreign_files import (
         ({**BOX, "segmentation": [square(90, 90, 99, 99)]}, "annotation 2 has no pixel in the picture"),
         ({**BOX, "segmentation": {"size": [3, 4], "counts": [12]}}, "is 4x3 pixels large, but its picture has 16x12"),
         ({**BOX, "segmentation": {"size": SIZE, "counts": [5]}}, "annotation 2 is damaged"),
-        ({**BOX, "segmentation": {"size": SIZE}}, "annotation 2 is damaged (its counts are null)"),
+        (
+            {**BOX, "segmentation": {"size": SIZE}},
+            "annotation 2 has an object as its segmentation, with neither counts nor points",
+        ),
         ({**BOX, "segmentation": {"counts": [5]}}, "annotation 2 is damaged (covers 5 pixels"),
         ({**BOX, "segmentation": {"counts": [5], "size": [3]}}, "annotation 2 is damaged (it does not have a size"),
         ({**BOX, "segmentation": [[0.25, 0.5, 0.75, 0.5, 0.75, 0.9]]}, "0 to 1, which are fractions and not pixels"),
@@ -67,7 +70,8 @@ def test_one_that_cannot_be_used_is_left_out_and_named(
     assert caplog.records[0].levelno == logging.WARNING
     if "fractions" not in reason:
         with pytest.raises(
-            InputError, match=r"has boxes and no masks|has no mask that can be used|holds no masks of photo\.png"
+            InputError,
+            match=r"has boxes and no masks|has no mask that can be used|does not hold any masks of photo\.png",
         ):
             areas(put(tmp_path, coco(odd, odd)))
 
@@ -75,11 +79,11 @@ def test_one_that_cannot_be_used_is_left_out_and_named(
 @pytest.mark.parametrize(
     ("score", "reason"),
     [
-        ("high", 'annotation 2 has no number as its score but "high"'),
+        ("high", 'annotation 2 has "high" as its score, not a number'),
         (float("nan"), "annotation 2 has the score nan, which is not a finite number"),
         (float("-inf"), "annotation 2 has the score -inf"),
-        ([0.5, 0.5], "annotation 2 has no number as its score but a list"),
-        (10**400, "annotation 2 has no number as its score"),
+        ([0.5, 0.5], "annotation 2 has a list as its score, not a number"),
+        (10**400, "as its score, not a number"),
     ],
 )
 def test_a_mask_without_a_usable_score_is_used(
@@ -376,7 +380,7 @@ def test_masks_that_are_too_large_together_are_refused_before_the_work(
     }
     monkeypatch.setattr("esg.entities.importing.canvas.MAX_DRAWN", 60_000)
     assert areas(masks[name](1))
-    with pytest.raises(InputError, match="have more than 60,000 pixels together; give fewer or smaller ones"):
+    with pytest.raises(InputError, match="have more than 60,000 pixels in total; use fewer or smaller ones"):
         areas(masks[name](400))
 
 
@@ -385,3 +389,77 @@ def test_more_masks_than_can_be_numbered(tmp_path: Path, monkeypatch: pytest.Mon
     content = coco(*[{"segmentation": [LEFT]}] * 3)
     with pytest.raises(InputError, match="has 3 masks of one picture, more than the limit of 2"):
         areas(put(tmp_path, content))
+
+
+LEFT_MASK = np.zeros(SIZE, bool)
+LEFT_MASK[2:6, 2:6] = True
+PACKED = encode_mask(LEFT_MASK)["counts"]
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        {"size": [W, H], "counts": PACKED},  # only the size is swapped
+        {"size": {"height": H, "width": W}, "counts": PACKED},
+        {"h": H, "w": W, "counts": PACKED},
+        {"points": LEFT},
+        {"x": LEFT[::2], "y": LEFT[1::2]},
+        LEFT_MASK.astype(int).ravel().tolist(),
+        [f"{value / side:%}" for value, side in zip(LEFT, [W, H] * 4, strict=True)],
+    ],
+)
+def test_masks_in_unusual_notations(tmp_path: Path, segmentation: Any) -> None:
+    assert areas(put(tmp_path, coco({**BOX, "segmentation": segmentation}))) == [16]
+    assert (read_masks(put(tmp_path, coco({**BOX, "segmentation": segmentation})), SIZE).mask(1) == LEFT_MASK).all()
+
+
+def test_a_transposed_mask_is_not_taken_for_one_of_a_swapped_size(tmp_path: Path) -> None:
+    transposed = {"size": [W, H], "counts": encode_mask(LEFT_MASK.T.copy())["counts"]}
+    with pytest.raises(InputError, match=r"is 12x16 pixels large, but its picture has 16x12; COCO's size is \[height"):
+        areas(put(tmp_path, coco({**BOX, "segmentation": transposed})))
+
+
+def test_counts_that_were_escaped_once_too_often(tmp_path: Path) -> None:
+    mask = np.zeros((300, 3), bool)
+    mask[44:, 1] = True  # of which the counts have a backslash
+    packed = encode_mask(mask)["counts"]
+    assert "\\" in packed
+    rle = {"size": [300, 3], "counts": packed.replace("\\", "\\\\")}
+    assert read_masks(put(tmp_path, [{"segmentation": rle}])).areas.tolist() == [256]
+
+
+def test_scores_in_percent(tmp_path: Path) -> None:
+    path = put(tmp_path, coco({**BOX, "segmentation": [LEFT], "score": "80%"}))
+    assert read_masks(path, SIZE).scores.tolist() == pytest.approx([0.8])
+
+
+def test_coco_in_unusual_containers(tmp_path: Path) -> None:
+    whole = coco({"id": 1, "image_id": 1, "segmentation": [LEFT]}, {"id": 2, "image_id": 1, "segmentation": [RIGHT]})
+    images, annotations = whole["images"], whole["annotations"]
+    for content in (
+        {**whole, "annotations": {"1": annotations[0], "2": annotations[1]}},
+        {**whole, "images": {"1": images[0]}},
+        {**whole, "images": images[0]},
+        {**whole, "images": []},
+        {**whole, "images": [*images, {**images[0], "id": 2}]},  # the same picture again
+        {
+            **whole,
+            "images": [*images, {**images[0], "id": 2}],
+            "annotations": [annotations[0], {**annotations[1], "image_id": 2}],
+        },
+    ):
+        assert areas(put(tmp_path, content)) == [20, 16]
+    with pytest.raises(InputError, match="does not hold any masks"):
+        areas(put(tmp_path, {**whole, "annotations": None}))
+
+
+def test_a_list_about_several_photos_by_name(tmp_path: Path) -> None:
+    for key in ("file_name", "image"):
+        path = put(tmp_path, [{key: "photo.png", "segmentation": [LEFT]}, {key: "other.png", "segmentation": [RIGHT]}])
+        assert areas(path) == [16]
+
+
+def test_annotations_of_a_stranger_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = coco({**BOX, "segmentation": [LEFT]}, {**BOX, "image_id": 99, "segmentation": [RIGHT]})
+    assert areas(put(tmp_path, content)) == [16]
+    assert '1 of 2 annotations are of pictures that are not among its "images" (image_id 99)' in caplog.text

@@ -80,7 +80,7 @@ def test_pictures_that_are_no_masks(tmp_path: Path) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
     for suffix in ("png", "jpg"):
         Image.fromarray(photo).save(tmp_path / f"photo.{suffix}")
-        with pytest.raises(InputError, match=r"holds no masks: it is a .* like a photo"):
+        with pytest.raises(InputError, match=r"does not hold masks: it is a .* like a photo"):
             read_masks(tmp_path / f"photo.{suffix}")
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "labels.jpg")
     with pytest.raises(InputError, match="JPEG does not keep the numbers of a label map"):
@@ -172,7 +172,7 @@ def test_half_a_turn_cannot_be_seen_and_is_asked_about(tmp_path: Path, caplog: p
     Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "labels.png")
     found = read_masks(tmp_path / "labels.png", SIZE, photo=photo)
     assert np.array_equal(found.labels > 0, mask)
-    assert "EXIF turns the photo, and the masks fit it either way" in caplog.text
+    assert "EXIF rotates the photo, and the masks fit it either way" in caplog.text
     caplog.clear()
     stored = read_masks(tmp_path / "labels.png", SIZE, photo=photo, pixels="stored")
     assert np.array_equal(stored.labels > 0, mask[::-1, ::-1])
@@ -202,10 +202,10 @@ def test_sides_that_are_swapped_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\x1f\x8b" + bytes(20), "is a file packed with gzip, which is not read; unpack it first"),
-        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which is not read; save its masks with numpy.save"),
-        (b"MATLAB 5.0 MAT-file", "is a MATLAB file, which is not read; save its masks with numpy.save or as PNG"),
-        (b"\x80\x04\x95", "is a pickle, which is not read as it could run programs"),
+        (b"\x1f\x8b" + bytes(20), "is a file packed with gzip, which ESG does not read; unpack it first"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which ESG does not read; save its masks with numpy.save"),
+        (b"MATLAB 5.0 MAT-file", "is a MATLAB file, which ESG does not read; save its masks with numpy.save or as PNG"),
+        (b"\x80\x04\x95", "is a pickle, which is not read because it could run programs"),
     ],
 )
 def test_what_a_file_is_instead(tmp_path: Path, data: bytes, words: str) -> None:

@@ -232,7 +232,7 @@ def test_the_higher_score_wins_then_the_smaller_mask(
     with caplog.at_level(logging.INFO, "esg"):
         assert read_masks(path).labels.tolist() == [labels]
     (said,) = caplog.messages
-    assert said.startswith(f"{path}: masks overlap; there the highest score wins")
+    assert said.startswith(f"{path}: masks overlap, and the highest score wins")
     assert ("1 of 3 masks are hidden entirely" in said) == (max(labels) == 2)
 
 
@@ -267,7 +267,7 @@ def test_no_file(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
-    assert "is no file; give a PNG of labels or of a mask" in refusal(tmp_path / "pipe.json")
+    assert "is a pipe or a device, not a file; give a PNG of labels or of a mask" in refusal(tmp_path / "pipe.json")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".json", ".npy", ".npz", ".txt"])
@@ -289,10 +289,10 @@ def test_something_else_whatever_it_is_called(tmp_path: Path, suffix: str) -> No
 def test_other_kinds_are_named(tmp_path: Path) -> None:
     path = tmp_path / "masks"
     path.write_bytes(b"\x01\x02\xfe\xff" * 9)
-    assert "YOLO's text, .npy, .npz or a folder of PNGs)" in refusal(path)
+    assert "YOLO's text, .npy, .npz or a folder of PNGs." in refusal(path)
     for name in ("masks", "masks.pkl"):
         (tmp_path / name).write_bytes(pickle.dumps([1]))
-        assert "is a pickle, which is not read as it could run programs" in refusal(tmp_path / name)
+        assert "is a pickle, which is not read because it could run programs" in refusal(tmp_path / name)
     photo = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "photo.jpg")
     assert "it is a JPEG picture" in refusal(tmp_path / "photo.jpg")
@@ -317,12 +317,12 @@ def test_no_entities(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
         path.write_text("[]")
     else:
         np.save(path, {"labels": nothing, "stack": nothing[None], "none": nothing[None][:0]}[path.stem])
-    with pytest.raises(InputError, match=r"holds no masks: not one pixel belongs to an entity\.$"):
+    with pytest.raises(InputError, match=r"does not hold any masks: no pixel belongs to an entity\.$"):
         read_masks(path, (3, 4))
     caplog.set_level("INFO", "esg")
     found = read_masks(path, (3, 4), photo="in/cat.jpg", may_be_empty=True)
     assert (found.labels.shape, found.labels.any(), len(found)) == ((3, 4), False, 0)
-    assert caplog.messages == [f"{path} holds no masks of cat.jpg: not one pixel belongs to an entity."]
+    assert caplog.messages == [f"{path} does not hold any masks of cat.jpg: no pixel belongs to an entity."]
 
 
 @pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
@@ -353,14 +353,14 @@ def test_what_is_taken_for_the_only_photo_whatever_its_name_is_and_for_one_of_se
     assert kind_of(tmp_path / name).name == suffix[(tmp_path / name).suffix]
     assert len(read_masks(tmp_path / name, photo="a.jpg")) == 3
     assert tells_photos_apart(tmp_path / name) == (name in ("coco.json", "polygons.json"))
-    with pytest.raises(InputError, match=r"none is called a\.jpg|does not say whose masks it holds"):
+    with pytest.raises(InputError, match=r"none is called a\.jpg|does not say which photo its masks belong to"):
         read_masks(tmp_path / name, photo="a.jpg", by_name=True)
 
 
 def test_what_is_no_file_of_masks_is_known_before_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text("dear diary")
     (tmp_path / "masks.json").write_text("{")
-    for name, words in (("none.png", "does not exist"), ("diary.txt", "no file of masks")):
+    for name, words in (("none.png", "does not exist"), ("diary.txt", "is not a mask file that ESG can read")):
         for read in (kind_of, tells_photos_apart):
             with pytest.raises(InputError, match=words):
                 read(tmp_path / name)

@@ -59,7 +59,7 @@ def test_labelme_with_shapes_of_one_point_and_without_a_size(tmp_path: Path, cap
         with pytest.raises(InputError, match="holds outlines but not the size of their picture"):
             read_masks(put(tmp_path, content | {"imageData": odd}))
     for nothing in ([], None, "x"):
-        with pytest.raises(InputError, match="holds no masks"):
+        with pytest.raises(InputError, match="does not hold any masks"):
             areas(put(tmp_path, {**content, "shapes": nothing}))
 
 
@@ -84,7 +84,7 @@ def test_cvat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("<annotations>", "is no XML file, or not a whole one"),
+        ("<annotations>", "is not an XML file, or is incomplete"),
         ("<annotation><object><bndbox/></object></annotation>", "Pascal VOC's XML, which has boxes and no masks"),
         ("<annotations><track><box/></track></annotations>", 'export the task as "CVAT for images"'),
         ("<html></html>", "is a web page"),
