@@ -52,8 +52,8 @@ def read_arrays(
 
     An array of shape (N, H, W) is a stack of masks, and so is one of (H, W, N) if only that fits the photo. One of
     shape (H, W) is a label map if it holds integers, or a single mask if it holds bools or soft values. uint8 of shape
-    (H, W, 3) or (H, W, 4), if only that fits the photo, is a picture unless its channels are masks. Further axes of length 1, as in the (N, 1, H, W)
-    of SAM's predictor, are ignored.
+    (H, W, 3) or (H, W, 4), if only that fits the photo, is a picture unless its channels are masks. Further axes of
+    length 1, as in the (N, 1, H, W) of SAM's predictor, are ignored.
 
     In a .npz, the array is `masks`, `labels` or another usual name; otherwise the only one with at least two
     dimensions that is not called `boxes`, or the only one that fits the photo. If several (H, W) arrays fit, each that
@@ -220,9 +220,10 @@ def _read_planes(
     for name in names:
         with archive.open(f"{name}.npy") as stream:
             array = _Array(stream, f"The array {name} of {path}")
-            check_size(array.shape, size, array.name, max_pixels)
-            _check_stack(array, len(names), *array.shape)
-            values = _read_values(array, *array.shape)
+            height, width = array.shape
+            check_size((height, width), size, array.name, max_pixels)
+            _check_stack(array, len(names), height, width)
+            values = _read_values(array, height, width)
         if array.dtype.kind == "b" or 0 <= values.min() <= values.max() <= 1 or looks_like_mask(values):
             masks[name] = values != 0 if array.dtype.kind == "b" else values
     if not masks:
