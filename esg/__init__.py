@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .entities.entity_map import EntityMap
     from .entities.grounding import Grounding, Phrase
     from .entities.importing import read_masks
-    from .entities.tidying import drop_small, drop_weak, fill_holes, remove_islands
+    from .entities.tidying import absorb_specks, drop_small, drop_weak, fill_holes, remove_islands
     from .entities.tracking import Clip, Track, track_entities
     from .grounder import Grounder
     from .inpaint.crop import InpaintCrop, cut_for_inpainting, cut_together
@@ -85,6 +85,7 @@ _HOME = {
     "Stitch": ".inpaint.stitch",
     "Track": ".entities.tracking",
     "WeightsError": ".support.errors",
+    "absorb_specks": ".entities.tidying",
     "assign": ".entities.combining",
     "check_choice": ".entities.choosing",
     "checkpoint_named": ".weights.catalogue",
@@ -166,6 +167,7 @@ __all__ = [
     "Stitch",
     "Track",
     "WeightsError",
+    "absorb_specks",
     "assign",
     "check_choice",
     "checkpoint_named",

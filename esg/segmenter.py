@@ -121,6 +121,7 @@ class EntitySegmenter:
         min_area: int = 0,
         fill_holes: int = 0,
         remove_islands: int = 0,
+        specks: int | None = None,
         views_at_once: int | None = None,
         size: int | None = None,
         max_size: int | None = None,
@@ -140,6 +141,8 @@ class EntitySegmenter:
             min_area: minimum area of an entity, in pixels.
             fill_holes: maximum area, in pixels, of the holes inside a single entity that are filled.
             remove_islands: minimum area, in pixels, of the separate parts of an entity; its largest part is kept.
+            specks: maximum area, in pixels, of the specks that go to a neighbour, see `esg.absorb_specks`; None: the
+                model's default, 0.1 % of the picture for `cropformer-nano` and 0 for published models.
             views_at_once: number of views that go through the network together; fewer need less memory and give the
                 same result. None: as many as the device's free memory suggests.
             size, max_size: short and long side that every view is resized to, at least 32 pixels; None: the preset's,
@@ -160,7 +163,13 @@ class EntitySegmenter:
                 check_whole(name, side, MIN_SIDE)
         min_score = self.preset.min_score if min_score is None else min_score
         check_number("min_score", min_score, 0, 1)
-        for name, area in (("min_area", min_area), ("fill_holes", fill_holes), ("remove_islands", remove_islands)):
+        areas = {
+            "min_area": min_area,
+            "fill_holes": fill_holes,
+            "remove_islands": remove_islands,
+            "specks": specks or 0,
+        }
+        for name, area in areas.items():
             check_whole(name, area, 0)
         if views_at_once is not None:
             check_whole("views_at_once", views_at_once, 1)
@@ -186,6 +195,7 @@ class EntitySegmenter:
             min_area=min_area,
             fill_holes=fill_holes,
             remove_islands=remove_islands,
+            specks=specks,
         )
 
     def tidied(
@@ -196,21 +206,25 @@ class EntitySegmenter:
         min_area: int = 0,
         fill_holes: int = 0,
         remove_islands: int = 0,
+        specks: int | None = None,
     ) -> EntityMap:
-        """The last step of a call: turns a map made with `min_score=0` into the result for these options.
+        """The last step of a call: turns a map made with `min_score=0, specks=0` into the result for these options.
 
         Args:
             entities: the map; it is not changed.
-            min_score, min_area, fill_holes, remove_islands: as in a call.
+            min_score, min_area, fill_holes, remove_islands, specks: as in a call.
 
         Raises:
             InputError: an option is wrong.
         """
         min_score = self.preset.min_score if min_score is None else min_score
         check_number("min_score", min_score, 0, 1)
-        for name, area in (("min_area", min_area), ("fill_holes", fill_holes), ("remove_islands", remove_islands)):
-            check_whole(name, area, 0)
+        _check_areas(min_area=min_area, fill_holes=fill_holes, remove_islands=remove_islands, specks=specks)
+        if specks is None:
+            specks = round(self.preset.specks * entities.labels.size)
         entities = cleanup.drop_weak(entities, min_score)
+        if specks:
+            entities = cleanup.absorb_specks(entities, specks)
         if remove_islands:
             entities = cleanup.remove_islands(entities, remove_islands)
         if fill_holes:
@@ -264,6 +278,12 @@ class EntitySegmenter:
             torch.cuda.empty_cache()
             at_once = math.ceil(at_once / 2)
             log.warning("Not enough memory for all views together; continuing with %d at a time.", at_once)
+
+
+def _check_areas(**areas: int | None) -> None:
+    for name, area in areas.items():
+        if area is not None:
+            check_whole(name, area, 0)
 
 
 def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:

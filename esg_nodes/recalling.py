@@ -66,7 +66,7 @@ def segmented(
         key = hashlib.sha256(photo.data).digest(), photo.shape, *sorted(options.items())
         found = recent.get(key)
         if found is None:
-            found = segmenter.ready()(photo, min_score=0, progress=report, **options)
+            found = segmenter.ready()(photo, min_score=0, specks=0, progress=report, **options)
             recent.put(key, found)
         else:
             report(1, 1, Stage.FUSION)

@@ -33,6 +33,7 @@ _OPTIONS = (
     "min_area",
     "fill_holes",
     "remove_islands",
+    "specks",
     "views_at_once",
     "size",
     "max_size",
@@ -118,6 +119,14 @@ def add(commands: Any) -> None:
         default=0,
         metavar="PIXELS",
         help="drop detached parts of an entity below this area, but never its largest part [0]",
+    )
+
+    entities.add_argument(
+        "--specks",
+        type=whole(0),
+        metavar="PIXELS",
+        help="give specks up to this area, of background or of an entity that lies elsewhere, to the neighbour with "
+        "the longest border [0; 0.1%% of the picture for cropformer-nano]",
     )
 
     machine = add_machine(parser)

@@ -1,6 +1,7 @@
-"""Tidies an EntityMap: drops weak and small entities, fills holes, removes islands. Each function returns a new map.
+"""Tidies an EntityMap: drops weak and small entities, fills holes, removes islands, absorbs specks.
 
-Areas are whole numbers of pixels, 0 or more; anything else, or a score that is not a number, is an InputError.
+Each function returns a new map. Areas are whole numbers of pixels, 0 or more; anything else, or a score that is not a
+number, is an InputError.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..support.checks import check_number, check_whole
 from .entity_map import EntityMap
-from .label_arrays import find_runs, paint_runs, regions, touching_below
+from .label_arrays import Runs, find_runs, paint_runs, regions, touching_below
 
 
 def drop_weak(entities: EntityMap, min_score: float) -> EntityMap:
@@ -73,6 +74,50 @@ def remove_islands(entities: EntityMap, min_area: int) -> EntityMap:
     return EntityMap.from_labels(
         paint_runs(runs, np.where(goes[region], np.int32(0), runs.labels), height, width), entities.scores
     )
+
+
+def absorb_specks(entities: EntityMap, max_area: int) -> EntityMap:
+    """Gives every speck to the neighbour with which it shares the longest border.
+
+    A speck is a 4-connected region of at most `max_area` pixels, of background or of an entity whose largest part lies
+    elsewhere. No entity is lost, and none gets a speck of its own.
+    """
+    check_whole("max_area", max_area, 0)
+    height, width = entities.labels.shape
+    runs = find_runs(entities.labels)
+    region = regions(runs, height, width, diagonal=False)
+    areas = _region_areas(runs.starts, runs.stops, region)
+    _, first_run = np.unique(region, return_index=True)
+    label = runs.labels[first_run].copy()
+    by_label = np.lexsort((first_run, -areas, label))
+    _, largest = np.unique(label[by_label], return_index=True)
+    speck = areas <= max_area
+    speck[by_label[largest][label[by_label[largest]] > 0]] = False
+    one, other, length = _borders(runs, region, height, width)
+    while speck.any():  # from outside in: specks may lie in specks
+        usable = speck[one] & ~speck[other]
+        if not usable.any():
+            break
+        order = np.lexsort((-length[usable], one[usable]))
+        absorbed, longest = np.unique(one[usable][order], return_index=True)
+        label[absorbed] = label[other[usable][order][longest]]
+        speck[absorbed] = False
+    return EntityMap.from_labels(paint_runs(runs, label[region], height, width), entities.scores)
+
+
+def _borders(runs: Runs, region: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of regions that touch, in both orders, and the length of their border in pixels."""
+    above, below = touching_below(runs, height, width, diagonal=False)
+    starts, ends = runs.starts % width, (runs.stops - 1) % width + 1
+    below_length = np.minimum(ends[above], ends[below]) - np.maximum(starts[above], starts[below])
+    beside = np.flatnonzero(runs.stops[:-1] % width != 0)
+    one, other = region[np.concatenate([above, beside])], region[np.concatenate([below, beside + 1])]
+    length = np.concatenate([below_length, np.ones(len(beside), np.int64)])
+    apart = one != other
+    one, other, length = one[apart], other[apart], length[apart]
+    one, other, length = np.append(one, other), np.append(other, one), np.append(length, length)
+    pairs, place = np.unique(one.astype(np.int64) * (region.max() + 1) + other, return_inverse=True)
+    return *np.divmod(pairs, region.max() + 1), np.bincount(place.ravel(), weights=length)
 
 
 def _region_areas(starts: np.ndarray, stops: np.ndarray, region: np.ndarray) -> np.ndarray:

@@ -112,3 +112,30 @@ def test_remove_islands_as_scipy_sees_them(labels: np.ndarray, min_area: int) ->
             if areas[part] < min_area:
                 expected[parts == part + 1] = 0
     assert np.array_equal(cleanup.remove_islands(entities, min_area).labels, expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "max_area", "expected"),
+    [
+        (("11122", "1.122", "11212", "11122"), 1, ("11122", "11122", "11122", "11122")),  # a hole and two islands
+        (("111.22", "111.22"), 2, ("111122", "111122")),  # a gap, to the first of equal borders
+        (("111.22", "111.22"), 1, ("111.22", "111.22")),
+        (("1111", "1221", "1111"), 9, ("1111", "1221", "1111")),  # an entity of its own, however small
+        (("1111112", "1122211", "1123211", "1122211"), 1, ("1111111", "1122211", "1123211", "1122211")),
+        (("33311", "32111", "33113", "11122"), 1, ("33311", "33111", "33111", "11122")),
+    ],
+)
+def test_absorb_specks(rows: tuple[str, ...], max_area: int, expected: tuple[str, ...]) -> None:
+    entities = EntityMap.from_labels(draw(*rows), [0.9, 0.5, 0.3][: draw(*rows).max()])
+    assert cleanup.absorb_specks(entities, max_area).labels.tolist() == draw(*expected).tolist()
+
+
+@given(label_maps, st.integers(0, 12))
+def test_no_speck_is_left_and_no_entity_lost(labels: np.ndarray, max_area: int) -> None:
+    entities = EntityMap.from_labels(np.unique(np.append(0, labels), return_inverse=True)[1][1:].reshape(labels.shape))
+    tidy = cleanup.absorb_specks(entities, max_area)
+    assert len(tidy) == len(entities)
+    for number in range(len(tidy) + 1):
+        sizes = sorted(np.bincount(ndimage.label(tidy.labels == number)[0].ravel())[1:])
+        of_entity = sizes[:-1] if number else sizes  # but for its largest part
+        assert not len(tidy) or all(size > max_area for size in of_entity)

@@ -89,6 +89,7 @@ class Preset:
         crops: default number of high-resolution crops, 0, 4 or 8.
         min_score: default threshold on the score of an entity (0..0.731, see `fusion`).
         stability: whether queries are ranked by class score times `stability`, or, as published, by class score alone.
+        specks: share of the picture's area up to which specks go to a neighbour, see `entities.tidying.absorb_specks`.
     """
 
     config: CropFormerConfig
@@ -99,6 +100,7 @@ class Preset:
     crops: int = 4
     min_score: float = 0.5
     stability: bool = False
+    specks: float = 0.0
 
 
 _SWIN_T = SwinConfig()
@@ -143,6 +145,7 @@ PRESETS: dict[str, Preset] = {
         crops=0,  # its full view alone finds more in photos than full view and crops, see assets/README.md
         min_score=0.2,
         stability=True,
+        specks=0.001,
     ),
     "cropformer-swin-tiny": _cropformer(_SWIN_T),
     "cropformer-swin-large": _cropformer(_SWIN_L),
