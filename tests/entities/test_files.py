@@ -206,7 +206,7 @@ def test_coco_with_several_pictures() -> None:
     assert EntityMap.from_coco(content, image_id=2).labels.tolist() == [[0]]
     with pytest.raises(InputError, match="2 pictures"):
         EntityMap.from_coco(content)
-    with pytest.raises(InputError, match="no picture with id 7"):
+    with pytest.raises(InputError, match="does not have a picture with id 7"):
         EntityMap.from_coco(content, image_id=7)
 
 
