@@ -408,7 +408,7 @@ def _same_pictures(images: list[Mapping[str, Any]]) -> dict[str | None, str | No
     for image in images:
         of, names = identifier(image.get("id")), names_of(image)
         if of is not None and names:
-            one = first.setdefault((names, image.get("height"), image.get("width")), of)
+            one = first.setdefault((names, size(image.get("height"), image.get("width"))), of)
             if one != of:
                 same[of] = one
     return same
