@@ -37,6 +37,8 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
     Raises:
         InputError: one of the two is missing or is not a list.
     """
+    if content.get("images") == [] and "annotations" not in content:
+        return []
     for key in ("images", "annotations"):
         if not isinstance(content.get(key), (list, Mapping)) and (key == "images" or content.get(key, "") is not None):
             raise InputError(f"{source} is not in COCO's format: {_missing(content, key)}.")
@@ -209,11 +211,14 @@ class Segmentation:
         if isinstance(self.value, Mapping) or _is_rles(self.value):
             sides = _sides(self.value if isinstance(self.value, Mapping) else self.value[0])
             return size(*sides) if isinstance(sides, (list, tuple)) and len(sides) == 2 else None
-        if self.rows is None or self.rows.max() > 1:
+        if self.rows is None or self.rows.max() > 1 or self._may_be_polygon:
             return None  # 0 and 255 may be corners of polygons
-        if len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0:
-            return None  # it may be a polygon with corners at 0 and 1
         return self.rows.shape[0], self.rows.shape[1]
+
+    @property
+    def _may_be_polygon(self) -> bool:
+        """Whether it is a single row, which may be a polygon with corners at 0 and 1."""
+        return self.rows is not None and len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0
 
     def draw(self, canvas: Canvas) -> Rle:
         """Draws it on a canvas; raises Unusable if it is not a mask."""
@@ -231,8 +236,9 @@ class Segmentation:
         flat = _FEW < len(value) == canvas.size[0] * canvas.size[1] and all(one in (0, 1) for one in value)
         if flat:  # pixels row by row
             return canvas.rle(encode_mask(np.array(value, bool).reshape(canvas.size)))
-        if self.rows is not None and (self.rows.shape == canvas.size or (len(self.rows) > 1 and self.rows.max() <= 1)):
-            return canvas.rle(encode_mask(self.rows != 0))
+        rows = None if self._may_be_polygon else self.rows
+        if rows is not None and (rows.shape == canvas.size or (len(rows) > 1 and rows.max() <= 1)):
+            return canvas.rle(encode_mask(rows != 0))
         return canvas.polygons(polygon for polygon in _rings(value) if _content(polygon))
 
 
@@ -402,7 +408,7 @@ def _same_pictures(images: list[Mapping[str, Any]]) -> dict[str | None, str | No
     for image in images:
         of, names = identifier(image.get("id")), names_of(image)
         if of is not None and names:
-            one = first.setdefault((names, image.get("height"), image.get("width")), of)
+            one = first.setdefault((names, size(image.get("height"), image.get("width"))), of)
             if one != of:
                 same[of] = one
     return same

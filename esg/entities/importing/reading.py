@@ -136,6 +136,8 @@ def read_masks(
         source = _file_of_photo(path, photo, by_name)
 
         def read(wanted: tuple[int, int] | None) -> Stack | LabelMap:
+            if source != path and _is_empty(source):
+                return Stack([], None, wanted or (1, 1))
             return _read(source, wanted, photo, by_name and source == path, max_pixels, threshold, void)
 
         found, turn = _read_turned(read, size, photo, pixels, source)
@@ -243,10 +245,17 @@ def _in_folder(folder: Path, photo: str | Path, *, pictures: bool) -> Path | Non
 def _is_yolo(path: Path) -> bool:
     if path.suffix.lower() != ".txt":
         return False
+    if _is_empty(path):
+        return True
     try:
         return looks_like_yolo(_head(path))
     except InputError:
         return False
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file is empty, as YOLO's text is for a photo without objects."""
+    return os.path.isfile(path) and not os.path.getsize(path)
 
 
 def _read_turned(
@@ -317,7 +326,7 @@ def _head(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be read: {reason.lower()}.") from None
-    if not head and path.suffix.lower() != ".txt":  # an empty YOLO file is a photo without objects
+    if not head:
         raise InputError(f"{path} is empty.")
     return head
 
