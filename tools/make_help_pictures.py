@@ -15,8 +15,8 @@ PHOTO = ROOT / "web_demo" / "examples" / "rocket.jpg"
 PICTURES = PAGES / "pictures"
 WIDTH = 360  # pixels; help is shown in a narrow column
 GAP = 4
-ROCKET = '{"x": 322, "y": 300}'
-TIP = '{"x": 322, "y": 143}'
+ROCKET = '{"x": 322, "y": 180}'
+BASE = '{"x": 318, "y": 379}'
 SCENE = 5  # a held-out scene whose caption the small grounder grounds correctly
 
 pack = load_pack()
@@ -26,8 +26,7 @@ def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     segmenter = node("LoadSegmenter").load("cropformer-nano", "fp32", "cpu", "auto", False)[0]
     photo = torch.from_numpy(np.asarray(Image.open(PHOTO).convert("RGB"), np.float32) / 255)[None]
-    tidy = {"fill_holes": 200, "remove_islands": 200}
-    entities, _, overlay = node("SegmentEntities").segment(segmenter, photo, "4", -1, 0, 0, "each entity", True, **tidy)
+    entities, _, overlay = node("SegmentEntities").segment(segmenter, photo, "auto", -1, 0, 0, "each entity", True)
     save("entities", [photo], [overlay])
 
     mask, picked, _, _ = node("PickEntities").pick(photo, entities, ROCKET, False)["result"]
@@ -37,7 +36,7 @@ def main() -> None:
     masks = node("EntitiesToMasks").convert(entities)[0]
     save("masks", [label_map], [masks[:1], mask])
 
-    merged = node("MergeEntities").merge(entities, f"{ROCKET}, {TIP}")[0]
+    merged = node("MergeEntities").merge(entities, f"{ROCKET}, {BASE}")[0]
     large = node("FilterEntities").filter(merged, "all", 0, 0, 0, 2000, 0)[0]
     save("mended", [overlay], [shown(photo, merged)], [shown(photo, large)])
 
@@ -58,12 +57,12 @@ def main() -> None:
 
 def grounded() -> torch.Tensor:
     """A drawn scene with its caption, grounded by the small grounder."""
-    held_out = pack_module("data.synth").HELD_OUT
-    told = pack_module("data.telling.told").tell_scene(
+    held_out = pack_module("data.scenes.synth").HELD_OUT
+    told = pack_module("data.narrated").tell_scene(
         held_out + SCENE, np.random.default_rng((held_out, SCENE)), (400, 400)
     )
     image = torch.from_numpy(told.image.astype(np.float32) / 255)[None]
-    entities = pack_module("entities").EntityMap.from_labels(told.labels)
+    entities = pack_module("entities.entity_map").EntityMap.from_labels(told.labels)
     of_batch = pack_module("values", "esg_nodes").Entities.of([entities])
     grounder = node("LoadGrounder").load("gella-nano", "fp32", "cpu")[0]
     caption = told.narratives[0].caption
