@@ -51,6 +51,15 @@ class Grounder:
     Attributes:
         model: the model that computes captions and scores.
         name: the name or path it was loaded from.
+
+    >>> import numpy as np
+    >>> from esg import EntityMap, Grounder
+    >>> photo = np.full((64, 96, 3), 90, np.uint8)
+    >>> entities = EntityMap.from_labels(np.ones((64, 96), int))
+    >>> grounder = Grounder.from_pretrained(device="cpu")  # the bundled weights
+    >>> grounding = grounder(photo, entities, "A grey wall.")
+    >>> [phrase.text for phrase in grounding.phrases]
+    ['grey wall']
     """
 
     def __init__(self, model: GroundingModel, *, name: str = "") -> None:

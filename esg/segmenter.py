@@ -43,6 +43,13 @@ class EntitySegmenter:
         preset: its architecture and default options.
         device: the device it runs on.
         name: the name or path it was loaded from.
+
+    >>> import numpy as np
+    >>> from esg import EntitySegmenter
+    >>> segmenter = EntitySegmenter.from_pretrained(device="cpu")  # the bundled weights
+    >>> entities = segmenter(np.full((64, 96, 3), 90, np.uint8))
+    >>> entities.labels.shape
+    (64, 96)
     """
 
     def __init__(

@@ -100,6 +100,11 @@ def edit_workflow(
     Raises:
         InputError: a file name is missing, points are given without a segmentation, or a value is out of a node's
             range; the message names the node and its input.
+
+    >>> removed = RecordedEdit(Selection(points=((40, 30),)))
+    >>> workflow = edit_workflow("photo.jpg", Segmentation(), [removed])
+    >>> {"ESGPickEntities", "ESGInpaintOpenCV"} <= {node["type"] for node in workflow["nodes"]}
+    True
     """
     graph = edit_graph(photo, segmentation, edits, selection=selection)
     return to_ui(graph, json.dumps(graph.to_api()), VERSIONS)

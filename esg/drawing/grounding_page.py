@@ -45,6 +45,11 @@ def grounding_page(
 
     Raises:
         InputError: the picture does not belong to the map, or there are more than 65,535 entities.
+
+    >>> photo, entities = np.zeros((40, 60, 3), np.uint8), EntityMap.from_labels(np.ones((40, 60), int))
+    >>> page = grounding_page(photo, entities, Grounding("A dog."), title="My dog")
+    >>> "<title>My dog</title>" in page
+    True
     """
     entities.check_image(image)
     if len(entities) > np.iinfo(np.uint16).max:

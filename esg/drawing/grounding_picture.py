@@ -50,7 +50,12 @@ def shrunk_size(height: int, width: int, longest: int) -> tuple[int, int]:
 
 
 def shrink(image: np.ndarray, labels: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Picture (H, W, 3) and labels (H, W), scaled down if their long side exceeds `longest`."""
+    """Picture (H, W, 3) and labels (H, W), scaled down if their long side exceeds `longest`.
+
+    >>> image, labels = shrink(np.zeros((40, 60, 3), np.uint8), np.ones((40, 60), int), 30)
+    >>> image.shape, labels.shape
+    ((20, 30, 3), (20, 30))
+    """
     height, width = labels.shape
     rows, columns = shrunk_size(height, width, longest)
     if (rows, columns) == (height, width):
@@ -77,6 +82,12 @@ def draw_grounding(image: np.ndarray, entities: EntityMap, grounding: Grounding)
 
     Raises:
         InputError: the picture does not belong to the map, or a phrase refers to an entity that does not exist.
+
+    >>> from esg import Phrase
+    >>> photo, entities = np.zeros((400, 600, 3), np.uint8), EntityMap.from_labels(np.ones((400, 600), int))
+    >>> grounding = Grounding("A dog.", (Phrase("dog", (2, 5), (1,), (0.9,)),))
+    >>> draw_grounding(photo, entities, grounding).shape[:2] == drawn_size(grounding, 400, 600)
+    True
     """
     entities.check_image(image)
     image, labels = shrink(image, entities.labels, LONGEST)
@@ -97,7 +108,11 @@ def draw_grounding(image: np.ndarray, entities: EntityMap, grounding: Grounding)
 
 
 def drawn_size(grounding: Grounding, height: int, width: int) -> tuple[int, int]:
-    """Height and width of the result of `draw_grounding` for a photo of this size."""
+    """Height and width of the result of `draw_grounding` for a photo of this size.
+
+    >>> drawn_size(Grounding("A dog."), 400, 600)[1]  # as wide as the photo, and higher by the caption
+    600
+    """
     height, width = shrunk_size(height, width, LONGEST)
     caption = _caption(grounding, height, width)
     return height + len(caption), caption.shape[1]

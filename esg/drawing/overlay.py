@@ -34,6 +34,9 @@ def palette(n: int, seed: int = 0) -> np.ndarray:
 
     In OKLCH, where equal steps look equal, hues advance by the golden ratio, and lightness and chroma alternate between
     a few steps; `seed` gives another series.
+
+    >>> palette(3).shape
+    (3, 3)
     """
     k = np.arange(n) + seed * 1000
     hue = 2 * np.pi * np.modf(0.71 + k * _GOLDEN)[0]  # id 1 is blue
@@ -52,7 +55,12 @@ def _oklab_to_srgb(oklab: np.ndarray) -> np.ndarray:
 
 
 def label_colours(entities: EntityMap, *, seed: int = 0) -> np.ndarray:
-    """Every entity in its colour of `palette`, background in black, (H, W, 3) uint8 RGB."""
+    """Every entity in its colour of `palette`, background in black, (H, W, 3) uint8 RGB.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 0, 2]]))
+    >>> label_colours(entities)[0, 1].tolist()  # background
+    [0, 0, 0]
+    """
     black = np.zeros((1, 3), np.uint8)
     return look_up(np.concatenate([black, palette(len(entities), seed)]), entities.labels)
 
@@ -84,6 +92,11 @@ def overlay(
     Raises:
         InputError: the picture does not belong to the map, `alpha` or `shown_as` is invalid, or there is not one text
             for every entity.
+
+    >>> photo = np.zeros((2, 4, 3), np.uint8)
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 2, 2], [1, 1, 2, 2]]))
+    >>> overlay(photo, entities, alpha=0.5).shape
+    (2, 4, 3)
     """
     entities.check_image(image)
     check_number("alpha", alpha)
@@ -158,6 +171,12 @@ def interior_point(entities: EntityMap, number: int) -> tuple[int, int, float]:
 
     Raises:
         InputError: there is no entity of that number.
+
+    >>> labels = np.zeros((5, 7), int)
+    >>> labels[:, 2:] = 1
+    >>> x, y, *_ = interior_point(EntityMap.from_labels(labels), 1)
+    >>> int(x), int(y)
+    (4, 2)
     """
     entities.checked_ids([number])
     x0, y0, x1, y1 = entities.boxes[number - 1]

@@ -105,6 +105,17 @@ def choose(
 
     Raises:
         InputError: the text cannot be read, an id does not exist, or `phrase:` has no grounding.
+
+    >>> import numpy as np
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 1, 2, 2, 3]]), [0.9, 0.6, 0.3])
+    >>> choose(entities, "1, 3")
+    [1, 3]
+    >>> choose(entities, "largest 2")
+    [1, 2]
+    >>> choose(entities, "score<0.5")
+    [3]
+    >>> choose(entities, "not 1")
+    [2, 3]
     """
 
     def meant(part: _Part) -> tuple[set[int], set[int]]:
@@ -136,6 +147,12 @@ def choose_tracks(
 
     Raises:
         InputError: as in `choose`.
+
+    >>> import numpy as np
+    >>> frames = [EntityMap.from_labels(np.array(labels)) for labels in ([[1, 1, 2]], [[1, 2, 2]])]
+    >>> tracks = [np.array([1, 2]), np.array([2, 1])]  # entity 1 of the second frame is track 2
+    >>> choose_tracks(frames, tracks, "largest")
+    [1]
     """
     lasting = np.bincount(np.concatenate([np.zeros(1, np.int64), *tracks]))  # the number of frames of each track
     lasting[0] = 0
@@ -182,7 +199,13 @@ def choose_tracks(
 
 
 def check_choice(text: str) -> None:
-    """Raises InputError if a text is not in the language above; does not need any entities."""
+    """Raises InputError if a text is not in the language above; does not need any entities.
+
+    >>> check_choice("largest 2, score>0.5")
+    >>> check_choice("largest cat")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    esg.support.errors.InputError: ...
+    """
     _read(text)
 
 
@@ -196,6 +219,11 @@ def ids_at(entities: EntityMap, points: str | Data) -> list[int]:
 
     Raises:
         InputError: these are not points.
+
+    >>> import numpy as np
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 2], [1, 1, 2]]))
+    >>> ids_at(entities, '[{"x": 2, "y": 0}]')
+    [2]
     """
     added, taken = _under(entities, _items(points))
     return sorted(added - taken)
@@ -212,6 +240,11 @@ def ids_in_boxes(entities: EntityMap, boxes: str | Data, *, min_fraction: float 
 
     Raises:
         InputError: these are not boxes.
+
+    >>> import numpy as np
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 2], [1, 1, 2]]))
+    >>> ids_in_boxes(entities, {"x": 2, "y": 0, "width": 1, "height": 2})
+    [2]
     """
     return sorted(_boxed(entities, _items(boxes), min_fraction))
 
@@ -221,6 +254,10 @@ def ids_of_phrase(grounding: Grounding, text: str) -> list[int]:
 
     Phrases equal to this text, ignoring case and spaces, take precedence; if there are none, all phrases that contain
     its words, in any order, count.
+
+    >>> from esg import Grounding, Phrase
+    >>> ids_of_phrase(Grounding("A dog.", (Phrase("dog", (2, 5), (3,), (0.9,)),)), "dog")
+    [3]
     """
     wanted = _plain(text)
     same = [phrase for phrase in grounding.phrases if _plain(phrase.text) == wanted]
@@ -230,12 +267,21 @@ def ids_of_phrase(grounding: Grounding, text: str) -> list[int]:
 
 
 def invert(entities: EntityMap, ids: int | Iterable[int]) -> list[int]:
-    """All other ids, in ascending order; InputError for one that does not exist."""
+    """All other ids, in ascending order; InputError for one that does not exist.
+
+    >>> import numpy as np
+    >>> invert(EntityMap.from_labels(np.array([[1, 2, 3]])), [2])
+    [1, 3]
+    """
     return np.setdiff1d(np.arange(1, len(entities) + 1), entities.checked_ids(ids)).tolist()
 
 
 def write_ids(ids: Iterable[int]) -> str:
-    """Ids as a text that `choose` reads: "3,5-7", or "none" if empty; InputError unless they are ids."""
+    """Ids as a text that `choose` reads: "3,5-7", or "none" if empty; InputError unless they are ids.
+
+    >>> write_ids([1, 2, 3, 7])
+    '1-3,7'
+    """
     given = list(ids)
     if not all(isinstance(number, Integral) and not isinstance(number, bool) and number > 0 for number in given):
         raise InputError(f"Entity ids are whole numbers of 1 or more, not {short(given)}.")

@@ -43,6 +43,12 @@ def union(a: EntityMap, b: EntityMap) -> Combined:
 
     Raises:
         InputError: the maps differ in size.
+
+    >>> one, other = EntityMap.from_labels(np.array([[1, 0]]), [0.5]), EntityMap.from_labels(np.array([[1, 1]]), [0.9])
+    >>> union(one, other).entities.labels.tolist()
+    [[1, 1]]
+    >>> union(one, other).new_ids.tolist()  # the entity of `one` disappears, and that of `other` becomes 1
+    [0, 0, 1]
     """
     _check_same_size(a, b)
     scores = np.concatenate([a.scores, b.scores])
@@ -58,13 +64,23 @@ def union(a: EntityMap, b: EntityMap) -> Combined:
 
 
 def subtract(a: EntityMap, b: EntityMap) -> Combined:
-    """`a` without the pixels of any entity in `b`; `new_ids` is for `a`. InputError if the sizes differ."""
+    """`a` without the pixels of any entity in `b`; `new_ids` is for `a`. InputError if the sizes differ.
+
+    >>> one, other = EntityMap.from_labels(np.array([[1, 1]])), EntityMap.from_labels(np.array([[0, 1]]))
+    >>> subtract(one, other).entities.labels.tolist()
+    [[1, 0]]
+    """
     _check_same_size(a, b)
     return numbered(np.where(b.labels > 0, np.int32(0), a.labels), a.scores)
 
 
 def intersect(a: EntityMap, b: EntityMap) -> Combined:
-    """`a` only where `b` has any entity; `new_ids` is for `a`. InputError if the sizes differ."""
+    """`a` only where `b` has any entity; `new_ids` is for `a`. InputError if the sizes differ.
+
+    >>> one, other = EntityMap.from_labels(np.array([[1, 1]])), EntityMap.from_labels(np.array([[0, 1]]))
+    >>> intersect(one, other).entities.labels.tolist()
+    [[0, 1]]
+    """
     _check_same_size(a, b)
     return numbered(np.where(b.labels > 0, a.labels, np.int32(0)), a.scores)
 
@@ -74,6 +90,11 @@ def merge(entities: EntityMap, ids: Iterable[int]) -> Combined:
 
     Raises:
         InputError: an id does not exist.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 2, 3]]), [0.9, 0.6, 0.3])
+    >>> combined = merge(entities, [1, 3])
+    >>> combined.entities.labels.tolist()
+    [[1, 2, 1]]
     """
     merged = entities.checked_ids(ids)
     if not len(merged):
@@ -100,6 +121,10 @@ def split(entities: EntityMap, entity_id: int | None, mask: np.ndarray, *, score
 
     Raises:
         InputError: the id does not exist, the mask is invalid or has another size, or the score is not finite.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 1]]), [0.9])
+    >>> split(entities, 1, np.array([[False, False, True]]), score=0.5).entities.labels.tolist()
+    [[1, 1, 2]]
     """
     painted = _checked_mask(entities, mask)
     if entity_id is not None:
@@ -125,6 +150,10 @@ def assign(entities: EntityMap, entity_id: int, mask: np.ndarray, *, remove: boo
 
     Raises:
         InputError: the id does not exist, or the mask is invalid or has another size.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 2]]), [0.9, 0.5])
+    >>> assign(entities, 2, np.array([[False, True, False]])).entities.labels.tolist()
+    [[1, 2, 2]]
     """
     _check_one(entities, entity_id)
     painted = _checked_mask(entities, mask)
@@ -144,6 +173,12 @@ def follow(grounding: Grounding, new_ids: np.ndarray) -> Grounding:
 
     Raises:
         InputError: the grounding refers to an id that `new_ids` does not have.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 2]]), [0.9, 0.5])
+    >>> grounding = Grounding("A dog.", (Phrase("dog", (2, 5), (2,), (0.8,)),))
+    >>> combined = subtract(entities, EntityMap.from_labels(np.array([[1, 0]])))  # entity 1 goes, so 2 becomes 1
+    >>> follow(grounding, combined.new_ids).phrases[0].entity_ids
+    (1,)
     """
     return Grounding(grounding.caption, tuple(_following(phrase, new_ids) for phrase in grounding.phrases))
 

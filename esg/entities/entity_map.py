@@ -43,6 +43,15 @@ class EntityMap:
         scores: (N,) float32, finite, non-increasing; entry k belongs to id k + 1, here and below.
         areas: (N,) int64, pixels, at least 1.
         boxes: (N, 4) int64, x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
+
+    >>> import numpy as np
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 0], [1, 2, 2]]), [0.9, 0.4])
+    >>> len(entities), entities.areas.tolist()
+    (2, [3, 2])
+    >>> entities.mask([2]).tolist()
+    [[False, False, False], [False, True, True]]
+    >>> EntityMap.from_coco(entities.to_coco()) == entities
+    True
     """
 
     labels: np.ndarray

@@ -84,6 +84,10 @@ class Grounding:
 
     Raises:
         InputError: a phrase does not match the caption, or the caption is not valid text.
+
+    >>> dog = Phrase("dog", (2, 5), (1,), (0.9,))
+    >>> Grounding.from_json(Grounding("A dog.", (dog,)).to_json()).phrases[0].text
+    'dog'
     """
 
     caption: str

@@ -14,13 +14,23 @@ from .label_arrays import Runs, find_runs, paint_runs, regions, touching_below
 
 
 def drop_weak(entities: EntityMap, min_score: float) -> EntityMap:
-    """Drops the entities whose score is below `min_score`."""
+    """Drops the entities whose score is below `min_score`.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 2, 2]]), [0.9, 0.4])
+    >>> drop_weak(entities, 0.5).labels.tolist()
+    [[1, 1, 0, 0]]
+    """
     check_number("min_score", min_score)  # scores of other programs may lie outside 0..1
     return entities.keep(np.flatnonzero(entities.scores >= np.float32(min_score)) + 1)
 
 
 def drop_small(entities: EntityMap, min_area: int) -> EntityMap:
-    """Drops the entities of fewer than `min_area` pixels."""
+    """Drops the entities of fewer than `min_area` pixels.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 1, 2]]))
+    >>> drop_small(entities, 2).labels.tolist()
+    [[1, 1, 1, 0]]
+    """
     check_whole("min_area", min_area, 0)
     return entities.keep(np.flatnonzero(entities.areas >= min_area) + 1)
 
@@ -30,6 +40,10 @@ def fill_holes(entities: EntityMap, max_area: int) -> EntityMap:
 
     A hole is a 4-connected background region of at most `max_area` pixels that touches exactly one entity and not the
     border of the picture.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]]))
+    >>> fill_holes(entities, 1).labels.tolist()
+    [[1, 1, 1], [1, 1, 1], [1, 1, 1]]
     """
     check_whole("max_area", max_area, 0)
     height, width = entities.labels.shape
@@ -59,7 +73,12 @@ def fill_holes(entities: EntityMap, max_area: int) -> EntityMap:
 
 
 def remove_islands(entities: EntityMap, min_area: int) -> EntityMap:
-    """Sets 8-connected parts of an entity of fewer than `min_area` pixels to 0, but never its largest part."""
+    """Sets 8-connected parts of an entity of fewer than `min_area` pixels to 0, but never its largest part.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 0, 1]]))
+    >>> remove_islands(entities, 2).labels.tolist()
+    [[1, 1, 0, 0]]
+    """
     check_whole("min_area", min_area, 0)
     height, width = entities.labels.shape
     runs = find_runs(entities.labels)
@@ -81,6 +100,10 @@ def absorb_specks(entities: EntityMap, max_area: int) -> EntityMap:
 
     A speck is a 4-connected region of at most `max_area` pixels, of background or of an entity whose largest part lies
     elsewhere. No entity is lost, and none gets a speck of its own.
+
+    >>> entities = EntityMap.from_labels(np.array([[1, 1, 1, 0, 2, 2, 1, 2]]), [0.9, 0.4])
+    >>> absorb_specks(entities, 1).labels.tolist()
+    [[1, 1, 1, 1, 2, 2, 2, 2]]
     """
     check_whole("max_area", max_area, 0)
     height, width = entities.labels.shape

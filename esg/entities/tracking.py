@@ -108,6 +108,11 @@ def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patienc
 
     Raises:
         InputError: there are no frames, frames differ in size, or an option is out of range.
+
+    >>> import numpy as np
+    >>> frames = [EntityMap.from_labels(np.array(labels), [0.9, 0.5]) for labels in ([[1, 1, 2]], [[2, 2, 1]])]
+    >>> [labels.tolist() for labels in track_entities(frames).labels]  # entity 2 of the second frame is track 1
+    [[[1, 1, 2]], [[1, 1, 2]]]
     """
     if not 0 <= min_iou <= 1 or patience < 0:
         raise InputError(f"min_iou must be from 0 to 1 and patience 0 or more, not {min_iou} and {patience}.")

@@ -51,6 +51,12 @@ def cut_for_inpainting(
 
     Raises:
         InputError: photo or mask has a wrong shape, dtype or value, or the settings are not CropSettings.
+
+    >>> photo, mask = np.zeros((60, 80, 3), np.uint8), np.zeros((60, 80), bool)
+    >>> mask[20:40, 30:50] = True
+    >>> crop = cut_for_inpainting(photo, mask, CropSettings(target=64, multiple=8))
+    >>> crop.picture.shape
+    (64, 64, 3)
     """
     return cut_together([photo], [mask], settings, visible=visible)[0]
 
@@ -71,6 +77,12 @@ def cut_together(
 
     Raises:
         InputError: see `cut_for_inpainting`; or the photos differ in size, or there are none.
+
+    >>> photos = [np.zeros((60, 80, 3), np.uint8)] * 2
+    >>> masks = [np.zeros((60, 80), bool) for _ in photos]
+    >>> masks[0][20:40, 10:30] = masks[1][20:40, 20:40] = True
+    >>> [crop.picture.shape for crop in cut_together(photos, masks, CropSettings(target=0, multiple=1))]  # one box
+    [(54, 69, 3), (54, 69, 3)]
     """
     settings = CropSettings() if settings is None else settings
     if not isinstance(settings, CropSettings):

@@ -38,6 +38,9 @@ class CropSettings:
 
     Raises:
         InputError: a value is out of range.
+
+    >>> CropSettings(target=1024, multiple=64).context
+    1.5
     """
 
     target: int = 512

@@ -19,6 +19,9 @@ class MaskSettings:
         grow: pixels by which the filled area reaches beyond the mask.
         feather: width in pixels of the outermost part of that area, in which the filling fades into the photo.
         fill_holes: whether holes in the mask are filled as well.
+
+    >>> MaskSettings(grow=12).feather
+    4
     """
 
     grow: int = CropSettings.grow
@@ -47,6 +50,8 @@ class PaintSettings:
         guidance: how closely to follow the prompt, 0 to 100.
         seed: random seed of the noise, 0 to 2**64 - 1.
         match_colour: how far to match the colours to the surroundings, 0 to 1.
+
+    >>> PaintSettings(steps=30).check("a blue vase")
     """
 
     negative: str = ""

@@ -51,6 +51,14 @@ def soft_alpha(
 
     Raises:
         InputError: photo or mask is invalid, their sizes differ, or an option is out of range.
+
+    >>> photo = np.full((20, 20, 3), 200, np.uint8)
+    >>> photo[:, :10] = 30
+    >>> inside = np.zeros((20, 20), bool)
+    >>> inside[:, :10] = True
+    >>> alpha = soft_alpha(photo, inside, width=4)
+    >>> float(alpha[10, 1]), float(alpha[10, 18])
+    (1.0, 0.0)
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise InputError(f"The photo must be (height, width, 3) uint8, not {type_name(image)}.")

@@ -78,6 +78,14 @@ def stitch_back(photo: np.ndarray, record: Stitch, result: np.ndarray, match_col
 
     Raises:
         InputError: the photo does not have the size of the one that was cut, or an argument is invalid.
+
+    >>> from esg import cut_for_inpainting
+    >>> photo, mask = np.zeros((60, 80, 3), np.uint8), np.zeros((60, 80), bool)
+    >>> mask[20:40, 30:50] = True
+    >>> crop = cut_for_inpainting(photo, mask)
+    >>> white = np.full_like(crop.picture, 255)  # what an engine made of the crop
+    >>> stitch_back(photo, crop.stitch, white)[30, 40].tolist()
+    [255, 255, 255]
     """
     check_photo(photo)
     edited = photo.copy()

@@ -17,6 +17,11 @@ def split_names(text: str) -> list[str]:
     """Splits a list into names: "cat, dog", one per line, "cat . dog ." or "cat. dog."; empty names are dropped.
 
     Dots separate names only if the list has no other separator, so that "St. Bernard, cat" is two names.
+
+    >>> split_names("red ball, two dogs")
+    ['red ball', 'two dogs']
+    >>> split_names("cat . dog .")
+    ['cat', 'dog']
     """
     if _BREAK.search(text):
         parts = _BREAK.split(text.rstrip().removesuffix("."))  # this dot ends the list, not a name

@@ -64,6 +64,9 @@ def read_image(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
 
     Raises:
         ImageError: the source is missing, damaged, too large, or not a picture.
+
+    >>> read_image(np.zeros((4, 6, 3), np.uint8)).shape
+    (4, 6, 3)
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
@@ -126,6 +129,13 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
 
     Raises:
         ImageError: the file is missing, damaged, too large, or not a picture.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_image(f"{folder}/photo.png", np.zeros((4, 6, 3), np.uint8))
+    ...     photo = read_photo(f"{folder}/photo.png")
+    >>> photo.pixels.shape, photo.changes
+    ((4, 6, 3), ())
     """
     with opened(path, max_pixels) as picture:
         deep = is_deep(picture)  # no longer known after decoding
@@ -335,6 +345,12 @@ def write_image(path: str | Path, pixels: np.ndarray, *, metadata: Metadata | No
     Raises:
         InputError: the pixels are not an array.
         OutputError: the suffix is unknown, its format cannot hold the pixels, or the file cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_image(f"{folder}/mask.png", np.array([[0, 255]], np.uint8))
+    ...     read_image(f"{folder}/mask.png").shape
+    (1, 2, 3)
     """
     if not isinstance(pixels, np.ndarray):
         raise InputError(f"A picture to write must be an array, not {type_name(pixels)}; convert it with np.asarray.")

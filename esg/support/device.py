@@ -18,6 +18,9 @@ def choose_device(name: str | torch.device) -> torch.device:
 
     Raises:
         InputError: the name is invalid, or this machine does not have the device or cannot compute on it.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
     """
     if not isinstance(name, (str, torch.device)):
         raise InputError(f"A device must be a name such as auto, cpu or cuda:1, not {name!r}.")

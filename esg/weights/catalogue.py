@@ -109,6 +109,9 @@ def checkpoint_named(name: str, task: str | None = None) -> Checkpoint:
 
     Raises:
         WeightsError: there is none; the message suggests similar names, only those for `task` if it is given.
+
+    >>> checkpoint_named("cropformer-nano").shipped
+    True
     """
     canonical = name.lower().replace("_", "-")
     canonical = re.sub(r"(swin|hornet)-l(?=-|$)", r"\1-large", canonical)

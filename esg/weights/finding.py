@@ -32,6 +32,9 @@ def locate(name_or_path: str | Path, *, task: str | None = None) -> Path:
 
     Raises:
         WeightsError: there is no such file; the message names the places searched.
+
+    >>> locate("cropformer-nano").name
+    'cropformer-nano.safetensors'
     """
     if not isinstance(name_or_path, (str, Path)) or not name_or_path:
         raise WeightsError(
@@ -60,7 +63,11 @@ def locate(name_or_path: str | Path, *, task: str | None = None) -> Path:
 
 
 def list_checkpoints() -> list[tuple[Checkpoint, Path | None]]:
-    """Every named checkpoint, with its file on this machine or None."""
+    """Every named checkpoint, with its file on this machine or None.
+
+    >>> sorted(checkpoint.name for checkpoint, path in list_checkpoints() if path and checkpoint.shipped)
+    ['cropformer-nano', 'gella-nano']
+    """
     return [(checkpoint, find_in(folders_of(checkpoint), checkpoint)) for checkpoint in CHECKPOINTS.values()]
 
 
@@ -68,6 +75,9 @@ def task_of(path: str | Path) -> str | None:
     """The task of a weight file, "entity" or "grounding", by its header; None if the header does not tell.
 
     Every file that does not ground words counts as "entity"; loading it shows whether it can be used.
+
+    >>> task_of(locate("gella-nano"))
+    'grounding'
     """
     from safetensors import SafetensorError, safe_open
 

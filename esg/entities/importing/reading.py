@@ -127,6 +127,13 @@ def read_masks(
     Raises:
         InputError: the path is not a path, does not exist or is of another kind; the file is damaged or too large, or
             does not hold usable masks of this photo; their size is not that of the photo; or an option is wrong.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/masks.npy", np.array([[[True, False]], [[False, True]]]))  # two masks
+    ...     read_masks(f"{folder}/masks.npy").labels.tolist()
+    [[1, 2]]
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"Masks are read from the path of a file or folder, not from a {type(path).__name__}.")

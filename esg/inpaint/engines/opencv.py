@@ -42,6 +42,13 @@ def remove_with_opencv(
     Raises:
         InputError: an argument has a wrong shape, dtype or value, or the mask leaves nothing to fill from.
         EsgError: OpenCV is not installed.
+
+    >>> photo = np.full((20, 20, 3), 200, np.uint8)
+    >>> photo[8:12, 8:12] = 0
+    >>> hole = np.zeros((20, 20), bool)
+    >>> hole[7:13, 7:13] = True
+    >>> bool(remove_with_opencv(photo, hole).min() > 190)
+    True
     """
     cv2 = load_opencv()
     hole = _checked(image, mask, method, radius)
