@@ -237,6 +237,7 @@ def _runs_on(words: list[Word]) -> bool:
 
 _STOPS = FUNCTION_WORDS | DETERMINERS
 _MODALS = vocabulary("can could will would shall should may might must")
+_ALL_OF = vocabulary("whole entire")  # the whole picture is a place as well
 _GLUE = re.compile(r"[^\S\n]*|[-'’‐_]")
 _IN_FIGURES = re.compile(r"[.,:/–]")  # 3.5 metres, 1,000 people, 10:30
 
@@ -256,7 +257,7 @@ def noun_phrases(caption: str) -> list[Span]:
 
     def end_run() -> None:
         keys = {word.key for word in run if word.key != "and"}
-        nothing = all(is_number(key) or key in PLACES for key in keys)
+        nothing = all(is_number(key) or key in PLACES or key in _ALL_OF for key in keys)
         named = len(run) > 1 and run[-1].key in NOUNS_TOO  # blue square
         nothing = nothing or (not determiner and not named and all(map(is_qualifier, keys)))
         while len(run) > 1 and run[-1].key in ("left", "right"):

@@ -76,6 +76,7 @@ _VERBS = vocabulary(
     "hit cut shake feed lick bite read talk speak sing dance cook prepare make take use give put bring move turn enter "
     "kiss hug float shine set bark follow pour write crash"
 )
+_POSTURES = vocabulary("lie lies sit sits stand stands hang hangs")
 _ING_NOUNS = vocabulary(
     "building ceiling painting clothing railing wing ring string king swing morning evening lighting awning siding "
     "thing wedding setting covering flooring paving stuffing dressing icing topping frosting crossing drawing"
@@ -165,6 +166,8 @@ def is_verb(key: str, run: list[Word], determiner: str, added: bool, before: str
         before: the previous word.
         following: the next word; "." if punctuation comes first.
     """
+    if run and all(one.key in PLACES for one in run) and key in _POSTURES:
+        return True  # the disc at the top right lies
     qualified = all(is_qualifier(one.key) for one in run)
     if qualified and (determiner or run):
         return False  # a flying bird, two parked cars
