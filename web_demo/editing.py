@@ -200,8 +200,8 @@ def read_steps(text: str, entities: EntityMap, **more: object) -> list[tuple[tup
             if not ids:
                 raise InputError(f"no entity matches {what.strip()!r}.")
         except InputError as error:
-            sentence = str(error)
-            raise InputError(f"Step {number}: {sentence[:1].lower()}{sentence[1:]}") from None
+            message = error.sentence.message
+            raise InputError(f"Step {number}: {message[:1].lower()}{message[1:]}", error.sentence.advice) from None
         steps.append((ids, prompt.strip()))
     if not steps:
         raise InputError("The list is empty; write a line such as: 3, 5 = a blue dress.")

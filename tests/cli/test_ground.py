@@ -273,7 +273,7 @@ def test_a_photo_that_cannot_be_written_does_not_stop_the_others(
     [
         (b"", "is empty"),
         (b"dear diary", "not a mask file that ESG can read"),
-        (b'{"images": []}', '"annotations" is missing'),
+        (b'{"images": []}', "does not describe any pictures"),
         (b'[{"id": 1, "bbox": [1, 2, 3, 4]}, {"id": 2, "segmentation": []}]', "has boxes and no masks"),
         (b'[{"segmentation": {"size": [40, 61], "counts": [0, 2440]}}]', "61x40 pixels, but the photo has 60x40"),
     ],

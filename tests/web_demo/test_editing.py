@@ -216,7 +216,7 @@ def test_a_list_of_steps(quarters: EntityMap, text: str, steps: list[tuple[tuple
         ("score>0.9 = b", r"^Step 1: no entity matches 'score>0\.9'\.$"),
         ("the dog = b", r"^Step 1: "),
         ("area>=5%", r"^Step 1: write entities = prompt"),
-        ("phrase: dog = b", r"^Step 1: to choose by the phrase 'dog', ground "),
+        ("phrase: dog = b", r"^Step 1: there is no phrase 'dog' yet; ground "),
     ],
 )
 def test_an_error_in_a_list_has_the_number_of_its_line(quarters: EntityMap, text: str, message: str) -> None:
