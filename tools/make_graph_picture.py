@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PHOTO = ROOT / "web_demo/examples/rocket.jpg"
 PICTURE = ROOT / "docs/pictures/graph.jpg"
 FLAGS = ["--no-sandbox", "--disable-background-networking"]
-ON_THE_ROCKET = '[{"x": 322, "y": 300}, {"x": 321, "y": 140}]'
+ON_THE_TOWERS = '[{"x": 196, "y": 200}, {"x": 450, "y": 220}]'
 
 
 def main(url: str) -> None:
@@ -24,7 +24,7 @@ def main(url: str) -> None:
         if node["type"] == "LoadImage":
             node["widgets_values"][0] = upload(url)
         if node["type"] == "ESGPickEntities":
-            node["widgets_values"][0] = ON_THE_ROCKET
+            node["widgets_values"][0] = ON_THE_TOWERS
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         page = browser.new_page(viewport={"width": 2760, "height": 1200})
