@@ -1,1 +1,1 @@
-"""What every room uses: errors, checks, devices, files."""
+"""What every package uses: errors, checks, devices, files."""

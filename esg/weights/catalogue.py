@@ -81,7 +81,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
             licence="Apache-2.0",
             credit="ships with ESG; trained in part on COCO photos and, for research, BSDS500 (see its model card)",
             knows="gella-nano knows COCO's 133 categories (person, dog, car, chair, sky, grass ...), some 700 other "
-            "words for them, colours, sizes and places; what it says of a photo may be wrong.",
+            "words for them, colours, sizes and places; what it says about a photo may be wrong.",
         ),
         Checkpoint("cropformer-swin-tiny", pattern=f"cropformer[^/]*{_TINY}"),
         Checkpoint("cropformer-swin-large", pattern=f"cropformer[^/]*{_LARGE}"),
