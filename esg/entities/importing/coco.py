@@ -217,8 +217,10 @@ class Segmentation:
 
     @property
     def _may_be_polygon(self) -> bool:
-        """Whether it is a single row, which may be a polygon with corners at 0 and 1."""
-        return self.rows is not None and len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0
+        """Whether it is a single row of numbers, which may be a polygon with corners at 0 and 1."""
+        if self.rows is None or self.rows.dtype.kind == "b":
+            return False
+        return len(self.rows) == 1 and self.rows.size >= 6 and self.rows.size % 2 == 0
 
     def draw(self, canvas: Canvas) -> Rle:
         """Draws it on a canvas; raises Unusable if it is not a mask."""

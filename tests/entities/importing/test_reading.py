@@ -111,6 +111,12 @@ def test_any_map_comes_back_from_every_format(
     assert read_masks(path, (entities.height, entities.width)) == entities
 
 
+def test_a_single_row_of_true_and_false_is_no_polygon(tmp_path: Path) -> None:
+    entities = EntityMap.from_labels(np.ones((1, 6), int), [0.5])
+    WITH_SCORES["rows.json"](entities, tmp_path / "rows.json")
+    assert read_masks(tmp_path / "rows.json", (1, 6)) == entities
+
+
 @pytest.mark.parametrize("name", WITHOUT_SCORES)
 @settings(max_examples=30)
 @given(entities=maps)
