@@ -3,8 +3,9 @@
     python -m benchmarks.page_visitors --visitors 16 --photos 5
 
 The page runs in its own process on this machine. Every visitor does what a browser does, each time with a photo of its
-own size and content: uploads it, segments it, removes an entity, downloads labels and photo. One visitor comes and goes
-before the clock starts, so that models are loaded. Memory (Linux) is that of the server's process after all have left.
+own size and content: uploads it, segments it, removes what the brush marks, downloads labels and photo. One visitor
+comes and goes before the clock starts, so that models are loaded. Memory (Linux) is that of the server's process after
+all have left.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Visitor:
         self.session = uuid.uuid4().hex
         self._http = httpx.Client(base_url=f"{address}/gradio_api", timeout=PATIENCE)
         config = httpx.get(f"{address}/config", timeout=PATIENCE).json()
+        self._map_number = 0
         self._ids = {one["props"].get("elem_id"): one["id"] for one in config["components"]}
         self._events = {(*target,): one for one in config["dependencies"] for target in one["targets"]}
         self._components = {one["id"]: one for one in config["components"]}
@@ -48,6 +50,19 @@ class Visitor:
         beat = f"GET /gradio_api/heartbeat/{self.session} HTTP/1.1\r\nHost: {place.netloc.decode()}\r\n\r\n"
         self._heart.sendall(beat.encode())
         self._fire(next(one for (_, name), one in self._events.items() if name == "load"), None)
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The message about the selection, see `web_demo.message`: a stroke of the brush in the middle."""
+        stroke = {"add": True, "radius": 0.1, "points": [[0.5, 0.5]]}
+        return {"selected": [], "strokes": [stroke], "shown": 1, "map_number": self._map_number, "picture": 1}
+
+    def _notice(self, outputs: list[Any]) -> None:
+        """Remembers the number of the map if there is one among the outputs of an event."""
+        for output in outputs:
+            value = output.get("value", output) if isinstance(output, dict) else None
+            if isinstance(value, dict) and "map_number" in value:
+                self._map_number = int(value["map_number"])
 
     def leave(self) -> None:
         """Closes the tab."""
@@ -84,13 +99,14 @@ class Visitor:
                 if news.get("msg") == "process_completed":
                     if not news["success"]:
                         raise RuntimeError(news["output"].get("error"))
+                    self._notice(news["output"]["data"])
                     return news["output"]["data"]
         raise RuntimeError("The page closed the connection before it answered.")
 
     def _value(self, number: int, given: dict[int, Any]) -> Any:
         component = self._components[number]
         if component["type"] == "json":  # the selection, which the browser fills in
-            return given.get(number, {"selected": [1], "shown": 1})
+            return given.get(number, self.chosen)
         return given.get(number, component["props"].get("value"))
 
 
@@ -119,8 +135,8 @@ def visit(address: str, number: int, photos: int, crops: int) -> list[float]:
 
 
 def _saved(visitor: Visitor, what: str) -> np.ndarray:
-    wish = {"what": what, "shown": 1, "selected": [1], "opacity": 0.5, "numbers": True}
-    (file,) = visitor.do("saving", "save", data=wish)
+    request = {"what": what, "opacity": 0.5, "numbers": True, **visitor.chosen}
+    (file,) = visitor.do("saving", "save", data=request)
     return np.asarray(Image.open(BytesIO(visitor.fetch(file))))
 
 
