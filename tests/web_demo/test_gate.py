@@ -294,6 +294,8 @@ def test_what_only_this_machine_can_reach() -> None:
 class Proxy(ThreadingHTTPServer):
     """Serves `/esg/…` as nginx does with `location /esg/ { proxy_pass http://127.0.0.1:PORT/; }`."""
 
+    request_queue_size = 64  # a browser opens several connections at once
+
     def __init__(self, port: int) -> None:
         self.behind, self.outside = port, []
         super().__init__(("127.0.0.1", 0), ProxyHandler)
@@ -342,6 +344,7 @@ def test_the_page_works_under_a_path_behind_a_proxy(
         visitor.select(1)
         assert visitor.download("cutout").stat().st_size > 0
         assert proxy.outside == []
+        visitor.tab.close()  # before its requests find no proxy any more
     finally:
         proxy.shutdown()
         proxy.server_close()
