@@ -16,7 +16,7 @@ from .colour import match_colours
 from .frame import Slices, in_photo
 from .masks import distances
 
-SAME = 0.5 / 255  # an 8-bit engine changes the values it keeps by at most this, on the scale 0..1
+SAME = 0.5 / 255 + 1e-6  # an 8-bit engine changes the values it keeps by at most this (0..1, with float32's errors)
 _RING = 1 / 16  # width of the ring around a mask for comparing colours, as a fraction of the crop's side
 _LEAST_RING = 8  # pixels of the crop
 

@@ -57,6 +57,16 @@ def test_an_untouched_crop_gives_the_photo_back_to_the_bit(cut: Any, match: floa
     assert bits(stitch_back(photo, crop.stitch, as_bytes, match)) == bits(photo)
 
 
+def test_values_half_way_between_two_bytes_count_as_unchanged() -> None:
+    """Rounding them in float32 may change them by slightly more than half a step."""
+    values = np.float32((np.arange(255) + 0.5) / 255)
+    values = np.concatenate([np.nextafter(values, np.float32(0)), values, np.nextafter(values, np.float32(1))])
+    photo = np.repeat(values.reshape(15, 51, 1), 3, axis=2)
+    crop = cut_for_inpainting(photo, np.ones(photo.shape[:2], bool), CropSettings(0, 1))
+    as_bytes = np.rint(crop.picture * np.float32(255)).astype(np.uint8)
+    assert bits(stitch_back(photo, crop.stitch, as_bytes)) == bits(photo)
+
+
 @given(cuts(), sizes, st.booleans(), st.sampled_from([0.0, 0.5]))
 def test_nothing_changes_outside_the_blend_mask(cut: Any, other: tuple[int, int], same: bool, match: float) -> None:
     photo, mask, crop = cut
