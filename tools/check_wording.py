@@ -14,7 +14,7 @@ PLACES = ("README.md", "docs", "benchmarks", "esg", "esg_nodes", "web_demo", "sp
 LATER = ("docs/style.md", "tools/check_wording.py")
 
 BANNED = {  # pattern: what to write instead
-    r"(?<!\")\banew\b(?!:)": "again",  # but for the names of a button and a parameter
+    r"\banew\b": "again",
     r"\bby lot\b": "at random",
     r"(?<![Tt]here )\b(?:is|are) none\b(?! of)": "negate the verb: is not, are not, do not exist",
     r"(?<![Tt]here )\b(?:is|are) no (?!longer|more|fewer|less|larger|smaller)\w+": "negate the verb: is not a",

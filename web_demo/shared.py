@@ -168,7 +168,7 @@ class Shared:
         inputs: Sequence[Any],
         outputs: Sequence[Any],
         *,
-        anew: bool = False,
+        restart: bool = False,
         wrong: Sequence[Any] | None = None,
     ) -> Any:
         """Lets an event do heavy work: one at a time on the whole page, in turn, with its progress over the picture.
@@ -178,7 +178,7 @@ class Shared:
             work: `work(visit, *inputs, chosen)` yields its progress or preliminary outputs, and returns the outputs; it
                 may raise Outdated.
             inputs, outputs: components.
-            anew: whether a trigger during the work starts it again afterwards; otherwise such a trigger is ignored.
+            restart: whether a trigger during the work starts it again afterwards; otherwise such a trigger is ignored.
             wrong: outputs after an error; None leaves them unchanged.
 
         Returns:
@@ -214,7 +214,7 @@ class Shared:
             api_visibility="private",
             concurrency_id="model",
             concurrency_limit=1,
-            trigger_mode="always_last" if anew else "once",
+            trigger_mode="always_last" if restart else "once",
         )
         # Only after Gradio has registered the end: until then, it would ignore another press of the same button.
         for ending in (event.success, event.failure):

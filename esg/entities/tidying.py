@@ -84,12 +84,8 @@ def remove_islands(entities: EntityMap, min_area: int) -> EntityMap:
     runs = find_runs(entities.labels)
     region = regions(runs, height, width, diagonal=True)
     areas = _region_areas(runs.starts, runs.stops, region)
-    _, first_run = np.unique(region, return_index=True)
-    label = runs.labels[first_run]
-    by_label = np.lexsort((first_run, -areas, label))  # within a label: largest first, then the one further up
-    _, largest = np.unique(label[by_label], return_index=True)
-    goes = (areas < min_area) & (label > 0)
-    goes[by_label[largest]] = False
+    label, largest = _labels_and_largest(runs, region, areas)
+    goes = (areas < min_area) & (label > 0) & ~largest
     return EntityMap.from_labels(
         paint_runs(runs, np.where(goes[region], np.int32(0), runs.labels), height, width), entities.scores
     )
@@ -110,12 +106,8 @@ def absorb_specks(entities: EntityMap, max_area: int) -> EntityMap:
     runs = find_runs(entities.labels)
     region = regions(runs, height, width, diagonal=False)
     areas = _region_areas(runs.starts, runs.stops, region)
-    _, first_run = np.unique(region, return_index=True)
-    label = runs.labels[first_run].copy()
-    by_label = np.lexsort((first_run, -areas, label))
-    _, largest = np.unique(label[by_label], return_index=True)
-    speck = areas <= max_area
-    speck[by_label[largest][label[by_label[largest]] > 0]] = False
+    label, largest = _labels_and_largest(runs, region, areas)
+    speck = (areas <= max_area) & ((label == 0) | ~largest)
     one, other, length = _borders(runs, region, height, width)
     while speck.any():  # from outside in: specks may lie in specks
         usable = speck[one] & ~speck[other]
@@ -126,6 +118,17 @@ def absorb_specks(entities: EntityMap, max_area: int) -> EntityMap:
         label[absorbed] = label[other[usable][order][longest]]
         speck[absorbed] = False
     return EntityMap.from_labels(paint_runs(runs, label[region], height, width), entities.scores)
+
+
+def _labels_and_largest(runs: Runs, region: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The label of each region, and whether it is the largest of its label; of equal ones, the one further up."""
+    _, first_run = np.unique(region, return_index=True)
+    label = runs.labels[first_run]
+    by_label = np.lexsort((first_run, -areas, label))
+    _, first_of_label = np.unique(label[by_label], return_index=True)
+    largest = np.zeros(len(label), bool)
+    largest[by_label[first_of_label]] = True
+    return label, largest
 
 
 def _borders(runs: Runs, region: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -109,7 +109,7 @@ def test_the_same_model_is_loaded_once_and_freed_with_its_last_user(load: Load, 
     assert len(part("loading")._LOADED) < before
 
 
-def test_a_file_that_was_written_anew_is_read_anew(load: Load, nodes: Nodes, home: Path) -> None:
+def test_a_file_that_was_written_again_is_read_again(load: Load, nodes: Nodes, home: Path) -> None:
     changed = nodes("LoadSegmenter").IS_CHANGED
     one, before = load("own/tiny.safetensors"), changed("own/tiny.safetensors")
     assert changed("own/tiny.safetensors") == before

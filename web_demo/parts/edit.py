@@ -76,7 +76,7 @@ class EditPart:
         with gr.Row():
             self.apply = gr.Button(REMOVE, variant="primary", elem_id="apply", min_width=90)
             self.undo = gr.Button("Undo", interactive=False, elem_id="undo", min_width=80)
-            self.anew = gr.Button("Segment again", interactive=False, elem_id="anew", min_width=130)
+            self.segment_again = gr.Button("Segment again", interactive=False, elem_id="segment-again", min_width=130)
         with gr.Accordion("Several edits in a row", open=False, elem_id="several"):
             gr.Markdown(STEPS_HELP, elem_classes="esg-help")
             self.list = gr.Textbox("", show_label=False, lines=3, max_lines=10, elem_id="list", placeholder="3, 5 =")
@@ -99,11 +99,11 @@ class EditPart:
         settings = [*self._mask, *self._painting, self.download]
         shared.job(self.apply.click, self.on_apply, [self.what, self.prompt, *settings], [edited_photo])
         shared.job(self.run.click, self.on_run_list, [self.list, *settings], [edited_photo])
-        shared.job(self.anew.click, self.on_segment_again, [photo.model, photo.crops], [picture, shared.words])
+        shared.job(self.segment_again.click, self.on_segment_again, [photo.model, photo.crops], [picture, shared.words])
         undone = [shared.visit, edited_photo]
         shared.quick(self.undo.click, self.on_undo, [], undone, "Undoing the last edit")
         for channel in (picture, edited_photo):
-            shared.quick(channel.change, self.on_change, [], [shared.slider, self.undo, self.anew])
+            shared.quick(channel.change, self.on_change, [], [shared.slider, self.undo, self.segment_again])
         shared.quick(self.add.click, self.on_add, [self.list, self.what, self.prompt], [self.list])
         mask = shared.channels["mask"]
         for trigger in (mask.wanted, *(setting.change for setting in self._mask)):

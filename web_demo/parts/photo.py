@@ -96,7 +96,7 @@ class PhotoPart:
         triggers = uploaded.success, shot.success, ended(example, READING).success
         for trigger in (*triggers, picture.again, self.model.input, self.crops.input):
             outputs = [shared.channels["picture"], shared.words]
-            shared.job(trigger, self.on_segment, [self.model, self.crops], outputs, anew=True)
+            shared.job(trigger, self.on_segment, [self.model, self.crops], outputs, restart=True)
         shared.quick(self.masks.upload, self.on_own_masks, [self.masks], shown, "Reading your masks")
         self.shoot.click(self.on_camera, self.open, [self.open, self.camera], **AT_ONCE)
         self.model.input(self.on_model, self.model, self.banner, **AT_ONCE)

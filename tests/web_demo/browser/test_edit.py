@@ -179,14 +179,14 @@ def test_steps_one_after_another_and_back(editing: Any, pixels: np.ndarray, quar
     assert np.array_equal(read_image(editing.download("result")), pixels)
 
 
-def test_the_result_is_taken_apart_anew(editing: Any) -> None:
+def test_the_result_is_segmented_again(editing: Any) -> None:
     editing.press("#apply")
     editing.wait_until_done()
     editing.tab.evaluate("esg.state.map = null")
-    editing.tab.click("#anew")
+    editing.tab.click("#segment-again")
     editing.tab.wait_for_function("esg.state.map")
     editing.wait_until_done()
-    expect(editing.find("#anew")).to_be_disabled()
+    expect(editing.find("#segment-again")).to_be_disabled()
     expect(editing.find("#undo")).to_be_disabled()
     expect(editing.find("#slider")).to_be_hidden()
     assert editing.download("result").name == "photo.edited.edited.png"
