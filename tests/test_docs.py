@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import ModuleType
 from urllib.parse import unquote
 
 import pytest
+from scripts import load_script
 
 import esg
 from esg.cli.main import _parser
@@ -22,12 +22,7 @@ LINK = re.compile(r"\]\(([^()\s:]+)\)")
 @pytest.fixture(scope="module")
 def site_files() -> ModuleType:
     """The script that brings files into the site."""
-    spec = importlib.util.spec_from_file_location("site_files", ROOT / "tools/site_files.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/site_files.py")
 
 
 def text_of(path: str) -> str:

@@ -356,8 +356,8 @@ def _encoded(
     if logits:
         log.info("%s holds logits, numbers below and above 0; the pixels above 0 are inside.", path)
     if unscored:
-        masks_ = "1 mask" if len(unscored) == 1 else f"{len(unscored)} masks"
-        log.warning("%s: score 1 for %s without a usable score: %s.", path, masks_, unscored[0])
+        counted = "1 mask" if len(unscored) == 1 else f"{len(unscored)} masks"
+        log.warning("%s: score 1 for %s without a usable score: %s.", path, counted, unscored[0])
     return Stack(rles, None if scores is None else kept, size, nested)
 
 
