@@ -19,8 +19,6 @@ if TYPE_CHECKING:
         check_choice,
         choose,
         choose_tracks,
-        ids_at,
-        ids_in_boxes,
         ids_of_phrase,
         invert,
         write_ids,
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from .entities.entity_map import EntityMap
     from .entities.grounding import Grounding, Phrase
     from .entities.importing import read_masks
+    from .entities.pointing import ids_at, ids_in_boxes
     from .entities.tidying import absorb_specks, drop_small, drop_weak, fill_holes, remove_islands
     from .entities.tracking import Clip, Track, track_entities
     from .grounder import Grounder
@@ -104,8 +103,8 @@ _HOME = {
     "fill_holes": ".entities.tidying",
     "follow": ".entities.combining",
     "grounding_page": ".drawing.grounding_page",
-    "ids_at": ".entities.choosing",
-    "ids_in_boxes": ".entities.choosing",
+    "ids_at": ".entities.pointing",
+    "ids_in_boxes": ".entities.pointing",
     "ids_of_phrase": ".entities.choosing",
     "interior_point": ".drawing.overlay",
     "intersect": ".entities.combining",

@@ -13,14 +13,13 @@ from esg.entities.choosing import (
     check_choice,
     choose,
     choose_tracks,
-    ids_at,
-    ids_in_boxes,
     ids_of_phrase,
     invert,
     write_ids,
 )
 from esg.entities.entity_map import EntityMap
 from esg.entities.grounding import Grounding, Phrase
+from esg.entities.pointing import ids_at, ids_in_boxes
 from esg.support.errors import InputError
 
 LABELS = [
