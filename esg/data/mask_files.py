@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..entities import rle
 from ..entities.importing.reading import read_masks
-from ..pictures.listing import SUFFIXES, list_images
+from ..pictures.listing import list_images
 from ..pictures.reading import read_image
 from ..support.errors import EsgError, ImageError, InputError
 from .annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
@@ -33,24 +33,18 @@ class MaskFiles(AnnotatedPhotos):
         photos = folder / "images" if (folder / "images").is_dir() else folder
         near = [folder / one for one in _FOLDERS if (folder / one).is_dir()]
         places = [Path(masks)] if masks is not None else [*near, photos]
+        listed = [one.path for one in list_images([photos])[0] if one.path.parent not in near]
+        masks_of = {photo: _masks_of(photo, photo.relative_to(photos), places) for photo in listed}
+        used = set(masks_of.values())
         self._found: list[tuple[str, Path, Path]] = []
-        listed, _ = list_images([photos])
-        for photo in listed:
-            inner = photo.path.relative_to(photos)
-            if photo.path.parent in near:
+        for photo, own in masks_of.items():
+            name = photo.relative_to(photos).as_posix()
+            if photo in used:  # as the masks of another photo
                 continue
-            own = [
-                file
-                for place in places
-                for ending in _ENDINGS
-                if (file := place / inner.with_name(f"{inner.stem}{ending}")).is_file() and file != photo.path
-            ]
-            if own:
-                self._found.append((inner.as_posix(), photo.path, own[0]))
+            if own is None:
+                self.problems.add("photos without a file of masks", name)
             else:
-                self.problems.add("photos without a file of masks", inner.as_posix())
-        masked = {masks for *_, masks in self._found}
-        self._found = [one for one in self._found if one[1] not in masked]  # masks are not photos
+                self._found.append((name, photo, own))
         if not self._found:
             raise InputError(
                 f"{folder} does not contain photos with masks; put a file of masks with the photo's name beside each "
@@ -78,14 +72,7 @@ class MaskFiles(AnnotatedPhotos):
         return AnnotatedPhoto(name, name, size, file, segments)
 
 
-def has_mask_files(folder: Path) -> bool:
-    """Whether a folder looks like one for `MaskFiles`."""
-    if (folder / "images").is_dir() and any((folder / one).is_dir() for one in _FOLDERS):
-        return True
-    names = {path.name for path in folder.iterdir() if path.is_file()}
-    photos = [Path(name) for name in names if Path(name).suffix.lower() in SUFFIXES]
-    return any(
-        f"{photo.stem}{ending}" in names and f"{photo.stem}{ending}" != photo.name
-        for photo in photos
-        for ending in _ENDINGS
-    )
+def _masks_of(photo: Path, inner: Path, places: list[Path]) -> Path | None:
+    """The first file that has the name of a photo, at the same place below one of the folders."""
+    files = (place / inner.with_name(f"{inner.stem}{ending}") for place in places for ending in _ENDINGS)
+    return next((file for file in files if file != photo and file.is_file()), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..entities.files import load_json
@@ -12,7 +13,7 @@ from .annotated import AnnotatedPhotos
 from .bsds import BsdsPhotos
 from .coco import CocoInstances
 from .dis import FOLDERS, ForegroundPhotos
-from .mask_files import MaskFiles, has_mask_files
+from .mask_files import MaskFiles
 from .panoptic import CocoPanoptic
 
 FORMS = (
@@ -47,11 +48,11 @@ def open_photos(path: str | Path, images: str | Path | None = None) -> Annotated
         return ForegroundPhotos(path)
     if any(path.glob("*_0.png")) and any(path.glob("*.jpg")):
         return BsdsPhotos(path)
-    lists = sorted(path.glob("*.json"))
+    with suppress(InputError):
+        return MaskFiles(path)
+    lists = sorted([*path.glob("*.json"), *path.glob("annotations/*.json")])
     if len(lists) == 1:
         return _open_file(lists[0], images)
-    if has_mask_files(path):
-        return MaskFiles(path)
     if len(lists) > 1:
         raise InputError(
             f"{path} has {len(lists)} JSON files, {lists[0].name} and others; give the one with the annotations."
