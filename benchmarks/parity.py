@@ -39,8 +39,9 @@ from esg.models.cropformer.config import PRESETS, Preset
 from esg.models.cropformer.fusion import Fusion, fuse, fusion_views
 from esg.models.cropformer.model import CropFormer, Output
 from esg.models.cropformer.views import Views, make_views
-from esg.models.layers.attention import BACKENDS, set_attention
+from esg.models.layers.attention import set_attention
 from esg.models.layers.swin import relative_index
+from esg.support.attention import BACKENDS
 
 NAME = re.compile(r"(?P<config>.+)_(?P<image>[A-Z])_(?P<size>128|192)(?P<gain>_qk1)?")
 BEFORE_MASKS = 2e-5  # relative, up to the mask features and the first prediction heads

@@ -25,8 +25,11 @@ from .language.tidying import tidied
 from .language.words import Span
 from .models.gella.inference import RECOGNISED, GellaInference
 from .models.grounding_model import SEEDS, GenerationConfig, GroundingModel
+from .models.layers.attention import set_attention
+from .models.layers.transformers_attention import set_transformers_attention
 from .models.zeroshot.zero_shot import ZeroShot
 from .pictures.reading import ImageLike, read_image
+from .support.attention import chosen
 from .support.checks import check_number, check_whole, type_name
 from .support.device import choose_device, choose_dtype, release_memory
 from .support.errors import InputError, NoNumbers
@@ -51,6 +54,7 @@ class Grounder:
     Attributes:
         model: the model that computes captions and scores.
         name: the name or path it was loaded from.
+        attention: the attention backend, as given.
 
     >>> import numpy as np
     >>> from esg import EntityMap, Grounder
@@ -62,10 +66,12 @@ class Grounder:
     ['grey wall']
     """
 
-    def __init__(self, model: GroundingModel, *, name: str = "") -> None:
+    def __init__(self, model: GroundingModel, *, name: str = "", attention: str = "auto") -> None:
         """Wraps a model; `from_pretrained` also loads its weights."""
         self.model = model
         self.name = name
+        self.attention = attention
+        self._choose_attention()
         self._seen: tuple[bytes, Any] | None = None
 
     @classmethod
@@ -75,6 +81,7 @@ class Grounder:
         *,
         device: str = "auto",
         precision: str = "fp32",
+        attention: str = "auto",
         offload_device: str | None = None,
     ) -> Grounder:
         """Loads weights by name (`esg weights list`), or from a folder or file.
@@ -84,6 +91,8 @@ class Grounder:
                 grounder of public models; `zeroshot.zero_shot.ZeroShot.from_name` lists them and their bit widths.
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "fp32", "bf16" or "fp16", for the computation and for the language side's weights in memory.
+            attention: one of `esg.models.layers.attention.BACKENDS`: "auto" takes xformers on CUDA where it is
+                installed, and PyTorch's own attention otherwise.
             offload_device: device that holds the weights until `to` is called, for programs that make room first;
                 None: the same as `device`.
 
@@ -92,9 +101,10 @@ class Grounder:
             InputError: an option is wrong.
         """
         dtype = choose_dtype(precision, choose_device(device))
+        chosen(attention, "cpu")  # refuses an unknown name before the weights are loaded
         model = _load(name_or_path, choose_device(offload_device or device), dtype)
         drop_deprecations()
-        return cls(model, name=str(name_or_path))
+        return cls(model, name=str(name_or_path), attention=attention)
 
     @staticmethod
     def public_models(name: str) -> list[str]:
@@ -115,8 +125,15 @@ class Grounder:
         before = self.device
         self._seen = None
         self.model.to(choose_device(device))
+        self._choose_attention()
         release_memory(before)
         return self
+
+    def _choose_attention(self) -> None:
+        """Gives all networks the attention backend that serves their device."""
+        for network in self.networks:
+            set_attention(network, self.attention)
+            set_transformers_attention(network, self.attention, self.device)
 
     @property
     def device(self) -> torch.device:

@@ -137,6 +137,13 @@ def _common_inputs() -> dict[str, Any]:
     }
 
 
+_ATTENTION = ["auto", "sdpa", "xformers", "eager"]
+_ATTENTION_HELP = (
+    "Attention backend; all give the same result. auto: xformers on an NVIDIA GPU where it is installed, otherwise "
+    "PyTorch's own."
+)
+
+
 class LoadSegmenter:
     CATEGORY = "ESG"
     DESCRIPTION = (
@@ -167,9 +174,7 @@ class LoadSegmenter:
                     "extra_model_paths.yaml.",
                 ),
                 **_common_inputs(),
-                "attention": choice(
-                    ["auto", "sdpa", "xformers", "eager"], "Implementation of attention; all give the same masks."
-                ),
+                "attention": choice(_ATTENTION, _ATTENTION_HELP),
                 "download": switch(
                     False,
                     "If the chosen model is not on this machine, download it from its authors' page (up to 1 GB; CC "
@@ -248,6 +253,7 @@ class LoadGrounder:
                     "For zero-shot only: another language model, by its name on the hub, such as "
                     f"HuggingFaceTB/SmolVLM-Instruct, or the name of a folder in models/{WEIGHTS} with its files.",
                 ),
+                "attention": choice(_ATTENTION, _ATTENTION_HELP),
             },
         }
 
@@ -255,7 +261,15 @@ class LoadGrounder:
     def IS_CHANGED(cls, model: str, **_: Any) -> Any:
         return model if model in ZERO_SHOT else LoadSegmenter.IS_CHANGED(model)
 
-    def load(self, model: str, precision: str, device: str, download: bool = False, folder: str = "") -> tuple[Loaded]:
+    def load(
+        self,
+        model: str,
+        precision: str,
+        device: str,
+        download: bool = False,
+        folder: str = "",
+        attention: str = "auto",
+    ) -> tuple[Loaded]:
         place = host().device(device)
         path = None if model in ZERO_SHOT else find_weights(model)
         if path is None and folder.strip() and ":" not in model:
@@ -268,11 +282,15 @@ class LoadGrounder:
             offload_device = None if "bit" in model else "cpu"  # quantised weights cannot be moved
             try:
                 return Grounder.from_pretrained(
-                    path or model, device=str(place), precision=precision, offload_device=offload_device
+                    path or model,
+                    device=str(place),
+                    precision=precision,
+                    attention=attention,
+                    offload_device=offload_device,
                 )
             except WeightsError as error:
                 if path is not None or download:
                     raise
                 raise WeightsError(f"{error} Or switch on download in Load Grounder.") from None
 
-        return (_once(("grounder", *source, precision, str(place)), read, place),)
+        return (_once(("grounder", *source, precision, attention, str(place)), read, place),)

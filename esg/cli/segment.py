@@ -15,6 +15,7 @@ from .arguments import (
     add_photos,
     file_or_folder,
     fraction,
+    machine_of,
     not_empty,
     whole,
 )
@@ -131,12 +132,6 @@ def add(commands: Any) -> None:
 
     machine = add_machine(parser)
     machine.add_argument(
-        "--attention",
-        choices=("auto", "sdpa", "xformers", "eager"),
-        default="auto",
-        help="attention implementation; all give the same result [auto: sdpa]",
-    )
-    machine.add_argument(
         "--views-at-once",
         type=whole(1),
         metavar="N",
@@ -185,9 +180,7 @@ def _segmenting(args: argparse.Namespace, console: Console) -> Find:
     console.progress(f"Loading {args.model} ...")
     from ..segmenter import EntitySegmenter
 
-    segmenter = EntitySegmenter.from_pretrained(
-        args.model, device=args.device, precision=args.precision, attention=args.attention
-    )
+    segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args))
     options = {name: getattr(args, name) for name in _OPTIONS}
     return lambda pixels, job: segmenter(pixels, max_pixels=job.max_pixels, progress=job.progress, **options)
 

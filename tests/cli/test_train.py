@@ -154,7 +154,7 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
         (("--preset", "7b"), "gella-7b starts from published weights; give --init the folder of LLaVA-1.5"),
         (("--preset", "7b", "--init", "llava"), "llava has no tokenizer.json; get the folder llava-hf/llava-1.5-7b-hf"),
         (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
-        (("--preset", "test", "--photos", "missing"), "The folder missing does not exist"),
+        (("--preset", "test", "--photos", "missing"), "missing does not exist; give a COCO JSON file"),
         (("--preset", "test", "--precision", "fp16"), "fp16 is for GPUs"),
         (
             ("--preset", "test", "--seed", 2**64),
@@ -196,7 +196,7 @@ def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatc
         ({"preset": "cropformer-nanoo"}, (), "There is no preset 'cropformer-nanoo'"),
         ({"preset": "mask2former-instance-r50"}, (), "mask2former-instance-r50 predicts classes"),
         ({}, ("--init", "missing.safetensors"), "missing.safetensors cannot be read"),
-        ({}, ("--photos", "missing"), "The folder missing does not exist"),
+        ({}, ("--photos", "missing"), "missing does not exist; give a COCO JSON file"),
         ({}, ("--seed", 2**64), f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}."),
     ],
 )

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ...support.errors import InputError
-from ..arguments import add_machine, add_no_overwrite, file_or_folder, not_empty
+from ..arguments import add_machine, add_no_overwrite, file_or_folder, machine_of, not_empty
 from ..console import Console
 from .shared import counting, percent
 
@@ -91,7 +91,7 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
     photos = LabelledPhotos(open_photos(args.photos))
     console.progress(f"Loading {args.model} ...")
-    segmenter = EntitySegmenter.from_pretrained(args.model, device=args.device, precision=args.precision)
+    segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args))
     found = evaluate_entities(
         partial(segmenter, crops=args.crops, min_score=0.0), photos, progress=counting(console, "photo")
     )

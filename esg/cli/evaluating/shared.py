@@ -7,7 +7,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import add_grounder, add_machine, add_no_overwrite, file_or_folder, not_empty
+from ..arguments import add_grounder, add_machine, add_no_overwrite, file_or_folder, machine_of, not_empty
 from ..console import Console
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def grounder(args: argparse.Namespace, console: Console) -> Any:
     from ...grounder import Grounder
 
     console.progress(f"Loading {args.model} ...")
-    return Grounder.from_pretrained(args.model, device=args.device, precision=args.precision)
+    return Grounder.from_pretrained(args.model, **machine_of(args))
 
 
 def counting(console: Console, what: str) -> Progress:
@@ -59,7 +59,7 @@ def segmenter(args: argparse.Namespace) -> Segment | None:
         return None
     from ...segmenter import EntitySegmenter
 
-    return EntitySegmenter.from_pretrained(args.segmenter, device=args.device, precision=args.precision)
+    return EntitySegmenter.from_pretrained(args.segmenter, **machine_of(args))
 
 
 def percent(fraction: float) -> str:
