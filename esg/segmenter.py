@@ -158,7 +158,8 @@ class EntitySegmenter:
         model may overlap (see `overlapping`); here, the one with the best score gets a pixel.
 
         Args:
-            image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array; or the result of `predict`, which has its own views.
+            image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array; or the result of `predict`, and then no option
+                of views.
             crops: number of high-resolution crops besides the full view: 0, 4 or 8. None: the preset's default, which
                 is 4 for the published models and 0 for cropformer-nano; or 4 if a fusion is given.
             crop_ratio: side of a crop as a share of the photo's side, above 0 and at most 1 (δ, paper Table 9a). None:
@@ -194,19 +195,17 @@ class EntitySegmenter:
         }
         for name, area in areas.items():
             check_whole(name, area, 0)
-        predicted = image
-        if not isinstance(predicted, Predicted):
-            predicted = self.predict(
-                predicted,
-                crops=crops,
-                crop_ratio=crop_ratio,
-                fusion=fusion,
-                views_at_once=views_at_once,
-                size=size,
-                max_size=max_size,
-                max_pixels=max_pixels,
-                progress=progress,
-            )
+        predicted = self._predicted(
+            image,
+            max_pixels,
+            progress,
+            crops=crops,
+            crop_ratio=crop_ratio,
+            fusion=fusion,
+            views_at_once=views_at_once,
+            size=size,
+            max_size=max_size,
+        )
         return self.tidied(
             self._entities(predicted, progress),
             min_score=min_score,
@@ -324,19 +323,17 @@ class EntitySegmenter:
         if keep is not None:
             check_whole("keep", keep, 1)
         check_number("min_score", min_score, 0, 1)
-        predicted = image
-        if not isinstance(predicted, Predicted):
-            predicted = self.predict(
-                predicted,
-                crops=crops,
-                crop_ratio=crop_ratio,
-                fusion=fusion,
-                views_at_once=views_at_once,
-                size=size,
-                max_size=max_size,
-                max_pixels=max_pixels,
-                progress=progress,
-            )
+        predicted = self._predicted(
+            image,
+            max_pixels,
+            progress,
+            crops=crops,
+            crop_ratio=crop_ratio,
+            fusion=fusion,
+            views_at_once=views_at_once,
+            size=size,
+            max_size=max_size,
+        )
         categories = self.categories
         masks = self._overlapping(predicted, self.preset.keep if keep is None else keep, progress)
         return [
@@ -379,6 +376,19 @@ class EntitySegmenter:
         if fill_holes:
             entities = cleanup.fill_holes(entities, fill_holes)
         return cleanup.drop_small(entities, min_area) if min_area else entities
+
+    def _predicted(
+        self, image: ImageLike | Predicted, max_pixels: int, progress: Progress | None, **views: Any
+    ) -> Predicted:
+        """The prediction for a photo, or the one given, whose views are settled."""
+        if not isinstance(image, Predicted):
+            return self.predict(image, max_pixels=max_pixels, progress=progress, **views)
+        given = [name for name, value in views.items() if value is not None]
+        if given:
+            raise InputError(f"{given[0]} cannot change a prediction; give it to predict instead.")
+        if image.class_scores.shape[1] != self.preset.config.classes:
+            raise InputError(f"The prediction is another model's; give one of {self.name or 'this model'}.")
+        return image
 
     @property
     def _things(self) -> tuple[bool, ...]:

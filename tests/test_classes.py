@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from esg import EntityMap, EntitySegmenter, InputError
+from esg.entities.categories import Categories
 from esg.entities.rle import decode_mask
 from esg.models.cropformer.config import PRESETS, Preset
 from esg.models.cropformer.model import CropFormer
@@ -200,6 +201,27 @@ def test_a_wrong_file_of_categories_is_named(load: Callable[..., EntitySegmenter
 def test_a_model_without_classes_refuses_categories(tiny_model: Path) -> None:
     with pytest.raises(InputError, match=r"^tiny finds entities without classes, .*such as mask2former-panoptic-swin"):
         EntitySegmenter.from_pretrained(tiny_model, device="cpu", categories=NAMES)
+
+
+def test_one_prediction_serves_several_results(
+    load: Callable[..., EntitySegmenter], photo: np.ndarray, tiny_model: Path
+) -> None:
+    segmenter = load("instance")
+    predicted = segmenter.predict(photo, **VIEWS)
+    assert segmenter(predicted) == segmenter(photo, **VIEWS)
+    assert segmenter.overlapping(predicted) == segmenter.overlapping(photo, **VIEWS)
+    with pytest.raises(InputError, match=r"^size cannot change a prediction; give it to predict instead\.$"):
+        segmenter(predicted, size=64)
+    with pytest.raises(InputError, match=r"^The prediction is another model's; give one of tiny\.$"):
+        EntitySegmenter.from_pretrained(tiny_model, device="cpu").overlapping(predicted)
+
+
+def test_the_kinds_of_stuff_that_lists_have() -> None:
+    kinds = [{"isthing": 0}, {"isthing": False}, {"isthing": "0"}, {"type": "Stuff"}, {"isthing": 0.0}]
+    kinds += [{}, {"isthing": 1}, {"type": "thing"}, {"isthing": None}]
+    read = Categories.read([{"name": "a", **kind} for kind in kinds], len(kinds))
+    assert read.things == (False,) * 5 + (True,) * 4
+    assert read.ids == tuple(range(1, 10))
 
 
 @pytest.mark.parametrize(

@@ -86,5 +86,5 @@ def _entry(one: Any, place: int, called: str) -> tuple[Any, str, bool]:
         raise InputError(f'{called}: category {place + 1} does not have a name; give each category a "name".')
     identity = number(one.get("id"))
     kind = one.get("isthing", one.get("type"))
-    stuff = kind is not None and str(kind).strip().lower() in _STUFF
+    stuff = kind is not None and (kind == 0 or str(kind).strip().lower() in _STUFF)
     return None if identity is None or identity != int(identity) else int(identity), name, not stuff

@@ -39,7 +39,7 @@ def coco_results(masks: Iterable[ScoredMask], image_id: int | str, file_name: st
             "category_id": one.category_id,
             "segmentation": dict(one.rle),
             "score": one.score,
-            **({"name": one.name} if one.name else {}),
+            **({"category_name": one.name} if one.name else {}),
         }
         for one in masks
     ]

@@ -11,6 +11,7 @@ import pytest
 from esg import (
     EntityMap,
     InputError,
+    ScoredMask,
     absorb_specks,
     assign,
     drop_small,
@@ -28,6 +29,7 @@ from esg import (
 from esg.entities.importing.cvat import cvat_xml
 from esg.entities.importing.labelme import labelme_dict
 from esg.entities.importing.panoptic import panoptic_dict
+from esg.entities.scored_masks import coco_results
 
 LABELS = np.array([[3, 3, 3, 1], [0, 3, 2, 1]])
 NAMED = EntityMap.from_labels(LABELS, [0.5, 0.9, 0.7], ["sky", "dog", None])  # dog 0.9, unnamed 0.7, sky 0.5
@@ -94,6 +96,14 @@ def test_files_keep_names(tmp_path: Path) -> None:
     assert EntityMap.from_coco(tmp_path / "named.json") == NAMED
     assert EntityMap.from_labels_png(tmp_path / "named.png") == NAMED
     assert read_masks(tmp_path / "named.json") == read_masks(tmp_path / "named.png") == NAMED
+    (tmp_path / "labelme.json").write_text(json.dumps(labelme_dict(NAMED)))
+    (tmp_path / "cvat.xml").write_text(cvat_xml([(NAMED, "a.jpg")]))
+    results = [
+        ScoredMask(rle, float(score), name) for rle, score, name in zip(NAMED.to_rles(), NAMED.scores, NAMED.names)
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(coco_results(results, 1)))
+    assert read_masks(tmp_path / "labelme.json") == read_masks(tmp_path / "results.json") == NAMED
+    assert {*read_masks(tmp_path / "cvat.xml").names} == {*NAMED.names}  # without scores, the order is another
     content = json.loads((tmp_path / "named.json").read_text())
     assert content["categories"] == [{"id": 1, "name": "dog"}, {"id": 2, "name": "entity"}, {"id": 3, "name": "sky"}]
     assert [one["category_id"] for one in content["annotations"]] == [1, 2, 3]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...support.errors import InputError
-from ..class_names import UNNAMED
+from ..class_names import known as known_name
 from ..rle import Rle, encode_mask
 from .canvas import Canvas, draw_all
 from .embedded import bytes_of, mask_of_png
@@ -152,6 +152,7 @@ def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation", na
     if outline is None and annotation and not any(key in annotation for key in (*_OUTLINES, *_BOXES)):
         return Item(called, _without_outline, None)
     mask = Segmentation(outline)
+    name = name or known_name(text(annotation.get("category_name")))
     return Item(called, mask.draw, partial(score, annotation), None, mask.size, name)
 
 
@@ -399,9 +400,9 @@ def names_of(image: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _category_names(categories: Any) -> dict[str | None, str]:
-    """The names of categories by their ids, without `UNNAMED`."""
-    named = ((identifier(one.get("id")), text(one.get("name"))) for one in records(categories))
-    return {of: name for of, name in named if of is not None and name not in ("", UNNAMED)}
+    """The names of categories by their ids."""
+    named = ((identifier(one.get("id")), known_name(text(one.get("name")))) for one in records(categories))
+    return {of: name for of, name in named if of is not None and name is not None}
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:

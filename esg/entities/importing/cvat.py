@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ...support.errors import InputError
-from ..class_names import UNNAMED
+from ..class_names import UNNAMED, known
 from ..rle import Rle
 from .canvas import Canvas, draw_all
 from .coco import counts
@@ -113,6 +113,7 @@ def _item(shapes: list[tuple[int, Shape]]) -> Item:
         partial(draw_all, [partial(_draw, *shape) for _, shape in shapes]),
         None,
         number(first.get("z_order")) or 0.0,
+        name=known(label),
     )
 
 

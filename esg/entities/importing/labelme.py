@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..class_names import UNNAMED
+from ..class_names import UNNAMED, known
 from ..rle import Rle
 from .canvas import Canvas, draw_all
 from .embedded import mask_of_png, size_of_picture
@@ -68,7 +68,8 @@ def _item(shapes: list[tuple[int, Mapping[str, Any]]]) -> Item:
     place, first = shapes[0]
     label = text(first.get("label"))
     called = f"shape {place}" + (f" ({label})" if label else "")
-    return Item(called, partial(draw_all, [partial(_draw, shape) for _, shape in shapes]), partial(score, first))
+    draw = partial(draw_all, [partial(_draw, shape) for _, shape in shapes])
+    return Item(called, draw, partial(score, first), name=known(label))
 
 
 def _draw(shape: Mapping[str, Any], canvas: Canvas) -> Rle:
