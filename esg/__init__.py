@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .entities.grounding import Grounding, Phrase
     from .entities.importing import read_masks
     from .entities.pointing import ids_at, ids_in_boxes
+    from .entities.scored_masks import ScoredMask
     from .entities.tidying import absorb_specks, drop_small, drop_weak, fill_holes, remove_islands
     from .entities.tracking import Clip, Track, track_entities
     from .grounder import Grounder
@@ -78,6 +79,7 @@ _HOME = {
     "Phrase": ".entities.grounding",
     "Progress": ".support.progress",
     "RecordedEdit": ".comfyui_graphs.edits",
+    "ScoredMask": ".entities.scored_masks",
     "Segmentation": ".comfyui_graphs.edits",
     "Selection": ".comfyui_graphs.edits",
     "Stage": ".support.progress",
@@ -160,6 +162,7 @@ __all__ = [
     "Phrase",
     "Progress",
     "RecordedEdit",
+    "ScoredMask",
     "Segmentation",
     "Selection",
     "Stage",
