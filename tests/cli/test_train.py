@@ -195,7 +195,7 @@ def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatc
         ({"samples": {"detail": [2, 1]}}, (), "The setting samples.detail is (2, 1)"),
         ({"preset": "cropformer-nanoo"}, (), "There is no preset 'cropformer-nanoo'"),
         ({"preset": "mask2former-instance-r50"}, (), "mask2former-instance-r50 predicts classes"),
-        ({}, ("--init", "missing.safetensors"), "missing.safetensors cannot be read"),
+        ({}, ("--init", "missing.safetensors"), "The file missing.safetensors does not exist"),
         ({}, ("--photos", "missing"), "The folder missing does not exist"),
         ({}, ("--seed", 2**64), f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}."),
     ],

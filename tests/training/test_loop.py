@@ -380,6 +380,7 @@ def test_a_line_of_the_log_names_the_terms_that_a_step_has() -> None:
 @pytest.mark.parametrize(
     "foreign", [{"state_dict": {}}, {"preset": "tiny", "step": 1}, [1, 2], torch.zeros(2), Path("a")]
 )
+@pytest.mark.usefixtures("tiny")
 def test_a_foreign_checkpoint_is_refused_in_one_sentence(tmp_path: Path, foreign: object) -> None:
     torch.save(foreign, tmp_path / CHECKPOINT)
     with pytest.raises(WeightsError, match="delete it") as caught:
