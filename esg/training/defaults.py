@@ -97,13 +97,13 @@ def fine_tuning(config: TrainConfig, photos: int) -> TrainConfig:
 
     >>> run = fine_tuning(settings_for("cropformer-nano"), 100)
     >>> run.steps, run.lr, run.samples.held_out, run.keep_best
-    (750, 5e-05, 0.2, 'AP_io')
+    (1000, 5e-05, 0.2, 'AP_io')
     """
     preset = PRESETS[config.preset]
     small = is_small(preset.config)
     batch_level = crops_help(config)
-    batch = 4 if small else 2
-    steps = min(max(60, 30 * photos // batch), 3000)
+    batch = 2
+    steps = min(max(60, 20 * photos // batch), 3000)
     return dataclasses.replace(
         config,
         steps=steps,
@@ -124,7 +124,7 @@ def fine_tuning(config: TrainConfig, photos: int) -> TrainConfig:
         samples=dataclasses.replace(
             config.samples,
             batch=batch,
-            short=tuple(preset.size * tenths // 10 for tenths in (8, 9, 10, 11)),
+            short=tuple(preset.size * tenths // 10 for tenths in (6, 7, 8, 9, 10)),
             longest=preset.max_size,
             photo_share=1.0,
             held_out=min(0.2, MeasureConfig.photo_limit / max(1, photos)),
