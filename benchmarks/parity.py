@@ -10,6 +10,11 @@ difference is too large. Scripts and manifests of the reference are taken from D
 Ours is computed in double precision by default. The deterministic weights make the decoders chaotic: if a bit of an
 attention mask flips because its logit is within single-precision rounding of zero, later heads change by 1e-1. In
 double precision, only the reference's own rounding remains; `--precision float32` shows that of both sides.
+
+`--spread 3` shows how chaotic a stage is: it runs our model against itself, in float32 and with every input value
+disturbed by one rounding. A difference from the authors' code that is inside that spread is chaos; one outside it is a
+bug.
+`--self cropformer_swin_tiny_3x_A_192` prints the spread without a fixture.
 """
 
 from __future__ import annotations
@@ -47,15 +52,29 @@ PIXELS = 1e-3  # share of label map pixels that may differ
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: the worst difference found and the one allowed."""
+    """One comparison.
+
+    Attributes:
+        stage: what was compared.
+        difference: the worst difference found.
+        allowed: the one allowed.
+        spread: how far the stage moves in our own model by rounding alone; None if not measured.
+    """
 
     stage: str
     difference: float
     allowed: float
+    spread: float | None = None
 
     @property
     def passed(self) -> bool:
-        return self.difference <= self.allowed  # False for NaN
+        """Whether the difference is allowed, or within what rounding alone can do."""
+        return self.difference <= max(self.allowed, self.spread or 0)  # False for NaN
+
+    def __str__(self) -> str:
+        spread = f"{'' if self.spread is None else format(self.spread, '.1e'):>9}"
+        chaos = "  chaos" if self.passed and self.difference > self.allowed else "" if self.passed else "  FAILED"
+        return f"  {self.stage:32} {self.difference:9.1e} {self.allowed:9.1e} {spread}{chaos}"
 
 
 class Reference:
@@ -105,46 +124,85 @@ def build(state: dict[str, Tensor]) -> tuple[CropFormer, Preset]:
     return model, preset
 
 
-def compare(fixture: dict[str, np.ndarray], reference: Reference, config: str, image: str, size: int, gain: float,
-            attention: str = "auto", precision: torch.dtype = torch.float64) -> Iterator[Check]:  # fmt: skip
-    """Runs one fixture stage by stage."""
-    state = reference.state_dict(config, gain)
-    yield Check("weights (crc32)", float(reference.weights.digest(state) != fixture["weights_digest_crc32"][0]), 0)
-    model, preset = build(state)
-    model.to(precision)
-    set_attention(model, attention)
-    short, longest = reference.images.SIZES[size]
-    crops = 4 if preset.config.association else 0
-    views = make_views(
-        reference.images.make(*reference.images.IMAGES[image]), crops=crops, short=short, longest=longest
-    )
-    yield Check("padded size", float(views.pixels.shape != tuple(fixture["padded_batch_shape"])), 0)
-    if "crop_boxes_xyxy" in fixture:
-        yield Check("crop boxes", float(np.abs(np.array(views.boxes[1:]) - fixture["crop_boxes_xyxy"]).max()), 0)
-    yield _sampled("views", views.pixels, fixture, "batch")
+@dataclass(frozen=True)
+class Stage:
+    """What a stage of our model computes, and how it is compared.
+
+    Attributes:
+        values: an array; of large stages a sample.
+        key: name of the reference's array in the fixture, and which of its entries along the first axis are meant.
+        allowed: the largest difference that is allowed.
+        relative: whether differences are divided by the largest value.
+    """
+
+    values: np.ndarray
+    key: tuple[str, slice | int]
+    allowed: float = BEFORE_MASKS
+    relative: bool = True
+
+    def difference(self, other: np.ndarray) -> float:
+        """The largest difference from another array; infinite if the shapes differ."""
+        if self.values.shape != other.shape:
+            return float("inf")
+        scale = np.abs(other).max() if self.relative else 1.0
+        return float(np.abs(self.values - other).max() / scale)
+
+
+def run(
+    model: CropFormer, views: Views, precision: torch.dtype, step: int, noise: int = 0
+) -> tuple[dict[str, Stage], Output]:
+    """Runs the network stage by stage; returns the stages and the output.
+
+    Args:
+        model: the network.
+        views: the views of a picture.
+        precision: of the computation.
+        step: stride of the mask logits that are compared.
+        noise: if not 0, the seed of a disturbance of every input value by one rounding to float32.
+    """
+    pixels = views.pixels.to(precision)
+    if noise:
+        signs = torch.randint(0, 2, pixels.shape, generator=torch.Generator().manual_seed(noise)) * 2 - 1
+        pixels = pixels * (1 + signs * torch.finfo(torch.float32).eps / 2)
+    found = {"views": _sample(pixels, "batch")}
     with torch.inference_mode():
-        pixels = views.pixels.to(precision)
         features = model.backbone(pixels)
         for stage, feature in zip(("res2", "res3", "res4", "res5"), features, strict=True):
-            yield _sampled(f"backbone {stage}", feature, fixture, f"backbone_{stage}")
+            found[f"backbone {stage}"] = _sample(feature, f"backbone_{stage}")
         levels, mask_features = model.pixel_decoder(features)
         for index, level in enumerate(levels):
-            yield _sampled(f"pixel decoder level {index}", level, fixture, f"multi_scale_{index}")
-        yield _sampled("mask features", mask_features, fixture, "mask_features")
+            found[f"pixel decoder level {index}"] = _sample(level, f"multi_scale_{index}")
+        found["mask features"] = _sample(mask_features, "mask_features")
         groups = [level[:, None] for level in levels]
         learned, _ = model.decoder.begin(groups, mask_features[:, None])
         queries, image_heads = model.decoder(groups, mask_features[:, None], learned)
         suffix = "_2d" if model.association is not None else ""
-        yield from _heads("image level", image_heads, mask_features[:, None], fixture, suffix)
+        found |= _heads("image level", image_heads, mask_features[:, None], suffix, step)
         if model.association is not None:
-            yield _sampled("into association", queries.transpose(0, 1), fixture, "decoder2d_output", CLASS_LOGITS)
+            found["into association"] = _sample(queries.transpose(0, 1), "decoder2d_output", CLASS_LOGITS)
             associated = model.association.associate(queries[None], learned.positions[None])
-            yield _worst("association", associated.transpose(0, 1), fixture["association_output"], CLASS_LOGITS)
+            found["association"] = Stage(
+                _array(associated.transpose(0, 1)), ("association_output", slice(None)), CLASS_LOGITS, relative=False
+            )
         output = model(pixels[None], views.geometry.frames[None])
         if output.batch:
-            yield from _heads("batch level", output.batch, output.features, fixture, "_3d")
-    if "label_map" in fixture:
-        yield from _result(fuse_official(output, views, preset), fixture)
+            found |= _heads("batch level", output.batch, output.features, "_3d", step)
+    return found, output
+
+
+def own_spread(
+    model: CropFormer, views: Views, precision: torch.dtype, step: int, stages: dict[str, Stage], runs: int
+) -> dict[str, float]:
+    """How far each stage moves by rounding alone: the worst of our model in float32, with the input as it is and `runs`
+    times with every input value disturbed by one rounding."""
+    worst = dict.fromkeys(stages, 0.0)
+    model.float()
+    for noise in range(runs + 1):
+        disturbed, _ = run(model, views, torch.float32, step, noise)
+        for name, stage in stages.items():
+            worst[name] = max(worst[name], disturbed[name].difference(stage.values))
+    model.to(precision)
+    return worst
 
 
 def fuse_official(output: Output, views: Views, preset: Preset) -> Fusion:
@@ -159,22 +217,29 @@ def fuse_official(output: Output, views: Views, preset: Preset) -> Fusion:
     return fuse(masks, scores, views.geometry.select(fusion_views("boc", masks.shape[1])))
 
 
-def _heads(
-    level: str, heads: list[Any], features: Tensor, fixture: dict[str, np.ndarray], suffix: str
-) -> Iterator[Check]:
-    logits = np.stack([head.logits.numpy() for head in heads])
-    yield _worst(f"{level}: first head", logits[0], fixture[f"aux_pred_logits{suffix}"][0],
-                 CLASS_LOGITS if suffix == "_3d" else BEFORE_MASKS, relative=suffix != "_3d")  # fmt: skip
-    yield _worst(f"{level}: other heads", logits[1:-1], fixture[f"aux_pred_logits{suffix}"][1:], CLASS_LOGITS)
-    yield _worst(f"{level}: class logits", logits[-1], fixture[f"pred_logits{suffix}"], CLASS_LOGITS)
-    step = int(fixture["pred_masks_stride"][0])
+def _heads(level: str, heads: list[Any], features: Tensor, suffix: str, step: int) -> dict[str, Stage]:
+    logits = np.stack([_array(head.logits) for head in heads])
     masks = heads[-1].masks(features)
-    ours = (masks if suffix == "_3d" else masks[:, :, 0])[..., ::step, ::step]
-    yield _worst(f"{level}: mask logits", ours, fixture[f"pred_masks{suffix}_strided"], MASK_LOGITS)
+    masks = (masks if suffix == "_3d" else masks[:, :, 0])[..., ::step, ::step]
+    first, heads_key, last = (
+        (f"aux_pred_logits{suffix}", 0),
+        (f"aux_pred_logits{suffix}", slice(1, None)),
+        (f"pred_logits{suffix}", slice(None)),
+    )
+    deep = suffix == "_3d"
+    return {
+        f"{level}: first head": Stage(logits[0], first, CLASS_LOGITS if deep else BEFORE_MASKS, relative=not deep),
+        f"{level}: other heads": Stage(logits[1:-1], heads_key, CLASS_LOGITS, relative=False),
+        f"{level}: class logits": Stage(logits[-1], last, CLASS_LOGITS, relative=False),
+        f"{level}: mask logits": Stage(
+            _array(masks), (f"pred_masks{suffix}_strided", slice(None)), MASK_LOGITS, relative=False
+        ),
+    }
 
 
 def _result(fusion: Fusion, fixture: dict[str, np.ndarray]) -> Iterator[Check]:
-    yield _worst("class scores", fusion.class_scores, fixture["result_class_scores"], SCORES)
+    worst = np.abs(fusion.class_scores - fixture["result_class_scores"]).max()
+    yield Check("class scores", float(worst), SCORES)
     # Compared query by query: the order of queries whose class scores agree within the tolerance is arbitrary.
     ours = dict(zip(fusion.queries.tolist(), fusion.scores.tolist(), strict=True))
     theirs = dict(zip(fixture["result_query_index"].tolist(), fixture["scores"].tolist(), strict=True))
@@ -186,31 +251,91 @@ def _result(fusion: Fusion, fixture: dict[str, np.ndarray]) -> Iterator[Check]:
     yield Check("label map", float(differing.mean()), PIXELS)
 
 
-def _sampled(
-    stage: str, ours: Tensor, fixture: dict[str, np.ndarray], key: str, allowed: float = BEFORE_MASKS
-) -> Check:
-    """Compares the strided sample of a tensor, relative to the tensor's largest value."""
-    flat = ours.flatten()
-    sample = flat[:: max(1, len(flat) // 4096)][:4096]
-    return _worst(stage, sample, fixture[f"{key}_sample"], allowed, relative=True)
+def _sample(values: Tensor, key: str, allowed: float = BEFORE_MASKS) -> Stage:
+    """The strided sample of a tensor that the fixtures hold."""
+    flat = values.flatten()
+    return Stage(_array(flat[:: max(1, len(flat) // 4096)][:4096]), (f"{key}_sample", slice(None)), allowed)
 
 
-def _worst(stage: str, ours: Any, theirs: np.ndarray, allowed: float, relative: bool = False) -> Check:
-    ours = np.asarray(ours, dtype=np.float64)
-    if ours.shape != theirs.shape:
-        return Check(f"{stage} (shape {ours.shape}, not {theirs.shape})", float("inf"), allowed)
-    scale = np.abs(theirs).max() if relative else 1.0
-    return Check(stage, float(np.abs(ours - theirs).max() / scale), allowed)
+def _array(values: Tensor) -> np.ndarray:
+    return values.double().numpy()
+
+
+def views_of(reference: Reference, preset: Preset, image: str, size: int) -> Views:
+    """The views of one of the reference's pictures, as the authors' code makes them."""
+    short, longest = reference.images.SIZES[size]
+    crops = 4 if preset.config.association else 0
+    pixels = reference.images.make(*reference.images.IMAGES[image])
+    return make_views(pixels, crops=crops, short=short, longest=longest)
+
+
+def compare(fixture: dict[str, np.ndarray], reference: Reference, config: str, image: str, size: int, gain: float,
+            attention: str = "auto", precision: torch.dtype = torch.float64, runs: int = 0) -> list[Check]:  # fmt: skip
+    """All comparisons with a fixture; with `runs`, each stage's own spread is measured, too."""
+    state = reference.state_dict(config, gain)
+    digest = float(reference.weights.digest(state) != fixture["weights_digest_crc32"][0])
+    model, preset = build(state)
+    set_attention(model.to(precision), attention)
+    views = views_of(reference, preset, image, size)
+    checks = [
+        Check("weights (crc32)", digest, 0),
+        Check("padded size", float(views.pixels.shape != tuple(fixture["padded_batch_shape"])), 0),
+    ]
+    if "crop_boxes_xyxy" in fixture:
+        moved = np.abs(np.array(views.boxes[1:]) - fixture["crop_boxes_xyxy"]).max()
+        checks.append(Check("crop boxes", float(moved), 0))
+    step = int(fixture["pred_masks_stride"][0])
+    stages, output = run(model, views, precision, step)
+    spread = own_spread(model, views, precision, step, stages, runs) if runs else {}
+    for name, stage in stages.items():
+        key, part = stage.key
+        checks.append(Check(name, stage.difference(fixture[key][part]), stage.allowed, spread.get(name)))
+    if "label_map" in fixture:
+        checks += _result(fuse_official(output, views, preset), fixture)
+    return checks
+
+
+def print_own_spread(names: list[str], reference: Reference, arguments: argparse.Namespace) -> None:
+    """Prints how far our model moves on configurations without a fixture, such as cropformer_swin_tiny_3x_A_192."""
+    precision = getattr(torch, arguments.precision)
+    for name in names:
+        match = NAME.fullmatch(name)
+        if match is None:
+            raise SystemExit(f"{name} is not a name like cropformer_swin_tiny_3x_A_192.")
+        model, preset = build(reference.state_dict(match["config"], 1.0 if match["gain"] else 3.0))
+        set_attention(model.to(precision), arguments.attention)
+        views = views_of(reference, preset, match["image"], int(match["size"]))
+        stages, _ = run(model, views, precision, 8)
+        spread = own_spread(model, views, precision, 8, stages, arguments.spread or 1)
+        print(f"\n{name}, against itself\n  {'stage':32} {'spread':>9} {'allowed':>9}")
+        for stage, value in spread.items():
+            chaos = "  chaos" if value > stages[stage].allowed else ""
+            print(f"  {stage:32} {value:9.1e} {stages[stage].allowed:9.1e}{chaos}")
 
 
 def main() -> int:
+    """Compares all fixtures, or prints the spread of some configurations."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder with fixtures *.npz")
     parser.add_argument("--only", default="", help="only fixtures whose name contains this")
     parser.add_argument("--attention", default="auto", choices=BACKENDS)
     parser.add_argument("--precision", default="float64", choices=("float64", "float32"))
+    parser.add_argument(
+        "--spread",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also run our model in float32, N times with the input disturbed by one rounding, and print how far each "
+        "stage moves; a difference within that is chaos, not a mistake [0]",
+    )
+    parser.add_argument(
+        "--self", nargs="+", dest="own", metavar="NAME", help="only print the spread of these, without fixtures"
+    )
     arguments = parser.parse_args()
-    precision = getattr(torch, arguments.precision)
+    reference = Reference(arguments.folder)
+    if arguments.own:
+        print_own_spread(arguments.own, reference, arguments)
+        return 0
     names = [(path, NAME.fullmatch(path.stem)) for path in sorted(arguments.folder.glob("*.npz"))]
     fixtures = [
         (path, match) for path, match in names if match and match["config"] != "views" and arguments.only in path.stem
@@ -218,26 +343,16 @@ def main() -> int:
     if not fixtures:
         print(f"There are no fixtures in {arguments.folder}.", file=sys.stderr)
         return 2
-    reference, failures = Reference(arguments.folder), 0
+    failures = 0
     for path, match in fixtures:
-        print(f"\n{path.stem}\n  {'stage':32} {'worst':>9} {'allowed':>9}")
+        print(f"\n{path.stem}\n  {'stage':32} {'worst':>9} {'allowed':>9} {'spread' * bool(arguments.spread):>9}")
         with np.load(path) as archive:
             fixture = dict(archive)
-        gain = 1.0 if match["gain"] else 3.0
-        for check in compare(
-            fixture,
-            reference,
-            match["config"],
-            match["image"],
-            int(match["size"]),
-            gain,
-            arguments.attention,
-            precision,
-        ):
+        gain, precision = 1.0 if match["gain"] else 3.0, getattr(torch, arguments.precision)
+        where = (match["config"], match["image"], int(match["size"]), gain)
+        for check in compare(fixture, reference, *where, arguments.attention, precision, arguments.spread):
             failures += not check.passed
-            print(
-                f"  {check.stage:32} {check.difference:9.1e} {check.allowed:9.1e}{'' if check.passed else '  FAILED'}"
-            )
+            print(check)
     print(f"\n{len(fixtures)} fixtures, {failures} differences larger than allowed")
     return 1 if failures else 0
 

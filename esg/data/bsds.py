@@ -8,84 +8,76 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..pictures.reading import read_image
+from ..entities import rle
 from ..support.errors import ImageError, InputError
+from .annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
+from .problems import Problems
 
 _SEGMENTATION = re.compile(r"(.+)_(\d+)\.png")
 
 
-class BsdsPhotos(Sequence[tuple[np.ndarray, list[np.ndarray]]]):
+class BsdsPhotos(AnnotatedPhotos):
     """The photos `ID.jpg` of a folder with their segmentations `ID_k.png`, k = 0, 1, ... (one per annotator).
 
     A segmentation is a greyscale picture whose values are segments; 0, if used, means "no segment". It matches the
-    photo after EXIF rotation.
+    photo after EXIF rotation. Photos without a segmentation are left out and noted in `problems`.
 
     Args:
         folder: The folder, e.g. `bsds500/train`.
 
     Raises:
-        InputError: The folder does not exist, has no photos, or a photo has no segmentation.
-
-    Attributes:
-        ids: Names of the photos, sorted.
+        InputError: The folder does not exist, has no photos, or no photo has a segmentation.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.name, self.problems = str(folder), Problems()
         if not os.path.isdir(self.folder):
             raise InputError(
                 f"The folder {self.folder} does not exist; give the folder that contains ID.jpg and ID_0.png files."
             )
-        self.ids: list[str] = sorted(path.stem for path in self.folder.glob("*.jpg"))
-        if not self.ids:
+        photos = sorted(path.stem for path in self.folder.glob("*.jpg"))
+        if not photos:
             raise InputError(
                 f"The folder {self.folder} does not contain .jpg files; give one with ID.jpg and ID_0.png files."
             )
-        found: dict[str, list[tuple[int, Path]]] = {photo: [] for photo in self.ids}
+        found: dict[str, list[tuple[int, Path]]] = {photo: [] for photo in photos}
         for path in self.folder.glob("*.png"):
             match = _SEGMENTATION.fullmatch(path.name)
             if match and match[1] in found:
                 found[match[1]].append((int(match[2]), path))
-        self._segmentations = {photo: [path for _, path in sorted(paths)] for photo, paths in found.items()}
-        bare = [photo for photo, paths in self._segmentations.items() if not paths]
-        if bare:
+        for photo in photos:
+            if not found[photo]:
+                self.problems.add("photos without a segmentation", f"{photo}.jpg")
+        self._segmentations = [(photo, [path for _, path in sorted(paths)]) for photo, paths in found.items() if paths]
+        if not self._segmentations:
             raise InputError(
-                f"{len(bare)} photos in {self.folder} have no segmentation, the first is {bare[0]}.jpg; "
-                f"add {bare[0]}_0.png or remove the photo."
+                f"No photo in {self.folder} has a segmentation; add {photos[0]}_0.png, or give another folder."
             )
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._segmentations)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def, override]
-        """The item at an index, or a list of items for a slice."""
-        if isinstance(index, slice):
-            return [self.item(i) for i in range(*index.indices(len(self)))]
-        return self.item(index)
-
-    def item(self, index: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        """A photo (H, W, 3) uint8 and its label maps, each (H, W) int32 with entities 1..N and 0 for none.
+    def photo(self, index: int) -> AnnotatedPhoto:
+        """The photo at an index, with the segments of all its annotators.
 
         Raises:
-            ImageError: a file cannot be read, or a segmentation does not have the size of its photo.
+            ImageError: a segmentation cannot be read, or they differ in size.
         """
-        photo = self.ids[index]
-        image = read_image(self.folder / f"{photo}.jpg")
-        maps = []
-        for path in self._segmentations[photo]:
-            raw = np.asarray(_read(path))
-            if raw.shape != image.shape[:2]:
-                raise ImageError(
-                    f"{path} is not a one-channel picture of the same size as {photo}.jpg; replace the file."
-                )
-            maps.append(renumbered(raw))
-        return image, maps
+        name, paths = self._segmentations[index]
+        maps = [_read(path, name) for path in paths]
+        for labels, path in zip(maps, paths, strict=True):
+            if labels.shape != maps[0].shape:
+                raise ImageError(f"{path} does not have the size of {paths[0].name}; replace the file.")
+        people = tuple(tuple(Segment(mask) for mask in rle.encode_labels(one, int(one.max()))) for one in maps)
+        file = self.folder / f"{name}.jpg"
+        size = (maps[0].shape[0], maps[0].shape[1])
+        return AnnotatedPhoto(name, file.name, size, file, people[0], annotators=people)
 
 
 def renumbered(labels: np.ndarray) -> np.ndarray:
@@ -95,10 +87,12 @@ def renumbered(labels: np.ndarray) -> np.ndarray:
     return (inverse.reshape(labels.shape) + first).astype(np.int32)
 
 
-def _read(path: Path) -> Image.Image:
+def _read(path: Path, photo: str) -> np.ndarray:
     try:
-        picture = Image.open(path)
-        picture.load()
+        with Image.open(path) as picture:
+            raw = np.asarray(picture)
     except OSError as error:
         raise ImageError(f"{path} cannot be read as a picture ({error}); replace the file.") from error
-    return picture
+    if raw.ndim != 2:
+        raise ImageError(f"{path} is not a one-channel picture of the segments of {photo}.jpg; replace the file.")
+    return renumbered(raw)

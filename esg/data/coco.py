@@ -1,164 +1,183 @@
-"""Photos with the annotations of COCO (Lin et al., ECCV 2014): panoptic (Kirillov et al., CVPR 2019) and instances."""
+"""Photos with annotations in COCO's instance format (Lin et al., ECCV 2014): COCO, EntitySeg, LVIS, SGinW, exports."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from ..entities.entity_map import EntityMap
+from ..entities import rle
+from ..entities.files import load_json
+from ..entities.importing.fields import Unusable, identifier, number, records, size, text
 from ..pictures.reading import read_image
-from ..support.errors import EsgError, ImageError, InputError
-from .labelled import UNKNOWN, LabelledPhoto
+from ..support.errors import InputError
+from .annotated import AnnotatedPhoto, AnnotatedPhotos, Category, Segment
+from .coco_masks import mask_of
+from .locating import Locator, photo_folders
+from .problems import Problems
 
-PANOPTIC, INSTANCES, CAPTIONS = "panoptic.json", "instances.json", "captions.json"
+CAPTIONS = "captions.json"
 
 
-class CocoPanoptic(Sequence[LabelledPhoto]):
-    """The photos of a folder that holds `panoptic.json`, `panoptic/NAME.png` and `images/`.
+class CocoInstances(AnnotatedPhotos):
+    """The photos of a file with `images`, `annotations` and `categories`.
 
-    Every segment, thing or stuff, is an entity. Crowds and areas without a segment are unknown.
+    Where segments overlap, the smaller one lies above. What cannot be used is left out and noted in `problems`. A
+    `captions.json` in the same folder adds captions.
 
     Args:
-        folder: as above; JSON file and pictures of COCO's panoptic task, complete or a subset.
+        path: the JSON file, or the folder that holds it as `instances.json`.
+        images: folder of the photos; None: found near the file, such as `images/`.
 
     Raises:
-        InputError: the JSON file is missing or not in COCO's panoptic format.
-
-    Attributes:
-        categories: names of all categories, in the file's order.
-        things: names of those that are things.
+        InputError: the file cannot be read, or has another format.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        content = _read_json(self.folder / PANOPTIC)
-        try:
-            files = {image["id"]: image["file_name"] for image in content["images"]}
-            self._names = {category["id"]: category["name"] for category in content["categories"]}
-            self.categories = tuple(self._names.values())
-            self.things = frozenset(one["name"] for one in content["categories"] if one["isthing"])
-            found = [(files[one["image_id"]], one["file_name"], one["segments_info"]) for one in content["annotations"]]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{self.folder / PANOPTIC} is not in COCO's panoptic format: {error}.") from None
-        self._found = sorted(found, key=lambda one: one[0])
+    def __init__(self, path: str | Path, images: str | Path | None = None) -> None:
+        path = Path(path)
+        path = path / "instances.json" if path.is_dir() else path
+        content = load_json(path)
+        self.name, self.problems = str(path), Problems()
+        self._images = image_records(content, path, self.problems)
+        self.categories, self._numbers = categories_of(content)
+        self._annotations: dict[str, list[Mapping[str, Any]]] = {key: [] for key in self._images}
+        if not isinstance(content.get("annotations"), list):
+            raise InputError(f"{path} is not in COCO's format: it does not have a list of annotations.")
+        for place, one in enumerate(records(content["annotations"])):
+            owner = identifier(one.get("image_id"))
+            if owner in self._annotations:
+                self._annotations[owner].append(one)
+            else:
+                self.problems.add("annotations of photos that are not listed", annotation_name(one, place))
+        self._locator = Locator(photo_folders(path, None if images is None else Path(images)))
+        self._captions = captions_of(path.parent / CAPTIONS)
+        for key, image in list(self._images.items()):
+            if _size_of(image) is None and self._locator.find(file_name(image)) is None:
+                self.problems.add("photos that are missing and whose size is not listed", file_name(image))
+                del self._images[key]
+        self._order = sorted(self._images, key=lambda key: file_name(self._images[key]))
+        self.refuse_if_empty()
 
     def __len__(self) -> int:
-        return len(self._found)
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def, override]
-        """The photo at an index.
-
-        Raises:
-            ImageError: a file cannot be read, or the picture of segments does not have the size of its photo.
-        """
-        photo, segments, infos = self._found[index]
-        image = read_image(self.folder / "images" / photo)
-        try:
-            with Image.open(self.folder / "panoptic" / segments) as picture:
-                red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(np.int32), -1, 0)
-        except OSError as error:
-            raise ImageError(f"{self.folder / 'panoptic' / segments} cannot be read ({error}).") from None
-        ids = red + 256 * green + 65536 * blue
-        if ids.shape != image.shape[:2]:
-            raise ImageError(f"{self.folder / 'panoptic' / segments} does not have the size of its photo {photo}.")
-        labels = np.full(ids.shape, UNKNOWN, np.int32)
-        categories = []
-        for info in infos:
-            inside = ids == info["id"]
-            if info.get("iscrowd") or not inside.any():
-                continue
-            categories.append(self._names[info["category_id"]])
-            labels[inside] = len(categories)
-        return LabelledPhoto(Path(photo).stem, image, labels, tuple(categories))
-
-
-class CocoInstances(Sequence[LabelledPhoto]):
-    """The photos of a folder that holds `instances.json` (polygons or RLE of things) and `images/`.
-
-    If there is a `captions.json`, photos have captions. Where instances overlap, the smaller one is on top. Crowds
-    and areas without an instance are unknown.
-
-    Args:
-        folder: as above.
-
-    Raises:
-        InputError: the JSON file is missing or not in COCO's format.
-
-    Attributes:
-        categories: names of all categories, in the file's order.
-        things: the same; all of COCO's instances are things.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        content = _read_json(self.folder / INSTANCES)
-        try:
-            self._names = {category["id"]: category["name"] for category in content["categories"]}
-            self.categories = tuple(self._names.values())
-            self.things = frozenset(self.categories)
-            annotations: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
-            for one in content["annotations"]:
-                annotations[one["image_id"]].append(one)
-            self._found = sorted(
-                ((image["file_name"], image, annotations[image["id"]]) for image in content["images"]),
-                key=lambda one: one[0],
-            )
-            self._captions: dict[Any, list[str]] = {}
-            if (self.folder / CAPTIONS).is_file():
-                for one in _read_json(self.folder / CAPTIONS)["annotations"]:
-                    self._captions.setdefault(one["image_id"], []).append(" ".join(one["caption"].split()))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{self.folder} is not in COCO's format: {error}.") from None
+        return len(self._order)
 
     @property
     def written(self) -> tuple[str, ...]:
         """All captions of all photos."""
-        return tuple(caption for captions in self._captions.values() for caption in captions)
+        return tuple(one for captions in self._captions.values() for one in captions)
 
-    def __len__(self) -> int:
-        return len(self._found)
+    def photo(self, index: int) -> AnnotatedPhoto:
+        """The photo at an index, with its segments in descending order of size."""
+        key = self._order[index]
+        image = self._images[key]
+        file = self._locator.find(file_name(image))
+        shape = _size_of(image) or read_image(file).shape[:2]  # type: ignore[arg-type]
+        problems, segments = Problems(), []
+        for place, one in enumerate(self._annotations[key]):
+            try:
+                mask = mask_of(one, shape)
+                if not rle.area(mask):
+                    raise Unusable("whose mask is empty")
+            except Unusable as reason:
+                problems.add(f"annotations {reason}", f"{annotation_name(one, place)} of {file_name(image)}")
+                continue
+            category = self._numbers.get(identifier(one.get("category_id")) or "")
+            if category is None and self.categories:
+                problems.add("annotations of categories that are not listed", annotation_name(one, place))
+            segments.append(
+                Segment(mask, category, bool(one.get("iscrowd")), number(one.get("area")), plain_id(one.get("id")))
+            )
+        segments = [
+            one for _, one in sorted(((rle.area(one.mask), one) for one in segments), key=lambda pair: -pair[0])
+        ]
+        return AnnotatedPhoto(
+            plain_id(image["id"]),
+            file_name(image),
+            shape,
+            file,
+            tuple(segments),
+            self._captions.get(key, ()),
+            problems=problems,
+        )
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def, override]
-        """The photo at an index.
 
-        Raises:
-            ImageError: the photo cannot be read, or its size is not that of the annotations.
-            InputError: an annotation is malformed.
-        """
-        photo, info, annotations = self._found[index]
-        image = read_image(self.folder / "images" / photo)
-        size = image.shape[:2]
-        if size != (info["height"], info["width"]):
-            raise ImageError(f"{photo} has height, width {size}, which differs from {self.folder / INSTANCES}.")
-        labels = np.full(size, UNKNOWN, np.int32)
-        masks = [(_mask(one, size), one) for one in annotations if not one.get("iscrowd")]
-        categories = []
-        for mask, one in sorted(masks, key=lambda pair: -int(pair[0].sum())):
-            if mask.any():
-                categories.append(self._names[one["category_id"]])
-                labels[mask] = len(categories)
-        captions = tuple(self._captions.get(info["id"], ()))
-        return LabelledPhoto(Path(photo).stem, image, labels, tuple(categories), captions)
+def _size_of(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    return size(image.get("height"), image.get("width"))
 
 
-def _mask(annotation: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-    record = {"images": [{"id": 1, "height": size[0], "width": size[1]}], "categories": [{"id": 1, "name": "entity"}]}
-    one = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": annotation["segmentation"]}
-    try:
-        return EntityMap.from_coco({**record, "annotations": [one]}).labels > 0
-    except EsgError:
-        return np.zeros(size, bool)  # a polygon without area
+def image_records(content: Any, path: Path, problems: Problems) -> dict[str, Mapping[str, Any]]:
+    """The entries of `images` by the notation of their ids; the unusable ones are left out.
+
+    Raises:
+        InputError: there is no list of images.
+    """
+    if not isinstance(content, Mapping) or not isinstance(content.get("images"), list):
+        raise InputError(f"{path} is not in COCO's format: it does not have a list of images.")
+    found: dict[str, Mapping[str, Any]] = {}
+    for place, image in enumerate(records(content["images"])):
+        key = identifier(image.get("id"))
+        if key is None or not file_name(image):
+            problems.add("images without an id or a file name", f"number {place}")
+        elif key in found:
+            if file_name(found[key]) != file_name(image):
+                problems.add("images with the id of an earlier one", file_name(image))
+        else:
+            found[key] = image
+    return found
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not a JSON file ({error}).") from None
+def categories_of(content: Mapping[str, Any]) -> tuple[tuple[Category, ...], dict[str, int]]:
+    """The categories of a file, and the index of each by the notation of its id.
+
+    `isthing` (COCO panoptic) or `type` (EntitySeg) says which are things.
+    """
+    categories: list[Category] = []
+    numbers: dict[str, int] = {}
+    for one in records(content.get("categories")):
+        key, name = identifier(one.get("id")), text(one.get("name"))
+        if key is None or not name or key in numbers:
+            continue
+        thing = None
+        if one.get("isthing") is not None:
+            thing = bool(one["isthing"])
+        elif text(one.get("type")) in ("thing", "stuff"):
+            thing = text(one["type"]) == "thing"
+        numbers[key] = len(categories)
+        categories.append(Category(name, thing, plain_id(one["id"])))
+    return tuple(categories), numbers
+
+
+def captions_of(path: Path) -> dict[str, tuple[str, ...]]:
+    """The captions of COCO's captions file by the notation of image ids; none if the file does not exist.
+
+    Raises:
+        InputError: the file cannot be read, or has another format.
+    """
+    if not path.is_file():
+        return {}
+    content = load_json(path)
+    if not isinstance(content, Mapping) or not isinstance(content.get("annotations"), list):
+        raise InputError(f"{path} is not in COCO's format for captions: it does not have a list of annotations.")
+    found: dict[str, tuple[str, ...]] = {}
+    for one in records(content["annotations"]):
+        key, caption = identifier(one.get("image_id")), " ".join(text(one.get("caption")).split())
+        if key is not None and caption:
+            found[key] = (*found.get(key, ()), caption)
+    return found
+
+
+def file_name(image: Mapping[str, Any]) -> str:
+    """The file name of an entry of `images`; LVIS has an address (`coco_url`) instead."""
+    return text(image.get("file_name")) or "/".join(text(image.get("coco_url")).split("/")[-2:])
+
+
+def annotation_name(annotation: Mapping[str, Any], place: int) -> str:
+    """How an annotation is called in messages: by its id, or else by its place in the list."""
+    key = identifier(annotation.get("id"))
+    return f"number {place}" if key is None else f"id {key}"
+
+
+def plain_id(value: Any) -> int | str:
+    """An id as a number, if it is one."""
+    key = identifier(value) or ""
+    return int(key) if key.isascii() and key.isdigit() and not isinstance(value, str) else key

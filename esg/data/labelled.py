@@ -1,10 +1,15 @@
-"""A photo with a label map and the names of its entities, as given by all sources of photos."""
+"""A photo with a label map and the names of its entities: the form that training and grounding need."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
+
+from ..entities import rle
+from .annotated import AnnotatedPhoto, AnnotatedPhotos, Category, Segment
 
 UNKNOWN = -1
 """The label of pixels that nobody has labelled: they may belong to an entity or to none."""
@@ -27,3 +32,55 @@ class LabelledPhoto:
     labels: np.ndarray
     categories: tuple[str | None, ...]
     captions: tuple[str, ...] = ()
+
+
+def labelled(photo: AnnotatedPhoto, categories: Sequence[Category], annotator: int | None = None) -> LabelledPhoto:
+    """Reads a photo and paints its segments; crowds, and areas without a segment, are `UNKNOWN`.
+
+    Args:
+        photo: the photo.
+        categories: the categories of its data set.
+        annotator: whose segments to paint, if several people annotated the photo; None: `segments`.
+
+    Raises:
+        ImageError: the photo cannot be read.
+    """
+    segments = photo.segments if annotator is None else photo.annotators[annotator]
+    labels, names = painted(segments, photo.size, categories)
+    return LabelledPhoto(PurePosixPath(photo.name).stem, photo.image(), labels, names, photo.captions)
+
+
+def painted(
+    segments: Sequence[Segment], size: tuple[int, int], categories: Sequence[Category]
+) -> tuple[np.ndarray, tuple[str | None, ...]]:
+    """The label map (H, W) int32 of segments, later ones above, and the category names of its labels."""
+    columns = np.full(size[0] * size[1], UNKNOWN, np.int32)
+    used = [one for one in segments if not one.crowd]
+    for label, one in enumerate(used, start=1):
+        rle.paint(one.mask, columns, label)
+    labels = np.ascontiguousarray(columns.reshape(size[1], size[0]).T)
+    return labels, tuple(None if one.category is None else categories[one.category].name for one in used)
+
+
+class LabelledPhotos(Sequence[LabelledPhoto]):
+    """The photos of a data set with their label maps, each read when it is asked for.
+
+    Args:
+        photos: the data set.
+
+    Attributes:
+        categories: names of all categories, in the order of the data.
+        things: names of those that are things; all of them if the data does not say.
+    """
+
+    def __init__(self, photos: AnnotatedPhotos) -> None:
+        self.photos = photos
+        self.categories = tuple(one.name for one in photos.categories)
+        self.things = frozenset(one.name for one in photos.categories if one.thing is not False)
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def, override]
+        """The photo at an index; ImageError if it cannot be read."""
+        return labelled(self.photos[index], self.photos.categories)

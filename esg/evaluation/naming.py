@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.coco import CocoInstances, CocoPanoptic
-from ..data.labelled import LabelledPhoto
+from ..data.labelled import LabelledPhoto, LabelledPhotos
 from ..entities.entity_map import EntityMap
 from ..grounder import Grounder
 from ..language.coco_names import ALSO, ARGUABLE, EVERYDAY, NAMES, SYNONYMS
@@ -31,7 +30,7 @@ _LARGE = 0.02  # share of the picture above which a caption should mention a cat
 
 def evaluate_names(
     grounder: Grounder,
-    photos: CocoPanoptic,
+    photos: LabelledPhotos,
     *,
     segment: Segment | None = None,
     progress: Progress | None = None,
@@ -118,7 +117,7 @@ class CaptionFigures:
 
 def evaluate_captions(
     grounder: Grounder,
-    photos: CocoPanoptic | CocoInstances,
+    photos: LabelledPhotos,
     *,
     segment: Segment,
     progress: Progress | None = None,
@@ -186,7 +185,7 @@ def names_in(text: str) -> set[str]:
 
 
 def evaluate_written(
-    grounder: Grounder, photos: CocoInstances, *, segment: Segment | None = None, progress: Progress | None = None
+    grounder: Grounder, photos: LabelledPhotos, *, segment: Segment | None = None, progress: Progress | None = None
 ) -> dict[str, float]:
     """Grounds the nouns of human-written captions that name one of the photo's categories of things.
 
@@ -236,7 +235,7 @@ def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int]
 
 
 def evaluate_words(
-    grounder: Grounder, photos: CocoPanoptic, words: dict[str, str], *, progress: Progress | None = None
+    grounder: Grounder, photos: LabelledPhotos, words: dict[str, str], *, progress: Progress | None = None
 ) -> dict[str, bool]:
     """Whether common words find the same entities as their category, in photos that contain it (or else in any photo).
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.bsds import BsdsPhotos
+from ..data.labelled import LabelledPhoto
 from ..data.narrated import NarratedPhoto, tell_scene
 from ..data.narration.claims import holds
 from ..data.narration.facts import Facts, photo_facts
@@ -155,7 +155,7 @@ class Claims:
 
 def evaluate_claims(
     grounder: Grounder,
-    photos: BsdsPhotos,
+    photos: Sequence[LabelledPhoto],
     count: int | None = None,
     *,
     segment: Segment | None = None,
@@ -174,8 +174,9 @@ def evaluate_claims(
     true = clear = silent = 0
     false: list[tuple[str, str]] = []
     for number in range(total):
-        image, annotators = photos.item(number)
-        entities = segment(image) if segment else EntityMap.from_labels(annotators[0])
+        photo = photos[number]
+        image = photo.image
+        entities = segment(image) if segment else EntityMap.from_labels(np.maximum(photo.labels, 0))
         facts = {fact.id: fact for fact in photo_facts(image, entities.labels)} if len(entities) else {}
         phrases = grounder(image, entities).phrases if len(entities) else ()
         for phrase in {phrase.text: phrase for phrase in phrases}.values():
@@ -186,7 +187,7 @@ def evaluate_claims(
                 true += 1
                 clear += all(_verdicts(facts, phrase, clearly=True))
             else:
-                false.append((photos.ids[number], phrase.text))
+                false.append((photo.name, phrase.text))
         if progress is not None:
             progress(number + 1, total)
     return Claims(true, clear, len(false), silent, tuple(false[:20]))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..data.coco import CocoPanoptic
+from ..data.labelled import LabelledPhotos
 from ..entities.entity_map import EntityMap
 from .average_precision import average_precision
 
@@ -43,7 +43,9 @@ _LARGE = 0.02  # minimum share of the picture
 _FOUND = 0.5  # minimum IoU
 
 
-def evaluate_entities(segment: Segment, photos: CocoPanoptic, *, progress: Progress | None = None) -> dict[str, float]:
+def evaluate_entities(
+    segment: Segment, photos: LabelledPhotos, *, progress: Progress | None = None
+) -> dict[str, float]:
     """Segments photos with panoptic ground truth, in which every segment is an entity.
 
     Unlabelled areas count as background in AP^e, and are ignored in the covering.

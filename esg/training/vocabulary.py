@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.coco import CocoInstances
 from ..data.narrated import tell_scene
 from ..data.narration.teller import VOCABULARY
 from ..data.narration.words import plural
-from ..data.photos import open_photos
+from ..data.opening import open_photos
 from ..data.scenes.synth import HELD_OUT
 from ..language import captions as prompts
 from ..models.gella.checkpoint import tokenizer_in
@@ -93,6 +92,5 @@ def _texts(config: GellaTrainConfig) -> Iterator[str]:
             yield from (prompts.DESCRIBE, caption, prompts.extract(caption))
             yield from prompts.answer_pieces([caption[slice(*mention.span)] for mention in narrative.mentions])
     for folder in samples.photos:
-        source = open_photos(folder)
-        for caption in source.written if isinstance(source, CocoInstances) else ():
+        for caption in open_photos(folder).written:
             yield from (caption, prompts.describe([caption.lower()]))

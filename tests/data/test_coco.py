@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esg.data.coco import CocoInstances, CocoPanoptic
-from esg.data.labelled import UNKNOWN
-from esg.data.photos import Photos, open_photos
+from esg.data.labelled import UNKNOWN, LabelledPhotos
+from esg.data.opening import open_photos
+from esg.data.photos import Photos
 from esg.support.errors import ImageError, InputError
 
 CATEGORIES = [
@@ -69,7 +69,7 @@ def test_panoptic_segments_are_entities_and_the_rest_is_unknown(tmp_path: Path) 
         {"id": 4, "category_id": 1, "iscrowd": 1},
         {"id": 77, "category_id": 1, "iscrowd": 0},  # not a single pixel
     ]
-    photos = CocoPanoptic(panoptic(tmp_path / "set", segments, infos))
+    photos = LabelledPhotos(open_photos(panoptic(tmp_path / "set", segments, infos)))
     photo = photos[0]
     assert photo.labels.tolist() == [[1, 1, UNKNOWN, UNKNOWN], [1, UNKNOWN, 2, UNKNOWN]]
     assert photo.categories == ("sky-other-merged", "dog")
@@ -86,14 +86,14 @@ def test_smaller_instances_lie_above_and_odd_ones_are_left_out(tmp_path: Path) -
         square(1, (4, 0, 6, 2), iscrowd=1),
         square(1, (2, 2, 2, 2)),  # no area
     ]
-    photo = CocoInstances(instances(tmp_path / "set", annotations, ["A  dog.\n", "A man."]))[0]
+    photo = LabelledPhotos(open_photos(instances(tmp_path / "set", annotations, ["A  dog.\n", "A man."])))[0]
     assert photo.categories == ("person", "dog")
     assert photo.labels.tolist() == [[1] * 6, [1, 2, 2, 1, 1, 1], [1, 2, 2, 1, 1, 1], [1] * 6]
     assert photo.captions == ("A dog.", "A man.")
 
 
 def test_photos_without_instances_are_unknown_everywhere(tmp_path: Path) -> None:
-    photo = CocoInstances(instances(tmp_path / "set", []))[0]
+    photo = LabelledPhotos(open_photos(instances(tmp_path / "set", [])))[0]
     assert (photo.labels == UNKNOWN).all()
     assert photo.categories == photo.captions == ()
 
@@ -117,11 +117,19 @@ def test_a_mixture_knows_all_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("panoptic.json", "{}", "not in COCO's panoptic format"),
+        ("panoptic.json", "{}", "does not have a list of images"),
         ("panoptic.json", "[", "is not a JSON file"),
-        ("panoptic.json", '{"images": [3], "annotations": [], "categories": []}', "not in COCO's panoptic format"),
+        (
+            "panoptic.json",
+            '{"images": [3], "annotations": [], "categories": []}',
+            r"images without an id or a file name \(1\)",
+        ),
         ("instances.json", '{"images": []}', "not in COCO's format"),
-        ("instances.json", '{"images": [], "annotations": [{}], "categories": []}', "not in COCO's format"),
+        (
+            "instances.json",
+            '{"images": [], "annotations": [{}], "categories": []}',
+            r"photos that are not listed \(1\)",
+        ),
     ],
 )
 def test_damaged_files_are_one_sentence(tmp_path: Path, name: str, text: str, what: str) -> None:
@@ -133,12 +141,12 @@ def test_damaged_files_are_one_sentence(tmp_path: Path, name: str, text: str, wh
 def test_pictures_of_another_size_are_one_sentence(tmp_path: Path) -> None:
     folder = panoptic(tmp_path / "one", np.full((4, 6), 5), [{"id": 5, "category_id": 1, "iscrowd": 0}])
     write_photo(folder, "a.jpg", (8, 8))
-    with pytest.raises(ImageError, match=r"a\.png does not have the size of its photo a\.jpg"):
-        CocoPanoptic(folder)[0]
+    with pytest.raises(ImageError, match=r"a\.jpg has 8x8 pixels, but its annotations are for 6x4"):
+        LabelledPhotos(open_photos(folder))[0]
     folder = instances(tmp_path / "two", [])
     write_photo(folder, "b.jpg", (8, 8))
-    with pytest.raises(ImageError, match=r"b\.jpg has height, width \(8, 8\)"):
-        CocoInstances(folder)[0]
+    with pytest.raises(ImageError, match=r"b\.jpg has 8x8 pixels, but its annotations are for 6x4"):
+        LabelledPhotos(open_photos(folder))[0]
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
@@ -146,11 +154,11 @@ def test_the_real_photos_can_be_read(part: str) -> None:
     folder = Path("../shared/data")
     if not folder.is_dir():
         pytest.skip("../shared is not here")
-    photos = CocoPanoptic(folder / "coco_panoptic" / part)
+    photos = LabelledPhotos(open_photos(folder / "coco_panoptic" / part))
     assert len(photos) == {"train": 100, "val": 50}[part]
     assert len(photos.categories) == 133
     assert len(photos.things) == 80
     assert len(photos[0].categories) == photos[0].labels.max()
-    captioned = CocoInstances(folder / "coco_captions" / part)
+    captioned = LabelledPhotos(open_photos(folder / "coco_captions" / part))
     assert len(captioned.categories) == 80
     assert all(len(captioned[number].captions) >= 5 for number in range(3))

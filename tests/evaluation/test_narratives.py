@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from esg.data.bsds import BsdsPhotos
+from esg.data.labelled import LabelledPhotos
 from esg.data.narrated import NarratedPhoto, tell_scene
+from esg.data.opening import open_photos
 from esg.data.scenes.synth import HELD_OUT
 from esg.entities.entity_map import EntityMap
 from esg.evaluation.narratives import SIDES, evaluate_claims, evaluate_narratives
@@ -117,6 +118,6 @@ def test_claims_about_photos(tmp_path: Path, words: str, expected: tuple[int, ..
     labels[20:30, 20:30] = 2
     Image.fromarray(image).save(tmp_path / "a.jpg", quality=95)
     Image.fromarray(labels).save(tmp_path / "a_0.png")
-    found = evaluate_claims(Grounder(Oracle(words=words)), BsdsPhotos(tmp_path))
+    found = evaluate_claims(Grounder(Oracle(words=words)), LabelledPhotos(open_photos(tmp_path)))
     assert (found.true, found.clear, found.false, found.silent) == expected
     assert found.examples == (() if not found.false else (("a", words),))

@@ -209,11 +209,14 @@ def test_every_texture_and_outline_has_a_word() -> None:
 
 
 def test_photos_of_people_have_facts(shared) -> None:  # type: ignore[no-untyped-def]
-    from esg.data.bsds import BsdsPhotos
+    from esg.data.labelled import labelled
+    from esg.data.opening import open_photos
 
-    image, maps = BsdsPhotos(shared / "data" / "bsds500" / "train").item(0)
-    for labels in maps:
-        found = photo_facts(image, labels)
+    photo = open_photos(shared / "data" / "bsds500" / "train")[0]
+    for annotator in range(len(photo.annotators)):
+        one = labelled(photo, (), annotator)
+        labels = one.labels
+        found = photo_facts(one.image, labels)
         assert [f.id for f in found] == np.unique(labels[labels > 0]).tolist()
         assert sum(f.area for f in found) == np.count_nonzero(labels)
         assert all(f.noun in SHAPES for f in found)

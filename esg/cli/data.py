@@ -1,0 +1,138 @@
+"""`esg data`: checks labelled photos, and measures their annotations."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ..support.errors import InputError
+from ..support.files import write_atomically
+from .arguments import add_no_overwrite, file_or_folder, whole
+from .console import Console
+from .results import check_result, replaced
+
+_FORMS = (
+    "a COCO JSON file of instances or panoptic segments; a folder with panoptic.json or instances.json and images/; a "
+    "folder of photos with a mask file each; BSDS500's or DIS5K's folder"
+)
+_COLUMNS = {
+    "image_resolution": ("resolution", ".1f", "mean of √(height · width), in pixels"),
+    "entities_mean": ("entities, mean", ".1f", "per photo"),
+    "entities_max": ("entities, max", ".0f", "in one photo"),
+    "complexity": ("complexity", ".3f", "area of a segment / area of its convex hull; lower is more complex"),
+    "simplicity": ("simplicity", ".3f", "√(4π · area) / perimeter; lower is more complex"),
+    "valid_area": ("valid area", ".3f", "share of a photo that is annotated"),
+}
+
+
+def add(commands: Any) -> None:
+    """Adds the command and its own commands to the parser."""
+    parser = commands.add_parser(
+        "data",
+        help="check labelled photos, and measure their annotations",
+        description="Checks labelled photos before training or evaluation, and measures their annotations.",
+    )
+    own = parser.add_subparsers(metavar="COMMAND", title="commands", required=True)
+
+    command = own.add_parser(
+        "check",
+        help="say what a data set contains, and what is missing or broken",
+        description="Reads every photo and its annotations, and says how many can be used and what is missing or "
+        "broken, with the first few names.",
+    )
+    command.set_defaults(run=check)
+    command.add_argument("task", choices=tuple(_CHECKS), metavar="TASK", help=f"what it is for: {', '.join(_CHECKS)}")
+    _add_photos(command)
+
+    command = own.add_parser(
+        "stats",
+        help="statistics of the annotations, as in the papers' tables",
+        description="Prints the columns of the papers' table of data sets (CropFormer Table 2, GELLA Table I) beside "
+        "those of COCO, ADE20K and EntitySeg.",
+    )
+    command.set_defaults(run=stats)
+    _add_photos(command)
+    command.add_argument(
+        "--count", type=whole(1), metavar="N", help="measure only N photos, evenly spread over the data set [all]"
+    )
+    command.add_argument(
+        "--plot", type=file_or_folder, metavar="FILE.png", help="draw the distributions, as in the papers' Fig. 3"
+    )
+    command.add_argument("--json", type=file_or_folder, metavar="FILE.json", help="also write the figures to this file")
+    add_no_overwrite(command, "stop if a file already exists [replace it, and say so]")
+
+
+def _add_photos(command: argparse.ArgumentParser) -> None:
+    command.add_argument("photos", type=file_or_folder, metavar="PATH", help=_FORMS)
+    command.add_argument(
+        "--images", type=file_or_folder, metavar="DIR", help="folder of the photos [found near the annotations]"
+    )
+
+
+def check(args: argparse.Namespace, console: Console) -> int:
+    """Prints what is there, and what is missing or broken; returns 1 if nothing can be used."""
+    return _CHECKS[args.task](args, console)
+
+
+def check_entities(args: argparse.Namespace, console: Console) -> int:
+    """Checks photos with masks."""
+    from ..data.checking import check_photos
+    from ..data.opening import open_photos
+
+    photos = open_photos(args.photos, args.images)
+    found = check_photos(photos, progress=partial(_progress, console))
+    console.answer(f"{photos.name}: {found.photos} of {found.listed} photos can be used")
+    console.answer(f"  {found.segments} segments, {found.crowds} crowds, {found.captions} captions")
+    if photos.categories:
+        things = sum(one.thing is True for one in photos.categories)
+        stuff = sum(one.thing is False for one in photos.categories)
+        kinds = f" ({things} things, {stuff} stuff)" if things + stuff else ""
+        often = ", ".join(f"{name} {number}" for name, number in list(found.categories.items())[:5])
+        console.answer(f"  {len(photos.categories)} categories{kinds}; most segments: {often or 'none'}")
+    for line in found.problems:
+        console.answer(f"  {line}")
+    return 0 if found.photos else 1
+
+
+def stats(args: argparse.Namespace, console: Console) -> int:
+    """Prints the statistics."""
+    for path in filter(None, (args.json, args.plot)):
+        check_result(path, overwrite=args.overwrite)
+    from ..data.opening import open_photos
+    from ..data.statistics import PAPER, dataset_statistics
+
+    photos = open_photos(args.photos, args.images)
+    found = dataset_statistics(photos, args.count, progress=partial(_progress, console))
+    if not found.photos:
+        raise InputError(f"{photos.name} does not have photos whose annotations can be read.")
+    console.answer(f"{len(found.photos)} photos of {photos.name}")
+    console.answer(f"  {'':16} {'here':>8}" + "".join(f"{name:>10}" for name in PAPER))
+    for place, (name, value) in enumerate(found.row.items()):
+        title, style, what = _COLUMNS[name]
+        papers = "".join(f"{row[place]:>10{style}}" for row in PAPER.values())
+        console.answer(f"  {title:16} {'-' if math.isnan(value) else format(value, style):>8}{papers}  {what}")
+    for line in found.problems:
+        console.answer(f"  {line}")
+    if args.json is not None:
+        earlier = check_result(args.json, overwrite=args.overwrite)
+        figures = {name: None if math.isnan(value) else value for name, value in found.row.items()}
+        with write_atomically(args.json) as path:
+            path.write_text(json.dumps({"photos": len(found.photos), **figures}, indent=2) + "\n", encoding="utf-8")
+        console.line(f"Written: {args.json}{replaced(earlier)}")
+    if args.plot is not None:
+        from ..evaluation.dataset_plot import plot_statistics
+
+        earlier = check_result(args.plot, overwrite=args.overwrite)
+        console.line(f"Written: {plot_statistics(found, args.plot)}{replaced(earlier)}")
+    return 0
+
+
+def _progress(console: Console, done: int, total: int) -> None:
+    console.progress(f"photo {done}/{total}")
+
+
+_CHECKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {"entities": check_entities}

@@ -1,0 +1,1 @@
+"""The tasks of `esg eval`, a file for each kind."""
