@@ -203,7 +203,7 @@ def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]
     preset = _preset(named, args.family, family.presets)
     config = family.settings(preset)
     photos = _few_photos(args) if args.family == "cropformer" else 0
-    folder = f"{preset}-{Path(args.photos[0]).resolve().name}" if photos else preset
+    folder = f"{preset}-{Path(args.photos[0]).resolve().stem}" if photos else preset
     run_dir = args.out or Path("runs") / folder
     earlier = run_dir / "config.json"
     if args.config:
