@@ -213,7 +213,7 @@ def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]
     elif photos:
         from ..training.defaults import fine_tuning
 
-        config = fine_tuning(config, photos)
+        config = fine_tuning(config, photos, args.steps)
     samples = dataclasses.replace(config.samples, **_given(args, _SAMPLES))
     if getattr(args, "sizes", None):
         samples = dataclasses.replace(samples, short=())

@@ -47,7 +47,16 @@ class AugmentConfig:
 
 
 DEFAULT = AugmentConfig()
-FLIPPED = AugmentConfig(area=(1, 1), aspect=(1, 1), brightness=0, contrast=0, saturation=0, hue=0, grey=0, degraded=0)
+FLIPPED = AugmentConfig(
+    area=(1.0, 1.0),
+    aspect=(1.0, 1.0),
+    brightness=0.0,
+    contrast=0.0,
+    saturation=0.0,
+    hue=0.0,
+    grey=0.0,
+    degraded=0.0,
+)
 """Pictures are mirrored and not changed otherwise."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 
 from ..data.augment import FLIPPED, AugmentConfig
@@ -12,6 +13,8 @@ from .cropformer import TrainConfig
 from .losses import LossConfig
 from .measure import MeasureConfig
 from .samples import SampleConfig
+
+log = logging.getLogger(__name__)
 
 ITERATIONS = 103_125
 """Length of the published run at 1×; 2×, 3× and 4× are as many times as long (CropFormer, Table 8a)."""
@@ -86,7 +89,7 @@ def crops_help(config: TrainConfig) -> bool:
     return config.architecture.association and PRESETS[config.preset].crops > 0
 
 
-def fine_tuning(config: TrainConfig, photos: int) -> TrainConfig:
+def fine_tuning(config: TrainConfig, photos: int, steps: int | None = None) -> TrainConfig:
     """Settings for continuing from weights on a few photos: a short run, a low rate, and the first stages frozen.
 
     A fifth of the photos, or 50 if these are fewer, is held out and measured, and the best weights are kept.
@@ -94,6 +97,7 @@ def fine_tuning(config: TrainConfig, photos: int) -> TrainConfig:
     Args:
         config: settings of the preset, with the folders of photos.
         photos: number of photos.
+        steps: length of the run; None: 20 times all photos, but at least 60 and at most 3000 steps.
 
     >>> run = fine_tuning(settings_for("cropformer-nano"), 100)
     >>> run.steps, run.lr, run.samples.held_out, run.keep_best
@@ -103,13 +107,15 @@ def fine_tuning(config: TrainConfig, photos: int) -> TrainConfig:
     small = is_small(preset.config)
     batch_level = crops_help(config)
     batch = 2
-    steps = min(max(60, 20 * photos // batch), 3000)
+    steps = steps or min(max(60, 20 * photos // batch), 3000)
+    held_out = min(0.2, MeasureConfig.photo_limit / max(1, photos))
+    log.info("Fine-tuning on %d photos, of which %d %% are held out and measured.", photos, round(100 * held_out))
     return dataclasses.replace(
         config,
         steps=steps,
         lr=5e-5 if small else 2e-5,
         backbone_lr=0.1,
-        warmup=min(50, steps // 6),
+        warmup=min(50, steps // 5),
         cooldown=0.8,
         milestones=(),
         ema=0.99,
@@ -119,7 +125,7 @@ def fine_tuning(config: TrainConfig, photos: int) -> TrainConfig:
         frozen_stages=5 if isinstance(config.architecture.backbone, EfficientNetConfig) else 2,
         workers=1,
         checkpoint_minutes=10,
-        measure_steps=max(1, steps // 6),
+        measure_steps=-(-steps // 5),
         keep_best="AP_boc" if batch_level else "AP_io",
         samples=dataclasses.replace(
             config.samples,
@@ -127,7 +133,7 @@ def fine_tuning(config: TrainConfig, photos: int) -> TrainConfig:
             short=tuple(preset.size * tenths // 10 for tenths in (6, 7, 8, 9, 10)),
             longest=preset.max_size,
             photo_share=1.0,
-            held_out=min(0.2, MeasureConfig.photo_limit / max(1, photos)),
+            held_out=held_out,
             augment=AugmentConfig(area=(0.5, 1.0), aspect=(0.85, 1.18), degraded=0.2),
             paste_share=0.0,
         ),
