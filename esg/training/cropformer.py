@@ -20,6 +20,7 @@ from ..models.cropformer.config import BACKBONES, PRESETS, CropFormerConfig
 from ..models.cropformer.fusion import FUSIONS
 from ..models.cropformer.model import Output
 from ..models.cropformer.views import PADDING_MULTIPLE
+from ..models.layers.drop_path import set_drop_path
 from ..support.errors import InputError
 from ..support.limits import MIN_SIDE
 from ..weights.converting import write_weights
@@ -36,7 +37,7 @@ from .starts import start_backbone, start_from, start_partly
 
 log = logging.getLogger(__name__)
 
-SMALL_LOSS = LossConfig(ce=5.0, points=512, uncertain=0.5, balanced=0.4, smallest=12)
+SMALL_LOSS = LossConfig(ce=5.0, points=512, per_view=False, uncertain=0.5, balanced=0.4, smallest=12)
 
 
 def _are_sizes(value: tuple[tuple[int, ...], ...]) -> bool:
@@ -60,6 +61,7 @@ class TrainConfig(RunConfig):
             late which query represents an entity, so that term weighs more, and small entities get points, too.
             `LossConfig()` has the authors' values, for models of their size.
         categories: weight of the category loss, for photos that have categories (see `categories`).
+        drop_path: rate of stochastic depth in the last block of a Swin or HorNet (see `layers.drop_path`).
         frozen_stages: number of the backbone's first stages whose weights are frozen, together with the layers before
             them: up to 4, and up to 7 for an EfficientNet.
         backbone_init: ImageNet weights for the backbone of a new run, a file or "efficientnet-lite0" (see `starts`).
@@ -75,6 +77,7 @@ class TrainConfig(RunConfig):
     samples: SampleConfig = field(default_factory=SampleConfig)
     loss: LossConfig = SMALL_LOSS
     categories: float = 1.0
+    drop_path: float = 0.0
     frozen_stages: int = 0
     backbone_init: str | None = None
     batch_level: bool = True
@@ -98,6 +101,7 @@ class TrainConfig(RunConfig):
         "samples.photo_weights": WEIGHTS,
         "samples.held_out": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
         "categories": at_least(0),
+        "drop_path": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
         "frozen_stages": at_least(0),
         "samples.paste_share": SHARE,
         "samples.crops": one_of(CROPS),
@@ -171,6 +175,7 @@ class CropFormerTask:
             start(model, config.init)
         if new and config.backbone_init is not None:
             start_backbone(model.backbone, config.backbone_init)
+        set_drop_path(model.backbone, config.drop_path)
         freeze_stages(model.backbone, config.frozen_stages)
         if model.association is not None:
             model.association.requires_grad_(config.batch_level)

@@ -9,6 +9,8 @@ import os
 from ..data.augment import FLIPPED, AugmentConfig
 from ..models.cropformer.config import PRESETS, CropFormerConfig, Preset
 from ..models.layers.efficientnet import EfficientNetConfig
+from ..models.layers.hornet import HorNetConfig
+from ..models.layers.swin import SwinConfig
 from .cropformer import TrainConfig
 from .losses import LossConfig
 from .measure import MeasureConfig
@@ -21,6 +23,7 @@ ITERATIONS = 103_125
 DECAYS = (91_575 / ITERATIONS, 99_414 / ITERATIONS)
 BATCH = 16
 """Pictures per step of the published run, on all devices together."""
+_DROP_PATH: dict[type, float] = {SwinConfig: 0.3, HorNetConfig: 0.6}  # of the authors' configurations
 FEW = 2000
 """Below this number of photos, a run with `--init` fine-tunes by default."""
 
@@ -74,6 +77,7 @@ def _published(preset: str) -> TrainConfig:
             crop_ratio=0.7,
         ),
         loss=LossConfig(),
+        drop_path=_DROP_PATH.get(type(PRESETS[preset].config.backbone), 0.0),
         categories=0.0,
         mask_piloted=False,
         measure=_measured(PRESETS[preset]),
@@ -122,6 +126,7 @@ def fine_tuning(config: TrainConfig, photos: int, steps: int | None = None) -> T
         batch_level=batch_level,
         mask_piloted=False,
         categories=0.0,
+        drop_path=0.0,
         frozen_stages=5 if isinstance(config.architecture.backbone, EfficientNetConfig) else 2,
         workers=1,
         checkpoint_minutes=10,

@@ -20,6 +20,11 @@ def test_published_presets_do_not_get_the_small_models_settings() -> None:
         assert (config.preset, config.loss, config.steps) == (preset, LossConfig(), 103_125), preset
 
 
+def test_large_backbones_drop_more_paths() -> None:
+    backbones = {"cropformer-swin-tiny": 0.3, "cropformer-swin-large": 0.3, "cropformer-hornet-large": 0.6}
+    assert {preset: settings_for(preset).drop_path for preset in backbones} == backbones
+
+
 @pytest.mark.parametrize(("devices", "batch"), [(1, 16), (2, 8), (8, 2), (16, 1), (64, 1)])
 def test_all_devices_together_have_16_pictures(monkeypatch: pytest.MonkeyPatch, devices: int, batch: int) -> None:
     monkeypatch.setenv("WORLD_SIZE", str(devices))

@@ -45,12 +45,14 @@ def test_the_papers_schedule(root: Path, name: str) -> None:
     assert config.lora == 0
 
 
-@pytest.mark.parametrize("name", ["r50", "swin-tiny", "swin-large", "hornet-large"])
-def test_the_published_run_of_cropformer(root: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "drop"), [("r50", 0.0), ("swin-tiny", 0.3), ("swin-large", 0.3), ("hornet-large", 0.6)]
+)
+def test_the_published_run_of_cropformer(root: Path, name: str, drop: float) -> None:
     """What the papers state, and what a preset has without a recipe."""
     defaults = settings_for("cropformer-swin-tiny")
     config = read_config(root / "docs" / "recipes" / f"cropformer-{name}.json", defaults)
-    assert config == dataclasses.replace(defaults, preset=f"cropformer-{name}")
+    assert config == dataclasses.replace(defaults, preset=f"cropformer-{name}", drop_path=drop)
     assert (config.optimizer, config.backbone_lr, config.ema, config.mask_piloted) == ("adamw", 0.1, 0.0, False)
     assert config.loss == LossConfig()
     assert (config.loss.ce, config.loss.bce, config.loss.dice, config.loss.no_entity) == (2, 5, 5, 0.1)
