@@ -28,12 +28,14 @@ class Family:
     """A kind of model that can be trained.
 
     Attributes:
-        default: default settings of a run.
+        default: name of the preset that is trained if none is named.
+        settings: function from a preset to its default settings.
         presets: names of the architectures.
         task: function from settings and run folder to the task.
     """
 
-    default: Any
+    default: str
+    settings: Callable[[str], Any]
     presets: Collection[str]
     task: Callable[[Any, Path], Task]
 
@@ -42,18 +44,50 @@ def add(commands: Any) -> None:
     """Adds the command and its own commands to the parser."""
     parser = commands.add_parser("train", help="train a model", description="Trains a model.")
     own = parser.add_subparsers(metavar="MODEL", title="models", required=True)
-    command = _command(own, "cropformer", "a CropFormer or an entity Mask2Former", batch=4, lr=0.0002)
-    command.add_argument("--preset", type=not_empty, metavar="NAME", help="architecture: nano, swin-tiny, ... [nano]")
+    command = _command(
+        own,
+        "cropformer",
+        "a CropFormer or an entity Mask2Former",
+        steps="20000; 103125 for published presets",
+        batch="4; for published presets 16 on all devices together",
+        lr=0.0002,
+    )
+    command.add_argument(
+        "--preset",
+        type=not_empty,
+        metavar="NAME",
+        help="architecture: nano, swin-tiny, ... [that of --init, or else nano]; published presets have the published "
+        "settings",
+    )
     command.add_argument(
         "--sizes",
         type=_sizes,
         metavar="HxW,...",
-        help="view sizes in pixels, multiples of 32; each step draws one at random [192x192,192x288,288x192,256x256]",
+        help="view sizes in pixels, multiples of 32; each step draws one at random [192x192,192x288,288x192,256x256; "
+        "for published presets and fine-tuning, photos keep their aspect ratio instead]",
     )
     command.add_argument(
-        "--init", type=not_empty, metavar="FILE", help="weights of the same preset to start from [random]"
+        "--init",
+        type=not_empty,
+        metavar="NAME|FILE",
+        help="weights to start from: a name from `esg weights list`, weights of the same preset, a Mask2Former, a "
+        "published .pth, or an ImageNet backbone (Swin, ResNet-50, HorNet) [random]",
     )
-    command = _command(own, "gella", "a GELLA, which writes captions and grounds them", batch=8, lr=0.0005)
+    command.add_argument(
+        "--val",
+        type=not_empty,
+        nargs="+",
+        metavar="DIR",
+        help="folders of labelled photos to measure on during training; the best weights are kept as best.safetensors "
+        "[scenes; in fine-tuning, some of --photos]",
+    )
+    command.add_argument(
+        "--fine-tune",
+        action=argparse.BooleanOptionalAction,
+        help="use settings for few photos: a short run with a low rate, first stages frozen, some photos held out and "
+        "measured, and the best weights kept [if you give --init and fewer than 2000 --photos, but no --config]",
+    )
+    command = _command(own, "gella", "a GELLA, which writes captions and grounds them", steps=20000, batch=8, lr=0.0005)
     command.add_argument("--preset", type=not_empty, metavar="NAME", help="architecture: nano, 7b, 13b [nano]")
     command.add_argument("--texts", type=whole(1), metavar="N", help="texts per picture [1]")
     command.add_argument(
@@ -65,7 +99,9 @@ def add(commands: Any) -> None:
     )
 
 
-def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argparse.ArgumentParser:
+def _command(
+    own: Any, family: str, what: str, steps: int | str, batch: int | str, lr: float
+) -> argparse.ArgumentParser:
     """Adds a command with the options that all models share."""
     command: argparse.ArgumentParser = own.add_parser(
         family,
@@ -91,7 +127,7 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
         help="folders of labelled photos: COCO's panoptic.json or instances.json beside images/, or photos ID.jpg with "
         "segmentations ID_0.png, ID_1.png ... [synthetic scenes only]",
     )
-    command.add_argument("--steps", type=whole(1), metavar="N", help="number of training steps [20000]")
+    command.add_argument("--steps", type=whole(1), metavar="N", help=f"number of training steps [{steps}]")
     command.add_argument("--batch", type=whole(1), metavar="N", help=f"pictures per step on each device [{batch}]")
     command.add_argument("--lr", type=positive, metavar="RATE", help=f"peak learning rate [{lr}]")
     command.add_argument("--seed", type=whole(0), metavar="N", help="random seed of the run [0]")
@@ -106,7 +142,7 @@ def _command(own: Any, family: str, what: str, batch: int, lr: float) -> argpars
         "--export",
         type=file_or_folder,
         metavar="FILE.safetensors",
-        help="write the averaged weights here when the run is done",
+        help="write the averaged weights, or the best ones if they are kept, here when the run is done",
     )
     add_no_overwrite(command, "stop if the file of --export already exists [replace it, and say so]")
     return command
@@ -118,6 +154,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise InputError(f"--export writes a safetensors file; give {args.export} a name that ends in .safetensors.")
     from ..training.checkpoint import export, load_checkpoint
     from ..training.loop import train
+    from ..training.run_folder import BEST
 
     family = _FAMILIES[args.family]()
     config, run_dir = _configuration(args, family)
@@ -132,14 +169,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 130
     if args.export:
         console.line(f"Written: {export(run_dir, task, args.export)}{replaced(earlier)}")
+    elif config.keep_best and os.path.isfile(best := run_dir / BEST):
+        console.line(f"The best weights are in {best}; use them with `esg segment PHOTO --model {best}`.")
     return 0
 
 
 def _cropformer() -> Family:
     from ..models.cropformer.config import PRESETS
-    from ..training.cropformer import CropFormerTask, TrainConfig
+    from ..training.cropformer import CropFormerTask
+    from ..training.defaults import settings_for
 
-    return Family(TrainConfig(), PRESETS, lambda config, _: CropFormerTask(config))
+    return Family("cropformer-nano", settings_for, PRESETS, lambda config, _: CropFormerTask(config))
 
 
 def _gella() -> Family:
@@ -151,7 +191,7 @@ def _gella() -> Family:
     def task(config: GellaTrainConfig, run_dir: Path) -> GellaTask:
         return (HeadsTask if config.heads_pictures else GellaTask)(config, run_tokenizer(config, run_dir))
 
-    return Family(GellaTrainConfig(), PRESETS, task)
+    return Family("gella-nano", lambda preset: GellaTrainConfig(preset=preset), PRESETS, task)
 
 
 _FAMILIES: dict[str, Callable[[], Family]] = {"cropformer": _cropformer, "gella": _gella}  # their imports are slow
@@ -159,15 +199,66 @@ _FAMILIES: dict[str, Callable[[], Family]] = {"cropformer": _cropformer, "gella"
 
 def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]:
     """The settings, from --config or the run being resumed and overridden by the options; and the run folder."""
-    config = read_config(args.config, family.default) if args.config else family.default
-    preset = _preset(args.preset or config.preset, args.family, family.presets)
-    run_dir = args.out or Path("runs") / preset
+    named = args.preset or _preset_of_files(args, family) or family.default
+    preset = _preset(named, args.family, family.presets)
+    config = family.settings(preset)
+    photos = _few_photos(args) if args.family == "cropformer" else 0
+    folder = f"{preset}-{Path(args.photos[0]).resolve().stem}" if photos else preset
+    run_dir = args.out or Path("runs") / folder
     earlier = run_dir / "config.json"
-    if not args.config and os.path.isfile(earlier):
-        config = read_config(earlier, family.default)
+    if args.config:
+        config = read_config(args.config, config)
+    elif os.path.isfile(earlier):
+        config = read_config(earlier, config)
+    elif photos:
+        from ..training.defaults import fine_tuning
+
+        config = fine_tuning(config, photos, args.steps)
     samples = dataclasses.replace(config.samples, **_given(args, _SAMPLES))
+    if getattr(args, "sizes", None):
+        samples = dataclasses.replace(samples, short=())
     own = _given(args, _RUN) | ({"preset": preset} if args.preset else {})
-    return dataclasses.replace(config, samples=samples, **own), run_dir
+    config = dataclasses.replace(config, samples=samples, **own)
+    return _measured_on(config, args.val) if getattr(args, "val", None) else config, run_dir
+
+
+def _preset_of_files(args: argparse.Namespace, family: Family) -> str | None:
+    """The preset in --config or, for a new CropFormer, the one that the weights of --init fit exactly."""
+    if args.config:
+        return read_config(args.config, family.settings(family.default)).preset
+    if args.out and os.path.isfile(args.out / "config.json"):
+        return read_config(args.out / "config.json", family.settings(family.default)).preset
+    if args.family == "cropformer" and args.init:
+        from ..training.starts import read_start
+
+        return read_start(args.init)[1]
+    return None
+
+
+def _few_photos(args: argparse.Namespace) -> int:
+    """The number of photos that a CropFormer is to be fine-tuned on; 0 for a run of another kind."""
+    from ..training.defaults import FEW
+    from ..training.photo_split import PhotoSplit
+
+    possible = args.init and args.photos and not args.config
+    if args.fine_tune and not possible:
+        raise InputError("--fine-tune goes with --init and --photos, and without --config; change these options.")
+    if not possible or args.fine_tune is False:
+        return 0
+    count = len(PhotoSplit(args.photos))
+    return count if args.fine_tune or count < FEW else 0
+
+
+def _measured_on(config: Any, folders: Collection[str]) -> Any:
+    """The settings with photos to measure on; the best weights are kept."""
+    from ..training.defaults import crops_help
+
+    return dataclasses.replace(
+        config,
+        measure=dataclasses.replace(config.measure, photos=tuple(folders)),
+        samples=dataclasses.replace(config.samples, held_out=0.0),
+        keep_best="AP_boc" if crops_help(config) else "AP_io",
+    )
 
 
 def _given(args: argparse.Namespace, names: Collection[str]) -> dict[str, Any]:

@@ -35,8 +35,29 @@ class AugmentConfig:
     grey: float = 0.05
     degraded: float = 0.5
 
+    @property
+    def whole(self) -> bool:
+        """Whether all pictures keep their whole area and their aspect ratio."""
+        return self.area == self.aspect == (1.0, 1.0)
+
+    @property
+    def recoloured(self) -> bool:
+        """Whether any colours change."""
+        return any((self.brightness, self.contrast, self.saturation, self.hue, self.grey))
+
 
 DEFAULT = AugmentConfig()
+FLIPPED = AugmentConfig(
+    area=(1.0, 1.0),
+    aspect=(1.0, 1.0),
+    brightness=0.0,
+    contrast=0.0,
+    saturation=0.0,
+    hue=0.0,
+    grey=0.0,
+    degraded=0.0,
+)
+"""Pictures are mirrored and not changed otherwise."""
 
 
 def augment(
@@ -58,10 +79,12 @@ def augment(
     Returns:
         The image (h, w, 3) uint8 and the labels (h, w) int32.
     """
-    image, labels = _crop(image, labels, rng, config, size or image.shape[:2])
+    if not config.whole or size not in (None, labels.shape):
+        image, labels = _crop(image, labels, rng, config, size or image.shape[:2])
     if rng.random() < config.flip:
         image, labels = image[:, ::-1], np.ascontiguousarray(labels[:, ::-1])
-    image = jitter_colours(image, rng, config)
+    if config.recoloured:
+        image = jitter_colours(image, rng, config)
     if rng.random() < config.degraded:
         image = degrade(image, rng)
     return image, labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from ..support.files import write_atomically
 from .devices import share
 from .lora import rank_in
 from .optimizer import parameter_groups
-from .run_folder import CHECKPOINT
+from .run_folder import BEST, CHECKPOINT
 
 if TYPE_CHECKING:
     from .task import Task
@@ -165,7 +166,7 @@ def _shared(saved: dict[str, Any], part: torch.optim.Optimizer) -> dict[str, Any
 
 
 def export(run_dir: str | Path, task: Task, out: str | Path) -> Path:
-    """Writes the averaged weights of a run as a weight file, see `Task.write`.
+    """Writes the averaged weights of a run as a weight file, see `Task.write`; or the best ones, if they are kept.
 
     Args:
         run_dir: folder of the run.
@@ -179,5 +180,10 @@ def export(run_dir: str | Path, task: Task, out: str | Path) -> Path:
     state = load_checkpoint(Path(run_dir))
     if state is None:
         raise WeightsError(f"{run_dir} does not contain {CHECKPOINT}; train there first.")
-    task.write(Path(out), state["ema"], state["step"])
+    best = Path(run_dir) / BEST
+    if task.config.keep_best and os.path.isfile(best):
+        with write_atomically(out) as path:
+            shutil.copyfile(best, path)
+    else:
+        task.write(Path(out), state["ema"], state["step"])
     return Path(out)

@@ -53,6 +53,19 @@ SCENES: dict[str, Rule] = {
 }
 """Rules for a `SceneConfig` within the samples."""
 
+AUGMENT: dict[str, Rule] = {
+    "samples.augment.flip": SHARE,
+    "samples.augment.area": (lambda value: _is_range(value) and value[1] <= 1, "two numbers above 0 and up to 1"),
+    "samples.augment.aspect": RANGE,
+    "samples.augment.brightness": SHARE,
+    "samples.augment.contrast": SHARE,
+    "samples.augment.saturation": SHARE,
+    "samples.augment.hue": SHARE,
+    "samples.augment.grey": SHARE,
+    "samples.augment.degraded": SHARE,
+}
+"""Rules for an `AugmentConfig` within the samples."""
+
 LOSS: dict[str, Rule] = {
     "loss.ce": at_least(0),
     "loss.bce": at_least(0),
@@ -94,7 +107,9 @@ class RunConfig:
         checkpoint_minutes, checkpoint_steps: intervals between checkpoints; whichever ends first counts.
         measure_steps: steps between measurements; each one also draws the curves, and so does the end of a run. 0:
             never.
-        init: safetensors file or state dict of the same preset to start from.
+        keep_best: figure of the measurements, such as "AP_io", whose best weights are kept as `best.safetensors`; with
+            it, the weights are also measured before the first step. "": none.
+        init: weights to start from: a name or a file of the same preset, and for CropFormer also those in `starts`.
 
     Raises:
         InputError: a setting, here or in a nested dataclass, is out of its range.
@@ -117,6 +132,7 @@ class RunConfig:
     checkpoint_minutes: float = 10
     checkpoint_steps: int = 1000
     measure_steps: int = 1000
+    keep_best: str = ""
     init: str | None = None
 
     # Rules for every number, and for everything else that would otherwise fail only during the run.

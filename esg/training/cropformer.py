@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,28 +14,30 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..data.labelled import LabelledPhoto
 from ..data.photos import Photos
-from ..models.cropformer.checkpoints import load_strict
-from ..models.cropformer.config import PRESETS
+from ..models.cropformer.config import BACKBONES, PRESETS, CropFormerConfig
 from ..models.cropformer.fusion import FUSIONS
 from ..models.cropformer.model import Output
-from ..models.cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD
-from ..models.layers.efficientnet import EfficientNet, load_efficientnet
+from ..models.cropformer.views import PADDING_MULTIPLE
+from ..models.layers.drop_path import set_drop_path
 from ..support.errors import InputError
 from ..support.limits import MIN_SIDE
-from ..support.weight_files import read_state_dict
 from ..weights.converting import write_weights
 from .categories import READOUT, Student, category_loss
-from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least
-from .imagenet import imagenet_weights
+from .config import AUGMENT, LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least, one_of
+from .freezing import freeze_stages
 from .losses import LossConfig, cropformer_losses
 from .mask_piloted import mask_piloted_losses
 from .measure import MeasureConfig, measure
-from .samples import Batch, SampleConfig, Samples
+from .photo_split import PhotoSplit
+from .samples import CROPS, Batch, SampleConfig, Samples
+from .settings import filled
+from .starts import start_backbone, start_from, start_partly
 
 log = logging.getLogger(__name__)
 
-SMALL_MODEL = LossConfig(ce=5.0, points=512, uncertain=0.5, balanced=0.4, smallest=12)
+SMALL_LOSS = LossConfig(ce=5.0, points=512, per_view=False, uncertain=0.5, balanced=0.4, smallest=12)
 
 
 def _are_sizes(value: tuple[tuple[int, ...], ...]) -> bool:
@@ -46,26 +49,35 @@ def _are_sizes(value: tuple[tuple[int, ...], ...]) -> bool:
 class TrainConfig(RunConfig):
     """Settings of a training run of CropFormer, or of a Mask2Former for entities.
 
+    The defaults are those of the small model; `defaults.settings_for` gives those of every preset.
+
     Attributes:
         preset: a name in `PRESETS`.
+        model: changes to the preset's architecture, as names and values of `CropFormerConfig` and its nested
+            dataclasses: {"queries": 200, "backbone": {"kind": "resnet"}}. A backbone of another `kind` starts from the
+            defaults of that kind.
         samples: settings of the training samples.
         loss: weights and point sampling. The defaults suit a small model trained from scratch on small views: it learns
             late which query represents an entity, so that term weighs more, and small entities get points, too.
             `LossConfig()` has the authors' values, for models of their size.
         categories: weight of the category loss, for photos that have categories (see `categories`).
-        frozen_stages: number of an EfficientNet's seven stages whose weights are frozen.
-        backbone_init: ImageNet weights for the EfficientNet of a new run, a file or "efficientnet-lite0" (see
-            `imagenet`). With it, `init` may be weights of a model with another backbone: whatever fits is copied.
+        drop_path: rate of stochastic depth in the last block of a Swin or HorNet (see `layers.drop_path`).
+        frozen_stages: number of the backbone's first stages whose weights are frozen, together with the layers before
+            them: up to 4, and up to 7 for an EfficientNet.
+        backbone_init: ImageNet weights for the backbone of a new run, a file or "efficientnet-lite0" (see `starts`).
+            With it, `init` may be weights of a model with another backbone: whatever fits is copied.
         batch_level: whether to train batch level and association as well. Without them a new model learns sooner and
             tolerates a higher rate; the batch level benefits from it because it shares the image level's decoder.
         mask_piloted: whether to use mask-piloted queries (see `mask_piloted`).
-        measure: held-out scenes on which the averaged weights are measured.
+        measure: held-out photos or scenes on which the averaged weights are measured.
     """
 
     preset: str = "cropformer-nano"
+    model: dict[str, Any] = field(default_factory=dict)
     samples: SampleConfig = field(default_factory=SampleConfig)
-    loss: LossConfig = SMALL_MODEL
+    loss: LossConfig = SMALL_LOSS
     categories: float = 1.0
+    drop_path: float = 0.0
     frozen_stages: int = 0
     backbone_init: str | None = None
     batch_level: bool = True
@@ -75,20 +87,27 @@ class TrainConfig(RunConfig):
     allowed: ClassVar[dict[str, Rule]] = {
         **RunConfig.allowed,
         **SCENES,
+        **AUGMENT,
         **LOSS,
         "samples.batch": at_least(1),
         "samples.sizes": (
             _are_sizes,
             f"heights and widths that are multiples of {PADDING_MULTIPLE}, at least one pair",
         ),
+        "samples.short": (lambda value: all(side >= MIN_SIDE for side in value), f"numbers of at least {MIN_SIDE}"),
+        "samples.longest": at_least(MIN_SIDE),
         "samples.detail": RANGE,
         "samples.photo_share": SHARE,
         "samples.photo_weights": WEIGHTS,
+        "samples.held_out": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
         "categories": at_least(0),
+        "drop_path": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
         "frozen_stages": at_least(0),
         "samples.paste_share": SHARE,
+        "samples.crops": one_of(CROPS),
         "samples.crop_ratio": (lambda value: 0 < value < 1, "above 0 and below 1"),
         "samples.seed": SEED,
+        "measure.photo_limit": at_least(1),
         "measure.scenes": at_least(1),
         "measure.height": at_least(MIN_SIDE),
         "measure.width": at_least(MIN_SIDE),
@@ -100,14 +119,43 @@ class TrainConfig(RunConfig):
         ),
     }
 
+    @property
+    def architecture(self) -> CropFormerConfig:
+        """The preset with the changes in `model`.
+
+        Raises:
+            InputError: the preset does not exist, or `model` has an unknown name or an invalid value.
+        """
+        if self.preset not in PRESETS:
+            raise InputError(f"There is no preset {self.preset!r}; use one of {', '.join(PRESETS)}.")
+        config, changes = PRESETS[self.preset].config, dict(self.model)
+        backbone = changes.get("backbone")
+        if isinstance(backbone, dict) and "kind" in backbone:
+            kind = backbone["kind"]
+            if kind not in tuple(BACKBONES):
+                raise InputError(f"There is no kind {kind!r} of backbone; use one of {', '.join(BACKBONES)}.")
+            if not isinstance(config.backbone, BACKBONES[kind]):
+                config = dataclasses.replace(config, backbone=BACKBONES[kind]())
+            changes["backbone"] = {name: value for name, value in backbone.items() if name != "kind"}
+        return filled(config, changes, "The setting model")
+
 
 class CropFormerTask:
     """A `loop.Task`: views of scenes and photos, losses of both levels, and AP^e on held-out scenes."""
 
     def __init__(self, config: TrainConfig) -> None:
+        """Checks the settings.
+
+        Raises:
+            InputError: the preset is unknown or cannot be trained.
+        """
         self.config = config
-        self.preset = config.preset
-        self.changes: dict[str, Any] = {}
+        self.preset, self.architecture = config.preset, config.architecture
+        if self.architecture.classes != 1:
+            raise InputError(f"{config.preset} predicts classes, which cannot be trained here; use an entity model.")
+        known = dataclasses.asdict(PRESETS[self.preset].config)
+        own = dataclasses.asdict(self.architecture)
+        self.changes: dict[str, Any] = {name: value for name, value in own.items() if value != known[name]}
         self.seed = config.samples.seed
         self.partial = False
         self.files: dict[str, str] = {}
@@ -116,28 +164,19 @@ class CropFormerTask:
         """The model of the preset; a new run starts from the weights in `config.init`, if given.
 
         Raises:
-            InputError: the preset is unknown or cannot be trained.
+            InputError: weights for ImageNet are not installed, or the backbone does not have that many stages.
             WeightsError: `init` or `backbone_init` does not fit.
         """
         config = self.config
-        if config.preset not in PRESETS:
-            raise InputError(f"There is no preset {config.preset!r}; use one of {', '.join(PRESETS)}.")
-        if PRESETS[config.preset].config.classes != 1:
-            raise InputError(f"{config.preset} predicts classes, which cannot be trained here; use an entity model.")
         photos = config.samples.photos if config.categories and config.samples.photo_share else ()
-        model = Student(PRESETS[config.preset].config, len(Photos(photos).categories) if photos else 0)
-        efficient = isinstance(model.backbone, EfficientNet)
-        if not efficient and (config.backbone_init is not None or config.frozen_stages):
-            raise InputError(
-                f"backbone_init and frozen_stages are for EfficientNet, which {config.preset} does not have."
-            )
+        model = Student(self.architecture, len(Photos(photos).categories) if photos else 0)
         if new and config.init is not None:
-            _begin(model, config.init, partly=config.backbone_init is not None)
-        if isinstance(model.backbone, EfficientNet):
-            if new and config.backbone_init is not None:
-                weights = imagenet_weights(config.backbone_init)
-                load_efficientnet(model.backbone, weights, PIXEL_MEAN, PIXEL_STD)
-            model.backbone.freeze(config.frozen_stages)
+            start = start_from if config.backbone_init is None else start_partly
+            start(model, config.init)
+        if new and config.backbone_init is not None:
+            start_backbone(model.backbone, config.backbone_init)
+        set_drop_path(model.backbone, config.drop_path)
+        freeze_stages(model.backbone, config.frozen_stages)
         if model.association is not None:
             model.association.requires_grad_(config.batch_level)
         return model
@@ -182,22 +221,19 @@ class CropFormerTask:
                 options = {"batch_level": self.config.batch_level}
                 return torch.func.functional_call(model, state, (pixels, frames), options)[0]
 
-        return measure(predict, self.config.measure, device, stable=PRESETS[self.preset].stability)
+        photos = self._measured_photos()
+        return measure(predict, self.config.measure, device, stable=PRESETS[self.preset].stability, photos=photos)
+
+    def _measured_photos(self) -> Iterator[LabelledPhoto] | None:
+        """The photos to measure on, read one by one; None to measure on scenes."""
+        samples, config = self.config.samples, self.config.measure
+        if config.photos:
+            return PhotoSplit(config.photos, held_out=1).held_out(config.photo_limit)
+        if samples.photos and samples.held_out:
+            return PhotoSplit(samples.photos, (), samples.held_out).held_out(config.photo_limit)
+        return None
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
         """Writes weights as fp16 safetensors with preset, architecture and steps in the metadata."""
         own = {name: value for name, value in state.items() if not name.startswith(READOUT)}
-        write_weights(out, own, self.preset, half=True, steps=str(steps))
-
-
-def _begin(model: Student, path: str, *, partly: bool) -> None:
-    """Loads initial weights; with `partly`, only those whose names and shapes fit."""
-    weights = read_state_dict(path)[0]
-    if not partly:
-        own = {name: value for name, value in model.state_dict().items() if name.startswith(READOUT)}
-        load_strict(model, own | weights, path)
-        return
-    own = model.state_dict()
-    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
-    log.info("%d of %d tensors of the model start from %s.", len(fitting), len(own), path)
-    model.load_state_dict(fitting, strict=False)
+        write_weights(out, own, self.preset, self.architecture, half=True, steps=str(steps))

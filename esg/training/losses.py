@@ -40,7 +40,9 @@ class LossConfig:
         bce: weight of the masks' binary cross-entropy.
         dice: weight of the masks' dice loss.
         no_entity: class weight of "no entity" in the cross-entropy.
-        points: number of points per group on which the matching and the mask losses are computed.
+        points: number of points per view, or without `per_view` per group, for the matching and the mask losses.
+        per_view: whether the mask losses of the batch level are those of each view, added up, as the authors compute
+            them; or those of all views as one large picture.
         oversample: number of candidates drawn for each point of the mask loss.
         uncertain: share of the points taken where the mask is least certain; the others are uniform.
         smallest: entities with fewer pixels in the views of a group are not targets; at stride 4 they are invisible.
@@ -55,6 +57,7 @@ class LossConfig:
     dice: float = 5.0
     no_entity: float = 0.1
     points: int = 12544
+    per_view: bool = True
     oversample: float = 3.0
     uncertain: float = 0.75
     smallest: int = 1
@@ -138,7 +141,9 @@ def level_losses(
     embeddings = torch.stack([head.embeddings for head in heads])  # (D, G, Q, C)
     candidates = math.ceil(config.points * config.oversample)
     hardest = round(config.points * config.uncertain)
-    sampled, at = sample(features, labels, candidates + config.points - hardest, config.balanced)  # (G, C, S), (G, S)
+    parts = features.shape[1] if config.per_view else 1
+    count_of_points = parts * (candidates + config.points - hardest)
+    sampled, at = sample(features, labels, count_of_points, config.balanced)  # (G, C, S), (G, S)
     # Under autocast, masks are half-precision products like all others; everything computed from them is float32.
     sampled = sampled.to(embeddings.dtype)
     ids = target_ids(labels, config.smallest)  # (G, N)
@@ -150,8 +155,8 @@ def level_losses(
         with torch.no_grad():
             costs = matching_costs(
                 logits.softmax(-1)[..., 0],
-                _masks(embeddings, sampled[..., : config.points]),
-                inside[..., : config.points],
+                _masks(embeddings, sampled[..., : parts * config.points]),
+                inside[..., : parts * config.points],
                 ce=config.ce,
                 bce=config.bce,
                 dice=config.dice,
@@ -169,11 +174,13 @@ def level_losses(
     count = mean_over_devices(count.float()).clamp(min=1)
 
     mask = _masks(_at(embeddings, queries), sampled)  # (D, G, M, S)
-    truth = truth.expand_as(mask)
+    # Points alternate between the views: (D, G, M, V, S / V).
+    mask, truth = (x.unflatten(-1, (-1, parts)).transpose(-1, -2) for x in (mask, truth.expand_as(mask)))
     hard = mask.detach()[..., :candidates].abs().topk(hardest, largest=False, sorted=False).indices
-    mask, truth = (torch.cat([x.gather(3, hard), x[..., candidates:]], 3) for x in (mask, truth))  # (D, G, M, P)
-    bce = (F.binary_cross_entropy_with_logits(mask, truth, reduction="none").mean(-1) * asked).sum() / count
-    dice = (dice_loss(mask, truth) * asked).sum() / count
+    mask, truth = (torch.cat([x.gather(4, hard), x[..., candidates:]], 4) for x in (mask, truth))  # (D, G, M, V, P)
+    each = F.binary_cross_entropy_with_logits(mask, truth, reduction="none").mean(-1).sum(-1)  # (D, G, M)
+    bce = (each * asked).sum() / count
+    dice = (dice_loss(mask, truth).sum(-1) * asked).sum() / count
 
     # 1 = no entity; an extra column collects the pairs that do not exist.
     classes = torch.ones(*logits.shape[:2], logits.shape[2] + 1, dtype=torch.int64, device=logits.device)

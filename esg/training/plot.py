@@ -67,7 +67,7 @@ def plot(run_dir: str | Path) -> Path:
     for name in (name for name in (measured[-1] if measured else {}) if name != "step"):
         values = [100 * row.get(name, float("nan")) for row in measured]
         right.plot([row["step"] for row in measured], values, "o-", markersize=3, label=name)
-    right.set(xlabel="step", ylabel="%", title="Held-out synthetic scenes")
+    right.set(xlabel="step", ylabel="%", title="Held-out pictures")
     for axes in (left, right):
         axes.grid(alpha=0.3)
         if axes.lines:

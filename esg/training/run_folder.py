@@ -2,3 +2,4 @@
 
 CHECKPOINT = "checkpoint.pt"
 TOKENIZER = "tokenizer.json"
+BEST = "best.safetensors"

@@ -1,4 +1,4 @@
-"""Training samples: a full view and one corner crop of a scene or a photo, with their label maps.
+"""Training samples: a full view and one crop of a scene or a photo, with their label maps.
 
 A batch depends only on (seed, step, rank), so a resumed run continues with the samples that it would have seen, and the
 number of loader processes does not matter.
@@ -6,6 +6,7 @@ number of loader processes does not matter.
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -17,15 +18,28 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..data.augment import augment, copy_paste
-from ..data.photos import Photos
+from ..data.augment import AugmentConfig, augment, copy_paste
 from ..data.scenes.layout import SceneConfig
 from ..data.scenes.synth import HELD_OUT, make_scene
-from ..models.cropformer.views import PADDING_MULTIPLE, PIXEL_MEAN, PIXEL_STD, Size, ViewGeometry, cut_view, view_boxes
+from ..models.cropformer.views import (
+    PADDING_MULTIPLE,
+    PIXEL_MEAN,
+    PIXEL_STD,
+    Box,
+    Size,
+    ViewGeometry,
+    cut_view,
+    resized_size,
+    view_boxes,
+)
 from ..support.errors import EsgError
+from .photo_split import PhotoSplit
 
 Picture = tuple[np.ndarray, np.ndarray, tuple[str | None, ...]]
 """(H, W, 3) uint8, labels (H, W) int32, and the categories of entity 1 and so on, as far as they are known."""
+
+CROPS = ("fixed-4", "fixed-8", "random")
+"""Places of the crop (Table 9b): one of four corners, one of these or of four places between them, or anywhere."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +48,37 @@ class SampleConfig:
 
     Attributes:
         batch: pictures per step (on each device); each gives two views.
-        sizes: possible sizes (height, width) of the views in pixels, multiples of 32; each step draws one.
+        sizes: possible sizes (height, width) of the views in pixels, multiples of 32; each step draws one, and makes
+            pictures of its aspect ratio: photos are cut.
+        short: possible lengths of the views' short side in pixels. If given, `sizes` is not used: each picture keeps
+            its aspect ratio and draws one of these, and the views of a batch are padded to the largest one.
+        longest: upper limit of the views' long side, for `short`.
         detail: range of the ratio of a scene's size to that of the full view, so that crops show more detail.
         scenes: distribution that scenes are drawn from.
         photos: folders of labelled photos (see `esg.data.photos`); empty for scenes only.
         photo_weights: relative probability of each folder; empty: proportional to its number of photos.
         photo_share: probability of a photo instead of a scene.
+        held_out: share of the photos of each folder that is kept for measuring (see `photo_split`).
+        augment: random changes of photos.
         paste_share: probability that entities of another picture, a scene or a photo, are pasted in.
-        crop_ratio: side of the corner crop as a share of the picture's (δ).
+        crops: place of the crop, one of `CROPS`.
+        crop_ratio: side of the crop as a share of the picture's (δ).
         seed: random seed of the whole run.
     """
 
     batch: int = 4
     sizes: tuple[Size, ...] = ((192, 192), (192, 288), (288, 192), (256, 256))
+    short: tuple[int, ...] = ()
+    longest: int = 1333
     detail: tuple[float, float] = (1.5, 2.5)
     scenes: SceneConfig = field(default_factory=SceneConfig)
     photos: tuple[str, ...] = ()
     photo_weights: tuple[float, ...] = ()
     photo_share: float = 0.5
+    held_out: float = 0.0
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     paste_share: float = 0.3
+    crops: str = "fixed-4"
     crop_ratio: float = 0.7
     seed: int = 0
 
@@ -102,7 +128,7 @@ class Samples(Dataset):
         self.config = config
         self.rank = rank
         used = config.photos and config.photo_share > 0
-        self.photos = Photos(config.photos, config.photo_weights) if used else None
+        self.photos = PhotoSplit(config.photos, config.photo_weights, config.held_out) if used else None
         self.categories = self.photos.categories if self.photos is not None else ()
         self._kinds = {name: number for number, name in enumerate(self.categories)}
 
@@ -110,10 +136,18 @@ class Samples(Dataset):
         """The batch of `step`."""
         size = self.config.sizes[np.random.default_rng((self.config.seed, step)).integers(len(self.config.sizes))]
         rng = np.random.default_rng((self.config.seed, step, self.rank + 1))
-        pictures = [self._picture(rng, size) for _ in range(self.config.batch)]
-        views = [two_views(image, labels, size, rng, self.config.crop_ratio) for image, labels, _ in pictures]
-        kinds = np.full((len(pictures), max(1, *(len(names) for *_, names in pictures))), -1, np.int64)
-        for row, (*_, names) in zip(kinds, pictures, strict=True):
+        pictures = [
+            self._resized(rng) if self.config.short else self._sized(rng, size) for _ in range(self.config.batch)
+        ]
+        if self.config.short:
+            size = _padded([content for _, content in pictures])
+        views = [
+            two_views(image, labels, content, size, rng, crops=self.config.crops, ratio=self.config.crop_ratio)
+            for (image, labels, _), content in pictures
+        ]
+        known = [names for (_, _, names), _ in pictures]
+        kinds = np.full((len(pictures), max(1, *map(len, known))), -1, np.int64)
+        for row, names in zip(kinds, known, strict=True):
             row[: len(names)] = [-1 if name is None else self._kinds[name] for name in names]
         stacked = (torch.from_numpy(np.stack(parts)) for parts in zip(*views, strict=True))
         pixels, labels, frames, sizes = stacked
@@ -129,36 +163,61 @@ class Samples(Dataset):
         """
         return drawn(self, start, stop, workers)
 
-    def _picture(self, rng: np.random.Generator, size: Size) -> Picture:
-        """A picture larger than `size`, with the same aspect ratio."""
+    def _sized(self, rng: np.random.Generator, size: Size) -> tuple[Picture, Size]:
+        """A picture for views of `size` with their padding, and the size of its views without.
+
+        Half of the views end up to 31 pixels before the right and bottom edges, like views of photos that are padded to
+        multiples of 32. The picture has the aspect ratio of its views, so that the full view shows all of it.
+        """
+        content = size
+        if rng.random() < 0.5:
+            missing = rng.integers(0, PADDING_MULTIPLE, 2)
+            content = (size[0] - int(missing[0]), size[1] - int(missing[1]))
+        # A photo of this size is cut into crops that need not be resampled again.
+        enlarged = tuple(round(side / self.config.crop_ratio) for side in content)
+        return self._picture(rng, content, (enlarged[0], enlarged[1])), content
+
+    def _resized(self, rng: np.random.Generator) -> tuple[Picture, Size]:
+        """A picture of any aspect ratio, and the size of its views."""
+        short = int(rng.choice(self.config.short))
+        aspect = math.exp(rng.uniform(-0.5, 0.5))  # of scenes, which can have any: 3:5 to 5:3
+        height, width = (short, round(short * aspect)) if aspect > 1 else (round(short / aspect), short)
+        picture = self._picture(rng, (height, width), None)
+        height, width = picture[1].shape
+        return picture, resized_size(height, width, short, self.config.longest)
+
+    def _picture(self, rng: np.random.Generator, view: Size, photo: Size | None) -> Picture:
+        """A photo of size `photo`, or of its own size if this is None; or a scene for views of size `view`."""
         if self.photos is not None and rng.random() < self.config.photo_share:
-            image, labels, kinds = self._photo(self.photos, rng, size)
+            drawn = self.photos.draw(rng)
+            image, labels = augment(drawn.image, drawn.labels, rng, self.config.augment, photo)
+            kinds = drawn.categories
         else:
-            image, labels, kinds = self._scene(rng, size)
+            image, labels, kinds = self._scene(rng, view)
         if rng.random() < self.config.paste_share:
-            other, theirs, names = self._scene(rng, size)
+            other, theirs, names = self._scene(rng, view)
             allowed = None
             if self.photos is not None and rng.random() < self.config.photo_share:
-                photo = self.photos.draw(rng)
-                things = [number for number, name in enumerate(photo.categories, 1) if name in self.photos.things]
+                drawn = self.photos.draw(rng)
+                things = [number for number, name in enumerate(drawn.categories, 1) if name in self.photos.things]
                 if things:
-                    other, theirs, names, allowed = photo.image, photo.labels, photo.categories, things
+                    other, theirs, names, allowed = drawn.image, drawn.labels, drawn.categories, things
             before = int(labels.max())
             image, labels, pasted = copy_paste(image, labels, other, theirs, rng, allowed)
             kinds = (*(_of(kinds, one + 1) for one in range(before)), *(_of(names, one) for one in pasted))
         return image, labels, kinds
 
-    def _scene(self, rng: np.random.Generator, size: Size) -> Picture:
+    def _scene(self, rng: np.random.Generator, view: Size) -> Picture:
         detail = rng.uniform(*self.config.detail)
-        height, width = (round(side * detail) for side in size)
+        height, width = (round(side * detail) for side in view)
         scene = make_scene(int(rng.integers(HELD_OUT)), height, width, self.config.scenes)
         return scene.image, scene.labels, ()
 
-    def _photo(self, photos: Photos, rng: np.random.Generator, size: Size) -> Picture:
-        photo = photos.draw(rng)
-        # At this size, the corner crop is exactly as large as its view and is not resampled again.
-        height, width = (round(side / self.config.crop_ratio) for side in size)
-        return *augment(photo.image, photo.labels, rng, size=(height, width)), photo.categories
+
+def _padded(contents: list[Size]) -> Size:
+    """The smallest multiples of 32 that all these sizes fit in."""
+    height, width = (-(-max(side) // PADDING_MULTIPLE) * PADDING_MULTIPLE for side in zip(*contents, strict=True))
+    return height, width
 
 
 def _of(names: tuple[str | None, ...], number: int) -> str | None:
@@ -195,51 +254,50 @@ class _ErrorsAsValues(Dataset):
 
 
 def two_views(
-    image: np.ndarray, labels: np.ndarray, size: Size, rng: np.random.Generator, ratio: float = 0.7
+    image: np.ndarray,
+    labels: np.ndarray,
+    content: Size,
+    padded: Size,
+    rng: np.random.Generator,
+    *,
+    crops: str = "fixed-4",
+    ratio: float = 0.7,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The full view of a picture and a random one of its corner crops (paper Sec. 4, "Crop Dataloader").
-
-    A picture with another aspect ratio than `size` is first cropped at a random place. Half of the views end up to 31
-    pixels before the right and bottom edges of `size`, like views of photos that are padded to multiples of 32.
+    """The full view of a picture and a random crop of it (paper Sec. 4, "Crop Dataloader").
 
     Args:
         image: (H, W, 3) uint8.
         labels: (H, W) integer.
-        size: (height, width) of the views with padding.
-        rng: random generator for crop, corner and padding.
-        ratio: side of the corner crop as a share of the picture's.
+        content: (height, width) that both views are resized to.
+        padded: (height, width) of the views with padding at the right and the bottom.
+        rng: random generator for the place of the crop.
+        crops: place of the crop, one of `CROPS`.
+        ratio: side of the crop as a share of the picture's.
 
     Returns:
         pixels (2, 3, height, width) uint8, labels (2, height, width) int32, frames (2, 4) float32, and (2,) int64, the
         size without padding.
-        size without padding.
     """
-    content = np.array(size)
-    if rng.random() < 0.5:
-        content = content - rng.integers(0, PADDING_MULTIPLE, 2)
-    image, labels = _cut_to_aspect(image, labels, content[1] / content[0], rng)
-    boxes = view_boxes(labels.shape[0], labels.shape[1], 4, ratio)
-    pixels = np.zeros((2, 3, *size), np.uint8)
-    maps = np.zeros((2, *size), np.int32)
-    height, width = (int(side) for side in content)
-    chosen = (boxes[0], boxes[rng.integers(1, 5)])
+    chosen = ((0, 0, labels.shape[1], labels.shape[0]), _crop(labels.shape[0], labels.shape[1], crops, ratio, rng))
+    pixels = np.zeros((2, 3, *padded), np.uint8)
+    maps = np.zeros((2, *padded), np.int32)
+    height, width = content
     for view, (x0, y0, x1, y1) in enumerate(chosen):
-        pixels[view, :, :height, :width] = cut_view(image, (x0, y0, x1, y1), (height, width)).transpose(2, 0, 1)
+        pixels[view, :, :height, :width] = cut_view(image, (x0, y0, x1, y1), content).transpose(2, 0, 1)
         cut = Image.fromarray(np.ascontiguousarray(labels[y0:y1, x0:x1], dtype=np.int32))
         maps[view, :height, :width] = np.asarray(cut.resize((width, height), Image.Resampling.NEAREST))
-    geometry = ViewGeometry((labels.shape[0], labels.shape[1]), chosen, ((height, width),) * 2, size)
-    return pixels, maps, geometry.frames.numpy(), content.astype(np.int64)
+    geometry = ViewGeometry((labels.shape[0], labels.shape[1]), chosen, (content,) * 2, padded)
+    return pixels, maps, geometry.frames.numpy(), np.array(content, np.int64)
 
 
-def _cut_to_aspect(
-    image: np.ndarray, labels: np.ndarray, aspect: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """The largest part of a picture with width / height = `aspect`, to the nearest pixel, at a random place."""
-    height, width = labels.shape
-    h = max(1, min(height, round(width / aspect)))
-    w = max(1, min(width, round(height * aspect)))
-    y, x = rng.integers(height - h + 1), rng.integers(width - w + 1)
-    return image[y : y + h, x : x + w], labels[y : y + h, x : x + w]
+def _crop(height: int, width: int, crops: str, ratio: float, rng: np.random.Generator) -> Box:
+    """The rectangle of a random crop."""
+    _, *fixed = view_boxes(height, width, 8 if crops == "fixed-8" else 4, ratio)
+    if crops != "random":
+        return fixed[rng.integers(len(fixed))]
+    right, bottom = fixed[3][:2]  # the bottom-right corner's origin is the last that a crop can have
+    x, y = int(rng.integers(right + 1)), int(rng.integers(bottom + 1))
+    return x, y, x + width - right, y + height - bottom
 
 
 def _start_worker(_number: int) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..models.cropformer.checkpoints import convert, is_official, preset_of
-from ..models.cropformer.config import PRESETS
+from ..models.cropformer.config import PRESETS, CropFormerConfig
 from ..models.gella.file_kind import check_whole, is_gella
 from ..support.errors import InputError, WeightsError
 from ..support.files import write_atomically
@@ -64,9 +64,17 @@ def convert_file(source: str | Path, out: str | Path, *, half: bool = False) -> 
 
 
 def write_weights(
-    out: str | Path, state: Mapping[str, Tensor], preset: str, *, half: bool = False, **metadata: str
+    out: str | Path,
+    state: Mapping[str, Tensor],
+    preset: str,
+    config: CropFormerConfig | None = None,
+    *,
+    half: bool = False,
+    **metadata: str,
 ) -> None:
     """Writes weights in our format; preset and architecture go into the metadata, in addition to the caller's.
+
+    `config` is the architecture, if it differs from the preset's.
 
     Raises:
         WeightsError: `half` is set and a number does not fit into fp16.
@@ -77,7 +85,7 @@ def write_weights(
         name: (_halved(name, value) if half else value).clone(memory_format=torch.contiguous_format)
         for name, value in state.items()
     }
-    metadata |= {"format": "pt", "preset": preset, "config": PRESETS[preset].config.to_json()}
+    metadata |= {"format": "pt", "preset": preset, "config": (config or PRESETS[preset].config).to_json()}
     with write_atomically(out) as path:
         # Not `save_file`: it raises its own error when the disk is full, and only the owner can read its files.
         path.write_bytes(save(tensors, metadata))

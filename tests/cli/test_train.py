@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from esg import EntityMap, EntitySegmenter, Grounder
 from esg.cli.console import Console
@@ -20,6 +21,7 @@ from esg.training import vocabulary
 from esg.training.checkpoint import CHECKPOINT
 from esg.training.cropformer import TrainConfig
 from esg.training.gella import GellaTrainConfig
+from esg.training.plot import read_log
 from esg.training.settings import read_config
 
 SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")
@@ -69,6 +71,83 @@ def test_interrupted_training(esg: Run, tmp_path: Path, monkeypatch: pytest.Monk
     assert result.status == 130
     assert "Interrupted after step 1" in result.err[-1]
     assert not (tmp_path / "weights.safetensors").exists()
+
+
+# -------------------------------------------------------------------------------------------------- photos of one's own
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of five photos of two entities each."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    labels = np.ones((64, 80), np.uint8)
+    labels[16:48, 20:60] = 2
+    for number in range(5):
+        Image.fromarray(np.stack([labels * 100, labels, labels * 50], 2)).save(folder / f"p{number}.jpg")
+        Image.fromarray(labels).save(folder / f"p{number}_0.png")
+    return folder
+
+
+def test_fine_tuning_is_one_command(
+    esg: Run, tiny_model: Path, tiny_preset: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pycocotools")
+    monkeypatch.chdir(tmp_path)
+    command = ("train", "cropformer", "--photos", photos, "--init", tiny_model, "--workers", 0, "--device", "cpu")
+    first = esg(*command, "--steps", 2)
+    run = Path("runs/cropformer-test-mine")  # the preset of the weights, and the folder of the photos
+    best = run / "best.safetensors"
+    assert (first.status, first.err[:2]) == (
+        0,
+        [
+            "Fine-tuning on 5 photos, of which 20 % are held out and measured.",
+            f"Starting from {tiny_model}: 177 of 177 tensors; nothing starts from scratch.",
+        ],
+    )
+    assert first.err[-1] == f"The best weights are in {best}; use them with `esg segment PHOTO --model {best}`."
+    kept = read_config(run / "config.json", TrainConfig())
+    assert (kept.preset, kept.samples.held_out, kept.frozen_stages, kept.keep_best) == (tiny_preset, 0.2, 2, "AP_boc")
+    measured = [row["step"] for row in read_log(run) if "AP_boc" in row]
+    assert measured == [0, 1, 2]
+    assert EntitySegmenter.from_pretrained(best, device="cpu").name == tiny_preset
+    again = esg(*command, "--steps", 3, "--export", "mine.safetensors")
+    assert any("Resuming after step 2" in line for line in again.err)
+    assert again.err[-1] == "Written: mine.safetensors"
+    assert Path("mine.safetensors").read_bytes() == best.read_bytes()
+
+
+def test_photos_to_measure_on_and_the_presets_own_settings(
+    esg: Run, tiny_model: Path, tiny_preset: str, photos: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pycocotools")
+    command = ("train", "cropformer", "--photos", photos, "--init", tiny_model, *SMALL, "--steps", 1)
+    assert esg(*command, "--out", tmp_path / "run", "--no-fine-tune", "--val", photos).status == 0
+    kept = read_config(tmp_path / "run/config.json", TrainConfig())
+    assert (kept.preset, kept.lr, kept.frozen_stages, kept.samples.short) == (tiny_preset, TrainConfig.lr, 0, ())
+    assert (kept.measure.photos, kept.keep_best) == ((str(photos),), "AP_boc")
+    assert (tmp_path / "run/best.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--fine-tune",), "--fine-tune goes with --init and --photos, and without --config; change these options."),
+        (("--init", "cropformer-nano", "--photos", "missing"), "missing does not exist; give"),
+        (
+            ("--init", "gella-nano"),
+            "holds weights of GELLA; give weights of a CropFormer, a Mask2Former or a backbone.",
+        ),
+        (("--init", "cropformer-nano", "--preset", "test"), "it fits the preset cropformer-nano."),
+    ],
+)
+@pytest.mark.usefixtures("tiny_preset")
+def test_fine_tuning_that_cannot_be_leaves_no_folder(
+    esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    esg("train", "cropformer", *options, "--device", "cpu").refused(words)
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---------------------------------------------------------------------------------------------------------------- gella
@@ -195,7 +274,7 @@ def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatc
         ({"samples": {"detail": [2, 1]}}, (), "The setting samples.detail is (2, 1)"),
         ({"preset": "cropformer-nanoo"}, (), "There is no preset 'cropformer-nanoo'"),
         ({"preset": "mask2former-instance-r50"}, (), "mask2former-instance-r50 predicts classes"),
-        ({}, ("--init", "missing.safetensors"), "missing.safetensors cannot be read"),
+        ({}, ("--init", "missing.safetensors"), "The file missing.safetensors does not exist"),
         ({}, ("--photos", "missing"), "missing does not exist; give a COCO JSON file"),
         ({}, ("--seed", 2**64), f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}."),
     ],

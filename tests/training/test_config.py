@@ -63,6 +63,10 @@ def numbers(config: Any, prefix: str = "") -> Iterator[str]:
         ("ema", 0, -0.1, "at least 0 and below 1"),
         ("ema", 0.9999, 1, "at least 0 and below 1"),
         ("samples.crop_ratio", 0.01, 0, "above 0 and below 1"),
+        ("samples.crops", "random", "fixed-5", "one of fixed-4, fixed-8, random"),
+        ("samples.short", (32, 64), (31,), "numbers of at least 32"),
+        ("samples.held_out", 0, 1, "at least 0 and below 1"),
+        ("samples.augment.area", (0.1, 1), (0.1, 1.1), "two numbers above 0 and up to 1"),
         ("samples.crop_ratio", 0.99, 1, "above 0 and below 1"),
         ("samples.detail", (0.5, 0.5), (0, 1), "two numbers above 0, the smaller one first"),
         ("samples.detail", (1, 2), (2, 1), "two numbers above 0, the smaller one first"),
@@ -111,7 +115,8 @@ def test_settings_of_gella(name: str, good: Any, bad: Any, allowed: str) -> None
 @pytest.mark.parametrize("kind", [TrainConfig, GellaTrainConfig])
 def test_every_number_has_a_range_that_leaves_out_nan(kind: type[RunConfig]) -> None:
     ranges = kind.allowed
-    assert set(numbers(kind())) - {"samples.photos"} == ranges.keys() - {"precision", "attention", "optimizer"}
+    names = set(numbers(kind())) - {"samples.photos", "measure.photos"}
+    assert names == ranges.keys() - {"precision", "attention", "optimizer", "samples.crops"}
     for name, (fits, _) in ranges.items():
         if isinstance(attrgetter(name)(kind()), (int, float)):
             assert not fits(float("nan")), name

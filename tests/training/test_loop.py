@@ -18,6 +18,8 @@ import torch
 from safetensors import safe_open
 
 from esg.models.cropformer.config import PRESETS
+from esg.models.layers.resnet import ResNetConfig
+from esg.segmenter import load_model
 from esg.support.errors import EsgError, InputError, WeightsError
 from esg.training import checkpoint, cropformer, loop
 from esg.training.checkpoint import WeightAverage, load_checkpoint
@@ -26,7 +28,7 @@ from esg.training.loop import learning_rate
 from esg.training.losses import LossConfig
 from esg.training.measure import MeasureConfig
 from esg.training.plot import read_log
-from esg.training.run_folder import CHECKPOINT
+from esg.training.run_folder import BEST, CHECKPOINT
 from esg.training.samples import SampleConfig
 
 RUN = TrainConfig(
@@ -380,6 +382,7 @@ def test_a_line_of_the_log_names_the_terms_that_a_step_has() -> None:
 @pytest.mark.parametrize(
     "foreign", [{"state_dict": {}}, {"preset": "tiny", "step": 1}, [1, 2], torch.zeros(2), Path("a")]
 )
+@pytest.mark.usefixtures("tiny")
 def test_a_foreign_checkpoint_is_refused_in_one_sentence(tmp_path: Path, foreign: object) -> None:
     torch.save(foreign, tmp_path / CHECKPOINT)
     with pytest.raises(WeightsError, match="delete it") as caught:
@@ -430,3 +433,76 @@ def test_a_gpu_trains_and_resumes(run: TrainConfig, tmp_path: Path, precision: A
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert all(0 < row["loss"] < 1000 for row in rows)
     assert all(value.isfinite().all() for value in weights(tmp_path, "ema").values())
+
+
+def test_the_best_weights_are_kept_and_exported(
+    run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = {0: 0.1, 1: 0.3, 2: 0.7, 3: 0.7, 4: 0.2}
+    steps = iter(figures)
+    monkeypatch.setattr(CropFormerTask, "can_measure", lambda _: True)
+    monkeypatch.setattr(CropFormerTask, "measure", lambda *_: {"AP_io": figures[next(steps)]})
+    kept = dataclasses.replace(run, steps=3, measure_steps=1, keep_best="AP_io")
+    train(kept, tmp_path)
+    assert [row["step"] for row in read_log(tmp_path) if "AP_io" in row] == [0, 1, 2, 3]
+    best = (tmp_path / BEST).read_bytes()
+    train(dataclasses.replace(kept, steps=4), tmp_path)  # the log tells what was best so far
+    assert (tmp_path / BEST).read_bytes() == best
+    out = checkpoint.export(tmp_path, CropFormerTask(kept), tmp_path / "out.safetensors")
+    assert out.read_bytes() == best
+    with safe_open(out, "pt") as file:
+        assert file.metadata()["steps"] == "2"
+
+
+def test_a_figure_that_is_not_measured_cannot_be_the_best(
+    run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CropFormerTask, "can_measure", lambda _: True)
+    monkeypatch.setattr(CropFormerTask, "measure", lambda *_: {"AP_io": 0.5, "AP50_io": 0.6})
+    with pytest.raises(InputError, match=r"keep_best is 'AP_boc', but only AP_io, AP50_io are measured\."):
+        train(dataclasses.replace(run, measure_steps=1, keep_best="AP_boc"), tmp_path)
+
+
+def test_own_architectures_train_resume_and_export(run: TrainConfig, tmp_path: Path) -> None:
+    model = {"queries": 5, "association_parts": ["cross"], "backbone": {"depths": [1, 1, 2, 1]}}
+    own = dataclasses.replace(run, steps=1, model=model)
+    train(own, tmp_path / "run")
+    out = checkpoint.export(tmp_path / "run", CropFormerTask(own), tmp_path / "own.safetensors")
+    found, preset, name = load_model(out)
+    assert (name, found.config.queries, found.config.backbone.depths) == ("tiny", 5, (1, 1, 2, 1))  # type: ignore[union-attr]
+    assert preset.config.association_parts == ("cross",)
+    train(dataclasses.replace(own, steps=2), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run")["step"] == 2  # type: ignore[index]
+    with pytest.raises(WeightsError, match=r"other model settings \(association_parts, backbone, queries\)"):
+        train(run, tmp_path / "run")
+
+
+def test_an_architecture_takes_a_backbone_of_another_kind_and_no_unknown_names(run: TrainConfig) -> None:
+    resnet = dataclasses.replace(run, model={"backbone": {"kind": "resnet", "depths": [1, 1, 1, 1]}}).architecture
+    assert resnet.backbone == ResNetConfig(depths=(1, 1, 1, 1))
+    assert dataclasses.replace(run, model={"backbone": {"kind": "swin"}}).architecture == PRESETS["tiny"].config
+    for model, words in (
+        ({"backbone": {"kind": "vgg"}}, "no kind 'vgg' of backbone; use one of swin, hornet, resnet, efficientnet"),
+        ({"querys": 5}, "The setting model has an unknown setting 'querys'"),
+        ({"width": 40}, "must be a multiple of 32"),
+    ):
+        with pytest.raises(InputError, match=words):
+            CropFormerTask(dataclasses.replace(run, model=model))
+
+
+def test_frozen_stages_do_not_change(run: TrainConfig, tmp_path: Path) -> None:
+    frozen = dataclasses.replace(run, frozen_stages=2)
+    train(dataclasses.replace(frozen, steps=1), tmp_path)
+    before = weights(tmp_path)
+    train(dataclasses.replace(frozen, steps=2), tmp_path)
+    after = weights(tmp_path)
+    parts = {".".join(name.split(".")[1:3]) for name in after if name.startswith("backbone.")}
+    changed = {
+        ".".join(name.split(".")[1:3])
+        for name in after
+        if name.startswith("backbone.") and not torch.equal(after[name], before[name])
+    }
+    fixed = {"patch_embed.weight", "patch_embed.bias", "patch_norm.weight", "patch_norm.bias", "mergings.0"}
+    assert parts - changed == fixed | {"stages.0", "stages.1"}
+    with pytest.raises(InputError, match="frozen_stages is 5, but this backbone has 4 stages"):
+        train(dataclasses.replace(run, frozen_stages=5), tmp_path / "other")

@@ -248,3 +248,21 @@ def test_photos_of_which_nothing_is_known_cost_nothing() -> None:
     head.embeddings[0, 3:] = head.embeddings[0, :2]
     losses = level_losses(features, [head], torch.full_like(labels, -1), CONFIG)
     assert total(losses) == 0
+
+
+def test_views_of_the_batch_level_are_compared_one_by_one_or_as_one_picture() -> None:
+    """One entity that fills the first of two views; its query is right there, and undecided in the other view."""
+    labels = torch.zeros(1, 2, 16, 16, dtype=torch.int64)
+    labels[:, 0] = 1
+    features = torch.zeros(1, 2, 2, 16, 16)
+    features[:, 0, 0] = 100.0
+    head = Prediction(torch.tensor([[[30.0, -30.0]]]), torch.tensor([[[1.0, 0.0]]]))
+    config = LossConfig(points=64, bce=1, dice=1)
+    undecided = 64 * 0.5
+    each = level_losses(features, [head], labels, config)
+    assert float(each["bce"]) == pytest.approx(math.log(2), abs=1e-4)
+    assert float(each["dice"]) == pytest.approx(1 - 1 / (undecided + 1), abs=1e-4)
+    config = LossConfig(points=64, per_view=False, bce=1, dice=1, uncertain=0.0)
+    together = level_losses(features, [head], labels, config)
+    assert float(together["bce"]) == pytest.approx(math.log(2) / 2, abs=1e-4)
+    assert float(together["dice"]) == pytest.approx(1 - (2 * 32 + 1) / (32 + 16 + 32 + 1), abs=1e-4)

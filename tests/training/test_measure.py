@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from esg.data.labelled import UNKNOWN, LabelledPhoto
 from esg.data.scenes.synth import HELD_OUT, make_scene
 from esg.models.cropformer.model import Output
 from esg.models.cropformer.views import ViewGeometry
@@ -137,3 +139,24 @@ def test_nan_scores_are_reported(level: str) -> None:
     perfect = predictor(everything, everything)
     with pytest.raises(NoNumbers, match="scores that are NaN or infinite"):
         measure(broken, CONFIG, CPU)
+
+
+def test_photos_count_only_where_they_are_labelled() -> None:
+    """Two true entities, and a third that is found in an unlabelled part of the photo."""
+    labels = np.zeros((CONFIG.height, CONFIG.width), np.int32)
+    labels[:, :32], labels[:, 32:64] = 1, 2
+    shown = np.where(np.arange(CONFIG.width) < 64, labels, 3).astype(np.int32)
+    config = dataclasses.replace(CONFIG, fusions=("io",))
+
+    def predict(pixels: Tensor, frames: Tensor) -> Output:
+        assert pixels.shape[1] == 1  # this fusion does not need crops
+        wrong, right = said(shown, nothing), said(shown, everything)
+        right.logits[0, :2] = torch.tensor([2.0, -2.0])  # the third one is the most certain
+        return Output([], features(shown)[:, :1], [wrong, right], [])
+
+    def measured(truth: np.ndarray) -> float:
+        photo = LabelledPhoto("a", np.zeros((*truth.shape, 3), np.uint8), truth, (None, None))
+        return measure(predict, config, CPU, photos=[photo])["AP_io"]
+
+    assert measured(labels) == pytest.approx(2 / 3, abs=1e-6)
+    assert measured(np.where(shown == 3, UNKNOWN, labels).astype(np.int32)) == pytest.approx(1, abs=1e-6)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
 
 import pytest
 
+from esg.data.augment import FLIPPED
 from esg.training.cropformer import TrainConfig
+from esg.training.defaults import settings_for
 from esg.training.gella import GellaTrainConfig
 from esg.training.loop import learning_rate
+from esg.training.losses import LossConfig
 from esg.training.settings import read_config
 
 RECIPES = sorted((Path(__file__).parents[2] / "docs" / "recipes").glob("*.json"))
@@ -39,3 +43,25 @@ def test_the_papers_schedule(root: Path, name: str) -> None:
     assert learning_rate(46 * epoch - 1, config) == pytest.approx(1e-5)
     assert config.samples.tasks == (0.2, 0.2, 0.6)
     assert config.lora == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "drop"), [("r50", 0.0), ("swin-tiny", 0.3), ("swin-large", 0.3), ("hornet-large", 0.6)]
+)
+def test_the_published_run_of_cropformer(root: Path, name: str, drop: float) -> None:
+    """What the papers state, and what a preset has without a recipe."""
+    defaults = settings_for("cropformer-swin-tiny")
+    config = read_config(root / "docs" / "recipes" / f"cropformer-{name}.json", defaults)
+    assert config == dataclasses.replace(defaults, preset=f"cropformer-{name}", drop_path=drop)
+    assert (config.optimizer, config.backbone_lr, config.ema, config.mask_piloted) == ("adamw", 0.1, 0.0, False)
+    assert config.loss == LossConfig()
+    assert (config.loss.ce, config.loss.bce, config.loss.dice, config.loss.no_entity) == (2, 5, 5, 0.1)
+    assert (config.loss.points, config.loss.balanced, config.loss.smallest) == (12544, 0, 1)
+    assert (config.samples.crops, config.samples.crop_ratio, config.samples.augment) == ("fixed-4", 0.7, FLIPPED)
+    assert (min(config.samples.short), max(config.samples.short), config.samples.longest) == (640, 800, 1333)
+    for times in (1, 2, 3, 4):
+        longer = dataclasses.replace(config, steps=times * 103_125)
+        begins = {0: 2e-4, 91_575 * times: 2e-5, 99_414 * times: 2e-6, longer.steps - 1: 2e-6}
+        assert {step: learning_rate(step, longer) for step in begins} == pytest.approx(begins)
+        ends = {91_575 * times - 1: 2e-4, 99_414 * times - 1: 2e-5}
+        assert {step: learning_rate(step, longer) for step in ends} == pytest.approx(ends)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from esg.models.cropformer.views import PIXEL_MEAN, PIXEL_STD, view_boxes
+from esg.data.augment import FLIPPED
+from esg.models.cropformer.views import PIXEL_MEAN, PIXEL_STD, cut_view, resized_size, view_boxes
 from esg.support.errors import ImageError
 from esg.training.samples import SampleConfig, Samples, two_views
 
@@ -35,7 +36,8 @@ def test_labels_follow_the_pixels_into_both_views(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels = np.kron(np.arange(1, 21).reshape(4, 5), np.ones((40, 40), np.int64))
     image = np.repeat((labels * 12)[..., None], 3, 2).astype(np.uint8)
-    pixels, maps, _, (height, width) = two_views(image, labels, (128, 160), rng)
+    pixels, maps, _, (height, width) = two_views(image, labels, (120, 150), (128, 160), rng)
+    assert (height, width) == (120, 150)
     assert pixels.shape == (2, 3, 128, 160)
     assert maps.shape == (2, 128, 160)
     assert (pixels[:, :, height:] == 0).all()
@@ -48,17 +50,80 @@ def test_labels_follow_the_pixels_into_both_views(seed: int) -> None:
     assert set(np.unique(maps[1])) <= set(np.unique(maps[0]))
 
 
-def test_crop_is_one_of_the_four_corners_and_each_comes_up() -> None:
-    labels = np.arange(1, 10_001, dtype=np.int64).reshape(100, 100)  # every pixel its own id
+def places(crops: str, seeds: int, ratio: float = 0.7) -> set[tuple[int, int]]:
+    """The origins of the crops of a picture of 100 × 100 pixels, of which each is its own entity."""
+    labels = np.arange(1, 10_001, dtype=np.int64).reshape(100, 100)
     image = np.zeros((100, 100, 3), np.uint8)
-    first = set()
-    for seed in range(40):
-        _, maps, _, (height, width) = two_views(image, labels, (96, 96), np.random.default_rng(seed))
-        if height == width == 96:  # no padding, so nothing was cut off
-            y0, x0 = divmod(int(maps[1, 0, 0]) - 1, 100)
-            first.add((x0, y0))
-            assert maps[1, 95, 95] - 1 == (y0 + 69) * 100 + x0 + 69
-    assert first == {box[:2] for box in view_boxes(100, 100)[1:]}
+    found = set()
+    side = int(ratio * 100)
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        _, maps, frames, _ = two_views(image, labels, (side, side), (96, 96), rng, crops=crops, ratio=ratio)
+        y, x = divmod(int(maps[1, 0, 0]) - 1, 100)
+        assert maps[1, side - 1, side - 1] - 1 == (y + side - 1) * 100 + x + side - 1  # not resampled
+        assert frames[1, :2].tolist() == pytest.approx([x / 100, y / 100])
+        found.add((x, y))
+    return found
+
+
+def test_the_crop_is_at_one_of_the_fixed_places_and_each_comes_up() -> None:
+    for crops, count in (("fixed-4", 4), ("fixed-8", 8)):
+        assert places(crops, 80) == {box[:2] for box in view_boxes(100, 100, count)[1:]}
+
+
+def test_a_random_crop_is_anywhere_in_the_picture() -> None:
+    found = places("random", 300)
+    assert len(found) > 200
+    for axis in (0, 1):
+        assert (min(place[axis] for place in found), max(place[axis] for place in found)) == (0, 30)
+
+
+def test_the_crop_ratio_is_the_crops_side() -> None:
+    assert places("fixed-4", 60, ratio=0.5) == {(0, 0), (50, 0), (0, 50), (50, 50)}
+
+
+@pytest.mark.parametrize("size", [(60, 200), (90, 120), (120, 40)])
+def test_with_a_short_side_the_full_view_is_the_whole_photo(tmp_path: Path, size: tuple[int, int]) -> None:
+    values = np.random.default_rng(1).integers(0, 255, (*size, 3), np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.jpg", quality=95)
+    labels = np.kron(np.int64([[1, 2], [3, 4]]), np.ones((size[0] // 2, size[1] // 2), np.int64)).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "a_0.png")
+    config = SampleConfig(
+        batch=2,
+        short=(48, 64),
+        longest=150,
+        photos=(str(tmp_path),),
+        photo_share=1.0,
+        paste_share=0.0,
+        augment=FLIPPED,
+    )
+    photo = np.asarray(Image.open(tmp_path / "a.jpg"))
+    seen = set()
+    for step in range(8):
+        batch = Samples(config)[step]
+        assert batch.pixels.shape[-2:] == tuple(-(-side // 32) * 32 for side in batch.sizes.amax(0).tolist())
+        for pixels, maps, (height, width) in zip(batch.pixels, batch.labels, batch.sizes.tolist(), strict=True):
+            expected = {short: resized_size(*size, short, 150) for short in config.short}
+            assert (height, width) in expected.values()
+            view = pixels[0, :, :height, :width].numpy().transpose(1, 2, 0)
+            whole = cut_view(photo, (0, 0, size[1], size[0]), (height, width))
+            mirrored = cut_view(np.ascontiguousarray(photo[:, ::-1]), (0, 0, size[1], size[0]), (height, width))
+            flipped = not np.array_equal(view, whole)
+            assert not flipped or np.array_equal(view, mirrored)
+            corners = [1, 2, 3, 4] if not flipped else [2, 1, 4, 3]
+            assert maps[0, [0, 0, height - 1, height - 1], [0, width - 1, 0, width - 1]].tolist() == corners
+            assert not maps[0, height:].any()
+            assert not maps[0, :, width:].any()
+            seen.add(flipped)
+    assert seen == {False, True}
+
+
+def test_scenes_for_a_short_side_are_wide_and_tall() -> None:
+    config = SampleConfig(batch=2, short=(64,), longest=96, detail=(1.0, 1.0), paste_share=0.0)
+    sizes = [tuple(size) for step in range(6) for size in Samples(config)[step].sizes.tolist()]
+    assert {min(size) for size in sizes} <= {*range(57, 65)}
+    assert max(max(size) for size in sizes) <= 96
+    assert len({height > width for height, width in sizes}) == 2
 
 
 def test_padding_stays_below_the_coarsest_stride() -> None:

@@ -12,9 +12,10 @@ from ..layers.efficientnet import EfficientNetConfig
 from ..layers.hornet import HorNetConfig
 from ..layers.resnet import ResNetConfig
 from ..layers.swin import SwinConfig
+from .association import PARTS
 
 BackboneConfig = SwinConfig | HorNetConfig | ResNetConfig | EfficientNetConfig
-_BACKBONES = {"swin": SwinConfig, "hornet": HorNetConfig, "resnet": ResNetConfig, "efficientnet": EfficientNetConfig}
+BACKBONES = {"swin": SwinConfig, "hornet": HorNetConfig, "resnet": ResNetConfig, "efficientnet": EfficientNetConfig}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class CropFormerConfig:
     Attributes:
         backbone: sizes of the backbone; its type selects the kind of backbone.
         association: True for CropFormer, False for plain Mask2Former (image level only).
+        association_parts: parts of the association, see `association.PARTS`; the published models have all of them.
         whereabouts: whether features get a code of their position in the photo (see `whereabouts`); False in all
             published models.
         anchors: side of the grid of anchors that image-level queries are chosen from (see `modeling.anchors`); None for
@@ -38,6 +40,7 @@ class CropFormerConfig:
 
     backbone: BackboneConfig
     association: bool = True
+    association_parts: tuple[str, ...] = tuple(PARTS)
     whereabouts: bool = False
     anchors: int | None = None
     classes: int = 1
@@ -50,10 +53,18 @@ class CropFormerConfig:
     encoder_ffn: int = 1024
     points: int = 4
 
+    def __post_init__(self) -> None:
+        if unknown := [part for part in self.association_parts if part not in PARTS]:
+            raise InputError(f"There is no part {unknown[0]!r} of the association; choose from {', '.join(PARTS)}.")
+        if self.width < 1 or self.width % 32 or self.width % self.heads:
+            raise InputError(
+                f"The width of a CropFormer must be a multiple of 32 and of its {self.heads} heads, not {self.width}."
+            )
+
     def to_json(self) -> str:
         """The configuration as one line of JSON, for the metadata of our weight files."""
         fields = dataclasses.asdict(self)
-        kind = next(name for name, kind in _BACKBONES.items() if isinstance(self.backbone, kind))
+        kind = next(name for name, kind in BACKBONES.items() if isinstance(self.backbone, kind))
         return json.dumps({**fields, "backbone": {"kind": kind, **fields["backbone"]}})
 
     @classmethod
@@ -66,7 +77,8 @@ class CropFormerConfig:
         try:
             fields: dict[str, Any] = json.loads(text)
             backbone: dict[str, Any] = {key: _tuples(value) for key, value in fields.pop("backbone").items()}
-            return cls(backbone=_BACKBONES[backbone.pop("kind")](**backbone), **fields)
+            parts = {name: _tuples(value) for name, value in fields.items()}
+            return cls(backbone=BACKBONES[backbone.pop("kind")](**backbone), **parts)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"This is not the configuration of a CropFormer ({error}); convert the file again."

@@ -64,7 +64,9 @@ class CropFormer(nn.Module):
             anchors=config.anchors,
         )
         self.association = (
-            ViewAssociation(config.width, config.heads, config.decoder_ffn) if config.association else None
+            ViewAssociation(config.width, config.heads, config.decoder_ffn, config.association_parts)
+            if config.association
+            else None
         )
 
     def forward(

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .drop_path import DropPath
+
 _SCALE = 1 / 3
 """Factor on the depth-wise branch of gⁿConv, `s` in the paper."""
 
@@ -105,10 +107,11 @@ class HorNetBlock(nn.Module):
         self.norm2 = nn.LayerNorm(channels, eps=1e-6)
         self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
         self.gamma2 = nn.Parameter(torch.full((channels,), 1e-6))
+        self.drop_path = DropPath()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.gamma1[:, None, None] * self.mixer(self.norm1(x))
-        return x + (self.gamma2 * self.mlp(self.norm2(x.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
+        x = x + self.drop_path(self.gamma1[:, None, None] * self.mixer(self.norm1(x)))
+        return x + self.drop_path((self.gamma2 * self.mlp(self.norm2(x.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2))
 
 
 class HorNet(nn.Module):

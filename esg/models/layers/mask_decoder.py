@@ -48,12 +48,15 @@ class DecoderLayer(nn.Module):
     def forward(self, queries: Tensor, positions: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """queries, positions (B, Q, C), keys, values (B, N, C), mask (B, 1, Q, N) bool, True = attend → (B, Q, C)."""
         queries = self.cross_norm(queries + self.cross_attention(queries + positions, keys, values, mask))
-        return self.refine(queries, positions)
+        return self.feed_forward(self.attend_to_each_other(queries, positions))
 
-    def refine(self, queries: Tensor, positions: Tensor | float) -> Tensor:
-        """The steps after cross-attention: self-attention among the queries, then the FFN."""
+    def attend_to_each_other(self, queries: Tensor, positions: Tensor | float) -> Tensor:
+        """Self-attention among the queries."""
         placed = queries + positions
-        queries = self.self_norm(queries + self.self_attention(placed, placed, queries))
+        return self.self_norm(queries + self.self_attention(placed, placed, queries))
+
+    def feed_forward(self, queries: Tensor) -> Tensor:
+        """The FFN."""
         return self.ffn_norm(queries + self.linear2(F.relu(self.linear1(queries))))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...support.errors import InputError
 from .attention import Attend
+from .drop_path import DropPath
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class SwinBlock(nn.Module):
         self.attention = WindowAttention(channels, heads, window)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
+        self.drop_path = DropPath()
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Block output for x (B, H, W, C); mask, for shifted blocks, has the size padded to whole windows."""
@@ -117,8 +119,8 @@ class SwinBlock(nn.Module):
         attended = _from_windows(windows, self.window, *padded.shape[1:3])
         if self.shift:
             attended = attended.roll((self.shift, self.shift), dims=(1, 2))
-        x = x + attended[:, :height, :width]
-        return x + self.mlp(self.norm2(x))
+        x = x + self.drop_path(attended[:, :height, :width])
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class PatchMerging(nn.Module):

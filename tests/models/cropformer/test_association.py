@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from esg.models.cropformer.association import ViewAssociation
+from esg.models.cropformer.association import PARTS, ViewAssociation
+from esg.models.cropformer.config import CropFormerConfig
+from esg.models.layers.swin import SwinConfig
+from esg.support.errors import InputError
 
 PICTURES, VIEWS, QUERIES, WIDTH = 2, 3, 4, 8
 
@@ -100,3 +105,35 @@ def test_every_view_has_a_say(association: ViewAssociation) -> None:
         changed = embeddings.clone()
         changed[:, view] += torch.randn(PICTURES, QUERIES, WIDTH, dtype=torch.float64)
         assert (association.associate(changed, positions) - result).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("parts", [("cross",), ("cross", "ffn"), ("cross", "self"), ("self", "ffn"), tuple(PARTS)])
+def test_parts_that_are_left_out_do_nothing_and_have_no_weights(parts: tuple[str, ...]) -> None:
+    """A part of the full layer does nothing but normalise if its last linear layer is zero."""
+    torch.manual_seed(0)
+    full = ViewAssociation(WIDTH, heads=2, ffn=16).double().requires_grad_(False)
+    last = {"cross": full.cross_attention.out_proj, "self": full.self_attention.out_proj, "ffn": full.linear2}
+    for part in PARTS.keys() - set(parts):
+        nn.init.zeros_(last[part].weight)
+        nn.init.zeros_(last[part].bias)
+    some = ViewAssociation(WIDTH, heads=2, ffn=16, parts=parts).double().requires_grad_(False)
+    kept = {name for part in parts for name in PARTS[part]}
+    state = {name: value for name, value in full.state_dict().items() if name.split(".")[0] in kept}
+    some.load_state_dict(state)  # strictly: there are no other weights
+    embeddings, positions = drawn()
+    # Norms in a row without weights of their own are one norm, up to their epsilon.
+    embeddings[:, 0] = nn.functional.layer_norm(embeddings[:, 0], (WIDTH,))
+    expected = full.associate(embeddings, positions)
+    torch.testing.assert_close(some.associate(embeddings, positions), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_configurations_with_parts_left_out() -> None:
+    config = CropFormerConfig(SwinConfig(), association_parts=("cross",))
+    assert CropFormerConfig.from_json(config.to_json()) == config
+    older = json.loads(CropFormerConfig(SwinConfig()).to_json())
+    del older["association_parts"]  # of a file written before there was a choice
+    assert CropFormerConfig.from_json(json.dumps(older)).association_parts == tuple(PARTS)
+    with pytest.raises(InputError, match=r"no part 'xatt' of the association; choose from cross, self, ffn\."):
+        CropFormerConfig(SwinConfig(), association_parts=("xatt",))
+    with pytest.raises(InputError, match="multiple of 32 and of its 8 heads, not 100"):
+        CropFormerConfig(SwinConfig(), width=100)
