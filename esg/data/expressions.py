@@ -65,6 +65,11 @@ class Expressions(Sequence[ReferredPhoto], ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
+    @property
+    @abstractmethod
+    def keys(self) -> tuple[str, ...]:
+        """The name or number of every photo, in order."""
+
     @abstractmethod
     def referred(self, index: int) -> ReferredPhoto:
         """The photo at an index from 0 to the number of photos - 1, with its expressions.

@@ -74,6 +74,11 @@ class ReasonSeg(Expressions):
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The file name of every photo, in order."""
+        return tuple(file.name for file, _, _ in self._items)
+
     def referred(self, index: int) -> ReferredPhoto:
         """The photo at an index, with its questions; its only segment is the answer.
 

@@ -77,6 +77,12 @@ class RefCoco(Expressions):
     def __len__(self) -> int:
         return len(self._order)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The notation of every photo's id, in order."""
+        keys = self.photos.keys
+        return tuple(keys[place] for place in self._order)
+
     def referred(self, index: int) -> ReferredPhoto:
         """The photo at an index, with all annotated objects and its sentences."""
         photo = self.photos.photo(self._order[index])

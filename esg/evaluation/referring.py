@@ -25,6 +25,7 @@ UNREAD = "expressions that the model cannot read, which count as wrong"
 def evaluate_referring(
     grounder: Grounder,
     data: Expressions,
+    count: int | None = None,
     *,
     segment: Segment | None = None,
     threshold: float | None = None,
@@ -38,6 +39,7 @@ def evaluate_referring(
     Args:
         grounder: the grounder to evaluate.
         data: the expressions.
+        count: number of photos, starting with the first; None: all.
         segment: function that segments a photo; None: the annotated objects are used.
         threshold: minimum score of the entities that are chosen; None: the best one is chosen.
         results: results of an earlier run, by photo, to which new ones are added.
@@ -60,16 +62,17 @@ def evaluate_referring(
     problems.update(data.problems)
     overlaps: list[Overlap] = []
     photos = 0
-    for number in range(len(data)):
-        known = results.get(str(number))
+    keys = data.keys[:count]
+    for number, key in enumerate(keys):
+        known = results.get(key)
         if known is None:
             known = _measure(grounder, data, number, segment, threshold)
-            results.add(str(number), known)
+            results.add(key, known)
         problems.update(Problems(known["problems"]))
         overlaps += [Overlap(*one) for one in known["overlaps"]]
         photos += bool(known["overlaps"])
         if progress is not None:
-            progress(number + 1, len(data))
+            progress(number + 1, len(keys))
     if not overlaps:
         raise InputError(f"No expression of {data.name} could be measured: {'; '.join(problems)}.")
     counts = {"photos": photos, "expressions": len(overlaps), "expressions_given": data.total}

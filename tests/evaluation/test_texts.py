@@ -228,6 +228,7 @@ def test_expressions_about_true_objects(tmp_path: Path) -> None:
         "expressions": 4,
         "expressions_given": 4,
     }
+    assert evaluate_referring(told, data, 1).figures == measured.figures
     assert list(measured.problems) == [
         "expressions that the model cannot read, which count as wrong (1): 'fail' of COCO_train2014_000000000007.jpg"
     ]
@@ -316,8 +317,14 @@ def test_masks_of_any_program(tmp_path: Path) -> None:
     (tmp_path / "sam").mkdir()
     for number in (0, 1):
         Image.fromarray((labels == number + 1).astype(np.uint8) * 255).save(tmp_path / "sam" / f"{number}.png")
+    (tmp_path / "sam" / "metadata.csv").write_text("id,area\n")
+    of_sam = [
+        {"segmentation": {"size": [2, 3], "counts": counts}, "predicted_iou": 0.9, "area": 3, "bbox": [0, 0, 3, 2]}
+        for counts in ([0, 4, 2], [4, 2])
+    ]
+    (tmp_path / "sam2.json").write_text(json.dumps(of_sam))
     masks = MasksFromFiles(tmp_path)
-    for photo in ("plain.jpg", "in/own.jpg", "data/set/valid/inner.jpg", "sam.jpg"):
+    for photo in ("plain.jpg", "sam2.jpg", "in/own.jpg", "data/set/valid/inner.jpg", "sam.jpg"):
         assert masks(image, photo).labels.tolist() == labels.tolist(), photo
     with pytest.raises(InputError, match=r"does not have masks of other\.jpg"):
         masks(image, "other.jpg")

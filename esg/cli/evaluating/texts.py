@@ -96,6 +96,7 @@ def referring(args: argparse.Namespace, console: Console) -> dict[str, float]:
     measured = evaluate_referring(
         grounder(args, console),
         data,
+        args.count,
         segment=source,
         threshold=args.threshold,
         results=kept,
@@ -118,14 +119,15 @@ def _scenes(args: argparse.Namespace, console: Console) -> dict[str, float]:
     for option, value in {"--images": args.images, "--resume": args.resume}.items():
         if value is not None:
             raise InputError(f"{option} needs the PATH of a data set.")
+    count = 500 if args.count is None else args.count
     found = evaluate_expressions(
         grounder(args, console),
-        args.count,
+        count,
         segment=scene_segmenter(args),
         threshold=args.threshold,
         progress=counting(console, "scene"),
     )
-    console.answer(f"{args.count} held-out scenes, {found['expressions']:.0f} expressions")
+    console.answer(f"{count} held-out scenes, {found['expressions']:.0f} expressions")
     show(console, _REFERRING, found, {})
     return found
 
