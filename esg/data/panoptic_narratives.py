@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..entities import rle
 from ..entities.files import load_json
 from ..entities.importing.fields import identifier, records, text
 from ..support.errors import InputError
 from .annotated import AnnotatedPhoto, Category
-from .locating import photo_folders
 from .narration.teller import Mention, Narrative
 from .panoptic import CocoPanoptic
 from .problems import Problems
@@ -33,6 +35,15 @@ class NarratedSegments:
     photo: AnnotatedPhoto
     narratives: tuple[Narrative, ...]
     problems: Problems = field(default_factory=Problems, compare=False)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(H, W) int32: k for the pixels of `photo.segments[k - 1]`, crowds too; 0 elsewhere."""
+        height, width = self.photo.size
+        columns = np.zeros(height * width, np.int32)
+        for label, one in enumerate(self.photo.segments, start=1):
+            rle.paint(one.mask, columns, label)
+        return np.ascontiguousarray(columns.reshape(width, height).T)
 
 
 class PanopticNarratives(Sequence[NarratedSegments]):
@@ -145,14 +156,13 @@ class _Noun:
 
 
 def _narratives_file(path: Path) -> Path:
+    """The file itself; or the one in a folder, that of the validation photos if there are several."""
     if not path.is_dir():
         return path
-    found = sorted(path.glob("png_coco_*.json"))
-    found = [one for one in found if not one.stem.endswith("_dataloader")]
-    if len(found) == 1:
-        return found[0]
-    several = f"{', '.join(one.name for one in found)}; give one of them" if found else "no png_coco_val2017.json"
-    raise InputError(f"{path} contains {several}.")
+    found = [file for folder in (path, path / "annotations") for file in sorted(folder.glob("png_coco_*2017.json"))]
+    for file in [*(one for one in found if "_val" in one.stem), *found]:
+        return file
+    raise InputError(f"{path} does not contain png_coco_val2017.json or png_coco_train2017.json.")
 
 
 def _panoptic_near(file: Path, panoptic: Path | None, images: str | Path | None) -> CocoPanoptic:
@@ -168,8 +178,6 @@ def _panoptic_near(file: Path, panoptic: Path | None, images: str | Path | None)
             )
     home = panoptic if panoptic.is_dir() else panoptic.parent
     pictures = home / "panoptic_segmentation" / part  # as PNG's own programs keep them
-    if images is None:
-        images = next((one for one in photo_folders(panoptic, None)[3:] if one.is_dir() and one.name == part), None)
     return CocoPanoptic(panoptic, images, pictures if pictures.is_dir() else None)
 
 

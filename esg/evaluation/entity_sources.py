@@ -10,12 +10,13 @@ import numpy as np
 from ..data.annotated import AnnotatedPhoto
 from ..entities.entity_map import EntityMap
 from ..entities.importing.reading import read_masks, tells_photos_apart
+from ..pictures.listing import SUFFIXES
 from ..support.errors import EsgError, InputError, NoNumbers, OutOfMemory
 
 Segment = Callable[[np.ndarray, str], EntityMap]
 """A photo, (H, W, 3) uint8 RGB, and its path or name → its entities."""
 
-_OWN_ENDINGS = (".entities.json", ".labels.png")  # as `esg segment` names its results
+_OWN_ENDINGS = (".entities.json", ".labels.png", ".png")  # as `esg segment` names its results, and others
 
 
 def segmented_by(model: Callable[[np.ndarray], EntityMap]) -> Segment:
@@ -43,9 +44,10 @@ class MasksFromFiles:
     def __call__(self, image: np.ndarray, name: str) -> EntityMap:
         """The entities of a photo; EsgError if there are no masks of it, or if they cannot be used."""
         photo, size = PurePath(name), image.shape[:2]
+        stem = photo.stem if photo.suffix.lower() in SUFFIXES else photo.name
         folders = self._folders(photo)
         for folder in folders:
-            for place in (folder / photo.stem, *(folder / f"{photo.stem}{ending}" for ending in _OWN_ENDINGS)):
+            for place in (folder / stem, *(folder / f"{stem}{ending}" for ending in _OWN_ENDINGS)):
                 if place.exists() and place != self.path:
                     return read_masks(place, size, photo=name, may_be_empty=True)
             if tells_photos_apart(folder, [name]):

@@ -30,6 +30,7 @@ def test_nouns_have_their_place_in_the_caption_and_their_segments(tmp_path: Path
     assert narrative.caption == "In this image, we can see two dogs. The dog's near the SKY."
     nouns = [(narrative.caption[slice(*noun.span)], noun) for noun in narrative.mentions]
     ids = [[one.photo.segments[number - 1].id for number in noun.entity_ids] for _, noun in nouns]
+    assert one.labels.tolist() == [[1, 1, 1, 1, 0, 0], [2, 2, 3, 3, 0, 0]] * 2
     assert [text for text, _ in nouns] == ["two dogs", "The dog's", "SKY"]
     assert ids == [[70000, 5], [5], [300]]
     assert [(noun.kind, noun.plural) for _, noun in nouns] == [("thing", True), ("thing", False), ("stuff", False)]
@@ -92,6 +93,19 @@ def test_files_in_other_places_can_be_named(tmp_path: Path) -> None:
     assert PanopticNarratives(moved, panoptic)[0].photo.file is not None
 
 
+def test_the_folders_of_the_authors(tmp_path: Path) -> None:
+    write_png(tmp_path, part="train2017")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "train2017").rename(tmp_path / "images" / "train2017")
+    data = PanopticNarratives(tmp_path)
+    assert data[0].photo.file == tmp_path / "images/train2017/000000000139.jpg"
+    assert data[0].photo.image().shape == (4, 6, 3)
+    (tmp_path / "annotations/png_coco_train2017_dataloader.json").write_text("[]")  # made for the first baseline
+    assert PanopticNarratives(tmp_path / "annotations").name == data.name
+    write_png(tmp_path)
+    assert Path(PanopticNarratives(tmp_path).name).name == "png_coco_val2017.json"
+
+
 def test_wrong_files_are_one_sentence(tmp_path: Path) -> None:
     file = write_png(tmp_path / "one", [told(image_id=1)])
     with pytest.raises(
@@ -102,7 +116,7 @@ def test_wrong_files_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a file of panoptic narratives"):
         PanopticNarratives(file)
     file.unlink()
-    with pytest.raises(InputError, match="no png_coco_val2017"):
+    with pytest.raises(InputError, match=r"does not contain png_coco_val2017\.json"):
         PanopticNarratives(file.parent)
     with pytest.raises(InputError, match="cannot be read"):
         PanopticNarratives(file)

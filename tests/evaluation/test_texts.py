@@ -311,7 +311,7 @@ def test_names_that_the_model_does_not_know(tmp_path: Path, monkeypatch: pytest.
 def test_masks_of_any_program(tmp_path: Path) -> None:
     labels = np.repeat([[1, 1, 2]], 2, axis=0).astype(np.uint8)
     image = np.zeros((2, 3, 3), np.uint8)
-    for name in ("plain.png", "own.labels.png", "set/valid/inner.png"):
+    for name in ("plain.png", "v1.2.png", "own.labels.png", "set/valid/inner.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(labels).save(tmp_path / name)
     (tmp_path / "sam").mkdir()
@@ -324,7 +324,7 @@ def test_masks_of_any_program(tmp_path: Path) -> None:
     ]
     (tmp_path / "sam2.json").write_text(json.dumps(of_sam))
     masks = MasksFromFiles(tmp_path)
-    for photo in ("plain.jpg", "sam2.jpg", "in/own.jpg", "data/set/valid/inner.jpg", "sam.jpg"):
+    for photo in ("plain.jpg", "v1.2", "sam2.jpg", "in/own.jpg", "data/set/valid/inner.jpg", "sam.jpg"):
         assert masks(image, photo).labels.tolist() == labels.tolist(), photo
     with pytest.raises(InputError, match=r"does not have masks of other\.jpg"):
         masks(image, "other.jpg")

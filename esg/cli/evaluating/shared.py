@@ -86,13 +86,13 @@ def scene_segmenter(args: argparse.Namespace) -> Segment | None:
     return segmenter(args)
 
 
-def add_resume(command: argparse.ArgumentParser) -> None:
-    """Adds the option for a file of results from which an interrupted run continues."""
+def add_resume(command: argparse.ArgumentParser, item: str = "photo") -> None:
+    """Adds the option for a file with the result of every item, from which an interrupted run continues."""
     command.add_argument(
         "--resume",
         type=file_or_folder,
         metavar="FILE.jsonl",
-        help="keep the results of every photo in this file; the same command continues after the last one",
+        help=f"keep the result of every {item} in this file; the same command continues after the last one",
     )
 
 

@@ -53,7 +53,7 @@ def add(own: Any) -> None:
     )
     command.add_argument("--images", type=file_or_folder, metavar="DIR", help="the photos, if they are elsewhere")
     command.add_argument(
-        "--count", type=whole(1), default=500, metavar="N", help="number of scenes, without PATH [500]"
+        "--count", type=whole(1), metavar="N", help="number of scenes [500], or use only the first N photos [all]"
     )
     command.add_argument(
         "--threshold",
@@ -76,7 +76,7 @@ def add(own: Any) -> None:
         help="folder with NAME/valid/_annotations_min1cat.coco.json and the photos beside it; or that of a single set",
     )
     add_grounding(command)
-    add_resume(command)
+    add_resume(command, "set")
     command.add_argument("--split", type=not_empty, default="valid", metavar="NAME", help="folder of each set [valid]")
 
 
