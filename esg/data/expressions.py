@@ -48,7 +48,7 @@ class Expressions(Sequence[ReferredPhoto], ABC):
 
     Attributes:
         name: the file or folder it was opened from.
-        kind: "refcoco", "refcoco+", "refcocog" or "reasonseg".
+        kind: "refcoco", "refcoco+", "refcocog" or "reasonseg"; with " (google)" if it has Google's splits.
         split: the part of it, such as "val".
         chooses: whether the segments of a photo are all its objects, so that an expression chooses among them.
         total: number of expressions.

@@ -41,6 +41,8 @@ class RefCoco(Expressions):
         file = _references(Path(path))
         self.name, self.split, self.problems = str(file), split, Problems()
         self.kind = next((one for one in _NAMES if file.parent.name.lower().startswith(one)), "refcoco")
+        if "(google)" in file.name:  # other splits, with which the paper's figures cannot be compared
+            self.kind += " (google)"
         folder = images or _images(file.parent)
         self.photos = CocoInstances(file.parent / "instances.json", folder)
         self._locator = Locator([] if folder is None else [Path(folder)])

@@ -15,6 +15,7 @@ from esg.data.plain_pickle import load_plain_pickle
 from esg.data.reasonseg import ReasonSeg, read_explanations
 from esg.data.refcoco import RefCoco
 from esg.entities import rle
+from esg.evaluation.paper_texts import referring_rows
 from esg.support.errors import ImageError, InputError
 
 
@@ -50,7 +51,9 @@ def test_splits_and_authors(tmp_path: Path) -> None:
         open_expressions(folder, "testB")
     (folder / "refs(google).p").write_bytes(pickle.dumps([reference(1, 1, "val", "x")]))
     assert RefCoco(folder).total == 3  # umd's is used
-    assert RefCoco(folder / "refs(google).p").total == 1
+    other = RefCoco(folder / "refs(google).p")
+    assert (other.kind, other.total) == ("refcocog (google)", 1)
+    assert (bool(referring_rows(data.kind, "val")), referring_rows(other.kind, "val")) == (True, {})
 
 
 def test_photos_of_2017_will_do(tmp_path: Path) -> None:

@@ -228,7 +228,9 @@ def test_expressions_about_true_objects(tmp_path: Path) -> None:
         "expressions": 4,
         "expressions_given": 4,
     }
-    assert evaluate_referring(told, data, 1).figures == measured.figures
+    evaluate_referring(told, data, 1, results=Results(tmp_path / "run.jsonl"))
+    again = evaluate_referring(grounder({}), data, results=Results(tmp_path / "run.jsonl"))
+    assert (again.figures, again.problems) == (measured.figures, measured.problems)
     assert list(measured.problems) == [
         "expressions that the model cannot read, which count as wrong (1): 'fail' of COCO_train2014_000000000007.jpg"
     ]
@@ -286,6 +288,11 @@ def test_ap_of_sets_in_the_wild(tmp_path: Path) -> None:
     assert figures["mean"] == pytest.approx(0.875)
     assert (figures["sets"], figures["photos"]) == (2, 3)
     assert "Trash" not in figures
+    kept = Results(tmp_path / "run.jsonl")
+    evaluate_wild(told, WildSets(tmp_path), segment=halves, results=kept)
+    again = evaluate_wild(grounder({}), WildSets(tmp_path), results=Results(tmp_path / "run.jsonl"))
+    assert again.figures == pytest.approx(figures, nan_ok=True)
+    assert again.problems == measured.problems
     assert [problem.partition(":")[0] for problem in measured.problems] == ["sets that cannot be read (1)"]
 
 
