@@ -9,7 +9,7 @@ from typing import Any
 
 from ..support.files import write_atomically
 from .console import Console
-from .evaluating import entities, naming, scenes
+from .evaluating import entities, naming, scenes, texts
 from .results import check_result
 
 
@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
         description="Measures how well a model finds and names entities.",
     )
     own = parser.add_subparsers(metavar="TASK", title="tasks", required=True)
-    for tasks in (entities, scenes, naming):
+    for tasks in (entities, scenes, texts, naming):
         tasks.add(own)
     for command in own.choices.values():
         command.set_defaults(run=run)
