@@ -12,7 +12,7 @@ from ..console import Console
 
 if TYPE_CHECKING:
     from ...evaluation.narratives import Segment
-    from ...evaluation.photos import Progress
+    from ...evaluation.streaming import Progress
 
 UNITS = "Printed figures are percentages, those in the file are fractions."
 
