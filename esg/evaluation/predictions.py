@@ -86,18 +86,18 @@ class ModelPredictions(Predictions):
             category = None if name is None else self._numbers.get(name.casefold())
             if name is not None and category is None and self._numbers:
                 problems.add(UNKNOWN_CATEGORIES, f"{name} in {photo.name}")
-            found.append(ScoredMask(mask, float(confidence), category))
+            found.append(ScoredMask(mask, confidence, category))
         return found
 
 
 def _rows(result: Result) -> Iterable[tuple[rle.Rle, float, str | None]]:
     if isinstance(result, EntityMap):
         names = getattr(result, "names", None) or [None] * len(result)
-        yield from zip(rle.encode_labels(result.labels, len(result)), result.scores, names, strict=True)
+        yield from zip(rle.encode_labels(result.labels, len(result)), result.scores.tolist(), names, strict=True)
         return
     for mask, confidence, *name in result:
         packed = rle.encode_mask(mask.astype(bool)) if isinstance(mask, np.ndarray) else mask
-        yield packed, confidence, name[0] if name else None
+        yield packed, float(confidence), name[0] if name else None
 
 
 def open_predictions(path: str | Path, categories: Sequence[Category] = ()) -> FilePredictions:
