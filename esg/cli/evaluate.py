@@ -32,8 +32,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     earlier = 0 if args.out is None else check_result(args.out, overwrite=args.overwrite)
     from ..models.gella.inference import quietly
 
-    with quietly():
-        figures = args.measure(args, console)
+    try:
+        with quietly():
+            figures = args.measure(args, console)
+    except KeyboardInterrupt:
+        kept = getattr(args, "resume", None) or (args.journal.path if "journal" in args else None)
+        if kept is not None:
+            console.line(f"The photos measured so far are kept in {kept}; the same command goes on from there.")
+        raise
     if args.out is not None:
         with write_atomically(args.out) as path:
             path.write_text(json.dumps(_without_nan(figures), indent=2) + "\n", encoding="utf-8")

@@ -173,7 +173,7 @@ class FilePredictions(Predictions):
     def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask]:
         """The masks that belong to a key; EsgError if they cannot be read."""
 
-    def unclaimed(self, claimed: Iterable[str | None]) -> Iterable[str]:
+    def unclaimed(self, claimed: Iterable[str]) -> Iterable[str]:
         """The keys that do not belong to any photo of the truth."""
         return sorted(set(self.keys.items) - set(claimed))
 
@@ -363,9 +363,9 @@ class MaskFolder(FilePredictions):
             raise ImageError(*error.args) from None
         return [ScoredMask(mask, confidence) for mask, confidence, _ in _rows(entities)]
 
-    def unclaimed(self, claimed: Iterable[str | None]) -> Iterable[str]:
+    def unclaimed(self, claimed: Iterable[str]) -> Iterable[str]:
         """The files that do not belong to any photo of the truth, nor lie in a folder that does."""
-        used = {one for one in claimed if one is not None}
+        used = set(claimed)
         return [
             one
             for one in super().unclaimed(used)

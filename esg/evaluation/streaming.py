@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -154,11 +154,12 @@ def problems_of(records: Sequence[Record], photos: AnnotatedPhotos, predictions:
     for record in records:
         problems.update(Problems(record["problems"]))
     if isinstance(predictions, FilePredictions):
-        claimed = [record["key"] for record in records]
+        claimed = Counter(record["key"] for record in records if record["key"] is not None)
         for key in predictions.unclaimed(claimed):
             problems.add(UNKNOWN_PHOTOS, key)
-        for key in sorted({one for one in claimed if one is not None and claimed.count(one) > 1}):
-            problems.add("predictions that belong to several photos of the same name", key)
+        for key, times in claimed.items():
+            if times > 1:
+                problems.add("predictions that belong to several photos of the same name", key)
     return problems
 
 

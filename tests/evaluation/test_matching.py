@@ -82,7 +82,7 @@ def test_an_empty_mask_has_an_empty_boundary() -> None:
 
 
 def test_boundary_iou_of_a_shifted_square() -> None:
-    """By hand: a 40 x 40 square moved 4 pixels to the right; its frames, 3 pixels wide, share the two horizontal bars."""
+    """A 40 x 40 square moved 4 pixels to the right: its frames, 3 pixels wide, share the horizontal bars."""
     truth, found = mask(slice(20, 60), slice(30, 70)), mask(slice(20, 60), slice(34, 74))
     segments, masks = [Segment(truth)], masks_of(rle.decode_mask(found).astype(np.int32))
     ious = overlaps(segments, masks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,7 +141,8 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         draw_curves(measured.accumulated, args.plots)
         draw_worst(photos, predictions, measured.worst, args.plots)
         console.line(f"Plots: {args.plots}")
-    return shown | {name: figures[name] for name in ("photos", "overlapping", "whole_count")}
+    counts = {name: figures[name] for name in ("photos", "overlapping", "whole_count")}
+    return {**shown, "whole": shown.get("whole", math.nan), **counts}
 
 
 def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Console) -> Predictions:
