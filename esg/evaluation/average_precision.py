@@ -11,7 +11,7 @@ from ..data.annotated import Segment
 from ..entities import rle
 from ..entities.entity_map import EntityMap
 from ..support.errors import InputError
-from .matching import ScoredMask, accumulated, by_score, matched, overlaps
+from .matching import FoundMask, accumulated, by_score, matched, overlaps
 
 Scored = Sequence[tuple["np.ndarray | rle.Rle", float]]
 """Masks, (H, W) bool or COCO RLE, with their scores; they may overlap."""
@@ -54,13 +54,13 @@ def average_precision(predictions: Iterable[EntityMap | Scored], truths: Iterabl
     return accumulated(results).figures()
 
 
-def _masks(prediction: EntityMap | Scored) -> Iterable[ScoredMask]:
+def _masks(prediction: EntityMap | Scored) -> Iterable[FoundMask]:
     if isinstance(prediction, EntityMap):
         masks = rle.encode_labels(prediction.labels, len(prediction))
-        yield from (ScoredMask(mask, float(score)) for mask, score in zip(masks, prediction.scores, strict=True))
+        yield from (FoundMask(mask, float(score)) for mask, score in zip(masks, prediction.scores, strict=True))
         return
     for mask, score in prediction:
-        yield ScoredMask(rle.encode_mask(mask.astype(bool)) if isinstance(mask, np.ndarray) else mask, float(score))
+        yield FoundMask(rle.encode_mask(mask.astype(bool)) if isinstance(mask, np.ndarray) else mask, float(score))
 
 
 def _segments(truth: Truth) -> Iterable[Segment]:

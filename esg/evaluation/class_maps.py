@@ -16,7 +16,7 @@ from ..entities.files import load_json
 from ..pictures.reading import open_picture
 from ..support.errors import ImageError, InputError
 from ..support.limits import MAX_PIXELS
-from .matching import ScoredMask
+from .matching import FoundMask
 from .predictions import FilePredictions, Keys, stem_of
 
 _SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
@@ -87,7 +87,7 @@ class ClassMaps(FilePredictions):
         self.name, self.problems, self._categories = str(folder), Problems(), tuple(categories)
         self.keys = Keys(_label_maps(Path(folder)), by_id=False)
 
-    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask]:
+    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask]:
         """The area of each class."""
         path = self.keys.items[key]
         labels = read_class_map(path)
@@ -98,7 +98,7 @@ class ClassMaps(FilePredictions):
         found, unlisted = _by_class(labels, self._categories)
         if unlisted:
             problems.add("predicted classes that are not listed", f"{unlisted[0]} in {photo.name}")
-        return [ScoredMask(mask, 1.0, number) for number, mask in found]
+        return [FoundMask(mask, 1.0, number) for number, mask in found]
 
 
 def _label_maps(folder: Path) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
 from ..data.problems import Problems
 from ..entities import rle
 from ..support.errors import ImageError, InputError
-from .matching import ScoredMask, accumulated, matched, overlaps
+from .matching import FoundMask, accumulated, matched, overlaps
 
 SAME = 0.5
 """The IoU above which two masks count as the same."""
@@ -105,9 +105,9 @@ def _agreement(
     equal: list[bool] = []
     for truth, other in pairs:
         # All scores are the same; larger masks come first, so that the order of a file does not matter.
-        found = [ScoredMask(one.mask, 1.0) for one in sorted(other, key=lambda one: -rle.area(one.mask))]
+        found = [FoundMask(one.mask, 1.0) for one in sorted(other, key=lambda one: -rle.area(one.mask))]
         results.append(matched(truth, found, overlaps(truth, found)))
-        ious = overlaps([Segment(one.mask) for one in truth], [ScoredMask(one.mask, 1.0) for one in other])
+        ious = overlaps([Segment(one.mask) for one in truth], [FoundMask(one.mask, 1.0) for one in other])
         for number, column in enumerate(ious.T if ious.size else []):
             best = int(np.argmax(column))
             mine, theirs = truth[number].category, other[best].category

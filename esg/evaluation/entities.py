@@ -17,7 +17,7 @@ from ..entities import rle
 from .matching import (
     MOST,
     Accumulated,
-    ScoredMask,
+    FoundMask,
     accumulated,
     boundary_overlaps,
     by_score,
@@ -26,7 +26,7 @@ from .matching import (
     overlaps,
 )
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, Record, measure_all, problems_of
+from .streaming import Journal, Measure, Progress, Record, measure_all, problems_of, refuse_without_truth
 
 WHOLE = frozenset(
     [
@@ -88,7 +88,7 @@ class EntityMeasure(Measure):
         self._whole = frozenset(number for number, name in enumerate(categories) if name in WHOLE)
         self._boundaries = boundaries
 
-    def __call__(self, photo: AnnotatedPhoto, found: Sequence[ScoredMask], problems: Problems) -> Mapping[str, Any]:
+    def __call__(self, photo: AnnotatedPhoto, found: Sequence[FoundMask], problems: Problems) -> Mapping[str, Any]:
         """The results for a photo."""
         truth, found = typical(photo), by_score(found)
         if not truth:
@@ -127,7 +127,7 @@ def typical(photo: AnnotatedPhoto) -> tuple[Segment, ...]:
 
 
 def best_known(
-    truth: Sequence[Segment], found: Sequence[ScoredMask], ious: np.ndarray, size: tuple[int, int]
+    truth: Sequence[Segment], found: Sequence[FoundMask], ious: np.ndarray, size: tuple[int, int]
 ) -> list[float]:
     """The best IoU of a found mask with each true segment, over the pixels that are annotated."""
     if not truth or not found:
@@ -150,7 +150,7 @@ def covering(labels: np.ndarray, truth: np.ndarray) -> float:
     return float((table.sum(1) * (table / np.maximum(union, 1)).max(1)).sum() / table.sum())
 
 
-def _painted(masks: Iterable[ScoredMask | Segment], size: tuple[int, int]) -> np.ndarray:
+def _painted(masks: Iterable[FoundMask | Segment], size: tuple[int, int]) -> np.ndarray:
     """A label map (H, W) of masks, of which earlier ones lie above."""
     columns = np.zeros(size[0] * size[1], np.int32)
     masks = list(masks)
@@ -193,6 +193,7 @@ def evaluate_entities(
     measure = EntityMeasure([one.name for one in photos.categories], boundaries=boundaries)
     records = measure_all(photos, predictions, measure, workers=workers, journal=journal, progress=progress)
     usable = [record["result"] for record in records if record["result"] is not None]
+    refuse_without_truth(any(one["best"] for one in usable), "entities", photos)
     together = accumulated([one["masks"] for one in usable])
     figures = together.figures() | _boundary_figures(usable)
     by_resolution = {"low": [one for one in usable if one["low"]], "high": [one for one in usable if not one["low"]]}

@@ -10,9 +10,9 @@ from typing import Any
 from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos
 from ..data.problems import Problems
 from ..support.errors import InputError
-from .matching import Accumulated, ScoredMask, accumulated, by_score, matched, overlaps
+from .matching import Accumulated, FoundMask, accumulated, by_score, matched, overlaps
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, measure_all, problems_of
+from .streaming import Journal, Measure, Progress, measure_all, problems_of, refuse_without_truth
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class InstanceMeasure(Measure):
     def __init__(self, stuff: frozenset[int] = frozenset()) -> None:
         self._stuff = stuff
 
-    def __call__(self, photo: AnnotatedPhoto, found: Sequence[ScoredMask], problems: Problems) -> Mapping[str, Any]:
+    def __call__(self, photo: AnnotatedPhoto, found: Sequence[FoundMask], problems: Problems) -> Mapping[str, Any]:
         """{category: result of `matched`}; categories are texts, as in JSON."""
         nameless = sum(one.category is None for one in found)
         if nameless:
@@ -92,5 +92,6 @@ def evaluate_instances(
     named = {
         one.name: value for one, value in zip(photos.categories, together.by_category(), strict=True) if value >= 0
     }
+    refuse_without_truth(bool(named), "instances", photos)
     figures = together.figures() | {"photos": float(used)}
     return InstanceEvaluation(figures, named, problems_of(records, photos, predictions), together)

@@ -28,7 +28,7 @@ _THRESHOLDS = 10  # of IoU: 0.50:0.05:0.95
 _BITS = 1 << np.arange(_THRESHOLDS)
 
 
-class ScoredMask(NamedTuple):
+class FoundMask(NamedTuple):
     """A mask that was found.
 
     Attributes:
@@ -88,12 +88,12 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else -1.0
 
 
-def by_score(found: Iterable[ScoredMask]) -> list[ScoredMask]:
+def by_score(found: Iterable[FoundMask]) -> list[FoundMask]:
     """Masks by descending score; at equal scores the earlier one comes first."""
     return sorted(found, key=lambda one: -one.score)
 
 
-def overlaps(truth: Sequence[Segment], found: Sequence[ScoredMask]) -> np.ndarray:
+def overlaps(truth: Sequence[Segment], found: Sequence[FoundMask]) -> np.ndarray:
     """The IoU of every found mask with every true one, (found, true); for crowds, the share of the mask inside."""
     if not truth or not found:
         return np.zeros((len(found), len(truth)))
@@ -102,13 +102,13 @@ def overlaps(truth: Sequence[Segment], found: Sequence[ScoredMask]) -> np.ndarra
     return masks.iou([_bytes(one.mask) for one in found], [_bytes(one.mask) for one in truth], crowds)
 
 
-def clipped(found: Sequence[ScoredMask], area: rle.Rle) -> list[ScoredMask]:
+def clipped(found: Sequence[FoundMask], area: rle.Rle) -> list[FoundMask]:
     """The parts of found masks that lie inside an area."""
     merge, inside = _pycocotools()[0].merge, _bytes(area)
     return [one._replace(mask=merge([_bytes(one.mask), inside], intersect=True)) for one in found]
 
 
-def boundary_overlaps(truth: Sequence[Segment], found: Sequence[ScoredMask], ious: np.ndarray) -> np.ndarray:
+def boundary_overlaps(truth: Sequence[Segment], found: Sequence[FoundMask], ious: np.ndarray) -> np.ndarray:
     """The smaller of mask IoU and boundary IoU (Cheng et al., "Boundary IoU", CVPR 2021), (found, true).
 
     Args:
@@ -117,11 +117,11 @@ def boundary_overlaps(truth: Sequence[Segment], found: Sequence[ScoredMask], iou
     if not truth or not found:
         return ious
     thin = [Segment(boundary(one.mask), crowd=one.crowd) for one in truth]
-    return np.minimum(ious, overlaps(thin, [ScoredMask(boundary(one.mask), one.score) for one in found]))
+    return np.minimum(ious, overlaps(thin, [FoundMask(boundary(one.mask), one.score) for one in found]))
 
 
 def matched(
-    truth: Sequence[Segment], found: Sequence[ScoredMask], ious: np.ndarray, *, areas: int = len(_AREAS)
+    truth: Sequence[Segment], found: Sequence[FoundMask], ious: np.ndarray, *, areas: int = len(_AREAS)
 ) -> list[Any]:
     """The results of one photo, or of one category in it, as `accumulated` takes them.
 

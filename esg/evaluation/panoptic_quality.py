@@ -13,9 +13,9 @@ from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
 from ..data.problems import Problems
 from ..entities import rle
 from ..support.errors import InputError
-from .matching import ScoredMask, by_score
+from .matching import FoundMask, by_score
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, measure_all, problems_of
+from .streaming import Journal, Measure, Progress, measure_all, problems_of, refuse_without_truth
 
 _HALF = 0.5
 
@@ -72,7 +72,7 @@ class PanopticEvaluation:
 class PanopticMeasure(Measure):
     """Counts the matched, false and missed segments of one photo, by category."""
 
-    def __call__(self, photo: AnnotatedPhoto, found: Sequence[ScoredMask], problems: Problems) -> Mapping[str, Any]:
+    def __call__(self, photo: AnnotatedPhoto, found: Sequence[FoundMask], problems: Problems) -> Mapping[str, Any]:
         """{category: [sum of IoUs, matched, false, missed]}; categories are texts, as in JSON."""
         named = [one for one in by_score(found) if one.category is not None]
         if len(named) < len(found):
@@ -85,7 +85,7 @@ class PanopticMeasure(Measure):
 
 
 def count_segments(
-    truth: Sequence[Segment], found: Sequence[ScoredMask], size: tuple[int, int]
+    truth: Sequence[Segment], found: Sequence[FoundMask], size: tuple[int, int]
 ) -> Mapping[int | None, Quality]:
     """Matches the segments of one photo.
 
@@ -134,7 +134,7 @@ def count_segments(
     return counts
 
 
-def _painted(masks: Sequence[Segment | ScoredMask], size: tuple[int, int]) -> tuple[np.ndarray, list[int]]:
+def _painted(masks: Sequence[Segment | FoundMask], size: tuple[int, int]) -> tuple[np.ndarray, list[int]]:
     """The masks' consecutive labels, 1..N, at every pixel, column by column; and the index of each label's mask.
 
     Masks that are wholly covered by later ones do not get a label.
@@ -175,6 +175,7 @@ def evaluate_panoptic(
             one = totals[int(category)]
             one.iou, one.matched = one.iou + iou, one.matched + matched
             one.false, one.missed = one.false + false, one.missed + missed
+    refuse_without_truth(any(one.matched + one.missed for one in totals.values()), "segments with classes", photos)
     stuff = {number for number, one in enumerate(photos.categories) if one.thing is False}
     figures = {}
     for name, chosen in (("", set(totals)), ("_things", set(totals) - stuff), ("_stuff", set(totals) & stuff)):

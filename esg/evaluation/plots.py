@@ -16,7 +16,7 @@ from ..pictures.resizing import resize
 from ..support.errors import EsgError, ImageError
 from ..support.files import write_atomically
 from .entities import typical
-from .matching import Accumulated, ScoredMask
+from .matching import Accumulated, FoundMask
 from .predictions import Predictions
 
 WORST = 12
@@ -83,7 +83,7 @@ def draw_worst(photos: AnnotatedPhotos, predictions: Predictions, worst: Sequenc
     return path
 
 
-def _row(photo: AnnotatedPhoto, truth: Sequence[Segment], found: Sequence[ScoredMask]) -> np.ndarray:
+def _row(photo: AnnotatedPhoto, truth: Sequence[Segment], found: Sequence[FoundMask]) -> np.ndarray:
     try:
         image = photo.image()
     except ImageError:  # files can be measured without the photos

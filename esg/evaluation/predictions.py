@@ -27,7 +27,7 @@ from ..entities.importing.panoptic import read_png
 from ..entities.importing.reading import read_masks
 from ..support.errors import ImageError, InputError
 from ..support.limits import MAX_PIXELS
-from .matching import ScoredMask
+from .matching import FoundMask
 
 UNKNOWN_PHOTOS = "predictions for photos that are not in the truth"
 UNKNOWN_CATEGORIES = "predictions of categories that are not in the truth"
@@ -52,7 +52,7 @@ class Predictions(ABC):
     portable = False
 
     @abstractmethod
-    def of(self, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask] | None:
+    def of(self, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask] | None:
         """The masks in a photo; None if there is nothing about this photo, not even that nothing was found.
 
         Args:
@@ -79,14 +79,14 @@ class ModelPredictions(Predictions):
         self.name, self.problems, self._model = name, Problems(), model
         self._numbers = {one.name.casefold(): number for number, one in enumerate(categories)}
 
-    def of(self, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask]:
+    def of(self, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask]:
         """The masks in a photo; ImageError if it cannot be read."""
         found = []
         for mask, confidence, name in _rows(self._model(photo.image())):
             category = None if name is None else self._numbers.get(name.casefold())
             if name is not None and category is None and self._numbers:
                 problems.add(UNKNOWN_CATEGORIES, f"{name} in {photo.name}")
-            found.append(ScoredMask(mask, confidence, category))
+            found.append(FoundMask(mask, confidence, category))
         return found
 
 
@@ -164,13 +164,13 @@ class FilePredictions(Predictions):
 
     keys: Keys
 
-    def of(self, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask] | None:
+    def of(self, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask] | None:
         """The masks in a photo; None if the files are not about it."""
         key = self.keys.of(photo)
         return None if key is None else self.read(key, photo, problems)
 
     @abstractmethod
-    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask]:
+    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask]:
         """The masks that belong to a key; EsgError if they cannot be read."""
 
     def unclaimed(self, claimed: Iterable[str]) -> Iterable[str]:
@@ -212,17 +212,17 @@ class CocoResults(FilePredictions):
             by_photo.setdefault(key, []).append((place, one))
         self.keys = Keys(by_photo, by_id=not images)
 
-    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask]:
+    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask]:
         """The usable masks of a photo."""
-        return scored_masks(self.keys.items[key], photo, self._categories, problems)
+        return found_masks(self.keys.items[key], photo, self._categories, problems)
 
 
-def scored_masks(
+def found_masks(
     entries: Iterable[tuple[int, Mapping[str, Any]]],
     photo: AnnotatedPhoto,
     categories: Mapping[str, int],
     problems: Problems,
-) -> list[ScoredMask]:
+) -> list[FoundMask]:
     """The usable ones of a photo's results in COCO's format.
 
     Args:
@@ -246,7 +246,7 @@ def scored_masks(
         category = categories.get(identifier(one.get("category_id")) or "")
         if category is None and categories:
             problems.add(UNKNOWN_CATEGORIES, f"{annotation_name(one, place)} of {photo.name}")
-        found.append(ScoredMask(mask, confidence, category))
+        found.append(FoundMask(mask, confidence, category))
     return found
 
 
@@ -282,7 +282,7 @@ class PanopticResults(FilePredictions):
                 by_photo[key] = one
         self.keys = Keys(by_photo, by_id=not images)
 
-    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask]:
+    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask]:
         """The listed segments of a photo that have pixels."""
         annotation = self.keys.items[key]
         name = text(annotation.get("file_name"))
@@ -313,7 +313,7 @@ class PanopticResults(FilePredictions):
             category = self._categories.get(identifier(info.get("category_id")) or "")
             if category is None and self._categories:
                 problems.add(UNKNOWN_CATEGORIES, called)
-            found.append(ScoredMask(mask, confidence, category))
+            found.append(FoundMask(mask, confidence, category))
         for unlisted in masks:
             problems.add("predicted areas whose id is not listed", f"{unlisted} of {photo.name}")
         return found
@@ -349,19 +349,19 @@ class MaskFolder(FilePredictions):
             )
         self.keys = Keys(files, by_id=False)
 
-    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask]:
+    def read(self, key: str, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask]:
         """The masks of a photo; those of a JSON file in COCO's format may overlap."""
         path = self.keys.items[key]
         if path.suffix == ".json":
             content = load_json(path)
             listed = content.get("annotations") if isinstance(content, Mapping) else content
             if isinstance(listed, list) and all(isinstance(one, Mapping) and "segmentation" in one for one in listed):
-                return scored_masks(enumerate(listed), photo, self._categories, problems)
+                return found_masks(enumerate(listed), photo, self._categories, problems)
         try:
             entities = read_masks(path, photo.size, photo=photo.file or photo.name, may_be_empty=True)
         except InputError as error:
             raise ImageError(*error.args) from None
-        return [ScoredMask(mask, confidence) for mask, confidence, _ in _rows(entities)]
+        return [FoundMask(mask, confidence) for mask, confidence, _ in _rows(entities)]
 
     def unclaimed(self, claimed: Iterable[str]) -> Iterable[str]:
         """The files that do not belong to any photo of the truth, nor lie in a folder that does."""

@@ -12,9 +12,9 @@ from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
 from ..data.problems import Problems
 from ..entities import rle
 from ..support.errors import InputError
-from .matching import ScoredMask, by_score
+from .matching import FoundMask, by_score
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, measure_all, problems_of
+from .streaming import Journal, Measure, Progress, measure_all, problems_of, refuse_without_truth
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,20 @@ class SemanticEvaluation:
 class SemanticMeasure(Measure):
     """Counts the pixels of one photo by their true class and the class that was found."""
 
-    def __call__(self, photo: AnnotatedPhoto, found: Sequence[ScoredMask], problems: Problems) -> Mapping[str, Any]:
+    def __call__(self, photo: AnnotatedPhoto, found: Sequence[FoundMask], problems: Problems) -> Mapping[str, Any]:
         """{"pixels": [[true class, found class, number], ...]}; -1: no class was found."""
         true = classes(photo.segments, photo.size)
         said = classes(list(reversed(by_score(found))), photo.size)
         known = true >= 0  # all else is void
         if not known.any():
             problems.add("photos without annotated classes", photo.name)
-        pairs, numbers = np.unique(np.stack([true[known], said[known]]), axis=1, return_counts=True)
-        return {"pixels": [[*pair, number] for pair, number in zip(pairs.T.tolist(), numbers.tolist(), strict=True)]}
+        width = int(said.max()) + 2  # from -1 on
+        pairs, numbers = np.unique(true[known] * width + said[known] + 1, return_counts=True)
+        rows, columns = np.divmod(pairs, width)
+        return {"pixels": np.stack([rows, columns - 1, numbers], axis=1).tolist()}
 
 
-def classes(masks: Sequence[Segment] | Sequence[ScoredMask], size: tuple[int, int]) -> np.ndarray:
+def classes(masks: Sequence[Segment] | Sequence[FoundMask], size: tuple[int, int]) -> np.ndarray:
     """The category at every pixel, column by column, -1 = none; later masks lie above."""
     columns = np.full(size[0] * size[1], -1, np.int32)
     for one in masks:
@@ -84,16 +86,15 @@ def evaluate_semantic(
             table[true, said] += number
     right, true, said = np.diag(table), table.sum(1), table[:, :-1].sum(0)
     present = true > 0
+    refuse_without_truth(bool(present.any()), "classes", photos)
     iou = right[present] / (true + said - right)[present]
-    figures = dict.fromkeys(("mIoU", "fwIoU", "mACC", "pACC"), float("nan"))
-    if present.any():
-        figures = {
-            "mIoU": float(iou.mean()),
-            "fwIoU": float(np.average(iou, weights=true[present])),
-            "mACC": float((right[present] / true[present]).mean()),
-            "pACC": float(right.sum() / true.sum()),
-        }
-    figures["photos"] = float(sum(record["result"] is not None for record in records))
+    figures = {
+        "mIoU": float(iou.mean()),
+        "fwIoU": float(np.average(iou, weights=true[present])),
+        "mACC": float((right[present] / true[present]).mean()),
+        "pACC": float(right.sum() / true.sum()),
+        "photos": float(sum(record["result"] is not None for record in records)),
+    }
     names = [one.name for one, here in zip(photos.categories, present, strict=True) if here]
     return SemanticEvaluation(
         figures, dict(zip(names, iou.tolist(), strict=True)), problems_of(records, photos, predictions)

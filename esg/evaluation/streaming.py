@@ -17,7 +17,7 @@ from typing import Any
 from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos
 from ..data.problems import Problems
 from ..support.errors import EsgError, InputError, OutOfMemory, OutputError
-from .matching import ScoredMask
+from .matching import FoundMask
 from .predictions import UNKNOWN_PHOTOS, FilePredictions, Predictions
 
 Progress = Callable[[int, int], None]
@@ -36,7 +36,7 @@ class Measure(ABC):
 
     @abstractmethod
     def __call__(
-        self, photo: AnnotatedPhoto, found: Sequence[ScoredMask], problems: Problems
+        self, photo: AnnotatedPhoto, found: Sequence[FoundMask], problems: Problems
     ) -> Mapping[str, Any] | None:
         """The results for a photo, which JSON can hold; None if it does not count."""
 
@@ -163,6 +163,12 @@ def problems_of(records: Sequence[Record], photos: AnnotatedPhotos, predictions:
     return problems
 
 
+def refuse_without_truth(annotated: bool, what: str, photos: AnnotatedPhotos) -> None:
+    """Raises InputError if no photo of a data set has what is measured, such as "entities"."""
+    if not annotated:
+        raise InputError(f"No photo in {photos.name} has annotated {what}, so nothing can be measured.")
+
+
 def _refuse_if_useless(records: Sequence[Record], photos: AnnotatedPhotos, predictions: Predictions) -> None:
     if isinstance(predictions, FilePredictions) and all(record["key"] is None for record in records):
         name = records[0]["name"] if records else "NAME"
@@ -218,7 +224,7 @@ class _Read:
     def __init__(self, photos: AnnotatedPhotos, predictions: Predictions, number: int) -> None:
         self.name, self.key, self.problems = f"number {number + 1}", None, Problems()
         self.photo: AnnotatedPhoto | None = None
-        self.found: list[ScoredMask] = []
+        self.found: list[FoundMask] = []
         try:
             photo = photos.photo(number)
             self.name = photo.name

@@ -12,7 +12,7 @@ from in_memory import MemoryPhotos, MemoryPredictions, masks_of, photo_of
 from esg.data.annotated import Category
 from esg.entities import rle
 from esg.evaluation.instances import InstanceEvaluation, evaluate_instances
-from esg.evaluation.matching import ScoredMask
+from esg.evaluation.matching import FoundMask
 from esg.support.errors import InputError
 
 pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
@@ -25,7 +25,7 @@ def thirds() -> np.ndarray:
     return np.repeat([[1] * 20 + [2] * 20 + [3] * 20], 40, axis=0).astype(np.int32)
 
 
-def measured(found: list[ScoredMask]) -> InstanceEvaluation:
+def measured(found: list[FoundMask]) -> InstanceEvaluation:
     photos = MemoryPhotos([photo_of(thirds(), [CAT, DOG, SKY])], CATEGORIES)
     return evaluate_instances(photos, MemoryPredictions({"a.jpg": found}))
 

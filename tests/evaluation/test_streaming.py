@@ -13,7 +13,7 @@ from PIL import Image
 from esg.data.annotated import AnnotatedPhoto
 from esg.data.mask_files import MaskFiles
 from esg.evaluation.entities import EntityMeasure, evaluate_entities
-from esg.evaluation.matching import ScoredMask
+from esg.evaluation.matching import FoundMask
 from esg.evaluation.predictions import open_predictions
 from esg.evaluation.streaming import Journal, measure_all
 from esg.support.errors import EsgError, InputError
@@ -52,7 +52,7 @@ def test_workers_give_the_same_figures(tmp_path: Path) -> None:
 class Interrupted(EntityMeasure):
     """A measure that is stopped at a photo."""
 
-    def __call__(self, photo: AnnotatedPhoto, found: Sequence[ScoredMask], problems):  # type: ignore[no-untyped-def]
+    def __call__(self, photo: AnnotatedPhoto, found: Sequence[FoundMask], problems):  # type: ignore[no-untyped-def]
         if photo.name == "3.jpg":
             raise KeyboardInterrupt
         return super().__call__(photo, found, problems)

@@ -9,7 +9,7 @@ import numpy as np
 from esg.data.annotated import AnnotatedPhoto, AnnotatedPhotos, Category, Segment
 from esg.data.problems import Problems
 from esg.entities import rle
-from esg.evaluation.matching import ScoredMask
+from esg.evaluation.matching import FoundMask
 from esg.evaluation.predictions import Predictions
 from esg.support.errors import ImageError
 
@@ -34,10 +34,10 @@ class MemoryPhotos(AnnotatedPhotos):
 class MemoryPredictions(Predictions):
     """Masks by the name of the photo."""
 
-    def __init__(self, found: dict[str, list[ScoredMask]]) -> None:
+    def __init__(self, found: dict[str, list[FoundMask]]) -> None:
         self.name, self.problems, self.found = "memory", Problems(), found
 
-    def of(self, photo: AnnotatedPhoto, problems: Problems) -> list[ScoredMask] | None:
+    def of(self, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask] | None:
         return self.found.get(photo.name)
 
 
@@ -57,12 +57,12 @@ def photo_of(
 
 def masks_of(
     labels: np.ndarray, scores: Sequence[float] = (), categories: Sequence[int | None] = ()
-) -> list[ScoredMask]:
+) -> list[FoundMask]:
     """The labels 1..N of a map as found masks; scores are 1 where they are not given."""
     count = int(labels.max(initial=0))
     masks = rle.encode_labels(labels.astype(np.int32), count)
     return [
-        ScoredMask(mask, *pair)
+        FoundMask(mask, *pair)
         for mask, pair in zip(
             masks,
             zip(
