@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from abc import ABC, abstractmethod
 from collections import Counter, deque
@@ -17,6 +16,7 @@ from typing import Any
 from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos
 from ..data.problems import Problems
 from ..support.errors import EsgError, InputError, OutOfMemory, OutputError
+from ..version import __version__
 from .matching import FoundMask
 from .predictions import UNKNOWN_PHOTOS, FilePredictions, Predictions
 
@@ -56,7 +56,7 @@ class Journal:
     def __init__(self, path: str | Path, about: Mapping[str, Any], *, replace: bool = False) -> None:
         self.path = Path(path)
         self.done: dict[int, Record] = {}
-        header = json.dumps({"esg eval": dict(about)}, sort_keys=True)
+        header = json.dumps({"esg eval": __version__, **about}, sort_keys=True)
         lines = self._lines()
         if lines and lines[0].decode("utf-8", "replace") != header:
             if not replace:
@@ -104,10 +104,10 @@ class Journal:
 
 
 def identity(path: str | Path) -> list[Any]:
-    """What tells whether a file or folder is still the same: its path and when it was changed."""
+    """What tells whether a file or folder is still the same: its path, and when it or a file in it was last changed."""
     path = Path(path)
-    changed = os.stat(path).st_mtime_ns if path.exists() else None
-    return [str(path.resolve()), changed]
+    times = [one.stat().st_mtime_ns for one in (path, *(path.rglob("*") if path.is_dir() else ())) if one.exists()]
+    return [str(path.resolve()), max(times, default=0), len(times)]
 
 
 def measure_all(

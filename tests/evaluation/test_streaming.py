@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from esg.data.mask_files import MaskFiles
 from esg.evaluation.entities import EntityMeasure, evaluate_entities
 from esg.evaluation.matching import FoundMask
 from esg.evaluation.predictions import open_predictions
-from esg.evaluation.streaming import Journal, measure_all
+from esg.evaluation.streaming import Journal, identity, measure_all
 from esg.support.errors import EsgError, InputError
 
 pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
@@ -100,3 +101,11 @@ def test_a_photo_that_cannot_be_read_is_left_out_and_named() -> None:
 def test_nothing_to_measure_is_one_sentence() -> None:
     with pytest.raises(EsgError, match=r"No photo in memory can be measured: photos that cannot be used \(1\)"):
         evaluate_entities(MemoryPhotos([None]), MemoryPredictions({}))
+
+
+def test_a_changed_file_in_a_folder_is_another_evaluation(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("1")
+    before = identity(tmp_path)
+    assert identity(tmp_path) == before
+    os.utime(tmp_path / "a.png", (2e9, 2e9))
+    assert identity(tmp_path) != before
