@@ -15,7 +15,7 @@ from ..console import Console
 if TYPE_CHECKING:
     from ...evaluation.entity_sources import Segment
     from ...evaluation.measured import Results
-    from ...evaluation.photos import Progress
+    from ...evaluation.streaming import Progress
 
 UNITS = "Printed figures are percentages, those in the file are fractions."
 

@@ -1,0 +1,193 @@
+"""`esg eval panoptic|semantic|instances`: masks with classes, from files."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..arguments import file_or_folder, not_empty
+from ..console import Console
+from .measuring import (
+    add_images,
+    add_measuring,
+    check_plots,
+    known_data_set,
+    open_journal,
+    say_problems,
+    say_resumed,
+    show,
+    show_classes,
+    title,
+)
+from .shared import counting
+
+if TYPE_CHECKING:
+    from ...data.annotated import AnnotatedPhotos
+    from ...evaluation.predictions import Predictions
+
+_PANOPTIC = {
+    f"{name}{group}": f"{what}{of}"
+    for group, of in (("", ""), ("_things", " of things"), ("_stuff", " of stuff"))
+    for name, what in (("PQ", "panoptic quality"), ("SQ", "segmentation quality"), ("RQ", "recognition quality"))
+}
+_SEMANTIC = {
+    "mIoU": "mean IoU of classes",
+    "fwIoU": "weighted by the frequency of classes",
+    "mACC": "mean accuracy of classes",
+    "pACC": "share of right pixels",
+}
+_INSTANCES = {
+    "AP": "mean AP of categories",
+    "AP50": "at an IoU of 0.5",
+    "AP75": "at an IoU of 0.75",
+    "APs": "instances below 32 x 32 pixels",
+    "APm": "up to 96 x 96 pixels",
+    "APl": "larger",
+    "AR@1": "average recall with 1 mask per photo and category",
+    "AR@10": "with 10",
+    "AR@100": "with 100",
+    "AR50@100": "with 100, at an IoU of 0.5 only",
+}
+
+
+def add(own: Any) -> None:
+    """Adds the tasks to the parser."""
+    for name, measure, text, described, files in (
+        (
+            "panoptic",
+            panoptic,
+            "panoptic quality of segments with classes",
+            "Compares segments with classes with the truth, and prints panoptic quality (PQ, SQ, RQ) of all classes, "
+            "of things, and of stuff, as panopticapi defines it.",
+            "COCO panoptic: the JSON, with its PNGs beside it, or the folder with panoptic.json; or COCO results",
+        ),
+        (
+            "semantic",
+            semantic,
+            "mean IoU of classes",
+            "Compares the class of every pixel with the truth, and prints the mean IoU; pixels that are not annotated "
+            "do not count.",
+            "a folder of label maps whose numbers are the classes, as in the truth; or COCO panoptic or results",
+        ),
+        (
+            "instances",
+            instances,
+            "average precision of masks with classes",
+            "Compares masks with classes with the truth, and prints COCO's average precision and recall as means over "
+            "the categories.",
+            "COCO results with category_id, or COCO JSON",
+        ),
+    ):
+        command = own.add_parser(name, help=text, description=f"{described} All figures are percentages.")
+        command.set_defaults(measure=measure)
+        command.add_argument(
+            "photos",
+            type=file_or_folder,
+            metavar="TRUTH",
+            help="labelled photos with categories: a COCO JSON file, COCO panoptic, or a folder that holds them"
+            + ("; or a folder of label maps (--categories)" if name == "semantic" else ""),
+        )
+        command.add_argument("--predictions", type=file_or_folder, required=True, metavar="PRED", help=files)
+        add_images(command)
+        if name == "semantic":
+            command.add_argument(
+                "--categories",
+                type=file_or_folder,
+                metavar="FILE.json",
+                help='the classes of the label maps: objects with "id" and "name", COCO JSON with categories, or a '
+                "list of names, which have the numbers 0, 1, 2 ... [those of the truth]",
+            )
+        command.add_argument(
+            "--model", type=not_empty, metavar="NAME", help="the model that made them, for the paper's figures"
+        )
+        add_measuring(command, plots=name == "instances")
+
+
+def panoptic(args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Prints the figures and returns them for the file."""
+    from ...data.opening import open_photos
+    from ...evaluation.panoptic_quality import evaluate_panoptic
+    from ...evaluation.predictions import open_predictions
+
+    photos = open_photos(args.photos, args.images)
+    predictions = open_predictions(args.predictions, photos.categories)
+    measured = evaluate_panoptic(photos, predictions, **_running(args, "panoptic", photos, console))
+    by_category = {name: one.pq for name, one in measured.by_category.items()}
+    shown = _answer(args, "panoptic", measured.figures, _PANOPTIC, by_category, console)
+    say_problems(measured.problems, console)
+    return shown
+
+
+def semantic(args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Prints the figures and returns them for the file."""
+    from ...evaluation.semantic import evaluate_semantic
+
+    photos, predictions = _class_maps(args)
+    measured = evaluate_semantic(photos, predictions, **_running(args, "semantic", photos, console))
+    shown = _answer(args, "semantic", measured.figures, _SEMANTIC, measured.by_category, console)
+    say_problems(measured.problems, console)
+    return shown
+
+
+def instances(args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Prints the figures and returns them for the file."""
+    from ...data.opening import open_photos
+    from ...evaluation.instances import evaluate_instances
+    from ...evaluation.predictions import open_predictions
+
+    check_plots(args)
+    photos = open_photos(args.photos, args.images)
+    predictions = open_predictions(args.predictions, photos.categories)
+    measured = evaluate_instances(photos, predictions, **_running(args, "instances", photos, console))
+    figures = {name.replace("AR1", "AR@1"): value for name, value in measured.figures.items()}
+    shown = _answer(args, "instances", figures, _INSTANCES, measured.by_category, console)
+    say_problems(measured.problems, console)
+    if args.plots is not None:
+        from ...evaluation.plots import draw_curves
+
+        draw_curves(measured.accumulated, args.plots)
+        console.line(f"Plots: {args.plots}")
+    return shown
+
+
+def _class_maps(args: argparse.Namespace) -> tuple[AnnotatedPhotos, Predictions]:
+    from ...data.opening import open_photos
+    from ...evaluation.class_maps import ClassMapPhotos, ClassMaps, read_categories
+    from ...evaluation.predictions import open_predictions
+
+    photos: AnnotatedPhotos
+    if args.categories is None:
+        photos = open_photos(args.photos, args.images)
+    else:
+        photos = ClassMapPhotos(args.photos, read_categories(args.categories))
+    maps = args.predictions.is_dir() and not (args.predictions / "panoptic.json").is_file()
+    if maps:
+        return photos, ClassMaps(args.predictions, photos.categories)
+    return photos, open_predictions(args.predictions, photos.categories)
+
+
+def _running(args: argparse.Namespace, task: str, photos: AnnotatedPhotos, console: Console) -> dict[str, Any]:
+    """Workers, journal and progress."""
+    known_data_set(args, args.photos)  # refused before the work
+    journal = open_journal(args, task, args.photos, len(photos), args.predictions)
+    say_resumed(journal, console)
+    return {"workers": args.workers, "journal": journal, "progress": counting(console, "photo")}
+
+
+def _answer(
+    args: argparse.Namespace,
+    task: str,
+    figures: Mapping[str, float],
+    meanings: Mapping[str, str],
+    by_category: Mapping[str, float],
+    console: Console,
+) -> dict[str, Any]:
+    from ...evaluation.paper import paper_row
+
+    paper = paper_row(task, known_data_set(args, args.photos), args.model)
+    console.answer(title(f"{figures['photos']:.0f} photos", paper))
+    shown = show(figures, meanings, paper, console)
+    show_classes(by_category, "classes", console)
+    classes = {name: 100 * value for name, value in by_category.items()}
+    return shown | {"photos": figures["photos"], "classes": classes}
