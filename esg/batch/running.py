@@ -1,0 +1,73 @@
+"""A run from its inputs to its last shard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from .layouts import check_places
+from .ledger import Ledger, Summary
+from .places import Place
+from .settings import Settings
+from .shards import Shard, Source, photos_per_shard
+
+Compute = Callable[[Sequence[Shard]], Iterable[Summary]]
+
+
+class Run:
+    """The shards of an output folder, and which of them are still to be done.
+
+    Attributes:
+        shards: all shards of this and earlier runs into the folder.
+        waiting: those that are not done.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        settings: Settings,
+        out: str,
+        *,
+        workers: int = 1,
+        photos_each: int | None = None,
+        retry_errors: bool = False,
+    ) -> None:
+        """Makes the plan of a run, or reads it and adds the sources that are new.
+
+        Args:
+            sources: the pictures and archives.
+            settings: what to do with them.
+            out: output folder or URL.
+            workers: the number of workers, for which there must be enough shards.
+            photos_each: photos of a shard; None: see `photos_per_shard`.
+            retry_errors: whether to compute shards with photos that could not be used again.
+
+        Raises:
+            InputError: the folder holds a run with other settings, or label PNGs of two photos would have one name.
+            OutputError: the folder cannot be written.
+        """
+        ledger = Ledger(Place(out))
+        plan = ledger.plan()
+        if "png" in settings.formats:
+            pictures = {one.photo: one.name for shard in plan for one in shard.sources if one.kind == "picture"}
+            new = {one.photo: one.name for one in sources if one.kind == "picture" and one.photo not in pictures}
+            check_places([*pictures.values(), *new.values()], settings.layout)
+        ledger.check_settings(settings)
+        self.shards = ledger.extend(plan, sources, photos_each or photos_per_shard(len(sources), workers))
+        if retry_errors:
+            failed = ledger.failed()
+            for shard in self.shards:
+                if shard.name in failed:
+                    ledger.forget(shard)
+        done = ledger.done()
+        self.waiting = [shard for shard in self.shards if shard.name not in done]
+        self._ledger = ledger
+
+    def work(self, compute: Compute) -> Iterator[Summary]:
+        """Computes the waiting shards with `compute`, and yields their summaries as they are done."""
+        if self.waiting:
+            yield from compute(self.waiting)
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether photos of this or of an earlier run could not be used."""
+        return bool(self._ledger.failed())
