@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ from .worker import Worker
 
 _BLOCKS = 2000  # most parts of the list of shards that Ray schedules one by one
 _OBJECT_STORE = 80 << 20  # bytes; Ray's minimum, because no photos go through its object store
+_SECONDS_TO_ANSWER = 10  # of a cluster
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -117,8 +120,10 @@ class RayWorker:
 def _start(ray: Any, workers: Workers) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if workers.address is not None:
+        _check_reachable(workers.address)
         try:
-            ray.init(address=workers.address, **quiet)
+            with _without_stderr():
+                ray.init(address=workers.address, **quiet)
         except Exception as error:  # Ray raises many kinds
             reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
             raise InputError(f"The Ray cluster at {workers.address} cannot be joined: {reason}.") from None
@@ -126,13 +131,40 @@ def _start(ray: Any, workers: Workers) -> None:
     os.environ.update({name: value for name, value in _ALONE.items() if name not in os.environ})
     cores = os.cpu_count() or 1
     wanted = (workers.number or 1) * (workers.threads or 1)
-    ray.init(
-        address="local",  # never a cluster that happens to run here
-        include_dashboard=False,
-        num_cpus=max(cores, wanted),  # more workers than cores are allowed: somebody asked for them
-        object_store_memory=_OBJECT_STORE,
-        **quiet,
-    )
+    with _without_stderr():
+        ray.init(
+            address="local",  # never a cluster that happens to run here
+            include_dashboard=False,
+            num_cpus=max(cores, wanted),  # more workers than cores are allowed, if the user asks for them
+            object_store_memory=_OBJECT_STORE,
+            **quiet,
+        )
+
+
+def _check_reachable(address: str) -> None:
+    """InputError if nothing answers at HOST:PORT, which Ray would only report after five minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        return  # such as "auto"
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"There is no Ray cluster at {address} ({reason}); check the address and the port.") from None
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Drops what Ray's libraries print while they start; problems arrive as exceptions."""
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _room(ray: Any, workers: Workers, device: str) -> tuple[int, int, float]:

@@ -107,10 +107,13 @@ def _kind(photo: str) -> str:
 
 def _local(given: list[str], out: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """The (absolute path, name) of pictures and of archives on this machine."""
-    named, folders = [], []
+    named: list[str] = []
+    folders: list[str] = []
     for path in given:
-        there = os.path.lexists(path) or not glob.has_magic(path)
-        for one in [path] if there else sorted(glob.glob(path, recursive=True)) or [path]:
+        found = [path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
+        if not found:
+            raise InputError(f"{path} does not exist; give a picture, a folder, a pattern, an archive or a URL.")
+        for one in found:
             (folders if os.path.isdir(one) else named).append(one)
     archives = [(os.path.abspath(path), Path(path).name) for path in named if _kind(path) != "picture"]
     archives += [pair for folder in folders for pair in _archives_in(folder)]
@@ -121,7 +124,7 @@ def _local(given: list[str], out: str) -> tuple[list[tuple[str, str]], list[tupl
     except InputError:
         if not kept:
             raise
-        images = []
+        images = []  # the folders hold only archives
     pictures = [(os.path.abspath(image.path), image.name) for image in images]
     return [pair for pair in pictures if not _is_result(pair[0], out)], kept
 

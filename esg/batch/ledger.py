@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
@@ -53,7 +52,7 @@ class Attempt:
 
     number: int = 0
     photo: str = ""
-    deaths: Counter[str] = field(default_factory=Counter)
+    deaths: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_careful(self) -> bool:
@@ -62,7 +61,7 @@ class Attempt:
 
     def is_fatal(self, photo: str) -> bool:
         """Whether this photo killed so many workers that it is left out."""
-        return self.deaths[photo] >= _FATAL
+        return self.deaths.get(photo, 0) >= _FATAL
 
 
 class Ledger:
@@ -131,12 +130,10 @@ class Ledger:
     def begin(self, shard: Shard) -> Attempt:
         """Notes that a worker begins a shard. If it died on a photo in an earlier attempt, that is counted."""
         text = self.place.read_text(f"{FOLDER}/started/{shard.name}.json")
-        attempt = Attempt()
-        if text is not None:
-            content = json.loads(text)
-            attempt = Attempt(content["number"], "", Counter(content["deaths"]))
-            attempt.deaths.update(filter(None, [content["photo"]]))
-        attempt.number += 1
+        attempt = Attempt() if text is None else Attempt(**json.loads(text))
+        if attempt.photo:
+            attempt.deaths[attempt.photo] = attempt.deaths.get(attempt.photo, 0) + 1
+        attempt.number, attempt.photo = attempt.number + 1, ""
         self._write(shard, attempt)
         return attempt
 
@@ -149,6 +146,11 @@ class Ledger:
         """Notes that a shard is done."""
         self.place.write_text(f"{FOLDER}/done/{shard.name}.json", summary.to_json())
         self.place.remove(f"{FOLDER}/started/{shard.name}.json")
+
+    def tidy(self) -> None:
+        """Deletes what killed workers left half-written, once all shards are done and nobody writes any more."""
+        for folder in (FOLDER, f"{FOLDER}/done", f"{FOLDER}/started", "entities", "errors"):
+            self.place.remove_unfinished(folder)
 
     def _write(self, shard: Shard, attempt: Attempt) -> None:
         self.place.write_text(f"{FOLDER}/started/{shard.name}.json", json.dumps(asdict(attempt)))

@@ -112,6 +112,13 @@ class Place:
         return sorted(name for name in found if not name.startswith("."))
 
 
+    def remove_unfinished(self, folder: str) -> None:
+        """Deletes the temporary files that killed programs left in a folder on disk."""
+        if self._remote is None:
+            for path in Path(self.where, folder).glob(".esg-*"):
+                path.unlink(missing_ok=True)
+
+
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 

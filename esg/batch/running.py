@@ -52,7 +52,8 @@ class Run:
             new = {one.photo: one.name for one in sources if one.kind == "picture" and one.photo not in pictures}
             check_places([*pictures.values(), *new.values()], settings.layout)
         ledger.check_settings(settings)
-        self.shards = ledger.extend(plan, sources, photos_each or photos_per_shard(len(sources), workers))
+        photos = sum(sum(one.rows) or 1 for one in sources)
+        self.shards = ledger.extend(plan, sources, photos_each or photos_per_shard(photos, workers))
         if retry_errors:
             failed = ledger.failed()
             for shard in self.shards:
@@ -66,6 +67,7 @@ class Run:
         """Computes the waiting shards with `compute`, and yields their summaries as they are done."""
         if self.waiting:
             yield from compute(self.waiting)
+            self._ledger.tidy()
 
     @property
     def has_errors(self) -> bool:

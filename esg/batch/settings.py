@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from ..support.limits import MAX_PIXELS
 
@@ -56,8 +57,12 @@ class Settings:
     def from_json(cls, text: str) -> Settings:
         """The inverse of `to_json`; settings of other versions of ESG are ignored."""
         known = {field.name for field in fields(cls)}
-        content = {name: value for name, value in json.loads(text).items() if name in known}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+        settings: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in json.loads(text).items()
+            if name in known
+        }
+        return cls(**settings)
 
     def differences(self, other: Settings) -> list[str]:
         """The settings in which the results of the two would differ, by name."""

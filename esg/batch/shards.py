@@ -104,9 +104,7 @@ def divide(sources: Sequence[Source], size: int, first: int = 0) -> list[Shard]:
     """
     numbers = count(first)
     pictures = [source for source in sources if source.kind == "picture"]
-    shards = [
-        Shard(next(numbers), tuple(pictures[start : start + size])) for start in range(0, len(pictures), size)
-    ]
+    shards = [Shard(next(numbers), tuple(pictures[start : start + size])) for start in range(0, len(pictures), size)]
     for source in sources:
         if source.kind == "tar":
             shards.append(Shard(next(numbers), (source,)))

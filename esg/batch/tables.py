@@ -32,9 +32,7 @@ def entity_row(entry: Entry, entities: EntityMap, grounding: Grounding | None, s
         "areas": entities.areas.tolist(),
         "rles": [mask["counts"] for mask in entities.to_rles()],
         "caption": None if grounding is None or not settings.captions else grounding.caption,
-        "phrases": [
-            {name: one[name] for name in ("text", "span", "entity_ids", "scores")} for one in phrases
-        ],
+        "phrases": [{name: one[name] for name in ("text", "span", "entity_ids", "scores")} for one in phrases],
         "model": settings.model,
         "grounder": settings.grounder if settings.grounds else None,
         "version": __version__,

@@ -133,9 +133,9 @@ def load(settings: Settings) -> Find:
         entities = segmenter(pixels, **options)
         if grounder is None:
             return entities, None
-        words = {"phrases": settings.phrases} if settings.phrases else {}
+        phrases = settings.phrases or None
         try:
-            return entities, grounder(pixels, entities, **words, max_pixels=settings.max_pixels)
+            return entities, grounder(pixels, entities, phrases=phrases, max_pixels=settings.max_pixels)
         except OutOfMemory:
             raise
         except InputError:  # the model wrote nothing for this photo; its entities are still good

@@ -62,7 +62,9 @@ def add(commands: Any) -> None:
         "--layout",
         choices=tuple(LAYOUTS),
         default="flat",
-        help="where they are written: " + "; ".join(f"{name}: OUT/{place}" for name, place in LAYOUTS.items()) + " [flat]",
+        help="where they are written: "
+        + "; ".join(f"{name}: OUT/{place}" for name, place in LAYOUTS.items())
+        + " [flat]",
     )
     labels.add_argument(
         "--order",
@@ -106,7 +108,10 @@ def add(commands: Any) -> None:
 
     machine = add_machine(parser)
     machine.add_argument(
-        "--workers", type=whole(1), metavar="N", help="number of workers; each loads the models [as many as there is room]"
+        "--workers",
+        type=whole(1),
+        metavar="N",
+        help="number of workers; each loads the models [as many as there is room]",
     )
     machine.add_argument(
         "--threads", type=whole(1), metavar="N", help="CPU threads of each worker [4, or fewer if there are fewer]"
