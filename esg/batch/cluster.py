@@ -53,9 +53,13 @@ class Workers:
     address: str | None = None
 
 
-def import_ray() -> Any:
-    """The package Ray; InputError with the command that installs it if it is missing."""
-    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+def import_ray(workers: Workers) -> Any:
+    """The package Ray; InputError with the command that installs it if it is missing.
+
+    Ray reads its environment when it is imported, so it is set here, and must not be imported before.
+    """
+    wanted = _QUIET | (_ALONE if workers.address is None else {})
+    os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
     try:
         import ray
         import ray.data
@@ -74,7 +78,7 @@ def run(shards: Sequence[Shard], settings: Settings, out: str, workers: Workers)
         InputError: Ray is missing, the cluster cannot be reached, or it does not have room for the workers.
         EsgError: a problem that every photo would have.
     """
-    ray = import_ray()
+    ray = import_ray(workers)
     _start(ray, workers)
     try:
         number, threads, gpus = _room(ray, workers, settings.device)
@@ -128,7 +132,6 @@ def _start(ray: Any, workers: Workers) -> None:
             reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
             raise InputError(f"The Ray cluster at {workers.address} cannot be joined: {reason}.") from None
         return
-    os.environ.update({name: value for name, value in _ALONE.items() if name not in os.environ})
     cores = os.cpu_count() or 1
     wanted = (workers.number or 1) * (workers.threads or 1)
     with _without_stderr():

@@ -111,7 +111,6 @@ class Place:
             raise InputError(f"{self.where}/{folder} cannot be read: {_reason(error)}.") from None
         return sorted(name for name in found if not name.startswith("."))
 
-
     def remove_unfinished(self, folder: str) -> None:
         """Deletes the temporary files that killed programs left in a folder on disk."""
         if self._remote is None:

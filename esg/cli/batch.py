@@ -145,7 +145,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     settings = _settings(args)
     console.progress("Starting Ray ...")
-    import_ray()
+    workers = Workers(args.workers, args.threads, args.gpus, args.address)
+    import_ray(workers)
     if not is_url(args.out):
         check_folder(_folder(args.out))
     check_models(settings)
@@ -161,7 +162,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     done = len(planned.shards) - len(planned.waiting)
     console.line(f"{len(planned.shards)} shards, {done} of them already done -> {args.out}")
-    workers = Workers(args.workers, args.threads, args.gpus, args.address)
     pace, told = Pace(planned.waiting), time.monotonic()
     console.progress("Starting the workers ...")
     for summary in planned.work(lambda shards: run_on_ray(shards, settings, args.out, workers)):
