@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from esg.batch.cluster import Workers
+from esg.batch.cluster import Workers, import_ray
 from esg.batch.cluster import run as run_on_ray
 from esg.batch.inputs import list_sources
 from esg.batch.ledger import Ledger, Summary
@@ -31,6 +31,7 @@ from esg.batch.running import Run
 from esg.batch.settings import Settings
 from esg.batch.shards import Shard, Source
 from esg.batch.worker import Worker
+from esg.support.errors import InputError
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "web_demo/examples").glob("*.jpg"))
 SETTINGS = Settings(device="cpu", formats=("parquet", "png"), threads=1)
@@ -88,6 +89,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=2, help="alternating runs with one and two workers")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
+    try:
+        import_ray(Workers())
+    except InputError as error:
+        print(f"skipped: {error}")
+        return
     figures: dict[str, object] = {"machine": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

@@ -161,7 +161,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         retry_errors=args.retry_errors,
     )
     done = len(planned.shards) - len(planned.waiting)
-    console.line(f"{len(planned.shards)} shards, {done} of them already done -> {args.out}")
+    console.line(f"{done} of {len(planned.shards)} shards are already done; results go to {args.out}")
     pace, told = Pace(planned.waiting), time.monotonic()
     console.progress("Starting the workers ...")
     for summary in planned.work(lambda shards: run_on_ray(shards, settings, args.out, workers)):

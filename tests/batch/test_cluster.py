@@ -143,7 +143,7 @@ def test_killed_workers_and_drivers_lose_and_repeat_nothing(
     _, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 2  # because of the damaged photo
     assert "Some photos could not be used" in err
-    assert f"11 shards, {done} of them already done" in err
+    assert f"{done} of 11 shards are already done" in err
 
     assert len(table(whole)) == PHOTOS
     assert table(out) == table(whole)
