@@ -83,6 +83,8 @@ def run(shards: Sequence[Shard], settings: Settings, out: str, workers: Workers)
     try:
         number, threads, gpus = _room(ray, workers, settings.device)
         told = {**asdict(settings), "threads": threads}
+        if workers.gpus == 0 and settings.device == "auto":
+            told["device"] = "cpu"
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False

@@ -43,8 +43,15 @@ def label_place(name: str, layout: str) -> str:
     return (scene / _MASKS[layout] / f"{path.name}.png").as_posix()
 
 
-def check_places(names: Iterable[str], layout: str) -> None:
-    """Raises InputError, before the work, if the label PNGs of two photos would have the same path."""
+def check_places(names: Iterable[str], archives: Iterable[str], layout: str) -> None:
+    """Raises InputError, before the work, if the label PNGs of two photos would have the same path.
+
+    Args:
+        names: of pictures.
+        archives: names of archives, whose pictures are not known yet.
+        layout: of `LAYOUTS`.
+    """
+    folders = {archive.casefold() for archive in archives}
     taken: dict[str, str] = {}
     for name in names:
         place = label_place(name, layout)
@@ -53,6 +60,11 @@ def check_places(names: Iterable[str], layout: str) -> None:
             raise InputError(
                 f"The label PNGs of {other} and {name} would both be {place}; give their folders in separate runs, or "
                 "use --layout flat."
+            )
+        if any(parent.as_posix() in folders for parent in PurePosixPath(name.casefold()).parents):
+            raise InputError(
+                f"The label PNGs of {name} and of an archive would be in one folder; give the archive in a separate "
+                "run with another output folder."
             )
 
 

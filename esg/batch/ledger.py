@@ -76,17 +76,21 @@ class Ledger:
     def check_settings(self, settings: Settings) -> None:
         """Notes the settings of a new run, or compares them with those that the run began with.
 
+        As long as no shard is done, the run can begin again with other settings and other inputs.
+
         Raises:
             InputError: they differ.
         """
         text = self.place.read_text(f"{FOLDER}/settings.json")
-        if text is None:
+        if text is None or not self.done():
+            for name in self._plans():
+                self.place.remove(f"{FOLDER}/{name}")
             self.place.write_text(f"{FOLDER}/settings.json", settings.to_json())
             return
-        earlier = Settings.from_json(text)
-        changed = earlier.differences(settings)
+        earlier, wanted = Settings.from_json(text).for_results(), settings.for_results()
+        changed = [name for name in wanted if wanted[name] != earlier[name]]
         if changed:
-            said = ", ".join(f"{name} {getattr(earlier, name)!r}" for name in changed)
+            said = ", ".join(f"{name} {earlier[name]!r}" for name in changed)
             raise InputError(
                 f"{self.place.where} holds results of a run with other settings ({said}); use the same ones to resume "
                 "it, or choose another output folder."
@@ -94,20 +98,20 @@ class Ledger:
 
     def plan(self) -> list[Shard]:
         """The shards of all sources that were ever given, in order."""
-        parts = [name for name in self.place.names(FOLDER) if name.startswith("plan-")]
-        texts = [self.place.read_text(f"{FOLDER}/{name}") or "" for name in parts]
+        texts = [self.place.read_text(f"{FOLDER}/{name}") or "" for name in self._plans()]
         return [Shard.from_json(line) for text in texts for line in text.splitlines()]
 
-    def extend(self, plan: list[Shard], sources: Iterable[Source], size: int) -> list[Shard]:
+    def extend(self, sources: Iterable[Source], settings: Settings, size: int) -> list[Shard]:
         """Adds shards for the sources that are not in the plan yet, notes them, and returns the whole plan."""
+        plan = self.plan()
         known = [source for shard in plan for source in shard.sources]
         photos = {source.photo for source in known}
         new = unique((one for one in sources if one.photo not in photos), (source.name for source in known))
-        added = divide(new, size, len(plan))
+        key = json.dumps(settings.for_results())
+        added = [shard.with_key(key) for shard in divide(new, size, len(plan))]
         if added:
-            part = sum(name.startswith("plan-") for name in self.place.names(FOLDER))
             lines = "".join(f"{shard.to_json()}\n" for shard in added)
-            self.place.write_text(f"{FOLDER}/plan-{part:06d}.jsonl", lines)
+            self.place.write_text(f"{FOLDER}/plan-{len(self._plans()):06d}.jsonl", lines)
         return plan + added
 
     def done(self) -> set[str]:
@@ -151,6 +155,9 @@ class Ledger:
         """Deletes what killed workers left half-written, once all shards are done and nobody writes any more."""
         for folder in (FOLDER, f"{FOLDER}/done", f"{FOLDER}/started", "entities", "errors"):
             self.place.remove_unfinished(folder)
+
+    def _plans(self) -> list[str]:
+        return [name for name in self.place.names(FOLDER) if name.startswith("plan-")]
 
     def _write(self, shard: Shard, attempt: Attempt) -> None:
         self.place.write_text(f"{FOLDER}/started/{shard.name}.json", json.dumps(asdict(attempt)))

@@ -46,14 +46,15 @@ class Run:
             OutputError: the folder cannot be written.
         """
         ledger = Ledger(Place(out))
-        plan = ledger.plan()
         if "png" in settings.formats:
-            pictures = {one.photo: one.name for shard in plan for one in shard.sources if one.kind == "picture"}
-            new = {one.photo: one.name for one in sources if one.kind == "picture" and one.photo not in pictures}
-            check_places([*pictures.values(), *new.values()], settings.layout)
+            given = {source.photo for source in sources}
+            earlier = [one for shard in ledger.plan() for one in shard.sources if one.photo not in given]
+            everything = [*earlier, *sources]
+            pictures = [one.name for one in everything if one.kind == "picture"]
+            check_places(pictures, [one.name for one in everything if one.kind != "picture"], settings.layout)
         ledger.check_settings(settings)
         photos = sum(sum(one.rows) or 1 for one in sources)
-        self.shards = ledger.extend(plan, sources, photos_each or photos_per_shard(photos, workers))
+        self.shards = ledger.extend(sources, settings, photos_each or photos_per_shard(photos, workers))
         if retry_errors:
             failed = ledger.failed()
             for shard in self.shards:

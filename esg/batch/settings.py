@@ -24,6 +24,7 @@ class Settings:
         grounder: the model for either.
         formats: of `FORMATS`.
         layout, order: of `layouts.LAYOUTS` and `layouts.ORDERS`, for label PNGs.
+        stride: every n-th picture of each folder was listed.
         threads: CPU threads of a worker; None: as many as torch takes.
     """
 
@@ -42,6 +43,7 @@ class Settings:
     formats: tuple[str, ...] = ("parquet",)
     layout: str = "flat"
     order: str = "best-first"
+    stride: int = 1
     threads: int | None = None
 
     @property
@@ -64,7 +66,6 @@ class Settings:
         }
         return cls(**settings)
 
-    def differences(self, other: Settings) -> list[str]:
-        """The settings in which the results of the two would differ, by name."""
-        mine, others = asdict(self), asdict(other)
-        return [name for name in mine if name not in ("device", "threads") and mine[name] != others[name]]
+    def for_results(self) -> dict[str, Any]:
+        """The settings that decide what the results are, by name."""
+        return {name: value for name, value in asdict(self).items() if name not in ("device", "threads")}

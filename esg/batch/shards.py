@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from itertools import count
 
 LEAST, MOST = 16, 1000  # photos per shard, for many photos
@@ -38,16 +39,23 @@ class Shard:
         number: its place in the plan; its files are named after it.
         sources: pictures, or one archive.
         groups: first and last + 1 of the row groups of a Parquet file.
+        key: short hash of the sources and the settings. A worker of an earlier, other run that is still dying can
+            therefore not write the files of this one.
     """
 
     number: int
     sources: tuple[Source, ...]
     groups: tuple[int, int] = (0, 0)
+    key: str = ""
 
     @property
     def name(self) -> str:
         """The stem of its files."""
-        return f"part-{self.number:06d}"
+        return f"part-{self.number:06d}-{self.key}"
+
+    def with_key(self, settings: str) -> Shard:
+        """The shard with its key for these settings."""
+        return replace(self, key=sha256((self.to_json() + settings).encode()).hexdigest()[:8])
 
     @property
     def photos(self) -> int | None:
@@ -66,7 +74,7 @@ class Shard:
         """The inverse of `to_json`."""
         content = json.loads(text)
         sources = tuple(Source(**{**one, "rows": tuple(one["rows"])}) for one in content["sources"])
-        return cls(content["number"], sources, (content["groups"][0], content["groups"][1]))
+        return cls(content["number"], sources, (content["groups"][0], content["groups"][1]), content["key"])
 
 
 def unique(sources: Iterable[Source], taken: Iterable[str]) -> list[Source]:

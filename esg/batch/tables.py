@@ -22,8 +22,8 @@ def entity_row(entry: Entry, entities: EntityMap, grounding: Grounding | None, s
     """The row of a photo in the table of entities."""
     phrases = [] if grounding is None else grounding.to_json()["phrases"]
     return {
-        "photo": entry.photo,
-        "name": entry.name,
+        "photo": _text(entry.photo),
+        "name": _text(entry.name),
         "height": entities.height,
         "width": entities.width,
         "ids": list(range(1, len(entities) + 1)),
@@ -41,7 +41,7 @@ def entity_row(entry: Entry, entities: EntityMap, grounding: Grounding | None, s
 
 def error_row(photo: str, problem: str) -> dict[str, Any]:
     """The row of a photo in the table of errors."""
-    return {"photo": photo, "problem": problem, "version": __version__}
+    return {"photo": _text(photo), "problem": _text(problem), "version": __version__}
 
 
 def write_entities(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -78,6 +78,11 @@ def write_errors(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     import pyarrow as pa
 
     _write(path, rows, pa.schema({"photo": pa.string(), "problem": pa.string(), "version": pa.string()}))
+
+
+def _text(name: str) -> str:
+    """A file name as valid text, which it need not be."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]], schema: Any) -> None:

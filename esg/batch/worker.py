@@ -79,6 +79,7 @@ class Worker:
     ) -> Iterator[dict[str, Any]]:
         """The rows of the shard's photos; writes their label PNGs, and adds problems to `errors`."""
         ahead = 0 if attempt.is_careful else AHEAD
+        taken: set[str] = set()  # names of label PNGs
 
         def load(entry: Entry) -> np.ndarray:
             return pixels_of(entry, self.settings.max_pixels)
@@ -90,7 +91,7 @@ class Worker:
             if attempt.is_careful:
                 self._ledger.note(shard, attempt, entry.photo)
             try:
-                row, number = self._result(entry, pixels())
+                row, number = self._result(entry, pixels(), taken)
             except _STOPS:
                 raise
             except Exception as error:  # one photo must not stop millions
@@ -99,7 +100,7 @@ class Worker:
             counted.append(number)
             yield row
 
-    def _result(self, entry: Entry, pixels: np.ndarray) -> tuple[dict[str, Any], int]:
+    def _result(self, entry: Entry, pixels: np.ndarray, taken: set[str]) -> tuple[dict[str, Any], int]:
         """The row of a photo and the number of its entities; writes its label PNG."""
         assert self._find is not None
         entities, grounding = self._find(pixels)
@@ -108,6 +109,9 @@ class Worker:
 
             labels = eight_bit_labels(entities, self.settings.order)
             place = label_place(entry.name, self.settings.layout)
+            if place in taken:
+                raise InputError(f"Another photo of this archive has the label PNG {place}; use --layout flat.")
+            taken.add(place)
             self._place.write(place, lambda path: write_image(path, labels))
         return entity_row(entry, entities, grounding, self.settings), len(entities)
 

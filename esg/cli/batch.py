@@ -203,6 +203,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         grounder=_file_or_name(args.grounder),
         formats=tuple(args.format),
         layout=args.layout,
+        stride=args.stride,
         order=args.order or ("best-last" if frames else "best-first"),
     )
 

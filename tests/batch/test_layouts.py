@@ -35,10 +35,12 @@ def test_other_places(path: str) -> None:
 
 
 def test_two_photos_in_one_place() -> None:
-    check_places(["a/color/1", "b/color/1", "a/color/2"], "maskclustering")
+    check_places(["a/color/1", "b/color/1", "a/color/2"], ["c"], "maskclustering")
     with pytest.raises(InputError, match=r"a/color/1 and a/rgb/1 would both be a/output/mask/1\.png"):
-        check_places(["a/color/1", "a/rgb/1"], "maskclustering")
-    check_places(["a/color/1", "a/rgb/1"], "flat")
+        check_places(["a/color/1", "a/rgb/1"], [], "maskclustering")
+    check_places(["a/color/1", "a/rgb/1"], ["b", "a/color/1"], "flat")
+    with pytest.raises(InputError, match="The label PNGs of A/color/1 and of an archive"):
+        check_places(["A/color/1"], ["a"], "flat")
 
 
 def test_orders() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,6 +135,44 @@ def test_other_settings_are_refused(pictures: Path, tmp_path: Path, compute: Com
     assert run(tmp_path / "out", [pictures], compute(elsewhere), elsewhere) == []
 
 
+def test_a_run_that_did_nothing_yet_can_begin_with_others(
+    pictures: Path, tar: Path, tmp_path: Path, compute: Compute, table: Table
+) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path / "out", [pictures], compute(BOTH, killed_after(1)))
+    png = Settings(min_area=9)
+    assert len(run(tmp_path / "out", [tar], compute(png), png)) == 1
+    assert [row["name"] for row in table(tmp_path / "out")] == ["photos-000/a/5", "photos-000/a/6"]
+
+
+def test_two_members_with_one_label_picture(tmp_path: Path, compute: Compute, table: Table) -> None:
+    picture(4).save(tmp_path / "1.png")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for folder in ("color", "rgb"):
+            archive.add(tmp_path / "1.png", f"{folder}/1.png")
+    frames = Settings(formats=("png",), layout="instascene")
+    run(tmp_path / "out", [tmp_path / "a.tar"], compute(frames), frames)
+    assert (tmp_path / "out/a/sam/mask/1.png").is_file()
+    (error,) = table(tmp_path / "out", "errors")
+    assert (error["photo"], "another photo of this archive" in error["problem"].lower()) == (
+        f"{tmp_path / 'a.tar'}#rgb/1.png",
+        True,
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes only there")
+def test_file_names_that_are_not_text(tmp_path: Path, compute: Compute, table: Table) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in (b"\xff.png", b"\xfe.png"):
+        picture(4).save(folder / "a.png")
+        (folder / "a.png").rename(folder / os.fsdecode(name))
+    (folder / os.fsdecode(b"\xfe.png")).write_bytes(b"broken")
+    run(tmp_path / "out", [folder], compute(BOTH))
+    assert [row["name"] for row in table(tmp_path / "out")] == ["\ufffd"]
+    assert len(table(tmp_path / "out", "errors")) == 1
+
+
 def test_errors_can_be_tried_again(pictures: Path, tmp_path: Path, compute: Compute, table: Table) -> None:
     out = tmp_path / "out"
     run(out, [pictures], compute(BOTH))
@@ -245,9 +284,10 @@ def test_object_stores(tmp_path: Path, compute: Compute) -> None:
     sources = list_sources([f"{url}/in"], out=f"{url}/out")
     (summary,) = Run(sources, BOTH, f"{url}/out", photos_each=2).work(compute(BOTH, out=f"{url}/out"))
     assert (summary.photos, summary.errors) == (1, 1)
-    with system.open(f"{place}/out/entities/part-000000.parquet") as file:
+    (name,) = (shard.name for shard in Run(sources, BOTH, f"{url}/out").shards)
+    with system.open(f"{place}/out/entities/{name}.parquet") as file:
         assert pq.read_table(file).column("areas").to_pylist() == [[32, 64]]
-    with system.open(f"{place}/out/errors/part-000000.parquet") as file:
+    with system.open(f"{place}/out/errors/{name}.parquet") as file:
         (error,) = pq.read_table(file).to_pylist()
     assert error["photo"].endswith("in/b.png")
     assert "in/b.png is not a picture" in error["problem"]

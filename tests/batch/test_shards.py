@@ -16,7 +16,9 @@ def test_pictures_are_put_together_and_archives_stay_alone() -> None:
     assert [shard.number for shard in shards] == [7, 8, 9, 10, 11, 12, 13, 14]
     assert [shard.photos for shard in shards] == [2, 2, 1, None, 3, 3, 10, 1]
     assert [source.name for shard in shards[:3] for source in shard.sources] == list("01234")
-    assert shards[0].name == "part-000007"
+    assert shards[0].with_key("").name.startswith("part-000007-")
+    assert len({shards[0].with_key("a").name, shards[0].with_key("b").name, shards[1].with_key("a").name}) == 3
+    assert shards[0].with_key("a") == shards[0].with_key("a")
 
 
 def test_small_row_groups_are_read_together() -> None:
