@@ -10,10 +10,13 @@ import pytest
 
 from esg import (
     EntityMap,
+    Grounding,
     InputError,
+    Phrase,
     ScoredMask,
     absorb_specks,
     assign,
+    choose,
     drop_small,
     drop_weak,
     fill_holes,
@@ -80,6 +83,14 @@ def test_a_part_has_the_name_of_its_whole() -> None:
     assert split(NAMED, 3, corner, score=0.1).entities.names == ("dog", None, "sky", "sky")
     nothing_beneath = np.array([[False] * 4, [True] + [False] * 3])
     assert split(NAMED, None, nothing_beneath).entities.names == (None, "dog", None, "sky")
+
+
+def test_without_a_grounding_a_phrase_chooses_by_names() -> None:
+    assert choose(NAMED, "phrase: Dog") == [1]
+    assert choose(NAMED, "all, not phrase: sky") == [1, 2]
+    assert choose(NAMED, "phrase: horse") == []
+    grounding = Grounding("A dog.", (Phrase("dog", (2, 5), (2,), (0.9,)),))
+    assert choose(NAMED, "phrase: dog", grounding=grounding) == [2]
 
 
 def test_a_track_has_the_name_that_its_entities_have_most_often() -> None:
