@@ -31,11 +31,13 @@ class Family:
         default: default settings of a run.
         presets: names of the architectures.
         task: function from settings and run folder to the task.
+        faithful: function that sets everything as in the paper, for `--faithful`.
     """
 
     default: Any
     presets: Collection[str]
     task: Callable[[Any, Path], Task]
+    faithful: Callable[[Any], Any] | None = None
 
 
 def add(commands: Any) -> None:
@@ -62,6 +64,12 @@ def add(commands: Any) -> None:
         metavar="FILE|DIR",
         help="weights of the same preset to start from, or for 7b and 13b a LLaVA-1.5 folder as published by llava-hf "
         "[random; required for 7b and 13b]",
+    )
+    command.add_argument(
+        "--faithful",
+        action="store_true",
+        help="set everything as in the paper, for 7b and 13b also the schedule; docs/recipes/README.md lists what this "
+        "changes [train with the project's own improvements]",
     )
 
 
@@ -144,6 +152,7 @@ def _cropformer() -> Family:
 
 def _gella() -> Family:
     from ..models.gella.config import PRESETS
+    from ..training.faithful import faithful
     from ..training.gella import GellaTask, GellaTrainConfig
     from ..training.heads import HeadsTask
     from ..training.vocabulary import run_tokenizer
@@ -151,7 +160,7 @@ def _gella() -> Family:
     def task(config: GellaTrainConfig, run_dir: Path) -> GellaTask:
         return (HeadsTask if config.heads_pictures else GellaTask)(config, run_tokenizer(config, run_dir))
 
-    return Family(GellaTrainConfig(), PRESETS, task)
+    return Family(GellaTrainConfig(), PRESETS, task, faithful)
 
 
 _FAMILIES: dict[str, Callable[[], Family]] = {"cropformer": _cropformer, "gella": _gella}  # their imports are slow
@@ -165,6 +174,8 @@ def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]
     earlier = run_dir / "config.json"
     if not args.config and os.path.isfile(earlier):
         config = read_config(earlier, family.default)
+    if family.faithful is not None and args.faithful:
+        config = family.faithful(dataclasses.replace(config, preset=preset))
     samples = dataclasses.replace(config.samples, **_given(args, _SAMPLES))
     own = _given(args, _RUN) | ({"preset": preset} if args.preset else {})
     return dataclasses.replace(config, samples=samples, **own), run_dir

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from esg.training.cropformer import TrainConfig
+from esg.training.faithful import faithful
 from esg.training.gella import GellaTrainConfig
 from esg.training.loop import learning_rate
 from esg.training.settings import read_config
@@ -39,3 +40,10 @@ def test_the_papers_schedule(root: Path, name: str) -> None:
     assert learning_rate(46 * epoch - 1, config) == pytest.approx(1e-5)
     assert config.samples.tasks == (0.2, 0.2, 0.6)
     assert config.lora == 0
+
+
+@pytest.mark.parametrize("name", ["gella-7b", "gella-13b"])
+def test_the_papers_recipe_is_what_the_switch_sets(root: Path, name: str) -> None:
+    recipe = read_config(root / "docs" / "recipes" / f"{name}.json", GellaTrainConfig())
+    assert faithful(recipe) == recipe
+    assert faithful(GellaTrainConfig(preset=name)) == recipe
