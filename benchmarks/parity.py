@@ -29,10 +29,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from esg.entities.rle import decode_mask
 from esg.models.cropformer import checkpoints
 from esg.models.cropformer.config import PRESETS, Preset
 from esg.models.cropformer.fusion import Fusion, fuse, fusion_views
 from esg.models.cropformer.model import CropFormer, Output
+from esg.models.cropformer.overlapping import Overlapping, overlapping
 from esg.models.cropformer.views import Views, make_views
 from esg.models.layers.attention import BACKENDS, set_attention
 from esg.models.layers.swin import relative_index
@@ -145,6 +147,11 @@ def compare(fixture: dict[str, np.ndarray], reference: Reference, config: str, i
             yield from _heads("batch level", output.batch, output.features, fixture, "_3d")
     if "label_map" in fixture:
         yield from _result(fuse_official(output, views, preset), fixture)
+    if "pred_masks_packed" in fixture:
+        prediction = output.image[-1]
+        masks = prediction.masks(output.features)[0].float()
+        class_scores = prediction.logits[0].softmax(dim=-1)[:, :-1].float()
+        yield from _instances(overlapping(masks, class_scores, views.geometry, keep=preset.keep), fixture)
 
 
 def fuse_official(output: Output, views: Views, preset: Preset) -> Fusion:
@@ -184,6 +191,20 @@ def _result(fusion: Fusion, fixture: dict[str, np.ndarray]) -> Iterator[Check]:
     names = [np.concatenate(([-1], order)) for order in (fusion.queries, fixture["result_query_index"])]
     differing = names[0][fusion.labels] != names[1][fixture["label_map"]]
     yield Check("label map", float(differing.mean()), PIXELS)
+
+
+def _instances(found: list[Overlapping], fixture: dict[str, np.ndarray]) -> Iterator[Check]:
+    """Compares pair by pair of query and class; pairs that are as good as the last one kept may be others."""
+    shape = tuple(fixture["pred_masks_full_shape"])
+    masks = np.unpackbits(fixture["pred_masks_packed"], count=int(np.prod(shape))).reshape(shape)
+    pairs = list(zip(fixture["topk_query_index"].tolist(), fixture["pred_classes"].tolist(), strict=True))
+    theirs = {pair: k for k, pair in enumerate(pairs) if fixture["mask_areas"][k]}
+    ours = {(one.query, one.kind): one for one in found}
+    shared = ours.keys() & theirs.keys()
+    yield Check("pairs kept", (len(theirs) - len(shared)) / len(theirs), 0.02)
+    yield Check("scores", max(abs(ours[pair].score - fixture["scores"][theirs[pair]]) for pair in shared), SCORES)
+    differing = [(decode_mask(ours[pair].rle) != masks[theirs[pair]]).mean() for pair in shared]
+    yield Check("masks", float(max(differing)), PIXELS)
 
 
 def _sampled(
