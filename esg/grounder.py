@@ -18,6 +18,8 @@ from torch import nn
 
 from .entities.entity_map import EntityMap
 from .entities.grounding import Grounding, Phrase
+from .entities.name_lists import NameList
+from .entities.panoptic import Panoptic
 from .language.captions import category_caption, phrase_caption
 from .language.knowing import KnowsWords, knows_any
 from .language.listing import dotted_names
@@ -39,6 +41,9 @@ from .weights.finding import locate
 log = getLogger(__name__)
 
 THRESHOLD = 0.5  # a phrase refers to the entities that score at least this
+NAMED = 0.1
+"""Minimum score of a name in a panoptic result, where each entity competes for the best of many names: with gella-nano,
+COCO's names and true masks, 54 % of the segments are right at 0.1, by F1, and 41 % at 0.5 (20 photos of COCO)."""
 DRAFT_TEMPERATURE = 0.5  # for every draft of a caption except the first
 
 
@@ -292,6 +297,41 @@ class Grounder:
         with self._enough_memory():
             found = self.model.recognise(sight, entities)
         return {number: (name, score) for number, (name, score) in enumerate(found, start=1) if score >= threshold}
+
+    def panoptic(
+        self,
+        image: ImageLike,
+        entities: EntityMap,
+        names: NameList | str | Path | Iterable[Any] = "coco",
+        *,
+        threshold: float = NAMED,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Panoptic:
+        """Panoptic segmentation (Table XIII): each entity gets the name that fits it best, stuff of one name is merged.
+
+        Args:
+            image, entities, max_pixels: as for a call.
+            names: the names to choose from, see `NameList.read`: "coco", "ade20k", a file or a list.
+            threshold: minimum score (0..1) of a name; an entity whose best name scores less belongs to no segment.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InputError: the list cannot be used, the model knows none of its words, the threshold is out of its range,
+                or the size of `entities` differs from the image.
+        """
+        check_number("threshold", threshold, 0, 1)
+        listed = names if isinstance(names, NameList) else NameList.read(names)
+        unknown = self.check_words(listed.spoken)
+        places = [place for place, name in enumerate(listed.spoken) if name not in unknown]
+        caption, spans = category_caption(listed.spoken[place] for place in places)
+        scores = self._scores(self._see(_read_for(entities, image, max_pixels)), entities, caption, spans)
+        best = scores.argmax(axis=0).tolist()
+        found = {
+            number: (places[row], float(scores[row, number - 1]))
+            for number, row in enumerate(best, start=1)
+            if scores[row, number - 1] >= threshold
+        }
+        return Panoptic.of(entities, found, listed)
 
     def check_names(self) -> None:
         """Checks, before any slow work, that the model has a list of names; raises InputError if not."""

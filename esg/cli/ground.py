@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from . import panoptic
 from .arguments import (
     DASHES,
     add_entities,
@@ -89,12 +90,13 @@ def add(commands: Any) -> None:
         help="name every entity that the model has a name for, from its own list (gella-nano: 133 names), and say "
         "which entities have none",
     )
+    panoptic.add(one)
     given.add_argument(
         "--threshold",
         type=fraction,
         metavar="S",
         help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5; with "
-        "--names, 0.7]",
+        "--names, 0.7; with --panoptic, 0.1]",
     )
 
     add_entities(add_grounder(parser))
@@ -107,11 +109,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     batch = Batch(args.photos, args.max_pixels, console)
     check_masks(args.masks, batch.photos)
     check_folder(args.out)
-    endings = [*ENDINGS, PAGE] if args.html else ENDINGS
+    endings = [*ENDINGS, *(panoptic.ENDINGS if args.panoptic else ()), *([PAGE] if args.html else ())]
     batch.look(out=args.out, endings=endings, overwrite=args.overwrite)
     if not batch.waiting:
         return batch.close(done="grounded")
     grounder = load(args, console)
+    name = panoptic.naming(grounder, args) if args.panoptic else None
     ground = _grounding(grounder, args)
     find = finder(args, console)
 
@@ -120,9 +123,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         with job.enough_memory(ADVICE):
             source = job.read()
             entities = find(source.pixels, job)
-            grounding = ground(source.pixels, entities, job)
+            found = None if name is None else name(source.pixels, entities, job)
+            if found is None:
+                grounding = ground(source.pixels, entities, job)
+            else:
+                grounding, entities = found.grounding(), found.entities
             job.now("writing")
-            earlier = save(grounding, entities, source, job.photo, args.out, page=args.html)
+            earlier = save(grounding, entities, source, job.photo, args.out, page=args.html, found=found)
         lines = [_in_one_line(grounding.caption), *map(_line, grounding.phrases)]
         if args.names:
             lines += _nameless(grounding, entities)

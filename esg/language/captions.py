@@ -118,14 +118,14 @@ def number_words(number: int) -> str:
     return f"{number_words(many)} {name}" + (f" {number_words(rest)}" if rest else "")
 
 
-def category_caption(names: Iterable[str]) -> tuple[str, list[Span]]:
+def category_caption(names: Iterable[str], *, once: bool = True) -> tuple[str, list[Span]]:
     """The caption that asks for categories: "There might exist a person, dog and window."
 
     As in the paper, only the first name gets an article.
 
     Args:
-        names: at least one; white space is normalised, and repeated names, in any case, are dropped because they are
-            the same category.
+        names: at least one; white space is normalised.
+        once: whether to drop repeated names, in any case, because they are the same category.
 
     Returns:
         The caption, and the span of each name in it without the article.
@@ -133,10 +133,12 @@ def category_caption(names: Iterable[str]) -> tuple[str, list[Span]]:
     Raises:
         InputError: `names` is empty, or contains an empty name.
     """
-    once: dict[str, str] = {}
-    for name in _tidy(names, "category"):
-        once.setdefault(name.casefold(), name)
-    tidy = list(once.values())
+    tidy = _tidy(names, "category")
+    if once:
+        first: dict[str, str] = {}
+        for name in tidy:
+            first.setdefault(name.casefold(), name)
+        tidy = list(first.values())
     articles = [_article(tidy[0])] + [""] * (len(tidy) - 1)
     return _enumeration("There might exist ", tidy, articles)
 

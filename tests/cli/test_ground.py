@@ -13,6 +13,7 @@ from PIL import Image
 
 from esg import EntityMap, EntitySegmenter, Grounder, Grounding, InputError, read_image
 from esg.cli.console import Console
+from esg.entities.importing.panoptic import ids_of_colours
 from esg.models.gella.inference import GellaInference
 
 SUFFIXES = ["grounding.jpg", "grounding.json", "labels.png"]
@@ -112,6 +113,21 @@ def test_names_of_the_models_own_and_the_entities_without_one(
     result = ground(photo, "--masks", masks, "--names", "--threshold", 0.95)
     assert result.out == ["no name", "  no name: 1, 2, 3, 4"]
     assert saved(tmp_path) == Grounding("no name", ())
+
+
+def test_panoptic(ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path) -> None:
+    listed = tmp_path / "names.json"
+    listed.write_text(json.dumps([{"name": "disc", "id": 7}, {"name": "sky", "id": 9, "isthing": 0}]))
+    assert ground(photo, "--masks", masks, "--panoptic", listed, "--threshold", 0).status == 0
+    found = grounder.panoptic(photo, EntityMap.from_labels_png(masks), listed, threshold=0)
+    content = json.loads((tmp_path / "out/photo.panoptic.json").read_text())
+    assert content == found.to_coco("photo.png", "photo.panoptic.png")
+    assert [one["id"] for one in content["categories"]] == [7, 9]
+    ids = ids_of_colours(np.asarray(Image.open(tmp_path / "out/photo.panoptic.png")))
+    assert np.array_equal(ids, found.entities.labels)
+    assert saved(tmp_path) == found.grounding()
+    ground(photo, "--masks", masks, "--panoptic", "cocoa").refused("There is no list of names 'cocoa'; give coco, ade")
+    ground(photo, "--masks", masks, "--panoptic", "coco", "--names").refused("not allowed with argument")
 
 
 def test_a_model_without_a_list_of_names_is_one_sentence_before_the_work(
