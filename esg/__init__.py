@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .entities.name_lists import NameList
     from .entities.panoptic import Panoptic
     from .entities.pointing import ids_at, ids_in_boxes
+    from .entities.scored_masks import ScoredMask
     from .entities.tidying import absorb_specks, drop_small, drop_weak, fill_holes, remove_islands
     from .entities.tracking import Clip, Track, track_entities
     from .grounder import Grounder
@@ -82,6 +83,7 @@ _HOME = {
     "Phrase": ".entities.grounding",
     "Progress": ".support.progress",
     "RecordedEdit": ".comfyui_graphs.edits",
+    "ScoredMask": ".entities.scored_masks",
     "Segmentation": ".comfyui_graphs.edits",
     "Selection": ".comfyui_graphs.edits",
     "Stage": ".support.progress",
@@ -166,6 +168,7 @@ __all__ = [
     "Phrase",
     "Progress",
     "RecordedEdit",
+    "ScoredMask",
     "Segmentation",
     "Selection",
     "Stage",

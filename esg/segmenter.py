@@ -135,7 +135,7 @@ class EntitySegmenter:
 
     def __call__(
         self,
-        image: ImageLike,
+        image: ImageLike | Predicted,
         *,
         crops: int | None = None,
         crop_ratio: float | None = None,
@@ -158,7 +158,7 @@ class EntitySegmenter:
         model may overlap (see `overlapping`); here, the one with the best score gets a pixel.
 
         Args:
-            image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
+            image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array; or the result of `predict`, which has its own views.
             crops: number of high-resolution crops besides the full view: 0, 4 or 8. None: the preset's default, which
                 is 4 for the published models and 0 for cropformer-nano; or 4 if a fusion is given.
             crop_ratio: side of a crop as a share of the photo's side, above 0 and at most 1 (δ, paper Table 9a). None:
@@ -194,17 +194,19 @@ class EntitySegmenter:
         }
         for name, area in areas.items():
             check_whole(name, area, 0)
-        predicted = self._predict(
-            image,
-            crops=crops,
-            crop_ratio=crop_ratio,
-            fusion=fusion,
-            views_at_once=views_at_once,
-            size=size,
-            max_size=max_size,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
+        predicted = image
+        if not isinstance(predicted, Predicted):
+            predicted = self.predict(
+                predicted,
+                crops=crops,
+                crop_ratio=crop_ratio,
+                fusion=fusion,
+                views_at_once=views_at_once,
+                size=size,
+                max_size=max_size,
+                max_pixels=max_pixels,
+                progress=progress,
+            )
         return self.tidied(
             self._entities(predicted, progress),
             min_score=min_score,
@@ -214,9 +216,68 @@ class EntitySegmenter:
             specks=specks,
         )
 
-    def overlapping(
+    def predict(
         self,
         image: ImageLike,
+        *,
+        crops: int | None = None,
+        crop_ratio: float | None = None,
+        fusion: str | None = None,
+        views_at_once: int | None = None,
+        size: int | None = None,
+        max_size: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> Predicted:
+        """Runs only the network: a call and `overlapping` make different results from one prediction.
+
+        Arguments and errors as in a call.
+        """
+        if crops is None:
+            crops = self.preset.crops if fusion is None else 4
+        check_crops(crops)
+        ratio = self.preset.crop_ratio if crop_ratio is None else crop_ratio
+        check_ratio(ratio)
+        for name, side in (("size", size), ("max_size", max_size)):
+            if side is not None:
+                check_whole(name, side, MIN_SIDE)
+        if views_at_once is not None:
+            check_whole("views_at_once", views_at_once, 1)
+        fusion = fusion or ("boc" if crops and self.model.association is not None else "io")
+        if fusion not in tuple(FUSIONS):  # `fusion` need not be hashable
+            raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
+        mode = FUSIONS[fusion]
+        if mode.level == "batch" and self.model.association is None:
+            raise InputError(f"{self.name} does not have a batch level; use fusion io, or a CropFormer model.")
+        pixels = read_image(image, max_pixels=max_pixels)
+        short = self.preset.size if size is None else size
+        if max_size is None:
+            max_size = round(short * self.preset.max_size / self.preset.size)
+        batch_level = mode.level == "batch"
+        views = make_views(pixels, crops=crops if batch_level else 0, short=short, longest=max_size, ratio=ratio)
+        indices = fusion_views(fusion, len(views.geometry))
+        count = len(views.pixels)
+        at_once = views_that_fit(views, self.device) if views_at_once is None else views_at_once
+
+        def report(done: int, total: int) -> None:
+            if progress is not None:
+                progress(done, total, Stage.VIEWS)
+
+        with torch.inference_mode():
+            output = self._forward(views, batch_level, min(at_once, count), report)
+            prediction = (output.batch if batch_level else output.image)[-1]
+            probabilities = prediction.logits[0].float().softmax(dim=-1)  # (Q, K + 1)
+            if not probabilities.isfinite().all():
+                raise WeightsError(
+                    f"{self.name or 'The model'} produced scores that are NaN or infinite; use precision fp32, or "
+                    "other weights."
+                )
+            embeddings, features = prediction.embeddings[0].float(), output.features[0, indices].float()
+            return Predicted(embeddings, features, probabilities, views.geometry.select(indices))
+
+    def overlapping(
+        self,
+        image: ImageLike | Predicted,
         *,
         keep: int | None = None,
         min_score: float = 0.0,
@@ -263,17 +324,19 @@ class EntitySegmenter:
         if keep is not None:
             check_whole("keep", keep, 1)
         check_number("min_score", min_score, 0, 1)
-        predicted = self._predict(
-            image,
-            crops=crops,
-            crop_ratio=crop_ratio,
-            fusion=fusion,
-            views_at_once=views_at_once,
-            size=size,
-            max_size=max_size,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
+        predicted = image
+        if not isinstance(predicted, Predicted):
+            predicted = self.predict(
+                predicted,
+                crops=crops,
+                crop_ratio=crop_ratio,
+                fusion=fusion,
+                views_at_once=views_at_once,
+                size=size,
+                max_size=max_size,
+                max_pixels=max_pixels,
+                progress=progress,
+            )
         categories = self.categories
         masks = self._overlapping(predicted, self.preset.keep if keep is None else keep, progress)
         return [
@@ -359,62 +422,6 @@ class EntitySegmenter:
             second_sigmoid=self.categories is None,
             progress=progress,
         )
-
-    def _predict(
-        self,
-        image: ImageLike,
-        *,
-        crops: int | None,
-        crop_ratio: float | None,
-        fusion: str | None,
-        views_at_once: int | None,
-        size: int | None,
-        max_size: int | None,
-        max_pixels: int,
-        progress: Progress | None,
-    ) -> Predicted:
-        """Runs the network on the views of a photo; checks the options before."""
-        if crops is None:
-            crops = self.preset.crops if fusion is None else 4
-        check_crops(crops)
-        ratio = self.preset.crop_ratio if crop_ratio is None else crop_ratio
-        check_ratio(ratio)
-        for name, side in (("size", size), ("max_size", max_size)):
-            if side is not None:
-                check_whole(name, side, MIN_SIDE)
-        if views_at_once is not None:
-            check_whole("views_at_once", views_at_once, 1)
-        fusion = fusion or ("boc" if crops and self.model.association is not None else "io")
-        if fusion not in tuple(FUSIONS):  # `fusion` need not be hashable
-            raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
-        mode = FUSIONS[fusion]
-        if mode.level == "batch" and self.model.association is None:
-            raise InputError(f"{self.name} does not have a batch level; use fusion io, or a CropFormer model.")
-        pixels = read_image(image, max_pixels=max_pixels)
-        short = self.preset.size if size is None else size
-        if max_size is None:
-            max_size = round(short * self.preset.max_size / self.preset.size)
-        batch_level = mode.level == "batch"
-        views = make_views(pixels, crops=crops if batch_level else 0, short=short, longest=max_size, ratio=ratio)
-        indices = fusion_views(fusion, len(views.geometry))
-        count = len(views.pixels)
-        at_once = views_that_fit(views, self.device) if views_at_once is None else views_at_once
-
-        def report(done: int, total: int) -> None:
-            if progress is not None:
-                progress(done, total, Stage.VIEWS)
-
-        with torch.inference_mode():
-            output = self._forward(views, batch_level, min(at_once, count), report)
-            prediction = (output.batch if batch_level else output.image)[-1]
-            probabilities = prediction.logits[0].float().softmax(dim=-1)  # (Q, K + 1)
-            if not probabilities.isfinite().all():
-                raise WeightsError(
-                    f"{self.name or 'The model'} produced scores that are NaN or infinite; use precision fp32, or "
-                    "other weights."
-                )
-            embeddings, features = prediction.embeddings[0].float(), output.features[0, indices].float()
-            return Predicted(embeddings, features, probabilities, views.geometry.select(indices))
 
     def _forward(self, views: Views, batch_level: bool, at_once: int, report: Callable[[int, int], None]) -> Output:
         """The model's output; processes fewer than `at_once` views together if the device runs out of memory."""

@@ -63,9 +63,10 @@ class Categories:
             )
         entries = [_entry(one, place, called) for place, one in enumerate(listed)]
         if count is not None and len(entries) != count:
+            has = "1 category" if len(entries) == 1 else f"{len(entries)} categories"
             raise InputError(
-                f"{called} has {len(entries)} categories, but the model has {count} classes; give the categories of "
-                "the data that the model was trained on."
+                f"{called} has {has}, but the model has {count} classes; give the categories of the data that the "
+                "model was trained on."
             )
         ids = [identity for identity, _, _ in entries]
         if None not in ids and len(set(ids)) == len(ids):

@@ -193,7 +193,8 @@ class EntityMap:
     ) -> EntityMap:
         """Reads the annotations of one picture in COCO format; overlaps are resolved as in `from_masks`.
 
-        Names are those of the categories; "entity", the category that `to_coco` gives entities without a name, is none.
+        Names are those of the categories. Entities of the category "entity", which `to_coco` gives to those without a
+        name, do not get one.
 
         Args:
             source: dict with "images" and "annotations", or the path of a JSON file with them. Annotations may be

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,13 @@ from ..support.checks import type_name
 from ..support.errors import ImageError, InputError, OutputError
 from ..support.limits import MAX_PIXELS
 from ..support.text_files import read_text
+from .class_names import UNNAMED, category_ids
 
 if TYPE_CHECKING:
     from .importing.stack import Stack
 
 SCORES_FIELD = "esg:scores"  # PNG text field with the scores as a JSON list, so that a label PNG is complete
 NAMES_FIELD = "esg:names"  # the same for names, if there are any
-UNNAMED = "entity"  # the category of an entity without a name
 
 
 def coco_dict(
@@ -56,12 +56,6 @@ def coco_dict(
     image = {"id": image_id, "width": size[1], "height": size[0], "file_name": file_name}
     listed = [{"id": number, "name": name} for name, number in categories.items()]
     return {"images": [image], "annotations": annotations, "categories": listed}
-
-
-def category_ids(names: Iterable[str | None]) -> dict[str, int]:
-    """Ids from 1 for the different names, in the order of their first use; without any entity, one for `UNNAMED`."""
-    used = dict.fromkeys(name or UNNAMED for name in names) or {UNNAMED: None}
-    return {name: number for number, name in enumerate(used, start=1)}
 
 
 def read_coco(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...support.errors import InputError
-from ..files import UNNAMED
+from ..class_names import UNNAMED
 from ..rle import Rle, encode_mask
 from .canvas import Canvas, draw_all
 from .embedded import bytes_of, mask_of_png

@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ...support.errors import InputError
-from ..files import UNNAMED
+from ..class_names import UNNAMED
 from ..rle import Rle
 from .canvas import Canvas, draw_all
 from .coco import counts

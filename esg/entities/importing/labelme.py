@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import UNNAMED
+from ..class_names import UNNAMED
 from ..rle import Rle
 from .canvas import Canvas, draw_all
 from .embedded import mask_of_png, size_of_picture

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...pictures.reading import open_picture
 from ...support.errors import ImageError, InputError
-from ..files import UNNAMED, category_ids
+from ..class_names import UNNAMED, category_ids
 from .fields import identifier, records, size, text
 from .items import Picture
 
