@@ -405,6 +405,7 @@ class Grounder:
         *,
         threshold: float | None = None,
         least: float = THRESHOLD,
+        nouns: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> Phrase:
         """Finds the entity that an expression as a whole refers to, such as "the dog left of the door".
@@ -418,6 +419,9 @@ class Grounder:
             threshold: returns every entity with at least this score (0..1), which may be none. None: returns only the
                 entity with the highest score, if that is at least `least`.
             least: minimum score (0..1) of that single entity; 0 always takes the best one.
+            nouns: refers as the paper does (Sec. 5.3.1): the model finds the nouns of the expression, and the result is
+                every entity that any of them means, with its best score. `threshold` is 0.5 unless given, and `least`
+                is not used. An expression in which the model finds no nouns is taken as one.
 
         Returns:
             The expression as a phrase, without surrounding space. If it refers to no entity, `guess` is the best one.
@@ -434,7 +438,12 @@ class Grounder:
         pixels = _read_for(entities, image, max_pixels)
         self.check_words([expression])
         told, caption = tidied(expression).text, expression.strip()
-        (scores,) = self._scores(self._see(pixels), entities, told, [(0, len(told))])
+        sight = self._see(pixels)
+        whole = [(0, len(told))]
+        spans = (self._nouns(sight, told) or whole) if nouns else whole
+        scores = self._scores(sight, entities, told, spans).max(axis=0)
+        if nouns:
+            threshold = THRESHOLD if threshold is None else threshold
         span = (0, len(caption))
         found = _phrase(caption, span, scores, scores >= (least if threshold is None else threshold))
         if not found.entity_ids and len(scores):

@@ -178,6 +178,20 @@ def test_an_expression_means_the_best_entity_or_all_above_a_threshold() -> None:
     assert Grounder(Knowing((0.0, 0.0))).refer(PHOTO, stripes(2), "the bird", least=0).entity_ids == (1,)
 
 
+def test_an_expression_may_mean_what_any_of_its_nouns_means() -> None:
+    """As in Sec. 5.3.1 of the paper; here every word of more than two letters is a noun."""
+    model = Knowing((0.6, 0.1, 0.2), (0.3, 0.9, 0.4))
+    found = Grounder(model).refer(PHOTO, stripes(3), "cat on mat", nouns=True)
+    assert model.asked == [("cat on mat", ["cat", "mat"])]
+    assert (found.text, found.entity_ids, found.guess) == ("cat on mat", (2, 1), None)
+    assert found.scores == pytest.approx((0.9, 0.6))
+    unsure = Grounder(model).refer(PHOTO, stripes(3), "cat on mat", nouns=True, threshold=0.95)
+    assert (unsure.entity_ids, unsure.guess) == ((), (2, pytest.approx(0.9)))
+    whole = Knowing((0.2, 0.7, 0.1))
+    assert Grounder(whole).refer(PHOTO, stripes(3), "it", nouns=True).entity_ids == (2,)
+    assert whole.asked == [("it", ["it"])]  # without nouns
+
+
 def test_what_no_entity_reaches_is_a_guess() -> None:
     grounder = Grounder(Knowing((0.2, 0.45, 0.3)))
     for options in ({}, {"least": 0.46}, {"threshold": 0.5}):

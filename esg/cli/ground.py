@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..support.errors import InputError
 from . import panoptic
 from .arguments import (
     DASHES,
@@ -84,6 +85,12 @@ def add(commands: Any) -> None:
         metavar="TEXT",
         help="find the entity that this expression refers to, or that answers this question",
     )
+    given.add_argument(
+        "--by-nouns",
+        action="store_true",
+        help="with --refer, as in the paper: the model finds the nouns of the expression, and the result is every "
+        "entity that any of them refers to, not just one for the whole expression",
+    )
     one.add_argument(
         "--names",
         action="store_true",
@@ -106,6 +113,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Grounds text in every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
+    if args.by_nouns and args.refer is None:
+        raise InputError("--by-nouns is for expressions; give one with --refer.")
     batch = Batch(args.photos, args.max_pixels, console)
     check_masks(args.masks, batch.photos)
     check_folder(args.out)
@@ -153,7 +162,7 @@ def _grounding(grounder: Grounder, args: argparse.Namespace) -> Ground:
 
     threshold = THRESHOLD if args.threshold is None else args.threshold
     if args.refer is not None:
-        return _referring(grounder, args.refer, args.threshold)
+        return _referring(grounder, args.refer, args.threshold, nouns=args.by_nouns)
     if args.names:
         return _naming(grounder, args.threshold)
     if args.caption is None and args.phrases is None and args.categories is None:
@@ -175,14 +184,15 @@ def _grounding(grounder: Grounder, args: argparse.Namespace) -> Ground:
     return look_for
 
 
-def _referring(grounder: Grounder, expression: str, threshold: float | None) -> Ground:
+def _referring(grounder: Grounder, expression: str, threshold: float | None, *, nouns: bool) -> Ground:
     from ..entities.grounding import Grounding
 
     grounder.check_words([expression])
 
     def refer(pixels: np.ndarray, entities: EntityMap, job: Job) -> Grounding:
         job.now("grounding")
-        phrase = grounder.refer(pixels, entities, expression, threshold=threshold, max_pixels=job.max_pixels)
+        options: dict[str, Any] = {"threshold": threshold, "nouns": nouns, "max_pixels": job.max_pixels}
+        phrase = grounder.refer(pixels, entities, expression, **options)
         return Grounding(phrase.text, (phrase,))
 
     return refer

@@ -152,6 +152,16 @@ def test_an_expression(
     assert sorted(saved(tmp_path).phrases[0].entity_ids) == [1, 2, 3, 4]
 
 
+def test_an_expression_by_its_nouns(
+    ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = np.array([[0.2, 0.75, 0.5, 0.1], [0.9, 0.1, 0.1, 0.1]], np.float32)
+    monkeypatch.setattr(GellaInference, "nouns", lambda *_: [(0, 3), (7, 10)])
+    monkeypatch.setattr(GellaInference, "scores", lambda *_: scores)
+    assert ground(photo, "--masks", masks, "--refer", "cat on mat", "--by-nouns").status == 0
+    assert saved(tmp_path).phrases[0].entity_ids == (1, 2, 3)
+
+
 def test_an_expression_without_a_match_gets_the_best_guess(
     ground: Run, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,6 +426,7 @@ def test_no_memory_for_one_photo(
         (["--caption", "a", "--refer", "b"], "not allowed with"),
         (["--caption", " "], "argument --caption: the text is blank"),
         (["--refer", ""], "argument --refer: the text is blank"),
+        (["--by-nouns"], "--by-nouns is for expressions; give one with --refer"),
         (["--threshold", "1.1"], "not between 0 and 1"),
         (["--temperature", "-1"], "not a number of 0 or more"),
         (["--temperature", "nan"], "not a number of 0 or more"),
