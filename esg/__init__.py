@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .entities.entity_map import EntityMap
     from .entities.grounding import Grounding, Phrase
     from .entities.importing import read_masks
+    from .entities.name_lists import NameList
+    from .entities.panoptic import Panoptic
     from .entities.pointing import ids_at, ids_in_boxes
     from .entities.scored_masks import ScoredMask
     from .entities.tidying import absorb_specks, drop_small, drop_weak, fill_holes, remove_islands
@@ -73,9 +75,11 @@ _HOME = {
     "Margins": ".inpaint.margins",
     "MaskSettings": ".inpaint.settings",
     "Metadata": ".pictures.metadata",
+    "NameList": ".entities.name_lists",
     "OutputError": ".support.errors",
     "PaintSettings": ".inpaint.settings",
     "Photo": ".pictures.reading",
+    "Panoptic": ".entities.panoptic",
     "Phrase": ".entities.grounding",
     "Progress": ".support.progress",
     "RecordedEdit": ".comfyui_graphs.edits",
@@ -156,8 +160,10 @@ __all__ = [
     "Margins",
     "MaskSettings",
     "Metadata",
+    "NameList",
     "OutputError",
     "PaintSettings",
+    "Panoptic",
     "Photo",
     "Phrase",
     "Progress",

@@ -38,8 +38,8 @@ class Categories:
         return cls(tuple(f"class {k}" for k in range(count)), (True,) * count, tuple(range(1, count + 1)))
 
     @classmethod
-    def read(cls, source: str | Path | Iterable[Any], count: int) -> Categories:
-        """Reads the categories of a model with `count` classes.
+    def read(cls, source: str | Path | Iterable[Any], count: int | None = None) -> Categories:
+        """Reads the categories of a model with `count` classes, or a list of any length.
 
         Args:
             source: path of a COCO JSON with "categories"; or such a list, in Python or in a JSON file, of objects with
@@ -62,14 +62,14 @@ class Categories:
                 "data, or a list of names."
             )
         entries = [_entry(one, place, called) for place, one in enumerate(listed)]
-        if len(entries) != count:
+        if count is not None and len(entries) != count:
             has = "1 category" if len(entries) == 1 else f"{len(entries)} categories"
             raise InputError(
                 f"{called} has {has}, but the model has {count} classes; give the categories of the data that the "
                 "model was trained on."
             )
         ids = [identity for identity, _, _ in entries]
-        if None not in ids and len(set(ids)) == count:
+        if None not in ids and len(set(ids)) == len(ids):
             entries.sort(key=lambda entry: entry[0])
         else:
             entries = [(place, name, thing) for place, (_, name, thing) in enumerate(entries, start=1)]
