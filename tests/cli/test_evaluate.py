@@ -339,3 +339,45 @@ def test_after_ctrl_c_it_says_where_the_results_are(
     again = esg(*command, "--json", tmp_path / "figures.json")
     assert again.err == ["2 photos were measured in an earlier run."]
     assert not kept.exists()
+
+
+@pytest.mark.parametrize("task", ["panoptic", "semantic", "instances"])
+def test_a_class_aware_model(
+    esg: Run, tiny_model: Path, halves: Callable[..., Path], tmp_path: Path, task: str
+) -> None:
+    """Its classes are the categories of the truth, so nothing that it finds is unknown."""
+    pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
+    import dataclasses
+
+    import torch
+    from safetensors.torch import save_file
+
+    from esg.models.cropformer.model import CropFormer
+    from esg.segmenter import load_model
+
+    config = dataclasses.replace(load_model(tiny_model)[1].config, association=False, classes=2)
+    with torch.random.fork_rng():
+        torch.manual_seed(34)
+        model = CropFormer(config)
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    kind = task.removesuffix("s")
+    save_file(state, tmp_path / "tiny.safetensors", {"config": config.to_json(), "task": kind})
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "images/0.jpg")
+    given = ("--model", tmp_path / "tiny.safetensors", "--device", "cpu", "--json", tmp_path / "figures.json")
+    result = esg("eval", task, halves("truth.json", 1), *given)
+    assert (result.status, result.err) == (0, [])
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["photos"] == 1
+    assert {*figures["classes"]} == {"cat", "dog"}
+    esg("eval", task, halves("truth.json", 1), "--model", tiny_model).refused("finds entities without classes")
+    esg("eval", task, halves("truth.json", 1)).refused("Give --predictions, or a class-aware --model")
+
+
+def test_masks_of_a_model_that_overlap(esg: Run, tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
+    command = ("eval", "entities", photos, "--model", tiny_model, "--device", "cpu", "--json", tmp_path / "a.json")
+    result = esg(*command, "--overlapping")
+    assert result.status == 0
+    assert json.loads((tmp_path / "a.json").read_text())["overlapping"] == 1
+    assert result.out[-1] == "  Masks overlap in 1 of the photos, so AP is not AP^e, which does not allow it."

@@ -1,18 +1,21 @@
-"""`esg eval panoptic|semantic|instances`: masks with classes, from files."""
+"""`esg eval panoptic|semantic|instances`: masks with classes, from files or a model."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import file_or_folder, not_empty
+from ...support.errors import InputError
+from ..arguments import add_machine, file_or_folder, machine_of, not_empty
 from ..console import Console
 from .measuring import (
     add_images,
     add_measuring,
     check_plots,
     known_data_set,
+    model_file,
     open_journal,
     say_problems,
     say_resumed,
@@ -88,7 +91,9 @@ def add(own: Any) -> None:
             help="labelled photos with categories: a COCO JSON file, COCO panoptic, or a folder that holds them"
             + ("; or a folder of label maps (--categories)" if name == "semantic" else ""),
         )
-        command.add_argument("--predictions", type=file_or_folder, required=True, metavar="PRED", help=files)
+        command.add_argument(
+            "--predictions", type=file_or_folder, metavar="PRED", help=f"{files} [the model's results]"
+        )
         add_images(command)
         if name == "semantic":
             command.add_argument(
@@ -99,19 +104,24 @@ def add(own: Any) -> None:
                 "list of names, which have the numbers 0, 1, 2 ... [those of the truth]",
             )
         command.add_argument(
-            "--model", type=not_empty, metavar="NAME", help="the model that made them, for the paper's figures"
+            "--model",
+            type=not_empty,
+            metavar="NAME|FILE",
+            help="a segmenter whose classes are the categories of the truth; with --predictions, the model that made "
+            "them, for the paper's figures",
         )
+        command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
         add_measuring(command, plots=name == "instances")
+        add_machine(command)
 
 
 def panoptic(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Prints the figures and returns them for the file."""
     from ...data.opening import open_photos
     from ...evaluation.panoptic_quality import evaluate_panoptic
-    from ...evaluation.predictions import open_predictions
 
     photos = open_photos(args.photos, args.images)
-    predictions = open_predictions(args.predictions, photos.categories)
+    predictions = _predictions(args, photos, console)
     measured = evaluate_panoptic(photos, predictions, **_running(args, "panoptic", photos, console))
     by_category = {name: one.pq for name, one in measured.by_category.items()}
     shown = _answer(args, "panoptic", measured.figures, _PANOPTIC, by_category, console)
@@ -123,7 +133,8 @@ def semantic(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Prints the figures and returns them for the file."""
     from ...evaluation.semantic import evaluate_semantic
 
-    photos, predictions = _class_maps(args)
+    photos = _class_maps(args)
+    predictions = _predictions(args, photos, console)
     measured = evaluate_semantic(photos, predictions, **_running(args, "semantic", photos, console))
     shown = _answer(args, "semantic", measured.figures, _SEMANTIC, measured.by_category, console)
     say_problems(measured.problems, console)
@@ -134,11 +145,10 @@ def instances(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Prints the figures and returns them for the file."""
     from ...data.opening import open_photos
     from ...evaluation.instances import evaluate_instances
-    from ...evaluation.predictions import open_predictions
 
     check_plots(args)
     photos = open_photos(args.photos, args.images)
-    predictions = open_predictions(args.predictions, photos.categories)
+    predictions = _predictions(args, photos, console, overlapping=True)
     measured = evaluate_instances(photos, predictions, **_running(args, "instances", photos, console))
     figures = {name.replace("AR1", "AR@1"): value for name, value in measured.figures.items()}
     shown = _answer(args, "instances", figures, _INSTANCES, measured.by_category, console)
@@ -151,26 +161,42 @@ def instances(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     return shown
 
 
-def _class_maps(args: argparse.Namespace) -> tuple[AnnotatedPhotos, Predictions]:
+def _class_maps(args: argparse.Namespace) -> AnnotatedPhotos:
+    """The truth of `semantic`."""
     from ...data.opening import open_photos
-    from ...evaluation.class_maps import ClassMapPhotos, ClassMaps, read_categories
-    from ...evaluation.predictions import open_predictions
+    from ...evaluation.class_maps import ClassMapPhotos, read_categories
 
-    photos: AnnotatedPhotos
     if args.categories is None:
-        photos = open_photos(args.photos, args.images)
-    else:
-        photos = ClassMapPhotos(args.photos, read_categories(args.categories))
-    maps = args.predictions.is_dir() and not (args.predictions / "panoptic.json").is_file()
-    if maps:
-        return photos, ClassMaps(args.predictions, photos.categories)
-    return photos, open_predictions(args.predictions, photos.categories)
+        return open_photos(args.photos, args.images)
+    return ClassMapPhotos(args.photos, read_categories(args.categories))
+
+
+def _predictions(
+    args: argparse.Namespace, photos: AnnotatedPhotos, console: Console, *, overlapping: bool = False
+) -> Predictions:
+    """The results of --predictions, which are label maps of classes for `semantic`; or those of --model."""
+    from ...evaluation.class_maps import ClassMaps
+    from ...evaluation.predictions import ModelPredictions, open_predictions
+    from ...segmenter import EntitySegmenter
+
+    path = args.predictions
+    if path is not None:
+        maps = "categories" in args and path.is_dir() and not (path / "panoptic.json").is_file()
+        return ClassMaps(path, photos.categories) if maps else open_predictions(path, photos.categories)
+    if args.model is None:
+        raise InputError("Give --predictions, or a class-aware --model, such as mask2former-panoptic-swin-tiny.")
+    console.progress(f"Loading {args.model} ...")
+    listed = [{"id": one.id, "name": one.name, "isthing": int(one.thing is not False)} for one in photos.categories]
+    segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=listed)
+    model = partial(segmenter.overlapping if overlapping else segmenter, crops=args.crops)
+    return ModelPredictions(model, photos.categories, args.model)
 
 
 def _running(args: argparse.Namespace, task: str, photos: AnnotatedPhotos, console: Console) -> dict[str, Any]:
     """Workers, journal and progress."""
     known_data_set(args, args.photos)  # refused before the work
-    journal = open_journal(args, task, args.photos, len(photos), args.predictions)
+    source = args.predictions or [model_file(args.model), args.crops, args.precision]
+    journal = open_journal(args, task, args.photos, len(photos), source)
     say_resumed(journal, console)
     return {"workers": args.workers, "journal": journal, "progress": counting(console, "photo")}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
@@ -16,6 +15,7 @@ from .measuring import (
     add_measuring,
     check_plots,
     known_data_set,
+    model_file,
     open_journal,
     say_problems,
     say_resumed,
@@ -94,6 +94,11 @@ def add(own: Any) -> None:
     )
     command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
     command.add_argument(
+        "--overlapping",
+        action="store_true",
+        help="let the model's masks overlap, and measure AP instead of AP^e",
+    )
+    command.add_argument(
         "--no-boundaries", dest="boundaries", action="store_false", help="omit boundary AP, which takes half the time"
     )
     add_measuring(command, plots=True)
@@ -114,7 +119,11 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     console.progress(f"Opening {given} ...")
     photos = open_photos(given, args.images)
     predictions = _predictions(args, photos, console)
-    made_by = [args.predictions] if args.predictions else [_model_file(args.model), args.crops, args.precision]
+    made_by = (
+        [args.predictions]
+        if args.predictions
+        else [model_file(args.model or _MODEL), args.crops, args.precision, args.overlapping]
+    )
     journal = open_journal(args, "entities", given, len(photos), *made_by, args.boundaries)
     say_resumed(journal, console)
     measured = evaluate_entities(
@@ -133,7 +142,9 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     console.answer(title(text, paper))
     shown = show(figures, {name: what for name, what in _FOUND.items() if large or name != "whole"}, paper, console)
     if overlapping:
-        console.answer(f"  Masks overlap in {overlapping:.0f} photos, so AP is not AP^e, which does not allow it.")
+        console.answer(
+            f"  Masks overlap in {overlapping:.0f} of the photos, so AP is not AP^e, which does not allow it."
+        )
     say_problems(measured.problems, console)
     if args.plots is not None:
         from ...evaluation.plots import draw_curves, draw_worst
@@ -155,10 +166,5 @@ def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Con
     name = args.model or _MODEL
     console.progress(f"Loading {name} ...")
     segmenter = EntitySegmenter.from_pretrained(name, **machine_of(args))
-    return ModelPredictions(partial(segmenter, crops=args.crops, min_score=0.0), name=name)
-
-
-def _model_file(name: str | None) -> str | Path:
-    """The model's file, if it is one, for the journal to notice when it changes; else its name."""
-    name = name or _MODEL
-    return Path(name) if Path(name).exists() else name
+    model = partial(segmenter.overlapping if args.overlapping else segmenter, crops=args.crops, min_score=0.0)
+    return ModelPredictions(model, name=name)

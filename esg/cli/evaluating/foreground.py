@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments import add_machine, file_or_folder, machine_of, not_empty
 from ..console import Console
-from .measuring import add_images, add_measuring, known_data_set, open_journal, say_problems, say_resumed, show, title
+from .measuring import (
+    add_images,
+    add_measuring,
+    known_data_set,
+    model_file,
+    open_journal,
+    say_problems,
+    say_resumed,
+    show,
+    title,
+)
 from .shared import counting
 
 if TYPE_CHECKING:
@@ -69,7 +79,7 @@ def foreground(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     data_set = known_data_set(args, args.photos)
     photos = open_photos(args.photos, args.images)
     predictions = _predictions(args, console)
-    source = args.predictions or [args.model or _MODEL, args.crops, args.precision]
+    source = args.predictions or [model_file(args.model or _MODEL), args.crops, args.precision]
     journal = open_journal(args, "foreground", args.photos, len(photos), source)
     say_resumed(journal, console)
     measured = evaluate_foreground(

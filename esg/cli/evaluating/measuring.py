@@ -92,6 +92,13 @@ def open_journal(args: argparse.Namespace, task: str, *about: object) -> Journal
     return args.journal
 
 
+def model_file(name: str) -> list[Any] | str:
+    """What tells whether a model is still the same: its file and when it was changed, or else its name."""
+    from ...evaluation.streaming import identity
+
+    return identity(name) if Path(name).exists() else name
+
+
 def say_resumed(journal: Journal | None, console: Console) -> None:
     """Says how many photos an earlier run has done."""
     if journal is not None and journal.done:
