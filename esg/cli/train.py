@@ -79,8 +79,8 @@ def add(commands: Any) -> None:
         "--val",
         type=not_empty,
         nargs="+",
-        metavar="DIR",
-        help="folders of labelled photos to measure on during training; the best weights are kept as best.safetensors "
+        metavar="FILE|DIR",
+        help="labelled photos to measure on during training; the best weights are kept as best.safetensors "
         "[scenes; in fine-tuning, some of --photos]",
     )
     command.add_argument(
@@ -131,9 +131,8 @@ def _command(
         "--photos",
         type=not_empty,
         nargs="+",
-        metavar="DIR",
-        help="folders of labelled photos: COCO's panoptic.json or instances.json beside images/, or photos ID.jpg with "
-        "segmentations ID_0.png, ID_1.png ... [synthetic scenes only]",
+        metavar="FILE|DIR",
+        help="labelled photos: COCO JSON files, or folders in a form that docs/data.md lists [synthetic scenes only]",
     )
     command.add_argument("--steps", type=whole(1), metavar="N", help=f"number of training steps [{steps}]")
     command.add_argument("--batch", type=whole(1), metavar="N", help=f"pictures per step on each device [{batch}]")

@@ -73,7 +73,7 @@ def _published(preset: str) -> TrainConfig:
             photo_share=1.0,
             augment=FLIPPED,
             paste_share=0.0,
-            crops="fixed-4",
+            crops="fixed-4" if PRESETS[preset].config.association else "none",
             crop_ratio=0.7,
         ),
         loss=LossConfig(),

@@ -38,8 +38,9 @@ from .photo_split import PhotoSplit
 Picture = tuple[np.ndarray, np.ndarray, tuple[str | None, ...]]
 """(H, W, 3) uint8, labels (H, W) int32, and the categories of entity 1 and so on, as far as they are known."""
 
-CROPS = ("fixed-4", "fixed-8", "random")
-"""Places of the crop (Table 9b): one of four corners, one of these or of four places between them, or anywhere."""
+CROPS = ("fixed-4", "fixed-8", "random", "none")
+"""Places of the crop (Table 9b): one of four corners, one of these or of four places between them, or anywhere; or no
+crop, as for a Mask2Former."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class SampleConfig:
     """Settings of the training samples.
 
     Attributes:
-        batch: pictures per step (on each device); each gives two views.
+        batch: pictures per step (on each device); each gives two views, or one without a crop.
         sizes: possible sizes (height, width) of the views in pixels, multiples of 32; each step draws one, and makes
             pictures of its aspect ratio: photos are cut.
         short: possible lengths of the views' short side in pixels. If given, `sizes` is not used: each picture keeps
@@ -85,14 +86,14 @@ class SampleConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """Views of B pictures.
+    """Views of B pictures, T = 2 or, without a crop, T = 1.
 
     Attributes:
-        pixels: (B, 2, 3, H, W) uint8 RGB, full view and crop, zero padded right and bottom.
-        labels: (B, 2, H, W) int32, 0 = no entity and padding, -1 = unknown; an id is the same entity in both views.
+        pixels: (B, T, 3, H, W) uint8 RGB, full view and crop, zero padded right and bottom.
+        labels: (B, T, H, W) int32, 0 = no entity and padding, -1 = unknown; an id is the same entity in both views.
         kinds: (B, N) int64, entry k is the category of entity k + 1, as an index of `Samples.categories`; -1 if it has
             none.
-        frames: (B, 2, 4) float32, the part of the picture that each view spans, see `ViewGeometry.frames`.
+        frames: (B, T, 4) float32, the part of the picture that each view spans, see `ViewGeometry.frames`.
         sizes: (B, 2) int64, height and width of the views without padding.
     """
 
@@ -103,7 +104,7 @@ class Batch:
     kinds: Tensor
 
     def normalised(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
-        """Pixels (B, 2, 3, H, W) float32 normalised and with 0 in the padding, frames, and labels, on `device`."""
+        """Pixels (B, T, 3, H, W) float32 normalised and with 0 in the padding, frames, and labels, on `device`."""
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
         pixels = (self.pixels.to(device).float() - mean) / std
         for picture, (height, width) in zip(pixels, self.sizes.tolist(), strict=True):
@@ -142,7 +143,7 @@ class Samples(Dataset):
         if self.config.short:
             size = _padded([content for _, content in pictures])
         views = [
-            two_views(image, labels, content, size, rng, crops=self.config.crops, ratio=self.config.crop_ratio)
+            views_of(image, labels, content, size, rng, crops=self.config.crops, ratio=self.config.crop_ratio)
             for (image, labels, _), content in pictures
         ]
         known = [names for (_, _, names), _ in pictures]
@@ -253,7 +254,7 @@ class _ErrorsAsValues(Dataset):
             return error
 
 
-def two_views(
+def views_of(
     image: np.ndarray,
     labels: np.ndarray,
     content: Size,
@@ -263,7 +264,7 @@ def two_views(
     crops: str = "fixed-4",
     ratio: float = 0.7,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The full view of a picture and a random crop of it (paper Sec. 4, "Crop Dataloader").
+    """The full view of a picture and, unless `crops` is "none", a random crop of it (Sec. 4, "Crop Dataloader").
 
     Args:
         image: (H, W, 3) uint8.
@@ -275,18 +276,20 @@ def two_views(
         ratio: side of the crop as a share of the picture's.
 
     Returns:
-        pixels (2, 3, height, width) uint8, labels (2, height, width) int32, frames (2, 4) float32, and (2,) int64, the
+        pixels (T, 3, height, width) uint8, labels (T, height, width) int32, frames (T, 4) float32, and (2,) int64, the
         size without padding.
     """
-    chosen = ((0, 0, labels.shape[1], labels.shape[0]), _crop(labels.shape[0], labels.shape[1], crops, ratio, rng))
-    pixels = np.zeros((2, 3, *padded), np.uint8)
-    maps = np.zeros((2, *padded), np.int32)
+    chosen: tuple[Box, ...] = ((0, 0, labels.shape[1], labels.shape[0]),)
+    if crops != "none":
+        chosen += (_crop(labels.shape[0], labels.shape[1], crops, ratio, rng),)
+    pixels = np.zeros((len(chosen), 3, *padded), np.uint8)
+    maps = np.zeros((len(chosen), *padded), np.int32)
     height, width = content
     for view, (x0, y0, x1, y1) in enumerate(chosen):
         pixels[view, :, :height, :width] = cut_view(image, (x0, y0, x1, y1), content).transpose(2, 0, 1)
         cut = Image.fromarray(np.ascontiguousarray(labels[y0:y1, x0:x1], dtype=np.int32))
         maps[view, :height, :width] = np.asarray(cut.resize((width, height), Image.Resampling.NEAREST))
-    geometry = ViewGeometry((labels.shape[0], labels.shape[1]), chosen, (content,) * 2, padded)
+    geometry = ViewGeometry((labels.shape[0], labels.shape[1]), chosen, (content,) * len(chosen), padded)
     return pixels, maps, geometry.frames.numpy(), np.array(content, np.int64)
 
 

@@ -61,7 +61,7 @@ def _checked(default: Any, value: Any, kind: Any, where: str) -> Any:
         default = get_args(kind)[0]() if default is None else default
     if isinstance(default, tuple) and get_args(kind)[:1] == (str,) and (value is None or isinstance(value, str)):
         return () if value is None else (value,)  # earlier versions stored a single value here
-    if isinstance(default, tuple) and isinstance(value, list) and (value or not default):
+    if isinstance(default, tuple) and isinstance(value, list):
         item_kind = get_args(kind)[0] if get_args(kind) else float
         example = default[0] if default else item_kind()
         return tuple(_checked(example, item, None, where) for item in value)

@@ -63,7 +63,7 @@ def numbers(config: Any, prefix: str = "") -> Iterator[str]:
         ("ema", 0, -0.1, "at least 0 and below 1"),
         ("ema", 0.9999, 1, "at least 0 and below 1"),
         ("samples.crop_ratio", 0.01, 0, "above 0 and below 1"),
-        ("samples.crops", "random", "fixed-5", "one of fixed-4, fixed-8, random"),
+        ("samples.crops", "random", "fixed-5", "one of fixed-4, fixed-8, random, none"),
         ("samples.short", (32, 64), (31,), "numbers of at least 32"),
         ("samples.held_out", 0, 1, "at least 0 and below 1"),
         ("samples.augment.area", (0.1, 1), (0.1, 1.1), "two numbers above 0 and up to 1"),

@@ -20,6 +20,11 @@ def test_published_presets_do_not_get_the_small_models_settings() -> None:
         assert (config.preset, config.loss, config.steps) == (preset, LossConfig(), 103_125), preset
 
 
+def test_a_mask2former_learns_from_full_views() -> None:
+    crops = {preset: settings_for(preset).samples.crops for preset in ("cropformer-swin-tiny", "mask2former-swin-tiny")}
+    assert crops == {"cropformer-swin-tiny": "fixed-4", "mask2former-swin-tiny": "none"}
+
+
 def test_large_backbones_drop_more_paths() -> None:
     backbones = {"cropformer-swin-tiny": 0.3, "cropformer-swin-large": 0.3, "cropformer-hornet-large": 0.6}
     assert {preset: settings_for(preset).drop_path for preset in backbones} == backbones

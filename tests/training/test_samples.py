@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 from esg.data.augment import FLIPPED
 from esg.models.cropformer.views import PIXEL_MEAN, PIXEL_STD, cut_view, resized_size, view_boxes
 from esg.support.errors import ImageError
-from esg.training.samples import SampleConfig, Samples, two_views
+from esg.training.samples import SampleConfig, Samples, views_of
 
 SMALL = SampleConfig(batch=2, sizes=((64, 96), (96, 64)), detail=(1.0, 1.5), paste_share=0.5)
 
@@ -36,7 +37,7 @@ def test_labels_follow_the_pixels_into_both_views(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels = np.kron(np.arange(1, 21).reshape(4, 5), np.ones((40, 40), np.int64))
     image = np.repeat((labels * 12)[..., None], 3, 2).astype(np.uint8)
-    pixels, maps, _, (height, width) = two_views(image, labels, (120, 150), (128, 160), rng)
+    pixels, maps, _, (height, width) = views_of(image, labels, (120, 150), (128, 160), rng)
     assert (height, width) == (120, 150)
     assert pixels.shape == (2, 3, 128, 160)
     assert maps.shape == (2, 128, 160)
@@ -58,7 +59,7 @@ def places(crops: str, seeds: int, ratio: float = 0.7) -> set[tuple[int, int]]:
     side = int(ratio * 100)
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
-        _, maps, frames, _ = two_views(image, labels, (side, side), (96, 96), rng, crops=crops, ratio=ratio)
+        _, maps, frames, _ = views_of(image, labels, (side, side), (96, 96), rng, crops=crops, ratio=ratio)
         y, x = divmod(int(maps[1, 0, 0]) - 1, 100)
         assert maps[1, side - 1, side - 1] - 1 == (y + side - 1) * 100 + x + side - 1  # not resampled
         assert frames[1, :2].tolist() == pytest.approx([x / 100, y / 100])
@@ -76,6 +77,12 @@ def test_a_random_crop_is_anywhere_in_the_picture() -> None:
     assert len(found) > 200
     for axis in (0, 1):
         assert (min(place[axis] for place in found), max(place[axis] for place in found)) == (0, 30)
+
+
+def test_without_a_crop_there_is_the_full_view_alone() -> None:
+    batch = Samples(dataclasses.replace(SMALL, crops="none"))[0]
+    assert batch.pixels.shape[:2] == batch.labels.shape[:2] == batch.frames.shape[:2] == (2, 1)
+    assert batch.frames[:, 0, :2].eq(0).all()
 
 
 def test_the_crop_ratio_is_the_crops_side() -> None:

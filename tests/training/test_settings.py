@@ -12,6 +12,7 @@ import pytest
 from esg.models.gella.config import DecoderConfig
 from esg.support.errors import InputError
 from esg.training.cropformer import TrainConfig
+from esg.training.defaults import fine_tuning, settings_for
 from esg.training.gella import GellaTrainConfig
 from esg.training.settings import filled, read_config
 
@@ -55,6 +56,15 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path, config: Any) -> 
     path = tmp_path / "config.json"
     path.write_text(json.dumps(dataclasses.asdict(config)))
     assert read_config(path, type(config)()) == config
+
+
+def test_a_run_is_read_as_it_was_written_whatever_its_presets_defaults_are(tmp_path: Path) -> None:
+    """The settings of a published preset have lists that those of a fine-tuning run, for example, leave empty."""
+    published = settings_for("cropformer-swin-tiny")
+    path = tmp_path / "config.json"
+    for config in (published, fine_tuning(published, 9), TrainConfig(preset=published.preset)):
+        path.write_text(json.dumps(dataclasses.asdict(config)))
+        assert read_config(path, published) == config
 
 
 def test_none_and_the_other_allowed_type_replace_each_other() -> None:
