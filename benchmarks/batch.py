@@ -3,9 +3,9 @@
     python -m benchmarks.batch
 
 Runs the same photos with one and with two workers of one CPU thread each, alternately, and compares the rates from the
-moment when every worker has loaded its model and done a shard. Also measures a plain loop in this process, the rate at
-which Ray hands out shards, and the sizes of the results. A machine that is busy with other work has less than two cores
-left, so the ratio is then too low.
+moment when every worker has loaded its model and done a shard. Beside them run plain loops in one and in two processes:
+their ratio is what the machine's two cores allow. Also measures the rate at which Ray hands out shards, and the sizes of
+the results and of the plan.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -67,7 +70,15 @@ def without_ray(folder: Path, each: int) -> tuple[float, dict[str, float]]:
             name: sum(path.stat().st_size for path in Path(out, name).iterdir()) / photos
             for name in ("entities", "labels")
         }
+        sizes["photo"] = sum(path.stat().st_size for path in folder.iterdir()) / photos
     return found, sizes
+
+
+def loops(folder: Path, number: int, each: int) -> float:
+    """Photos per second of so many plain loops in processes of their own: the most that workers can reach here."""
+    command = [sys.executable, "-m", "benchmarks.batch", "--loop", str(folder), "--each", str(each)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(number)]
+    return sum(float(process.communicate()[0].splitlines()[-1]) for process in running)
 
 
 def hand_out(number: int) -> float:
@@ -80,6 +91,26 @@ def hand_out(number: int) -> float:
         return rate(run_on_ray(shards, SETTINGS, out, Workers(number=2, threads=1)), 10)
 
 
+def plan_cost(number: int) -> dict[str, float]:
+    """What a plan of so many tars costs: bytes on disk and in memory, and seconds to write it and to read it again."""
+    sources = [Source(f"s3://bucket/photos/{one:06d}.tar", f"photos/{one:06d}", "tar") for one in range(number)]
+    with tempfile.TemporaryDirectory() as out:
+        began = time.perf_counter()
+        Run(sources, SETTINGS, out)
+        written = time.perf_counter()
+        tracemalloc.start()
+        plan = Ledger(Place(out)).plan()
+        memory = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        disk = sum(path.stat().st_size for path in Path(out).rglob("plan-*"))
+        return {
+            "shards": len(plan),
+            "bytes": disk / number,
+            "memory": memory / number,
+            "seconds": (written - began) / number,
+        }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=64)
@@ -88,7 +119,11 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=1200)
     parser.add_argument("--pairs", type=int, default=2, help="alternating runs with one and two workers")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--loop", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.loop is not None:
+        print(without_ray(arguments.loop, arguments.each)[0])
+        return
     try:
         import_ray(Workers())
     except InputError as error:
@@ -103,29 +138,35 @@ def main() -> None:
             picture.resize((arguments.width, arguments.height), box=box).save(folder / f"{number}.jpg", quality=92)
         alone, sizes = without_ray(folder, arguments.each)
         print(f"a plain loop: {alone:.2f} photos/s; load of the machine {os.getloadavg()[0]:.1f}", flush=True)
-        ratios, overheads = [], []
+        ratios, most = [], []
         for pair in range(arguments.pairs):
             one, two = (with_workers(folder, number, arguments.each) for number in (1, 2))
+            loop, both = (loops(folder, number, arguments.each) for number in (1, 2))
             ratios.append(two / one)
-            overheads.append(one / alone)
+            most.append(both / loop)
             print(
-                f"pair {pair + 1}: 1 worker {one:.2f} photos/s, 2 workers {two:.2f} photos/s, ratio {two / one:.2f}; "
-                f"load of the machine {os.getloadavg()[0]:.1f}",
+                f"pair {pair + 1}: 1 worker {one:.2f} photos/s, 2 workers {two:.2f}, ratio {two / one:.2f}; without Ray "
+                f"{loop:.2f} and {both:.2f}, ratio {both / loop:.2f}; load of the machine {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
-    shards = hand_out(400)
+    shards, plan = hand_out(400), plan_cost(20_000)
     figures |= {
         "photos_per_second_alone": alone,
         "two_workers_to_one": statistics.median(ratios),
-        "one_worker_to_a_loop": statistics.median(overheads),
+        "two_loops_to_one": statistics.median(most),
         "shards_per_second": shards,
         "bytes_per_photo": sizes,
+        "plan_per_shard": plan,
         "load": os.getloadavg()[0],
     }
     print(f"two workers: {statistics.median(ratios):.2f} x as fast as one, median of {arguments.pairs} pairs")
-    print(f"one worker: {statistics.median(overheads):.2f} x as fast as the loop")
+    print(f"two loops without Ray: {statistics.median(most):.2f} x as fast as one, which is the most to expect here")
     print(f"Ray hands out {shards:.0f} shards per second")
     print("bytes per photo: " + ", ".join(f"{name} {size:,.0f}" for name, size in sizes.items()))
+    print(
+        f"a shard takes {plan['bytes']:.0f} bytes in the plan, {plan['memory']:.0f} in the driver's memory, and "
+        f"{plan['seconds'] * 1e6:.0f} µs to plan"
+    )
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 

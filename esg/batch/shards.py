@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import count
 
@@ -67,7 +67,8 @@ class Shard:
 
     def to_json(self) -> str:
         """The shard in one line."""
-        return json.dumps(asdict(self), ensure_ascii=True, separators=(",", ":"))
+        content = vars(self) | {"sources": [vars(source) for source in self.sources]}  # `asdict` is ten times slower
+        return json.dumps(content, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Shard:
