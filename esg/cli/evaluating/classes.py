@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
-from ..arguments import add_machine, file_or_folder, machine_of, not_empty
+from ..arguments import add_machine, file_or_folder, fraction, machine_of, not_empty
 from ..console import Console
 from .measuring import (
     add_images,
@@ -23,7 +23,7 @@ from .measuring import (
     show_classes,
     title,
 )
-from .shared import counting
+from .shared import add_entity_source, counting, segmenter
 
 if TYPE_CHECKING:
     from ...data.annotated import AnnotatedPhotos
@@ -111,8 +111,27 @@ def add(own: Any) -> None:
             "them, for the paper's figures",
         )
         command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
+        if name == "panoptic":
+            _add_grounder(command)
         add_measuring(command, plots=name == "instances")
         add_machine(command)
+
+
+def _add_grounder(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("naming entities with a grounder")
+    group.add_argument(
+        "--grounder",
+        type=not_empty,
+        metavar="NAME|FILE",
+        help="give entities the names of the categories with this model, such as gella-nano (GELLA paper, Table XIII)",
+    )
+    add_entity_source(group)
+    group.add_argument(
+        "--threshold",
+        type=fraction,
+        metavar="T",
+        help="minimum score of a name; entities without a name are left out [0.1]",
+    )
 
 
 def panoptic(args: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -183,22 +202,43 @@ def _predictions(
     if path is not None:
         maps = "categories" in args and path.is_dir() and not (path / "panoptic.json").is_file()
         return ClassMaps(path, photos.categories) if maps else open_predictions(path, photos.categories)
+    if getattr(args, "grounder", None) is not None:
+        return _named(args, photos, console)
     if args.model is None:
         raise InputError("Give --predictions, or a class-aware --model, such as mask2former-panoptic-swin-tiny.")
     console.progress(f"Loading {args.model} ...")
     listed = [{"id": one.id, "name": one.name, "isthing": int(one.thing is not False)} for one in photos.categories]
-    segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=listed)
-    model = partial(segmenter.overlapping if overlapping else segmenter, crops=args.crops)
+    network = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=listed)
+    model = partial(network.overlapping if overlapping else network, crops=args.crops)
     return ModelPredictions(model, photos.categories, args.model)
+
+
+def _named(args: argparse.Namespace, photos: AnnotatedPhotos, console: Console) -> Predictions:
+    """Entities that --grounder names."""
+    from ...evaluation.grounded_predictions import GroundedPredictions
+    from ...grounder import NAMED, Grounder
+
+    source = segmenter(args)
+    console.progress(f"Loading {args.grounder} ...")
+    model = Grounder.from_pretrained(args.grounder, **machine_of(args))
+    threshold = NAMED if args.threshold is None else args.threshold
+    return GroundedPredictions(model, photos.categories, source, threshold)
 
 
 def _running(args: argparse.Namespace, task: str, photos: AnnotatedPhotos, console: Console) -> dict[str, Any]:
     """Workers, journal and progress."""
     known_data_set(args, args.photos)  # refused before the work
-    source = args.predictions or [model_file(args.model), args.crops, args.precision]
+    source: Any = args.predictions or _models(args)
     journal = open_journal(args, task, args.photos, len(photos), source)
     say_resumed(journal, console)
     return {"workers": args.workers, "journal": journal, "progress": counting(console, "photo")}
+
+
+def _models(args: argparse.Namespace) -> list[Any]:
+    """The models and options that a resumed run must have, too."""
+    if getattr(args, "grounder", None) is not None:
+        return [model_file(args.grounder), args.segmenter, args.masks and str(args.masks), args.threshold]
+    return [args.model and model_file(args.model), args.crops, args.precision]
 
 
 def _answer(
@@ -211,7 +251,8 @@ def _answer(
 ) -> dict[str, Any]:
     from ...evaluation.paper import paper_row
 
-    paper = paper_row(task, known_data_set(args, args.photos), args.model)
+    made_by = args.model or getattr(args, "grounder", None)
+    paper = paper_row(task, known_data_set(args, args.photos), made_by)
     console.answer(title(f"{figures['photos']:.0f} photos", paper))
     shown = show(figures, meanings, paper, console)
     show_classes(by_category, "classes", console)

@@ -22,7 +22,13 @@ UNITS = "Printed figures are percentages, those in the file are fractions."
 
 def add_grounding(command: argparse.ArgumentParser) -> None:
     """Adds the options of tasks that measure a grounder."""
-    group = add_grounder(command)
+    add_entity_source(add_grounder(command))
+    add_output(command)
+    add_machine(command)
+
+
+def add_entity_source(group: Any) -> None:
+    """Adds the options that say where entities come from."""
     group.add_argument(
         "--segmenter",
         type=not_empty,
@@ -36,8 +42,6 @@ def add_grounding(command: argparse.ArgumentParser) -> None:
         help="the entities that any program found instead: a folder with a file or a folder of masks for each photo, "
         "named after it, or a file about several photos, such as COCO's; docs/formats.md has the full list",
     )
-    add_output(command)
-    add_machine(command)
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
