@@ -7,6 +7,7 @@ import json
 import math
 from typing import Any
 
+from ..support.errors import OutOfMemory
 from ..support.files import write_atomically
 from .console import Console
 from .evaluating import classes, entities, foreground, naming, scenes, texts
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     try:
         with quietly():
             figures = args.measure(args, console)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OutOfMemory):
         kept = getattr(args, "resume", None) or (args.journal.path if "journal" in args else None)
         if kept is not None:
             console.line(f"The photos measured so far are kept in {kept}; the same command goes on from there.")

@@ -67,13 +67,13 @@ class Evaluation:
         figures: fractions by name; see `evaluate_entities`.
         problems: what was left out.
         accumulated: precision and recall of masks, for plots.
-        worst: the indices of photos, worst covered first; those without entities are left out.
+        worst: the index of each photo with entities, and the mean best IoU of these; the worst photo comes first.
     """
 
     figures: dict[str, float]
     problems: Problems
     accumulated: Accumulated
-    worst: list[int]
+    worst: list[tuple[int, float]]
 
 
 class EntityMeasure(Measure):
@@ -223,14 +223,13 @@ def _boundary_figures(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name.replace("AP", "APb"): figures[name] for name in ("AP", "AP50", "AP75")}
 
 
-def _worst(records: Sequence[Record]) -> list[int]:
-    """The indices of photos by ascending mean of their segments' best IoU."""
-    means = {
-        number: _mean([iou for iou, _ in record["result"]["best"]])
+def _worst(records: Sequence[Record]) -> list[tuple[int, float]]:
+    means = [
+        (number, _mean([iou for iou, _ in record["result"]["best"]]))
         for number, record in enumerate(records)
         if record["result"] and record["result"]["best"]
-    }
-    return sorted(means, key=lambda number: means[number])
+    ]
+    return sorted(means, key=lambda one: one[1])
 
 
 def _mean(values: Sequence[float] | np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -25,6 +26,15 @@ _WIDTH, _CAPTION = 480, 26  # pixels
 _ENOUGH = 0.5  # minimum score of the masks that are drawn, unless no mask has it
 
 
+def matplotlib_figure() -> Any:
+    """matplotlib's class of figures; EsgError if it is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise EsgError("Plots need matplotlib: pip install matplotlib (or the extra esg[eval]).") from None
+    return Figure
+
+
 def draw_curves(measured: Accumulated, folder: str | Path) -> list[Path]:
     """Draws `precision_recall.png` and `ap_by_iou.png` into a folder.
 
@@ -32,11 +42,7 @@ def draw_curves(measured: Accumulated, folder: str | Path) -> list[Path]:
         EsgError: matplotlib is not installed.
         OutputError: the files cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise EsgError("Plots need matplotlib: pip install matplotlib (or the extra esg[train]).") from None
-    curves, steps = (Figure(figsize=(6, 4.5), layout="constrained") for _ in range(2))
+    curves, steps = (matplotlib_figure()(figsize=(6, 4.5), layout="constrained") for _ in range(2))
     axes = curves.subplots()
     for threshold in (0, 5, 8):
         values = measured.curve(threshold)
@@ -56,7 +62,9 @@ def draw_curves(measured: Accumulated, folder: str | Path) -> list[Path]:
     return paths
 
 
-def draw_worst(photos: AnnotatedPhotos, predictions: Predictions, worst: Sequence[int], folder: str | Path) -> Path:
+def draw_worst(
+    photos: AnnotatedPhotos, predictions: Predictions, worst: Sequence[tuple[int, float]], folder: str | Path
+) -> Path:
     """Draws `worst.jpg`: photos with their truth on the left and what was found on the right.
 
     Of what was found, masks with a score of at least 0.5 are drawn, or all if no mask has it.
@@ -64,18 +72,18 @@ def draw_worst(photos: AnnotatedPhotos, predictions: Predictions, worst: Sequenc
     Args:
         photos: the truth.
         predictions: the masks that were found.
-        worst: the indices of photos, the worst one first; the first `WORST` are drawn.
+        worst: `Evaluation.worst`, of which the first `WORST` photos are drawn.
         folder: where to write the file.
 
     Raises:
         OutputError: the file cannot be written.
     """
     rows = []
-    for number in worst[:WORST]:
+    for number, iou in worst[:WORST]:
         photo = photos.photo(number)
         found = predictions.of(photo, Problems()) or []
         sure = [one for one in found if one.score >= _ENOUGH]
-        rows.append(_row(photo, typical(photo), sure or found))
+        rows.append(_row(photo, typical(photo), sure or found, iou))
     sheet = np.concatenate(rows) if rows else np.full((_CAPTION, 2 * _WIDTH, 3), 255, np.uint8)
     path = Path(folder) / "worst.jpg"
     with write_atomically(path) as temporary:
@@ -83,7 +91,7 @@ def draw_worst(photos: AnnotatedPhotos, predictions: Predictions, worst: Sequenc
     return path
 
 
-def _row(photo: AnnotatedPhoto, truth: Sequence[Segment], found: Sequence[FoundMask]) -> np.ndarray:
+def _row(photo: AnnotatedPhoto, truth: Sequence[Segment], found: Sequence[FoundMask], iou: float) -> np.ndarray:
     try:
         image = photo.image()
     except ImageError:  # files can be measured without the photos
@@ -95,5 +103,5 @@ def _row(photo: AnnotatedPhoto, truth: Sequence[Segment], found: Sequence[FoundM
     title = Image.new("RGB", (2 * _WIDTH, _CAPTION), "white")
     pen, font = ImageDraw.Draw(title), ImageFont.load_default(15)
     pen.text((6, 5), f"{photo.name}: truth, {len(true)} entities", fill="black", font=font)
-    pen.text((_WIDTH + 6, 5), f"found, {len(said)}", fill="black", font=font)
+    pen.text((_WIDTH + 6, 5), f"found, {len(said)}; mean best IoU {100 * iou:.0f} %", fill="black", font=font)
     return np.concatenate([np.asarray(title), np.concatenate(pair, axis=1)])

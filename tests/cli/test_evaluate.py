@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,16 @@ def test_plots(esg: Run, halves: Callable[..., Path], tmp_path: Path) -> None:
     assert esg(*command, "--plots", tmp_path / "plots").status == 0
     names = {path.name for path in (tmp_path / "plots").iterdir()}
     assert names == {"precision_recall.png", "ap_by_iou.png", "worst.jpg"}
+
+
+def test_plots_that_cannot_be_drawn_are_refused_before_the_work(
+    esg: Run, halves: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("eval", "entities", halves("truth.json"), "--predictions", halves("found.json"), "--plots")
+    (tmp_path / "file").write_text("")
+    esg(*command, tmp_path / "file").refused("Cannot write to the output folder", str(tmp_path / "file"))
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    esg(*command, tmp_path / "plots").refused("Plots need matplotlib")
 
 
 @pytest.mark.parametrize(("task", "name"), [("panoptic", "PQ"), ("semantic", "mIoU"), ("instances", "AP")])

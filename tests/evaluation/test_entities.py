@@ -102,7 +102,8 @@ def test_the_worst_photos_come_first() -> None:
     photos = MemoryPhotos([photo_of(good), photo_of(bad, name="b.jpg"), photo_of(nothing, name="c.jpg")])
     found = MemoryPredictions({name: masks_of(good) for name in ("a.jpg", "b.jpg", "c.jpg")})
     measured = evaluate_entities(photos, found)
-    assert measured.worst == [1, 0]
+    # Half and half against 60 and 40: 50 of 60, and 40 of 50.
+    assert measured.worst == [(1, pytest.approx((50 / 60 + 40 / 50) / 2)), (0, pytest.approx(1))]
     assert list(measured.problems) == [
         "photos without annotated entities, in which all predictions are wrong (1): c.jpg"
     ]

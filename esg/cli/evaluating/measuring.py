@@ -106,8 +106,11 @@ def say_resumed(journal: Journal | None, console: Console) -> None:
 
 
 def check_plots(args: argparse.Namespace) -> None:
-    """Checks, before the work, that --plots can be written; OutputError if not."""
+    """Checks, before the work, that --plots can be drawn and written; EsgError if not."""
     if args.plots is not None:
+        from ...evaluation.plots import matplotlib_figure
+
+        matplotlib_figure()
         check_folder(args.plots)
 
 
