@@ -174,6 +174,46 @@ class Grounder:
         with self._enough_memory():
             yield from self.model.describe(sight, writing, stop)
 
+    def ask(
+        self,
+        image: ImageLike,
+        question: str,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int = 0,
+        stop: Callable[[], bool] | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Generator[str, None, None]:
+        """Answers a question about a photo, in any words; yields the text in pieces as they are written.
+
+        Only a large language model can do that: `zero-shot`, gella-7b and gella-13b, but not gella-nano. To find the
+        entity that answers a question, use `refer`.
+
+        Args:
+            image, max_tokens, temperature, seed, stop, max_pixels: as for `caption`.
+            question: the question.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InputError: the model cannot answer questions, the question is empty or too long, or an option is out of
+                its range.
+        """
+        self.check_answers()
+        _check_text(question, "question")
+        writing = GenerationConfig(max_tokens, temperature, seed)
+        sight = self._see(read_image(image, max_pixels=max_pixels))
+        with self._enough_memory():
+            yield from self.model.ask(sight, question.strip(), writing, stop)
+
+    def check_answers(self) -> None:
+        """Checks, before any slow work, that the model can answer questions; raises InputError if not."""
+        if not getattr(self.model, "answers", False):
+            raise InputError(
+                f"{self.name or 'This model'} cannot answer questions; load zero-shot, gella-7b or gella-13b, which "
+                "have a large language model."
+            )
+
     def nouns(self, image: ImageLike, caption: str, *, max_pixels: int = MAX_PIXELS) -> list[Span]:
         """The nouns of a caption, in order, each as (start, end) in characters; the end is exclusive.
 

@@ -272,6 +272,22 @@ def test_captions_come_in_pieces_and_can_be_stopped() -> None:
     assert Grounder(model).nouns(PHOTO, "cat on mat") == [(0, 3), (7, 10)]
 
 
+def test_a_free_question_needs_a_model_that_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Knowing()
+    with pytest.raises(InputError, match="This model cannot answer questions; load zero-shot, gella-7b or gella-13b"):
+        next(Grounder(model).ask(PHOTO, "What is this?"))
+    assert model.seen == []
+    monkeypatch.setattr(model, "answers", True, raising=False)
+
+    def ask(sight: Any, question: str, writing: GenerationConfig, stop: Any) -> list[str]:
+        return [question, str(writing.max_tokens)]
+
+    monkeypatch.setattr(model, "ask", ask, raising=False)
+    assert list(Grounder(model).ask(PHOTO, " What is this? ", max_tokens=7)) == ["What is this?", "7"]
+    with pytest.raises(InputError, match="The question is empty"):
+        next(Grounder(model).ask(PHOTO, " "))
+
+
 def test_a_picture_is_encoded_once_for_several_questions() -> None:
     model = Knowing((0.6,), (0.7,))
     grounder = Grounder(model)

@@ -40,7 +40,7 @@ from esg.support.errors import Advice
 from .editing import Area, Edit, edited
 from .gate import Callers
 from .models import short_name
-from .parts.words import LIST, SENTENCE, WAYS, check_text, read
+from .parts.words import LIST, NAMES, SENTENCE, WAYS, check_text, names_in, read
 from .picture import new_folder, private_file
 from .shared import Shared, check_length, filled
 from .working import News, Report, Work
@@ -116,7 +116,8 @@ def add_endpoints(
         if read_as not in WAYS:
             raise InputError(f"read_as: {_short(read_as)} is not in the list of choices: {', '.join(WAYS)}.")
         least = _number("threshold", threshold, 0, 1)
-        models.grounder(model).check_words(split_names(text) if read_as == LIST else [text])
+        names = names_in(text).spoken if read_as == NAMES else split_names(text) if read_as == LIST else [text]
+        models.grounder(model).check_words(names)
         photo, entities = look(report, image, masks, segmenter)
         reading = read(models.grounder(model), photo.pixels, entities, text, read_as, least, max_pixels)
         found = reading.grounding.to_json()

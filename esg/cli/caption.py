@@ -15,6 +15,7 @@ from .arguments import (
     add_photos,
     add_writing,
     machine_of,
+    words,
 )
 from .console import Console
 from .finding import check_masks, finder
@@ -44,6 +45,13 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
     add_photos(parser)
     add_max_pixels(parser)
+    parser.add_argument(
+        "--ask",
+        type=words,
+        metavar="QUESTION",
+        help="answer this question about each photo instead; for models with a large language model, such as "
+        "zero-shot, not for gella-nano",
+    )
     add_entities(add_grounder(parser))
     add_writing(parser)
     add_machine(parser)
@@ -58,6 +66,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return batch.close(done="described")
     grounder = load(args, console)
     captioner = Captioner.of(grounder, args)
+    if args.ask is not None:
+        grounder.check_answers()
     find = finder(args, console) if captioner.drafts > 1 else None
 
     def work(job: Job) -> None:
@@ -91,19 +101,21 @@ class Captioner:
         grounder: the model.
         drafts: number of captions to write for a photo; the best one is kept.
         writing: further options of `Grounder.caption`.
+        question: a question to answer instead.
     """
 
     grounder: Grounder
     drafts: int
     writing: dict[str, Any]
+    question: str | None = None
 
     @classmethod
     def of(cls, grounder: Grounder, args: argparse.Namespace) -> Captioner:
-        """With the options of `arguments.add_writing`."""
+        """With the options of `arguments.add_writing`, and the question of `esg caption`."""
+        question = getattr(args, "ask", None)
         drafts = grounder.model.drafts if args.drafts is None else args.drafts
-        return cls(
-            grounder, drafts, {"max_tokens": args.max_tokens, "temperature": args.temperature, "seed": args.seed}
-        )
+        writing = {"max_tokens": args.max_tokens, "temperature": args.temperature, "seed": args.seed}
+        return cls(grounder, 1 if question is not None else drafts, writing, question)
 
     def __call__(self, pixels: np.ndarray, entities: EntityMap | None, job: Job) -> str:
         """A caption in one line; UnusablePhoto if the model writes nothing.
@@ -115,10 +127,13 @@ class Captioner:
             options = {"drafts": self.drafts, "progress": job.progress, **writing}
             return " ".join(self.grounder.best_caption(pixels, entities, **options).split())
         text = ""
-        for piece in self.grounder.caption(pixels, **writing):
+        asked, grounder = self.question, self.grounder
+        pieces = grounder.caption(pixels, **writing) if asked is None else grounder.ask(pixels, asked, **writing)
+        for piece in pieces:
             text += piece
             job.writing(text)
         text = " ".join(text.split())
         if not text:
-            raise UnusablePhoto(f"{job.photo.path}: the model wrote an empty caption for this picture.")
+            kind = "caption" if asked is None else "answer"
+            raise UnusablePhoto(f"{job.photo.path}: the model wrote an empty {kind} for this picture.")
         return text

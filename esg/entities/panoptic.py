@@ -113,14 +113,19 @@ class Panoptic:
         content["categories"] = [{"id": one, "name": name, "isthing": int(thing)} for one, name, thing in listed]
         return content
 
-    def grounding(self) -> Grounding:
-        """The names as people say them, each once, as a caption whose phrases refer to the segments."""
+    def grounding(self, *, merged: bool = True) -> Grounding:
+        """The names as people say them, each once, as a caption whose phrases refer to the segments.
+
+        Args:
+            merged: whether ids are those of the segments; if not, they are those of the entities they were made of.
+        """
         found: dict[str, list[Segment]] = {}
         for segment in self.segments:
             found.setdefault(segment.spoken, []).append(segment)
         phrases, start = [], 0
         for name, own in found.items():
-            ids, scores = [one.id for one in own], [float(self.entities.scores[one.id - 1]) for one in own]
-            phrases.append(Phrase(name, (start, start + len(name)), tuple(ids), tuple(scores)))
+            meant = [(one.score, number) for one in own for number in ((one.id,) if merged else one.entity_ids)]
+            scores, ids = zip(*sorted(meant, key=lambda pair: (-pair[0], pair[1])))
+            phrases.append(Phrase(name, (start, start + len(name)), ids, scores))
             start += len(name) + len(", ")
         return Grounding(", ".join(found) or "no name", tuple(phrases))

@@ -93,6 +93,17 @@ class GroundingModel(Protocol):
         """
         ...
 
+    @property
+    def answers(self) -> bool:
+        """Whether the language model can answer any question about an image, not only the two of GELLA."""
+        ...
+
+    def ask(
+        self, sight: Any, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+    ) -> Generator[str, None, None]:
+        """Answers a question; otherwise like `describe`. Only for models with `answers`."""
+        ...
+
     def captions(
         self, sight: Any, entities: EntityMap, writings: Sequence[GenerationConfig], watch: Callable[[int], None]
     ) -> list[str]:

@@ -98,3 +98,21 @@ def test_the_text_is_shown_as_it_grows(caption: Run, photo: Path, says: Says, mo
     says("A disc.")
     caption(photo)
     assert shown == ["photo.png: A d", "photo.png: A disc", "photo.png: A disc."]
+
+
+def test_a_question_is_answered_by_a_model_that_can(
+    caption: Run, esg: Run, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(self: Any, sight: Any, question: str, *_: Any) -> list[str]:
+        asked.append(question)
+        return ["Two ", "bars.\n"]
+
+    monkeypatch.setattr(GellaInference, "ask", ask)
+    assert caption(photo, "--ask", "How many bars?").out == ["Two bars."]
+    assert asked == ["How many bars?"]
+    small = esg("caption", photo, "--device", "cpu", "--ask", "How many?")
+    assert (small.status, small.out) == (2, [])
+    assert small.err[-1].startswith("esg: gella-nano cannot answer questions; load zero-shot")
+    caption(photo, "--ask", " ").refused("argument --ask: the text is blank")

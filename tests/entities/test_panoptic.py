@@ -60,6 +60,8 @@ def test_the_files_are_those_of_coco(found: Panoptic) -> None:
 def test_the_names_are_a_grounding(found: Panoptic) -> None:
     phrases = [(phrase.text, phrase.entity_ids) for phrase in found.grounding().phrases]
     assert phrases == [("dog", (1, 3)), ("sky", (2,))]
+    before = found.grounding(merged=False)
+    assert [(phrase.text, phrase.entity_ids) for phrase in before.phrases] == [("dog", (4, 1)), ("sky", (2, 3, 5))]
 
 
 def test_many_parts_of_every_kind() -> None:

@@ -8,7 +8,17 @@ from typing import Any
 
 import gradio as gr
 
-from esg import EntityMap, Grounder, Grounding, InputError, Phrase, checkpoint_named, list_checkpoints, split_names
+from esg import (
+    EntityMap,
+    Grounder,
+    Grounding,
+    InputError,
+    NameList,
+    Phrase,
+    checkpoint_named,
+    list_checkpoints,
+    split_names,
+)
 
 from ..message import Chosen
 from ..models import loading, short_name
@@ -17,14 +27,21 @@ from ..shared import Shared, Steps, best_entities, check_length, while_photo_sta
 from ..visit import Visit
 from ..working import Report
 
-SENTENCE, LIST, EXPRESSION = WAYS = ("a sentence", "a list of phrases", "an expression or a question")
+SENTENCE, LIST, EXPRESSION, NAMES = WAYS = (
+    "a sentence",
+    "a list of phrases",
+    "an expression or a question",
+    "names, one for each entity",
+)
+LISTS = ("coco", "ade20k")  # texts that stand for a list of names
 LIVELY = 0.7  # temperature of all descriptions of a photo after the first
 
 PLACEHOLDER = """Describe writes its caption here. Or write your own sentence, a list of phrases, or an expression."""
 
 HELP = f"""*Describe and ground* does all three steps: *Describe* writes a caption, *Find nouns* marks its nouns, and
-*Ground* finds the entities they refer to. {checkpoint_named("gella-nano").knows} `zero-shot` and full models know many
-more words."""
+*Ground* finds the entities they refer to. *Names, one for each entity* gives each entity the best of the names in the
+text; `coco` and `ade20k` stand for lists of 133 and 150 names. {checkpoint_named("gella-nano").knows} `zero-shot` and
+full models know many more words."""
 
 
 class WordsPart:
@@ -194,6 +211,11 @@ def read(
         if best.scores and best.scores[0] < threshold:
             return Reading(Grounding(best.text, (Phrase(best.text, best.span),)), best, threshold)
         return Reading(Grounding(best.text, (best,)), None, threshold)
+    if way == NAMES:
+        named = grounder.panoptic(pixels, entities, names_in(text), threshold=threshold, max_pixels=max_pixels)
+        if not named.segments:
+            return Reading(Grounding(text, (Phrase(text, (0, len(text))),)), None, threshold)
+        return Reading(named.grounding(merged=False), None, threshold)
     if way == LIST:
         given: dict[str, Any] = {"phrases": split_names(text)}
     else:
@@ -201,6 +223,16 @@ def read(
     grounding = grounder(pixels, entities, **given, threshold=threshold, max_pixels=max_pixels)
     said = grounder.answer(pixels, text, max_pixels=max_pixels) if way == SENTENCE else ""
     return Reading(grounding, None, threshold, said)
+
+
+def names_in(text: str) -> NameList:
+    """The names in a text, each once, or a known list that it stands for; InputError if there are none."""
+    once: dict[str, str] = {}
+    for name in split_names(text):
+        once.setdefault(name.casefold(), name)
+    names = [*once.values()]
+    # Never the text itself, which would be the path of a file here.
+    return NameList.read(names[0].lower() if len(names) == 1 and names[0].lower() in LISTS else names)
 
 
 def noun_words(caption: str, spans: Sequence[tuple[int, int]]) -> dict[str, Any]:

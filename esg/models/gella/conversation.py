@@ -86,6 +86,10 @@ class Conversation:
         """
         return self._text(prompts.describe(names, question), None if caption is None else [self._told(caption)])
 
+    def ask(self, question: str) -> Text:
+        """A conversation with a user's own question, without an answer."""
+        return self._text(self._told(question), None)
+
     def extract(self, caption: str, spans: Sequence[Span] | None = None, question: str = prompts.EXTRACT) -> Text:
         """A conversation that asks for the nouns of a caption, with the answer if their spans are known.
 

@@ -155,9 +155,25 @@ class GellaInference:
         self, sight: ImageFeatures, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """See `GroundingModel.describe`."""
+        yield from self._written(sight, self._conversation.describe(), writing, stop)
+
+    @property
+    def answers(self) -> bool:
+        """See `GroundingModel.answers`: a small model has learnt two questions only."""
+        return self.model.config.language.cased
+
+    def ask(
+        self, sight: ImageFeatures, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+    ) -> Generator[str, None, None]:
+        """See `GroundingModel.ask`."""
+        yield from self._written(sight, self._conversation.ask(question), writing, stop)
+
+    def _written(
+        self, sight: ImageFeatures, asked: Text, writing: GenerationConfig, stop: Callable[[], bool] | None
+    ) -> Generator[str, None, None]:
         tokens: list[int] = []
         said = ""
-        for token in self._tokens(sight, self._conversation.describe(), writing, stop):
+        for token in self._tokens(sight, asked, writing, stop):
             tokens.append(token)
             text = " ".join(self._conversation.pieces(torch.tensor(tokens))).lstrip()
             if not text.endswith(_HALF_A_LETTER):

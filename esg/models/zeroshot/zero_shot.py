@@ -161,6 +161,19 @@ class ZeroShot:
         yield from self.writer.answer(sight.pixels, prompts.DESCRIBE, writing, stop)
 
     @property
+    def answers(self) -> bool:
+        """See `GroundingModel.answers`."""
+        return self.writer is not None
+
+    def ask(
+        self, sight: PictureFeatures, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+    ) -> Generator[str, None, None]:
+        """See `GroundingModel.ask`; InputError if there is no language model."""
+        if self.writer is None:
+            raise InputError("CLIP alone cannot answer questions.", Advice.WRITER)
+        yield from self.writer.answer(sight.pixels, question, writing, stop)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """See `GroundingModel.names`."""
         return ()

@@ -88,6 +88,19 @@ def test_a_caption_is_written_in_pieces_and_always_the_same(inference: GellaInfe
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_a_question_is_a_conversation_of_its_own(inference: GellaInference, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert inference.answers  # this tiny model knows capitals, as large ones do
+    read: list[str] = []
+
+    def tokens(sight: Any, asked: Any, *_: Any) -> list[int]:
+        read.append(inference._tokenizer.decode(asked.ids.tolist()))
+        return inference._tokenizer.encode("Two bars.", add_special_tokens=False).ids
+
+    monkeypatch.setattr(inference, "_tokens", tokens)
+    assert "".join(inference.ask(None, "How many?", GenerationConfig())) == "Two bars."  # type: ignore[arg-type]
+    assert read[0].endswith("How many? ASSISTANT:")
+
+
 def test_between_the_pieces_of_a_caption_the_callers_code_is_as_always(inference: GellaInference) -> None:
     pieces = inference.describe(inference.see(PHOTO), GenerationConfig(max_tokens=3))
     next(pieces)

@@ -15,10 +15,12 @@ from web_demo.message import Chosen
 from web_demo.parts.words import (
     EXPRESSION,
     LIST,
+    NAMES,
     SENTENCE,
     Reading,
     grounded_words,
     grounder_choices,
+    names_in,
     noun_words,
     read,
 )
@@ -112,12 +114,33 @@ def test_below_the_threshold_an_expression_means_nothing_and_the_best_is_a_guess
     assert words["hint"].startswith("Only a guess: entity 1 fits best, but its score of 0.40 is below ")
 
 
+def test_names_are_a_list_or_stand_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names_in("cat, dog, Cat").spoken == ("cat", "dog")
+    assert len(names_in(" COCO ").spoken) == 133
+    assert len(names_in("ade20k").spoken) == 150
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.json").write_text('["a", "b"]')
+    assert names_in("secret.json").spoken == ("secret.json",)  # never a file
+
+
+def test_each_entity_gets_the_best_name(tiny_gella: Path) -> None:
+    from esg import Grounder
+
+    entities = EntityMap.from_labels(np.tile(np.arange(24) // 12 + 1, (16, 1)))
+    grounder = Grounder.from_pretrained(tiny_gella, device="cpu")
+    reading = read(grounder, np.zeros((16, 24, 3), np.uint8), entities, "disc, bar", NAMES, 0, 999)
+    assert sorted(number for one in reading.grounding.phrases for number in one.entity_ids) == [1, 2]
+    assert {one.text for one in reading.grounding.phrases} <= {"disc", "bar"}
+    nothing = read(grounder, np.zeros((16, 24, 3), np.uint8), entities, "disc, bar", NAMES, 1, 999)
+    assert grounded_words(nothing)["hint"].startswith("No entity reaches the minimum score")
+
+
 def test_what_the_language_model_answered_is_kept() -> None:
     assert grounded_words(ask("a dog", SENTENCE)[1])["said"] == "dog <SEG>"
     assert grounded_words(ask("a dog", LIST)[1])["said"] == ""
 
 
-@pytest.mark.parametrize("way", [SENTENCE, LIST, EXPRESSION])
+@pytest.mark.parametrize("way", [SENTENCE, LIST, EXPRESSION, NAMES])
 @pytest.mark.parametrize("text", ["", " \n"])
 def test_no_words_are_one_sentence(way: str, text: str, tiny_gella: Path) -> None:
     from esg import Grounder
