@@ -7,7 +7,7 @@ PYTHON ?= python3
 TORCH ?= torch
 FIXTURES ?= ../shared/reference/fixtures
 WORKERS ?= auto
-FAST := $(addprefix tests/,comfyui_graphs data drawing entities inpaint language pictures support test_docs.py test_floors.py)
+FAST := $(addprefix tests/,batch comfyui_graphs data drawing entities inpaint language pictures support test_docs.py test_floors.py)
 PYTEST := -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
@@ -44,6 +44,7 @@ bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.accuracy --scenes 200
 	$(BIN)/python -m benchmarks.gella_cost
 	$(BIN)/python -m benchmarks.page_visitors
+	$(BIN)/python -m benchmarks.batch
 
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python $(PYTEST) $(ARGS)

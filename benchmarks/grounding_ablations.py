@@ -1,35 +1,31 @@
-"""The paper's ablations of GELLA at the size of gella-nano (Tables XV b, XVII, XX), each variant trained from scratch.
+"""The paper's ablations of GELLA at the size of gella-nano (Tables XV, XVI, XVII, XX, XXIII), each from scratch.
 
-    python -m benchmarks.grounding_ablations --photos ../shared/data/bsds500/train --steps 800 --scenes 200
+    python -m benchmarks.grounding_ablations --table XVII --photos ../shared/data/bsds500/train --steps 800 --scenes 200
 
 All variants get the same pictures, masks and texts, use the settings of `docs/recipes/gella-nano.json`, and are
 measured with averaged weights on the same held-out scenes with true masks, like `esg eval narratives`. Such a short
-training shows what is learned sooner, not the final quality. An interrupted run resumes. Several processes can train
-one variant each (`--variants`); a last call prints the table once all are trained.
+training shows what is learned sooner, not the final quality. An interrupted run resumes, and a variant that is in
+several tables is trained once. Each table is written to `--out` as Markdown and JSON.
 
-The variant `regions` has no colormap encoder, ResoBlend or mask decoder: an entity is represented by the mean of the
-image features under its mask, passed through two layers. (Table XX uses features of boxes.)
+The appearance features of gella-nano are left out of all variants: they would give every one of them what only some of
+Table XX have, image features under the mask.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
+from benchmarks.entity_features import BinaryMasks, BoxFeatures, MaskedAttention, MeanFeatures
 from esg.evaluation.narratives import evaluate_narratives, evaluate_reconstruction
 from esg.grounder import Grounder
 from esg.models.gella.config import GellaConfig
 from esg.models.gella.inference import GellaInference
-from esg.models.gella.model import Gella, Reconstruction
-from esg.models.layers.mask_decoder import Prediction
+from esg.models.gella.model import Gella
 from esg.support.device import choose_device
 from esg.training.auxiliary import GellaInTraining
 from esg.training.checkpoint import load_checkpoint
@@ -39,53 +35,7 @@ from esg.training.settings import read_config
 from esg.training.vocabulary import run_tokenizer
 
 RECIPE = Path(__file__).parent.parent / "docs" / "recipes" / "gella-nano.json"
-CERTAIN = 10.0  # logit of a known mask
-
-
-class RegionGella(Gella):
-    """Grounds nouns in mean image features under the given masks, which it finds by their colours in the colormap."""
-
-    def __init__(self, config: GellaConfig) -> None:
-        super().__init__(config)
-        del self.colormap, self.blend, self.pixel_decoder, self.decoder
-        width = config.decoder.width
-        self.region = nn.Sequential(
-            nn.Linear(config.vision.width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.LayerNorm(width)
-        )
-
-    def reconstruct(self, grid: Tensor, colormaps: Tensor, maps: Sequence[Tensor] = ()) -> Reconstruction:
-        """Like `Gella.reconstruct`; a "query" is the region of one colour, and reconstructs exactly that region."""
-        regions = coloured(colormaps, self.config.decoder.queries)  # (N, Q, M, M)
-        shares = F.adaptive_avg_pool2d(regions, grid.shape[-1]).flatten(2)  # (N, Q, g²)
-        mean = shares @ grid.float().flatten(2).mT / shares.sum(-1, keepdim=True).clamp(min=1e-6)
-        count, queries = regions.shape[:2]
-        features = (regions[..., 2::4, 2::4] * 2 - 1) * CERTAIN  # one channel per region
-        own = torch.eye(queries, device=grid.device).expand(count, -1, -1)
-        known = Prediction(features.new_zeros(count, queries, 2), own)
-        return Reconstruction(features, [known], None, self.region(mean))
-
-
-def coloured(colormaps: Tensor, most: int) -> Tensor:
-    """Regions of one colour, without black: colormaps (N, 3, M, M) in -1..1 → (N, most, M, M) float32, 0 or 1.
-
-    Regions are ordered by colour, and only the first `most` are kept; if there are fewer, the last ones are empty.
-    """
-    levels = ((colormaps.float() + 1) * 127.5).round().long()
-    codes = (levels[:, 0] * 256 + levels[:, 1]) * 256 + levels[:, 2]
-    regions = torch.zeros(len(codes), most, *codes.shape[1:], device=codes.device)
-    for own, code in zip(regions, codes):
-        colours = code.unique()
-        for region, colour in zip(own, colours[colours > 0]):
-            region.copy_(code == colour)
-    return regions
-
-
-class RegionTask(GellaTask):
-    """The training of region features."""
-
-    def model(self, *, new: bool) -> GellaInTraining:
-        """A model with random weights."""
-        return GellaInTraining(RegionGella(self.architecture))
+FIGURES = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "reconstructed": "reconstructed"}
 
 
 @dataclass(frozen=True)
@@ -94,25 +44,123 @@ class Variant:
 
     Attributes:
         model: changes to gella-nano, see `GellaTrainConfig`.
-        task: the task that trains it.
+        build: function from the configuration to the network.
     """
 
     model: dict[str, Any] = field(default_factory=dict)
-    task: type[GellaTask] = GellaTask
+    build: Callable[[GellaConfig], Gella] = Gella
 
 
-VARIANTS = {
-    "as it ships": Variant(),
-    "location colours": Variant({"colours": "location"}),
-    "no skip": Variant({"blend": {"skip": False}}),
-    "regions": Variant(task=RegionTask),
+def _without(*parts: str) -> Variant:
+    return Variant({"blend": dict.fromkeys((*parts, "skip"), False)})
+
+
+VARIANTS: dict[str, Variant] = {
+    "base": Variant(),
+    "location": Variant({"colours": "location"}),
+    "swin-tiny": Variant({"encoder": "swin-tiny"}),
+    "literal": _without(),
+    "no-sa": _without("self_attention"),
+    "no-ca": _without("cross_attention"),
+    "no-ff": _without("ffn"),
+    "no-res": _without("residual"),
+    "no-conv": _without("conv"),
+    "mean": Variant(build=MeanFeatures),
+    "roi-align": Variant(build=BoxFeatures),
+    "mask-added": Variant(build=lambda config: MaskedAttention(config, multiplied=False)),
+    "mask-multiplied": Variant(build=lambda config: MaskedAttention(config, multiplied=True)),
+    "binary-masks": Variant(build=BinaryMasks),
+    "two-layers": Variant({"association_layers": 2}),
 }
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper.
+
+    Attributes:
+        title: its subject.
+        measure: the measure of the paper's column.
+        rows: for each row, its name, the variant, and the paper's figure; None if the paper does not have that row.
+    """
+
+    title: str
+    measure: str
+    rows: tuple[tuple[str, str, float | None], ...]
+
+
+TABLES: dict[str, Table] = {
+    "XV": Table("colours of the colormap", "PQ", (("location", "location", 52.9), ("random", "base", 53.1))),
+    "XVI": Table(
+        "backbone of the colormap encoder", "AP", (("MobileNetV2", "base", 95.2), ("Swin-Tiny", "swin-tiny", 95.8))
+    ),
+    "XVII": Table(
+        "parts of ResoBlend",
+        "PQ",
+        (
+            ("without SA", "no-sa", 51.8),
+            ("without CA", "no-ca", 43.1),
+            ("without FF", "no-ff", 52.8),
+            ("without RES", "no-res", 50.9),
+            ("without CONV", "no-conv", 52.4),
+            ("all", "literal", 53.1),
+            ("all, and our skip", "base", None),
+        ),
+    ),
+    "XX": Table(
+        "mask decoder",
+        "AR",
+        (
+            ("region features: RoIAlign", "roi-align", 62.9),
+            ("region features: mean under the mask", "mean", None),
+            ("mask added in CA", "mask-added", 63.2),
+            ("mask multiplied in CA", "mask-multiplied", 60.3),
+            ("binary masks (Table XIX)", "binary-masks", 61.5),
+            ("colormap", "base", 69.8),
+        ),
+    ),
+    "XXIII": Table("association", "AR", (("FC+ReLU+FC", "two-layers", 69.7), ("FC", "base", 69.8))),
+}
+
+
+class VariantTask(GellaTask):
+    """The training of a variant, without appearance features."""
+
+    def __init__(self, variant: Variant, config: GellaTrainConfig, tokenizer: Any) -> None:
+        super().__init__(config, tokenizer)
+        self._variant = variant
+
+    def model(self, *, new: bool) -> GellaInTraining:
+        """The network, with ImageNet's weights in its vision tower."""
+        pupil = super().model(new=new)
+        built = self._variant.build(self.architecture)
+        built.appearance = None
+        built.language = pupil.gella.language
+        return GellaInTraining(built)
+
+
+def configured(variant: Variant, arguments: argparse.Namespace) -> GellaTrainConfig:
+    """The settings of a variant's run."""
+    recipe: GellaTrainConfig = read_config(RECIPE, GellaTrainConfig())
+    share = recipe.samples.photo_share if arguments.photos else 0.0
+    samples = replace(
+        recipe.samples, batch=arguments.batch, photos=tuple(arguments.photos), photo_weights=(), photo_share=share
+    )
+    return replace(
+        recipe,
+        model=variant.model,
+        steps=arguments.steps,
+        samples=samples,
+        device=arguments.device,
+        workers=arguments.workers,
+        backbone_init=arguments.backbone_init,
+    )
 
 
 def trained(name: str, config: GellaTrainConfig, run_dir: Path) -> GellaInference:
     """Trains a variant if necessary, and returns it with its averaged weights."""
     tokenizer = run_tokenizer(config, run_dir)
-    task = VARIANTS[name].task(config, tokenizer)
+    task = VariantTask(VARIANTS[name], config, tokenizer)
     train(task, run_dir)
     state = load_checkpoint(run_dir)
     if state is None or state["step"] < config.steps:
@@ -126,42 +174,53 @@ def measured(model: GellaInference, scenes: int) -> dict[str, float]:
     """Figures of `esg eval narratives` in percent, and the share of reconstructed masks."""
     found = evaluate_narratives(Grounder(model), scenes)
     found["reconstructed"] = evaluate_reconstruction(model, scenes)["all"]
-    return {name: 100 * value for name, value in found.items()}
+    return {name: 100 * found[name] for name in FIGURES}
+
+
+def markdown(number: str, found: Mapping[str, Mapping[str, float]], conditions: str) -> str:
+    """A table in Markdown, with the figures of the variants of its rows."""
+    table = TABLES[number]
+    lines = [
+        f"Table {number}: {table.title}. {conditions}",
+        "",
+        f"| | {' | '.join(FIGURES.values())} | parameters | {table.measure} in the paper |",
+        "|---|" + "---|" * (len(FIGURES) + 2),
+    ]
+    for row, variant, paper in table.rows:
+        own = found[variant]
+        figures = " | ".join(f"{own[name]:.1f}" for name in FIGURES)
+        lines.append(f"| {row} | {figures} | {own['parameters'] / 1e6:.1f} M | {'' if paper is None else paper} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", nargs="+", choices=[*TABLES], default=[*TABLES], metavar="NUMBER")
     parser.add_argument("--photos", nargs="*", default=(), help="folders of labelled photos to train on as well")
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--batch", type=int, default=4, help="pictures per step")
     parser.add_argument("--scenes", type=int, default=200, help="number of held-out scenes to measure on")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=1, help="number of processes that prepare pictures")
-    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME")
-    parser.add_argument("--out", type=Path, default=Path("runs/grounding-ablations"), help="folder of the runs")
+    parser.add_argument("--backbone-init", default="efficientnet-lite0", help="ImageNet weights of the vision tower")
+    parser.add_argument("--out", type=Path, default=Path("runs/grounding-ablations"), help="folder of runs and tables")
     arguments = parser.parse_args()
-    recipe: Any = read_config(RECIPE, GellaTrainConfig())
-    share = recipe.samples.photo_share if arguments.photos else 0.0
-    samples = replace(recipe.samples, batch=arguments.batch, photos=tuple(arguments.photos), photo_share=share)
-    columns = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "reconstructed": "reconstructed"}
-    rows = []
-    for name in arguments.variants:
-        config = dataclasses.replace(
-            recipe,
-            model=VARIANTS[name].model,
-            steps=arguments.steps,
-            samples=samples,
-            device=arguments.device,
-            workers=arguments.workers,
-        )
-        model = trained(name, config, arguments.out / name.replace(" ", "-"))
-        size = sum(parameter.numel() for parameter in model.model.parameters()) / 1e6
-        found = measured(model, arguments.scenes)
-        rows.append(f"| {name} | {size:.1f} M | " + " | ".join(f"{found[column]:.1f}" for column in columns) + " |")
-        print(rows[-1], flush=True)
-    print(f"\n| {arguments.steps} steps of {arguments.batch} pictures | parameters | {' | '.join(columns.values())} |")
-    print("|---|---|" + "---|" * len(columns))
-    print("\n".join(rows))
+    conditions = f"{arguments.steps} steps of {arguments.batch} pictures, measured on {arguments.scenes} scenes, in %."
+    found: dict[str, dict[str, float]] = {}
+    for number in arguments.table:
+        for _, name, _ in TABLES[number].rows:
+            if name in found:
+                continue
+            model = trained(name, configured(VARIANTS[name], arguments), arguments.out / name)
+            size = sum(parameter.numel() for parameter in model.model.parameters())
+            found[name] = {**measured(model, arguments.scenes), "parameters": float(size)}
+            print(f"{name}: {found[name]}", flush=True)
+        text = markdown(number, found, conditions)
+        print(f"\n{text}", flush=True)
+        own = {row: {"paper": paper, **found[name]} for row, name, paper in TABLES[number].rows}
+        content = {"table": number, "steps": arguments.steps, "batch": arguments.batch, "rows": own}
+        (arguments.out / f"table-{number}.md").write_text(text, encoding="utf-8")
+        (arguments.out / f"table-{number}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

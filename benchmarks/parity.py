@@ -34,13 +34,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from esg.entities.rle import decode_mask
 from esg.models.cropformer import checkpoints
 from esg.models.cropformer.config import PRESETS, Preset
 from esg.models.cropformer.fusion import Fusion, fuse, fusion_views
 from esg.models.cropformer.model import CropFormer, Output
+from esg.models.cropformer.overlapping import Overlapping, overlapping
 from esg.models.cropformer.views import Views, make_views
-from esg.models.layers.attention import BACKENDS, set_attention
+from esg.models.layers.attention import set_attention
 from esg.models.layers.swin import relative_index
+from esg.support.attention import BACKENDS
 
 NAME = re.compile(r"(?P<config>.+)_(?P<image>[A-Z])_(?P<size>128|192)(?P<gain>_qk1)?")
 BEFORE_MASKS = 2e-5  # relative, up to the mask features and the first prediction heads
@@ -251,6 +254,20 @@ def _result(fusion: Fusion, fixture: dict[str, np.ndarray]) -> Iterator[Check]:
     yield Check("label map", float(differing.mean()), PIXELS)
 
 
+def _instances(found: list[Overlapping], fixture: dict[str, np.ndarray]) -> Iterator[Check]:
+    """Compares pair by pair of query and class; pairs that are as good as the last one kept may be others."""
+    shape = tuple(fixture["pred_masks_full_shape"])
+    masks = np.unpackbits(fixture["pred_masks_packed"], count=int(np.prod(shape))).reshape(shape)
+    pairs = list(zip(fixture["topk_query_index"].tolist(), fixture["pred_classes"].tolist(), strict=True))
+    theirs = {pair: k for k, pair in enumerate(pairs) if fixture["mask_areas"][k]}
+    ours = {(one.query, one.kind): one for one in found}
+    shared = ours.keys() & theirs.keys()
+    yield Check("pairs kept", (len(theirs) - len(shared)) / len(theirs), 0.02)
+    yield Check("scores", max(abs(ours[pair].score - fixture["scores"][theirs[pair]]) for pair in shared), SCORES)
+    differing = [(decode_mask(ours[pair].rle) != masks[theirs[pair]]).mean() for pair in shared]
+    yield Check("masks", float(max(differing)), PIXELS)
+
+
 def _sample(values: Tensor, key: str, allowed: float = BEFORE_MASKS) -> Stage:
     """The strided sample of a tensor that the fixtures hold."""
     flat = values.flatten()
@@ -292,6 +309,11 @@ def compare(fixture: dict[str, np.ndarray], reference: Reference, config: str, i
         checks.append(Check(name, stage.difference(fixture[key][part]), stage.allowed, spread.get(name)))
     if "label_map" in fixture:
         checks += _result(fuse_official(output, views, preset), fixture)
+    if "pred_masks_packed" in fixture:
+        prediction = output.image[-1]
+        masks = prediction.masks(output.features)[0].float()
+        class_scores = prediction.logits[0].softmax(dim=-1)[:, :-1].float()
+        checks += _instances(overlapping(masks, class_scores, views.geometry, keep=preset.keep), fixture)
     return checks
 
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from .entities.entity_map import EntityMap
     from .entities.grounding import Grounding, Phrase
     from .entities.importing import read_masks
+    from .entities.name_lists import NameList
+    from .entities.panoptic import Panoptic
     from .entities.pointing import ids_at, ids_in_boxes
+    from .entities.scored_masks import ScoredMask
     from .entities.tidying import absorb_specks, drop_small, drop_weak, fill_holes, remove_islands
     from .entities.tracking import Clip, Track, track_entities
     from .grounder import Grounder
@@ -72,12 +75,15 @@ _HOME = {
     "Margins": ".inpaint.margins",
     "MaskSettings": ".inpaint.settings",
     "Metadata": ".pictures.metadata",
+    "NameList": ".entities.name_lists",
     "OutputError": ".support.errors",
     "PaintSettings": ".inpaint.settings",
     "Photo": ".pictures.reading",
+    "Panoptic": ".entities.panoptic",
     "Phrase": ".entities.grounding",
     "Progress": ".support.progress",
     "RecordedEdit": ".comfyui_graphs.edits",
+    "ScoredMask": ".entities.scored_masks",
     "Segmentation": ".comfyui_graphs.edits",
     "Selection": ".comfyui_graphs.edits",
     "Stage": ".support.progress",
@@ -154,12 +160,15 @@ __all__ = [
     "Margins",
     "MaskSettings",
     "Metadata",
+    "NameList",
     "OutputError",
     "PaintSettings",
+    "Panoptic",
     "Photo",
     "Phrase",
     "Progress",
     "RecordedEdit",
+    "ScoredMask",
     "Segmentation",
     "Selection",
     "Stage",

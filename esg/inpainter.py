@@ -42,7 +42,13 @@ class Inpainter:
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path, *, device: str = "auto", precision: str = "auto", download: bool = False
+        cls,
+        model: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        attention: str = "auto",
+        download: bool = False,
     ) -> Inpainter:
         """Loads a diffusion model for inpainting through the diffusers library.
 
@@ -51,13 +57,17 @@ class Inpainter:
                 "stable-diffusion-v1-5/stable-diffusion-inpainting".
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "auto" (fp16 on CUDA, else fp32), "fp32", "bf16" or "fp16".
+            attention: as for `DiffusionInpainting.from_pretrained`.
             download: whether missing files are fetched from the hub.
 
         Raises:
             WeightsError: the model is missing or not suitable.
             EsgError: diffusers is not installed.
         """
-        return cls(DiffusionInpainting.from_pretrained(model, device=device, precision=precision, download=download))
+        engine = DiffusionInpainting.from_pretrained(
+            model, device=device, precision=precision, attention=attention, download=download
+        )
+        return cls(engine)
 
     def remove(
         self,

@@ -1,4 +1,4 @@
-"""EntitySegmenter: segments a photo into its entities."""
+"""EntitySegmenter: segments a photo into its entities, or into segments with classes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from .entities import tidying as cleanup
+from .entities.categories import Categories
 from .entities.entity_map import EntityMap
+from .entities.scored_masks import ScoredMask
 from .models.cropformer.checkpoints import convert, is_official, load_strict, preset_of
-from .models.cropformer.config import PRESETS, CropFormerConfig, Preset
+from .models.cropformer.config import PRESETS, TASKS, CropFormerConfig, Preset, class_aware
 from .models.cropformer.fusion import FUSIONS, fuse, fusion_views
 from .models.cropformer.model import CropFormer, Output
-from .models.cropformer.views import Views, check_crops, make_views
+from .models.cropformer.overlapping import Overlapping, overlapping
+from .models.cropformer.predicted import Predicted
+from .models.cropformer.segments import Segments, panoptic, semantic
+from .models.cropformer.stability import stability
+from .models.cropformer.views import Views, check_crops, check_ratio, make_views
 from .models.gella.file_kind import is_gella
 from .models.layers.attention import set_attention
 from .pictures.reading import ImageLike, read_image
@@ -43,6 +50,7 @@ class EntitySegmenter:
         preset: its architecture and default options.
         device: the device it runs on.
         name: the name or path it was loaded from.
+        categories: its classes; None if it finds entities without classes.
 
     >>> import numpy as np
     >>> from esg import EntitySegmenter
@@ -53,18 +61,21 @@ class EntitySegmenter:
     """
 
     def __init__(
-        self, model: CropFormer, preset: Preset, *, device: str = "auto", precision: str = "fp32", name: str = ""
+        self,
+        model: CropFormer,
+        preset: Preset,
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        name: str = "",
+        categories: str | Path | Iterable[Any] | None = None,
     ) -> None:
         """Wraps a model; `from_pretrained` also loads its weights.
 
         Raises:
-            InputError: the preset is class-aware, or the device or precision is not available here.
+            InputError: the categories do not fit the model, or the device or precision is not available here.
         """
-        if preset.task != "entity":
-            raise InputError(
-                f"{name or 'This model'} predicts {preset.task} classes and only gives raw heads; "
-                "choose a model for entities, such as cropformer-nano."
-            )
+        self.categories = _categories(preset, name, categories)
         self.device = choose_device(device)
         self.precision = choose_dtype(precision, self.device)
         self.model = model.eval().to(self.device)
@@ -80,6 +91,7 @@ class EntitySegmenter:
         precision: str = "fp32",
         attention: str = "auto",
         offload_device: str | None = None,
+        categories: str | Path | Iterable[Any] | None = None,
     ) -> EntitySegmenter:
         """Loads weights by name (`esg weights list`), or from a folder or file: ours, or a published `.pth`.
 
@@ -90,6 +102,9 @@ class EntitySegmenter:
             attention: one of `esg.models.layers.attention.BACKENDS`.
             offload_device: device that holds the weights until `to` is called, for programs that free memory first;
                 None: `device`.
+            categories: for a class-aware model, the names of its classes: a COCO JSON with "categories", such as the
+                annotations that it was trained on, or such a list, or a list of names, see `Categories.read`. None: the
+                classes are called "class 17", and all of them are things.
 
         Raises:
             WeightsError: the weights are missing, do not fit, or are refused.
@@ -98,7 +113,7 @@ class EntitySegmenter:
         dtype = choose_dtype(precision, choose_device(device))
         model, preset, name = load_model(name_or_path)
         set_attention(model, attention)
-        segmenter = cls(model, preset, device=offload_device or device, name=name)
+        segmenter = cls(model, preset, device=offload_device or device, name=name, categories=categories)
         segmenter.precision = dtype
         return segmenter
 
@@ -120,9 +135,10 @@ class EntitySegmenter:
 
     def __call__(
         self,
-        image: ImageLike,
+        image: ImageLike | Predicted,
         *,
         crops: int | None = None,
+        crop_ratio: float | None = None,
         fusion: str | None = None,
         min_score: float | None = None,
         min_area: int = 0,
@@ -135,16 +151,23 @@ class EntitySegmenter:
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> EntityMap:
-        """Segments a photo.
+        """Segments a photo, without overlap.
+
+        A class-aware model also names each segment: a panoptic model gives one for each thing and for each class of
+        stuff, a semantic model one for each class, both exactly as Mask2Former defines them. The masks of an instance
+        model may overlap (see `overlapping`); here, the one with the best score gets a pixel.
 
         Args:
-            image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array.
+            image: path, `PIL.Image`, or (H, W, 3) uint8 RGB array; or the result of `predict`, and then no option
+                of views.
             crops: number of high-resolution crops besides the full view: 0, 4 or 8. None: the preset's default, which
                 is 4 for the published models and 0 for cropformer-nano; or 4 if a fusion is given.
+            crop_ratio: side of a crop as a share of the photo's side, above 0 and at most 1 (δ, paper Table 9a). None:
+                the preset's, 0.7 for all published models.
             fusion: predictions to build the result from (paper Table 8b): "boc" batch level, full view and crops; "bc"
                 crops only; "bo" full view only; "io" image level, full view. None: "boc", or "io" if there are no crops
                 or the model does not have a batch level.
-            min_score: minimum score of an entity (0..0.731); None: the preset's default.
+            min_score: minimum score of an entity (0..0.731, for a model with classes 0..1); None: the preset's default.
             min_area: minimum area of an entity, in pixels.
             fill_holes: maximum area, in pixels, of the holes inside a single entity that are filled.
             remove_islands: minimum area, in pixels, of the separate parts of an entity; its largest part is kept.
@@ -162,12 +185,6 @@ class EntitySegmenter:
             InputError: an option is wrong.
             WeightsError: the model does not work with these weights, or not in this precision.
         """
-        if crops is None:
-            crops = self.preset.crops if fusion is None else 4
-        check_crops(crops)
-        for name, side in (("size", size), ("max_size", max_size)):
-            if side is not None:
-                check_whole(name, side, MIN_SIDE)
         min_score = self.preset.min_score if min_score is None else min_score
         check_number("min_score", min_score, 0, 1)
         areas = {
@@ -178,6 +195,51 @@ class EntitySegmenter:
         }
         for name, area in areas.items():
             check_whole(name, area, 0)
+        predicted = self._predicted(
+            image,
+            max_pixels,
+            progress,
+            crops=crops,
+            crop_ratio=crop_ratio,
+            fusion=fusion,
+            views_at_once=views_at_once,
+            size=size,
+            max_size=max_size,
+        )
+        return self.tidied(
+            self._entities(predicted, progress),
+            min_score=min_score,
+            min_area=min_area,
+            fill_holes=fill_holes,
+            remove_islands=remove_islands,
+            specks=specks,
+        )
+
+    def predict(
+        self,
+        image: ImageLike,
+        *,
+        crops: int | None = None,
+        crop_ratio: float | None = None,
+        fusion: str | None = None,
+        views_at_once: int | None = None,
+        size: int | None = None,
+        max_size: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> Predicted:
+        """Runs only the network: a call and `overlapping` make different results from one prediction.
+
+        Arguments and errors as in a call.
+        """
+        if crops is None:
+            crops = self.preset.crops if fusion is None else 4
+        check_crops(crops)
+        ratio = self.preset.crop_ratio if crop_ratio is None else crop_ratio
+        check_ratio(ratio)
+        for name, side in (("size", size), ("max_size", max_size)):
+            if side is not None:
+                check_whole(name, side, MIN_SIDE)
         if views_at_once is not None:
             check_whole("views_at_once", views_at_once, 1)
         fusion = fusion or ("boc" if crops and self.model.association is not None else "io")
@@ -190,20 +252,97 @@ class EntitySegmenter:
         short = self.preset.size if size is None else size
         if max_size is None:
             max_size = round(short * self.preset.max_size / self.preset.size)
-        views = make_views(pixels, crops=crops if mode.level == "batch" else 0, short=short, longest=max_size)
+        batch_level = mode.level == "batch"
+        views = make_views(pixels, crops=crops if batch_level else 0, short=short, longest=max_size, ratio=ratio)
         indices = fusion_views(fusion, len(views.geometry))
-        masks, scores = self._predict(views, mode.level == "batch", indices, views_at_once, progress)
-        geometry = views.geometry.select(indices)
-        fused = fuse(masks, scores, geometry, stable=self.preset.stability, progress=progress)
-        del masks
-        return self.tidied(
-            EntityMap.from_labels(fused.labels, fused.scores),
-            min_score=min_score,
-            min_area=min_area,
-            fill_holes=fill_holes,
-            remove_islands=remove_islands,
-            specks=specks,
+        count = len(views.pixels)
+        at_once = views_that_fit(views, self.device) if views_at_once is None else views_at_once
+
+        def report(done: int, total: int) -> None:
+            if progress is not None:
+                progress(done, total, Stage.VIEWS)
+
+        with torch.inference_mode():
+            output = self._forward(views, batch_level, min(at_once, count), report)
+            prediction = (output.batch if batch_level else output.image)[-1]
+            probabilities = prediction.logits[0].float().softmax(dim=-1)  # (Q, K + 1)
+            if not probabilities.isfinite().all():
+                raise WeightsError(
+                    f"{self.name or 'The model'} produced scores that are NaN or infinite; use precision fp32, or "
+                    "other weights."
+                )
+            embeddings, features = prediction.embeddings[0].float(), output.features[0, indices].float()
+            return Predicted(embeddings, features, probabilities, views.geometry.select(indices))
+
+    def overlapping(
+        self,
+        image: ImageLike | Predicted,
+        *,
+        keep: int | None = None,
+        min_score: float = 0.0,
+        crops: int | None = None,
+        crop_ratio: float | None = None,
+        fusion: str | None = None,
+        views_at_once: int | None = None,
+        size: int | None = None,
+        max_size: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> list[ScoredMask]:
+        """Segments a photo into masks that may overlap, as the average precision of instance segmentation needs them.
+
+        A score is the authors': class score times mean confidence inside the mask. For a model without classes it is on
+        the same scale as the scores of a call (0..0.731); a mask that no other overlaps has the same score there. A
+        panoptic model gives its things.
+
+        Args:
+            image, crops, crop_ratio, fusion, views_at_once, size, max_size, max_pixels, progress: as in a call.
+            keep: maximum number of masks, those whose class scores are best; None: the preset's, 100 for the published
+                Mask2Formers and all queries for the others.
+            min_score: minimum score of a mask.
+
+        Returns:
+            The masks at the photo's size, by descending score.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InputError: an option is wrong, or the model is semantic, so its classes do not overlap.
+            WeightsError: the model does not work with these weights, or not in this precision.
+
+        >>> import numpy as np
+        >>> segmenter = EntitySegmenter.from_pretrained(device="cpu")
+        >>> masks = segmenter.overlapping(np.full((64, 96, 3), 90, np.uint8), keep=3)
+        >>> [mask.rle["size"] for mask in masks[:1]], len(masks) <= 3
+        ([[64, 96]], True)
+        """
+        if self.preset.task == "semantic":
+            raise InputError(
+                f"{self.name or 'This model'} gives every pixel one class, so its masks do not overlap; choose an "
+                "entity, instance or panoptic model."
+            )
+        if keep is not None:
+            check_whole("keep", keep, 1)
+        check_number("min_score", min_score, 0, 1)
+        predicted = self._predicted(
+            image,
+            max_pixels,
+            progress,
+            crops=crops,
+            crop_ratio=crop_ratio,
+            fusion=fusion,
+            views_at_once=views_at_once,
+            size=size,
+            max_size=max_size,
         )
+        categories = self.categories
+        masks = self._overlapping(predicted, self.preset.keep if keep is None else keep, progress)
+        return [
+            ScoredMask(one.rle, one.score)
+            if categories is None
+            else ScoredMask(one.rle, one.score, categories.names[one.kind], categories.ids[one.kind])
+            for one in masks
+            if one.score >= min_score and (self.preset.task != "panoptic" or self._things[one.kind])
+        ]
 
     def tidied(
         self,
@@ -238,34 +377,61 @@ class EntitySegmenter:
             entities = cleanup.fill_holes(entities, fill_holes)
         return cleanup.drop_small(entities, min_area) if min_area else entities
 
-    def _predict(
-        self, views: Views, batch_level: bool, indices: list[int], at_once: int | None, progress: Progress | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mask logits (Q, T, h, w) of the chosen views and class scores (Q,), for at most `keep` queries."""
-        count = len(views.pixels)
-        if at_once is None:
-            at_once = views_that_fit(views, self.device)
+    def _predicted(
+        self, image: ImageLike | Predicted, max_pixels: int, progress: Progress | None, **views: Any
+    ) -> Predicted:
+        """The prediction for a photo, or the one given, whose views are settled."""
+        if not isinstance(image, Predicted):
+            return self.predict(image, max_pixels=max_pixels, progress=progress, **views)
+        given = [name for name, value in views.items() if value is not None]
+        if given:
+            raise InputError(f"{given[0]} cannot change a prediction; give it to predict instead.")
+        if image.class_scores.shape[1] != self.preset.config.classes:
+            raise InputError(f"The prediction is another model's; give one of {self.name or 'this model'}.")
+        return image
 
-        def report(done: int, total: int) -> None:
-            if progress is not None:
-                progress(done, total, Stage.VIEWS)
+    @property
+    def _things(self) -> tuple[bool, ...]:
+        return () if self.categories is None else self.categories.things
 
-        with torch.inference_mode():
-            output = self._forward(views, batch_level, min(at_once, count), report)
-            prediction = (output.batch if batch_level else output.image)[-1]
-            scores = prediction.logits[0].float().softmax(dim=-1)[:, 0]  # (Q,)
-            if not scores.isfinite().all():
-                raise WeightsError(
-                    f"{self.name or 'The model'} produced scores that are NaN or infinite; use precision fp32, or "
-                    "other weights."
-                )
-            keep = self.preset.keep
-            best = (
-                torch.arange(len(scores)) if keep is None else scores.topk(min(keep, len(scores))).indices.sort().values
+    def _entities(self, predicted: Predicted, progress: Progress | None) -> EntityMap:
+        """The result without overlap, before it is tidied."""
+        geometry = predicted.geometry
+        if self.categories is None:
+            best = predicted.best(self.preset.keep)
+            scores = best.class_scores[:, 0]
+            fused = fuse(best.masks(), scores, geometry, stable=self.preset.stability, progress=progress)
+            return EntityMap.from_labels(fused.labels, fused.scores)
+        names = self.categories.names
+        if self.preset.task == "instance":
+            found = self._overlapping(predicted, self.preset.keep, progress)
+            return EntityMap.from_masks(
+                [one.rle for one in found],
+                [one.score for one in found],
+                size=geometry.image_size,
+                names=[names[one.kind] for one in found],
             )
-            embeddings = prediction.embeddings[0, best].float()
-            features = output.features[0, indices].float()  # (T, C, h, w)
-            return torch.einsum("qc,tchw->qthw", embeddings, features), scores[best]
+        segments: Segments
+        if self.preset.task == "panoptic":
+            segments = panoptic(
+                predicted.masks(), predicted.probabilities, geometry, self.categories.things, progress=progress
+            )
+        else:
+            segments = semantic(predicted.masks(), predicted.probabilities, geometry, progress=progress)
+        return EntityMap.from_labels(segments.labels, segments.scores, [names[kind] for kind in segments.kinds])
+
+    def _overlapping(self, predicted: Predicted, keep: int | None, progress: Progress | None) -> list[Overlapping]:
+        masks, scores = predicted.masks(), predicted.class_scores.cpu()
+        if self.preset.stability:
+            scores = scores * stability(masks, predicted.geometry)[:, None]
+        return overlapping(
+            masks,
+            scores,
+            predicted.geometry,
+            keep=keep,
+            second_sigmoid=self.categories is None,
+            progress=progress,
+        )
 
     def _forward(self, views: Views, batch_level: bool, at_once: int, report: Callable[[int, int], None]) -> Output:
         """The model's output; processes fewer than `at_once` views together if the device runs out of memory."""
@@ -329,11 +495,42 @@ def _preset_of(
     preset = PRESETS.get(named)
     if "config" in metadata:
         config = CropFormerConfig.from_json(metadata["config"])
-        return (dataclasses.replace(preset, config=config), named) if preset else (Preset(config), path.stem)
+        own = dataclasses.replace(preset, config=config) if preset else None
+        return _with_own_defaults(own, config, metadata, path), named if preset else path.stem
     if preset:
         return preset, named
     name = preset_of(state, str(path))
     return PRESETS[name], name
+
+
+def _with_own_defaults(preset: Preset | None, config: CropFormerConfig, metadata: dict[str, str], path: Path) -> Preset:
+    """The preset of a file with its own configuration; its metadata may also have the task and the crop ratio."""
+    task = metadata.get("task", "entity" if config.classes == 1 else "panoptic")
+    if preset is None or (preset.task == "entity") != (task == "entity"):
+        preset = Preset(config) if task == "entity" else class_aware(task, config)
+    elif "task" in metadata:
+        preset = dataclasses.replace(preset, task=task)
+    try:
+        ratio = float(metadata.get("crop_ratio", preset.crop_ratio))
+        check_ratio(ratio)
+    except (ValueError, InputError):
+        ratio = 0.0
+    if not ratio or task not in TASKS or (task == "entity" and config.classes > 1):
+        raise WeightsError(f"{path} describes an impossible model (its task or crop ratio); convert the file again.")
+    return dataclasses.replace(preset, crop_ratio=ratio)
+
+
+def _categories(preset: Preset, name: str, given: str | Path | Iterable[Any] | None) -> Categories | None:
+    """The categories of a model, from the user's list; None if it finds entities without classes."""
+    classes = preset.config.classes
+    if preset.task != "entity":
+        return Categories.unnamed(classes) if given is None else Categories.read(given, classes)
+    if given is not None:
+        raise InputError(
+            f"{name or 'This model'} finds entities without classes, so it has no categories; leave them out, or "
+            "choose a class-aware model such as mask2former-panoptic-swin-tiny."
+        )
+    return None
 
 
 def views_that_fit(views: Views, device: torch.device) -> int:

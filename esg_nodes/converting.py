@@ -77,7 +77,7 @@ class EntitiesToSegs:
     CATEGORY = "ESG/convert"
     DESCRIPTION = (
         "Converts entities for the detailers of the Impact Pack: one SEG for each entity, even if it is in several "
-        "pieces, labelled with its phrase."
+        "pieces, labelled with its phrase or class."
     )
     SEARCH_ALIASES = ("segs", "impact pack", "detailer")
     RETURN_TYPES = ("SEGS",)
@@ -154,7 +154,7 @@ class EntitiesToBoxes:
     RETURN_NAMES = ("boxes",)
     OUTPUT_TOOLTIPS = (
         "For each picture a list of boxes in numerical order, each with x, y, width and height in pixels, the score, "
-        "and the phrase or number as label.",
+        "and the phrase, class or number as label.",
     )
     FUNCTION = "convert"
 

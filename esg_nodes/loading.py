@@ -12,7 +12,9 @@ from typing import Any
 
 from ..esg import (
     EntitySegmenter,
+    EsgError,
     Grounder,
+    InputError,
     WeightsError,
     checkpoint_named,
     download,
@@ -64,8 +66,13 @@ def _once(key: tuple[Any, ...], load: Callable[[], Any], device: Any) -> Loaded:
 
 
 def _models(task: str) -> list[str]:
-    """Names for the loader's menu: the models that ESG knows, the bundled one first, then the user's files."""
-    known = [checkpoint.name for checkpoint, _ in list_checkpoints() if checkpoint.task == task]
+    """Names for the menu of a loader: the models that ESG knows, the bundled one first, then the user's files.
+
+    Args:
+        task: "grounding", or "entity" for segmenters, which may know classes.
+    """
+    grounds = task == "grounding"
+    known = [checkpoint.name for checkpoint, _ in list_checkpoints() if (checkpoint.task == "grounding") == grounds]
     files = [name for name in host().weight_files() if name.lower().endswith(_SUFFIXES)]
     return known + [name for name in files if Path(name).stem not in known and _task(name) in (task, None)]
 
@@ -137,11 +144,38 @@ def _common_inputs() -> dict[str, Any]:
     }
 
 
+_ATTENTION = ["auto", "sdpa", "xformers", "eager"]
+_ATTENTION_HELP = (
+    "Attention backend; all give the same result. auto: xformers on an NVIDIA GPU where it is installed, otherwise "
+    "PyTorch's own."
+)
+
+
+def _categories(name: str) -> Path | None:
+    """The file of categories with this name in one of the host's folders; None without a name.
+
+    Raises:
+        InputError: it is not there; other places are refused.
+    """
+    if not name.strip():
+        return None
+    for folder in host().weight_folders():
+        path = (folder / name.strip()).resolve()
+        if path.is_file() and path.is_relative_to(folder.resolve()):
+            return path
+    places = ", ".join(map(str, host().weight_folders()))
+    raise InputError(
+        f"The file {name.strip()!r} is not in {places}; put the COCO JSON there, and write its name into categories of "
+        "Load Segmenter."
+    )
+
+
 class LoadSegmenter:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Loads a CropFormer or Mask2Former, which segments pictures into their entities. cropformer-nano comes with "
-        f"ESG. {checkpoint_named('cropformer-nano').knows} For better masks, put the authors' weights into "
+        "Loads a CropFormer or Mask2Former, which segments pictures into their entities; instance, panoptic and "
+        "semantic models also name their classes. cropformer-nano comes with ESG. "
+        f"{checkpoint_named('cropformer-nano').knows} For better masks, put the authors' weights into "
         f"models/{WEIGHTS} or download them here (CC BY-NC 4.0: no commercial use)."
     )
     SEARCH_ALIASES = (
@@ -167,34 +201,49 @@ class LoadSegmenter:
                     "extra_model_paths.yaml.",
                 ),
                 **_common_inputs(),
-                "attention": choice(
-                    ["auto", "sdpa", "xformers", "eager"], "Implementation of attention; all give the same masks."
-                ),
+                "attention": choice(_ATTENTION, _ATTENTION_HELP),
                 "download": switch(
                     False,
                     "If the chosen model is not on this machine, download it from its authors' page (up to 1 GB; CC "
                     "BY-NC 4.0: no commercial use).",
                 ),
-            }
+            },
+            "optional": {
+                "categories": text(
+                    "",
+                    "For instance, panoptic and semantic models: the name of a COCO JSON in "
+                    f"models/{WEIGHTS} with the categories of their training data. They name the entities and say what "
+                    "is stuff. Empty: class 0, class 1 and so on.",
+                ),
+            },
         }
 
     @classmethod
-    def IS_CHANGED(cls, model: str, **_: Any) -> Any:
+    def IS_CHANGED(cls, model: str, categories: str = "", **_: Any) -> Any:
         try:
-            return _stamp(find_weights(model))
-        except WeightsError:
+            listed = _categories(categories)
+            return _stamp(find_weights(model)) if listed is None else (*_stamp(find_weights(model)), *_stamp(listed))
+        except EsgError:
             return float("nan")  # never equal: look again
 
-    def load(self, model: str, precision: str, device: str, attention: str, download: bool) -> tuple[Loaded]:
-        path = find_weights(model, fetch=download)
+    def load(
+        self, model: str, precision: str, device: str, attention: str, download: bool, categories: str = ""
+    ) -> tuple[Loaded]:
+        path, listed = find_weights(model, fetch=download), _categories(categories)
         place = host().device(device)
+        source = _stamp(path) if listed is None else (*_stamp(path), *_stamp(listed))
 
         def read() -> EntitySegmenter:
             return EntitySegmenter.from_pretrained(
-                path, device=str(place), precision=precision, attention=attention, offload_device="cpu"
+                path,
+                device=str(place),
+                precision=precision,
+                attention=attention,
+                offload_device="cpu",
+                categories=listed,
             )
 
-        return (_once(("segmenter", *_stamp(path), precision, attention, str(place)), read, place),)
+        return (_once(("segmenter", *source, precision, attention, str(place)), read, place),)
 
 
 def _own_or_public(name: str) -> str:
@@ -248,6 +297,7 @@ class LoadGrounder:
                     "For zero-shot only: another language model, by its name on the hub, such as "
                     f"HuggingFaceTB/SmolVLM-Instruct, or the name of a folder in models/{WEIGHTS} with its files.",
                 ),
+                "attention": choice(_ATTENTION, _ATTENTION_HELP),
             },
         }
 
@@ -255,7 +305,15 @@ class LoadGrounder:
     def IS_CHANGED(cls, model: str, **_: Any) -> Any:
         return model if model in ZERO_SHOT else LoadSegmenter.IS_CHANGED(model)
 
-    def load(self, model: str, precision: str, device: str, download: bool = False, folder: str = "") -> tuple[Loaded]:
+    def load(
+        self,
+        model: str,
+        precision: str,
+        device: str,
+        download: bool = False,
+        folder: str = "",
+        attention: str = "auto",
+    ) -> tuple[Loaded]:
         place = host().device(device)
         path = None if model in ZERO_SHOT else find_weights(model)
         if path is None and folder.strip() and ":" not in model:
@@ -268,11 +326,15 @@ class LoadGrounder:
             offload_device = None if "bit" in model else "cpu"  # quantised weights cannot be moved
             try:
                 return Grounder.from_pretrained(
-                    path or model, device=str(place), precision=precision, offload_device=offload_device
+                    path or model,
+                    device=str(place),
+                    precision=precision,
+                    attention=attention,
+                    offload_device=offload_device,
                 )
             except WeightsError as error:
                 if path is not None or download:
                     raise
                 raise WeightsError(f"{error} Or switch on download in Load Grounder.") from None
 
-        return (_once(("grounder", *source, precision, str(place)), read, place),)
+        return (_once(("grounder", *source, precision, attention, str(place)), read, place),)

@@ -36,7 +36,8 @@ class PreviewEntities:
             "optional": {
                 "phrases": switch(
                     False,
-                    "Instead of its number, write the phrase that Ground Text found for an entity, if there is room.",
+                    "Instead of its number, write the phrase that Ground Text found for an entity, or the name of its "
+                    "class, if there is room.",
                 ),
             },
         }

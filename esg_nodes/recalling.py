@@ -24,21 +24,21 @@ class Recent:
     """The most recent maps, compressed, by the picture and options that they were made from."""
 
     def __init__(self) -> None:
-        self._packed: OrderedDict[Hashable, tuple[bytes, np.dtype[Any], tuple[int, ...], np.ndarray]] = OrderedDict()
+        self._packed: OrderedDict[Hashable, tuple[bytes, np.dtype[Any], tuple[int, ...], Any, Any]] = OrderedDict()
 
     def get(self, key: Hashable) -> EntityMap | None:
         """The map of this key, or None."""
         if key not in self._packed:
             return None
         self._packed.move_to_end(key)
-        labels, dtype, shape, scores = self._packed[key]
+        labels, dtype, shape, scores, names = self._packed[key]
         unpacked = np.frombuffer(zlib.decompress(labels), dtype).reshape(shape)
-        return EntityMap(unpacked.astype(np.int32), scores)
+        return EntityMap(unpacked.astype(np.int32), scores, names)
 
     def put(self, key: Hashable, found: EntityMap) -> None:
         """Keeps a map, and drops the oldest ones if there is not enough room."""
         labels = found.labels.astype(np.min_scalar_type(len(found)))
-        self._packed[key] = zlib.compress(labels.data, 1), labels.dtype, labels.shape, found.scores
+        self._packed[key] = zlib.compress(labels.data, 1), labels.dtype, labels.shape, found.scores, found.names
         while sum(len(one[0]) for one in self._packed.values()) > MOST:
             self._packed.popitem(last=False)
 

@@ -23,8 +23,8 @@ EACH, ALL = MASKS_OF = ("each entity", "all in one")
 class SegmentEntities:
     CATEGORY = "ESG"
     DESCRIPTION = (
-        "Segments every picture of a batch into its entities: everything in it, without classes and without overlap. "
-        "Entities are numbered from 1 by descending score."
+        "Segments every picture of a batch into its entities: everything in it, without overlap. Entities are numbered "
+        "from 1 by descending score. Those of models that know classes are named after them."
     )
     SEARCH_ALIASES = (
         "segment everything",
@@ -90,6 +90,13 @@ class SegmentEntities:
                     step=32,
                     advanced=True,
                 ),
+                "crop_ratio": number(
+                    0,
+                    0,
+                    1,
+                    "Side of a crop as a share of the picture's side; 0: the model's default, 0.7.",
+                    advanced=True,
+                ),
             },
         }
 
@@ -107,9 +114,11 @@ class SegmentEntities:
         fill_holes: int = 0,
         remove_islands: int = 0,
         size: int = 0,
+        crop_ratio: float = 0,
     ) -> tuple[Entities, Tensor, Tensor]:
         options = {
             "crops": None if crops == "auto" else int(crops),
+            "crop_ratio": crop_ratio or None,
             "fusion": None if fusion == "auto" else fusion,
             "size": size or None,
         }

@@ -67,10 +67,13 @@ class Entities:
 
     @property
     def names(self) -> tuple[list[str], ...]:
-        """For each picture, the first phrase of each entity; an empty text if there is none."""
+        """For each picture, the first phrase of each entity, or else its class; an empty text if it has neither."""
         return tuple(
-            [next((phrase.text for phrase in grounding.entity_phrases(k)), "") if grounding else "" for k in ids]
-            for grounding, ids in zip(self.groundings, (range(1, len(found) + 1) for found in self.maps))
+            [
+                next((phrase.text for phrase in grounding.entity_phrases(k)), name or "") if grounding else name or ""
+                for k, name in enumerate(found.names, start=1)
+            ]
+            for grounding, found in zip(self.groundings, self.maps)
         )
 
     def choose(self, what: Any, *, strict: bool | None = None, first: int = 1) -> list[list[int]]:

@@ -10,7 +10,16 @@ import pytest
 
 import esg
 
-MODULES = sorted({f"esg{home}" for home in esg._HOME.values()} | {"esg.entities.importing.reading"})
+OTHERS = {
+    "esg.data.captions",
+    "esg.data.problems",
+    "esg.entities.importing.reading",
+    "esg.evaluation.narratives",
+    "esg.evaluation.panoptic_narratives",
+    "esg.evaluation.paper_texts",
+    "esg.evaluation.wild",
+}
+MODULES = sorted({f"esg{home}" for home in esg._HOME.values()} | OTHERS)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -16,7 +16,7 @@ FLOORS = (
     {"data", "drawing", "models"},
     {"weights"},
     {"segmenter", "grounder", "inpainter", "comfyui_graphs"},
-    {"evaluation"},
+    {"evaluation", "batch"},
     {"training"},
     {"cli"},
     {"__main__"},

@@ -141,6 +141,31 @@ def test_an_entity_gets_the_most_likely_category_or_none() -> None:
     assert ids(Grounder(model)(PHOTO, stripes(4), categories=["cat", "door"], threshold=0).phrases) == [(1, 4, 3), (2,)]
 
 
+def test_panoptic_segmentation_merges_stuff() -> None:
+    names = [{"name": "dog", "id": 18}, {"name": "sky", "id": 187, "isthing": 0}, {"name": "car", "id": 3}]
+    model = Knowing((0.1, 0.0, 0.0, 0.05), (0.6, 0.2, 0.3, 0.02), (0.7, 0.1, 0.9, 0.01))  # car, dog, sky
+    found = Grounder(model).panoptic(PHOTO, stripes(4), names)
+    assert model.asked == [("There might exist a car, dog and sky.", ["car", "dog", "sky"])]
+    told = [(one.name, one.category_id, one.isthing, one.entity_ids) for one in found.segments]
+    assert told == [("sky", 187, False, (1, 3)), ("dog", 18, True, (2,))]  # the last entity scores below 0.1
+    assert found.segments[0].score == pytest.approx(0.8, abs=0.01)
+    assert [one.entity_ids for one in Grounder(model).panoptic(PHOTO, stripes(4), names, threshold=0).segments] == [
+        (1, 3),
+        (2,),
+        (4,),
+    ]
+
+
+def test_panoptic_names_that_the_model_does_not_know_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Knowing((0.6,))
+    monkeypatch.setattr(model, "knows", lambda word: word == "dog", raising=False)
+    found = Grounder(model).panoptic(PHOTO, stripes(1), ["gizmo", "dog"])
+    assert model.asked == [("There might exist a dog.", ["dog"])]
+    assert [(one.name, one.category_id) for one in found.segments] == [("dog", 2)]
+    with pytest.raises(InputError, match="knows no word of"):
+        Grounder(model).panoptic(PHOTO, stripes(1), ["gizmo"])
+
+
 def test_an_expression_means_the_best_entity_or_all_above_a_threshold() -> None:
     model = Knowing((0.2, 0.4, 0.3))
     grounder = Grounder(model)
@@ -151,6 +176,20 @@ def test_an_expression_means_the_best_entity_or_all_above_a_threshold() -> None:
     assert grounder.refer(PHOTO, stripes(3), "the bird", threshold=0.5).entity_ids == ()
     assert model.asked[0] == ("Which one flies?", ["Which one flies?"])
     assert Grounder(Knowing((0.0, 0.0))).refer(PHOTO, stripes(2), "the bird", least=0).entity_ids == (1,)
+
+
+def test_an_expression_may_mean_what_any_of_its_nouns_means() -> None:
+    """As in Sec. 5.3.1 of the paper; here every word of more than two letters is a noun."""
+    model = Knowing((0.6, 0.1, 0.2), (0.3, 0.9, 0.4))
+    found = Grounder(model).refer(PHOTO, stripes(3), "cat on mat", nouns=True)
+    assert model.asked == [("cat on mat", ["cat", "mat"])]
+    assert (found.text, found.entity_ids, found.guess) == ("cat on mat", (2, 1), None)
+    assert found.scores == pytest.approx((0.9, 0.6))
+    unsure = Grounder(model).refer(PHOTO, stripes(3), "cat on mat", nouns=True, threshold=0.95)
+    assert (unsure.entity_ids, unsure.guess) == ((), (2, pytest.approx(0.9)))
+    whole = Knowing((0.2, 0.7, 0.1))
+    assert Grounder(whole).refer(PHOTO, stripes(3), "it", nouns=True).entity_ids == (2,)
+    assert whole.asked == [("it", ["it"])]  # without nouns
 
 
 def test_what_no_entity_reaches_is_a_guess() -> None:

@@ -1,4 +1,4 @@
-"""The ablation with region features: the regions it finds in a colormap, and its embeddings of them."""
+"""The ablations: regions in a colormap, embeddings of them, and what makes the variants different."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.grounding_ablations import VARIANTS, RegionGella, coloured
+from benchmarks.entity_features import (
+    BinaryMasks,
+    BoxFeatures,
+    EntityFeatures,
+    MaskedAttention,
+    MeanFeatures,
+    boxes,
+    coloured,
+    roi_align,
+)
+from benchmarks.grounding_ablations import FIGURES, TABLES, VARIANTS, VariantTask, markdown
 from esg.models.gella.association import at_stride, overlaps, tie
 from esg.models.gella.colormap import colormap
 from esg.models.gella.config import PRESETS
@@ -40,25 +50,79 @@ def test_more_regions_than_places_are_left_out(labels: np.ndarray) -> None:
     assert coloured(_colours(labels), 2).flatten(2).any(-1).tolist() == [[True, True]]
 
 
-def test_a_region_reconstructs_its_mask_and_depends_only_on_its_own_features(labels: np.ndarray) -> None:
-    model = RegionGella(NANO).eval()
+def test_boxes_are_tight() -> None:
+    regions = torch.zeros(1, 3, 8, 8)
+    regions[0, 0, 2:4, 1:7] = 1
+    regions[0, 1] = 1
+    assert boxes(regions)[0].tolist() == [[1 / 8, 2 / 8, 7 / 8, 4 / 8], [0, 0, 1, 1], [0, 0, 1, 1]]
+
+
+def test_features_of_a_box_are_those_at_its_place() -> None:
+    x = ((torch.arange(16) + 0.5) / 16).expand(16, 16)
+    grid = torch.stack((x, x.T))[None]  # each cell knows its place
+    box = torch.tensor([[[0.25, 0.5, 0.75, 1.0]]])
+    found = roi_align(grid, box)[0, 0]
+    middles = (torch.arange(4) + 0.5) / 4
+    torch.testing.assert_close(found[0], (0.25 + 0.5 * middles).expand(4, 4), atol=0.02, rtol=0)
+    torch.testing.assert_close(found[1, :3], (0.5 + 0.5 * middles)[:3, None].expand(3, 4), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("build", "local"),
+    [
+        (MeanFeatures, True),
+        (BoxFeatures, True),
+        (lambda config: MaskedAttention(config, multiplied=False), False),
+        (lambda config: MaskedAttention(config, multiplied=True), False),
+        (BinaryMasks, False),
+    ],
+    ids=["mean", "roi-align", "added", "multiplied", "binary"],
+)
+def test_a_region_reconstructs_its_mask_and_knows_its_features(build: Any, local: bool, labels: np.ndarray) -> None:
+    model: EntityFeatures = build(NANO).eval()
     grid = torch.randn(1, NANO.vision.width, 16, 16)
     with torch.no_grad():
         before = model.reconstruct(grid, _colours(labels))
-        grid[:, :, 10:] += 1  # only the third entity is there
+        grid[:, :, 10:] += torch.randn(NANO.vision.width, 6, 16)  # only the third entity is there
         after = model.reconstruct(grid, _colours(labels))
     shown = before.masks()[0] > 0
     given = at_stride(torch.from_numpy(labels), shown.shape[-1])
     ties = tie(overlaps(shown.flatten(1), given.flatten(), 3))
     assert ties.matched.all()
-    same = torch.isclose(before.embeddings, after.embeddings).all(-1)[0, ties.queries]
-    assert same.tolist() == [True, True, False]
+    same = torch.isclose(before.embeddings, after.embeddings, atol=1e-5).all(-1)[0, ties.queries]
+    # Attention looks at the whole image, and entities at one another.
+    assert same.tolist() == ([True, True, False] if local else [False] * 3)
 
 
-def test_every_variant_is_another_model(speaker: Any) -> None:
+def test_masks_in_the_attention_matter(labels: np.ndarray) -> None:
+    torch.manual_seed(0)
+    added = MaskedAttention(NANO, multiplied=False).eval()
+    multiplied = MaskedAttention(NANO, multiplied=True).eval()
+    multiplied.load_state_dict(added.state_dict())
+    x, image = torch.randn(1, 2, NANO.decoder.width), torch.randn(1, 4, NANO.decoder.width)
+    shares = torch.tensor([[[1.0, 0, 0, 0], [0, 0, 0, 1.0]]])
+    with torch.no_grad():
+        nothing, one, other = (
+            layer(x, image, given)
+            for layer, given in ((added.layers[0], None), (added.layers[0], shares), (multiplied.layers[0], shares))
+        )
+    assert not torch.allclose(one, nothing, atol=1e-3)
+    assert not torch.allclose(one, other, atol=1e-3)
+
+
+def test_every_variant_is_another_model_without_appearance(speaker: Any) -> None:
     found = set()
-    for variant in VARIANTS.values():
+    for name, variant in VARIANTS.items():
         with torch.device("meta"):
-            model = variant.task(GellaTrainConfig(model=variant.model), speaker[1]).model(new=True).gella
-        found.add((model.config.to_json(), type(model)))
+            model = VariantTask(variant, GellaTrainConfig(model=variant.model), speaker[1]).model(new=True).gella
+        assert model.appearance is None
+        found.add((model.config.to_json(), type(model), name.startswith("mask-mul")))
     assert len(found) == len(VARIANTS)
+
+
+def test_every_row_is_a_variant_and_the_last_rows_are_the_papers() -> None:
+    assert {name for table in TABLES.values() for _, name, _ in table.rows} == set(VARIANTS)
+    figures = dict.fromkeys(FIGURES, 50.0) | {"parameters": 2e6}
+    text = markdown("XVII", dict.fromkeys(VARIANTS, figures), "5 steps.")
+    assert "| without CA | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 2.0 M | 43.1 |" in text.splitlines()
+    assert text.startswith("Table XVII: parts of ResoBlend. 5 steps.\n\n| | AR | things |")

@@ -13,9 +13,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import esg.segmenter
 from esg import EntityMap, EntitySegmenter, ImageError, InputError, WeightsError
 from esg.models.cropformer.config import PRESETS, Preset
 from esg.models.cropformer.model import CropFormer
+from esg.models.layers.efficientnet import EfficientNetConfig
+from esg.models.layers.hornet import HorNetConfig
+from esg.models.layers.resnet import ResNetConfig
 from esg.segmenter import load_model
 from esg.support.weight_files import read_state_dict
 
@@ -84,6 +88,27 @@ def test_crops_are_those_of_the_preset(
     assert segmenter(photo, fusion="boc") == segmenter(photo, fusion="boc", crops=4) != segmenter(photo)
 
 
+def test_the_crop_ratio_is_that_of_the_preset(
+    segmenter: EntitySegmenter, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[tuple[int, int, int, int]]] = []
+    make = esg.segmenter.make_views
+    monkeypatch.setattr(
+        esg.segmenter, "make_views", lambda *a, **k: seen.append((views := make(*a, **k)).boxes) or views
+    )
+    assert segmenter(photo) == segmenter(photo, crop_ratio=0.7) != segmenter(photo, crop_ratio=0.5)
+    monkeypatch.setattr(segmenter, "preset", dataclasses.replace(segmenter.preset, crop_ratio=0.6))
+    segmenter(photo)
+    segmenter.overlapping(photo, crop_ratio=0.8)
+    assert [boxes[1] for boxes in seen] == [
+        (0, 0, 84, 62),
+        (0, 0, 84, 62),
+        (0, 0, 60, 45),
+        (0, 0, 72, 54),
+        (0, 0, 96, 72),
+    ]
+
+
 def test_fusions_use_what_they_say(segmenter: EntitySegmenter, photo: np.ndarray) -> None:
     maps = {fusion: segmenter(photo, fusion=fusion) for fusion in ("io", "bo", "bc", "boc")}
     assert segmenter(photo) == maps["boc"] == segmenter(photo, crops=4)
@@ -136,6 +161,9 @@ def test_bf16_is_close_to_fp32(tiny_model: Path, segmenter: EntitySegmenter, pho
         ({"crops": 3, "fusion": "io"}, "crops is 3, .* 0, 4 or 8"),
         ({"crops": 4.0}, "crops is 4.0, .* whole number, 0, 4 or 8"),
         ({"crops": "4"}, "crops is '4', .* 0, 4 or 8"),
+        ({"crop_ratio": 0}, r"^The crop ratio is 0, but must be above 0 and at most 1\.$"),
+        ({"crop_ratio": 1.01}, "^The crop ratio is 1.01, "),
+        ({"crop_ratio": "0.7"}, "^The crop ratio is '0.7', "),
         ({"fusion": ["boc"]}, r"no fusion \['boc'\]; use one of"),
         ({"fusion": "best"}, "no fusion 'best'"),
         ({"fusion": "all"}, "no fusion 'all'; use one of io, bo, bc, boc"),
@@ -221,14 +249,6 @@ def test_a_mask2former_works_without_a_batch_level(photo: np.ndarray, segmenter:
         plain(photo, fusion="boc")
 
 
-def test_class_aware_models_are_explained() -> None:
-    preset = PRESETS["mask2former-instance-swin-tiny"]
-    with torch.device("meta"):
-        model = CropFormer(preset.config)
-    with pytest.raises(InputError, match="predicts instance classes"):
-        EntitySegmenter(model, preset, name="mask2former-instance-swin-tiny")
-
-
 def test_unknown_weights_devices_and_precisions(tiny_model: Path) -> None:
     with pytest.raises(WeightsError):
         EntitySegmenter.from_pretrained("no-such-model")
@@ -308,6 +328,31 @@ def test_a_file_is_built_by_its_own_configuration(tiny_model: Path, tmp_path: Pa
     save_file(state, path, {**metadata, "preset": "cropformer-nano"})  # an earlier architecture of that name
     model, preset, name = load_model(path)
     assert (name, model.config.queries, preset.size) == ("cropformer-nano", 10, PRESETS["cropformer-nano"].size)
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        ResNetConfig(depths=(1, 1, 1, 1)),
+        HorNetConfig(width=16, depths=(1, 1, 1, 1)),
+        EfficientNetConfig(),
+    ],
+)
+def test_an_architecture_of_ones_own_loads_from_its_file(
+    tmp_path: Path, tiny_model: Path, photo: np.ndarray, backbone: Any
+) -> None:
+    config = dataclasses.replace(load_model(tiny_model)[1].config, backbone=backbone, queries=7, decoder_layers=1)
+    torch.manual_seed(0)
+    state = {name: value.contiguous() for name, value in CropFormer(config).state_dict().items()}
+    metadata = {"config": config.to_json(), "crop_ratio": "0.6"}
+    save_file(state, tmp_path / "own.safetensors", metadata)
+    own = EntitySegmenter.from_pretrained(tmp_path / "own.safetensors", device="cpu")
+    assert (own.model.config, own.preset.task, own.preset.crop_ratio) == (config, "entity", 0.6)
+    assert own(photo, size=64, min_score=0).labels.shape == photo.shape[:2]
+    for odd in ({"crop_ratio": "2"}, {"crop_ratio": "x"}, {"task": "depth"}):
+        save_file(state, tmp_path / "own.safetensors", {**metadata, **odd})
+        with pytest.raises(WeightsError, match=r"own\.safetensors describes an impossible model \(its task or crop"):
+            load_model(tmp_path / "own.safetensors")
 
 
 def test_the_users_home_is_understood(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ def launch(
     grounder: str = "gella-nano",
     inpainter: str = "",
     device: str = "auto",
+    attention: str = "auto",
     max_pixels: int = MAX_PIXELS,
     share: bool = False,
     auth: tuple[str, str] | None = None,
@@ -49,6 +50,7 @@ def launch(
         inpainter: the diffusion model that is offered first: its id on the Hugging Face hub, or a folder. If other
             machines can reach the page, visitors cannot choose any other model or have one downloaded.
         device: "auto", "cpu", "cuda" or another device of torch.
+        attention: "auto" (xformers on CUDA where it is installed), "sdpa", "xformers" or "eager".
         max_pixels: photos with more pixels are refused.
         share: whether to create a public address at gradio.live as well, through Gradio's servers.
         auth: user name and password that visitors must enter.
@@ -92,6 +94,7 @@ def launch(
             grounder=grounder,
             inpainter=inpainter,
             device=device,
+            attention=attention,
             max_pixels=max_pixels,
             private=alone and not share and not root_path and not allowed_hosts,
             callers=gate.callers,

@@ -18,10 +18,11 @@ class Models:
 
     Args:
         device: where the models compute: "auto", "cpu", "cuda" or another device of torch.
+        attention: the attention backend, as for `Grounder.from_pretrained`.
     """
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    def __init__(self, device: str, attention: str = "auto") -> None:
+        self._place = {"device": device, "attention": attention}
         self._held: dict[type, tuple[str, EntitySegmenter | Grounder | DiffusionInpainting]] = {}
         # One per kind: photos can be segmented while a grounder is being loaded.
         self._locks: dict[type, threading.Lock] = {
@@ -29,16 +30,16 @@ class Models:
         }
 
     def segmenter(self, name: str) -> EntitySegmenter:
-        return self._get(EntitySegmenter, name, lambda: EntitySegmenter.from_pretrained(name, device=self.device))
+        return self._get(EntitySegmenter, name, lambda: EntitySegmenter.from_pretrained(name, **self._place))
 
     def grounder(self, name: str) -> Grounder:
-        return self._get(Grounder, name, lambda: Grounder.from_pretrained(name, device=self.device))
+        return self._get(Grounder, name, lambda: Grounder.from_pretrained(name, **self._place))
 
     def diffusion(self, name: str, *, download: bool) -> DiffusionInpainting:
         return self._get(
             DiffusionInpainting,
             name,
-            lambda: DiffusionInpainting.from_pretrained(name, device=self.device, download=download),
+            lambda: DiffusionInpainting.from_pretrained(name, **self._place, download=download),
         )
 
     def grounder_if_free(self, name: str) -> Grounder | None:
@@ -48,7 +49,7 @@ class Models:
         """
         with self._locks[Grounder]:
             if Grounder not in self._held:
-                self._held[Grounder] = (name, Grounder.from_pretrained(name, device=self.device))
+                self._held[Grounder] = (name, Grounder.from_pretrained(name, **self._place))
             held, model = self._held[Grounder]
         assert isinstance(model, Grounder)
         return model if held == name else None

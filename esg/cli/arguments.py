@@ -156,7 +156,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
 
 
 def add_machine(parser: argparse.ArgumentParser) -> Any:
-    """--device and --precision, in a new argument group, which is returned."""
+    """--device, --precision and --attention, in a new argument group, which is returned."""
     machine = parser.add_argument_group("machine")
     machine.add_argument(
         "--device",
@@ -170,7 +170,23 @@ def add_machine(parser: argparse.ArgumentParser) -> Any:
         default="fp32",
         help="precision of the network; fp16 needs a GPU [fp32]",
     )
+    add_attention(machine)
     return machine
+
+
+def machine_of(args: argparse.Namespace) -> dict[str, str]:
+    """The options of `add_machine`, as `from_pretrained` takes them."""
+    return {"device": args.device, "precision": args.precision, "attention": args.attention}
+
+
+def add_attention(parser: Any) -> None:
+    """--attention."""
+    parser.add_argument(
+        "--attention",
+        choices=("auto", "sdpa", "xformers", "eager"),
+        default="auto",
+        help="attention backend [auto: xformers on CUDA if it is installed, else PyTorch's own]",
+    )
 
 
 def file_or_folder(text: str) -> Path:
@@ -207,6 +223,14 @@ def fraction(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = _number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
     return value
 
 

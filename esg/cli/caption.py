@@ -6,7 +6,16 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .arguments import DASHES, add_entities, add_grounder, add_machine, add_max_pixels, add_photos, add_writing
+from .arguments import (
+    DASHES,
+    add_entities,
+    add_grounder,
+    add_machine,
+    add_max_pixels,
+    add_photos,
+    add_writing,
+    machine_of,
+)
 from .console import Console
 from .finding import check_masks, finder
 from .job import Job, UnusablePhoto
@@ -68,7 +77,7 @@ def load(args: argparse.Namespace, console: Console) -> Grounder:
     from ..grounder import Grounder
     from ..weights.catalogue import checkpoint_named
 
-    grounder = Grounder.from_pretrained(args.model, device=args.device, precision=args.precision)
+    grounder = Grounder.from_pretrained(args.model, **machine_of(args))
     if args.model == "gella-nano":
         console.line(checkpoint_named(args.model).knows)
     return grounder

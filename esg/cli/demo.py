@@ -8,7 +8,7 @@ from typing import Any
 
 from ..support.errors import InputError
 from ..support.limits import MAX_PIXELS
-from .arguments import not_empty, whole
+from .arguments import add_attention, not_empty, whole
 from .console import Console
 
 
@@ -54,6 +54,7 @@ def add(commands: Any) -> None:
         metavar="DEVICE",
         help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest available]",
     )
+    add_attention(parser)
     parser.add_argument(
         "--max-pixels",
         type=whole(1),
@@ -111,6 +112,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         grounder=args.grounder,
         inpainter=args.inpainter or "",
         device=args.device,
+        attention=args.attention,
         max_pixels=args.max_pixels,
         allowed_hosts=args.allowed_host,
         root_path=args.root_path or "",

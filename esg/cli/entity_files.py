@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from ..entities.class_names import UNNAMED, category_ids
 from ..support.errors import ImageError, OutputError
 from ..support.files import write_atomically
 from .results import check_folder, make_folder, save_together
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..entities.entity_map import EntityMap
+    from ..entities.scored_masks import ScoredMask
     from ..pictures.listing import InputPhoto
     from ..pictures.reading import Photo
 
@@ -29,6 +31,7 @@ KINDS = {
     "yolo": "YOLO text with outlines",
     "cvat": "CVAT XML for images",
     "panoptic": "COCO panoptic PNG and JSON",
+    "overlapping": "COCO results: masks that may overlap, with scores, as average precision needs them",
 }
 ENDINGS = {  # of the file names
     "overlay": (".overlay.jpg",),
@@ -40,6 +43,7 @@ ENDINGS = {  # of the file names
     "yolo": (".txt",),
     "cvat": (".cvat.xml",),
     "panoptic": (".panoptic.png", ".panoptic.json"),
+    "overlapping": (".masks.json",),
 }
 JPEG_SIDE = 65500  # pixels; the longest side that all JPEG libraries accept
 
@@ -54,18 +58,34 @@ def check_size(pixels: np.ndarray, path: Path, kinds: list[str]) -> None:
         )
 
 
-def save(entities: EntityMap, source: Photo, photo: InputPhoto, folder: Path, kinds: list[str]) -> int:
-    """Writes the files of these kinds below `folder`; see `results.save_together`, also for the return value."""
+def save(
+    entities: EntityMap | None,
+    source: Photo,
+    photo: InputPhoto,
+    folder: Path,
+    kinds: list[str],
+    masks: Sequence[ScoredMask] = (),
+) -> int:
+    """Writes the files of these kinds below `folder`; see `results.save_together`, also for the return value.
+
+    Args:
+        entities: for all kinds but "overlapping".
+        masks: for "overlapping".
+    """
 
     def write(stem: Path) -> None:
         for kind in kinds:
-            if kind == "overlay":
+            if kind == "overlapping":
+                _save_overlapping(masks, photo, stem)
+            elif entities is None:
+                continue
+            elif kind == "overlay":
                 _save_overlay(entities, source, stem)
             else:
                 _WRITERS[kind](entities, source.pixels, photo, stem)
 
-    masks = folder / f"{photo.name}.masks"
-    stale = [path for path in masks.glob("[0-9]*.png") if path.is_file()] if "masks" in kinds else []
+    earlier = folder / f"{photo.name}.masks"
+    stale = [path for path in earlier.glob("[0-9]*.png") if path.is_file()] if "masks" in kinds else []
     return save_together(folder, photo.name, write, stale)
 
 
@@ -76,6 +96,7 @@ class DataSet:
         self.path, self.polygons = path, polygons
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
+        self._names: list[str | None] = []  # of every annotation
 
     def __len__(self) -> int:
         return len(self._images)
@@ -92,12 +113,17 @@ class DataSet:
         self._images += made["images"]
         begin = len(self._annotations)
         self._annotations += [{**one, "id": begin + one["id"]} for one in made["annotations"]]
+        self._names += entities.names
 
     def write(self) -> None:
         """Writes the file; OutputError if that fails, and then no file is left."""
-        categories = [{"id": 1, "name": "entity"}]
+        ids = category_ids(self._names)
+        annotations = [
+            {**one, "category_id": ids[name or UNNAMED]} for one, name in zip(self._annotations, self._names)
+        ]
+        categories = [{"id": number, "name": name} for name, number in ids.items()]
         make_folder(self.path.parent)
-        _write_json(self.path, {"images": self._images, "annotations": self._annotations, "categories": categories})
+        _write_json(self.path, {"images": self._images, "annotations": annotations, "categories": categories})
 
 
 def _file_name(photo: InputPhoto) -> str:
@@ -119,8 +145,18 @@ def _save_overlay(entities: EntityMap, source: Photo, stem: Path) -> None:
     from ..drawing.overlay import overlay
     from ..pictures.reading import write_image
 
-    shown = overlay(source.pixels, entities, numbers=True)  # its colours are values in the photo's profile
+    named = enumerate(entities.names, start=1)
+    texts = [f"{number} {name}" if name else "" for number, name in named]
+    shown = overlay(source.pixels, entities, numbers=True, texts=texts)  # its colours are values in the photo's profile
     write_image(f"{stem}.overlay.jpg", shown, quality=92, subsampling=0, icc_profile=source.profile)
+
+
+def _save_overlapping(masks: Sequence[ScoredMask], photo: InputPhoto, stem: Path) -> None:
+    from ..entities.scored_masks import coco_results
+
+    name = _file_name(photo)
+    number = PurePath(name).stem  # pictures of COCO are called by their ids
+    _write_json(Path(f"{stem}.masks.json"), coco_results(masks, int(number) if number.isdecimal() else name, name))
 
 
 def _save_labels(entities: EntityMap, pixels: np.ndarray, photo: InputPhoto, stem: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..support.files import write_atomically
 from .console import Console
-from .evaluating import entities, naming, scenes
+from .evaluating import classes, entities, foreground, naming, scenes, texts
 from .results import check_result
 
 
@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
         description="Measures how well a model finds and names entities.",
     )
     own = parser.add_subparsers(metavar="TASK", title="tasks", required=True)
-    for tasks in (entities, scenes, naming):
+    for tasks in (entities, classes, foreground, scenes, texts, naming):
         tasks.add(own)
     for command in own.choices.values():
         command.set_defaults(run=run)
@@ -32,12 +32,26 @@ def run(args: argparse.Namespace, console: Console) -> int:
     earlier = 0 if args.out is None else check_result(args.out, overwrite=args.overwrite)
     from ..models.gella.inference import quietly
 
-    with quietly():
-        figures = args.measure(args, console)
+    try:
+        with quietly():
+            figures = args.measure(args, console)
+    except KeyboardInterrupt:
+        kept = getattr(args, "resume", None) or (args.journal.path if "journal" in args else None)
+        if kept is not None:
+            console.line(f"The photos measured so far are kept in {kept}; the same command goes on from there.")
+        raise
     if args.out is not None:
-        known = {name: None if math.isnan(value) else value for name, value in figures.items()}
         with write_atomically(args.out) as path:
-            path.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(_without_nan(figures), indent=2) + "\n", encoding="utf-8")
+        if "journal" in args:  # an unfinished run kept it beside the file
+            args.journal.remove()
     if earlier:
         console.line(f"{args.out} already existed and was replaced.")
     return 0
+
+
+def _without_nan(value: Any) -> Any:
+    """Figures in which null stands for those that cannot be measured, as JSON does not know NaN."""
+    if isinstance(value, dict):
+        return {name: _without_nan(one) for name, one in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -116,7 +116,11 @@ def _repainting(args: argparse.Namespace, console: Console) -> Fill:
     paint.check(args.prompt)
     console.progress(f"Loading {args.inpainter} ...")
     inpainter = Inpainter.from_pretrained(
-        args.inpainter, device=args.device, precision=args.paint_precision, download=args.download
+        args.inpainter,
+        device=args.device,
+        precision=args.paint_precision,
+        attention=args.attention,
+        download=args.download,
     )
     settings = _mask_settings(args)
     return lambda pixels, mask, job: inpainter.repaint(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..support.errors import InputError
+from .arguments import machine_of
 from .console import Console
 from .job import Job
 
@@ -43,7 +44,7 @@ def _from_segmenter(args: argparse.Namespace, console: Console) -> Find:
     console.progress(f"Loading {args.segmenter} ...")
     from ..segmenter import EntitySegmenter
 
-    segmenter = EntitySegmenter.from_pretrained(args.segmenter, device=args.device, precision=args.precision)
+    segmenter = EntitySegmenter.from_pretrained(args.segmenter, **machine_of(args))
     return lambda pixels, job: segmenter(pixels, max_pixels=job.max_pixels, progress=job.progress)
 
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..support.errors import InputError
+from . import panoptic
 from .arguments import (
     DASHES,
     add_entities,
@@ -83,18 +85,25 @@ def add(commands: Any) -> None:
         metavar="TEXT",
         help="find the entity that this expression refers to, or that answers this question",
     )
+    given.add_argument(
+        "--by-nouns",
+        action="store_true",
+        help="with --refer, as in the paper: the model finds the nouns of the expression, and the result is every "
+        "entity that any of them refers to, not just one for the whole expression",
+    )
     one.add_argument(
         "--names",
         action="store_true",
         help="name every entity that the model has a name for, from its own list (gella-nano: 133 names), and say "
         "which entities have none",
     )
+    panoptic.add(one)
     given.add_argument(
         "--threshold",
         type=fraction,
         metavar="S",
         help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5; with "
-        "--names, 0.7]",
+        "--names, 0.7; with --panoptic, 0.1]",
     )
 
     add_entities(add_grounder(parser))
@@ -104,14 +113,17 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Grounds text in every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
+    if args.by_nouns and args.refer is None:
+        raise InputError("--by-nouns is for expressions; give one with --refer.")
     batch = Batch(args.photos, args.max_pixels, console)
     check_masks(args.masks, batch.photos)
     check_folder(args.out)
-    endings = [*ENDINGS, PAGE] if args.html else ENDINGS
+    endings = [*ENDINGS, *(panoptic.ENDINGS if args.panoptic else ()), *([PAGE] if args.html else ())]
     batch.look(out=args.out, endings=endings, overwrite=args.overwrite)
     if not batch.waiting:
         return batch.close(done="grounded")
     grounder = load(args, console)
+    name = panoptic.naming(grounder, args) if args.panoptic else None
     ground = _grounding(grounder, args)
     find = finder(args, console)
 
@@ -120,9 +132,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         with job.enough_memory(ADVICE):
             source = job.read()
             entities = find(source.pixels, job)
-            grounding = ground(source.pixels, entities, job)
+            found = None if name is None else name(source.pixels, entities, job)
+            if found is None:
+                grounding = ground(source.pixels, entities, job)
+            else:
+                grounding, entities = found.grounding(), found.entities
             job.now("writing")
-            earlier = save(grounding, entities, source, job.photo, args.out, page=args.html)
+            earlier = save(grounding, entities, source, job.photo, args.out, page=args.html, found=found)
         lines = [_in_one_line(grounding.caption), *map(_line, grounding.phrases)]
         if args.names:
             lines += _nameless(grounding, entities)
@@ -146,7 +162,7 @@ def _grounding(grounder: Grounder, args: argparse.Namespace) -> Ground:
 
     threshold = THRESHOLD if args.threshold is None else args.threshold
     if args.refer is not None:
-        return _referring(grounder, args.refer, args.threshold)
+        return _referring(grounder, args.refer, args.threshold, nouns=args.by_nouns)
     if args.names:
         return _naming(grounder, args.threshold)
     if args.caption is None and args.phrases is None and args.categories is None:
@@ -168,14 +184,15 @@ def _grounding(grounder: Grounder, args: argparse.Namespace) -> Ground:
     return look_for
 
 
-def _referring(grounder: Grounder, expression: str, threshold: float | None) -> Ground:
+def _referring(grounder: Grounder, expression: str, threshold: float | None, *, nouns: bool) -> Ground:
     from ..entities.grounding import Grounding
 
     grounder.check_words([expression])
 
     def refer(pixels: np.ndarray, entities: EntityMap, job: Job) -> Grounding:
         job.now("grounding")
-        phrase = grounder.refer(pixels, entities, expression, threshold=threshold, max_pixels=job.max_pixels)
+        options: dict[str, Any] = {"threshold": threshold, "nouns": nouns, "max_pixels": job.max_pixels}
+        phrase = grounder.refer(pixels, entities, expression, **options)
         return Grounding(phrase.text, (phrase,))
 
     return refer

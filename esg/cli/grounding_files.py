@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import panoptic
 from .results import save_together
 
 if TYPE_CHECKING:
     from ..entities.entity_map import EntityMap
     from ..entities.grounding import Grounding
+    from ..entities.panoptic import Panoptic
     from ..pictures.listing import InputPhoto
     from ..pictures.reading import Photo
 
@@ -20,9 +22,16 @@ ENDINGS = (".grounding.json", ".labels.png", ".grounding.jpg")
 
 
 def save(
-    grounding: Grounding, entities: EntityMap, source: Photo, photo: InputPhoto, folder: Path, *, page: bool
+    grounding: Grounding,
+    entities: EntityMap,
+    source: Photo,
+    photo: InputPhoto,
+    folder: Path,
+    *,
+    page: bool,
+    found: Panoptic | None = None,
 ) -> int:
-    """Writes the files below `folder`, including the HTML page if `page`.
+    """Writes the files below `folder`, including the HTML page if `page`, and those of a panoptic result.
 
     See `results.save_together`, also for the return value.
     """
@@ -35,6 +44,8 @@ def save(
         entities.save_labels_png(f"{stem}.labels.png")
         drawn = draw_grounding(source.pixels, entities, grounding)
         write_image(f"{stem}.grounding.jpg", drawn, quality=92, subsampling=0, icc_profile=source.profile)
+        if found is not None:
+            panoptic.save(found, photo, stem)
         if page:
             _save_page(grounding, entities, source, photo, Path(f"{stem}{PAGE}"))
 

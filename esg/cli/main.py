@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ..support.errors import EsgError
 from ..version import __version__
-from . import caption, data, demo, evaluate, ground, inpaint, segment, train, weights
+from . import batch, caption, data, demo, doctor, evaluate, ground, inpaint, segment, train, weights
 from .arguments import Parser
 from .console import Console
 
@@ -56,6 +56,6 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"esg {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for command in (segment, caption, ground, inpaint, weights, data, train, evaluate, demo):
+    for command in (segment, batch, caption, ground, inpaint, weights, data, train, evaluate, demo, doctor):
         command.add(commands)
     return parser

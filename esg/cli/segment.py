@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..support.limits import MIN_SIDE
 from .arguments import (
@@ -15,29 +16,37 @@ from .arguments import (
     add_photos,
     file_or_folder,
     fraction,
+    machine_of,
     not_empty,
+    share,
     whole,
 )
 from .console import Console
 from .entity_files import ENDINGS, KINDS, DataSet, check_size, save
-from .finding import Find
 from .job import Job
 from .photos import Batch, entity_count
 from .results import check_folder, replaced
 
-# of `EntitySegmenter.__call__`
-_OPTIONS = (
-    "crops",
-    "fusion",
-    "min_score",
-    "min_area",
-    "fill_holes",
-    "remove_islands",
-    "specks",
-    "views_at_once",
-    "size",
-    "max_size",
-)
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..entities.entity_map import EntityMap
+    from ..entities.scored_masks import ScoredMask
+
+_VIEWS = ("crops", "crop_ratio", "fusion", "views_at_once", "size", "max_size")  # of `EntitySegmenter.predict`
+_TIDYING = ("min_score", "min_area", "fill_holes", "remove_islands", "specks")  # of `EntitySegmenter.__call__`
+
+
+class Segmented(NamedTuple):
+    """The results for one photo that the options ask for.
+
+    Attributes:
+        entities: without overlap; None if no file needs them.
+        masks: masks that may overlap; None if no file needs them.
+    """
+
+    entities: EntityMap | None
+    masks: list[ScoredMask] | None
 
 
 def add(commands: Any) -> None:
@@ -88,6 +97,19 @@ def add(commands: Any) -> None:
         help="number of close-up views besides the full view [4; 0 for cropformer-nano]",
     )
     model.add_argument(
+        "--crop-ratio",
+        type=share,
+        metavar="R",
+        help="side of a close-up view as a share of the photo's side, above 0 and at most 1 [the model's default, 0.7]",
+    )
+    model.add_argument(
+        "--categories",
+        type=file_or_folder,
+        metavar="FILE",
+        help="for models that know classes: COCO JSON with the categories of their training data, which give the "
+        "entities their names and say what is stuff [class 0, class 1, ..., all of them things]",
+    )
+    model.add_argument(
         "--fusion",
         choices=("boc", "bc", "bo", "io"),
         help="predictions to build the result from: boc: batch level, full view and crops; bc: crops only; bo: full "
@@ -131,12 +153,6 @@ def add(commands: Any) -> None:
 
     machine = add_machine(parser)
     machine.add_argument(
-        "--attention",
-        choices=("auto", "sdpa", "xformers", "eager"),
-        default="auto",
-        help="attention implementation; all give the same result [auto: sdpa]",
-    )
-    machine.add_argument(
         "--views-at-once",
         type=whole(1),
         metavar="N",
@@ -162,15 +178,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
         with job.enough_memory("--views-at-once 1, a smaller --size, or --crops 0"):
             source = job.read()
             check_size(source.pixels, job.photo.path, args.save)
-            entities = segment(source.pixels, job)
+            entities, masks = segment(source.pixels, job)
             job.now("writing")
-            earlier = save(entities, source, job.photo, args.out, args.save)
-            if dataset is not None:
+            earlier = save(entities, source, job.photo, args.out, args.save, masks or [])
+            if dataset is not None and entities is not None:
                 dataset.add(entities, job.photo)
-        said = f"{entity_count(len(entities))} in {time.monotonic() - begin:.1f} s"
-        if len(entities) or {*args.save} != {"masks"}:
+        counts = [] if entities is None else [entity_count(len(entities))]
+        counts += [] if masks is None else [f"{len(masks)} overlapping mask{'' if len(masks) == 1 else 's'}"]
+        said = f"{' and '.join(counts)} in {time.monotonic() - begin:.1f} s"
+        if entities or {*args.save} != {"masks"}:
             said += f" -> {args.out / job.photo.name}.*{replaced(earlier)}"
-        return said if len(entities) else said + hint
+        return said + hint if entities is not None and not len(entities) else said
 
     try:
         return batch.work(work, done="segmented", out=args.out)
@@ -180,16 +198,26 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.line(f"{len(dataset)} {'photo' if len(dataset) == 1 else 'photos'} -> {dataset.path}")
 
 
-def _segmenting(args: argparse.Namespace, console: Console) -> Find:
+def _segmenting(args: argparse.Namespace, console: Console) -> Callable[[np.ndarray, Job], Segmented]:
     """The function that segments a photo as the options say, with its model loaded."""
     console.progress(f"Loading {args.model} ...")
     from ..segmenter import EntitySegmenter
 
-    segmenter = EntitySegmenter.from_pretrained(
-        args.model, device=args.device, precision=args.precision, attention=args.attention
-    )
-    options = {name: getattr(args, name) for name in _OPTIONS}
-    return lambda pixels, job: segmenter(pixels, max_pixels=job.max_pixels, progress=job.progress, **options)
+    segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=args.categories)
+    views, tidying = ({name: getattr(args, name) for name in names} for names in (_VIEWS, _TIDYING))
+    apart = args.dataset is not None or {*args.save} != {"overlapping"}
+
+    def segment(pixels: np.ndarray, job: Job) -> Segmented:
+        computing: dict[str, Any] = {**views, "max_pixels": job.max_pixels, "progress": job.progress}
+        if "overlapping" not in args.save:
+            return Segmented(segmenter(pixels, **computing, **tidying), None)
+        predicted = segmenter.predict(pixels, **computing)
+        return Segmented(
+            segmenter(predicted, progress=job.progress, **tidying) if apart else None,
+            segmenter.overlapping(predicted, progress=job.progress, min_score=args.min_score or 0),
+        )
+
+    return segment
 
 
 def _hint(args: argparse.Namespace) -> str:

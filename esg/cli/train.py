@@ -32,12 +32,14 @@ class Family:
         settings: function from a preset to its default settings.
         presets: names of the architectures.
         task: function from settings and run folder to the task.
+        faithful: function that sets everything as in the paper, for `--faithful`.
     """
 
     default: str
     settings: Callable[[str], Any]
     presets: Collection[str]
     task: Callable[[Any, Path], Task]
+    faithful: Callable[[Any], Any] | None = None
 
 
 def add(commands: Any) -> None:
@@ -96,6 +98,12 @@ def add(commands: Any) -> None:
         metavar="FILE|DIR",
         help="weights of the same preset to start from, or for 7b and 13b a LLaVA-1.5 folder as published by llava-hf "
         "[random; required for 7b and 13b]",
+    )
+    command.add_argument(
+        "--faithful",
+        action="store_true",
+        help="set everything as in the paper, for 7b and 13b also the schedule; docs/recipes/README.md lists what this "
+        "changes [train with the project's own improvements]",
     )
 
 
@@ -183,6 +191,7 @@ def _cropformer() -> Family:
 
 def _gella() -> Family:
     from ..models.gella.config import PRESETS
+    from ..training.faithful import faithful
     from ..training.gella import GellaTask, GellaTrainConfig
     from ..training.heads import HeadsTask
     from ..training.vocabulary import run_tokenizer
@@ -190,7 +199,7 @@ def _gella() -> Family:
     def task(config: GellaTrainConfig, run_dir: Path) -> GellaTask:
         return (HeadsTask if config.heads_pictures else GellaTask)(config, run_tokenizer(config, run_dir))
 
-    return Family("gella-nano", lambda preset: GellaTrainConfig(preset=preset), PRESETS, task)
+    return Family("gella-nano", lambda preset: GellaTrainConfig(preset=preset), PRESETS, task, faithful)
 
 
 _FAMILIES: dict[str, Callable[[], Family]] = {"cropformer": _cropformer, "gella": _gella}  # their imports are slow
@@ -213,6 +222,8 @@ def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]
         from ..training.defaults import fine_tuning
 
         config = fine_tuning(config, photos, args.steps)
+    if family.faithful is not None and args.faithful:
+        config = family.faithful(dataclasses.replace(config, preset=preset))
     samples = dataclasses.replace(config.samples, **_given(args, _SAMPLES))
     if getattr(args, "sizes", None):
         samples = dataclasses.replace(samples, short=())

@@ -62,6 +62,11 @@ class CocoInstances(AnnotatedPhotos):
         return len(self._order)
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The notation of every photo's id, in order, by which texts refer to photos."""
+        return tuple(self._order)
+
+    @property
     def written(self) -> tuple[str, ...]:
         """All captions of all photos."""
         return tuple(one for captions in self._captions.values() for one in captions)

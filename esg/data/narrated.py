@@ -71,27 +71,28 @@ def tell_scene(
 
 
 def tell_photo(
-    photo: LabelledPhoto, rng: np.random.Generator, sides: tuple[int, int], refers: Sequence[bool] = (False,)
+    photo: LabelledPhoto, rng: np.random.Generator, sides: tuple[int, int] | None, refers: Sequence[bool] = (False,)
 ) -> NarratedPhoto:
     """A segmented photo, augmented, and texts about its measurable properties; see `tell_scene`.
 
     If several crops in a row show none of its entities, the whole photo is used at its own size.
 
+    Args:
+        photo: the photo as read.
+        rng, refers: as for `tell_scene`.
+        sides: range of the longer side in pixels; None uses the photo as it is, without augmentation.
+
     Raises:
         ImageError: the segmentation does not have any segments.
     """
     image, labels = photo.image, np.maximum(photo.labels, 0)
-    size = _size(rng, sides, wide=image.shape[1] >= image.shape[0])
     if not labels.any():
         raise ImageError(
             f"A segmentation of {photo.name} does not have any segments (all pixels are 0); replace or remove it."
         )
-    for _ in range(_CROPS):
-        crop, seen = augment(image, labels, rng, size=size)
-        if seen.any():
-            break
-    else:
-        crop, seen = augment(image, labels, rng, _WHOLE)  # at full size, because shrinking might lose them as well
+    found = _view(image, labels, rng, sides)
+    # At full size, because shrinking might lose them as well.
+    crop, seen = augment(image, labels, rng, _WHOLE) if found is None else found
     facts = photo_facts(crop, seen)
     return _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
 
@@ -100,7 +101,7 @@ def tell_named(
     photo: LabelledPhoto,
     things: Collection[str],
     rng: np.random.Generator,
-    sides: tuple[int, int],
+    sides: tuple[int, int] | None,
     refers: Sequence[bool] = (False,),
     absent: tuple[int, int] = (2, 56),
 ) -> NarratedPhoto | None:
@@ -111,20 +112,17 @@ def tell_named(
     Args:
         photo: the photo as read.
         things: the categories that are things.
-        rng, sides, refers: as for `tell_scene`.
+        rng, sides, refers: as for `tell_photo`.
         absent: range of the number of names in a list that are not in the photo. Small numbers are drawn more often:
             people list only a few names, but a description starts from all names that the model knows.
 
     Returns:
         None if several crops in a row show none of the entities.
     """
-    size = _size(rng, sides, wide=photo.image.shape[1] >= photo.image.shape[0])
-    for _ in range(_CROPS):
-        crop, seen = augment(photo.image, np.maximum(photo.labels, 0), rng, size=size)
-        if seen.any():
-            break
-    else:
+    found = _view(photo.image, np.maximum(photo.labels, 0), rng, sides)
+    if found is None:
         return None
+    crop, seen = found
     facts = named_facts(crop, seen, photo.categories, things)
     told = _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
     narratives = tuple(
@@ -135,6 +133,20 @@ def tell_named(
     names = tuple(counted_names([fact.noun for fact in named], [fact.area for fact in named], seen.size))
     descriptions = photo.captions or ((described(names, rng),) if names else ())
     return replace(told, narratives=narratives, names=names, descriptions=descriptions, captions=photo.captions)
+
+
+def _view(
+    image: np.ndarray, labels: np.ndarray, rng: np.random.Generator, sides: tuple[int, int] | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """A random view of a photo, or the photo itself without `sides`; None if several views show no entity."""
+    if sides is None:
+        return (image, labels) if labels.any() else None
+    size = _size(rng, sides, wide=image.shape[1] >= image.shape[0])
+    for _ in range(_CROPS):
+        crop, seen = augment(image, labels, rng, size=size)
+        if seen.any():
+            return crop, seen
+    return None
 
 
 def _drawn(absent: tuple[int, int], rng: np.random.Generator) -> int:

@@ -64,6 +64,11 @@ class CocoPanoptic(AnnotatedPhotos):
     def __len__(self) -> int:
         return len(self._found)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The notation of every photo's id, in order, by which texts refer to photos."""
+        return tuple(identifier(image["id"]) or "" for image, _ in self._found)
+
     def photo(self, index: int) -> AnnotatedPhoto:
         """The photo at an index.
 

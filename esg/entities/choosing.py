@@ -12,7 +12,8 @@ entities, so `not 3` is all but 3, and `area>=5%, not 3` is the large ones witho
     centre                      the entity at the centre of the picture, or else the one nearest to it; also: center
     score>=0.5   area<2000      >=, >, <= or <; a score in 0..1, an area in pixels
     area>=5%                    an area in percent of the picture
-    phrase: two dogs            the entities of a grounding's phrases with this text; quoted text may contain commas
+    phrase: two dogs            the entities of a grounding's phrases with this text; quoted text may contain commas;
+                                without a grounding, the entities whose class has this name
     {"x": 40, "y": 30}          the entity under a point in pixels; with "label": 0 it is removed again
     {"x": 40, "y": 30, "width": 99, "height": 50}      the entities with at least half of their area in a box
     [...]                       JSON lists of points, boxes and ids
@@ -95,7 +96,7 @@ def choose(
     Args:
         entities: the map to choose from.
         what: a text, or the data its JSON would hold: an id, a point, a box, or a list of them.
-        grounding: grounding of the same map; only `phrase:` needs it.
+        grounding: grounding of the same map; only `phrase:` needs it, and only if the entities do not have names.
         min_fraction: the fraction of its area, 0..1, that an entity must have in a box.
         strict: False ignores ids that do not exist, for a choice that was made on another picture.
         picture: the number of the picture in its batch, from 1, as in `picture 2:`.
@@ -216,11 +217,15 @@ def ids_of_phrase(grounding: Grounding, text: str) -> list[int]:
     >>> ids_of_phrase(Grounding("A dog.", (Phrase("dog", (2, 5), (3,), (0.9,)),)), "dog")
     [3]
     """
+    return _called([(phrase.text, phrase.entity_ids) for phrase in grounding.phrases], text)
+
+
+def _called(named: list[tuple[str, Iterable[int]]], text: str) -> list[int]:
     wanted = _plain(text)
-    same = [phrase for phrase in grounding.phrases if _plain(phrase.text) == wanted]
+    same = [ids for name, ids in named if _plain(name) == wanted]
     words = set(_WORD.findall(wanted))
-    containing = [phrase for phrase in grounding.phrases if words and words <= set(_WORD.findall(_plain(phrase.text)))]
-    return sorted({number for phrase in same or containing for number in phrase.entity_ids})
+    containing = [ids for name, ids in named if words and words <= set(_WORD.findall(_plain(name)))]
+    return sorted({number for ids in same or containing for number in ids})
 
 
 def invert(entities: EntityMap, ids: int | Iterable[int]) -> list[int]:
@@ -383,6 +388,8 @@ def _after_break(text: str, place: int) -> int:
 
 
 def _meant_by_phrase(entities: EntityMap, grounding: Grounding | None, text: str) -> set[int]:
+    if grounding is None and any(entities.names):
+        return set(_called([(name, (k,)) for k, name in enumerate(entities.names, start=1) if name], text))
     if grounding is None:
         raise InputError(f"There is no phrase {short(text)} yet.", Advice.GROUND)
     found = ids_of_phrase(grounding, text)

@@ -6,7 +6,7 @@ pixel disappear; the others are renumbered by the rule of EntityMap (descending 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +60,7 @@ def union(a: EntityMap, b: EntityMap) -> Combined:
         of_a, of_b = a.labels[rows], b.labels[rows]
         of_b = np.where(of_b > 0, of_b + np.int32(len(a)), of_b)
         labels[rows] = np.where(rank[of_b] < rank[of_a], of_b, of_a)
-    return numbered(labels, scores)
+    return numbered(labels, scores, a.names + b.names)
 
 
 def subtract(a: EntityMap, b: EntityMap) -> Combined:
@@ -71,7 +71,7 @@ def subtract(a: EntityMap, b: EntityMap) -> Combined:
     [[1, 0]]
     """
     _check_same_size(a, b)
-    return numbered(np.where(b.labels > 0, np.int32(0), a.labels), a.scores)
+    return numbered(np.where(b.labels > 0, np.int32(0), a.labels), a.scores, a.names)
 
 
 def intersect(a: EntityMap, b: EntityMap) -> Combined:
@@ -82,11 +82,13 @@ def intersect(a: EntityMap, b: EntityMap) -> Combined:
     [[0, 1]]
     """
     _check_same_size(a, b)
-    return numbered(np.where(b.labels > 0, a.labels, np.int32(0)), a.scores)
+    return numbered(np.where(b.labels > 0, a.labels, np.int32(0)), a.scores, a.names)
 
 
 def merge(entities: EntityMap, ids: Iterable[int]) -> Combined:
     """Merges entities into one with their highest score, so that a weak part does not pull it below a threshold.
+
+    The name is that of the best of them that has one.
 
     Raises:
         InputError: an id does not exist.
@@ -101,12 +103,14 @@ def merge(entities: EntityMap, ids: Iterable[int]) -> Combined:
         return Combined(entities, np.arange(len(entities) + 1, dtype=np.int32))
     target = np.arange(len(entities) + 1, dtype=np.int32)
     target[merged] = merged[0]  # the lowest id, and so the highest score
-    joined = numbered(look_up(target, entities.labels), entities.scores)
+    names = [*entities.names]
+    names[merged[0] - 1] = next((names[k - 1] for k in merged if names[k - 1]), None)
+    joined = numbered(look_up(target, entities.labels), entities.scores, names)
     return Combined(joined.entities, joined.new_ids[target])
 
 
 def split(entities: EntityMap, entity_id: int | None, mask: np.ndarray, *, score: float | None = None) -> Combined:
-    """Turns a painted mask into a new entity, cut out of the entities beneath.
+    """Turns a painted mask into a new entity, cut out of the entities beneath; its name is that of the best of them.
 
     Args:
         entities: the map.
@@ -130,13 +134,15 @@ def split(entities: EntityMap, entity_id: int | None, mask: np.ndarray, *, score
     if entity_id is not None:
         _check_one(entities, entity_id)
         painted = painted & (entities.labels == entity_id)
+    beneath = entities.labels[painted]
+    best = int(beneath[beneath > 0].min(initial=len(entities) + 1))
+    there = best <= len(entities)
     if score is None:
-        beneath = entities.labels[painted]
-        beneath = beneath[beneath > 0]
-        score = float(entities.scores[beneath.min() - 1]) if len(beneath) else 1.0
+        score = float(entities.scores[best - 1]) if there else 1.0
     check_number("score", score)
     labels = np.where(painted, np.int32(len(entities) + 1), entities.labels)
-    return numbered(labels, np.append(entities.scores, np.float32(score)))
+    names = (*entities.names, entities.names[best - 1] if there else None)
+    return numbered(labels, np.append(entities.scores, np.float32(score)), names)
 
 
 def assign(entities: EntityMap, entity_id: int, mask: np.ndarray, *, remove: bool = False) -> Combined:
@@ -159,7 +165,8 @@ def assign(entities: EntityMap, entity_id: int, mask: np.ndarray, *, remove: boo
     painted = _checked_mask(entities, mask)
     if remove:
         painted = painted & (entities.labels == entity_id)
-    return numbered(np.where(painted, np.int32(0 if remove else entity_id), entities.labels), entities.scores)
+    labels = np.where(painted, np.int32(0 if remove else entity_id), entities.labels)
+    return numbered(labels, entities.scores, entities.names)
 
 
 def follow(grounding: Grounding, new_ids: np.ndarray) -> Grounding:
@@ -197,9 +204,9 @@ def _following(phrase: Phrase, new_ids: np.ndarray) -> Phrase:
     return Phrase(phrase.text, phrase.span, tuple(scores), tuple(scores.values()))
 
 
-def numbered(labels: np.ndarray, scores: np.ndarray) -> Combined:
+def numbered(labels: np.ndarray, scores: np.ndarray, names: Sequence[str | None] | None = None) -> Combined:
     """`EntityMap.from_labels`, and the new ids of the labels 1..len(scores)."""
-    entities = EntityMap.from_labels(labels, scores)
+    entities = EntityMap.from_labels(labels, scores, names)
     new_ids = np.zeros(len(scores) + 1, np.int32)
     for rows in strips(entities.height, entities.width):
         new_ids[labels[rows]] = entities.labels[rows]  # a label has one new id, so the order of writing does not matter

@@ -35,12 +35,13 @@ class EntityMap:
     """The entities of one picture, numbered 1..N by descending score; at equal scores the larger one comes first.
 
     Make one with `from_labels`, `from_masks`, `from_coco` or `from_labels_png`; the constructor itself accepts only
-    arrays that are already in order. It keeps these arrays and makes them read-only. Two maps are equal if their labels
-    and scores are.
+    arrays that are already in order. It keeps these arrays and makes them read-only. Two maps are equal if their
+    labels, scores and names are.
 
     Attributes:
         labels: (H, W) int32, the id of the entity that each pixel belongs to, 0 = none.
         scores: (N,) float32, finite, non-increasing; entry k belongs to id k + 1, here and below.
+        names: N names of the entities' classes, None where it is unknown, as it is for all entities of most models.
         areas: (N,) int64, pixels, at least 1.
         boxes: (N, 4) int64, x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
 
@@ -56,10 +57,12 @@ class EntityMap:
 
     labels: np.ndarray
     scores: np.ndarray
+    names: tuple[str | None, ...] = None  # type: ignore[assignment]  # set below
     areas: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         count = len(self.scores)
+        object.__setattr__(self, "names", _checked_names(self.names, count))
         if self.labels.dtype != np.int32 or self.scores.dtype != np.float32 or self.scores.ndim != 1:
             raise InputError("EntityMap takes int32 labels and float32 scores; use EntityMap.from_labels for others.")
         if _largest_label(self.labels) != count or not np.isfinite(self.scores).all():
@@ -74,27 +77,34 @@ class EntityMap:
             array.setflags(write=False)
 
     @classmethod
-    def from_labels(cls, labels: np.ndarray, scores: Sequence[float] | np.ndarray | None = None) -> EntityMap:
+    def from_labels(
+        cls,
+        labels: np.ndarray,
+        scores: Sequence[float] | np.ndarray | None = None,
+        names: Sequence[str | None] | None = None,
+    ) -> EntityMap:
         """Numbers the entities of any label map: by descending score, then descending area, then old label.
 
         Args:
             labels: (H, W) integers of 0 or more, 0 = none; gaps and any order are allowed.
             scores: entry k - 1 is the score of label k; labels that do not occur are dropped. None: all are 1.
+            names: entry k - 1 is the name of label k, None or "" if it is unknown; None: all are unknown.
 
         Raises:
-            InputError: labels or scores have a wrong shape, dtype or value.
+            InputError: labels, scores or names have a wrong shape, dtype or value.
         """
         labels = np.asarray(labels)
         largest = _largest_label(labels)
-        given = _checked_scores(np.ones(largest) if scores is None else scores)
+        given = _checked_scores(np.ones(max(largest, len(names or ()))) if scores is None else scores)
         if largest > len(given):
             raise InputError(f"Label {largest} has no score: only {len(given)} scores were given.")
+        called = _checked_names(names, len(given))
         areas = count_labels(labels, len(given))[1:]
         order = np.lexsort((-areas, -given))
         order = order[areas[order] > 0]
         new_ids = np.zeros(len(given) + 1, np.int32)
         new_ids[order + 1] = np.arange(1, len(order) + 1)
-        return cls(look_up(new_ids, labels), given[order])
+        return cls(look_up(new_ids, labels), given[order], tuple(called[k] for k in order))
 
     @classmethod
     def from_masks(
@@ -105,6 +115,7 @@ class EntityMap:
         size: tuple[int, int] | None = None,
         order: str = "score",
         layers: Sequence[float] | None = None,
+        names: Sequence[str | None] | None = None,
     ) -> EntityMap:
         """Lays masks over each other: a pixel goes to the mask with the higher score, then the smaller, then the first.
 
@@ -118,10 +129,11 @@ class EntityMap:
                 nested masks, such as SAM's, and keeps only whole objects (see `layers.whole_objects`).
             layers: (N,) numbers, if the masks have layers: a higher layer is on top, and `order` decides only within a
                 layer.
+            names: N names, None or "" where it is unknown; None: all are unknown.
 
         Raises:
-            InputError: masks differ in size or have a wrong dtype, scores or layers do not match them, or size or order
-                are invalid.
+            InputError: masks differ in size or have a wrong dtype, scores, layers or names do not match them, or size
+                or order are invalid.
         """
         check_order(order)
         sizes: set[tuple[int, ...]] = set()
@@ -169,7 +181,7 @@ class EntityMap:
                 rle.paint(mask, columns, index + 1)
             else:
                 labels[mask != 0] = index + 1
-        return cls.from_labels(labels, given)
+        return cls.from_labels(labels, given, names)
 
     @classmethod
     def from_coco(
@@ -181,6 +193,9 @@ class EntityMap:
     ) -> EntityMap:
         """Reads the annotations of one picture in COCO format; overlaps are resolved as in `from_masks`.
 
+        Names are those of the categories. Entities of the category "entity", which `to_coco` gives to those without a
+        name, do not get one.
+
         Args:
             source: dict with "images" and "annotations", or the path of a JSON file with them. Annotations may be
                 compressed or uncompressed RLE or polygons; a missing score is 1.
@@ -190,8 +205,8 @@ class EntityMap:
         Raises:
             InputError: the file cannot be read, is malformed or too large, or lacks the picture.
         """
-        masks, scores, size = formats.read_coco(source, image_id, max_pixels=max_pixels)
-        return cls.from_masks(masks, scores, size=size)
+        found = formats.read_coco(source, image_id, max_pixels=max_pixels)
+        return cls.from_masks(found.rles, found.scores, names=found.names, size=found.size)
 
     @classmethod
     def from_labels_png(
@@ -206,13 +221,15 @@ class EntityMap:
         Args:
             path: a grey PNG with 8 or 16 bits, or a palette PNG.
             scores: as in `from_labels`; by default those that `save_labels_png` wrote into the file, else all are 1.
+                Names are those that it wrote.
             max_pixels: larger pictures are refused before they are decoded.
 
         Raises:
             InputError: the file cannot be read, is too large, or is not a PNG with labels.
         """
-        labels, stored = formats.read_labels_png(path, max_pixels=max_pixels)
-        return cls.from_labels(labels, stored if scores is None else scores)
+        labels, stored, names = formats.read_labels_png(path, max_pixels=max_pixels)
+        fits = scores is None or (names is not None and len(names) == len(scores))
+        return cls.from_labels(labels, stored if scores is None else scores, names if fits else None)
 
     @property
     def height(self) -> int:
@@ -238,7 +255,8 @@ class EntityMap:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, EntityMap):
             return NotImplemented
-        return np.array_equal(self.labels, other.labels) and np.array_equal(self.scores, other.scores)
+        same = np.array_equal(self.labels, other.labels) and np.array_equal(self.scores, other.scores)
+        return same and self.names == other.names
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -301,7 +319,8 @@ class EntityMap:
         wanted = self.checked_ids(ids)
         new_ids = np.zeros(len(self) + 1, np.int32)
         new_ids[wanted] = np.arange(1, len(wanted) + 1)
-        return EntityMap(look_up(new_ids, self.labels), self.scores[wanted - 1])
+        names = tuple(self.names[k - 1] for k in wanted)
+        return EntityMap(look_up(new_ids, self.labels), self.scores[wanted - 1], names)
 
     def to_rles(self) -> list[rle.Rle]:
         """One compressed COCO RLE per entity, in the order of the ids."""
@@ -337,12 +356,14 @@ class EntityMap:
 
         Returns:
             "images" (one), "annotations" (id, score, segmentation, area, bbox as x, y, width, height in pixels) and
-            "categories" (one, "entity").
+            "categories" (the names, and "entity" for entities without one).
         """
         masks: list[Any] = list(self.to_rles())
         if polygons:
             masks = [[outer.ravel().tolist() for outer in pieces] for pieces in self.to_polygons()]
-        content = formats.coco_dict(masks, self.scores, self.areas, self.boxes, self.labels.shape, image_id, file_name)
+        content = formats.coco_dict(
+            masks, self.scores, self.areas, self.boxes, self.labels.shape, image_id, file_name, self.names
+        )
         for annotation, track in zip(content["annotations"], () if tracks is None else tracks):
             annotation["id"] = annotation["track_id"] = int(track)
         return content
@@ -362,12 +383,12 @@ class EntityMap:
             temporary.write_text(text, encoding="utf-8")
 
     def save_labels_png(self, path: str | Path) -> None:
-        """Writes the labels as a 16-bit grey PNG, pixel = id, with the scores in a text field of the file.
+        """Writes the labels as a 16-bit grey PNG, pixel = id, with scores and names in text fields of the file.
 
         Raises:
             OutputError: there are more than 65535 entities, or the file cannot be written; then no file is left.
         """
-        formats.write_labels_png(path, self.labels, self.scores)
+        formats.write_labels_png(path, self.labels, self.scores, self.names)
 
     def check_image(self, image: np.ndarray) -> None:
         """InputError unless `image` is an (H, W, 3) uint8 picture of this map's size."""
@@ -434,6 +455,15 @@ def _checked_scores(scores: Sequence[float] | np.ndarray) -> np.ndarray:
         raise InputError(
             f"Scores must be a one-dimensional array of finite numbers; these have shape {checked.shape} or hold NaN."
         )
+    return checked
+
+
+def _checked_names(names: Sequence[str | None] | None, count: int) -> tuple[str | None, ...]:
+    if names is None:
+        return (None,) * count
+    checked = () if isinstance(names, str) else tuple(name or None for name in names)
+    if len(checked) != count or not all(name is None or isinstance(name, str) for name in checked):
+        raise InputError(f"Names must be a list of {count} texts or None, one for each score.")
     return checked
 
 

@@ -69,7 +69,7 @@ def fill_holes(entities: EntityMap, max_area: int) -> EntityMap:
     np.minimum.at(lowest, region[one], runs.labels[other])
     np.maximum.at(highest, region[one], runs.labels[other])
     filled = np.where((fillable & (lowest == highest))[region], highest[region], runs.labels)
-    return EntityMap.from_labels(paint_runs(runs, filled, height, width), entities.scores)
+    return EntityMap.from_labels(paint_runs(runs, filled, height, width), entities.scores, entities.names)
 
 
 def remove_islands(entities: EntityMap, min_area: int) -> EntityMap:
@@ -86,9 +86,8 @@ def remove_islands(entities: EntityMap, min_area: int) -> EntityMap:
     areas = _region_areas(runs.starts, runs.stops, region)
     label, largest = _labels_and_largest(runs, region, areas)
     goes = (areas < min_area) & (label > 0) & ~largest
-    return EntityMap.from_labels(
-        paint_runs(runs, np.where(goes[region], np.int32(0), runs.labels), height, width), entities.scores
-    )
+    kept = np.where(goes[region], np.int32(0), runs.labels)
+    return EntityMap.from_labels(paint_runs(runs, kept, height, width), entities.scores, entities.names)
 
 
 def absorb_specks(entities: EntityMap, max_area: int) -> EntityMap:
@@ -117,7 +116,7 @@ def absorb_specks(entities: EntityMap, max_area: int) -> EntityMap:
         absorbed, longest = np.unique(one[usable][order], return_index=True)
         label[absorbed] = label[other[usable][order][longest]]
         speck[absorbed] = False
-    return EntityMap.from_labels(paint_runs(runs, label[region], height, width), entities.scores)
+    return EntityMap.from_labels(paint_runs(runs, label[region], height, width), entities.scores, entities.names)
 
 
 def _labels_and_largest(runs: Runs, region: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ that the segmenter divides differently, gets a new id.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -28,11 +29,13 @@ class Track:
         id: 1..T in the order of appearance, and by descending score within a frame.
         frames: numbers of the frames that it is in, from 0, ascending; gaps do not exceed the patience.
         scores: its score in each of these frames.
+        name: the name that it has most often in them, None if it is unknown.
     """
 
     id: int
     frames: tuple[int, ...]
     scores: tuple[float, ...]
+    name: str | None = None
 
     @property
     def first(self) -> int:
@@ -86,7 +89,7 @@ class Clip:
         for track in self.tracks:
             if frame in track.frames:
                 scores[track.id - 1] = track.scores[track.frames.index(frame)]
-        return numbered(self.labels[frame], scores)
+        return numbered(self.labels[frame], scores, [track.name for track in self.tracks])
 
     def _number(self, frame: int) -> int:
         """The frame number from 0; negative numbers count from the end, as in any sequence."""
@@ -119,6 +122,7 @@ def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patienc
     labels: list[np.ndarray] = []
     seen_in: list[list[int]] = []  # entry k is about track k + 1, here and below
     scores: list[list[float]] = []
+    names: list[Counter[str]] = []
     for number, entities in enumerate(frames):
         if labels and labels[0].shape != entities.labels.shape:
             height, width = labels[0].shape
@@ -137,13 +141,18 @@ def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patienc
         ids[new] = len(seen_in) + np.arange(1, len(new) + 1)
         seen_in += [[] for _ in new]
         scores += [[] for _ in new]
-        for track, score in zip(ids[1:], entities.scores):
+        names += [Counter() for _ in new]
+        for track, score, name in zip(ids[1:], entities.scores, entities.names):
             seen_in[track - 1].append(number)
             scores[track - 1].append(float(score))
+            names[track - 1].update([name] if name else [])
         labels.append(look_up(ids.astype(np.min_scalar_type(len(seen_in))), entities.labels))
     if not labels:
         raise InputError("A clip needs at least one frame.")
-    tracks = [Track(k, tuple(seen), tuple(of)) for k, (seen, of) in enumerate(zip(seen_in, scores), start=1)]
+    tracks = [
+        Track(k, tuple(seen), tuple(of), next((name for name, _ in called.most_common(1)), None))
+        for k, (seen, of, called) in enumerate(zip(seen_in, scores, names), start=1)
+    ]
     return Clip(tuple(labels), tuple(tracks))
 
 

@@ -21,8 +21,10 @@ class Overlap:
     either: int
 
     @classmethod
-    def of(cls, said: np.ndarray, true: np.ndarray) -> Overlap:
-        """The overlap of two (H, W) bool masks."""
+    def of(cls, said: np.ndarray, true: np.ndarray, ignored: np.ndarray | None = None) -> Overlap:
+        """The overlap of two (H, W) bool masks; pixels in the mask `ignored` count in neither."""
+        if ignored is not None:
+            said, true = said & ~ignored, true & ~ignored
         return cls(int((said & true).sum()), int((said | true).sum()))
 
     @property
@@ -74,12 +76,13 @@ def referring_iou(overlaps: Sequence[Overlap]) -> dict[str, float]:
     """Computes `cIoU` (summed intersections divided by summed unions) and `gIoU` (mean IoU) of referring expressions.
 
     Returns:
-        Fractions, nan if there are no expressions.
+        These and `P50`, the share with an IoU of at least 0.5, as fractions; nan if there are no expressions.
     """
     either = sum(one.either for one in overlaps)
     return {
         "cIoU": sum(one.both for one in overlaps) / either if either else float("nan"),
         "gIoU": _mean(one.iou for one in overlaps),
+        "P50": _mean(one.iou >= 0.5 for one in overlaps),
     }
 
 

@@ -16,9 +16,10 @@ from ..language.coco_names import ALSO, ARGUABLE, EVERYDAY, NAMES, SYNONYMS
 from ..language.known_words import render
 from ..language.nouns import noun_phrases
 from ..language.words import find_words, forms
+from ..support.errors import InputError
+from .entity_sources import Segment
 from .grounding import Judged, average_recall
 
-Segment = Callable[[np.ndarray], EntityMap]
 Progress = Callable[[int, int], None]
 
 COMMON_WORDS: dict[str, str] = json.loads(Path(__file__).with_name("common_words.json").read_text(encoding="utf-8"))
@@ -48,6 +49,7 @@ def evaluate_names(
         when all 133 names are given together (only without `segment`); and the result of `average_recall` for a list of
         the names that are in the photo.
     """
+    _check_categories(photos)
     judged: list[Judged] = []
     named: dict[str, list[bool]] = {"thing": [], "stuff": []}
     for number in range(len(photos)):
@@ -55,7 +57,7 @@ def evaluate_names(
         truth = np.maximum(photo.labels, 0)
         if not photo.categories:
             continue
-        entities = segment(photo.image) if segment else EntityMap.from_labels(truth)
+        entities = segment(photo.image, photo.name) if segment else EntityMap.from_labels(truth)
         own = _same(entities, truth) if segment is None else None
         if own is not None:
             found = grounder(photo.image, entities, categories=NAMES, threshold=0.0)
@@ -88,6 +90,14 @@ def evaluate_names(
         figures |= {"category": _mean(everything)}
         figures |= {"category_things": _mean(named["thing"]), "category_stuff": _mean(named["stuff"])}
     return figures
+
+
+def _check_categories(photos: LabelledPhotos) -> None:
+    """Raises InputError unless all categories are COCO's, because the words for others are not known."""
+    other = [name for name in photos.categories if name not in EVERYDAY]
+    if other or not photos.categories:
+        there = f"such as {other[0]}" if other else "and these photos have no names of categories"
+        raise InputError(f"This needs photos with the names of COCO's 133 categories, {there}.")
 
 
 def _same(entities: EntityMap, truth: np.ndarray) -> np.ndarray:
@@ -133,12 +143,13 @@ def evaluate_captions(
         segment: function that segments a photo for the model.
         progress: called as `progress(photos done, all photos)` after each photo.
     """
+    _check_categories(photos)
     true = false = named = large = 0
     captions = []
     judged = {EVERYDAY[name] for name in photos.categories if name in EVERYDAY}
     for number in range(len(photos)):
         photo = photos[number]
-        entities = segment(photo.image)
+        entities = segment(photo.image, photo.name)
         caption = grounder.best_caption(photo.image, entities)
         captions.append((photo.name, caption))
         said = {name for name in names_in(caption) if name in judged}
@@ -200,13 +211,14 @@ def evaluate_written(
     Returns:
         `acc50`, the share of right nouns, and `nouns`, their total number.
     """
+    _check_categories(photos)
     right = []
     for number in range(len(photos)):
         photo = photos[number]
         truth = np.maximum(photo.labels, 0)
         if not truth.any():
             continue
-        entities = segment(photo.image) if segment else EntityMap.from_labels(truth)
+        entities = segment(photo.image, photo.name) if segment else EntityMap.from_labels(truth)
         for caption in photo.captions:
             spans = _nouns_that_name(caption, photo)
             if not spans:
@@ -248,6 +260,7 @@ def evaluate_words(
     Returns:
         For every word, whether it selects the same entity as the name, in each of up to three photos.
     """
+    _check_categories(photos)
     all_photos = [photos[number] for number in range(len(photos))]
     found = {}
     for number, (word, name) in enumerate(words.items()):

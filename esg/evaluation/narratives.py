@@ -18,6 +18,7 @@ from ..entities.entity_map import EntityMap
 from ..entities.grounding import Phrase
 from ..grounder import Grounder
 from ..models.gella.inference import GellaInference
+from .entity_sources import Segment
 from .grounding import Judged, Overlap, average_recall, referring_iou
 
 SIDES = (192, 320)
@@ -25,9 +26,6 @@ SIDES = (192, 320)
 
 JUDGED = ("colour", "size", "position")
 """The kinds of claims that are evaluated in photos."""
-
-Segment = Callable[[np.ndarray], EntityMap]
-"""(H, W, 3) uint8 → its entities."""
 
 Progress = Callable[[int, int], None]
 
@@ -58,18 +56,58 @@ def evaluate_narratives(
     judged: list[Judged] = []
     overlaps: list[Overlap] = []
     for number in range(count):
-        rng = np.random.default_rng((HELD_OUT, number))
-        told = tell_scene(HELD_OUT + number, rng, SIDES, refers=(False, True))
-        entities = segment(told.image) if segment else EntityMap.from_labels(told.labels)
+        told, entities = _held_out(number, segment)
         narrative, referring = told.narratives
         judged += judge(grounder, told, entities, narrative, threshold)
-        if len(referring.mentions) == 1 and referring.mentions[0].span == (0, len(referring.caption)):
-            meant = grounder.refer(told.image, entities, referring.caption, least=0)
-            overlaps.append(_overlap(told, entities, meant.entity_ids, referring.mentions[0]))
+        overlaps += _referred(grounder, told, entities, referring)
         if progress is not None:
             progress(number + 1, count)
     counts = {"nouns": float(len(judged)), "expressions": float(len(overlaps))}
     return average_recall(judged) | referring_iou(overlaps) | counts
+
+
+def evaluate_expressions(
+    grounder: Grounder,
+    count: int = 500,
+    *,
+    segment: Segment | None = None,
+    threshold: float | None = None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Grounds the referring expressions of held-out scenes, the same as `evaluate_narratives`.
+
+    Args:
+        grounder, segment, progress: as for `evaluate_narratives`.
+        count: number of scenes; each has one expression, if possible.
+        threshold: minimum score of the entities that are chosen; None: the best one is chosen.
+
+    Returns:
+        The results of `referring_iou`, and the number of `expressions` behind them.
+    """
+    overlaps: list[Overlap] = []
+    for number in range(count):
+        told, entities = _held_out(number, segment)
+        overlaps += _referred(grounder, told, entities, told.narratives[1], threshold)
+        if progress is not None:
+            progress(number + 1, count)
+    return referring_iou(overlaps) | {"expressions": float(len(overlaps))}
+
+
+def _held_out(number: int, segment: Segment | None) -> tuple[NarratedPhoto, EntityMap]:
+    """A held-out scene with a caption and an expression, and its entities."""
+    rng = np.random.default_rng((HELD_OUT, number))
+    told = tell_scene(HELD_OUT + number, rng, SIDES, refers=(False, True))
+    return told, segment(told.image, f"scene {number}") if segment else EntityMap.from_labels(told.labels)
+
+
+def _referred(
+    grounder: Grounder, told: NarratedPhoto, entities: EntityMap, narrative: Narrative, threshold: float | None = None
+) -> list[Overlap]:
+    """The overlap of an expression; none if the narrative is a caption, because no expression was possible."""
+    if len(narrative.mentions) != 1 or narrative.mentions[0].span != (0, len(narrative.caption)):
+        return []
+    meant = grounder.refer(told.image, entities, narrative.caption, threshold=threshold, least=0)
+    return [_overlap(told, entities, meant.entity_ids, narrative.mentions[0])]
 
 
 def judge(
@@ -83,15 +121,20 @@ def judge(
     judged = []
     for mention in narrative.mentions:
         phrase = found.get(mention.span)
-        ids = _meant(phrase, mention.plural, threshold) if phrase else ()
+        ids = meant_of(phrase.entity_ids, phrase.scores, mention.plural, threshold) if phrase else ()
         iou = _overlap(told, entities, ids, mention).iou if phrase else 0.0
         judged.append(Judged(iou, phrase is not None, mention.kind, mention.plural))
     return judged
 
 
-def _meant(phrase: Phrase, plural: bool, threshold: float) -> tuple[int, ...]:
-    above = sum(score >= threshold for score in phrase.scores) if plural else 1
-    return phrase.entity_ids[: max(1, above)]
+def meant_of(ids: Sequence[int], scores: Sequence[float], plural: bool, threshold: float) -> tuple[int, ...]:
+    """The entities that a phrase refers to, as in PNG's own evaluation; ids and scores are of all, the best first.
+
+    >>> meant_of([4, 2, 1], [0.9, 0.6, 0.1], plural=True, threshold=0.5)
+    (4, 2)
+    """
+    above = sum(score >= threshold for score in scores) if plural else 1
+    return tuple(ids[: max(1, above)])
 
 
 def _overlap(told: NarratedPhoto, entities: EntityMap, ids: Sequence[int], mention: Mention) -> Overlap:
@@ -110,7 +153,7 @@ def evaluate_reconstruction(
     found: dict[str, list[bool]] = {name: [] for name in ("all", *SIZES)}
     for number in range(count):
         told = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), SIDES)
-        entities = segment(told.image) if segment else EntityMap.from_labels(told.labels)
+        entities = segment(told.image, f"scene {number}") if segment else EntityMap.from_labels(told.labels)
         back = model.reconstructed(model.see(told.image), entities).tolist()
         for area, one in zip((entities.areas / entities.labels.size).tolist(), back):
             size = next(name for name, (least, most) in SIZES.items() if least <= area < most or most == 1)
@@ -176,7 +219,7 @@ def evaluate_claims(
     for number in range(total):
         photo = photos[number]
         image = photo.image
-        entities = segment(image) if segment else EntityMap.from_labels(np.maximum(photo.labels, 0))
+        entities = segment(image, photo.name) if segment else EntityMap.from_labels(np.maximum(photo.labels, 0))
         facts = {fact.id: fact for fact in photo_facts(image, entities.labels)} if len(entities) else {}
         phrases = grounder(image, entities).phrases if len(entities) else ()
         for phrase in {phrase.text: phrase for phrase in phrases}.values():

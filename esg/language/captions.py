@@ -1,4 +1,4 @@
-"""GELLA's prompts and answers: the two prompts of Table III, and captions made from lists of names.
+"""GELLA's prompts and answers: the two prompts of Table III in several wordings, and captions made from lists of names.
 
 A literal `<SEG>` in a user's text is plain text. Prompts never contain the token; they are tokenised without special
 tokens. The pieces of an answer from `answer_pieces` are tokenised in the same way and joined by the token's id;
@@ -14,6 +14,35 @@ from .words import DETERMINERS, NUMBERS, POSTPOSITIONS, Span, Word, find_words, 
 
 SEG = "<SEG>"
 DESCRIBE = "Please help me describe the image."
+EXTRACT = "Please help me extract each semantic noun of the sentence. The sentence is"
+
+WORDINGS: dict[str, tuple[str, ...]] = {
+    "describe": (
+        DESCRIBE,
+        "Please describe the image.",
+        "Can you describe this image?",
+        "What is in this image?",
+        "What does this picture show?",
+        "Give me a description of the photo.",
+        "Tell me what you can see in the picture.",
+        "Write a caption for this image.",
+    ),
+    "extract": (
+        EXTRACT,
+        "Please help me extract semantic nouns of this sentence:",
+        "Please help me extract each semantic noun from the sentence. The sentence is",
+        "Please list all semantic nouns of this sentence:",
+        "Which semantic nouns are in the following sentence?",
+        "Find every semantic noun of the sentence:",
+        "Can you name the semantic nouns in this sentence?",
+        "Which things does this sentence mention?",
+    ),
+}
+"""The question list of Sec. 4.3. The first wording of each question is used in inference; the others are for training.
+
+The list of the paper was not published. The first two questions for nouns stand in Table III and in Sec. 4.2, the third
+in Sec. 5.3.1.
+"""
 
 _TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
@@ -29,15 +58,20 @@ _SOUNDS_LIKE_CONSONANT = ("uni", "use", "usu", "uten", "eu", "ewe", "ufo", "uku"
 _SOUNDS_LIKE_VOWEL = ("hour", "honest", "honou", "honor", "heir")
 
 
-def describe(names: Sequence[str] = ()) -> str:
-    """The prompt that asks for a caption, optionally with names of things that are in the image."""
+def describe(names: Sequence[str] = (), question: str = DESCRIBE) -> str:
+    """The prompt that asks for a caption, optionally with names of things that are in the image.
+
+    Args:
+        names: the names.
+        question: wording of the question.
+    """
     if not names:
-        return DESCRIBE
+        return question
     listed = "".join(part for pair in zip(["", *_separators(len(names))], names) for part in pair)
-    return f"{DESCRIBE.removesuffix('.')}, which shows {listed}."
+    return f"{question[:-1]}, which shows {listed}{question[-1]}"
 
 
-def extract(caption: str) -> str:
+def extract(caption: str, question: str = EXTRACT) -> str:
     """The prompt that asks for the nouns of a caption, which it quotes without surrounding space.
 
     The prompt does not add a full stop if the caption ends with its own.
@@ -47,7 +81,7 @@ def extract(caption: str) -> str:
     """
     if not caption.strip():
         raise InputError("The caption is empty; write one, or leave it out to have one written.")
-    return _with_stop(f"Please help me extract each semantic noun of the sentence. The sentence is {caption.strip()}")
+    return _with_stop(f"{question} {caption.strip()}")
 
 
 def answer(nouns: Sequence[str]) -> str:
@@ -84,14 +118,14 @@ def number_words(number: int) -> str:
     return f"{number_words(many)} {name}" + (f" {number_words(rest)}" if rest else "")
 
 
-def category_caption(names: Iterable[str]) -> tuple[str, list[Span]]:
+def category_caption(names: Iterable[str], *, once: bool = True) -> tuple[str, list[Span]]:
     """The caption that asks for categories: "There might exist a person, dog and window."
 
     As in the paper, only the first name gets an article.
 
     Args:
-        names: at least one; white space is normalised, and repeated names, in any case, are dropped because they are
-            the same category.
+        names: at least one; white space is normalised.
+        once: whether to drop repeated names, in any case, because they are the same category.
 
     Returns:
         The caption, and the span of each name in it without the article.
@@ -99,10 +133,12 @@ def category_caption(names: Iterable[str]) -> tuple[str, list[Span]]:
     Raises:
         InputError: `names` is empty, or contains an empty name.
     """
-    once: dict[str, str] = {}
-    for name in _tidy(names, "category"):
-        once.setdefault(name.casefold(), name)
-    tidy = list(once.values())
+    tidy = _tidy(names, "category")
+    if once:
+        first: dict[str, str] = {}
+        for name in tidy:
+            first.setdefault(name.casefold(), name)
+        tidy = list(first.values())
     articles = [_article(tidy[0])] + [""] * (len(tidy) - 1)
     return _enumeration("There might exist ", tidy, articles)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ..support.errors import InputError
 from .captions import category_caption, phrase_caption
@@ -62,7 +63,8 @@ def parted(caption: str, spans: Sequence[Span], excess: Excess) -> list[Part]:
     """
     if excess(caption, spans) and len(spans) > 1:
         names, middle = [caption[slice(*span)] for span in spans], len(spans) // 2
-        for make in (category_caption, phrase_caption):
+        # Different names of a user may be the same to the model, which knows fewer words.
+        for make in (partial(category_caption, once=False), phrase_caption):
             if make(names) == (caption, list(spans)):
                 return parted(*make(names[:middle]), excess) + parted(*make(names[middle:]), excess)
     return [part for part in sentences(caption, spans, excess) if part[1] or not spans]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from ..models.layers.attention import BACKENDS
+from ..support.attention import BACKENDS
 from ..support.device import PRECISIONS, choose_device, choose_dtype
 from ..support.errors import InputError
 

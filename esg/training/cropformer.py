@@ -108,6 +108,8 @@ class TrainConfig(RunConfig):
         "samples.crop_ratio": (lambda value: 0 < value < 1, "above 0 and below 1"),
         "samples.seed": SEED,
         "measure.photo_limit": at_least(1),
+        "measure.crops": (lambda value: value in (4, 8), "4 or 8"),
+        "measure.crop_ratio": (lambda value: 0 < value < 1, "above 0 and below 1"),
         "measure.scenes": at_least(1),
         "measure.height": at_least(MIN_SIDE),
         "measure.width": at_least(MIN_SIDE),

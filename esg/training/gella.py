@@ -16,22 +16,35 @@ from torch import Tensor, nn
 
 from ..models.gella.association import QueryMatching, at_stride, overlaps, tie
 from ..models.gella.checkpoint import load_gella, write_gella
-from ..models.gella.colormap_encoder import MobileNetV2
 from ..models.gella.config import PRESETS, GellaConfig
 from ..models.gella.language import our_key
 from ..models.gella.model import Gella, Reconstruction, TrainingOutput
-from ..models.gella.published import load_mobilenet, read_llava
+from ..models.gella.published import load_clip_vision, load_encoder, read_llava
 from ..models.gella.tower import EfficientTower
 from ..models.layers.efficientnet import load_efficientnet
 from ..models.normalisation import CLIP_MEAN, CLIP_STD, centred, normalised
 from ..support.errors import InputError
 from .auxiliary import GellaInTraining, auxiliary_losses
 from .beginnings import begin_from
-from .config import LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least, training_dtype
+from .config import (
+    LOSS,
+    RANGE,
+    SCENES,
+    SEED,
+    SHARE,
+    WEIGHTS,
+    Rule,
+    RunConfig,
+    at_least,
+    one_of,
+    training_device,
+    training_dtype,
+)
 from .imagenet import imagenet_weights
 from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
 from .narratives import TASKS, GroundingBatch, NarrativeConfig, Narratives
+from .norms import NORMS, with_norms
 from .recall import measure_narratives
 from .run_folder import TOKENIZER
 from .settings import filled
@@ -57,6 +70,8 @@ class GellaTrainConfig(RunConfig):
         samples: settings of the training samples.
         loss: weights and point sampling of the mask losses; the other two losses have weight 1 (Eq. 17).
         association: weight of the association loss; 1 in the paper.
+        all_queries: whether the association loss counts all queries, G^A of Eq. 16; if not, only those that reconstruct
+            an entity (see `association_loss`).
         auxiliary: weight of the auxiliary losses in `auxiliary`; the paper has none.
         lora: rank of the LoRA updates of the language model's layers (see `lora`); 0 trains these layers in full.
         gradient_checkpointing: whether to recompute the layers of vision and language in the backward pass, which takes
@@ -64,7 +79,12 @@ class GellaTrainConfig(RunConfig):
         backbone_init: ImageNet weights for the EfficientNet of a new run, a file or "efficientnet-lite0" (see
             `imagenet`). With it, `init` may be weights of another architecture with another vocabulary: whatever fits
             is copied, and tokens are matched by their spelling.
-        encoder_init: folder of a MobileNetV2 for ImageNet that a new colormap encoder starts from; None: random.
+        encoder_init: folder of a MobileNetV2 or Swin Transformer for ImageNet that a new colormap encoder starts from,
+            as published on the Hugging Face hub; None: random.
+        encoder_norms: batch norms of the colormap encoder, a name in `norms.NORMS`; "frozen" needs weights to start
+            from.
+        vision_init: folder of a CLIP that the vision encoder of a new run starts from, instead of that of `init`; for
+            224 pixels, OpenAI's own (Table XV a).
         heads_pictures: if above 0, trains only the layers after the model's features, on this many pictures whose
             features are computed once (see `heads`); 0 trains everything.
         measure_scenes: number of held-out scenes on which the averaged weights are measured.
@@ -75,11 +95,14 @@ class GellaTrainConfig(RunConfig):
     samples: NarrativeConfig = field(default_factory=NarrativeConfig)
     loss: LossConfig = SMALL_MODEL
     association: float = 1.0
+    all_queries: bool = False
     auxiliary: float = 0.5
     lora: int = 0
     gradient_checkpointing: bool = False
     backbone_init: str | None = None
     encoder_init: str | None = None
+    encoder_norms: str = "own"
+    vision_init: str | None = None
     heads_pictures: int = 0
     measure_scenes: int = 32
     lr: float = 5e-4
@@ -101,6 +124,7 @@ class GellaTrainConfig(RunConfig):
         "samples.seed": SEED,
         "backbone_lr": (lambda value: value == 1, "1, because GELLA's backbone does not have a rate of its own"),
         "association": at_least(0),
+        "encoder_norms": one_of(NORMS),
         "auxiliary": at_least(0),
         "lora": at_least(0),
         "heads_pictures": at_least(0),
@@ -146,7 +170,8 @@ class GellaTask:
         """The model; a new run starts from the weights in `config.init`, if given.
 
         Raises:
-            InputError: `encoder_init` is given, but the model does not have a MobileNetV2.
+            InputError: a setting is for a part that the model does not have, or batch norms without statistics would be
+                frozen.
             WeightsError: weights do not fit.
             EsgError: LoRA is used, but peft is not installed.
         """
@@ -169,10 +194,15 @@ class GellaTask:
             tower.backbone.requires_grad_(False)
         elif config.backbone_init is not None:
             raise InputError(f"The setting backbone_init is for a vision tower that {self.preset} does not have.")
+        if new and config.vision_init is not None:
+            if isinstance(tower, EfficientTower):
+                raise InputError(f"The setting vision_init is for a CLIP, which {self.preset} does not have.")
+            load_clip_vision(model.language, Path(config.vision_init))
         if new and config.encoder_init is not None:
-            if not isinstance(model.colormap, MobileNetV2):
-                raise InputError(f"The setting encoder_init is for MobileNetV2, not for {self.architecture.encoder}.")
-            load_mobilenet(model.colormap, Path(config.encoder_init))
+            load_encoder(model.colormap, Path(config.encoder_init))
+        elif new and config.encoder_norms == "frozen" and (init is None or init.is_dir()):
+            raise InputError("Frozen encoder_norms need statistics to keep; give encoder_init, or use synchronised.")
+        with_norms(model.colormap, config.encoder_norms, training_device(config))
         if config.lora:
             add_lora(model.language, config.lora)
         if config.gradient_checkpointing:
@@ -215,7 +245,8 @@ class GellaTask:
         words = [batch.words[picture].to(device) for picture in shown]
         ties = match_queries(heard.masks, labels)
         terms |= mask_losses(heard.masks, labels, self.config.loss)
-        terms["association"] = self.config.association * association_loss(heard, ties, truths)
+        asked = association_loss(heard, ties, truths, self.config.all_queries)
+        terms["association"] = self.config.association * asked
         auxiliary = auxiliary_losses(told, ties, labels, words)
         return terms | {name: self.config.auxiliary * value for name, value in auxiliary.items()}
 
@@ -258,20 +289,28 @@ def match_queries(masks: Reconstruction, labels: Tensor) -> list[QueryMatching]:
     return [tie(overlaps(own, given, int(full.max()))) for own, given, full in zip(shown, small, labels)]
 
 
-def association_loss(heard: TrainingOutput, ties: Sequence[QueryMatching], truths: Sequence[Tensor]) -> Tensor:
-    """L_asso of Eq. 16: the mean over all pairs of a noun and an entity that a query reconstructs.
-
-    Queries that do not reconstruct an entity are ignored, even if they represent an entity in inference.
+def association_loss(
+    heard: TrainingOutput, ties: Sequence[QueryMatching], truths: Sequence[Tensor], all_queries: bool = False
+) -> Tensor:
+    """L_asso of Eq. 16: the mean over all pairs of a noun and a query.
 
     Args:
         heard: output of the model.
         ties: query matching for each of the G pictures, see `match_queries`.
         truths: (v, N) bool for every grounded text.
+        all_queries: whether all queries count: each stands for the entity that it represents in inference, and the
+            others are not meant by any noun. If not, only queries that reconstruct an entity count.
     """
     losses = []
     for own, place, truth in zip(heard.scores, heard.places, truths):
-        matched = ties[place].matched.nonzero()[:, 0]
-        pairs = own[:, ties[place].queries[matched]].float()  # (v, matched)
-        losses.append(F.binary_cross_entropy_with_logits(pairs, truth[:, matched].float(), reduction="none").flatten())
+        tie = ties[place]
+        if all_queries:
+            pairs, wanted = own.float(), torch.zeros_like(own, dtype=torch.float32)  # (v, Q)
+            known = (tie.queries >= 0).nonzero()[:, 0]
+            wanted[:, tie.queries[known]] = truth[:, known].float()
+        else:
+            matched = tie.matched.nonzero()[:, 0]
+            pairs, wanted = own[:, tie.queries[matched]].float(), truth[:, matched].float()  # (v, matched)
+        losses.append(F.binary_cross_entropy_with_logits(pairs, wanted, reduction="none").flatten())
     pairs = torch.cat(losses)
     return pairs.mean() if len(pairs) else heard.scores[0].sum() * 0

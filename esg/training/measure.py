@@ -33,6 +33,8 @@ class MeasureConfig:
         scenes: number of held-out scenes; the first of those reserved for evaluation are used.
         height, width: size of the scenes in pixels.
         short, longest: working size of the views in pixels.
+        crops: number of crops, 4 or 8, if a fusion uses them.
+        crop_ratio: side of a crop as a share of the picture's.
         fusions: see `cropformer.fusion.FUSIONS`; a model without batch level is measured at image level only.
     """
 
@@ -43,6 +45,8 @@ class MeasureConfig:
     width: int = 576
     short: int = 256
     longest: int = 448
+    crops: int = 4
+    crop_ratio: float = 0.7
     fusions: tuple[str, ...] = ("io", "boc")
 
 
@@ -69,12 +73,12 @@ def measure(
     Raises:
         NoNumbers: scores are NaN or infinite.
     """
-    crops = 4 if any(FUSIONS[fusion].level == "batch" for fusion in config.fusions) else 0
+    crops = config.crops if any(FUSIONS[fusion].level == "batch" for fusion in config.fusions) else 0
     found: dict[str, list[EntityMap]] = {fusion: [] for fusion in config.fusions}
     truths = []
     pictures = _scenes(config) if photos is None else ((photo.image, photo.labels) for photo in photos)
     for image, labels in pictures:
-        views = make_views(image, crops=crops, short=config.short, longest=config.longest)
+        views = make_views(image, crops=crops, short=config.short, longest=config.longest, ratio=config.crop_ratio)
         with torch.inference_mode():
             output = predict(views.pixels[None].to(device), views.geometry.frames[None].to(device))
         for fusion in config.fusions:

@@ -18,6 +18,7 @@ from ..data.noisy_masks import Carried, carry, perturbed_masks
 from ..data.photos import Photos
 from ..data.scenes.layout import SceneConfig
 from ..data.scenes.synth import HELD_OUT
+from ..language.captions import WORDINGS
 from ..language.coco_names import EVERYDAY
 from ..language.nouns import noun_phrases
 from ..models.gella.colormap import colormap
@@ -53,6 +54,10 @@ class NarrativeConfig:
         absent: range of the number of names in a list that are not in the photo; smaller numbers are drawn more often.
             A list of 80 names has about 500 tokens, which must fit in the model's context.
         referring: probability that a grounded text is a single referring expression.
+        augment: whether photos are cropped, flipped and recoloured at random; if not, they are only scaled and padded
+            to the model's square, as in the paper (Sec. 5.3).
+        wordings: whether the wording of every question is drawn from a list (Sec. 4.3); if not, it is always the one
+            that is used in inference.
         mask_noise: share of the pictures with a segmenter's masks instead of the true ones (Table XVIII a).
         segmenter: name or weight file of that segmenter; None distorts the true masks instead, at almost no cost.
         seed: random seed of the whole run.
@@ -68,6 +73,8 @@ class NarrativeConfig:
     photo_share: float = 0.3
     absent: tuple[int, int] = (2, 56)
     referring: float = 0.25
+    augment: bool = True
+    wordings: bool = False
     mask_noise: float = 0.0
     segmenter: str | None = None
     seed: int = 0
@@ -136,19 +143,19 @@ class Narratives(Dataset):
         else:
             told = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config.sides, self.config.scenes, refers)
         noisy = self.config.mask_noise > 0 and rng.random() < self.config.mask_noise
-        return encode(told, tasks, self.conversation, self.model, rng, self._masks(told, rng) if noisy else None)
+        masks = self._masks(told, rng) if noisy else None
+        return encode(told, tasks, self.conversation, self.model, rng, masks, wordings=self.config.wordings)
 
     def _tell(self, photos: Photos, rng: np.random.Generator, refers: Sequence[bool]) -> NarratedPhoto:
         """A random photo with narratives about it."""
+        sides = self.config.sides if self.config.augment else None
         for _ in range(_DRAWN):
             photo = photos.draw(rng)
             if not (photo.labels > 0).any():
                 continue  # COCO has photos without any instance
             if not any(name in EVERYDAY for name in photo.categories):
-                return tell_photo(photo, rng, self.config.sides, refers)
-            if (
-                told := tell_named(photo, photos.things, rng, self.config.sides, refers, self.config.absent)
-            ) is not None:
+                return tell_photo(photo, rng, sides, refers)
+            if (told := tell_named(photo, photos.things, rng, sides, refers, self.config.absent)) is not None:
                 return told
         raise ImageError(f"{_DRAWN} photos in a row have no labelled entities; check the folders of photos.")
 
@@ -170,6 +177,8 @@ def encode(
     model: GellaConfig,
     rng: np.random.Generator,
     masks: np.ndarray | None = None,
+    *,
+    wordings: bool = False,
 ) -> Sample:
     """Encodes a picture and its narratives, one for every task, as input for the model.
 
@@ -179,6 +188,7 @@ def encode(
         conversation, model: encoder of texts, and configuration of the model.
         rng: random generator.
         masks: (H, W) integer, entities to use instead of the true ones, at least one.
+        wordings: see `NarrativeConfig`.
     """
     size = (told.labels.shape[0], told.labels.shape[1])
     given = told.labels if masks is None else masks
@@ -193,7 +203,7 @@ def encode(
         torch.from_numpy(labels),
         _words(told, carried),
         [
-            _asked(told, narrative, task, conversation, carried, rng)
+            _asked(told, narrative, task, conversation, carried, rng, wordings)
             for narrative, task in zip(told.narratives, tasks, strict=True)
         ],
     )
@@ -212,18 +222,22 @@ def _asked(
     conversation: Conversation,
     carried: Carried,
     rng: np.random.Generator,
+    wordings: bool,
 ) -> tuple[Text, Tensor | None]:
     caption, mentions = narrative.caption, narrative.mentions
+    questions = WORDINGS["describe" if task == "describe" else "extract"]
+    question = questions[int(rng.integers(len(questions)))] if wordings else questions[0]
     if task == "describe" and told.descriptions:
         # Simulates imperfect recognition: the names given in the prompt are most of those present, but not all.
         names = [name for name in told.names if rng.random() < 0.8]
-        return conversation.describe(told.descriptions[int(rng.integers(len(told.descriptions)))], names), None
+        written = told.descriptions[int(rng.integers(len(told.descriptions)))]
+        return conversation.describe(written, names, question), None
     if task == "describe":
-        return conversation.describe(caption), None
+        return conversation.describe(caption, question=question), None
     if task == "extract" and told.captions and rng.random() < 0.7:
         written = told.captions[int(rng.integers(len(told.captions)))]
-        return conversation.extract(written, noun_phrases(written)), None
-    text = conversation.extract(caption, [mention.span for mention in mentions])
+        return conversation.extract(written, noun_phrases(written), question), None
+    text = conversation.extract(caption, [mention.span for mention in mentions], question)
     if task == "extract":
         return text, None
     truth = np.zeros((len(mentions), carried.inside.shape[1]), bool)

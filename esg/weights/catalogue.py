@@ -134,12 +134,15 @@ def _check_elsewhere(name: str) -> None:
         raise WeightsError(
             f"{name} does not have a weight file of its own; `esg weights list` shows the public models it consists of."
         )
-    if not name.startswith("gella-"):
-        return
-    from ..models.gella.config import PRESETS  # slow to import
+    from ..models.cropformer.config import PRESETS as SEGMENTERS  # slow to import
+    from ..models.gella.config import PRESETS as GROUNDERS
 
-    if name in PRESETS:
-        raise WeightsError(
-            f"There are no published weights of {name}; train them with `esg train gella --preset "
-            f"{name.removeprefix('gella-')}` and give the file's path, or choose gella-nano or zero-shot."
-        )
+    for family, presets, others in (
+        ("gella", GROUNDERS, "gella-nano or zero-shot"),
+        ("cropformer", SEGMENTERS, "cropformer-nano"),
+    ):
+        if name in presets:
+            raise WeightsError(
+                f"There are no published weights of {name}; train them with `esg train {family} --preset "
+                f"{name.removeprefix(f'{family}-')}` and give the file's path, or choose {others}."
+            )

@@ -13,6 +13,7 @@ from PIL import Image
 
 from esg import EntityMap, EntitySegmenter, Grounder, Grounding, InputError, read_image
 from esg.cli.console import Console
+from esg.entities.importing.panoptic import ids_of_colours
 from esg.models.gella.inference import GellaInference
 
 SUFFIXES = ["grounding.jpg", "grounding.json", "labels.png"]
@@ -114,6 +115,21 @@ def test_names_of_the_models_own_and_the_entities_without_one(
     assert saved(tmp_path) == Grounding("no name", ())
 
 
+def test_panoptic(ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path) -> None:
+    listed = tmp_path / "names.json"
+    listed.write_text(json.dumps([{"name": "disc", "id": 7}, {"name": "sky", "id": 9, "isthing": 0}]))
+    assert ground(photo, "--masks", masks, "--panoptic", listed, "--threshold", 0).status == 0
+    found = grounder.panoptic(photo, EntityMap.from_labels_png(masks), listed, threshold=0)
+    content = json.loads((tmp_path / "out/photo.panoptic.json").read_text())
+    assert content == found.to_coco("photo.png", "photo.panoptic.png")
+    assert [one["id"] for one in content["categories"]] == [7, 9]
+    ids = ids_of_colours(np.asarray(Image.open(tmp_path / "out/photo.panoptic.png")))
+    assert np.array_equal(ids, found.entities.labels)
+    assert saved(tmp_path) == found.grounding()
+    ground(photo, "--masks", masks, "--panoptic", "cocoa").refused("There is no list of names 'cocoa'; give coco, ade")
+    ground(photo, "--masks", masks, "--panoptic", "coco", "--names").refused("not allowed with argument")
+
+
 def test_a_model_without_a_list_of_names_is_one_sentence_before_the_work(
     ground: Run, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +150,16 @@ def test_an_expression(
     assert ": 1 phrase, 4 entities in" in result.err[-1]
     ground(photo, "--masks", masks, "--refer", "the left one", "--threshold", 0)
     assert sorted(saved(tmp_path).phrases[0].entity_ids) == [1, 2, 3, 4]
+
+
+def test_an_expression_by_its_nouns(
+    ground: Run, grounder: Grounder, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = np.array([[0.2, 0.75, 0.5, 0.1], [0.9, 0.1, 0.1, 0.1]], np.float32)
+    monkeypatch.setattr(GellaInference, "nouns", lambda *_: [(0, 3), (7, 10)])
+    monkeypatch.setattr(GellaInference, "scores", lambda *_: scores)
+    assert ground(photo, "--masks", masks, "--refer", "cat on mat", "--by-nouns").status == 0
+    assert saved(tmp_path).phrases[0].entity_ids == (1, 2, 3)
 
 
 def test_an_expression_without_a_match_gets_the_best_guess(
@@ -400,6 +426,7 @@ def test_no_memory_for_one_photo(
         (["--caption", "a", "--refer", "b"], "not allowed with"),
         (["--caption", " "], "argument --caption: the text is blank"),
         (["--refer", ""], "argument --refer: the text is blank"),
+        (["--by-nouns"], "--by-nouns is for expressions; give one with --refer"),
         (["--threshold", "1.1"], "not between 0 and 1"),
         (["--temperature", "-1"], "not a number of 0 or more"),
         (["--temperature", "nan"], "not a number of 0 or more"),

@@ -195,6 +195,20 @@ def test_train_gella_resumes_exports_and_grounds(esg: Run, gella_settings: Path,
 
 
 @pytest.mark.usefixtures("tiny_gella")
+def test_gella_as_in_the_paper_is_one_option(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
+    run, settings = tmp_path / "run", json.loads(gella_settings.read_text())
+    gella_settings.write_text(json.dumps({**settings, "model": {"vision": {"side": 64, "patch": 8}}}))
+    options = ("--out", run, "--config", gella_settings, "--preset", "test", *GELLA, "--batch", 2, "--faithful")
+    assert esg("train", "gella", *options, "--steps", 1).status == 0
+    kept = read_config(run / "config.json", GellaTrainConfig())
+    assert (kept.steps, kept.samples.texts, kept.samples.sides) == (1, 2, (48, 64))  # the other options come last
+    assert (kept.samples.mask_noise, kept.all_queries, kept.model["projection"]) == (0, True, "linear")
+    assert kept.model["blend"]["skip"] is False
+    assert esg("train", "gella", "--out", run, "--steps", 2).status == 0  # a resumed run stays as it is
+    assert read_config(run / "config.json", GellaTrainConfig()).all_queries
+
+
+@pytest.mark.usefixtures("tiny_gella")
 def test_gella_starts_from_weights_of_its_kind(esg: Run, gella_settings: Path, tmp_path: Path) -> None:
     weights = tmp_path / "gella.safetensors"
     options = ("--config", gella_settings, "--preset", "test", "--steps", 1, *GELLA)
@@ -233,7 +247,7 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
         (("--preset", "7b"), "gella-7b starts from published weights; give --init the folder of LLaVA-1.5"),
         (("--preset", "7b", "--init", "llava"), "llava has no tokenizer.json; get the folder llava-hf/llava-1.5-7b-hf"),
         (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
-        (("--preset", "test", "--photos", "missing"), "The folder missing does not exist"),
+        (("--preset", "test", "--photos", "missing"), "missing does not exist; give a COCO JSON file"),
         (("--preset", "test", "--precision", "fp16"), "fp16 is for GPUs"),
         (
             ("--preset", "test", "--seed", 2**64),
@@ -275,7 +289,7 @@ def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatc
         ({"preset": "cropformer-nanoo"}, (), "There is no preset 'cropformer-nanoo'"),
         ({"preset": "mask2former-instance-r50"}, (), "mask2former-instance-r50 predicts classes"),
         ({}, ("--init", "missing.safetensors"), "The file missing.safetensors does not exist"),
-        ({}, ("--photos", "missing"), "The folder missing does not exist"),
+        ({}, ("--photos", "missing"), "missing does not exist; give a COCO JSON file"),
         ({}, ("--seed", 2**64), f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}."),
     ],
 )

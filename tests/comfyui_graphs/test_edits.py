@@ -74,7 +74,7 @@ def test_files_of_a_machine_are_not_written_down(script: Callable[[str], ModuleT
     loader = definitions["ESGLoadSegmenter"]
     models, options = loader["input"]["required"]["model"]
     inputs = {**loader["input"]["required"], "model": ([*models, "private/mine.safetensors"], options)}
-    definitions["ESGLoadSegmenter"] = {**loader, "input": {"required": inputs}}
+    definitions["ESGLoadSegmenter"] = {**loader, "input": {**loader["input"], "required": inputs}}
     maker = script("make_edit_nodes")
     assert maker.make(definitions) == maker.FILE.read_text(encoding="utf-8")
 

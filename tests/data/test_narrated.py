@@ -81,6 +81,21 @@ def test_texts_about_a_photo_with_categories_use_their_names() -> None:
     assert 0 < lists < 12
 
 
+def test_without_augmentation_a_photo_stays_as_it_is() -> None:
+    """Sec. 5.3 of the paper: photos are scaled and padded, never cropped."""
+    labels = np.full((90, 120), UNKNOWN, np.int32)
+    labels[:45], labels[50:80, 10:50] = 1, 2
+    for told in (
+        tell_photo(photo(labels), np.random.default_rng(0), None),
+        tell_named(photo(labels, "sky-other-merged", "dog"), {"dog"}, np.random.default_rng(0), None),
+    ):
+        assert told is not None
+        assert np.array_equal(told.image, photo(labels).image)
+        assert np.array_equal(told.labels > 0, labels > 0)
+    nothing = photo(np.full((90, 120), UNKNOWN, np.int32))
+    assert tell_named(nothing, {"dog"}, np.random.default_rng(0), None) is None
+
+
 def test_a_photo_of_which_no_crop_shows_an_entity_is_left_out() -> None:
     labels = np.full((900, 900), UNKNOWN, np.int32)
     labels[0, 0] = 1

@@ -36,7 +36,7 @@ def test_a_label_png_keeps_any_labels_and_scores(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.png"
     write_labels_png(path, labels, scores)
-    read, stored = read_labels_png(path)
+    read, stored, _ = read_labels_png(path)
     assert np.array_equal(read, labels)
     assert np.array_equal(np.array(stored, np.float32), scores)
 
@@ -46,7 +46,7 @@ def test_labels_of_few_entities_come_in_any_grey_or_palette_mode(tmp_path: Path,
     picture = Image.new(mode, (2, 1))
     picture.putpixel((1, 0), 1)
     picture.save(tmp_path / "labels.png")
-    labels, stored = read_labels_png(tmp_path / "labels.png")
+    labels, stored, _ = read_labels_png(tmp_path / "labels.png")
     assert (labels > 0).tolist() == [[False, True]]
     assert stored is None
 
@@ -113,9 +113,9 @@ def test_coco_keeps_any_masks_and_scores(masks: np.ndarray, data: st.DataObject)
     rles = [encode_mask(mask) for mask in masks]
     boxes = np.zeros((count, 4), np.int64)
     content = coco_dict(rles, values, masks.sum((1, 2)), boxes, tuple(size), 7, "photo.jpg")
-    read, read_scores, read_size = read_coco(json.loads(json.dumps(content)), image_id=7)
-    assert (read, read_size) == (rles, tuple(size))
-    assert np.array_equal(np.array(read_scores, np.float32), values)
+    read = read_coco(json.loads(json.dumps(content)), image_id=7)
+    assert (read.rles, read.size, read.names) == (rles, tuple(size), None)
+    assert np.array_equal(np.array(read.scores, np.float32), values)
 
 
 corners = st.lists(st.tuples(st.integers(-6, 36), st.integers(-6, 30)), min_size=3, max_size=7)  # in thirds of a pixel
@@ -137,9 +137,9 @@ def test_polygons_cover_the_pixels_whose_centre_is_inside(polygons: list[list[tu
                     inside[y, x] ^= (side > 0) == (y1 > y0)
         expected |= inside
     flat = [[value / 3 for point in points for value in point] for points in polygons]
-    found, _, _ = read_coco(
+    found = read_coco(
         {"images": [{"id": 1, "height": height, "width": width}], "annotations": [{"segmentation": flat}]}
-    )
+    ).rles
     assert found == ([encode_mask(expected)] if expected.any() else [])  # one without a pixel is left out
 
 

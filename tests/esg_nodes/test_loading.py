@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import gc
 import os
 from collections.abc import Callable
@@ -7,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
+
+from esg.models.cropformer.model import CropFormer
+from esg.segmenter import load_model
 
 Nodes = Callable[[str], Any]
 Load = Callable[..., Any]
@@ -26,8 +32,8 @@ def names(nodes: Nodes, loader: str) -> list[str]:
 def test_the_lists_offer_what_is_known_and_what_lies_in_the_folder(nodes: Nodes, home: Path) -> None:
     found = names(nodes, "LoadSegmenter")
     assert found[0] == "cropformer-nano"
-    assert {"cropformer-hornet-large", "own/tiny.safetensors"} < {*found}
-    assert not any("instance" in name or "gella-nano" in name for name in found)
+    assert {"cropformer-hornet-large", "mask2former-panoptic-r50", "own/tiny.safetensors"} < {*found}
+    assert "gella-nano" not in found
     found = names(nodes, "LoadGrounder")
     assert found[0] == "gella-nano"
     assert {"words.safetensors", "zero-shot"} < {*found}
@@ -107,6 +113,43 @@ def test_the_same_model_is_loaded_once_and_freed_with_its_last_user(load: Load, 
     del one, other
     gc.collect()
     assert len(part("loading")._LOADED) < before
+
+
+def test_categories_name_the_classes_of_a_model(
+    nodes: Nodes, home: Path, tiny_model: Path, core: Any, image: torch.Tensor
+) -> None:
+    _, preset, _ = load_model(tiny_model)
+    config = dataclasses.replace(preset.config, association=False, classes=2)
+    torch.manual_seed(0)
+    state = {name: value.contiguous() for name, value in CropFormer(config).state_dict().items()}
+    save_file(state, home / "semantic.safetensors", {"config": config.to_json(), "task": "semantic"})
+    (home / "own/classes.json").write_text('{"categories": [{"id": 1, "name": "sky"}, {"id": 2, "name": "dog"}]}')
+    loader, options = nodes("LoadSegmenter"), ("semantic.safetensors", "fp32", "cpu", "auto", False)
+    (named,) = loader.load(*options, categories=" own/classes.json ")
+    (unnamed,) = loader.load(*options)
+    assert named is not unnamed
+    segment = nodes("SegmentEntities")
+    for segmenter, expected in ((named, {"sky", "dog"}), (unnamed, {"class 0", "class 1"})):
+        for _ in range(2):  # the second time from the recent results
+            entities, *_ = segment.segment(segmenter, image, "auto", -1, 0, 0, "each entity", False, size=64)
+            names = {name for of_picture in entities.names for name in of_picture}
+            assert names
+            assert names <= expected
+        first = entities.maps[0]
+        (segs,) = nodes("EntitiesToSegs").convert(
+            segment.segment(segmenter, image[:1], "auto", -1, 0, 0, "each entity", False, size=64)[0], 3
+        )
+        assert [seg.label for seg in segs[1]] == list(first.names)
+    before = loader.IS_CHANGED("semantic.safetensors", categories="own/classes.json")
+    os.utime(home / "own/classes.json", ns=(1, 1))
+    assert loader.IS_CHANGED("semantic.safetensors", categories="own/classes.json") != before
+
+
+@pytest.mark.parametrize("name", ["none.json", "../../outside.json", "/etc/passwd"])
+def test_categories_come_only_from_the_folder_of_models(nodes: Nodes, home: Path, core: Any, name: str) -> None:
+    (home / "../../outside.json").write_text("[]")
+    with pytest.raises(core.InputError, match=r"^The file '.*' is not in .*; put the COCO JSON there, and write"):
+        nodes("LoadSegmenter").load("own/tiny.safetensors", "fp32", "cpu", "auto", False, name)
 
 
 def test_a_file_that_was_written_again_is_read_again(load: Load, nodes: Nodes, home: Path) -> None:

@@ -15,6 +15,9 @@ def test_an_overlap_counts_pixels() -> None:
     assert Overlap.of(said, true) == Overlap(1, 4)
     assert Overlap.of(said, true).iou == 0.25
     assert Overlap.of(said & False, true & False).iou == 1
+    ignored = np.array([[1, 0, 0, 1]], bool)
+    assert Overlap.of(said, true, ignored) == Overlap(1, 2)
+    assert Overlap.of(said, true, np.ones_like(said)).iou == 1
 
 
 def test_groups_of_nouns() -> None:
@@ -55,4 +58,4 @@ def test_figures_without_data_are_nan() -> None:
 
 def test_large_masks_count_more_in_ciou_than_in_giou() -> None:
     figures = referring_iou([Overlap(90, 100), Overlap(0, 10), Overlap(0, 0)])
-    assert figures == pytest.approx({"cIoU": 90 / 110, "gIoU": (0.9 + 0 + 1) / 3})
+    assert figures == pytest.approx({"cIoU": 90 / 110, "gIoU": (0.9 + 0 + 1) / 3, "P50": 2 / 3})

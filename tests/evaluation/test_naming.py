@@ -85,7 +85,7 @@ def test_entities_of_a_segmenter_have_no_category() -> None:
     photos: Any = Photos([PHOTO])
     grounder: Any = Knowing({"sky": (1,), "dog": (2,)})
     halves = EntityMap.from_labels(np.repeat([[1] * 10 + [2] * 10], 12, axis=0))
-    found = evaluate_names(grounder, photos, segment=lambda image: halves)
+    found = evaluate_names(grounder, photos, segment=lambda image, name: halves)
     assert "category" not in found
     assert found["AR"] == 1
 
@@ -94,7 +94,7 @@ def test_captions_that_are_true_and_false() -> None:
     photos: Any = Photos([PHOTO])
     whole = EntityMap.from_labels(np.ones((12, 20), int))
     grounder: Any = Knowing({}, "Two puppies, a kitten and a teapot.")
-    found = evaluate_captions(grounder, photos, segment=lambda image: whole)
+    found = evaluate_captions(grounder, photos, segment=lambda image, name: whole)
     assert (found.true, found.false, found.named, found.large) == (1, 1, 1, 2)
     assert found.captions == (("a", "Two puppies, a kitten and a teapot."),)
 

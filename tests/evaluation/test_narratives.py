@@ -16,7 +16,7 @@ from esg.data.narrated import NarratedPhoto, tell_scene
 from esg.data.opening import open_photos
 from esg.data.scenes.synth import HELD_OUT
 from esg.entities.entity_map import EntityMap
-from esg.evaluation.narratives import SIDES, evaluate_claims, evaluate_narratives
+from esg.evaluation.narratives import SIDES, evaluate_claims, evaluate_expressions, evaluate_narratives
 from esg.grounder import Grounder
 
 Span = tuple[int, int]
@@ -92,6 +92,13 @@ def test_a_wrong_model_gets_zero() -> None:
     assert figures["noun_recall"] == 1
 
 
+def test_expressions_alone_have_the_same_figures() -> None:
+    both = evaluate_narratives(Grounder(Oracle()), 4)
+    alone = evaluate_expressions(Grounder(Oracle()), 4)
+    assert alone == {name: both[name] for name in ("cIoU", "gIoU", "P50", "expressions")}
+    assert evaluate_expressions(Grounder(Oracle(truth=0.4)), 4, threshold=0.5)["gIoU"] < 0.5
+
+
 def test_nouns_that_are_not_heard_count_as_wrong() -> None:
     figures = evaluate_narratives(Grounder(Oracle(deaf=True)), 4)
     assert figures["AR"] == figures["noun_recall"]
@@ -99,7 +106,7 @@ def test_nouns_that_are_not_heard_count_as_wrong() -> None:
 
 
 def test_other_entities_can_be_given() -> None:
-    def halves(image: np.ndarray) -> EntityMap:
+    def halves(image: np.ndarray, name: str) -> EntityMap:
         labels = np.ones(image.shape[:2], np.int32)
         labels[:, image.shape[1] // 2 :] = 2
         return EntityMap.from_labels(labels)

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from esg.language.captions import (
     DESCRIBE,
+    EXTRACT,
+    WORDINGS,
     answer,
     answer_pieces,
     category_caption,
+    describe,
     extract,
     number_words,
     phrase_caption,
@@ -177,3 +180,12 @@ def test_invalid_lists_are_refused() -> None:
         phrase_caption("red ball")
     with pytest.raises(InputError, match="phrase number 2 is empty"):
         phrase_caption(["dog", " "])
+
+
+def test_the_first_wording_of_a_question_is_that_of_table_3() -> None:
+    assert {task: questions[0] for task, questions in WORDINGS.items()} == {"describe": DESCRIBE, "extract": EXTRACT}
+    for questions in WORDINGS.values():
+        assert len(set(questions)) == len(questions) >= 5
+    assert describe(question="What is this?") == "What is this?"
+    assert describe(["two dogs", "sky"], "What is this?") == "What is this, which shows two dogs and sky?"
+    assert extract(" A dog. ", "Which nouns?") == "Which nouns? A dog."

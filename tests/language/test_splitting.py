@@ -80,3 +80,11 @@ def test_sentences_together_are_the_caption(texts: list[str], most: int) -> None
     assert "".join(text for text, _ in parts) == caption
     assert [noun for some in quoted(parts) for noun in some] == [caption[slice(*span)] for span in spans]
     assert all(len(text.split()) <= most for text, _ in parts)
+
+
+def test_a_list_may_name_the_same_twice() -> None:
+    """The model may read "chair" for "armchair", too."""
+    names = ["chair", "dog", "chair", "cat"]
+    parts = parted(*category_caption(names, once=False), at_most(7))
+    assert [text for text, _ in parts] == ["There might exist a chair and dog.", "There might exist a chair and cat."]
+    assert [name for part in quoted(parts) for name in part] == names

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
 from esg.entities.entity_map import EntityMap
+from esg.models.gella.association import QueryMatching
 from esg.models.gella.checkpoint import read_gella
 from esg.models.gella.config import PRESETS
 from esg.models.gella.inference import GellaInference
@@ -295,12 +296,12 @@ def test_a_run_resumes_only_with_its_own_architecture(tiny_task: GellaTask, tmp_
     [
         ({"colour": "location"}, "The setting model has an unknown setting 'colour'; use one of vision, language"),
         ({"blend": {"skip": 0}}, "The setting model: blend: skip is 0, but must be like true"),
-        ({"encoder": "vgg"}, "encoder 'vgg'; choose one of mobilenet-v2, swin-tiny"),
+        ({"encoder": "vgg"}, "encoder 'vgg'; choose one of mobilenet-v2, swin-tiny, swin-large"),
         (
             {"encoder": "swin-tiny", "encoder_scale": 0.1},
             "The width of a Swin must be a multiple of its 3 heads, not 10",
         ),
-        ({"colormap_side": 100}, "multiple of 32, not 100"),
+        ({"colormap_side": 100}, "multiple of 16 and at least 32, not 100"),
         ({"vision": {"side": 3}}, "side of vision is 3, but must be at least its patch, 4"),
         ({"vision": {"side": 400}}, "An image takes 10000 tokens, but the context of language has only 1500"),
     ],
@@ -311,9 +312,43 @@ def test_an_architecture_that_cannot_be_is_one_sentence(tiny_task: GellaTask, mo
 
 
 def test_swin_does_not_start_from_mobilenet(tiny_task: GellaTask, tmp_path: Path) -> None:
+    MobileNetV2ForImageClassification(MobileNetV2Config(depth_multiplier=0.1)).save_pretrained(tmp_path)
     task = GellaTask(dataclasses.replace(RUN, encoder_init=str(tmp_path), model=OTHER), tiny_task.tokenizer)
-    with pytest.raises(InputError, match="encoder_init is for MobileNetV2, not for swin-tiny"):
+    with pytest.raises(WeightsError, match="of type 'mobilenet_v2' instead of 'swin'"):
         task.model(new=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"encoder_norms": "frozen"}, "Frozen encoder_norms need statistics to keep; give encoder_init, or use syn"),
+        ({"preset": "gella-nano", "vision_init": "clip"}, "vision_init is for a CLIP, which gella-nano does not have"),
+    ],
+)
+def test_settings_for_parts_that_are_not_there(tiny_task: GellaTask, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        GellaTask(dataclasses.replace(RUN, **changes), tiny_task.tokenizer).model(new=True)
+
+
+def test_frozen_norms_keep_the_statistics_of_published_weights(tiny_task: GellaTask, tmp_path: Path) -> None:
+    imagenet = MobileNetV2ForImageClassification(
+        MobileNetV2Config(depth_multiplier=tiny_task.architecture.encoder_scale)
+    )
+    for name, value in imagenet.state_dict().items():
+        if name.endswith(("running_mean", "running_var")):
+            value.uniform_(0.5, 1.5)
+    imagenet.save_pretrained(tmp_path / "mobilenet", safe_serialization=True)
+    run = dataclasses.replace(RUN, steps=2, encoder_init=str(tmp_path / "mobilenet"), encoder_norms="frozen")
+    task = GellaTask(run, tiny_task.tokenizer)
+    state = load_checkpoint(train(task, tmp_path / "run"))
+    assert state is not None
+    found = state["model"]
+    norms = [name for name in found if name.startswith("gella.colormap.") and ".normalization." in name]
+    theirs = imagenet.mobilenet_v2.state_dict()
+    assert norms
+    for name in norms:
+        assert torch.equal(found[name], theirs[name.removeprefix("gella.colormap.net.")]), name
+    read_gella(export(tmp_path / "run", task, tmp_path / "out.safetensors"))  # the names are the same
 
 
 def test_language_alone_asks_for_no_masks(tiny_task: GellaTask) -> None:
@@ -358,6 +393,21 @@ def test_association_loss_uses_only_queries_that_reconstruct_an_entity() -> None
     )
     assert right == pytest.approx(0, abs=1e-3)
     assert wrong == pytest.approx(9, abs=1e-3)
+
+
+def test_association_loss_may_count_every_query() -> None:
+    """G^A of Eq. 16: a query that stands for no entity is not meant by any noun."""
+    truth = torch.tensor([[True, False]])
+    ties = [QueryMatching(torch.tensor([2, 0]), torch.tensor([True, False]))]  # entity 2 has a query by guess
+
+    def loss(*scores: float) -> float:
+        heard = TrainingOutput(*torch.zeros(3, 1), None, [0], [torch.tensor([scores])])
+        return float(association_loss(heard, ties, [truth], all_queries=True))
+
+    assert loss(-50.0, -50.0, 50.0) == pytest.approx(0, abs=1e-6)
+    assert loss(-50.0, 30.0, 50.0) == pytest.approx(10)  # the mean over three queries
+    assert loss(30.0, -50.0, 50.0) == pytest.approx(10)
+    assert loss(-50.0, -50.0, -30.0) == pytest.approx(10)
 
 
 def test_an_unknown_preset_is_refused(speaker: Any) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from esg.data.narrated import tell_scene
 from esg.entities.entity_map import EntityMap
+from esg.language.captions import DESCRIBE, EXTRACT, WORDINGS
 from esg.models.gella.conversation import Conversation
 from esg.segmenter import EntitySegmenter
 from esg.support.errors import WeightsError
@@ -58,6 +59,19 @@ def test_conversations_of_each_task(speaker: Any, task: str) -> None:
     assert colours_of <= {(0, 0, 0)}
     for number in labels.unique().tolist():
         assert len({tuple(colour) for colour in colours[:, labels == number].T.tolist()}) == 1
+
+
+def test_questions_are_drawn_from_the_list_only_if_asked(speaker: Any) -> None:
+    _, tokenizer = speaker
+
+    def asked(wordings: bool) -> set[str]:
+        questions = [question for own in WORDINGS.values() for question in own]
+        samples = NarrativeConfig(batch=8, texts=4, tasks=(0.5, 0.5, 0.0), sides=(48, 48), wordings=wordings)
+        prompts = (tokenizer.decode(text.ids[: text.start].tolist()) for text in Narratives(samples, *speaker)[0].texts)
+        return {question for prompt in prompts for question in questions if question in prompt}
+
+    assert asked(wordings=False) == {DESCRIBE, EXTRACT}
+    assert len(asked(wordings=True)) > 8
 
 
 def test_shares_of_tasks(speaker: Any) -> None:

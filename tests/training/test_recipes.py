@@ -12,6 +12,7 @@ import pytest
 from esg.data.augment import FLIPPED
 from esg.training.cropformer import TrainConfig
 from esg.training.defaults import settings_for
+from esg.training.faithful import faithful
 from esg.training.gella import GellaTrainConfig
 from esg.training.loop import learning_rate
 from esg.training.losses import LossConfig
@@ -65,3 +66,10 @@ def test_the_published_run_of_cropformer(root: Path, name: str, drop: float) -> 
         assert {step: learning_rate(step, longer) for step in begins} == pytest.approx(begins)
         ends = {91_575 * times - 1: 2e-4, 99_414 * times - 1: 2e-5}
         assert {step: learning_rate(step, longer) for step in ends} == pytest.approx(ends)
+
+
+@pytest.mark.parametrize("name", ["gella-7b", "gella-13b"])
+def test_the_papers_recipe_is_what_the_switch_sets(root: Path, name: str) -> None:
+    recipe = read_config(root / "docs" / "recipes" / f"{name}.json", GellaTrainConfig())
+    assert faithful(recipe) == recipe
+    assert faithful(GellaTrainConfig(preset=name)) == recipe

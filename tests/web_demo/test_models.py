@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was loaded: name and device."""
     calls: list[Any] = []
 
-    def load(name: str, *, device: str) -> Fake:
+    def load(name: str, *, device: str, attention: str) -> Fake:
         calls.append((name, device))
         if name == "broken":
             raise EsgError("It is broken.")
@@ -82,7 +83,7 @@ def test_two_visitors_at_once_load_it_once(monkeypatch: pytest.MonkeyPatch) -> N
     begun, go = threading.Event(), threading.Event()
     calls, got = [], []
 
-    def load(name: str, *, device: str) -> Fake:
+    def load(name: str, *, device: str, attention: str) -> Fake:
         calls.append(name)
         begun.set()
         assert go.wait(30)
@@ -118,11 +119,11 @@ def test_a_grounder_is_loaded_while_others_are_used_and_stays(
 ) -> None:
     began, go, calls, got = threading.Event(), threading.Event(), [], []
 
-    def load(name: str, *, device: str) -> Any:
+    def load(name: str, *, device: str, attention: str) -> Any:
         calls.append(name)
         began.set()
         assert go.wait(60)
-        return Grounder(None, name=name)  # type: ignore[arg-type]
+        return Grounder(SimpleNamespace(networks=()), name=name)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Grounder, "from_pretrained", load)
     models = Models("cpu")

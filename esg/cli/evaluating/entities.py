@@ -5,13 +5,30 @@ from __future__ import annotations
 import argparse
 import math
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
-from ..arguments import add_machine, add_no_overwrite, file_or_folder, not_empty
+from ..arguments import add_machine, file_or_folder, machine_of, not_empty
 from ..console import Console
-from .shared import counting, percent
+from .measuring import (
+    add_images,
+    add_measuring,
+    check_plots,
+    known_data_set,
+    model_file,
+    open_journal,
+    say_problems,
+    say_resumed,
+    show,
+    title,
+)
+from .shared import counting
 
+if TYPE_CHECKING:
+    from ...data.annotated import AnnotatedPhotos
+    from ...evaluation.predictions import Predictions
+
+_MODEL = "cropformer-nano"
 _FOUND = {
     "AP": "AP^e",
     "AP50": "at an IoU of 0.5",
@@ -22,8 +39,18 @@ _FOUND = {
     "AR@1": "average recall with 1 mask per photo",
     "AR@10": "with 10",
     "AR@100": "with 100",
+    "AR50@100": "with 100, at an IoU of 0.5 only",
+    "APb": "AP^b, boundary AP",
+    "APb50": "at an IoU of 0.5",
+    "APb75": "at an IoU of 0.75",
+    **{
+        f"{name}_{group}": f"{name.replace('APb', 'AP^b')} of photos {size} 800 x 1333 pixels"
+        for group, size in (("low", "up to"), ("high", "above"))
+        for name in ("AP", "AP50", "AP75", "APb")
+    },
     "covering": "mean best IoU of true segments",
     "covering_by_area": "weighted by their areas",
+    "covering_people": "segmentation covering, mean over all annotators",
     "whole": "people, animals and vehicles above 2 % of the picture found as one entity (IoU 0.5)",
 }
 
@@ -33,76 +60,111 @@ def add(own: Any) -> None:
     command = own.add_parser(
         "entities",
         help="how well the entities of labelled photos are found",
-        description="Segments photos that have panoptic ground truth, or reads the masks that any program found "
-        "(--truth, --predictions). Prints AP^e and average recall as the official evaluator computes them; for "
-        "segmented photos also how well segments are covered, and the share of people, animals and vehicles found as "
-        "one entity. All figures are percentages.",
+        description="Segments labelled photos, or reads the masks that any program found (--predictions), and compares "
+        "them with the truth. Prints AP^e and average recall as the official evaluator computes them, boundary AP, how "
+        "well segments are covered, and the share of people, animals and vehicles found as one entity. All figures are "
+        "percentages.",
     )
     command.set_defaults(measure=entities)
     command.add_argument(
         "photos",
         nargs="?",
         type=file_or_folder,
-        metavar="DIR",
-        help="COCO panoptic photos to segment: a folder with panoptic.json, panoptic/ and images/",
+        metavar="PATH",
+        help="labelled photos: a COCO JSON file; a folder with panoptic.json or instances.json; photos with a mask "
+        "file each; BSDS500; or im/ and gt/",
     )
-    files = command.add_argument_group("files instead of photos")
+    files = command.add_argument_group("files")
+    add_images(command)
     files.add_argument(
-        "--truth",
-        type=file_or_folder,
-        metavar="GT.json",
-        help="COCO JSON with annotations, or COCO panoptic: its JSON, or its folder",
+        "--truth", type=file_or_folder, metavar="GT", help="the labels, in the same formats; the same as PATH"
     )
     files.add_argument(
         "--predictions",
         type=file_or_folder,
         metavar="PRED",
-        help="COCO results or COCO JSON, or a folder with NAME.entities.json, NAME.labels.png, NAME.png or NAME.npy "
-        "for each picture",
+        help="COCO results, COCO JSON or COCO panoptic, or a folder with a file of masks for each photo, such as "
+        "NAME.entities.json, NAME.labels.png, NAME.png, NAME.npy or SAM's NAME.json [photos are segmented]",
     )
     command.add_argument(
         "--model",
         type=not_empty,
-        default="cropformer-nano",
         metavar="NAME|FILE",
-        help="the segmenter [cropformer-nano]",
+        help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{_MODEL}]",
     )
     command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
     command.add_argument(
-        "--json", dest="out", type=file_or_folder, metavar="FILE.json", help="also write the figures to this file"
+        "--overlapping",
+        action="store_true",
+        help="let the model's masks overlap, and measure AP instead of AP^e",
     )
-    add_no_overwrite(command, "stop if the file already exists [replace it, and say so]")
+    command.add_argument(
+        "--no-boundaries", dest="boundaries", action="store_false", help="omit boundary AP, which takes half the time"
+    )
+    add_measuring(command, plots=True)
     add_machine(command)
 
 
-def entities(args: argparse.Namespace, console: Console) -> dict[str, float]:
+def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Prints the figures and returns them for the file."""
-    if (args.photos is None) == (args.truth is None) or (args.truth is None) != (args.predictions is None):
+    given = args.photos or args.truth
+    if (args.photos is None) == (args.truth is None) or (args.truth is not None and args.predictions is None):
         raise InputError("Give a folder of photos to segment, or both --truth and --predictions.")
-    if args.truth is not None:
-        from ...evaluation.prediction_files import evaluate_files
-
-        console.progress(f"Comparing {args.predictions} with {args.truth} ...")
-        return _show_found(evaluate_files(args.truth, args.predictions), console)
-    from ...data.labelled import LabelledPhotos
     from ...data.opening import open_photos
-    from ...evaluation.photos import evaluate_entities
+    from ...evaluation.entities import evaluate_entities
+    from ...evaluation.paper import paper_row
+
+    data_set = known_data_set(args, given)
+    check_plots(args)
+    console.progress(f"Opening {given} ...")
+    photos = open_photos(given, args.images)
+    predictions = _predictions(args, photos, console)
+    made_by = (
+        [args.predictions]
+        if args.predictions
+        else [model_file(args.model or _MODEL), args.crops, args.precision, args.overlapping]
+    )
+    journal = open_journal(args, "entities", given, len(photos), *made_by, args.boundaries)
+    say_resumed(journal, console)
+    measured = evaluate_entities(
+        photos,
+        predictions,
+        boundaries=args.boundaries,
+        workers=args.workers,
+        journal=journal,
+        progress=counting(console, "photo"),
+    )
+    figures = {name.replace("AR1", "AR@1"): value for name, value in measured.figures.items()}
+    overlapping = figures["overlapping"]
+    paper = paper_row("overlapping" if overlapping else "entities", data_set, args.model or _MODEL)
+    large = figures["whole_count"]
+    text = f"{figures['photos']:.0f} photos" + (f", {large:.0f} large people, animals and vehicles" if large else "")
+    console.answer(title(text, paper))
+    shown = show(figures, {name: what for name, what in _FOUND.items() if large or name != "whole"}, paper, console)
+    if overlapping:
+        console.answer(
+            f"  Masks overlap in {overlapping:.0f} of the photos, so AP is not AP^e, which does not allow it."
+        )
+    say_problems(measured.problems, console)
+    if args.plots is not None:
+        from ...evaluation.plots import draw_curves, draw_worst
+
+        draw_curves(measured.accumulated, args.plots)
+        draw_worst(photos, predictions, measured.worst, args.plots)
+        console.line(f"Plots: {args.plots}")
+    counts = {name: figures[name] for name in ("photos", "overlapping", "whole_count")}
+    return {**shown, "whole": shown.get("whole", math.nan), **counts}
+
+
+def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Console) -> Predictions:
+    from ...evaluation.predictions import ModelPredictions, open_predictions
+
+    if args.predictions is not None:
+        return open_predictions(args.predictions)
     from ...segmenter import EntitySegmenter
 
-    photos = LabelledPhotos(open_photos(args.photos))
-    console.progress(f"Loading {args.model} ...")
-    segmenter = EntitySegmenter.from_pretrained(args.model, device=args.device, precision=args.precision)
-    found = evaluate_entities(
-        partial(segmenter, crops=args.crops, min_score=0.0), photos, progress=counting(console, "photo")
-    )
-    console.answer(f"{len(photos)} photos, {found['whole_count']:.0f} large people, animals and vehicles")
-    return _show_found(found, console)
-
-
-def _show_found(found: dict[str, float], console: Console) -> dict[str, float]:
-    """Prints figures in percent, and returns them so; -1, COCO's sign that nothing of the size is annotated, is nan."""
-    renamed = {name.replace("AR1", "AR@1"): value for name, value in found.items()}
-    percents = {name: math.nan if renamed[name] < 0 else 100 * renamed[name] for name in _FOUND if name in renamed}
-    for name, value in percents.items():
-        console.answer(f"  {name:16} {percent(value / 100)}  {_FOUND[name]}")
-    return percents
+    name = args.model or _MODEL
+    console.progress(f"Loading {name} ...")
+    segmenter = EntitySegmenter.from_pretrained(name, **machine_of(args))
+    model = partial(segmenter.overlapping if args.overlapping else segmenter, crops=args.crops, min_score=0.0)
+    return ModelPredictions(model, name=name)

@@ -8,7 +8,7 @@ from typing import Any
 from ...support.errors import InputError
 from ..arguments import file_or_folder
 from ..console import Console
-from .shared import UNITS, add_grounding, counting, grounder, percent, segmenter
+from .shared import UNITS, add_grounding, counting, grounder, percent, segmenter, show_problems
 
 _NAMED = {
     "category": "true segments given the name of their category, out of 133",
@@ -61,6 +61,13 @@ def add(own: Any) -> None:
         command.set_defaults(measure=measure)
         command.add_argument("photos", type=file_or_folder, metavar="DIR", help=truth)
         add_grounding(command)
+        if name == "written":
+            command.add_argument(
+                "--captions",
+                type=file_or_folder,
+                metavar="FILE.json",
+                help="captions by photo: COCO's, LLaVA's conversations, or lists by file name [those of the photos]",
+            )
 
 
 def names(args: argparse.Namespace, console: Console) -> dict[str, float]:
@@ -83,13 +90,16 @@ def captions(args: argparse.Namespace, console: Console) -> dict[str, float]:
     """Prints the figures and returns them for the file."""
     from ...data.labelled import LabelledPhotos
     from ...data.opening import open_photos
+    from ...evaluation.entity_sources import segmented_by
     from ...evaluation.naming import evaluate_captions
     from ...segmenter import EntitySegmenter
 
     photos = LabelledPhotos(open_photos(args.photos))
     if not photos.categories:
         raise InputError(f"The photos in {args.photos} do not have categories; give a folder of COCO photos.")
-    segment = segmenter(args) or EntitySegmenter.from_pretrained("cropformer-nano", device=args.device)
+    segment = segmenter(args)
+    if segment is None:
+        segment = segmented_by(EntitySegmenter.from_pretrained("cropformer-nano", device=args.device))
     progress = counting(console, "photo")
     found = evaluate_captions(grounder(args, console), photos, segment=segment, progress=progress)
     for photo, caption in found.captions:
@@ -108,9 +118,20 @@ def written(args: argparse.Namespace, console: Console) -> dict[str, float]:
     from ...data.opening import open_photos
     from ...evaluation.naming import evaluate_written
 
-    photos = LabelledPhotos(open_photos(args.photos))
+    opened = open_photos(args.photos)
+    if args.captions is not None:
+        from ...data.captions import Captions, WithCaptions
+
+        opened = WithCaptions(opened, Captions(args.captions))
+    photos = LabelledPhotos(opened)
     progress = counting(console, "photo")
     found = evaluate_written(grounder(args, console), photos, segment=segmenter(args), progress=progress)
+    if not found["nouns"]:
+        source = args.photos if args.captions is None else args.captions
+        raise InputError(
+            f"No caption in {source} names a category that is in its photo, so there is nothing to measure."
+        )
+    show_problems(console, opened.problems)
     console.answer(
         f"{percent(found['acc50']).strip()} % of {found['nouns']:.0f} nouns are grounded in the thing they name"
     )

@@ -1,4 +1,4 @@
-"""`esg eval narratives|reconstruction|claims`: grounding of synthetic scenes, and of photos without categories."""
+"""`esg eval narratives|reconstruction|claims`: captions of synthetic scenes and of photos."""
 
 from __future__ import annotations
 
@@ -8,37 +8,83 @@ from typing import Any
 from ...support.errors import InputError
 from ..arguments import file_or_folder, fraction, whole
 from ..console import Console
-from .shared import UNITS, add_grounding, counting, grounder, percent, segmenter
+from .shared import (
+    UNITS,
+    add_grounding,
+    add_resume,
+    counting,
+    grounder,
+    percent,
+    results,
+    scene_segmenter,
+    segmenter,
+    show,
+    show_problems,
+)
 
-_FIGURES = {
-    "noun_recall": "nouns found in the caption",
+_NOUNS = {
     "AR": "average recall, all nouns",
     "AR_things": "things",
     "AR_stuff": "stuff",
     "AR_singular": "singulars",
     "AR_plural": "plurals",
     "acc50": "nouns with an IoU of 0.5 or more",
+}
+_SCENES = {
+    "noun_recall": "nouns found in the caption",
+    **_NOUNS,
     "cIoU": "referring expressions, cIoU",
     "gIoU": "referring expressions, gIoU",
+    "P50": "referring expressions with an IoU of 0.5 or more",
 }
+_PNG = {**_NOUNS, "AR_text": "nouns that the model finds in the caption"}
 
 
 def add(own: Any) -> None:
     """Adds the tasks to the parser."""
     command = own.add_parser(
         "narratives",
-        help="how well captions of held-out synthetic scenes are grounded",
-        description=f"Grounds captions of held-out synthetic scenes and referring expressions about them. {UNITS}",
+        help="how well the nouns of captions are grounded",
+        description="Grounds captions: those of Panoptic Narrative Grounding (PNG), or, without PATH, those of "
+        f"held-out synthetic scenes, and referring expressions about these. {UNITS}",
     )
     command.set_defaults(measure=narratives)
+    command.add_argument(
+        "path",
+        nargs="?",
+        type=file_or_folder,
+        metavar="PATH",
+        help="png_coco_val2017.json, or the folder that holds it; COCO's panoptic_val2017.json and photos near it are "
+        "found [synthetic scenes]",
+    )
     add_grounding(command)
-    command.add_argument("--count", type=whole(1), default=500, metavar="N", help="number of scenes [500]")
+    add_resume(command)
+    command.add_argument(
+        "--panoptic", type=file_or_folder, metavar="FILE.json", help="COCO's panoptic JSON, if it is elsewhere"
+    )
+    command.add_argument("--images", type=file_or_folder, metavar="DIR", help="COCO's photos, if they are elsewhere")
+    command.add_argument(
+        "--nouns",
+        choices=("found", "given"),
+        default="found",
+        help="whether the model finds the nouns of PNG's captions, so that one it misses counts as wrong, or whether "
+        "they are given with the caption [found]",
+    )
+    command.add_argument(
+        "--mask-size",
+        type=whole(1),
+        metavar="N",
+        help="compare the masks of PNG at NxN pixels; its first baseline used 256 [their full size]",
+    )
+    command.add_argument(
+        "--count", type=whole(1), metavar="N", help="number of scenes [500], or use only PNG's first N photos [all]"
+    )
     command.add_argument(
         "--threshold",
         type=fraction,
         default=0.5,
         metavar="T",
-        help="minimum score of an entity that a plural refers to [0.5]",
+        help="minimum score of an entity that a plural refers to; PNG's first baseline used 0.1 [0.5]",
     )
 
     command = own.add_parser(
@@ -67,18 +113,55 @@ def add(own: Any) -> None:
 
 def narratives(args: argparse.Namespace, console: Console) -> dict[str, float]:
     """Prints the figures and returns them for the file."""
+    if args.path is not None:
+        return _png(args, console)
     from ...evaluation.narratives import evaluate_narratives
 
+    only_png = {"--panoptic": args.panoptic, "--images": args.images, "--mask-size": args.mask_size}
+    for option, value in {**only_png, "--resume": args.resume}.items():
+        if value is not None:
+            raise InputError(f"{option} needs the PATH of Panoptic Narrative Grounding.")
+    count = 500 if args.count is None else args.count
     found = evaluate_narratives(
         grounder(args, console),
-        args.count,
-        segment=segmenter(args),
+        count,
+        segment=scene_segmenter(args),
         threshold=args.threshold,
         progress=counting(console, "scene"),
     )
-    console.answer(f"{args.count} held-out scenes, {found['nouns']:.0f} nouns, {found['expressions']:.0f} expressions")
-    for name, what in _FIGURES.items():
-        console.answer(f"  {name:12} {percent(found[name])}  {what}")
+    console.answer(f"{count} held-out scenes, {found['nouns']:.0f} nouns, {found['expressions']:.0f} expressions")
+    show(console, _SCENES, found, {})
+    return found
+
+
+def _png(args: argparse.Namespace, console: Console) -> dict[str, float]:
+    """Panoptic Narrative Grounding, with Table X of the paper."""
+    from ...data.panoptic_narratives import PanopticNarratives
+    from ...evaluation.panoptic_narratives import evaluate_panoptic_narratives
+    from ...evaluation.paper_texts import NARRATIVES
+
+    data = PanopticNarratives(args.path, args.panoptic, args.images)
+    source = segmenter(args)
+    options = {"threshold": args.threshold, "nouns": args.nouns, "mask_size": args.mask_size}
+    kept = results(args, data.name, **options)
+    measured = evaluate_panoptic_narratives(
+        grounder(args, console),
+        data,
+        args.count,
+        segment=source,
+        threshold=args.threshold,
+        given_nouns=args.nouns == "given",
+        side=args.mask_size,
+        results=kept,
+        progress=counting(console, "photo"),
+    )
+    found = measured.figures
+    console.answer(
+        f"{found['narratives']:.0f} of {found['narratives_given']:.0f} narratives were used: {found['photos']:.0f} "
+        f"photos, {found['nouns']:.0f} nouns"
+    )
+    show(console, _PNG, found, NARRATIVES)
+    show_problems(console, measured.problems)
     return found
 
 
@@ -91,7 +174,7 @@ def reconstruction(args: argparse.Namespace, console: Console) -> dict[str, floa
     if not isinstance(model, GellaInference):
         raise InputError(f"{args.model} does not reconstruct masks; give a GELLA, such as gella-nano.")
     progress = counting(console, "scene")
-    found = evaluate_reconstruction(model, args.count, segment=segmenter(args), progress=progress)
+    found = evaluate_reconstruction(model, args.count, segment=scene_segmenter(args), progress=progress)
     console.answer(f"Entities of {args.count} held-out scenes that a query reconstructs")
     for name, share in found.items():
         console.answer(f"  {name:12} {percent(share)}")

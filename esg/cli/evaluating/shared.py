@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import add_grounder, add_machine, add_no_overwrite, file_or_folder, not_empty
+from ...support.errors import InputError
+from ..arguments import add_grounder, add_machine, add_no_overwrite, file_or_folder, machine_of, not_empty
 from ..console import Console
 
 if TYPE_CHECKING:
-    from ...evaluation.narratives import Segment
-    from ...evaluation.photos import Progress
+    from ...evaluation.entity_sources import Segment
+    from ...evaluation.measured import Results
+    from ...evaluation.streaming import Progress
 
 UNITS = "Printed figures are percentages, those in the file are fractions."
 
 
 def add_grounding(command: argparse.ArgumentParser) -> None:
     """Adds the options of tasks that measure a grounder."""
-    group = add_grounder(command)
+    add_entity_source(add_grounder(command))
+    add_output(command)
+    add_machine(command)
+
+
+def add_entity_source(group: Any) -> None:
+    """Adds the options that say where entities come from."""
     group.add_argument(
         "--segmenter",
         type=not_empty,
         metavar="NAME|FILE",
         help="the model that finds the entities, such as cropformer-nano [none: the true entities are used]",
     )
-    add_output(command)
-    add_machine(command)
+    group.add_argument(
+        "--masks",
+        type=file_or_folder,
+        metavar="DIR|FILE",
+        help="the entities that any program found instead: a folder with a file or a folder of masks for each photo, "
+        "named after it, or a file about several photos, such as COCO's; docs/formats.md has the full list",
+    )
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
@@ -41,7 +55,7 @@ def grounder(args: argparse.Namespace, console: Console) -> Any:
     from ...grounder import Grounder
 
     console.progress(f"Loading {args.model} ...")
-    return Grounder.from_pretrained(args.model, device=args.device, precision=args.precision)
+    return Grounder.from_pretrained(args.model, **machine_of(args))
 
 
 def counting(console: Console, what: str) -> Progress:
@@ -54,12 +68,68 @@ def _report(console: Console, what: str, done: int, total: int) -> None:
 
 
 def segmenter(args: argparse.Namespace) -> Segment | None:
-    """The model of --segmenter; None for the true entities."""
+    """The source of entities that --segmenter or --masks names; None for the true entities."""
+    from ...evaluation.entity_sources import MasksFromFiles, segmented_by
+
+    if args.segmenter is not None and args.masks is not None:
+        raise InputError("Give --segmenter or --masks, not both.")
+    if args.masks is not None:
+        return MasksFromFiles(args.masks)
     if args.segmenter is None:
         return None
     from ...segmenter import EntitySegmenter
 
-    return EntitySegmenter.from_pretrained(args.segmenter, device=args.device, precision=args.precision)
+    model = EntitySegmenter.from_pretrained(args.segmenter, **machine_of(args))
+    return segmented_by(model)
+
+
+def scene_segmenter(args: argparse.Namespace) -> Segment | None:
+    """Likewise for synthetic scenes, of which nobody has files of masks."""
+    if args.masks is not None:
+        raise InputError("--masks needs photos; synthetic scenes take --segmenter.")
+    return segmenter(args)
+
+
+def add_resume(command: argparse.ArgumentParser, item: str = "photo") -> None:
+    """Adds the option for a file with the result of every item, from which an interrupted run continues."""
+    command.add_argument(
+        "--resume",
+        type=file_or_folder,
+        metavar="FILE.jsonl",
+        help=f"keep the result of every {item} in this file; the same command continues after the last one",
+    )
+
+
+def results(args: argparse.Namespace, data: str, **options: object) -> Results:
+    """The results of --resume; other data, models and options than those of the earlier run are refused."""
+    from ...evaluation.measured import Results
+
+    run = {"data": data, "model": args.model, "segmenter": args.segmenter, "masks": args.masks, **options}
+    return Results(args.resume, run)
+
+
+def show(
+    console: Console, names: Mapping[str, str], figures: Mapping[str, float], paper: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Prints figures by name with their explanations, and beside them those of the paper, which are in percent."""
+    width = max(map(len, names))
+    columns = {model: max(5, len(model)) for model in paper}
+    if paper:
+        heads = "".join(f"  {model:>{columns[model]}}" for model in columns)
+        console.answer(f"  {'':{width}}  here{heads}  (as in the paper)")
+    for name, what in names.items():
+        if name in figures:
+            cells = (
+                f"  {row[name]:{columns[model]}.1f}" if name in row else f"  {'-':>{columns[model]}}"
+                for model, row in paper.items()
+            )
+            console.answer(f"  {name:{width}} {percent(figures[name])}{''.join(cells)}  {what}".rstrip())
+
+
+def show_problems(console: Console, problems: Iterable[str]) -> None:
+    """Writes a line about each kind of items that were left out or count as wrong."""
+    for problem in problems:
+        console.line(f"Note: {problem}")
 
 
 def percent(fraction: float) -> str:

@@ -26,7 +26,7 @@ def names_to_find(facts: Sequence[Facts], rng: np.random.Generator, absent: int)
     """
     arguable = {word for fact in facts for word in fact.words - fact.clear}
     here = {fact.noun for fact in facts}
-    here |= {other for noun in here for other in ALSO.get(noun, ()) if rng.random() < 0.5}
+    here |= {other for noun in sorted(here) for other in ALSO.get(noun, ()) if rng.random() < 0.5}
     there = [name for name in sorted(here) if name not in arguable]
     possible = [name for name in NAMES if not any(name in fact.words for fact in facts)]
     missing = rng.choice(possible, min(absent, len(possible)), replace=False).tolist()

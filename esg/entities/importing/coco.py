@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...support.errors import InputError
+from ..class_names import known as known_name
 from ..rle import Rle, encode_mask
 from .canvas import Canvas, draw_all
 from .embedded import bytes_of, mask_of_png
@@ -53,6 +54,7 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
         of = identifier(one.get("image_id"))
         only = len(ids) == 1 and None in (of, ids[0])
         by_id.setdefault(ids[0] if only else same.get(of, of), []).append((place, one))
+    names = _category_names(content.get("categories"))
     often = Counter(ids)
     strangers = [of for of in by_id if of not in often]
     lost = sum(len(by_id[of]) for of in strangers)
@@ -72,7 +74,7 @@ def from_file(content: Mapping[str, Any], source: str) -> list[Picture]:
                 '%s: %d of %d annotations are of pictures that are not among its "images" (image_id %s).',
                 *(source, lost, len(annotations), ", ".join(map(str, strangers[:3]))),
             )
-        return [item(one, place) for place, one in mine]
+        return [item(one, place, name=names.get(identifier(one.get("category_id")))) for place, one in mine]
 
     return [
         Picture(
@@ -142,15 +144,16 @@ def from_columns(content: Mapping[str, Any]) -> Picture:
     return Picture((), None, lambda: [item(one, place, "mask") for place, one in enumerate(columns, start=1)])
 
 
-def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation") -> Item:
-    """One annotation, called by its id, or by its place in the file if it does not have one."""
+def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation", name: str | None = None) -> Item:
+    """One annotation, called by its id, or by its place in the file if it does not have one; `name`: its category's."""
     known = identifier(annotation.get("id"))
     called = f"{kind} {place}" if known is None else f"{kind} {known}"
     outline = outline_of(annotation)
     if outline is None and annotation and not any(key in annotation for key in (*_OUTLINES, *_BOXES)):
         return Item(called, _without_outline, None)
     mask = Segmentation(outline)
-    return Item(called, mask.draw, partial(score, annotation), None, mask.size)
+    name = name or known_name(text(annotation.get("category_name")))
+    return Item(called, mask.draw, partial(score, annotation), None, mask.size, name)
 
 
 def outline_of(annotation: Mapping[str, Any]) -> Any:
@@ -394,6 +397,12 @@ def names_of(image: Mapping[str, Any]) -> tuple[str, ...]:
         text(more.get("name")) if isinstance(more, Mapping) else ""
     ]
     return tuple(filter(None, found))
+
+
+def _category_names(categories: Any) -> dict[str | None, str]:
+    """The names of categories by their ids."""
+    named = ((identifier(one.get("id")), known_name(text(one.get("name")))) for one in records(categories))
+    return {of: name for of, name in named if of is not None and name is not None}
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ...support.errors import InputError
+from ..class_names import UNNAMED, known
 from ..rle import Rle
 from .canvas import Canvas, draw_all
 from .coco import counts
@@ -71,18 +72,19 @@ def read(path: Path) -> list[Picture]:
 
 
 def cvat_xml(pictures: Iterable[tuple[EntityMap, str]]) -> str:
-    """Writes maps, with the file names of their photos, as CVAT's XML for images 1.1: one mask per entity."""
+    """Writes maps, with the file names of their photos, as CVAT's XML for images 1.1: a mask and label per entity."""
     lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>"]
     for number_, (entities, name) in enumerate(pictures):
         lines.append(
             f'  <image id="{number_}" name={quoteattr(name)} width="{entities.width}" height="{entities.height}">'
         )
-        for k, (x0, y0, x1, y1) in enumerate(entities.boxes.tolist(), start=1):
+        for k, (called, (x0, y0, x1, y1)) in enumerate(zip(entities.names, entities.boxes.tolist()), start=1):
             inside = (entities.labels[y0:y1, x0:x1] == k).ravel()
             changes = np.flatnonzero(np.diff(inside, prepend=False)).tolist()
             lengths = np.diff([0, *changes, inside.size]).tolist()
+            label, rle = quoteattr(called or UNNAMED), ", ".join(map(str, lengths))
             lines.append(
-                f'    <mask label="entity" source="auto" occluded="0" rle="{", ".join(map(str, lengths))}" '
+                f'    <mask label={label} source="auto" occluded="0" rle="{rle}" '
                 f'left="{x0}" top="{y0}" width="{x1 - x0}" height="{y1 - y0}" z_order="0"></mask>'
             )
         lines.append("  </image>")
@@ -111,6 +113,7 @@ def _item(shapes: list[tuple[int, Shape]]) -> Item:
         partial(draw_all, [partial(_draw, *shape) for _, shape in shapes]),
         None,
         number(first.get("z_order")) or 0.0,
+        name=known(label),
     )
 
 

@@ -28,6 +28,7 @@ class Item(NamedTuple):
         score: None if the file does not have scores.
         layer: masks with a higher number are on top; None if the file does not have layers.
         size: height, width of the picture, if the mask contains them.
+        name: of its category, if the file names it.
     """
 
     called: str
@@ -35,6 +36,7 @@ class Item(NamedTuple):
     score: Callable[[], float] | None = None
     layer: float | None = None
     size: tuple[int, int] | None = None
+    name: str | None = None
 
 
 class Picture(NamedTuple):
@@ -113,7 +115,8 @@ def collect(items: list[Item], size: tuple[int, int], source: str, *, nested: bo
     _tell("used without a piece that is not a polygon; a piece of", drawn.in_part, source)
     _tell("given the score 1:", drawn.unscored, source)
     layered = any(item.layer is not None for item in items)
-    return Stack(drawn.rles, drawn.scores, size, nested=nested, layers=drawn.layers if layered else None)
+    layers, names = drawn.layers if layered else None, drawn.names if any(drawn.names) else None
+    return Stack(drawn.rles, drawn.scores, size, nested=nested, layers=layers, names=names)
 
 
 class _Drawn:
@@ -126,6 +129,7 @@ class _Drawn:
         self.rles: list[Rle] = []
         self.scores: list[float] = []
         self.layers: list[float] = []
+        self.names: list[str | None] = []
         for item in items:
             canvas.dropped = []
             try:
@@ -138,6 +142,7 @@ class _Drawn:
             self.rles.append(mask)
             self.scores.append(self._score(item))
             self.layers.append(0 if item.layer is None else item.layer)
+            self.names.append(item.name)
 
     def _score(self, item: Item) -> float:
         """The score of a mask; a mask without a usable score is kept, and has the score 1."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..class_names import UNNAMED, known
 from ..rle import Rle
 from .canvas import Canvas, draw_all
 from .embedded import mask_of_png, size_of_picture
@@ -35,10 +36,10 @@ def picture(content: Mapping[str, Any]) -> Picture:
 
 
 def labelme_dict(entities: EntityMap, file_name: str = "") -> dict[str, Any]:
-    """A map as LabelMe's JSON: one polygon per piece of an entity, with the entity's id as group_id."""
+    """A map as LabelMe's JSON: one polygon per piece of an entity, with its name as label and its id as group_id."""
     shapes = [
         {
-            "label": "entity",
+            "label": name or UNNAMED,
             "points": polygon.tolist(),
             "group_id": number,
             "description": "",
@@ -47,7 +48,9 @@ def labelme_dict(entities: EntityMap, file_name: str = "") -> dict[str, Any]:
             "mask": None,
             "score": float(str(certain)),
         }
-        for number, (polygons, certain) in enumerate(zip(entities.to_polygons(), entities.scores), start=1)
+        for number, (polygons, certain, name) in enumerate(
+            zip(entities.to_polygons(), entities.scores, entities.names), start=1
+        )
         for polygon in polygons
     ]
     return {
@@ -65,7 +68,8 @@ def _item(shapes: list[tuple[int, Mapping[str, Any]]]) -> Item:
     place, first = shapes[0]
     label = text(first.get("label"))
     called = f"shape {place}" + (f" ({label})" if label else "")
-    return Item(called, partial(draw_all, [partial(_draw, shape) for _, shape in shapes]), partial(score, first))
+    draw = partial(draw_all, [partial(_draw, shape) for _, shape in shapes])
+    return Item(called, draw, partial(score, first), name=known(label))
 
 
 def _draw(shape: Mapping[str, Any], canvas: Canvas) -> Rle:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...pictures.reading import open_picture
 from ...support.errors import ImageError, InputError
+from ..class_names import UNNAMED, category_ids
 from .fields import identifier, records, size, text
 from .items import Picture
 
@@ -96,21 +97,22 @@ def panoptic_colours(entities: EntityMap) -> np.ndarray:
 
 def panoptic_dict(entities: EntityMap, file_name: str, png_name: str) -> dict[str, Any]:
     """A map as COCO's panoptic JSON, with the names of the photo and of the PNG (`panoptic_colours`)."""
+    categories = category_ids(entities.names)
     segments = [
         {
             "id": k,
-            "category_id": 1,
+            "category_id": categories[name or UNNAMED],
             "area": int(area),
             "bbox": [int(x0), int(y0), int(x1 - x0), int(y1 - y0)],
             "iscrowd": 0,
             "score": float(str(certain)),
         }
-        for k, (area, (x0, y0, x1, y1), certain) in enumerate(
-            zip(entities.areas, entities.boxes, entities.scores, strict=True), start=1
+        for k, (area, (x0, y0, x1, y1), certain, name) in enumerate(
+            zip(entities.areas, entities.boxes, entities.scores, entities.names, strict=True), start=1
         )
     ]
     return {
         "images": [{"id": 1, "width": entities.width, "height": entities.height, "file_name": file_name}],
         "annotations": [{"image_id": 1, "file_name": png_name, "segments_info": segments}],
-        "categories": [{"id": 1, "name": "entity", "isthing": 1}],
+        "categories": [{"id": number, "name": name, "isthing": 1} for name, number in categories.items()],
     }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,7 +13,7 @@ from ...pictures.files import READ_ERRORS, is_copy, open_picture
 from ...support.errors import ImageError, InputError
 from ...support.limits import MAX_PIXELS
 from ...support.strips import strips
-from ..files import SCORES_FIELD
+from ..files import NAMES_FIELD, SCORES_FIELD, read_names, read_scores
 from ..rle import Rle
 from .items import LeftOut
 from .panoptic import ids_of_colours
@@ -68,7 +66,7 @@ def read_picture(
                     return masks
                 log.warning("%s has %d frames, none of which is a mask; ESG uses the first one.", path, len(frames))
                 picture.seek(frames[0])
-            stored = picture.info.get(SCORES_FIELD)
+            stored, named = picture.info.get(SCORES_FIELD), picture.info.get(NAMES_FIELD)
             indexed = picture.mode == "P" and not _is_grey_ramp(picture)
             kind = str(picture.format)
             upright = _upright(picture)
@@ -77,7 +75,7 @@ def read_picture(
     except ImageError as error:
         raise InputError(*error.args) from None
     if stored is not None and found.ndim == 2 and found.dtype.kind in "iu":
-        return LabelMap(found, _scores(stored, path))
+        return LabelMap(found, read_scores(stored, path), read_names(named, path))
     return _understood(found, indexed, kind, threshold, void, path)
 
 
@@ -350,10 +348,3 @@ def _labels_of_colours(rgb: np.ndarray, lossy: str | None, path: Path) -> np.nda
         ids[ids == void] = 0
     log.info("%s is a picture in colours; every colour except black is an entity.", path)
     return ids
-
-
-def _scores(stored: Any, path: Path) -> list[float]:
-    try:
-        return [float(score) for score in json.loads(stored)]
-    except (TypeError, ValueError):
-        raise InputError(f"{path} has damaged scores in its field {SCORES_FIELD}.") from None

@@ -150,7 +150,7 @@ def read_masks(
         found, turn = _read_turned(read, size, photo, pixels, source)
         entities = _as_entities(found, order, source)
         if turn != 1:
-            entities = EntityMap(turned_upright(entities.labels, turn), entities.scores)
+            entities = EntityMap(turned_upright(entities.labels, turn), entities.scores, entities.names)
     if not len(entities):
         whose = f" of {Path(photo).name}" if photo is not None else ""
         nothing = f"{path} does not hold any masks{whose}: no pixel belongs to an entity."
@@ -355,7 +355,9 @@ def _as_entities(found: Stack | LabelMap, order: str | None, path: Path) -> Enti
         return EntityMap.from_labels(*found)
     order = order or ("smaller" if found.nested else "score")
     masks = [unpacked(mask) for mask in found.rles]
-    entities = EntityMap.from_masks(masks, found.scores, size=found.size, order=order, layers=found.layers)
+    entities = EntityMap.from_masks(
+        masks, found.scores, size=found.size, order=order, layers=found.layers, names=found.names
+    )
     areas = [area(mask) for mask in masks]
     if sum(areas) <= entities.areas.sum():
         return entities

@@ -31,6 +31,7 @@ class Stack(NamedTuple):
         size: height, width.
         nested: whether they are SAM's: parts lie within wholes, and the scores do not give the stacking order.
         layers: one number per mask, a higher one on top; None if the source does not have layers.
+        names: the name of each mask's category, None where it is unknown; None if the source does not have names.
     """
 
     rles: list[Rle]
@@ -38,6 +39,7 @@ class Stack(NamedTuple):
     size: tuple[int, int]
     nested: bool = False
     layers: list[float] | None = None
+    names: list[str | None] | None = None
 
 
 class LabelMap(NamedTuple):
@@ -46,10 +48,12 @@ class LabelMap(NamedTuple):
     Attributes:
         labels: (H, W) int32, 0 = no entity.
         scores: entry k - 1 belongs to label k; None if the source does not have any.
+        names: the same for names.
     """
 
     labels: np.ndarray
     scores: list[float] | None
+    names: list[str | None] | None = None
 
 
 class WrongSize(InputError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ...support.attention import chosen
 from ...support.checks import is_number, is_whole, type_name
 from ...support.device import choose_device, choose_dtype, release_memory
 from ...support.errors import EsgError, InputError, OutOfMemory, WeightsError
@@ -20,6 +22,8 @@ from ...support.memory import enough_memory
 from ...support.progress import Progress, Stage
 from .hub import place_of
 from .pipelines import quiet_libraries, read_pipeline
+
+log = logging.getLogger(__name__)
 
 MAX_STEPS = 1000  # as many as models are trained with
 _NEEDED = {"image", "mask_image", "strength", "generator", "callback_on_step_end"}
@@ -61,7 +65,13 @@ class DiffusionInpainting:
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path, *, device: str = "auto", precision: str = "auto", download: bool = False
+        cls,
+        model: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        attention: str = "auto",
+        download: bool = False,
     ) -> DiffusionInpainting:
         """Loads a model from this machine, from safetensors; code that comes with it is never run.
 
@@ -72,6 +82,8 @@ class DiffusionInpainting:
                 "stable-diffusion-v1-5/stable-diffusion-inpainting"; see `pipelines.read_pipeline`.
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "fp32", "bf16", "fp16", or "auto": fp16 with CUDA, else fp32.
+            attention: "xformers" for its memory-efficient attention, "sdpa" or "eager" for the pipeline's own; "auto":
+                xformers on CUDA where it is installed.
             download: whether to download missing files from the hub; otherwise the network is not used.
 
         Raises:
@@ -86,7 +98,10 @@ class DiffusionInpainting:
         dtype = choose_dtype(precision, where)
         with _enough_memory(str(model), torch.device("cpu")):
             pipeline = read_pipeline(model, dtype, download=download)
-        return cls(pipeline, str(model))._put(where)
+        engine = cls(pipeline, str(model))._put(where)
+        if chosen(attention, where) == "xformers":
+            _use_xformers(pipeline)
+        return engine
 
     @staticmethod
     def find(model: str | Path) -> Path | None:
@@ -251,6 +266,14 @@ def _enough_memory(name: str, device: torch.device) -> AbstractContextManager[No
         f"{name or 'The diffusion model'} needs more memory than {device} has free; unload other models, or choose a "
         "smaller model, a smaller crop, precision fp16 on a GPU, or device cpu."
     )
+
+
+def _use_xformers(pipeline: Any) -> None:
+    """Gives a pipeline xformers' attention; one that does not take it keeps its own, which is logged."""
+    try:
+        pipeline.enable_xformers_memory_efficient_attention()
+    except (AttributeError, ImportError, ModuleNotFoundError, NotImplementedError, RuntimeError, ValueError) as error:
+        log.warning("%s does not take xformers (%s) and keeps its own attention.", type(pipeline).__name__, error)
 
 
 class _Stopped(Exception):

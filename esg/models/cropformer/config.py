@@ -89,16 +89,26 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
+TASKS = {
+    "entity": "entities without classes",
+    "instance": "objects of known classes; masks may overlap",
+    "panoptic": "one segment for each thing and for each class of stuff",
+    "semantic": "one segment for each class",
+}
+
+
 @dataclass(frozen=True)
 class Preset:
-    """A named model: its architecture and default options.
+    """A named model: its architecture and default options. `TASKS` says what each task gives.
 
     Attributes:
         config: the architecture.
-        task: "entity", "instance", "semantic" or "panoptic".
+        task: one of `TASKS`.
         size, max_size: short side that every view is resized to, and limit of its long side, in pixels.
-        keep: maximum number of entities, made from the best queries; None keeps all.
+        keep: maximum number of entities, made from the best queries, or of masks that may overlap, made from the best
+            pairs of query and class; None keeps all. Panoptic and semantic segments are made from all queries.
         crops: default number of high-resolution crops, 0, 4 or 8.
+        crop_ratio: side of a crop as a share of the photo's side (δ), as in training.
         min_score: default threshold on the score of an entity (0..0.731, see `fusion`).
         stability: whether queries are ranked by class score times `stability`, or, as published, by class score alone.
         specks: share of the picture's area up to which specks go to a neighbour, see `entities.tidying.absorb_specks`.
@@ -110,6 +120,7 @@ class Preset:
     max_size: int = 1333
     keep: int | None = None
     crops: int = 4
+    crop_ratio: float = 0.7
     min_score: float = 0.5
     stability: bool = False
     specks: float = 0.0
@@ -131,10 +142,17 @@ def _mask2former(backbone: BackboneConfig, queries: int = 100) -> Preset:
     return Preset(CropFormerConfig(backbone, association=False, queries=queries), keep=100)
 
 
-def _class_aware(task: str, backbone: BackboneConfig, queries: int = 100) -> Preset:
+def _published(task: str, backbone: BackboneConfig, queries: int = 100) -> Preset:
     config = CropFormerConfig(backbone, association=False, classes=_CLASSES[task], queries=queries)
+    return class_aware(task, config)
+
+
+def class_aware(task: str, config: CropFormerConfig) -> Preset:
+    """A model for a task other than "entity", with the defaults of the published ones."""
     size, max_size = (512, 2048) if task == "semantic" else (800, 1333)
-    return Preset(config, task=task, size=size, max_size=max_size, keep=100)
+    # Panoptic and semantic inference have no threshold on the score of a segment.
+    min_score = 0.5 if task == "instance" else 0.0
+    return Preset(config, task=task, size=size, max_size=max_size, keep=100, min_score=min_score)
 
 
 PRESETS: dict[str, Preset] = {
@@ -159,21 +177,23 @@ PRESETS: dict[str, Preset] = {
         stability=True,
         specks=0.001,
     ),
+    "cropformer-r50": _cropformer(_RESNET_50),
     "cropformer-swin-tiny": _cropformer(_SWIN_T),
     "cropformer-swin-large": _cropformer(_SWIN_L),
     "cropformer-hornet-large": _cropformer(_HORNET_L, queries=200),
+    "mask2former-r50": _mask2former(_RESNET_50),
     "mask2former-swin-tiny": _mask2former(_SWIN_T),
     "mask2former-swin-large": _mask2former(_SWIN_L),
     "mask2former-hornet-large": _mask2former(_HORNET_L, queries=200),
-    "mask2former-instance-r50": _class_aware("instance", _RESNET_50),
-    "mask2former-instance-swin-tiny": _class_aware("instance", _SWIN_T),
-    "mask2former-instance-swin-large-w12": _class_aware("instance", _SWIN_L_12),
-    "mask2former-panoptic-r50": _class_aware("panoptic", _RESNET_50),
-    "mask2former-panoptic-swin-tiny": _class_aware("panoptic", _SWIN_T),
-    "mask2former-panoptic-swin-large-w7": _class_aware("panoptic", _SWIN_L),
-    "mask2former-panoptic-swin-large-w12": _class_aware("panoptic", _SWIN_L_12, queries=200),
-    "mask2former-semantic-r50": _class_aware("semantic", _RESNET_50),
-    "mask2former-semantic-swin-tiny": _class_aware("semantic", _SWIN_T),
-    "mask2former-semantic-swin-large-w7": _class_aware("semantic", _SWIN_L),
-    "mask2former-semantic-swin-large-w12": _class_aware("semantic", _SWIN_L_12, queries=200),
+    "mask2former-instance-r50": _published("instance", _RESNET_50),
+    "mask2former-instance-swin-tiny": _published("instance", _SWIN_T),
+    "mask2former-instance-swin-large-w12": _published("instance", _SWIN_L_12),
+    "mask2former-panoptic-r50": _published("panoptic", _RESNET_50),
+    "mask2former-panoptic-swin-tiny": _published("panoptic", _SWIN_T),
+    "mask2former-panoptic-swin-large-w7": _published("panoptic", _SWIN_L),
+    "mask2former-panoptic-swin-large-w12": _published("panoptic", _SWIN_L_12, queries=200),
+    "mask2former-semantic-r50": _published("semantic", _RESNET_50),
+    "mask2former-semantic-swin-tiny": _published("semantic", _SWIN_T),
+    "mask2former-semantic-swin-large-w7": _published("semantic", _SWIN_L),
+    "mask2former-semantic-swin-large-w12": _published("semantic", _SWIN_L_12, queries=200),
 }

@@ -5,17 +5,19 @@ size, cropped to remove the padding, resized bilinearly to the view's own size i
 sigmoid. The mean over the views that cover a pixel is the query's fused probability there; above 0.5, the query claims
 the pixel. If several queries claim a pixel, the one with the best class score gets it.
 
-Method: both bilinear steps are linear and separable, so on any tile of the photo a view's logits are R · L · Cᵀ,
-where L holds the few low-resolution logits under the tile. The rows of R and C are convex weights, so the extremes of L
-bound the fused probability on the tile. This settles most pairs of query and tile without evaluating them: a query that
-cannot exceed 0.5 is skipped, and so are all queries after one that is above 0.5 everywhere. The rest is evaluated, best
-query first, until every pixel is claimed.
+Method: the low-resolution logits bound the fused probability on any tile of the photo (see `tiles`). This settles most
+pairs of query and tile without evaluating them: a query that cannot exceed 0.5 is skipped, and so are all queries after
+one that is above 0.5 everywhere. The rest is evaluated, best query first, until every pixel is claimed.
+
+Threshold: the paper's text drops queries by their entityness; the authors' code first paints all of them, and then
+drops results whose score (`Fusion.scores`) is below 0.5. ESG follows the code, because the published figures were
+measured with it. They differ little: a query with a low class score lies beneath all others, so only one with a high
+class score and a vague mask takes pixels from others before it is dropped.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -24,10 +26,8 @@ import torch
 from ...support.errors import InputError
 from ...support.progress import Progress, Stage
 from .stability import stability
+from .tiles import MARGIN, AxisTile, axis_tiles, tile_bounds, tile_sum, views_of
 from .views import ViewGeometry
-
-TILE = 128  # photo pixels: a float32 tile stays in a core's cache, and most tiles lie inside one entity
-MARGIN = 1e-5  # well above the rounding error of a tile's float32 values relative to their bounds
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def fuse(
     logits, entityness = masks.numpy(), ranking.numpy()
     queries = np.argsort(-entityness, kind="stable")
     entityness = entityness[queries]
-    rows, columns = (_axis_tiles(geometry, axis, logits.shape[2 + axis]) for axis in (0, 1))
+    rows, columns = (axis_tiles(geometry, axis, logits.shape[2 + axis]) for axis in (0, 1))
     candidates = _candidates(logits, queries, rows, columns)  # (Q, rows, columns), Q in result order
 
     labels = np.zeros(geometry.image_size, np.int32)
@@ -137,108 +137,33 @@ def fuse(
     return Fusion(labels, queries, entityness, scores, areas)
 
 
-@dataclass(frozen=True)
-class _AxisTile:
-    """A range of photo pixels along one axis, and the interpolation weights of the views that cover it.
-
-    Attributes:
-        start, stop: the range; no view begins or ends within it.
-        views: by view index, (range of low-resolution logits, weights (stop - start, length of that range) float32).
-    """
-
-    start: int
-    stop: int
-    views: dict[int, tuple[slice, np.ndarray]]
-
-
-def _axis_tiles(geometry: ViewGeometry, axis: int, low: int) -> list[_AxisTile]:
-    """Cuts an axis (0 = y, 1 = x) of the photo into tiles; `low` is the length of the mask logits along it."""
-    spans = [(box[1 - axis], box[3 - axis]) for box in geometry.boxes]
-    taps = [
-        _two_step_taps(low, geometry.padded_size[axis], size[axis], last - first)
-        for (first, last), size in zip(spans, geometry.sizes, strict=True)
-    ]
-    ends = sorted({0, geometry.image_size[axis], *(end for span in spans for end in span)})
-    tiles = []
-    for begin, end in pairwise(ends):
-        parts = -(-(end - begin) // TILE)
-        cuts = [begin + (end - begin) * part // parts for part in range(parts + 1)]
-        for start, stop in pairwise(cuts):
-            views = {
-                view: _banded(*(values[start - first : stop - first] for values in taps[view]))
-                for view, (first, last) in enumerate(spans)
-                if first <= start and stop <= last
-            }
-            tiles.append(_AxisTile(start, stop, views))
-    return tiles
-
-
-def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bilinear interpolation along one axis, align_corners=False: taps (target, 2) int64 and weights, float64."""
-    position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0)
-    lower = np.minimum(position.astype(np.int64), source - 1)
-    fraction = position - lower
-    return np.stack([lower, np.minimum(lower + 1, source - 1)], 1), np.stack([1 - fraction, fraction], 1)
-
-
-def _two_step_taps(low: int, padded: int, resized: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resizes low → padded, crops to resized, resizes to target: taps (target, 4) int64 into `low`, float64 weights."""
-    inner_taps, inner_weights = _taps(low, padded)
-    outer_taps, outer_weights = _taps(resized, target)
-    taps, weights = inner_taps[outer_taps], outer_weights[..., None] * inner_weights[outer_taps]  # (target, 2, 2)
-    return taps.reshape(target, 4), weights.reshape(target, 4)
-
-
-def _banded(taps: np.ndarray, weights: np.ndarray) -> tuple[slice, np.ndarray]:
-    """Converts taps and weights (n, 4) to the range of logits they use and a dense (n, length of the range) matrix."""
-    first, last = int(taps.min()), int(taps.max())
-    matrix = np.zeros((len(taps), last + 1 - first))
-    for tap, weight in zip(taps.T, weights.T, strict=True):
-        matrix[np.arange(len(taps)), tap - first] += weight
-    return slice(first, last + 1), matrix.astype(np.float32)
-
-
-def _candidates(logits: np.ndarray, queries: np.ndarray, rows: list[_AxisTile], columns: list[_AxisTile]) -> np.ndarray:
+def _candidates(logits: np.ndarray, queries: np.ndarray, rows: list[AxisTile], columns: list[AxisTile]) -> np.ndarray:
     """Whether a query may win pixels of a tile: (Q, rows, columns) bool, Q in the order of `queries`."""
-    shape = (len(queries), len(rows), len(columns))
-    lowest, highest = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for view in range(logits.shape[1]):
-        ys = [i for i, row in enumerate(rows) if view in row.views]
-        xs = [j for j, column in enumerate(columns) if view in column.views]
-        for bound, extreme in ((lowest, np.min), (highest, np.max)):
-            by_row = np.stack([extreme(logits[:, view, rows[i].views[view][0]], 1) for i in ys], 1)
-            by_tile = np.stack([extreme(by_row[..., columns[j].views[view][0]], 2) for j in xs], 2)
-            bound[:, ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1] += np.tanh(by_tile / 2)
+    lowest, highest = tile_bounds(logits, rows, columns)
     possible, certain = (highest > -MARGIN)[queries], (lowest > MARGIN)[queries]
     decided_before = np.cumsum(certain, axis=0) > certain
     return possible & ~decided_before
 
 
 def _fuse_tile(
-    labels: np.ndarray, logits: np.ndarray, ranks: np.ndarray, queries: np.ndarray, row: _AxisTile, column: _AxisTile
+    labels: np.ndarray, logits: np.ndarray, ranks: np.ndarray, queries: np.ndarray, row: AxisTile, column: AxisTile
 ) -> list[tuple[int, int, float]]:
     """Paints one tile of `labels` in place with the queries at these `ranks`, best first.
-
-    As sigmoid(x) = (1 + tanh(x/2)) / 2, the fused probability of n views is 1/2 + (sum of tanh(logits/2)) / 2n.
 
     Returns:
         (rank, pixels won, sum of sigmoid(fused probability) over them) for each query that wins any pixel.
     """
-    views = [view for view in row.views if view in column.views]
+    views = len(views_of(row, column))
     won = []
     undecided = np.ones(labels.shape, bool)
     for rank in ranks if views else ():
-        total = np.zeros(labels.shape, np.float32)
-        for view in views:
-            (ys, row_weights), (xs, column_weights) = row.views[view], column.views[view]
-            half = row_weights @ (logits[queries[rank], view, ys, xs] @ column_weights.T / 2)
-            total += np.tanh(half, out=half)
+        total = tile_sum(logits[queries[rank]], row, column)
         claimed = (total > 0) & undecided
         area = int(np.count_nonzero(claimed))
         if area:
             labels += claimed * np.int32(rank + 1)
             # sigmoid(p) with p = 1/2 + total / 2n
-            total *= 0.25 / len(views)
+            total *= 0.25 / views
             total += 0.25
             np.tanh(total, out=total)
             won.append((int(rank), area, 0.5 * (area + float((total * claimed).sum()))))

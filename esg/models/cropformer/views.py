@@ -42,8 +42,7 @@ def view_boxes(height: int, width: int, crops: int = 4, ratio: float = 0.7) -> l
         InputError: the number of crops is not 0, 4 or 8, the ratio is out of range, or the photo has no pixels.
     """
     check_crops(crops)
-    if not is_number(ratio) or not 0 < ratio <= 1:
-        raise InputError(f"The crop ratio is {ratio!r}, but must be above 0 and at most 1.")
+    check_ratio(ratio)
     if height < 1 or width < 1:
         raise InputError(f"A photo of {width}×{height} pixels cannot have views; give one of at least 1×1.")
     # In double precision, like the authors: int(0.7 * 90) is 62.
@@ -59,6 +58,12 @@ def check_crops(crops: object) -> None:
     """Raises InputError unless `crops` is 0, 4 or 8."""
     if not is_whole(crops) or crops not in CROP_COUNTS:
         raise InputError(f"crops is {crops!r}, but must be a whole number, 0, 4 or 8.")
+
+
+def check_ratio(ratio: object) -> None:
+    """Raises InputError unless `ratio` is a number above 0 and at most 1."""
+    if not is_number(ratio) or not 0 < ratio <= 1:
+        raise InputError(f"The crop ratio is {ratio!r}, but must be above 0 and at most 1.")
 
 
 def resized_size(height: int, width: int, short: int = 800, longest: int = 1333) -> Size:

@@ -20,16 +20,23 @@ class Association(nn.Module):
     Args:
         language, entity: channels of the two embeddings.
         width: channels that both are projected to.
+        layers: fully connected layers on each side: 1, or 2 with a ReLU between them (Table XXIII).
     """
 
-    def __init__(self, language: int, entity: int, width: int) -> None:
+    def __init__(self, language: int, entity: int, width: int, layers: int = 1) -> None:
         super().__init__()
-        self.language = nn.Linear(language, width)
-        self.entity = nn.Linear(entity, width)
+        self.language = _projection(language, width, layers)
+        self.entity = _projection(entity, width, layers)
 
     def forward(self, nouns: Tensor, entities: Tensor) -> Tensor:
         """Logits (…, v, q) from E_vl (…, v, C_l) and E_vc (…, q, C); their sigmoid is the score."""
         return self.language(nouns) @ self.entity(entities).mT
+
+
+def _projection(channels: int, width: int, layers: int) -> nn.Module:
+    if layers == 1:
+        return nn.Linear(channels, width)
+    return nn.Sequential(nn.Linear(channels, width), nn.ReLU(), nn.Linear(width, width))
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def without_gaps(labels: np.ndarray, reach: float) -> np.ndarray:
     Returns:
         (H, W) of the same dtype; no entity loses a pixel.
     """
-    if not labels.any():
+    if reach <= 0 or not labels.any():
         return labels
     distance, (y, x) = distance_transform_edt(labels == 0, return_indices=True)
     return np.where(distance <= reach, labels[y, x], labels)

@@ -45,7 +45,13 @@ class MobileNetV2(nn.Module):
         return features
 
 
+def _swin_large(scale: float) -> Swin:
+    return SwinConfig(width=round(192 * scale), depths=(2, 2, 18, 2), heads=(6, 12, 24, 48)).build()
+
+
 ENCODERS: dict[str, Callable[[float], MobileNetV2 | Swin]] = {
     "mobilenet-v2": MobileNetV2,
     "swin-tiny": lambda scale: SwinConfig(width=round(96 * scale)).build(),
+    "swin-large": _swin_large,
 }
+"""The backbones of Table XVI (a), from a factor for their number of channels."""

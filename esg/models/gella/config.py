@@ -29,6 +29,7 @@ def _check_sizes(part: str, sizes: Any) -> None:
 
 
 TOWERS = ("clip", "efficientnet-lite0")
+PROJECTIONS = ("mlp", "linear")
 
 
 @dataclass(frozen=True)
@@ -160,20 +161,27 @@ class GellaConfig:
         vision, language, decoder, blend: configurations of the parts.
         encoder: the colormap encoder, a key of `colormap_encoder.ENCODERS`.
         encoder_scale: factor for the colormap encoder's number of channels.
-        colormap_side: side of the colormap in pixels, a multiple of 32; independent of the image's resolution.
+        colormap_side: side of the colormap in pixels, a multiple of 16; independent of the image's resolution.
         colours: method that assigns colours to entities, a key of `colormap.COLOURS`.
+        gap: gaps between masks of up to this width, as a share of the colormap's side, are closed before the masks are
+            encoded; 0 encodes the masks as they are given.
+        projection: how the language model gets the image, a name in `PROJECTIONS`: "mlp" is LLaVA-1.5's, two layers on
+            the features before the vision encoder's last layer; "linear" is Eq. 10, one layer on the last layer's.
         association: channels that both sides of the association are projected to.
+        association_layers: fully connected layers on each side of the association, 1 or 2 (Table XXIII).
         words: whether a noun's embedding also contains its own words, besides the hidden state of its <SEG> token.
             Without them, a small model that has learnt from few texts confuses names. The paper has no such part.
         drafts: number of captions that are written of an image before the one whose nouns are grounded best is chosen.
             A small model writes plausible captions more easily than it tells true from false ones while writing.
+        mends: whether a rule of thumb repairs the nouns that the language model lists (see `nouns.mended`); if not, the
+            nouns are those of its answer that occur in the sentence.
         names: all names that a small model has learnt; it looks for them before it describes an image. Empty for a
             model with an open vocabulary.
         synonyms: the learnt name for each synonym, in the singular (see `known_words`).
 
     Raises:
-        InputError: the encoder or the colour method is unknown, the colormap's side is not a multiple of 32, or a
-            number, also in a part, is not above 0 or does not fit another one.
+        InputError: a name is unknown, the colormap's side is not a multiple of 16, or a number, also in a part, is out
+            of its range or does not fit another one.
     """
 
     vision: VisionConfig = VisionConfig()
@@ -184,9 +192,13 @@ class GellaConfig:
     encoder_scale: float = 1.0
     colormap_side: int = 512
     colours: str = "random"
+    gap: float = 0.04
+    projection: str = "mlp"
     association: int = 256
+    association_layers: int = 1
     words: bool = False
     drafts: int = 1
+    mends: bool = True
     names: tuple[str, ...] = ()
     synonyms: dict[str, str] = field(default_factory=dict)
 
@@ -194,8 +206,18 @@ class GellaConfig:
         for what, name, known in (("encoder", self.encoder, ENCODERS), ("assignment", self.colours, COLOURS)):
             if name not in known:
                 raise InputError(f"Unknown colormap {what} {name!r}; choose one of {', '.join(known)}.")
-        if self.colormap_side < 32 or self.colormap_side % 32:
-            raise InputError(f"The side of the colormap must be a multiple of 32, not {self.colormap_side}.")
+        if self.projection not in PROJECTIONS:
+            raise InputError(f"Unknown projection {self.projection!r}; choose one of {', '.join(PROJECTIONS)}.")
+        if self.colormap_side < 32 or self.colormap_side % 16:
+            raise InputError(
+                f"The side of the colormap must be a multiple of 16 and at least 32, not {self.colormap_side}."
+            )
+        if not 0 <= self.gap <= 1:
+            raise InputError(f"The setting gap of the model is {self.gap}, but must be from 0 to 1.")
+        if self.association_layers not in (1, 2):
+            raise InputError(
+                f"The setting association_layers of the model is {self.association_layers}, but must be 1 or 2."
+            )
         seen, context = self.vision.tokens, self.language.context
         if seen >= context:
             raise InputError(f"An image takes {seen} tokens, but the context of language has only {context}.")

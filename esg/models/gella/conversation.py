@@ -76,26 +76,32 @@ class Conversation:
         tokens = {tokenizer.id_to_token(number) for number in special} | {prompts.SEG}
         self._special = sorted((token for token in tokens if token), key=len, reverse=True)
 
-    def describe(self, caption: str | None = None, names: Sequence[str] = ()) -> Text:
+    def describe(self, caption: str | None = None, names: Sequence[str] = (), question: str = prompts.DESCRIBE) -> Text:
         """A conversation that asks for a caption, with the answer if it is known.
 
         Args:
             caption: the answer.
             names: names of recognised entities, which the caption should mention.
+            question: wording of the question, see `captions.WORDINGS`.
         """
-        return self._text(prompts.describe(names), None if caption is None else [self._told(caption)])
+        return self._text(prompts.describe(names, question), None if caption is None else [self._told(caption)])
 
-    def extract(self, caption: str, spans: Sequence[Span] | None = None) -> Text:
+    def extract(self, caption: str, spans: Sequence[Span] | None = None, question: str = prompts.EXTRACT) -> Text:
         """A conversation that asks for the nouns of a caption, with the answer if their spans are known.
 
         The answer lists the nouns, each with its <SEG> token.
+
+        Args:
+            caption: the caption.
+            spans: the spans of its nouns.
+            question: wording of the question, see `captions.WORDINGS`.
 
         Raises:
             InputError: the caption is empty.
         """
         told = self._told(caption)
         nouns = [] if spans is None else [told[slice(*span)] for span in spans]
-        text = self._text(prompts.extract(told), None if spans is None else prompts.answer_pieces(nouns))
+        text = self._text(prompts.extract(told, question), None if spans is None else prompts.answer_pieces(nouns))
         words = (self._encode(f" {self._in_singular(noun)}") for noun in nouns)
         return Text(text.ids, text.start, tuple(torch.tensor(tokens) for tokens in words))
 

@@ -51,7 +51,6 @@ _LISTED = 4  # answer tokens per caption token, at most: a short noun, its comma
 RECOGNISED = 0.7  # minimum score for a description to mention a recognised name
 _LEAST_AREA = 0.01  # share of the image; only entities at least this large vote on the short list of names
 _CANDIDATES, _SHORT_LIST = 3, 16  # names kept per entity, and in total
-GAP = 0.04  # gaps between masks of up to this width, relative to the colormap's side, are closed
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,7 @@ class GellaInference:
         model: the network, in evaluation mode.
         device: the device that it computes on.
         precision: dtype of the computation.
+        mends: whether nouns are repaired, see `GellaConfig`; may be changed.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class GellaInference:
         self.device = torch.device(device)
         self.precision = precision
         self.model = model.eval().to(self.device)
+        self.mends = model.config.mends
         self._conversation = Conversation(tokenizer, model.config.language, model.config.names)
         self._tokenizer = tokenizer
         self._has_words = has_words(tokenizer.get_vocab())
@@ -306,9 +307,12 @@ class GellaInference:
     def _listed(self, answer: list[int], caption: str) -> list[Span]:
         """The spans in the caption of the nouns that an answer lists."""
         pieces = self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))
+        found = align(parse_pieces(pieces), caption)
+        if not self.mends:
+            return sorted({span for span in found if span is not None})
         # A model that knows capitals is a large pretrained one, whose answers can be trusted.
         trusted = self.model.config.language.cased
-        return mended(align(parse_pieces(pieces), caption), caption, trusted=trusted)
+        return mended(found, caption, trusted=trusted)
 
     def _scores(
         self, sight: ImageFeatures, entities: EntityMap, told: Sequence[tuple[str, Sequence[Span]]]
@@ -373,7 +377,7 @@ class GellaInference:
         box = Letterbox((entities.height, entities.width), config.colormap_side)
         whole = box.fit_labels(entities.labels)
         picture = whole[: box.content[0], : box.content[1]]
-        picture[:] = without_gaps(picture, GAP * config.colormap_side)  # before other groups' entities become gaps
+        picture[:] = without_gaps(picture, config.gap * config.colormap_side)  # before other groups become gaps
         labels = numbers[whole]
         colours = torch.from_numpy(colormap(labels, colours=config.colours)).permute(2, 0, 1)[None].to(self.device)
         masks = self.model.reconstruct(sight.grid, centred(colours), sight.maps)

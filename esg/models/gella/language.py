@@ -78,12 +78,18 @@ class Language(nn.Module):
         self.llava = LlavaForConditionalGeneration(config.llava())
         if config.vision.tower != "clip":
             self._inner.vision_tower = EfficientTower(config.vision)
+        if config.projection == "linear":
+            self.renew_projector()
         for name, parameter in self.llava.named_parameters():
             parameter.requires_grad_("post_layernorm" not in name)  # it only serves the class token, which is unused
 
     @property
     def _inner(self) -> Any:
         return getattr(self.llava, "model", self.llava)
+
+    def renew_projector(self) -> None:
+        """Replaces LLaVA's projector by a new linear layer, W of Eq. 10."""
+        self._inner.multi_modal_projector = nn.Linear(self.config.vision.width, self.config.language.width)
 
     @property
     def tower(self) -> nn.Module:
@@ -107,7 +113,8 @@ class Language(nn.Module):
             return ImageFeatures(grid, self._inner.multi_modal_projector(tokens), maps)
         layers = self._inner.vision_tower(pixels, output_hidden_states=True).hidden_states
         side = self.config.vision.grid
-        last, wanted = layers[-1][:, 1:], layers[-2][:, 1:]  # without the class token
+        last = layers[-1][:, 1:]  # without the class token
+        wanted = last if self.config.projection == "linear" else layers[-2][:, 1:]
         return ImageFeatures(last.transpose(1, 2).unflatten(2, (side, side)), self._inner.multi_modal_projector(wanted))
 
     def words(self, tokens: Tensor, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -103,7 +103,7 @@ class Gella(nn.Module):
         tower = self.language.tower
         self.appearance = Appearance(tower.channels, sizes.width) if isinstance(tower, EfficientTower) else None
         width = config.language.width * (2 if config.words else 1)
-        self.association = Association(width, sizes.width, config.association)
+        self.association = Association(width, sizes.width, config.association, config.association_layers)
 
     def forward(
         self,

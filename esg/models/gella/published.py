@@ -1,4 +1,4 @@
-"""Reads the published weights that GELLA starts from, as Hugging Face folders: LLaVA-1.5 and MobileNetV2.
+"""Reads the published weights that GELLA starts from, as Hugging Face folders: LLaVA-1.5, CLIP, MobileNetV2 and Swin.
 
 A folder holds `model.safetensors`, or several files and `model.safetensors.index.json`. Nothing is loaded unless all
 weights of a part are there and fit.
@@ -7,14 +7,17 @@ weights of a part are there and fit.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ...support.errors import WeightsError
 from ...support.weight_files import read_state_dict
+from ..layers.swin import Swin
 from .colormap_encoder import MobileNetV2
 from .config import GellaConfig, LanguageConfig
 from .language import Language, our_key
@@ -27,11 +30,14 @@ if TYPE_CHECKING:
 _ONE = "model.safetensors"
 _SEVERAL = "model.safetensors.index.json"
 _COMPUTED = ("position_ids", "inv_freq")  # tables that old versions of transformers stored with the weights
+_PROJECTOR, _VISION = "projector.", "vision."  # the parts of LLaVA, see `language.our_key`
 _LLAVA = "get the folder llava-hf/llava-1.5-7b-hf or llava-1.5-13b-hf, whichever the preset needs"
 
 
 def read_llava(config: GellaConfig, folder: Path) -> Language:
     """The language side of a model with the weights of LLaVA-1.5, in float32.
+
+    A projector of one linear layer, which LLaVA-1.5 does not have, starts from scratch.
 
     Args:
         config: configuration of the model.
@@ -44,11 +50,38 @@ def read_llava(config: GellaConfig, folder: Path) -> Language:
     _check_kind(folder, "llava", _LLAVA)
     with Unfilled():
         language = Language(config)
-    names = {our_key(name): name for name in language.llava.state_dict()}
-    weights = _Weights(folder, _named(our_key))
-    filled = weights.fitting({ours: language.llava.state_dict()[name] for ours, name in names.items()}, _LLAVA)
-    language.llava.load_state_dict({names[ours]: value for ours, value in filled.items()}, assign=True)
+    own = language.llava.state_dict()
+    names = {our_key(name): name for name in own}
+    if linear := config.projection == "linear":
+        language.renew_projector()  # outside of `Unfilled`, so that it has weights
+        names = {ours: name for ours, name in names.items() if not ours.startswith(_PROJECTOR)}
+
+    def rename(name: str) -> str | None:
+        ours = our_key(name)
+        return None if linear and ours.startswith(_PROJECTOR) else ours
+
+    filled = _Weights(folder, _named(rename)).fitting({ours: own[name] for ours, name in names.items()}, _LLAVA)
+    language.llava.load_state_dict({names[ours]: value for ours, value in filled.items()}, assign=True, strict=False)
     return language
+
+
+def load_clip_vision(language: Language, folder: Path) -> None:
+    """Replaces the vision encoder's weights by those of a CLIP, such as `openai/clip-vit-large-patch14` for 224 pixels.
+
+    Raises:
+        WeightsError: the folder is not a CLIP, is incomplete, or has another size.
+    """
+    hint = "get a CLIP of the vision encoder's size, such as the folder openai/clip-vit-large-patch14 for 224 pixels"
+    _check_kind(folder, ("clip", "clip_vision_model"), hint)
+
+    def rename(name: str) -> str | None:
+        of_vision = name.startswith("vision_model.") and not name.endswith(_COMPUTED)
+        return _VISION + name.removeprefix("vision_model.") if of_vision else None
+
+    own = language.llava.state_dict()
+    names = {our_key(name): name for name in own if our_key(name).startswith(_VISION)}
+    filled = _Weights(folder, rename).fitting({ours: own[name] for ours, name in names.items()}, hint)
+    language.llava.load_state_dict({names[ours]: value for ours, value in filled.items()}, strict=False)
 
 
 def read_llava_tokenizer(config: LanguageConfig, folder: Path) -> Tokenizer:
@@ -74,6 +107,11 @@ def read_llava_tokenizer(config: LanguageConfig, folder: Path) -> Tokenizer:
     return tokenizer
 
 
+def load_encoder(encoder: MobileNetV2 | Swin, folder: Path) -> None:
+    """Loads ImageNet weights into the colormap encoder, see `load_mobilenet` and `load_swin`."""
+    (load_mobilenet if isinstance(encoder, MobileNetV2) else load_swin)(encoder, folder)  # type: ignore[arg-type]
+
+
 def load_mobilenet(encoder: MobileNetV2, folder: Path) -> None:
     """Loads ImageNet weights of MobileNetV2, such as `google/mobilenet_v2_1.0_224`, into the colormap encoder.
 
@@ -87,6 +125,63 @@ def load_mobilenet(encoder: MobileNetV2, folder: Path) -> None:
         return None if name.startswith("classifier.") else name.removeprefix("mobilenet_v2.")
 
     encoder.net.load_state_dict(_Weights(folder, inner).fitting(encoder.net.state_dict(), hint))
+
+
+def load_swin(encoder: Swin, folder: Path) -> None:
+    """Loads ImageNet weights of a Swin Transformer, such as `microsoft/swin-tiny-patch4-window7-224`.
+
+    The norms of the output levels, which a classifier does not have, keep their weights.
+
+    Raises:
+        WeightsError: the folder is not a Swin Transformer, is incomplete, or has another size.
+    """
+    hint = (
+        "get the folder microsoft/swin-tiny-patch4-window7-224 or swin-large-patch4-window7-224-in22k, whichever the "
+        "colormap encoder needs"
+    )
+    _check_kind(folder, "swin", hint)
+    own = encoder.state_dict()
+    wanted: dict[str, Tensor] = {}
+    for name, value in own.items():
+        if name.startswith("norms."):
+            continue
+        before, is_qkv, kind = name.partition("attention.qkv.")
+        if is_qkv:  # one matrix for the three that the folder has
+            wanted |= {f"{before}attention.{part}.{kind}": third for part, third in zip(_QKV, value.chunk(3))}
+        else:
+            wanted[name] = value
+    filled = _Weights(folder, _our_swin_key).fitting(wanted, hint)
+    for name in own:
+        before, is_qkv, kind = name.partition("attention.qkv.")
+        if is_qkv:
+            filled[name] = torch.cat([filled.pop(f"{before}attention.{part}.{kind}") for part in _QKV])
+    encoder.load_state_dict(filled, strict=False)
+
+
+_QKV = ("query", "key", "value")
+_SWIN_KEYS = (
+    (r"embeddings\.patch_embeddings\.projection\.", "patch_embed."),
+    (r"embeddings\.norm\.", "patch_norm."),
+    (r"encoder\.layers\.(\d+)\.downsample\.", r"mergings.\1."),
+    (r"encoder\.layers\.(\d+)\.blocks\.(\d+)\.", r"stages.\1.blocks.\2."),
+    (r"layernorm_before\.", "norm1."),
+    (r"layernorm_after\.", "norm2."),
+    (r"attention\.self\.relative_position_bias_table", "attention.bias_table"),
+    (r"attention\.self\.", "attention."),
+    (r"attention\.output\.dense\.", "attention.proj."),
+    (r"intermediate\.dense\.", "mlp.0."),
+    (r"(?<!attention\.)output\.dense\.", "mlp.2."),
+)
+
+
+def _our_swin_key(name: str) -> str | None:
+    """Our name of a Swin weight as transformers names it; None for tables, the last norm and the classifier."""
+    name = name.removeprefix("swin.")
+    if name.startswith(("classifier.", "layernorm.")) or name.endswith("relative_position_index"):
+        return None
+    for pattern, ours in _SWIN_KEYS:
+        name = re.sub(pattern, ours, name)
+    return name
 
 
 class _Weights:
@@ -146,7 +241,7 @@ class _Weights:
         return [self._folder / name for name in names]
 
 
-def _named(rename: Callable[[str], str]) -> Callable[[str], str | None]:
+def _named(rename: Callable[[str], str | None]) -> Callable[[str], str | None]:
     """Makes `rename` return unknown names unchanged, and None for computed tables."""
 
     def inner(name: str) -> str | None:
@@ -160,15 +255,16 @@ def _named(rename: Callable[[str], str]) -> Callable[[str], str | None]:
     return inner
 
 
-def _check_kind(folder: Path, kind: str, hint: str) -> None:
+def _check_kind(folder: Path, kind: str | tuple[str, ...], hint: str) -> None:
     if not folder.is_dir():
         raise WeightsError(f"The folder {folder} does not exist; {hint}.")
     config = folder / "config.json"
     if not config.is_file():
         raise WeightsError(f"{folder} has no config.json; {hint}.")
     found = _json(config).get("model_type")
-    if found != kind:
-        raise WeightsError(f"{folder} holds a model of type {found!r} instead of {kind!r}; {hint}.")
+    kinds = (kind,) if isinstance(kind, str) else kind
+    if found not in kinds:
+        raise WeightsError(f"{folder} holds a model of type {found!r} instead of {kinds[0]!r}; {hint}.")
 
 
 def _json(path: Path) -> dict[str, object]:

@@ -1,13 +1,12 @@
 """Scaled dot-product attention behind one interface, with interchangeable backends.
 
-`sdpa` is PyTorch's own fused attention, `xformers` a memory-efficient alternative on CUDA, and `eager` the textbook
-formula that the other two are checked against. A backend that cannot handle a call passes it to the next one, with a
-single log line.
+`xformers` is memory-efficient attention on CUDA, `sdpa` PyTorch's own fused attention, and `eager` the textbook formula
+that the other two are checked against. `auto` takes xformers where it is installed and the tensors are on CUDA, and
+otherwise PyTorch's own. A backend that cannot handle a call passes it to the next one, with a single log line.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 
@@ -15,12 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...support.errors import InputError
+from ...support.attention import chosen, has_xformers
 
 log = logging.getLogger(__name__)
-
-BACKENDS = ("auto", "sdpa", "xformers", "eager")
-"""Accepted names; `auto` means `sdpa`, which chooses the fastest fused kernel of the installed PyTorch by itself."""
 
 _FALLBACK = {"xformers": "sdpa", "sdpa": "eager"}
 _warned: set[str] = set()
@@ -40,22 +36,36 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Ten
 
 
 def _xformers(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    if query.device.type != "cuda" or importlib.util.find_spec("xformers") is None:
+    if query.device.type != "cuda" or not has_xformers():
         raise NotImplementedError("xformers needs its package and a CUDA device")
     from xformers.ops import memory_efficient_attention
 
-    batch, heads, rows, _ = query.shape
-    keys = key.shape[2]
-    bias = None
-    if mask is not None:
-        if mask.dtype == torch.bool:
-            mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, float("-inf"))
-        # The kernel needs the bias' rows aligned to 8 elements, so the bias is a slice of a padded tensor.
-        padded = query.new_zeros(batch, heads, rows, math.ceil(keys / 8) * 8)
-        padded[..., :keys] = mask
-        bias = padded[..., :keys]
+    bias = None if mask is None else xformers_bias(query, key.shape[2], mask)
     out = memory_efficient_attention(*(x.transpose(1, 2) for x in (query, key, value)), attn_bias=bias)
     return out.transpose(1, 2)
+
+
+def xformers_bias(query: Tensor, keys: int, mask: Tensor) -> Tensor:
+    """A mask as xformers' kernel needs it: of the query's dtype, with rows that begin at a multiple of 8 elements.
+
+    Heads and pictures that share a mask share its memory, too.
+
+    Args:
+        query: (B, heads, Nq, d).
+        keys: Nk.
+        mask: broadcastable to (B, heads, Nq, Nk), as for `attend`.
+
+    Returns:
+        (B, heads, Nq, Nk), a view of a padded tensor.
+    """
+    mask = mask[(None,) * (4 - mask.ndim)]
+    padded = query.new_zeros(*mask.shape[:2], query.shape[2], math.ceil(keys / 8) * 8)
+    bias = padded[..., :keys]
+    if mask.dtype == torch.bool:
+        bias.masked_fill_(~mask, float("-inf"))
+    else:
+        bias.copy_(mask)
+    return bias.expand(*query.shape[:3], keys)
 
 
 _IMPLEMENTATIONS = {"eager": _eager, "sdpa": _sdpa, "xformers": _xformers}
@@ -74,7 +84,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     Returns:
         (B, heads, Nq, d).
     """
-    name: str | None = "sdpa" if backend == "auto" else backend
+    name: str | None = chosen(backend, query.device) if backend == "auto" else backend
     while name is not None:
         try:
             return _IMPLEMENTATIONS[name](query, key, value, mask)
@@ -107,8 +117,7 @@ def set_attention(model: nn.Module, backend: str) -> None:
     Raises:
         InputError: the name is unknown.
     """
-    if backend not in BACKENDS:
-        raise InputError(f"Unknown attention backend {backend!r}; choose one of {', '.join(BACKENDS)}.")
+    chosen(backend, "cpu")
     for module in model.modules():
         if isinstance(module, Attend):
             module.backend = backend

@@ -245,3 +245,23 @@ def test_pipelines_that_cannot_be_led() -> None:
 
     with pytest.raises(WeightsError, match="an-upscaler is a Upscaler"):
         DiffusionInpainting(Upscaler(), "an-upscaler")
+
+
+def test_xformers_is_asked_of_the_pipeline_and_a_refusal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    from esg.inpaint.engines.diffusion import _use_xformers
+
+    class Pipeline:
+        asked = 0
+
+        def enable_xformers_memory_efficient_attention(self) -> None:
+            self.asked += 1
+            if self.asked > 1:
+                raise ValueError("no GPU")
+
+    pipeline = Pipeline()
+    _use_xformers(pipeline)
+    assert (pipeline.asked, caplog.text) == (1, "")
+    _use_xformers(pipeline)
+    _use_xformers(object())
+    assert "Pipeline does not take xformers (no GPU) and keeps its own attention." in caplog.text
+    assert "object does not take xformers" in caplog.text

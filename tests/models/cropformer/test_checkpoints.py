@@ -45,7 +45,7 @@ def published(shared: Path, config: str) -> tuple[dict, dict[str, torch.Tensor]]
 def test_every_manifest_has_a_preset_and_every_published_preset_a_manifest(shared: Path) -> None:
     found = {path.stem for path in (shared / "reference" / "manifests").glob("*.json")}
     assert found == set(MANIFESTS)
-    assert set(MANIFESTS.values()) == set(PRESETS) - {"cropformer-nano"}
+    assert set(MANIFESTS.values()) == set(PRESETS) - {"cropformer-nano", "cropformer-r50", "mask2former-r50"}
 
 
 @pytest.mark.parametrize(("config", "preset"), MANIFESTS.items())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.fusion import CASES, make_case, paint, straight_fusion, straight_probabilities
-from esg.models.cropformer import fusion
+from esg.models.cropformer import tiles
 from esg.models.cropformer.fusion import FUSIONS, Fusion, fuse, fusion_views
 from esg.models.cropformer.views import ViewGeometry
 from esg.support.errors import InputError
@@ -67,7 +67,7 @@ def test_equal_to_the_straight_way(
         geometry = geometry.select(fusion_views(mode, len(geometry)))
     logits, scores = random_case(geometry, queries, seed, spread)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fusion, "TILE", tile)
+        patch.setattr(tiles, "TILE", tile)
         assert_right(fuse(logits, scores, geometry), logits, scores, geometry)
 
 

@@ -34,6 +34,20 @@ def test_logits_are_products_of_both_sides() -> None:
     assert association(nouns[:0], entities).shape == (0, 3)
 
 
+def test_two_layers_have_a_relu_between_them() -> None:
+    """FC + ReLU + FC of Table XXIII."""
+    association = Association(1, 1, 2, layers=2)
+    with torch.no_grad():
+        for side in (association.language, association.entity):
+            first, _, second = side
+            first.weight.copy_(torch.tensor([[1.0], [-1.0]]))
+            second.weight.copy_(torch.eye(2))
+            first.bias.zero_()
+            second.bias.zero_()
+    # Positive and negative numbers end in different channels: only equal signs give a product.
+    assert association(torch.tensor([[2.0], [-3.0]]), torch.tensor([[5.0], [-7.0]])).tolist() == [[10, 0], [0, 21]]
+
+
 @given(queries=st.integers(1, 4), count=st.integers(0, 5), pixels=st.integers(1, 30), seed=st.integers(0, 999))
 def test_overlaps_are_ious(queries: int, count: int, pixels: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -78,6 +78,11 @@ def test_gaps_are_closed_as_far_as_they_reach() -> None:
     assert not without_gaps(np.zeros((2, 3), np.int32), 9).any()
 
 
+def test_without_reach_a_map_stays_as_it_is() -> None:
+    labels = np.array([[1, 0, 2]])
+    assert without_gaps(labels, 0) is labels
+
+
 def test_a_map_without_entities_is_black() -> None:
     assert not colormap(np.zeros((2, 3), np.int32)).any()
 

@@ -20,6 +20,7 @@ from esg.support.errors import InputError, WeightsError
     [
         *PRESETS.values(),
         GellaConfig(blend=BlendConfig(skip=False), encoder="swin-tiny", colours="location", colormap_side=1024),
+        GellaConfig(projection="linear", association_layers=2, gap=0.0, mends=False, encoder="swin-large"),
     ],
 )
 def test_json_and_back(config: GellaConfig) -> None:
@@ -67,9 +68,22 @@ def test_unknown_settings_are_refused() -> None:
 
 
 @pytest.mark.parametrize("side", [0, 16, 100, -32])
-def test_the_colormap_has_whole_features(side: int) -> None:
-    with pytest.raises(InputError, match=f"multiple of 32, not {side}"):
+def test_a_colormap_of_an_odd_side_is_refused(side: int) -> None:
+    with pytest.raises(InputError, match=f"multiple of 16 and at least 32, not {side}"):
         GellaConfig(colormap_side=side)
+
+
+def test_a_colormap_may_be_as_large_as_the_image() -> None:
+    """Sec. 4.2 of the paper: h, w in {224, 336} for both."""
+    for side in (224, 336):
+        assert GellaConfig(vision=VisionConfig(side=side), colormap_side=side).colormap_side == side
+
+
+def test_a_file_of_an_earlier_version_keeps_its_meaning() -> None:
+    content = json.loads(PRESETS["gella-nano"].to_json())
+    for name in ("gap", "projection", "association_layers", "mends"):
+        del content[name]
+    assert GellaConfig.from_json(json.dumps(content)) == PRESETS["gella-nano"]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +103,9 @@ def test_the_colormap_has_whole_features(side: int) -> None:
             "takes 4096 tokens, but the context of language has only 4096",
         ),
         (GellaConfig, {"association": 0}, "association of the model is 0, but must be above 0"),
+        (GellaConfig, {"association_layers": 3}, "association_layers of the model is 3, but must be 1 or 2"),
+        (GellaConfig, {"gap": -0.1}, "gap of the model is -0.1, but must be from 0 to 1"),
+        (GellaConfig, {"projection": "none"}, "Unknown projection 'none'; choose one of mlp, linear"),
         (GellaConfig, {"drafts": 0}, "drafts of the model is 0"),
         (GellaConfig, {"encoder_scale": float("nan")}, "encoder_scale of the model is nan"),
         (GellaConfig, {"encoder_scale": float("inf")}, "encoder_scale of the model is inf"),

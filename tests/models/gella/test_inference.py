@@ -17,7 +17,7 @@ from esg.grounder import Grounder
 from esg.language.captions import category_caption, phrase_caption
 from esg.models.gella.checkpoint import write_gella
 from esg.models.gella.colormap import without_gaps
-from esg.models.gella.inference import GAP, GellaInference
+from esg.models.gella.inference import GellaInference
 from esg.models.gella.model import Gella
 from esg.models.grounding_model import GenerationConfig
 from esg.support.errors import InputError, NoNumbers, WeightsError
@@ -73,7 +73,7 @@ def test_more_entities_than_queries_are_read_in_groups(
     with caplog.at_level(logging.INFO):
         inference.scores(inference.see(photo), both, CAPTION, SPANS)
     assert f"of {2 * queries} entities" in caplog.text
-    whole = without_gaps(both.labels, GAP * side)
+    whole = without_gaps(both.labels, inference.model.config.gap * side)
     assert whole.all()
     assert np.array_equal(seen, [whole <= queries, whole > queries])
 
@@ -93,6 +93,18 @@ def test_between_the_pieces_of_a_caption_the_callers_code_is_as_always(inference
     next(pieces)
     assert not torch.is_inference_mode_enabled()
     assert torch.ones(1, requires_grad=True).sum().requires_grad
+
+
+def test_nouns_that_are_not_mended_are_those_of_the_answer(
+    inference: GellaInference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caption = "A brown cow looks over a yellow barrier."
+    answer = "There are two semantic nouns, including cow <SEG> and a tractor <SEG>."
+    conversation = inference._conversation
+    monkeypatch.setattr(conversation, "pieces", lambda _: answer.split("<SEG>"))
+    assert [caption[slice(*span)] for span in inference._listed([], caption)] == ["brown cow", "yellow barrier"]
+    monkeypatch.setattr(inference, "mends", False)
+    assert [caption[slice(*span)] for span in inference._listed([], caption)] == ["cow"]
 
 
 def test_nouns_are_places_in_the_caption_whatever_the_model_answers(inference: GellaInference) -> None:

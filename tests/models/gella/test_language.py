@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import pytest
@@ -238,3 +239,14 @@ def test_texts_about_one_picture_are_read_together_and_see_nothing_of_each_other
         assert torch.equal(together.ids[row, :length], alone.ids[0])
         assert (together.ids[row, length:] == -1).all()
         torch.testing.assert_close(together.hidden[row, :length], alone.hidden[0], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_one_linear_layer_reads_the_last_layer(tiny_config: GellaConfig) -> None:
+    """Eq. 10 of the paper; LLaVA's two layers read the layer before."""
+    torch.manual_seed(0)
+    language = Language(dataclasses.replace(tiny_config, projection="linear")).eval()
+    state = {our_key(name): value for name, value in language.llava.state_dict().items()}
+    assert {name for name in state if name.startswith("projector.")} == {"projector.weight", "projector.bias"}
+    sight = language.see(torch.rand(2, 3, 16, 16))
+    torch.testing.assert_close(sight.tokens, linear(state, "projector", sight.grid.flatten(2).mT))

@@ -179,3 +179,11 @@ def test_the_13b_model_is_as_big_as_it_says() -> None:
 
 def test_nano_fits_into_25_megabytes_at_two_bytes_a_number() -> None:
     assert sum(value.numel() * 2 for value in on_meta(PRESETS["gella-nano"]).state_dict().values()) <= 25e6
+
+
+@torch.no_grad()
+def test_the_sides_of_the_paper_are_read(tiny_config: GellaConfig) -> None:
+    """336 / 32 is not a whole number; masks are still at a quarter of the side."""
+    for side in (224, 336):
+        model = Gella(dataclasses.replace(tiny_config, colormap_side=side)).eval()
+        assert model.reconstruct(sample(1, 32, 4, 4), sample(1, 3, side, side)).masks().shape[2:] == (side // 4,) * 2

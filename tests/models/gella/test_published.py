@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer
 
-from esg.models.gella.colormap_encoder import MobileNetV2
+from esg.models.gella.colormap_encoder import ENCODERS, MobileNetV2
 from esg.models.gella.config import GellaConfig
 from esg.models.gella.language import Language, our_key
-from esg.models.gella.published import load_mobilenet, read_llava, read_llava_tokenizer
+from esg.models.gella.published import load_clip_vision, load_encoder, load_mobilenet, read_llava, read_llava_tokenizer
 from esg.support.errors import WeightsError
 
 
@@ -121,6 +121,44 @@ def test_tables_of_old_versions_are_passed_over(folder: Path, language: Language
     name = "language_model.model.layers.0.self_attn.rotary_emb.inv_freq"
     change(folder, lambda tensors: tensors.update({name: torch.zeros(8)}))
     assert same(read_llava(tiny_config, folder), language)
+
+
+def test_a_linear_projection_starts_from_scratch_and_the_rest_from_the_folder(
+    published: Path, language: Language, tiny_config: GellaConfig
+) -> None:
+    read = read_llava(dataclasses.replace(tiny_config, projection="linear"), published)
+    given, found = ({our_key(k): v for k, v in one.llava.state_dict().items()} for one in (language, read))
+    own = {"projector.weight", "projector.bias"}
+    assert found.keys() - given.keys() == own
+    assert all(torch.equal(value, given[name]) for name, value in found.items() if name not in own)
+    assert not any(value.is_meta for value in found.values())
+    assert found["projector.weight"].std() > 0.01
+
+
+# ----------------------------------------------------------------------------------------------- CLIP at another side
+
+
+def test_the_vision_encoder_starts_from_a_clip_of_its_own_side(
+    published: Path, tiny_config: GellaConfig, tmp_path: Path
+) -> None:
+    """OpenAI's own weights for 224 pixels (Table XV a), whose positions need no resampling."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTextConfig
+
+    torch.manual_seed(3)
+    seen = dataclasses.replace(tiny_config, vision=dataclasses.replace(tiny_config.vision, side=24))
+    vision = seen.llava().vision_config
+    small = CLIPTextConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    clip = CLIPModel(CLIPConfig(text_config=small.to_dict(), vision_config=vision.to_dict()))
+    clip.save_pretrained(tmp_path, safe_serialization=True)
+    language = read_llava(seen, published)
+    before = {our_key(name): value.clone() for name, value in language.llava.state_dict().items()}
+    load_clip_vision(language, tmp_path)
+    after = {our_key(name): value for name, value in language.llava.state_dict().items()}
+    theirs = {"vision." + name.removeprefix("vision_model."): value for name, value in clip.state_dict().items()}
+    for name, value in after.items():
+        assert torch.equal(value, theirs[name] if name.startswith("vision.") else before[name]), name
+    with pytest.raises(WeightsError, match="of type 'llava' instead of 'clip'; get a CLIP"):
+        load_clip_vision(language, published)
 
 
 # ----------------------------------------------------------------------------------------------- folders that do not do
@@ -251,3 +289,31 @@ def test_another_scale_or_kind_of_encoder_is_refused(imagenet: tuple[Any, Path],
     with pytest.raises(WeightsError, match="of type 'llava' instead of 'mobilenet_v2'"):
         load_mobilenet(encoder, published)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+# ----------------------------------------------------------------------------------------------------------------- Swin
+
+
+@pytest.mark.parametrize("name", ["swin-tiny", "swin-large"])
+def test_a_swin_of_the_hub_computes_the_same_here(name: str, tmp_path: Path, published: Path) -> None:
+    from transformers import SwinConfig, SwinForImageClassification
+
+    encoder = ENCODERS[name](1 / 8).eval()
+    heads, depths = ((6, 12, 24, 48), (2, 2, 18, 2)) if name == "swin-large" else ((3, 6, 12, 24), (2, 2, 6, 2))
+    sizes = {"embed_dim": encoder.channels[0], "depths": depths, "num_heads": heads, "window_size": 7}
+    torch.manual_seed(0)
+    theirs = SwinForImageClassification(SwinConfig(image_size=256, num_labels=3, **sizes)).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    theirs.save_pretrained(tmp_path / "swin", safe_serialization=True)
+    load_encoder(encoder, tmp_path / "swin")
+    pixels = torch.rand(1, 3, 256, 256) * 2 - 1
+    with torch.no_grad():
+        # Their features come before the next level is made, without the norms of the output levels.
+        wanted = theirs.swin(pixels, output_hidden_states=True).reshaped_hidden_states[-1]
+        ours = encoder(pixels)[-1]
+        normed = torch.nn.functional.layer_norm(wanted.permute(0, 2, 3, 1), wanted.shape[1:2]).permute(0, 3, 1, 2)
+    torch.testing.assert_close(ours, normed, atol=1e-3, rtol=1e-3)
+    with pytest.raises(WeightsError, match="of type 'llava' instead of 'swin'; get the folder microsoft/swin-tiny"):
+        load_encoder(encoder, published)

@@ -81,45 +81,48 @@ def test_the_skip_brings_the_detail_of_the_masks() -> None:
     assert distance_to_grid(BlendConfig()) > 0.1
 
 
-def test_masks_matter_only_with_cross_attention_or_skip() -> None:
-    def told_apart(config: BlendConfig) -> bool:
-        blend, image = build(config), sample(1, 6, GRID, GRID)
-        one, other = (blend(image, [sample(1, 3, 8, 8, seed=seed)])[0] for seed in (1, 2))
-        return not torch.equal(one, other)
+@pytest.mark.parametrize("skip", [True, False])
+def test_without_cross_attention_the_masks_are_isolated_from_the_image(skip: bool) -> None:
+    """Table XVII, second row: the masks stay as detailed as they are, and the image does not enter."""
+    config = without("cross_attention") if skip else without("cross_attention", "skip")
+    blend, mask = build(config), sample(1, 3, 16, 16)
+    one, other = (blend(sample(1, 6, GRID, GRID, seed=seed), [mask])[0] for seed in (1, 2))
+    assert torch.equal(one, other)
+    assert one.shape[2:] == (16, 16)
+    assert not torch.equal(one, blend(sample(1, 6, GRID, GRID), [mask + 1])[0])
+    assert distance_to_grid(config) > 0.1
 
-    assert told_apart(without("skip"))
-    assert told_apart(without("cross_attention"))
-    assert not told_apart(without("skip", "cross_attention"))
+
+def test_with_cross_attention_both_matter() -> None:
+    blend, image, mask = build(without("skip")), sample(1, 6, GRID, GRID), sample(1, 3, 8, 8)
+    before = blend(image, [mask])[0]
+    assert not torch.equal(before, blend(image, [mask + sample(1, 3, 8, 8, seed=1)])[0])
+    assert not torch.equal(before, blend(image + sample(1, 6, GRID, GRID, seed=1), [mask])[0])
 
 
-def test_self_attention_alone_looks_over_the_whole_image() -> None:
-    assert touched(only("self_attention")).all()
+def test_self_attention_looks_over_the_whole_image() -> None:
+    assert touched(only("self_attention", "cross_attention")).all()
 
 
 @pytest.mark.parametrize("part", ["cross_attention", "ffn", "residual", "skip"])
 def test_other_parts_stay_where_they_are(part: str) -> None:
-    assert touched(only(part)).nonzero().tolist() == [[1, 1]]
+    assert touched(only("cross_attention", part)).nonzero().tolist() == [[1, 1]]
 
 
 def test_the_convolution_reaches_the_next_cells() -> None:
     expected = [[row, column] for row in range(3) for column in range(3)]
-    assert touched(only("conv")).nonzero().tolist() == expected
+    assert touched(only("cross_attention", "conv")).nonzero().tolist() == expected
+
+
+def test_without_the_convolution_nothing_follows_the_residual() -> None:
+    blend = build(only("residual"))
+    (blended,) = blend(sample(1, 6, GRID, GRID), [mask := sample(1, 3, 8, 8)])
+    torch.testing.assert_close(blended, 2 * blend.levels[0].mask(mask))
 
 
 def test_the_residual_adds_the_image_once_more() -> None:
     image, mask = sample(1, 6, GRID, GRID), sample(1, 3, GRID, GRID)
-    plain, twice = build(NOTHING), build(only("residual"))
-    twice.load_state_dict(plain.state_dict())
-    bias = plain.levels[0].conv.bias[:, None, None]
-    torch.testing.assert_close(twice(image, [mask])[0] - bias, 2 * (plain(image, [mask])[0] - bias))
-
-
-def test_without_attention_and_ffn_the_blend_is_linear() -> None:
-    def is_affine(config: BlendConfig) -> bool:
-        blend, mask = build(config), sample(1, 3, GRID, GRID)
-        one, other = sample(1, 6, GRID, GRID, seed=1), sample(1, 6, GRID, GRID, seed=2)
-        middle = blend((one + other) / 2, [mask])[0]
-        return torch.allclose(middle, (blend(one, [mask])[0] + blend(other, [mask])[0]) / 2)
-
-    assert is_affine(only("residual", "conv", "skip"))
-    assert not is_affine(only("ffn"))
+    plain, more = build(only("cross_attention")), build(only("cross_attention", "residual"))
+    more.load_state_dict(plain.state_dict())
+    again = plain.image(image.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, (GRID, GRID))
+    torch.testing.assert_close(more(image, [mask])[0], plain(image, [mask])[0] + again)

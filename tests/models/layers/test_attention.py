@@ -8,6 +8,7 @@ from torch import nn
 
 from esg.models.layers import attention
 from esg.models.layers.attention import MultiheadAttention, attend, set_attention
+from esg.support import attention as backends
 from esg.support.errors import InputError
 
 
@@ -66,6 +67,32 @@ def test_a_backend_that_cannot_serve_falls_back_with_one_log_line(
         for _ in range(3):
             attend(query, key, value, backend="xformers")
     assert [record.message.count("xformers") > 0 for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 5, 9), (2, 1, 5, 9), (2, 3, 5, 9), (5, 9)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_the_bias_for_xformers_is_aligned_and_shared_by_heads(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    query = tensors()[0].to(dtype)
+    visible = torch.rand(shape, generator=torch.Generator().manual_seed(1)) > 0.4
+    bias = attention.xformers_bias(query, 9, visible)
+    assert bias.shape == (2, 3, 5, 9)
+    assert bias.dtype == dtype
+    assert torch.equal(bias == 0, visible.expand(2, 3, 5, 9))
+    assert all(stride % 8 == 0 for stride in bias.stride()[:3])
+    assert bias.stride()[3] == 1
+    if len(shape) == 2 or shape[1] == 1:  # one mask for all heads
+        assert bias.stride()[1] == 0
+    added = attention.xformers_bias(query, 9, torch.where(visible, 0.5, -100.0))
+    assert torch.equal(added, torch.where(visible, 0.5, -100.0).to(dtype).expand(2, 3, 5, 9))
+
+
+def test_auto_takes_xformers_on_cuda_if_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "has_xformers", lambda: True)
+    assert backends.chosen("auto", "cuda:1") == "xformers"
+    assert backends.chosen("auto", "cpu") == "sdpa"
+    monkeypatch.setattr(backends, "has_xformers", lambda: False)
+    assert backends.chosen("auto", "cuda") == "sdpa"
+    assert backends.chosen("xformers", "cpu") == "xformers"  # as asked; a call it cannot serve passes on
 
 
 def test_set_attention_reaches_every_layer_and_refuses_unknown_names() -> None:

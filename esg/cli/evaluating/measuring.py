@@ -1,0 +1,155 @@
+"""What the tasks that measure masks share: data set, workers, going on after an interruption, and the table."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...support.errors import InputError
+from ..arguments import add_no_overwrite, file_or_folder, not_empty, whole
+from ..console import Console
+from ..results import check_folder
+
+if TYPE_CHECKING:
+    from ...data.problems import Problems
+    from ...evaluation.streaming import Journal
+
+_COUNTS = ("HCE",)  # figures that are not percentages
+
+
+def add_images(command: argparse.ArgumentParser) -> None:
+    """Adds the folder of photos."""
+    command.add_argument(
+        "--images", type=file_or_folder, metavar="DIR", help="folder of the photos [found near the annotations]"
+    )
+
+
+def add_measuring(command: argparse.ArgumentParser, *, plots: bool = False) -> None:
+    """Adds the options for workers, files, plots and the paper's figures."""
+    group = command.add_argument_group("measuring")
+    group.add_argument(
+        "--workers", type=whole(1), default=1, metavar="N", help="processes that measure photos at the same time [1]"
+    )
+    group.add_argument(
+        "--resume",
+        type=file_or_folder,
+        metavar="FILE",
+        help="keep the results of each photo here; after an interruption the same command goes on from there [a file "
+        "beside --json, which is deleted at the end]",
+    )
+    group.add_argument(
+        "--json", dest="out", type=file_or_folder, metavar="FILE.json", help="also write the figures to this file"
+    )
+    add_no_overwrite(command, "stop if the file already exists [replace it, and say so]")
+    if plots:
+        group.add_argument(
+            "--plots",
+            type=file_or_folder,
+            metavar="DIR",
+            help="draw precision and recall, AP by IoU, and the worst photos into this folder",
+        )
+    group.add_argument(
+        "--data-set",
+        type=not_empty,
+        metavar="NAME",
+        help="the paper's name for the data, for its figures beside the measured ones: entityseg, entityseg-low, coco, "
+        "ade20k, lvis, ocid, camo, fss or dis5k [as the path says]",
+    )
+
+
+def known_data_set(args: argparse.Namespace, truth: Path) -> str | None:
+    """The data set of --data-set, or the one that the path names.
+
+    Raises:
+        InputError: the papers do not have that data set.
+    """
+    from ...evaluation.paper import DATA_SETS, data_set_of
+
+    if args.data_set is None:
+        return data_set_of(truth)
+    if args.data_set not in DATA_SETS:
+        raise InputError(f"--data-set is {args.data_set}; the papers have {', '.join(DATA_SETS)}.")
+    return str(args.data_set)
+
+
+def open_journal(args: argparse.Namespace, task: str, *about: object) -> Journal | None:
+    """The journal of --resume, or the one beside --json; None without both.
+
+    Args:
+        about: the data, predictions and options. A path also stands for the time at which it was changed.
+    """
+    from ...evaluation.streaming import Journal, identity
+
+    header = {"task": task, "about": [identity(one) if isinstance(one, Path) else one for one in about]}
+    if args.resume is not None:
+        return Journal(args.resume, header)
+    if args.out is None:
+        return None
+    args.journal = Journal(args.out.with_name(f"{args.out.name}.partial"), header, replace=True)
+    return args.journal
+
+
+def model_file(name: str) -> list[Any] | str:
+    """What tells whether a model is still the same: its file and when it was changed, or else its name."""
+    from ...evaluation.streaming import identity
+
+    return identity(name) if Path(name).exists() else name
+
+
+def say_resumed(journal: Journal | None, console: Console) -> None:
+    """Says how many photos an earlier run has done."""
+    if journal is not None and journal.done:
+        console.line(f"{len(journal.done)} photos were measured in an earlier run.")
+
+
+def check_plots(args: argparse.Namespace) -> None:
+    """Checks, before the work, that --plots can be written; OutputError if not."""
+    if args.plots is not None:
+        check_folder(args.plots)
+
+
+def show(
+    figures: Mapping[str, float], meanings: Mapping[str, str], paper: Mapping[str, float], console: Console
+) -> dict[str, Any]:
+    """Prints figures in percent, with the paper's beside them if there are any, and returns them so.
+
+    -1, COCO's sign that nothing is annotated, becomes NaN.
+    """
+    shown: dict[str, Any] = {}
+    for name, meaning in meanings.items():
+        if name not in figures:
+            continue
+        value = figures[name]
+        shown[name] = value if name in _COUNTS else math.nan if value < 0 else 100 * value
+        beside = ""
+        if paper:
+            beside = f"  {paper[name]:5.1f}" if name in paper else "      -"
+        measured = "    -" if math.isnan(shown[name]) else f"{shown[name]:5.1f}"
+        console.answer(f"  {name:16} {measured}{beside}  {meaning}")
+    return shown
+
+
+def title(text: str, paper: Mapping[str, float]) -> str:
+    """The line above a table, which says what its columns are."""
+    return f"{text}; measured, and in the paper" if paper else text
+
+
+def say_problems(problems: Problems, console: Console) -> None:
+    """Prints a line for each problem."""
+    for line in problems:
+        console.complain(line)
+
+
+def show_classes(by_category: Mapping[str, float], what: str, console: Console, most: int = 5) -> None:
+    """Prints the best and the worst classes."""
+    known = sorted(by_category.items(), key=lambda item: -item[1])
+    if len(known) > 1:
+        console.answer(f"  best {what}: {_listed(known[:most])}")
+        console.answer(f"  worst {what}: {_listed(known[::-1][:most])}")
+
+
+def _listed(items: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{name} {100 * value:.1f}" for name, value in items)

@@ -1,0 +1,114 @@
+"""Referring and reasoning segmentation: expressions and the areas they refer to (GELLA paper, Tables IX and XIV a)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..data.expressions import Expression, Expressions
+from ..data.problems import Problems
+from ..entities import rle
+from ..entities.entity_map import EntityMap
+from ..grounder import Grounder
+from ..support.errors import InputError, NoNumbers, OutOfMemory
+from .entity_sources import Segment, entities_of
+from .grounding import Overlap, referring_iou
+from .measured import Measured, Results, leaving_out
+
+Progress = Callable[[int, int], None]
+
+UNREAD = "expressions that the model cannot read, which count as wrong"
+
+
+def evaluate_referring(
+    grounder: Grounder,
+    data: Expressions,
+    count: int | None = None,
+    *,
+    segment: Segment | None = None,
+    threshold: float | None = None,
+    results: Results | None = None,
+    progress: Progress | None = None,
+) -> Measured:
+    """Grounds expressions, and compares the union of the chosen entities with the true area.
+
+    Ignored pixels are left out of both. An area that is empty, and of which nothing is found, has an IoU of 1.
+
+    Args:
+        grounder: the grounder to evaluate.
+        data: the expressions.
+        count: number of photos, starting with the first; None: all.
+        segment: function that segments a photo; None: the annotated objects are used.
+        threshold: minimum score of the entities that are chosen; None: the best one is chosen.
+        results: results of an earlier run, by photo, to which new ones are added.
+        progress: called as `progress(photos done, all photos)` after each photo.
+
+    Returns:
+        `cIoU`, `gIoU` and `P50`, and the numbers of `photos` and `expressions` behind them and of expressions in the
+        data, `expressions_given`. Photos that cannot be measured are left out and noted.
+
+    Raises:
+        InputError: no expression can be measured; or true objects are wanted where only the answers are annotated.
+    """
+    if segment is None and not data.chooses:
+        raise InputError(
+            f"In {data.name} only the answers are outlined, so the entities must come from a segmenter or from files "
+            "of masks."
+        )
+    results = Results() if results is None else results
+    problems = Problems()
+    problems.update(data.problems)
+    overlaps: list[Overlap] = []
+    photos = 0
+    keys = data.keys[:count]
+    for number, key in enumerate(keys):
+        known = results.get(key)
+        if known is None:
+            known = _measure(grounder, data, number, segment, threshold)
+            results.add(key, known)
+        problems.update(Problems(known["problems"]))
+        overlaps += [Overlap(*one) for one in known["overlaps"]]
+        photos += bool(known["overlaps"])
+        if progress is not None:
+            progress(number + 1, len(keys))
+    if not overlaps:
+        raise InputError(f"No expression of {data.name} could be measured: {'; '.join(problems)}.")
+    counts = {"photos": photos, "expressions": len(overlaps), "expressions_given": data.total}
+    return Measured(referring_iou(overlaps) | {name: float(count) for name, count in counts.items()}, problems)
+
+
+def _measure(
+    grounder: Grounder, data: Expressions, number: int, segment: Segment | None, threshold: float | None
+) -> dict[str, Any]:
+    """The overlaps of a photo's expressions, and what was left out; plain values."""
+    problems = Problems()
+    overlaps: list[Overlap] = []
+    with leaving_out(problems):
+        one = data[number]
+        problems.update(one.problems)
+        if one.expressions:
+            image = one.photo.image()
+            entities = entities_of(one.photo, image, segment)
+            for expression in one.expressions:
+                try:
+                    said = _said(grounder, image, entities, expression, threshold)
+                except (OutOfMemory, NoNumbers):
+                    raise
+                except InputError:
+                    problems.add(UNREAD, f"{expression.text!r} of {one.photo.name}")
+                    said = np.zeros(one.photo.size, bool)
+                ignored = None if expression.ignored is None else rle.decode_mask(expression.ignored)
+                overlaps.append(Overlap.of(said, rle.decode_mask(expression.mask), ignored))
+    return {"overlaps": [[one.both, one.either] for one in overlaps], "problems": problems.found}
+
+
+def _said(
+    grounder: Grounder, image: np.ndarray, entities: EntityMap, expression: Expression, threshold: float | None
+) -> np.ndarray:
+    """The area that the model finds, (H, W) bool."""
+    if not len(entities):
+        return np.zeros(entities.labels.shape, bool)
+    phrase = grounder.refer(image, entities, expression.text, threshold=threshold, least=0)
+    return entities.mask(list(phrase.entity_ids))

@@ -1,0 +1,271 @@
+"""Measures a data set photo by photo: in worker processes, and so that an interrupted run can go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos
+from ..data.problems import Problems
+from ..support.errors import EsgError, InputError, OutOfMemory, OutputError
+from ..version import __version__
+from .matching import FoundMask
+from .predictions import UNKNOWN_PHOTOS, FilePredictions, Predictions
+
+Progress = Callable[[int, int], None]
+"""Called as `progress(photos done, all photos)`."""
+
+NOT_USED = "photos that cannot be used"
+WITHOUT = "photos without predictions, which count as photos in which nothing was found"
+
+Record = dict[str, Any]
+"""What is kept of a photo: its `name`, its `key` in the predictions, `problems`, and `result`, which is None if the
+photo cannot be used. It can be written as JSON."""
+
+
+class Measure(ABC):
+    """Measures one photo. It is sent to worker processes, so it holds options only."""
+
+    @abstractmethod
+    def __call__(
+        self, photo: AnnotatedPhoto, found: Sequence[FoundMask], problems: Problems
+    ) -> Mapping[str, Any] | None:
+        """The results for a photo, which JSON can hold; None if it does not count."""
+
+
+class Journal:
+    """A file with a line of JSON for each photo that is done.
+
+    Args:
+        path: the file.
+        about: what is being measured; a file about something else is not continued.
+        replace: whether a file about something else is replaced, or else refused.
+
+    Raises:
+        InputError: the file is about something else, or cannot be read.
+    """
+
+    def __init__(self, path: str | Path, about: Mapping[str, Any], *, replace: bool = False) -> None:
+        self.path = Path(path)
+        self.done: dict[int, Record] = {}
+        header = json.dumps({"esg eval": __version__, **about}, sort_keys=True)
+        lines = self._lines()
+        if lines and lines[0].decode("utf-8", "replace") != header:
+            if not replace:
+                raise InputError(
+                    f"{self.path} does not hold results of this evaluation: data, predictions or options differ; "
+                    "give another file, or delete it."
+                )
+            lines = []
+        for line in lines[1:]:
+            try:
+                number, record = json.loads(line)
+                self.done[int(number)] = record
+            except (ValueError, TypeError):  # the line at which the run was killed
+                continue
+        self._write([header, *(json.dumps(one) for one in self.done.items())])
+
+    def _lines(self) -> list[bytes]:
+        if not self.path.exists():
+            return []
+        try:
+            return self.path.read_bytes().splitlines()
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read ({error.strerror}).") from None
+
+    def _write(self, lines: Sequence[str]) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written ({error.strerror}).") from None
+
+    def add(self, number: int, record: Record) -> None:
+        """Notes the record of a photo at once."""
+        self.done[number] = record
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps([number, record])}\n")
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written ({error.strerror}).") from None
+
+    def remove(self) -> None:
+        """Deletes the file."""
+        self.path.unlink(missing_ok=True)
+
+
+def identity(path: str | Path) -> list[Any]:
+    """What tells whether a file or folder is still the same: its path, and when it or a file in it was last changed."""
+    path = Path(path)
+    times = [one.stat().st_mtime_ns for one in (path, *(path.rglob("*") if path.is_dir() else ())) if one.exists()]
+    return [str(path.resolve()), max(times, default=0), len(times)]
+
+
+def measure_all(
+    photos: AnnotatedPhotos,
+    predictions: Predictions,
+    measure: Measure,
+    *,
+    workers: int = 1,
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+) -> list[Record]:
+    """The records of all photos, in their order.
+
+    Args:
+        photos: the truth.
+        predictions: the masks that were found.
+        measure: measures a photo.
+        workers: number of processes; a model still runs in this one.
+        journal: keeps the records, and has those of an earlier run.
+        progress: called after each photo.
+
+    Raises:
+        InputError: no photo can be used, or no prediction belongs to a photo; the message has the reasons.
+        OutOfMemory: a worker process was killed.
+    """
+    done = {} if journal is None else dict(journal.done)
+    todo = [number for number in range(len(photos)) if number not in done]
+    for number, record in _each(photos, predictions, measure, todo, workers):
+        done[number] = record
+        if journal is not None:
+            journal.add(number, record)
+        if progress is not None:
+            progress(len(done), len(photos))
+    records = [done[number] for number in sorted(done) if number < len(photos)]
+    _refuse_if_useless(records, photos, predictions)
+    return records
+
+
+def problems_of(records: Sequence[Record], photos: AnnotatedPhotos, predictions: Predictions) -> Problems:
+    """All that was left out: when the data was opened, and in each photo."""
+    problems = Problems()
+    problems.update(photos.problems)
+    problems.update(predictions.problems)
+    for record in records:
+        problems.update(Problems(record["problems"]))
+    if isinstance(predictions, FilePredictions):
+        claimed = Counter(record["key"] for record in records if record["key"] is not None)
+        for key in predictions.unclaimed(claimed):
+            problems.add(UNKNOWN_PHOTOS, key)
+        for key, times in claimed.items():
+            if times > 1:
+                problems.add("predictions that belong to several photos of the same name", key)
+    return problems
+
+
+def refuse_without_truth(annotated: bool, what: str, photos: AnnotatedPhotos) -> None:
+    """Raises InputError if no photo of a data set has what is measured, such as "entities"."""
+    if not annotated:
+        raise InputError(f"No photo in {photos.name} has annotated {what}, so nothing can be measured.")
+
+
+def _refuse_if_useless(records: Sequence[Record], photos: AnnotatedPhotos, predictions: Predictions) -> None:
+    if isinstance(predictions, FilePredictions) and all(record["key"] is None for record in records):
+        name = records[0]["name"] if records else "NAME"
+        raise InputError(
+            f"No prediction in {predictions.name} belongs to a photo in {photos.name}, such as {name}; the ids or file "
+            "names must be the same."
+        )
+    if all(record["result"] is None for record in records):
+        reasons = "; ".join(problems_of(records, photos, predictions))
+        raise InputError(f"No photo in {photos.name} can be measured: {reasons}.")
+    if isinstance(predictions, FilePredictions) and not any(record["found"] for record in records):
+        lost = Problems()
+        for record in records:
+            lost.update(Problems({what: names for what, names in record["problems"].items() if what != WITHOUT}))
+        if lost:
+            raise InputError(f"No prediction in {predictions.name} can be used: {'; '.join(lost)}.")
+
+
+def _each(
+    photos: AnnotatedPhotos, predictions: Predictions, measure: Measure, todo: Sequence[int], workers: int
+) -> Iterator[tuple[int, Record]]:
+    if workers < 2 or len(todo) < 2:
+        for number in todo:
+            yield number, _record(photos, predictions, measure, number)
+        return
+    # What is portable is read by the workers; all else is read here, and only measured there.
+    carried = (photos, predictions) if predictions.portable else None
+    waiting: deque[tuple[int, Future[Record]]] = deque()
+    # A forked process could wait for ever for a lock that one of torch's threads held.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (carried, measure))
+    try:
+        for number in todo:
+            if carried is not None:
+                waiting.append((number, pool.submit(_read_and_measured, number)))
+            else:
+                waiting.append((number, pool.submit(_only_measured, _Read(photos, predictions, number))))
+            while len(waiting) >= 4 * workers:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for number, future in waiting:
+            yield number, future.result()
+    except BrokenProcessPool:
+        raise OutOfMemory(
+            "A worker process was killed, probably because the memory is full; use fewer --workers."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Read:
+    """A photo's annotations and what was found in it, or why they cannot be read."""
+
+    def __init__(self, photos: AnnotatedPhotos, predictions: Predictions, number: int) -> None:
+        self.name, self.key, self.problems = f"number {number + 1}", None, Problems()
+        self.photo: AnnotatedPhoto | None = None
+        self.found: list[FoundMask] = []
+        try:
+            photo = photos.photo(number)
+            self.name = photo.name
+            self.problems.update(photo.problems)
+            if isinstance(predictions, FilePredictions):
+                self.key = predictions.keys.of(photo)
+            found = predictions.of(photo, self.problems)
+        except EsgError as error:
+            self.problems.add(NOT_USED, f"{self.name}: {str(error).rstrip('.')}")
+            return
+        if found is None:
+            self.problems.add(WITHOUT, self.name)
+        self.photo, self.found = photo, found or []
+
+    def measured(self, measure: Measure) -> Record:
+        result = None if self.photo is None else measure(self.photo, self.found, self.problems)
+        return {
+            "name": self.name,
+            "key": self.key,
+            "found": len(self.found),
+            "problems": self.problems.found,
+            "result": None if result is None else dict(result),
+        }
+
+
+def _record(photos: AnnotatedPhotos, predictions: Predictions, measure: Measure, number: int) -> Record:
+    return _Read(photos, predictions, number).measured(measure)
+
+
+_here: list[Any] = []  # in a worker process: what it was started with
+
+
+def _start(carried: tuple[AnnotatedPhotos, Predictions] | None, measure: Measure) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the main process, which stops this one
+    _here[:] = [carried, measure]
+
+
+def _read_and_measured(number: int) -> Record:
+    (photos, predictions), measure = _here
+    return _record(photos, predictions, measure, number)
+
+
+def _only_measured(read: _Read) -> Record:
+    return read.measured(_here[1])

@@ -1,0 +1,36 @@
+"""Lists of names to look for in a photo."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import numpy as np
+from esg.data.labelled import LabelledPhoto
+from esg.data.narrated import tell_named
+labels = np.repeat(np.repeat(np.arange(1, 5, dtype=np.int32), 16)[None], 64, 0)
+names = "floor-wood", "wall-brick", "river", "window-blind"
+photo = LabelledPhoto("1", np.zeros((64, 64, 3), np.uint8), labels, names)
+for seed in range(8):
+    print(tell_named(photo, (), np.random.default_rng(seed), None).narratives[0].caption)
+"""
+
+
+def test_a_list_depends_on_the_seed_alone(root: Path) -> None:
+    """Python orders sets of texts differently in every process."""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={**os.environ, "PYTHONHASHSEED": str(order)},
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for order in (1, 2)
+    }
+    assert len(said) == 1
+    assert "There might exist" in said.pop()
