@@ -416,7 +416,7 @@ def test_what_is_refused_leaves_no_folder(run: TrainConfig, tmp_path: Path) -> N
     for changes, words in (
         ({"precision": "fp16"}, "fp16 is for GPUs"),
         ({"device": "meta"}, "device 'meta' cannot be used"),
-        ({"samples": without_photos}, "does not exist; give the folder"),
+        ({"samples": without_photos}, "does not exist; give a COCO JSON file"),
     ):
         with pytest.raises(InputError, match=words):
             train(dataclasses.replace(run, **changes), tmp_path / "run")
@@ -483,7 +483,7 @@ def test_an_architecture_takes_a_backbone_of_another_kind_and_no_unknown_names(r
     assert dataclasses.replace(run, model={"backbone": {"kind": "swin"}}).architecture == PRESETS["tiny"].config
     for model, words in (
         ({"backbone": {"kind": "vgg"}}, "no kind 'vgg' of backbone; use one of swin, hornet, resnet, efficientnet"),
-        ({"querys": 5}, "The setting model has an unknown setting 'querys'"),
+        ({"hue": 5}, "The setting model has an unknown setting 'hue'"),
         ({"width": 40}, "must be a multiple of 32"),
     ):
         with pytest.raises(InputError, match=words):

