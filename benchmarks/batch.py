@@ -3,9 +3,9 @@
     python -m benchmarks.batch
 
 Runs the same photos with one and with two workers of one CPU thread each, alternately, and compares the rates from the
-moment when every worker has loaded its model and done a shard. Beside them run plain loops in one and in two processes:
-their ratio is what the machine's two cores allow. Also measures the rate at which Ray hands out shards, and the sizes of
-the results and of the plan.
+moment when every worker has loaded its model and done a shard. Then it compares plain loops in one and two processes:
+their ratio is what the machine allows. It also measures the rate at which Ray hands out shards, and the sizes of the
+results and of the plan.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def main() -> None:
             ratios.append(two / one)
             most.append(both / loop)
             print(
-                f"pair {pair + 1}: 1 worker {one:.2f} photos/s, 2 workers {two:.2f}, ratio {two / one:.2f}; without Ray "
+                f"pair {pair + 1}: 1 worker {one:.2f} photos/s, 2 workers {two:.2f}, ratio {two / one:.2f}; loops "
                 f"{loop:.2f} and {both:.2f}, ratio {both / loop:.2f}; load of the machine {os.getloadavg()[0]:.1f}",
                 flush=True,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
@@ -12,6 +13,7 @@ from .settings import Settings
 from .shards import Shard, Source, divide, unique
 
 FOLDER = "_esg"
+_TABLE = re.compile(r"part-\d{6,}-[0-9a-f]{8}\.parquet")
 _FATAL = 2  # deaths of a worker on the same photo, after which the photo is not tried again
 
 
@@ -152,7 +154,12 @@ class Ledger:
         self.place.remove(f"{FOLDER}/started/{shard.name}.json")
 
     def tidy(self) -> None:
-        """Deletes what killed workers left half-written, once all shards are done and nobody writes any more."""
+        """Deletes what killed runs left, once all shards are done: half-written files, and tables of other plans."""
+        names = {f"{shard.name}.parquet" for shard in self.plan()}
+        for folder in ("entities", "errors"):
+            for name in self.place.names(folder):
+                if _TABLE.fullmatch(name) and name not in names:
+                    self.place.remove(f"{folder}/{name}")
         for folder in (FOLDER, f"{FOLDER}/done", f"{FOLDER}/started", "entities", "errors"):
             self.place.remove_unfinished(folder)
 

@@ -136,10 +136,18 @@ def test_other_settings_are_refused(pictures: Path, tmp_path: Path, compute: Com
 
 
 def test_a_run_that_did_nothing_yet_can_begin_with_others(
-    pictures: Path, tar: Path, tmp_path: Path, compute: Compute, table: Table
+    pictures: Path, tar: Path, tmp_path: Path, compute: Compute, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(Killed):
-        run(tmp_path / "out", [pictures], compute(BOTH, killed_after(1)))
+    from esg.batch.ledger import Ledger
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "finish", die)
+        with pytest.raises(Killed):
+            run(tmp_path / "out", [pictures], compute(BOTH))
+    assert len(table(tmp_path / "out")) == 3  # the table of a shard that is not done
     png = Settings(min_area=9)
     assert len(run(tmp_path / "out", [tar], compute(png), png)) == 1
     assert [row["name"] for row in table(tmp_path / "out")] == ["photos-000/a/5", "photos-000/a/6"]
