@@ -38,6 +38,8 @@ class Photos(list):
 class Knowing:
     """Finds names by their words; `meant` says what each means."""
 
+    networks = ()
+
     def __init__(self, meant: dict[str, tuple[int, ...]], caption: str = "") -> None:
         self.meant, self.written = meant, caption
 

@@ -31,6 +31,8 @@ class Oracle:
         words: what it says of any picture.
     """
 
+    networks = ()
+
     device = torch.device("cpu")
     drafts = 1
     names = ()

@@ -49,6 +49,8 @@ class Knowing:
         fails: error for texts that contain "fail".
     """
 
+    networks = ()
+
     device = torch.device("cpu")
     drafts = 1
     names = ()

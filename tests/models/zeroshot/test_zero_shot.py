@@ -24,6 +24,8 @@ COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1
 class ColourClip:
     """Knows only colours, and those perfectly: a text is the colour that it names last, or grey."""
 
+    network, device = torch.nn.Identity(), torch.device("cpu")
+
     device = CPU
     side = 8
     scale = 20.0
