@@ -7,13 +7,18 @@ import json
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..support.errors import InputError
 from ..support.files import write_atomically
-from .arguments import add_no_overwrite, file_or_folder, whole
+from .arguments import add_no_overwrite, file_or_folder, not_empty, whole
 from .console import Console
 from .results import check_result, replaced
+
+if TYPE_CHECKING:
+    from ..data.annotated import AnnotatedPhotos
+    from ..data.expressions import Expressions
+    from ..data.panoptic_narratives import PanopticNarratives
 
 _FORMS = (
     "a COCO JSON file of instances or panoptic segments; a folder with panoptic.json or instances.json and images/; a "
@@ -47,6 +52,9 @@ def add(commands: Any) -> None:
     command.set_defaults(run=check)
     command.add_argument("task", choices=tuple(_CHECKS), metavar="TASK", help=f"what it is for: {', '.join(_CHECKS)}")
     _add_photos(command)
+    command.add_argument(
+        "--split", type=not_empty, default="val", metavar="NAME", help="for referring: val, testA, testB, test [val]"
+    )
 
     command = own.add_parser(
         "stats",
@@ -58,6 +66,13 @@ def add(commands: Any) -> None:
     _add_photos(command)
     command.add_argument(
         "--count", type=whole(1), metavar="N", help="measure only N photos, evenly spread over the data set [all]"
+    )
+    command.add_argument(
+        "--with",
+        dest="other",
+        type=file_or_folder,
+        metavar="PATH",
+        help="another annotation of the same photos: prints how well the two agree, as in GELLA's Table II",
     )
     command.add_argument(
         "--plot", type=file_or_folder, metavar="FILE.png", help="draw the distributions, as in the papers' Fig. 3"
@@ -80,10 +95,55 @@ def check(args: argparse.Namespace, console: Console) -> int:
 
 def check_entities(args: argparse.Namespace, console: Console) -> int:
     """Checks photos with masks."""
-    from ..data.checking import check_photos
     from ..data.opening import open_photos
 
-    photos = open_photos(args.photos, args.images)
+    return _answer_photos(open_photos(args.photos, args.images), console)
+
+
+def check_wild(args: argparse.Namespace, console: Console) -> int:
+    """Checks the data sets of SGinW."""
+    from ..data.wild import WildSets
+
+    sets = WildSets(args.photos)
+    failed = [name for name in sets.names if _answer_photos(sets.open(name), console)]
+    if sets.missing:
+        console.answer(f"sets that are missing ({len(sets.missing)}): {', '.join(sets.missing[:3])}, ...")
+    return 1 if len(failed) == len(sets.names) else 0
+
+
+def check_narratives(args: argparse.Namespace, console: Console) -> int:
+    """Checks panoptic narratives."""
+    from ..data.panoptic_narratives import PanopticNarratives
+
+    photos = PanopticNarratives(args.photos, images=args.images)
+    return _answer_texts(photos, f"{photos.name}, {photos.given} narratives", "narratives", console)
+
+
+def check_referring(args: argparse.Namespace, console: Console) -> int:
+    """Checks expressions or questions about photos."""
+    from ..data.opening_expressions import open_expressions
+
+    photos = open_expressions(args.photos, args.split, args.images)
+    return _answer_texts(photos, f"{photos.name}, {photos.kind} {photos.split}", "expressions", console)
+
+
+def check_captions(args: argparse.Namespace, console: Console) -> int:
+    """Checks captions in a JSON file."""
+    from ..data.captions import Captions
+
+    captions = Captions(args.photos)
+    written = [one for photo in captions.values() for one in photo]
+    listed = sum(one.nouns is not None for one in written)
+    console.answer(f"{captions.name}: {len(written)} captions of {len(captions)} photos, {listed} with a list of nouns")
+    for line in captions.problems:
+        console.answer(f"  {line}")
+    return 0
+
+
+def _answer_photos(photos: AnnotatedPhotos, console: Console) -> int:
+    """Prints what a data set contains; returns 1 if no photo can be used."""
+    from ..data.checking import check_photos
+
     found = check_photos(photos, progress=partial(_progress, console))
     console.answer(f"{photos.name}: {found.photos} of {found.listed} photos can be used")
     console.answer(f"  {found.segments} segments, {found.crowds} crowds, {found.captions} captions")
@@ -93,6 +153,18 @@ def check_entities(args: argparse.Namespace, console: Console) -> int:
         kinds = f" ({things} things, {stuff} stuff)" if things + stuff else ""
         often = ", ".join(f"{name} {number}" for name, number in list(found.categories.items())[:5])
         console.answer(f"  {len(photos.categories)} categories{kinds}; most segments: {often or 'none'}")
+    for line in found.problems:
+        console.answer(f"  {line}")
+    return 0 if found.photos else 1
+
+
+def _answer_texts(photos: PanopticNarratives | Expressions, title: str, texts: str, console: Console) -> int:
+    """Likewise for texts about photos."""
+    from ..data.checking import check_texts
+
+    found = check_texts(photos, progress=partial(_progress, console))
+    console.answer(f"{title}: {found.photos} of {found.listed} photos can be used")
+    console.answer(f"  {found.texts} {texts}")
     for line in found.problems:
         console.answer(f"  {line}")
     return 0 if found.photos else 1
@@ -117,9 +189,12 @@ def stats(args: argparse.Namespace, console: Console) -> int:
         console.answer(f"  {title:16} {'-' if math.isnan(value) else format(value, style):>8}{papers}  {what}")
     for line in found.problems:
         console.answer(f"  {line}")
+    row = dict(found.row)
+    if args.other is not None:
+        row |= _agreement(photos, open_photos(args.other, args.images), console)
     if args.json is not None:
         earlier = check_result(args.json, overwrite=args.overwrite)
-        figures = {name: None if math.isnan(value) else value for name, value in found.row.items()}
+        figures = {name: None if math.isnan(value) else value for name, value in row.items()}
         with write_atomically(args.json) as path:
             path.write_text(json.dumps({"photos": len(found.photos), **figures}, indent=2) + "\n", encoding="utf-8")
         console.line(f"Written: {args.json}{replaced(earlier)}")
@@ -131,8 +206,27 @@ def stats(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _agreement(photos: AnnotatedPhotos, other: AnnotatedPhotos, console: Console) -> dict[str, float]:
+    """Prints how well two annotations of the same photos agree, and returns it."""
+    from ..evaluation.consistency import consistency
+
+    found = consistency(photos, other)
+    classes = "-" if math.isnan(found.accuracy) else f"{100 * found.accuracy:.1f} % of {found.same}"
+    console.answer(f"agreement with {other.name} on {found.photos} photos (paper: 90.6 to 92.1, and 94.8 to 95.4 %)")
+    console.answer(f"  mask AP {100 * found.ap:.1f}; same class for {classes} masks that are the same")
+    for line in found.problems:
+        console.answer(f"  {line}")
+    return {"agreement_ap": found.ap, "agreement_classes": found.accuracy}
+
+
 def _progress(console: Console, done: int, total: int) -> None:
     console.progress(f"photo {done}/{total}")
 
 
-_CHECKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {"entities": check_entities}
+_CHECKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
+    "entities": check_entities,
+    "narratives": check_narratives,
+    "referring": check_referring,
+    "wild": check_wild,
+    "captions": check_captions,
+}

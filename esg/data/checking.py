@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ..support.errors import EsgError
 from .annotated import MISSING, AnnotatedPhotos
+from .expressions import Expressions
+from .panoptic_narratives import NarratedSegments, PanopticNarratives
 from .problems import Problems
 
 Progress = Callable[[int, int], None]
@@ -68,3 +70,47 @@ def check_photos(photos: AnnotatedPhotos, *, progress: Progress | None = None) -
         if progress is not None:
             progress(number + 1, len(photos))
     return CheckedPhotos(usable, len(photos), segments, crowds, captions, dict(categories.most_common()), problems)
+
+
+@dataclass(frozen=True)
+class CheckedTexts:
+    """The result of `check_texts`.
+
+    Attributes:
+        photos: number of photos that can be used.
+        listed: number of photos that the data set lists.
+        texts: number of captions or expressions about the usable photos.
+        problems: what is missing or broken.
+    """
+
+    photos: int
+    listed: int
+    texts: int
+    problems: Problems
+
+
+def check_texts(photos: PanopticNarratives | Expressions, *, progress: Progress | None = None) -> CheckedTexts:
+    """Reads every photo, its annotations and the texts about it.
+
+    Args:
+        photos: the data set.
+        progress: called as `progress(photos done, all photos)` after each photo.
+    """
+    problems = Problems()
+    problems.update(photos.problems)
+    usable = texts = 0
+    for number in range(len(photos)):
+        try:
+            one = photos[number]
+            problems.update(one.problems)
+            own = one.narratives if isinstance(one, NarratedSegments) else one.expressions
+            if one.photo.file is None:
+                problems.add(MISSING, one.photo.name)
+            elif own:
+                one.photo.image()
+                usable, texts = usable + 1, texts + len(own)
+        except EsgError as error:
+            problems.add("photos or annotations that cannot be read", str(error).rstrip("."))
+        if progress is not None:
+            progress(number + 1, len(photos))
+    return CheckedTexts(usable, len(photos), texts, problems)

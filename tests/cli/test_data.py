@@ -62,3 +62,38 @@ def test_stats(esg: Run, folder: Path, tmp_path: Path) -> None:
 def test_wrong_paths(esg: Run, folder: Path) -> None:
     esg("data", "check", "entities", folder / "nowhere").refused("does not exist", "a COCO JSON file")
     esg("data", "stats", folder, "--count", 0).refused("--count")
+
+
+def test_two_annotations_of_the_same_photos(esg: Run, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in "ab":
+        Image.new("RGB", (20, 20)).save(other / f"{name}.jpg")
+        numbers = np.repeat([[1] * 10 + [2] * 10], 20, axis=0).astype(np.uint8)
+        if name == "b":
+            numbers[:] = 1
+        Image.fromarray(numbers).save(other / f"{name}.png")
+    result = esg("data", "stats", folder, "--with", other, "--json", tmp_path / "s.json")
+    assert result.status == 0
+    assert f"agreement with {other} on 2 photos" in "\n".join(result.out)
+    assert 0 < json.loads((tmp_path / "s.json").read_text())["agreement_ap"] < 1
+
+
+def test_texts_are_checked(esg: Run, tmp_path: Path) -> None:
+    from text_sets import CAPTION, NOUNS, write_png, write_refcoco, write_wild
+
+    file = write_png(tmp_path / "png", [{"image_id": 139, "caption": CAPTION, "segments": NOUNS}, {"image_id": 1}])
+    result = esg("data", "check", "narratives", file)
+    assert result.status == 0
+    assert result.out[0].endswith("2 narratives: 1 of 1 photos can be used")
+    assert result.out[2] == "  narratives of photos that are not listed (1): number 1 of photo 1"
+    result = esg("data", "check", "referring", write_refcoco(tmp_path / "refcoco"), "--split", "testA")
+    assert result.out[0].endswith("refcoco testA: 1 of 1 photos can be used")
+    write_wild(tmp_path / "wild", "Puppies", ["dog"], [(1, [0, 0, 6, 0, 6, 4, 0, 4])])
+    result = esg("data", "check", "wild", tmp_path / "wild")
+    assert result.out[-1].startswith("sets that are missing (24): Airplane-Parts, Bottles")
+    captions = tmp_path / "captions.json"
+    captions.write_text(json.dumps({"a.jpg": "A dog.", "b.jpg": 3}))
+    result = esg("data", "check", "captions", captions)
+    assert result.out[0].endswith("1 captions of 1 photos, 0 with a list of nouns")

@@ -49,6 +49,8 @@ class ColourClip:
 class Scripted:
     """A language model with one answer."""
 
+    network, bits = torch.nn.Identity(), None
+
     def __init__(self, answer: str) -> None:
         self.given = answer
         self.asked: list[tuple[str, GenerationConfig]] = []
