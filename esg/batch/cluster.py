@@ -18,6 +18,7 @@ from typing import Any
 
 from ..support.errors import EsgError, InputError
 from .ledger import Summary
+from .places import is_url
 from .settings import Settings
 from .shards import Shard
 from .worker import Worker
@@ -79,6 +80,7 @@ def run(shards: Sequence[Shard], settings: Settings, out: str, workers: Workers)
         EsgError: a problem that every photo would have.
     """
     ray = import_ray(workers)
+    out = out if is_url(out) else os.path.abspath(out)  # workers may be in another folder
     _start(ray, workers)
     try:
         number, threads, gpus = _room(ray, workers, settings.device)
@@ -88,7 +90,7 @@ def run(shards: Sequence[Shard], settings: Settings, out: str, workers: Workers)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors arrive as exceptions
         rows = ray.data.from_items(
             [{"shard": shard.to_json()} for shard in shards], override_num_blocks=min(len(shards), _BLOCKS)
         )
@@ -108,6 +110,12 @@ def run(shards: Sequence[Shard], settings: Settings, out: str, workers: Workers)
             if summary.stopped:
                 raise EsgError(summary.stopped)
             yield summary
+    except ray.exceptions.RayError as error:
+        if f"No module named '{__package__.partition('.')[0]}'" not in str(error):
+            raise
+        raise InputError(
+            "ESG is not installed on the machines of the Ray cluster; install the same version on all of them."
+        ) from None
     finally:
         ray.shutdown()
 
