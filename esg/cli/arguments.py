@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..entities.orders import ORDERS
-from ..support.limits import MAX_PIXELS
+from ..support.limits import MAX_PIXELS, MIN_SIDE
 from .console import print_to
 
 DEFAULT_OUT = "esg-output"
@@ -153,6 +153,42 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         help="write this many captions and keep the one whose nouns are grounded best in the photo's entities [depends "
         "on the model: 4 for gella-nano, 1 for large models]",
     )
+
+
+def add_views(model: Any) -> None:
+    """--crops, --crop-ratio, --fusion, --size and --max-size."""
+    model.add_argument(
+        "--crops",
+        type=int,
+        choices=(0, 4, 8),
+        help="number of close-up views besides the full view [4; 0 for cropformer-nano]",
+    )
+    model.add_argument(
+        "--crop-ratio",
+        type=share,
+        metavar="R",
+        help="side of a close-up view as a share of the photo's side, above 0 and at most 1 [the model's default, 0.7]",
+    )
+    model.add_argument(
+        "--fusion",
+        choices=("boc", "bc", "bo", "io"),
+        help="predictions to build the result from: boc: batch level, full view and crops; bc: crops only; bo: full "
+        "view only; io: image level, full view [boc, or io without crops or with a Mask2Former]",
+    )
+    model.add_argument(
+        "--size", type=whole(MIN_SIDE), metavar="PIXELS", help="resize views to this short side [the model's default]"
+    )
+    model.add_argument(
+        "--max-size",
+        type=whole(MIN_SIDE),
+        metavar="PIXELS",
+        help="but keep their long side within this [the model's default]",
+    )
+
+
+def views_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of `add_views`, as `EntitySegmenter` takes them."""
+    return {name: getattr(args, name) for name in ("crops", "crop_ratio", "fusion", "size", "max_size")}
 
 
 def add_machine(parser: argparse.ArgumentParser) -> Any:

@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..support.limits import MIN_SIDE
 from .arguments import (
     DASHES,
     add_machine,
     add_max_pixels,
     add_out,
     add_photos,
+    add_views,
     file_or_folder,
     fraction,
     machine_of,
     not_empty,
-    share,
+    views_of,
     whole,
 )
 from .console import Console
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ..entities.entity_map import EntityMap
     from ..entities.scored_masks import ScoredMask
 
-_VIEWS = ("crops", "crop_ratio", "fusion", "views_at_once", "size", "max_size")  # of `EntitySegmenter.predict`
 _TIDYING = ("min_score", "min_area", "fill_holes", "remove_islands", "specks")  # of `EntitySegmenter.__call__`
 
 
@@ -90,39 +89,13 @@ def add(commands: Any) -> None:
         metavar="NAME|FILE",
         help="a name from `esg weights list`, or a weight file [cropformer-nano, which comes with ESG]",
     )
-    model.add_argument(
-        "--crops",
-        type=int,
-        choices=(0, 4, 8),
-        help="number of close-up views besides the full view [4; 0 for cropformer-nano]",
-    )
-    model.add_argument(
-        "--crop-ratio",
-        type=share,
-        metavar="R",
-        help="side of a close-up view as a share of the photo's side, above 0 and at most 1 [the model's default, 0.7]",
-    )
+    add_views(model)
     model.add_argument(
         "--categories",
         type=file_or_folder,
         metavar="FILE",
         help="for models that know classes: COCO JSON with the categories of their training data, which give the "
         "entities their names and say what is stuff [class 0, class 1, ..., all of them things]",
-    )
-    model.add_argument(
-        "--fusion",
-        choices=("boc", "bc", "bo", "io"),
-        help="predictions to build the result from: boc: batch level, full view and crops; bc: crops only; bo: full "
-        "view only; io: image level, full view [boc, or io without crops or with a Mask2Former]",
-    )
-    model.add_argument(
-        "--size", type=whole(MIN_SIDE), metavar="PIXELS", help="resize views to this short side [the model's default]"
-    )
-    model.add_argument(
-        "--max-size",
-        type=whole(MIN_SIDE),
-        metavar="PIXELS",
-        help="but keep their long side within this [the model's default]",
     )
 
     entities = parser.add_argument_group("entities")
@@ -204,7 +177,8 @@ def _segmenting(args: argparse.Namespace, console: Console) -> Callable[[np.ndar
     from ..segmenter import EntitySegmenter
 
     segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=args.categories)
-    views, tidying = ({name: getattr(args, name) for name in names} for names in (_VIEWS, _TIDYING))
+    views = views_of(args) | {"views_at_once": args.views_at_once}
+    tidying = {name: getattr(args, name) for name in _TIDYING}
     apart = args.dataset is not None or {*args.save} != {"overlapping"}
 
     def segment(pixels: np.ndarray, job: Job) -> Segmented:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
-from ..arguments import add_machine, file_or_folder, machine_of, not_empty
+from ..arguments import add_machine, add_views, file_or_folder, machine_of, not_empty, views_of
 from ..console import Console
 from .measuring import (
     add_images,
@@ -92,7 +92,7 @@ def add(own: Any) -> None:
         metavar="NAME|FILE",
         help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{_MODEL}]",
     )
-    command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
+    add_views(command)
     command.add_argument(
         "--overlapping",
         action="store_true",
@@ -122,7 +122,7 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     made_by = (
         [args.predictions]
         if args.predictions
-        else [model_file(args.model or _MODEL), args.crops, args.precision, args.overlapping]
+        else [model_file(args.model or _MODEL), views_of(args), args.precision, args.overlapping]
     )
     journal = open_journal(args, "entities", given, len(photos), *made_by, args.boundaries)
     say_resumed(journal, console)
@@ -166,5 +166,5 @@ def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Con
     name = args.model or _MODEL
     console.progress(f"Loading {name} ...")
     segmenter = EntitySegmenter.from_pretrained(name, **machine_of(args))
-    model = partial(segmenter.overlapping if args.overlapping else segmenter, crops=args.crops, min_score=0.0)
+    model = partial(segmenter.overlapping if args.overlapping else segmenter, min_score=0.0, **views_of(args))
     return ModelPredictions(model, name=name)
