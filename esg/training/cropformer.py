@@ -153,8 +153,7 @@ class CropFormerTask:
         """
         self.config = config
         self.preset, self.architecture = config.preset, config.architecture
-        if self.architecture.classes != 1:
-            raise InputError(f"{config.preset} predicts classes, which cannot be trained here; use an entity model.")
+        self._check_classes()
         known = dataclasses.asdict(PRESETS[self.preset].config)
         own = dataclasses.asdict(self.architecture)
         self.changes: dict[str, Any] = {name: value for name, value in own.items() if value != known[name]}
@@ -183,6 +182,19 @@ class CropFormerTask:
             model.association.requires_grad_(config.batch_level)
         return model
 
+    def _check_classes(self) -> None:
+        """Raises InputError if the model has classes, but not as many as its photos."""
+        photos, classes = self.config.samples.photos, self.architecture.classes
+        if classes == 1:
+            return
+        found = len(Photos(photos).categories) if photos else 0
+        if found != classes:
+            others = f"the photos have {found}" if photos else "there are no photos"
+            raise InputError(
+                f"The model has {classes} classes, but {others}; give photos with classes, and their number as the "
+                'setting "model": {"classes": N}.'
+            )
+
     def lasting_name(self, name: str) -> str:
         """The name itself, because all names are our own."""
         return name
@@ -201,7 +213,8 @@ class CropFormerTask:
             output, told = model(pixels, frames, batch_level=config.batch_level)
             plain: Any = getattr(model, "module", model)  # without the wrapper for several devices
             mask_piloted = mask_piloted_losses(plain, output, labels, config.loss) if config.mask_piloted else {}
-        terms = {**cropformer_losses(output, labels, config.loss), **mask_piloted}
+        kinds = batch.kinds.to(device) if self.architecture.classes > 1 else None
+        terms = {**cropformer_losses(output, labels, config.loss, kinds), **mask_piloted}
         if told is not None:
             terms["categories"] = config.categories * category_loss(told, labels, batch.kinds.to(device))
         return terms
@@ -236,6 +249,11 @@ class CropFormerTask:
         return None
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
-        """Writes weights as fp16 safetensors with preset, architecture and steps in the metadata."""
+        """Writes weights as fp16 safetensors; preset, architecture, steps, crop ratio and task are in the metadata."""
         own = {name: value for name, value in state.items() if not name.startswith(READOUT)}
-        write_weights(out, own, self.preset, self.architecture, half=True, steps=str(steps))
+        samples = self.config.samples
+        about = {"steps": str(steps), "crop_ratio": str(samples.crop_ratio)}
+        if self.architecture.classes > 1:
+            photos = Photos(samples.photos)
+            about["task"] = "instance" if photos.things >= set(photos.categories) else "panoptic"
+        write_weights(out, own, self.preset, self.architecture, half=True, **about)

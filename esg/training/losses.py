@@ -66,13 +66,17 @@ class LossConfig:
     anchors: int = 100
 
 
-def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dict[str, Tensor]:
+def cropformer_losses(
+    output: Output, labels: Tensor, config: LossConfig, kinds: Tensor | None = None
+) -> dict[str, Tensor]:
     """All terms of Eq. 7, weighted and summed over the prediction heads; the loss is the sum of the values.
 
     Args:
         output: output of the model for (B, T) views.
         labels: (B, T, H, W) integer label maps, 0 = no entity, -1 = unknown; an id means the same entity in all views
             of a picture.
+        config: weights and point sampling.
+        kinds: (B, N), entry k is the class of entity k + 1, -1 if unknown; None for a model without classes.
 
     Returns:
         Scalars `image_ce`, `image_bce`, `image_dice`, `batch_ce`, `batch_bce`, `batch_dice`; those of the batch level
@@ -85,9 +89,11 @@ def cropformer_losses(output: Output, labels: Tensor, config: LossConfig) -> dic
     ranked = output.anchors is not None
     if output.anchors is not None:
         terms = anchor_losses(views, output.anchors, maps, config)
-    terms |= {f"image_{k}": v for k, v in level_losses(views, output.image, maps, config, ranked=ranked).items()}
+    of_views = None if kinds is None else kinds.repeat_interleave(labels.shape[1], 0)
+    image = level_losses(views, output.image, maps, config, ranked=ranked, kinds=of_views)
+    terms |= {f"image_{k}": v for k, v in image.items()}
     if output.batch:
-        batch = level_losses(features, output.batch, labels, config, ranked=ranked)
+        batch = level_losses(features, output.batch, labels, config, ranked=ranked, kinds=kinds)
         terms |= {f"batch_{k}": v for k, v in batch.items()}
     return terms
 
@@ -122,22 +128,24 @@ def level_losses(
     *,
     answers: Tensor | None = None,
     ranked: bool = False,
+    kinds: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """The loss terms of one level, summed over its D prediction heads.
 
     Args:
         features: (G, T, C, h, w) float32, mask features of G groups.
-        heads: D predictions with `logits` (G, Q, 2) and `embeddings` (G, Q, C).
+        heads: D predictions with `logits` (G, Q, K + 1) and `embeddings` (G, Q, C).
         labels: (G, T, H, W) label maps.
         answers: (G, Q), the entity that each query must predict, if known; ids that are not targets are ignored. None
             matches queries and entities one to one.
         ranked: whether queries are ranked; among queries that fit equally, the first one is matched.
+        kinds: (G, N), the class of every id, -1 if unknown; None: K = 1, all entities have the same class.
 
     Returns:
         Scalars `ce`, `bce`, `dice`. A query without a target whose mask lies mostly in unknown area may have found a
         real entity, so it is left out of `ce`.
     """
-    logits = torch.stack([head.logits for head in heads]).float()  # (D, G, Q, 2)
+    logits = torch.stack([head.logits for head in heads]).float()  # (D, G, Q, K + 1)
     embeddings = torch.stack([head.embeddings for head in heads])  # (D, G, Q, C)
     candidates = math.ceil(config.points * config.oversample)
     hardest = round(config.points * config.uncertain)
@@ -148,13 +156,14 @@ def level_losses(
     sampled = sampled.to(embeddings.dtype)
     ids = target_ids(labels, config.smallest)  # (G, N)
     inside = (at[:, None] == ids[:, :, None]).float()  # (G, N, S)
+    wanted = _kinds_of(ids, kinds)  # (G, N)
 
     unknown = (at == UNKNOWN)[:, :, None].float()  # (G, S, 1)
     # Pairs of a query and its target at the points; pairs without `asked` do not exist. All groups have the same M.
     if answers is None:
         with torch.no_grad():
             costs = matching_costs(
-                logits.softmax(-1)[..., 0],
+                _likeness(logits, wanted),
                 _masks(embeddings, sampled[..., : parts * config.points]),
                 inside[..., : parts * config.points],
                 ce=config.ce,
@@ -182,17 +191,35 @@ def level_losses(
     bce = (each * asked).sum() / count
     dice = (dice_loss(mask, truth).sum(-1) * asked).sum() / count
 
-    # 1 = no entity; an extra column collects the pairs that do not exist.
-    classes = torch.ones(*logits.shape[:2], logits.shape[2] + 1, dtype=torch.int64, device=logits.device)
+    # The last class is "no entity"; an extra column collects the pairs that do not exist.
+    nothing = logits.shape[3] - 1
+    classes = torch.full((*logits.shape[:2], logits.shape[2] + 1), nothing, device=logits.device)
     if unknown.any():
         with torch.no_grad():
             own = _masks(embeddings, sampled).sigmoid()  # (D, G, Q, S)
             classes[..., :-1][(own @ unknown)[..., 0] > 0.5 * own.sum(-1)] = _LEFT_OUT
-    classes = classes.scatter(2, torch.where(asked, queries, logits.shape[2]), 0)[..., :-1]
-    weight = logits.new_tensor([1.0, config.no_entity])
+    own_kinds = wanted.expand_as(queries) if answers is None else torch.zeros_like(queries)
+    own_kinds = own_kinds.masked_fill(own_kinds < 0, _LEFT_OUT)
+    classes = classes.scatter(2, torch.where(asked, queries, logits.shape[2]), own_kinds)[..., :-1]
+    weight = logits.new_tensor([1.0] * nothing + [config.no_entity])
     pairs = zip(logits.flatten(1, 2), classes.flatten(1), strict=True)
     ce = torch.stack([_mean_cross_entropy(head, target, weight) for head, target in pairs]).sum()
     return {"ce": config.ce * ce, "bce": config.bce * bce, "dice": config.dice * dice}
+
+
+def _kinds_of(ids: Tensor, kinds: Tensor | None) -> Tensor:
+    """The classes of entities `ids` (G, N), padded with -1 → (G, N); -1 if unknown, 0 without classes."""
+    if kinds is None:
+        return torch.zeros_like(ids)
+    known = (ids > 0) & (ids <= kinds.shape[1])  # pasted entities come after the known ones
+    return torch.where(known, kinds.gather(1, (ids - 1).clamp(0, kinds.shape[1] - 1)), -1)
+
+
+def _likeness(logits: Tensor, wanted: Tensor) -> Tensor:
+    """The probabilities (D, G, Q, N) that queries show the classes (G, N); of any class where it is unknown."""
+    probabilities = logits.softmax(-1)
+    indices = wanted.clamp(min=0)[None, :, None].expand(*logits.shape[:3], -1)
+    return torch.where((wanted < 0)[:, None], 1 - probabilities[..., -1:], probabilities.gather(3, indices))
 
 
 def _mean_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:

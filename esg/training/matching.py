@@ -10,12 +10,13 @@ from torch import Tensor
 
 
 def matching_costs(
-    entityness: Tensor, logits: Tensor, targets: Tensor, *, ce: float = 2.0, bce: float = 5.0, dice: float = 5.0
+    likeness: Tensor, logits: Tensor, targets: Tensor, *, ce: float = 2.0, bce: float = 5.0, dice: float = 5.0
 ) -> Tensor:
     """The cost of matching a query to an entity: a weighted sum of the loss terms, on sampled points.
 
     Args:
-        entityness: (D, G, Q) probability that a query shows an entity, for each of D prediction heads and G groups.
+        likeness: (D, G, Q, N) probability that a query shows something of an entity's class, for each of D prediction
+            heads and G groups; without classes, that it shows an entity at all, which may be (D, G, Q, 1).
         logits: (D, G, Q, P) mask logits at P points of each group.
         targets: (G, N, P) float, 1 if a point lies in the entity.
 
@@ -28,7 +29,7 @@ def matching_costs(
     probability = logits.sigmoid()
     overlap = 2 * _overlap(probability, targets) + 1
     union = probability.sum(-1, keepdim=True) + targets.sum(-1)[:, None] + 1
-    return bce * mask + dice * (1 - overlap / union) - ce * entityness[..., None]
+    return bce * mask + dice * (1 - overlap / union) - ce * likeness
 
 
 def _overlap(values: Tensor, targets: Tensor) -> Tensor:

@@ -63,8 +63,8 @@ def measure(
     Entities that lie mostly in unlabelled parts of a photo are not counted, as nobody knows whether they are right.
 
     Args:
-        predict: the model, a function from pixels (1, T, 3, H, W) and frames (1, T, 4) to its output; T is 5, or 1 if
-            no fusion needs crops.
+        predict: the model, a function from pixels (1, T, 3, H, W) and frames (1, T, 4) to its output. T is the number
+            of crops and the full view; there are no crops if no fusion needs them.
         config: settings of the measurement.
         device: device for the inputs of `predict`.
         stable: whether query scores are multiplied by the stability of their masks (`Preset.stability`).
@@ -89,7 +89,7 @@ def measure(
             head = heads[-1]  # entry 0 is the full view at image level, and the whole picture at batch level
             features = output.features[0, chosen].float()  # (T, C, h, w)
             masks = torch.einsum("qc,tchw->qthw", head.embeddings[0].float(), features)
-            scores = head.logits[0].float().softmax(-1)[:, 0]
+            scores = head.logits[0].float().softmax(-1)[:, :-1].sum(-1)  # of any class
             if not scores.isfinite().all():
                 raise NoNumbers("scores")
             result = fuse(masks, scores, views.geometry.select(chosen), stable=stable)

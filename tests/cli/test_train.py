@@ -287,7 +287,7 @@ def test_an_unknown_preset_leaves_no_folder(esg: Run, tmp_path: Path, monkeypatc
         ({"ema": 1.5}, (), "The setting ema is 1.5, but must be at least 0 and below 1."),
         ({"samples": {"detail": [2, 1]}}, (), "The setting samples.detail is (2, 1)"),
         ({"preset": "cropformer-nanoo"}, (), "There is no preset 'cropformer-nanoo'"),
-        ({"preset": "mask2former-instance-r50"}, (), "mask2former-instance-r50 predicts classes"),
+        ({"preset": "mask2former-instance-r50"}, (), "The model has 206 classes, but there are no photos"),
         ({}, ("--init", "missing.safetensors"), "The file missing.safetensors does not exist"),
         ({}, ("--photos", "missing"), "missing does not exist; give a COCO JSON file"),
         ({}, ("--seed", 2**64), f"The setting samples.seed is {2**64}, but must be from 0 to {2**64 - 1}."),

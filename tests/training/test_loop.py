@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 
 from esg.models.cropformer.config import PRESETS
@@ -165,7 +166,8 @@ def test_export_is_half_precision_and_names_its_preset(run: TrainConfig, tmp_pat
     average = weights(tmp_path, "ema")
     with safe_open(out, "pt") as file:
         config = PRESETS["tiny"].config.to_json()
-        assert file.metadata() == {"format": "pt", "preset": "tiny", "config": config, "steps": "2"}
+        about = {"format": "pt", "preset": "tiny", "config": config, "steps": "2", "crop_ratio": "0.7"}
+        assert file.metadata() == about
         assert set(file.keys()) == set(average)
         for name, value in average.items():
             stored = file.get_tensor(name)
@@ -324,7 +326,7 @@ def test_averaged_weights_are_measured_at_every_interval_and_at_the_end(
 def test_what_does_not_fit_is_refused_in_one_sentence(run: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no preset 'nano'"):
         train(dataclasses.replace(run, preset="nano"), tmp_path)
-    with pytest.raises(InputError, match="classes"):
+    with pytest.raises(InputError, match=r"has 206 classes, but there are no photos; give photos with classes, and"):
         train(dataclasses.replace(run, preset="mask2former-instance-r50"), tmp_path)
     with pytest.raises(WeightsError, match="train there first"):
         export(tmp_path, tmp_path / "out.safetensors")
@@ -506,3 +508,27 @@ def test_frozen_stages_do_not_change(run: TrainConfig, tmp_path: Path) -> None:
     assert parts - changed == fixed | {"stages.0", "stages.1"}
     with pytest.raises(InputError, match="frozen_stages is 5, but this backbone has 4 stages"):
         train(dataclasses.replace(run, frozen_stages=5), tmp_path / "other")
+
+
+def test_a_model_with_classes_learns_those_of_the_photos(run: TrainConfig, tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    (tmp_path / "photos/images").mkdir(parents=True)
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "photos/images/a.jpg")
+    square = {"id": 1, "image_id": 1, "category_id": 7, "segmentation": [[8, 8, 40, 8, 40, 40, 8, 40]]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 64, "width": 64}],
+        "annotations": [{**square, "bbox": [8, 8, 32, 32], "area": 1024, "iscrowd": 0}],
+        "categories": [{"id": number, "name": name} for number, name in ((5, "cup"), (7, "plate"), (9, "spoon"))],
+    }
+    (tmp_path / "photos/instances.json").write_text(json.dumps(content))
+    samples = dataclasses.replace(run.samples, photos=(str(tmp_path / "photos"),), photo_share=1.0, paste_share=0.0)
+    own = dataclasses.replace(run, steps=30, lr=3e-3, samples=samples, categories=0.0, model={"classes": 3})
+    costs = [row["image_ce"] for row in read_log(train(own, tmp_path / "run"))]
+    assert sum(costs[-5:]) < 0.8 * sum(costs[:5])
+    out = checkpoint.export(tmp_path / "run", CropFormerTask(own), tmp_path / "classes.safetensors")
+    with safe_open(out, "pt") as file:
+        assert file.metadata()["task"] == "instance"
+    model, preset, _ = load_model(out)
+    assert (model.config.classes, preset.task) == (3, "instance")
+    with pytest.raises(InputError, match=r"has 2 classes, but the photos have 3; give photos"):
+        CropFormerTask(dataclasses.replace(own, model={"classes": 2}))

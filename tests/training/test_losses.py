@@ -266,3 +266,35 @@ def test_views_of_the_batch_level_are_compared_one_by_one_or_as_one_picture() ->
     together = level_losses(features, [head], labels, config)
     assert float(together["bce"]) == pytest.approx(math.log(2) / 2, abs=1e-4)
     assert float(together["dice"]) == pytest.approx(1 - (2 * 32 + 1) / (32 + 16 + 32 + 1), abs=1e-4)
+
+
+def test_entities_have_the_classes_of_their_ids() -> None:
+    """Three entities: of class 2, of class 0, and of an unknown class; the fourth query shows nothing."""
+    labels = labels_of("1122", "1133")
+    features, head = perfect(labels, 4, [0, 1, 2])
+    kinds = torch.tensor([[2, 0, -1]])
+    logits = torch.full((1, 4, 4), -15.0)
+    for query, column in enumerate((2, 0, 1, 3)):
+        logits[0, query, column] = 15.0
+    right = SimpleNamespace(logits=logits, embeddings=head.embeddings)
+    assert float(level_losses(features, [right], labels, CONFIG, kinds=kinds)["ce"]) < 1e-3
+    wrong = SimpleNamespace(logits=logits.clone(), embeddings=head.embeddings)
+    wrong.logits[0, 0] = torch.tensor([-15.0, 15.0, -15.0, -15.0])  # class 1 instead of 2
+    # Of the weights 1, 1 and 0.1 of the known ones and of "no entity", one costs 30.
+    cost = level_losses(features, [wrong], labels, CONFIG, kinds=kinds)["ce"]
+    assert float(cost) == pytest.approx(CONFIG.ce * 30 / 2.1, rel=1e-3)
+    wrong.logits[0, 0] = logits[0, 0]
+    wrong.logits[0, 2] = torch.tensor([15.0, -15.0, -15.0, -15.0])  # any class is right where it is unknown
+    assert float(level_losses(features, [wrong], labels, CONFIG, kinds=kinds)["ce"]) < 1e-3
+
+
+def test_equal_masks_are_matched_by_their_classes() -> None:
+    labels = labels_of("11", "11")
+    features, head = perfect(labels, 2, [0])
+    embeddings = head.embeddings[:, :1].expand(-1, 2, -1)
+    logits = torch.tensor([[[5.0, -5.0, 0.0], [-5.0, 5.0, 0.0]]], requires_grad=True)
+    both = SimpleNamespace(logits=logits, embeddings=embeddings)
+    level_losses(features, [both], labels, CONFIG, kinds=torch.tensor([[1]]))["ce"].backward()
+    assert logits.grad is not None
+    assert float(logits.grad[0, 1, 1]) < 0  # the second query is drawn to class 1
+    assert float(logits.grad[0, 0, 2]) < 0  # and the first one to "no entity"

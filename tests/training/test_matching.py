@@ -17,7 +17,7 @@ def matched(costs: torch.Tensor) -> list[list[int]]:
 
 def costs_of(entityness: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor, **weights: float) -> torch.Tensor:
     """The costs of one group: (D, Q), (D, Q, P) and (N, P) → (D, Q, N)."""
-    return matching_costs(entityness[:, None], logits[:, None], targets[None], **weights)[:, 0]
+    return matching_costs(entityness[:, None, :, None], logits[:, None], targets[None], **weights)[:, 0]
 
 
 def test_each_entity_gets_the_query_that_shows_it() -> None:
