@@ -20,7 +20,7 @@ check: .venv/.installed-test
 	$(MAKE) --jobs 2 --output-sync lint fast
 
 fast: .venv/.installed-test
-	$(BIN)/python $(PYTEST) --quiet --ignore tests/inpaint/engines $(FAST) $(ARGS)
+	$(BIN)/python $(PYTEST) --quiet $(addprefix --ignore tests/,inpaint/engines batch/test_cluster.py batch/test_command.py) $(FAST) $(ARGS)
 
 test: .venv/.installed-test
 	$(BIN)/python $(PYTEST) $(ARGS)

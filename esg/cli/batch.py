@@ -25,7 +25,8 @@ def add(commands: Any) -> None:
         help="segment any number of photos, on one machine or a cluster",
         description="Segments any number of photos with Ray Data, on this machine or on a cluster. The results are "
         "Parquet tables or label PNGs. A run that was stopped resumes when the same command is given again, without "
-        "losing or repeating a photo. Photos that cannot be used are listed in the table OUT/errors.",
+        "losing or repeating a photo. Photos that cannot be used are listed in the table OUT/errors. Ray "
+        "Data comes with `pip install 'esg[batch]'`.",
         epilog=f"The exit status is 2 if photos could not be used. {DASHES}",
     )
     parser.set_defaults(run=run)
@@ -111,7 +112,7 @@ def add(commands: Any) -> None:
         "--workers",
         type=whole(1),
         metavar="N",
-        help="number of workers; each loads the models [as many as there is room]",
+        help="number of workers; each loads the models [as many as there is room for]",
     )
     machine.add_argument(
         "--threads", type=whole(1), metavar="N", help="CPU threads of each worker [4, or fewer if there are fewer]"

@@ -24,7 +24,7 @@ from esg.batch.worker import Worker
 from esg.support.errors import InputError
 
 PHOTOS = 20
-PATIENCE = 300  # seconds, on a busy machine
+PATIENCE = 900  # seconds, on a busy machine
 
 
 @pytest.mark.parametrize(
