@@ -494,7 +494,11 @@ def _preset_of(
     named = metadata.get("preset", "")
     preset = PRESETS.get(named)
     if "config" in metadata:
-        config = CropFormerConfig.from_json(metadata["config"])
+        try:
+            config = CropFormerConfig.from_json(metadata["config"])
+        except InputError as error:
+            reason = str(error).rstrip(".").removesuffix("; convert the file again")
+            raise WeightsError(f"{path} describes an impossible model ({reason}); convert the file again.") from None
         own = dataclasses.replace(preset, config=config) if preset else None
         return _with_own_defaults(own, config, metadata, path), named if preset else path.stem
     if preset:

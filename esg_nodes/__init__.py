@@ -21,7 +21,7 @@ from .converting import (
     SegsToEntities,
 )
 from .for_each import ForEach
-from .grounding import DescribeImage, FindNouns, GroundText
+from .grounding import AskAboutImage, DescribeImage, FindNouns, GroundText
 from .host import UNSERVED
 from .inpainting import InpaintOpenCV, InpaintStitch, MaskToInpaint
 from .loading import LoadGrounder, LoadSegmenter
@@ -40,6 +40,7 @@ NODES: dict[str, tuple[type[Any], str]] = {
     "ESGSegmentFrames": (SegmentFrames, "Segment Frames"),
     "ESGGroundText": (GroundText, "Ground Text"),
     "ESGDescribeImage": (DescribeImage, "Describe Image (ESG)"),
+    "ESGAskAboutImage": (AskAboutImage, "Ask about Image"),
     "ESGFindNouns": (FindNouns, "Find Nouns"),
     "ESGPickEntities": (PickEntities, "Pick Entities"),
     "ESGPreviewEntities": (PreviewEntities, "Preview Entities"),

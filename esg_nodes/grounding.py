@@ -200,6 +200,53 @@ class DescribeImage:
         return ("\n".join(map(_line, captions)) if len(captions) > 1 else captions[0],)
 
 
+class AskAboutImage:
+    CATEGORY = "ESG"
+    DESCRIPTION = (
+        "Answers a question about every picture. Needs a grounder with a large language model, such as zero-shot; "
+        "gella-nano cannot answer questions."
+    )
+    SEARCH_ALIASES = ("question", "vqa", "visual question answering", "vlm", "chat", "image to text")
+    RETURN_TYPES = ("STRING",)
+    RETURN_NAMES = ("answer",)
+    OUTPUT_TOOLTIPS = ("One line for each picture.",)
+    FUNCTION = "ask"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "grounder": wire(GROUNDER, "From Load Grounder."),
+                "image": wire("IMAGE", "The pictures that the question is about."),
+                "question": text("", "The question, in any words.", lines=True),
+                "max_tokens": whole(256, 1, 2048, "Maximum length of an answer; a word is one or two tokens."),
+                "temperature": number(0, 0, 2, "0: always the likeliest words. Higher: more varied words."),
+                "seed": whole(
+                    0, 0, 2**63 - 1, "Random seed, used when the temperature is above 0.", control_after_generate=True
+                ),
+            }
+        }
+
+    def ask(
+        self, grounder: Loaded, image: Tensor, question: str, max_tokens: int, temperature: float, seed: int
+    ) -> tuple[str]:
+        photos = pictures(image)
+        show = host().progress()
+        model = grounder.ready()
+        answers = []
+        for index, photo in enumerate(photos):
+            report = of_one(show, index, len(photos))
+
+            def going_on(report: Bar = report) -> bool:
+                report(0, 1, "answers")  # raises when the user stops the run
+                return False
+
+            writing: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+            answers.append("".join(model.ask(photo, question, stop=going_on, **writing)).strip())
+            report(1, 1, "answers")
+        return ("\n".join(map(_line, answers)) if len(answers) > 1 else answers[0],)
+
+
 class FindNouns:
     CATEGORY = "ESG"
     DESCRIPTION = "Lists the nouns of a caption, each as a separate text: the nodes after it run once per noun."

@@ -135,6 +135,23 @@ def test_a_description_is_one_line_a_picture(nodes: Nodes, grounder: Any, image:
     assert len(checked.splitlines()) == 2
 
 
+def test_an_answer_is_one_line_a_picture(nodes: Nodes, grounder: Any, image: torch.Tensor) -> None:
+    photo = (image[0].numpy() * 255).astype(np.uint8)
+    (one,) = nodes("AskAboutImage").ask(grounder, image[:1], "What is it?", 12, 0.0, 0)
+    assert one == "".join(grounder.ready().ask(photo, "What is it?", max_tokens=12)).strip()
+    (both,) = nodes("AskAboutImage").ask(grounder, image, "What is it?", 12, 0.0, 0)
+    assert both.splitlines()[0] == " ".join(one.split())
+    assert len(both.splitlines()) == 2
+
+
+def test_a_small_model_does_not_answer(
+    nodes: Nodes, grounder: Any, image: torch.Tensor, core: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(grounder.ready().model), "answers", False)
+    with pytest.raises(core.InputError, match="cannot answer questions; load zero-shot"):
+        nodes("AskAboutImage").ask(grounder, image, "What is it?", 12, 0.0, 0)
+
+
 def test_nouns_are_a_list_of_texts_with_their_places(nodes: Nodes, grounder: Any, image: torch.Tensor) -> None:
     caption = "Two dogs lie before the door."
     found, spans = nodes("FindNouns").find(grounder, image, caption)

@@ -56,7 +56,7 @@ class CropFormerConfig:
     def __post_init__(self) -> None:
         if unknown := [part for part in self.association_parts if part not in PARTS]:
             raise InputError(f"There is no part {unknown[0]!r} of the association; choose from {', '.join(PARTS)}.")
-        if self.width < 1 or self.width % 32 or self.width % self.heads:
+        if self.heads < 1 or self.width < 1 or self.width % 32 or self.width % self.heads:
             raise InputError(
                 f"The width of a CropFormer must be a multiple of 32 and of its {self.heads} heads, not {self.width}."
             )
