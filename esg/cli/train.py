@@ -19,7 +19,15 @@ from .results import check_result, replaced
 if TYPE_CHECKING:
     from ..training.task import Task
 
-_SAMPLES = ("photos", "batch", "sizes", "texts", "seed")  # options that belong to the settings of the samples
+_SAMPLES = (
+    "photos",
+    "captions",
+    "narratives",
+    "batch",
+    "sizes",
+    "texts",
+    "seed",
+)  # options that belong to the settings of the samples
 _RUN = ("steps", "lr", "init", "device", "precision", "workers")  # and to those of the run
 
 
@@ -92,6 +100,20 @@ def add(commands: Any) -> None:
     command = _command(own, "gella", "a GELLA, which writes captions and grounds them", steps=20000, batch=8, lr=0.0005)
     command.add_argument("--preset", type=not_empty, metavar="NAME", help="architecture: nano, 7b, 13b [nano]")
     command.add_argument("--texts", type=whole(1), metavar="N", help="texts per picture [1]")
+    command.add_argument(
+        "--captions",
+        type=not_empty,
+        nargs="+",
+        metavar="FILE.json",
+        help="captions of the photos: COCO's, LLaVA's conversations, or a list by file name, with or without nouns",
+    )
+    command.add_argument(
+        "--narratives",
+        type=not_empty,
+        nargs="+",
+        metavar="FILE.json",
+        help="panoptic narratives with COCO's panoptic files near them: png_coco_train2017.json",
+    )
     command.add_argument(
         "--init",
         type=not_empty,

@@ -17,6 +17,7 @@ from .narration.naming import described, names_to_find
 from .narration.referring import refer
 from .narration.relations import Relations, measured_relations
 from .narration.teller import Mention, Narrative, tell
+from .panoptic_narratives import NarratedSegments
 from .scenes.layout import SceneConfig
 from .scenes.synth import make_scene
 
@@ -94,7 +95,8 @@ def tell_photo(
     # At full size, because shrinking might lose them as well.
     crop, seen = augment(image, labels, rng, _WHOLE) if found is None else found
     facts = photo_facts(crop, seen)
-    return _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
+    told = _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
+    return replace(told, captions=photo.captions)
 
 
 def tell_named(
@@ -147,6 +149,27 @@ def _view(
         if seen.any():
             return crop, seen
     return None
+
+
+def tell_written(found: NarratedSegments, rng: np.random.Generator, texts: int = 1) -> NarratedPhoto:
+    """A photo with captions that people wrote and grounded, such as those of Panoptic Narrative Grounding.
+
+    The photo is not augmented: a crop might cut off what a caption mentions.
+
+    Args:
+        found: the photo, its segments and its captions.
+        rng: random generator.
+        texts: number of captions, drawn with repetition.
+
+    Raises:
+        ImageError: the photo cannot be read, or nothing in it is captioned.
+    """
+    if not found.narratives:
+        raise ImageError(f"{found.photo.name} does not have captions that can be used.")
+    image, labels = found.photo.image(), found.labels
+    drawn = rng.integers(len(found.narratives), size=texts)
+    narratives = tuple(found.narratives[number] for number in drawn.tolist())
+    return NarratedPhoto(image, labels, photo_facts(image, labels), narratives)
 
 
 def _drawn(absent: tuple[int, int], rng: np.random.Generator) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..support.errors import InputError
+from .annotated import AnnotatedPhotos
+from .captions import Captions, WithCaptions
 from .labelled import LabelledPhoto, LabelledPhotos, labelled
 from .opening import open_photos
 
@@ -17,13 +19,15 @@ class Photos:
     Args:
         folders: each in one of the forms that `open_photos` knows.
         weights: relative frequency of each; None: proportional to its number of photos.
+        captions: JSON files with captions of the photos, see `Captions`; photos that none has keep their own.
 
     Raises:
         InputError: a data set is missing, damaged, or in another format; or there are not as many weights as folders.
     """
 
-    def __init__(self, folders: Sequence[str], weights: Sequence[float] = ()) -> None:
-        self.sources = [LabelledPhotos(open_photos(folder)) for folder in folders]
+    def __init__(self, folders: Sequence[str], weights: Sequence[float] = (), captions: Sequence[str] = ()) -> None:
+        written = [Captions(file) for file in captions]
+        self.sources = [LabelledPhotos(_captioned(open_photos(folder), written)) for folder in folders]
         if weights and len(weights) != len(folders):
             raise InputError(
                 f"There are {len(folders)} folders of photos but {len(weights)} weights; give one per folder."
@@ -47,3 +51,9 @@ class Photos:
     def things(self) -> frozenset[str]:
         """The `categories` that are things, not stuff."""
         return frozenset().union(*(source.things for source in self.sources))
+
+
+def _captioned(photos: AnnotatedPhotos, written: Sequence[Captions]) -> AnnotatedPhotos:
+    for captions in written:
+        photos = WithCaptions(photos, captions)
+    return photos

@@ -117,6 +117,7 @@ class GellaTrainConfig(RunConfig):
         "samples.tasks": (_are_chances, f"{len(TASKS)} numbers from 0 to 1 whose sum is 1"),
         "samples.sides": RANGE,
         "samples.photo_share": SHARE,
+        "samples.narrative_share": SHARE,
         "samples.photo_weights": WEIGHTS,
         "samples.absent": RANGE,
         "samples.referring": SHARE,

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data.narrated import NARRATED, NarratedPhoto, tell_named, tell_photo, tell_scene
+from ..data.narrated import NARRATED, NarratedPhoto, tell_named, tell_photo, tell_scene, tell_written
 from ..data.narration.teller import Narrative
 from ..data.noisy_masks import Carried, carry, perturbed_masks
+from ..data.panoptic_narratives import PanopticNarratives
 from ..data.photos import Photos
 from ..data.scenes.layout import SceneConfig
 from ..data.scenes.synth import HELD_OUT
@@ -51,6 +52,10 @@ class NarrativeConfig:
         photos: folders of labelled photos (see `esg.data.photos`); empty for scenes only.
         photo_weights: relative probability of each folder; empty: proportional to its number of photos.
         photo_share: probability of a photo instead of a scene.
+        captions: JSON files with captions of the photos, in any form that `esg.data.captions` reads. They are what the
+            model learns to describe these photos with, and whose nouns it learns to extract.
+        narratives: files of panoptic narratives (PNG), or folders that hold them.
+        narrative_share: probability of a photo with a panoptic narrative, if there are any, instead of anything else.
         absent: range of the number of names in a list that are not in the photo; smaller numbers are drawn more often.
             A list of 80 names has about 500 tokens, which must fit in the model's context.
         referring: probability that a grounded text is a single referring expression.
@@ -71,6 +76,9 @@ class NarrativeConfig:
     photos: tuple[str, ...] = ()
     photo_weights: tuple[float, ...] = ()
     photo_share: float = 0.3
+    captions: tuple[str, ...] = ()
+    narratives: tuple[str, ...] = ()
+    narrative_share: float = 0.5
     absent: tuple[int, int] = (2, 56)
     referring: float = 0.25
     augment: bool = True
@@ -110,13 +118,15 @@ class Narratives(Dataset):
         """Opens the photos, and the segmenter if one is used.
 
         Raises:
-            InputError: a folder of photos is missing or has an unknown format.
+            InputError: a folder of photos, or a file of captions or narratives, is missing or has an unknown format.
             WeightsError: the segmenter's weights are not available.
         """
         self.config, self.model, self.rank = config, model, rank
         self.conversation = Conversation(tokenizer, model.language, model.names)
         used = config.photos and config.photo_share > 0
-        self.photos = Photos(config.photos, config.photo_weights) if used else None
+        self.photos = Photos(config.photos, config.photo_weights, config.captions) if used else None
+        told = config.narratives if config.narrative_share > 0 else ()
+        self.narratives = [PanopticNarratives(path) for path in told]
         self.segmenter = None
         if config.segmenter is not None and config.mask_noise > 0:
             self.segmenter = EntitySegmenter.from_pretrained(config.segmenter, device="cpu")
@@ -138,13 +148,26 @@ class Narratives(Dataset):
 
     def _sample(self, rng: np.random.Generator, tasks: list[str]) -> Sample:
         refers = [task == "ground" and rng.random() < self.config.referring for task in tasks]
-        if self.photos is not None and rng.random() < self.config.photo_share:
+        if self.narratives and rng.random() < self.config.narrative_share:
+            told = self._tell_written(rng, len(tasks))
+        elif self.photos is not None and rng.random() < self.config.photo_share:
             told = self._tell(self.photos, rng, refers)
         else:
             told = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config.sides, self.config.scenes, refers)
         noisy = self.config.mask_noise > 0 and rng.random() < self.config.mask_noise
         masks = self._masks(told, rng) if noisy else None
-        return encode(told, tasks, self.conversation, self.model, rng, masks, wordings=self.config.wordings)
+        options = {"wordings": self.config.wordings, "written": bool(self.config.captions)}
+        return encode(told, tasks, self.conversation, self.model, rng, masks, **options)
+
+    def _tell_written(self, rng: np.random.Generator, texts: int) -> NarratedPhoto:
+        """A random photo with narratives that people wrote."""
+        sizes = np.array([len(source) for source in self.narratives])
+        for _ in range(_DRAWN):
+            source = self.narratives[int(rng.choice(len(sizes), p=sizes / sizes.sum()))]
+            found = source[int(rng.integers(len(source)))]
+            if found.narratives:
+                return tell_written(found, rng, texts)
+        raise ImageError(f"{_DRAWN} photos in a row have no narratives that can be used; check the narratives.")
 
     def _tell(self, photos: Photos, rng: np.random.Generator, refers: Sequence[bool]) -> NarratedPhoto:
         """A random photo with narratives about it."""
@@ -179,6 +202,7 @@ def encode(
     masks: np.ndarray | None = None,
     *,
     wordings: bool = False,
+    written: bool = False,
 ) -> Sample:
     """Encodes a picture and its narratives, one for every task, as input for the model.
 
@@ -189,6 +213,7 @@ def encode(
         rng: random generator.
         masks: (H, W) integer, entities to use instead of the true ones, at least one.
         wordings: see `NarrativeConfig`.
+        written: whether to describe photos with the captions that people wrote of them, if there are any.
     """
     size = (told.labels.shape[0], told.labels.shape[1])
     given = told.labels if masks is None else masks
@@ -203,7 +228,7 @@ def encode(
         torch.from_numpy(labels),
         _words(told, carried),
         [
-            _asked(told, narrative, task, conversation, carried, rng, wordings)
+            _asked(told, narrative, task, conversation, carried, rng, wordings, written)
             for narrative, task in zip(told.narratives, tasks, strict=True)
         ],
     )
@@ -223,20 +248,23 @@ def _asked(
     carried: Carried,
     rng: np.random.Generator,
     wordings: bool,
+    written: bool,
 ) -> tuple[Text, Tensor | None]:
     caption, mentions = narrative.caption, narrative.mentions
     questions = WORDINGS["describe" if task == "describe" else "extract"]
     question = questions[int(rng.integers(len(questions)))] if wordings else questions[0]
+    if task == "describe" and written and told.captions:
+        return conversation.describe(told.captions[int(rng.integers(len(told.captions)))], question=question), None
     if task == "describe" and told.descriptions:
         # Simulates imperfect recognition: the names given in the prompt are most of those present, but not all.
         names = [name for name in told.names if rng.random() < 0.8]
-        written = told.descriptions[int(rng.integers(len(told.descriptions)))]
-        return conversation.describe(written, names, question), None
+        description = told.descriptions[int(rng.integers(len(told.descriptions)))]
+        return conversation.describe(description, names, question), None
     if task == "describe":
         return conversation.describe(caption, question=question), None
     if task == "extract" and told.captions and rng.random() < 0.7:
-        written = told.captions[int(rng.integers(len(told.captions)))]
-        return conversation.extract(written, noun_phrases(written), question), None
+        caption = told.captions[int(rng.integers(len(told.captions)))]
+        return conversation.extract(caption, noun_phrases(caption), question), None
     text = conversation.extract(caption, [mention.span for mention in mentions], question)
     if task == "extract":
         return text, None

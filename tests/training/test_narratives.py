@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from text_sets import CAPTION, save_photo, write_png
 
-from esg.data.narrated import tell_scene
+from esg.data.narrated import tell_scene, tell_written
+from esg.data.panoptic_narratives import PanopticNarratives
 from esg.entities.entity_map import EntityMap
 from esg.language.captions import DESCRIBE, EXTRACT, WORDINGS
 from esg.models.gella.conversation import Conversation
@@ -184,3 +189,38 @@ def test_a_missing_segmenter_is_reported_at_once(speaker: Any) -> None:
     config = dataclasses.replace(CONFIG, mask_noise=0.5, segmenter="missing.safetensors")
     with pytest.raises(WeightsError, match=r"missing\.safetensors"):
         Narratives(config, *speaker)
+
+
+def test_narratives_of_people_train_all_tasks(speaker: Any, tmp_path: Path) -> None:
+    config, tokenizer = speaker
+    file = write_png(tmp_path)
+    settings = dataclasses.replace(CONFIG, narratives=(str(file),), narrative_share=1.0, tasks=(0.0, 0.0, 1.0))
+    batch = Narratives(settings, config, tokenizer)[0]
+    truth = batch.truths[0]
+    assert truth is not None
+    assert truth.tolist() == [[False, True, True], [False, False, True], [True, False, False]]  # dogs, dog, sky
+    told = tell_written(PanopticNarratives(file)[0], np.random.default_rng(0), 2)
+    assert [one.caption for one in told.narratives] == [" ".join(CAPTION.split())] * 2
+    described = dataclasses.replace(settings, tasks=(1.0, 0.0, 0.0))
+    conversation = Conversation(tokenizer, config.language)
+    expected = conversation.describe(" ".join(CAPTION.split()), question=DESCRIBE).ids
+    assert Narratives(described, config, tokenizer)[0].texts[0].ids.tolist() == expected.tolist()
+
+
+def test_captions_from_a_file_are_what_photos_are_described_with(speaker: Any, tmp_path: Path) -> None:
+    config, tokenizer = speaker
+    save_photo(tmp_path / "images/a.jpg", (8, 8))
+    (tmp_path / "images").rename(tmp_path / "set")
+    Image.fromarray(np.repeat([[1, 2]], 8, axis=0).repeat(4, axis=1).astype(np.uint8)).save(tmp_path / "set/a.png")
+    captions = tmp_path / "captions.json"
+    captions.write_text(json.dumps({"a.jpg": "A green wall."}))
+    settings = dataclasses.replace(
+        CONFIG,
+        photos=(str(tmp_path / "set"),),
+        photo_share=1.0,
+        captions=(str(captions),),
+        tasks=(1.0, 0.0, 0.0),
+        augment=False,
+    )
+    expected = Conversation(tokenizer, config.language).describe("A green wall.", question=DESCRIBE).ids
+    assert Narratives(settings, config, tokenizer)[0].texts[0].ids.tolist() == expected.tolist()
