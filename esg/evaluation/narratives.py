@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..data.annotated import AnnotatedPhotos
 from ..data.labelled import LabelledPhoto
 from ..data.narrated import NarratedPhoto, tell_scene
 from ..data.narration.claims import holds
@@ -14,11 +16,13 @@ from ..data.narration.facts import Facts, photo_facts
 from ..data.narration.teller import Mention, Narrative
 from ..data.narration.words import KINDS, SIZES
 from ..data.scenes.synth import HELD_OUT
+from ..entities import rle
 from ..entities.entity_map import EntityMap
 from ..entities.grounding import Phrase
 from ..grounder import Grounder
 from ..models.gella.inference import GellaInference
-from .entity_sources import Segment
+from .average_precision import Scored, average_precision
+from .entity_sources import Segment, entities_of
 from .grounding import Judged, Overlap, average_recall, referring_iou
 
 SIDES = (192, 320)
@@ -142,26 +146,64 @@ def _overlap(told: NarratedPhoto, entities: EntityMap, ids: Sequence[int], menti
 
 
 def evaluate_reconstruction(
-    model: GellaInference, count: int = 500, *, segment: Segment | None = None, progress: Progress | None = None
+    model: GellaInference,
+    count: int | None = 500,
+    *,
+    photos: AnnotatedPhotos | None = None,
+    segment: Segment | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
-    """The share of entities in held-out scenes that GELLA's mask decoder reconstructs (one query each, IoU >= 0.5).
+    """How well GELLA's mask decoder gives back the masks of its colormap.
+
+    Args:
+        model: the model.
+        count: number of scenes or photos, starting with the first; None: all photos.
+        photos: photos whose segments are encoded; None: held-out scenes.
+        segment: the source of the entities; None: the true ones.
+        progress: called as `progress(pictures done, all pictures)` after each.
 
     Returns:
-        Fractions by the entity's share of the picture, for every name in `words.SIZES`, and for "all"; nan if no entity
-        has that size.
+        Fractions: `AP`, `AP50` and `AP75` of the decoder's masks against the given ones, at the decoder's resolution
+        (paper Table XVI; absent if pycocotools is not installed); and the share of entities that a query of their own
+        reconstructs with an IoU of 0.5 or more, for `all` and by the entity's share of the picture, for every name in
+        `words.SIZES`. nan if no entity has that size.
+
+    Raises:
+        ImageError: a photo cannot be used.
     """
     found: dict[str, list[bool]] = {name: [] for name in ("all", *SIZES)}
-    for number in range(count):
-        told = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), SIDES)
-        entities = segment(told.image, f"scene {number}") if segment else EntityMap.from_labels(told.labels)
-        back = model.reconstructed(model.see(told.image), entities).tolist()
+    decoded: list[Scored] = []
+    given: list[np.ndarray] = []
+    total = (500 if count is None else count) if photos is None else min(count or len(photos), len(photos))
+    for number in range(total):
+        image, entities = _encoded(number, photos, segment)
+        sight = model.see(image)
+        back = model.reconstructed(sight, entities).tolist()
         for area, one in zip((entities.areas / entities.labels.size).tolist(), back):
             size = next(name for name, (least, most) in SIZES.items() if least <= area < most or most == 1)
             found[size].append(one)
             found["all"].append(one)
+        for part in model.reconstructions(sight, entities):
+            masks, scores = part.masks.cpu().numpy(), part.scores.cpu().tolist()
+            decoded.append([(rle.encode_mask(mask), score) for mask, score in zip(masks, scores)])
+            given.append(part.labels.cpu().numpy())
         if progress is not None:
-            progress(number + 1, count)
-    return {name: float(np.mean(ones)) if ones else float("nan") for name, ones in found.items()}
+            progress(number + 1, total)
+    figures = {name: float(np.mean(ones)) if ones else float("nan") for name, ones in found.items()}
+    if importlib.util.find_spec("pycocotools") is None:
+        return figures
+    precision = average_precision(decoded, given)
+    return {name: precision[name] for name in ("AP", "AP50", "AP75")} | figures
+
+
+def _encoded(number: int, photos: AnnotatedPhotos | None, segment: Segment | None) -> tuple[np.ndarray, EntityMap]:
+    """A photo, or a held-out scene, and its entities."""
+    if photos is not None:
+        photo = photos[number]
+        image = photo.image()
+        return image, entities_of(photo, image, segment)
+    told = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), SIDES)
+    return told.image, segment(told.image, f"scene {number}") if segment else EntityMap.from_labels(told.labels)
 
 
 @dataclass(frozen=True)

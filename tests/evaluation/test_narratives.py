@@ -16,8 +16,15 @@ from esg.data.narrated import NarratedPhoto, tell_scene
 from esg.data.opening import open_photos
 from esg.data.scenes.synth import HELD_OUT
 from esg.entities.entity_map import EntityMap
-from esg.evaluation.narratives import SIDES, evaluate_claims, evaluate_expressions, evaluate_narratives
+from esg.evaluation.narratives import (
+    SIDES,
+    evaluate_claims,
+    evaluate_expressions,
+    evaluate_narratives,
+    evaluate_reconstruction,
+)
 from esg.grounder import Grounder
+from esg.models.gella.inference import Reconstructed
 
 Span = tuple[int, int]
 
@@ -130,3 +137,30 @@ def test_claims_about_photos(tmp_path: Path, words: str, expected: tuple[int, ..
     found = evaluate_claims(Grounder(Oracle(words=words)), LabelledPhotos(open_photos(tmp_path)))
     assert (found.true, found.clear, found.false, found.silent) == expected
     assert found.examples == (() if not found.false else (("a", words),))
+
+
+class Echo:
+    """A model that gives back all masks but the first one of every picture, which is missing."""
+
+    def see(self, image: np.ndarray) -> None:
+        assert image.dtype == np.uint8
+
+    def reconstructed(self, sight: None, entities: EntityMap) -> np.ndarray:
+        return np.arange(len(entities)) > 0
+
+    def reconstructions(self, sight: None, entities: EntityMap) -> list[Reconstructed]:
+        labels = torch.tensor(entities.labels)
+        masks = torch.stack([labels == number for number in range(2, len(entities) + 1)])
+        return [Reconstructed(masks, torch.ones(len(masks)), labels)]
+
+
+def test_reconstruction_of_photos(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg")
+    labels = np.repeat([[1] * 20 + [2] * 15 + [3] * 5], 20, axis=0).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    model: Any = Echo()
+    found = evaluate_reconstruction(model, None, photos=open_photos(tmp_path))
+    assert found["all"] == pytest.approx(2 / 3)
+    assert found["AP50"] == pytest.approx(2 / 3, abs=0.01)  # two of three are found, and nothing else
+    assert found["AP"] == found["AP50"]

@@ -90,12 +90,21 @@ def add(own: Any) -> None:
     command = own.add_parser(
         "reconstruction",
         help="how many masks GELLA reconstructs",
-        description="Measures the share of entities in held-out synthetic scenes that GELLA's mask decoder "
-        "reconstructs, by size.",
+        description="Measures how well GELLA's mask decoder gives back the masks of its colormap: AP of its masks "
+        "(paper Table XVI), and the share of entities that it reconstructs, by size.",
     )
     command.set_defaults(measure=reconstruction)
+    command.add_argument(
+        "path",
+        nargs="?",
+        type=file_or_folder,
+        metavar="PATH",
+        help="photos with masks, in any form that docs/data.md lists [held-out synthetic scenes]",
+    )
     add_grounding(command)
-    command.add_argument("--count", type=whole(1), default=500, metavar="N", help="number of scenes [500]")
+    command.add_argument(
+        "--count", type=whole(1), metavar="N", help="number of scenes [500], or use only the first N photos [all]"
+    )
 
     command = own.add_parser(
         "claims",
@@ -173,9 +182,19 @@ def reconstruction(args: argparse.Namespace, console: Console) -> dict[str, floa
     model = grounder(args, console).model
     if not isinstance(model, GellaInference):
         raise InputError(f"{args.model} does not reconstruct masks; give a GELLA, such as gella-nano.")
-    progress = counting(console, "scene")
-    found = evaluate_reconstruction(model, args.count, segment=scene_segmenter(args), progress=progress)
-    console.answer(f"Entities of {args.count} held-out scenes that a query reconstructs")
+    if args.path is None:
+        found = evaluate_reconstruction(
+            model, args.count or 500, segment=scene_segmenter(args), progress=counting(console, "scene")
+        )
+        console.answer(f"Masks of {args.count or 500} held-out scenes, given back by the mask decoder")
+    else:
+        from ...data.opening import open_photos
+
+        photos = open_photos(args.path)
+        found = evaluate_reconstruction(
+            model, args.count, photos=photos, segment=segmenter(args), progress=counting(console, "photo")
+        )
+        console.answer(f"Masks of {min(args.count or len(photos), len(photos))} photos, given back by the mask decoder")
     for name, share in found.items():
         console.answer(f"  {name:12} {percent(share)}")
     return found

@@ -35,7 +35,7 @@ from .colormap import colormap, without_gaps
 from .conversation import Conversation, Text
 from .language import ImageFeatures
 from .letterbox import Letterbox
-from .model import Gella
+from .model import Gella, Reconstruction
 from .writing import write, write_together
 
 if TYPE_CHECKING:
@@ -51,6 +51,21 @@ _LISTED = 4  # answer tokens per caption token, at most: a short noun, its comma
 RECOGNISED = 0.7  # minimum score for a description to mention a recognised name
 _LEAST_AREA = 0.01  # share of the image; only entities at least this large vote on the short list of names
 _CANDIDATES, _SHORT_LIST = 3, 16  # names kept per entity, and in total
+
+
+@dataclass(frozen=True)
+class Reconstructed:
+    """Masks that the decoder has made of a colormap, at the decoder's resolution, without padding.
+
+    Attributes:
+        masks: (Q, h, w) bool.
+        scores: (Q,) entityness, 0..1.
+        labels: (h, w) int32, the entities that were encoded, 1..n; 0 = none.
+    """
+
+    masks: Tensor
+    scores: Tensor
+    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -352,6 +367,14 @@ class GellaInference:
             parts = [group.ties.matched.cpu().numpy() for group in self._groups(sight, entities)]
         return np.concatenate(parts) if parts else np.zeros(0, bool)
 
+    def reconstructions(self, sight: ImageFeatures, entities: EntityMap) -> list[Reconstructed]:
+        """The masks that the decoder makes of the colormaps (Table XVI), one result for each group of entities."""
+        with self._computing():
+            most = self.model.config.decoder.queries
+            starts = range(0, len(entities), most)
+            parts = [np.arange(start, min(start + most, len(entities))) + 1 for start in starts]
+            return [self._decoded(sight, entities, ids)[0] for ids in parts]
+
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
         """Inference mode and autocast; never keep it open across a `yield`, as it would affect the caller's code."""
@@ -385,8 +408,10 @@ class GellaInference:
             self._last = sight, entities, groups
         return self._last[2]
 
-    def _embedded(self, sight: ImageFeatures, entities: EntityMap, ids: np.ndarray) -> _Group:
-        """Embeds some of the entities. For an entity without a query, only the features under its mask are used."""
+    def _decoded(
+        self, sight: ImageFeatures, entities: EntityMap, ids: np.ndarray
+    ) -> tuple[Reconstructed, Reconstruction, Tensor]:
+        """Encodes some of the entities and decodes them: masks, the decoder's output, and their labels (M, M)."""
         config = self.model.config
         numbers = np.zeros(len(entities) + 1, np.int32)
         numbers[ids] = np.arange(len(ids)) + 1
@@ -403,8 +428,13 @@ class GellaInference:
         drawn = torch.from_numpy(labels).to(self.device)
         given = at_stride(drawn, shown.shape[1])
         height, width = box.covered(shown.shape[1])  # without the padding
-        own, theirs = shown[:, :height, :width].flatten(1), given[:height, :width].flatten()
-        ties = tie(overlaps(own, theirs, len(ids)))
+        scores = masks.heads[-1].logits[0].float().softmax(-1)[:, 0]
+        return Reconstructed(shown[:, :height, :width], scores, given[:height, :width]), masks, drawn
+
+    def _embedded(self, sight: ImageFeatures, entities: EntityMap, ids: np.ndarray) -> _Group:
+        """Embeds some of the entities. For an entity without a query, only the features under its mask are used."""
+        found, masks, drawn = self._decoded(sight, entities, ids)
+        ties = tie(overlaps(found.masks.flatten(1), found.labels.flatten(), len(ids)))
         embeddings, known = masks.embeddings[0, ties.queries], ties.queries >= 0
         if self.model.appearance is not None:
             areas = masks_of(drawn, len(ids))
