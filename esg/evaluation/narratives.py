@@ -153,7 +153,7 @@ def evaluate_reconstruction(
     segment: Segment | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """How well GELLA's mask decoder gives back the masks of its colormap.
+    """How well GELLA's mask decoder reconstructs the masks of its colormap.
 
     Args:
         model: the model.

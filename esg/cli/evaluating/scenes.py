@@ -90,7 +90,7 @@ def add(own: Any) -> None:
     command = own.add_parser(
         "reconstruction",
         help="how many masks GELLA reconstructs",
-        description="Measures how well GELLA's mask decoder gives back the masks of its colormap: AP of its masks "
+        description="Measures how well GELLA's mask decoder reconstructs the masks of its colormap: AP of its masks "
         "(paper Table XVI), and the share of entities that it reconstructs, by size.",
     )
     command.set_defaults(measure=reconstruction)
@@ -186,7 +186,7 @@ def reconstruction(args: argparse.Namespace, console: Console) -> dict[str, floa
         found = evaluate_reconstruction(
             model, args.count or 500, segment=scene_segmenter(args), progress=counting(console, "scene")
         )
-        console.answer(f"Masks of {args.count or 500} held-out scenes, given back by the mask decoder")
+        console.answer(f"Masks of {args.count or 500} held-out scenes, reconstructed by the mask decoder")
     else:
         from ...data.opening import open_photos
 
@@ -194,7 +194,9 @@ def reconstruction(args: argparse.Namespace, console: Console) -> dict[str, floa
         found = evaluate_reconstruction(
             model, args.count, photos=photos, segment=segmenter(args), progress=counting(console, "photo")
         )
-        console.answer(f"Masks of {min(args.count or len(photos), len(photos))} photos, given back by the mask decoder")
+        console.answer(
+            f"Masks of {min(args.count or len(photos), len(photos))} photos, reconstructed by the mask decoder"
+        )
     for name, share in found.items():
         console.answer(f"  {name:12} {percent(share)}")
     return found
