@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .models.cropformer.fusion import FUSIONS, fuse, fusion_views
 from .models.cropformer.model import CropFormer, Output
 from .models.cropformer.overlapping import Overlapping, overlapping
 from .models.cropformer.predicted import Predicted
+from .models.cropformer.scales import merge_scales
 from .models.cropformer.segments import Segments, panoptic, semantic
 from .models.cropformer.stability import stability
 from .models.cropformer.views import Views, check_crops, check_ratio, make_views
@@ -273,6 +274,30 @@ class EntitySegmenter:
                 )
             embeddings, features = prediction.embeddings[0].float(), output.features[0, indices].float()
             return Predicted(embeddings, features, probabilities, views.geometry.select(indices))
+
+    def predict_sizes(
+        self,
+        image: ImageLike,
+        sizes: Sequence[int],
+        *,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> Predicted:
+        """Runs the network on the full view at several sizes, and merges what it finds by Hungarian matching.
+
+        This is the multi-scale inference of the paper's Table 7 (fifth row), which is slower and hardly better than one
+        size; crops are what CropFormer uses instead.
+
+        Args:
+            image, max_pixels, progress: as in a call.
+            sizes: short sides of the view, at least one.
+
+        Raises:
+            As a call.
+        """
+        pixels = read_image(image, max_pixels=max_pixels)
+        options: dict[str, Any] = {"crops": 0, "fusion": "io", "max_pixels": max_pixels, "progress": progress}
+        return merge_scales([self.predict(pixels, size=size, **options) for size in sizes])
 
     def overlapping(
         self,

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
-from ..arguments import add_machine, add_views, file_or_folder, machine_of, not_empty, views_of
+from ...support.limits import MIN_SIDE
+from ..arguments import add_machine, add_views, file_or_folder, machine_of, not_empty, views_of, whole
 from ..console import Console
 from .measuring import (
     add_images,
@@ -94,6 +95,14 @@ def add(own: Any) -> None:
     )
     add_views(command)
     command.add_argument(
+        "--sizes",
+        type=whole(MIN_SIDE),
+        nargs="+",
+        metavar="PIXELS",
+        help="segment the full view at these short sides, such as 800 1040, and merge the results by Hungarian "
+        "matching (paper Table 7) [--size alone]",
+    )
+    command.add_argument(
         "--overlapping",
         action="store_true",
         help="let the model's masks overlap, and measure AP instead of AP^e",
@@ -122,7 +131,7 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     made_by = (
         [args.predictions]
         if args.predictions
-        else [model_file(args.model or _MODEL), views_of(args), args.precision, args.overlapping]
+        else [model_file(args.model or _MODEL), views_of(args), args.sizes, args.precision, args.overlapping]
     )
     journal = open_journal(args, "entities", given, len(photos), *made_by, args.boundaries)
     say_resumed(journal, console)
@@ -166,5 +175,9 @@ def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Con
     name = args.model or _MODEL
     console.progress(f"Loading {name} ...")
     segmenter = EntitySegmenter.from_pretrained(name, **machine_of(args))
-    model = partial(segmenter.overlapping if args.overlapping else segmenter, min_score=0.0, **views_of(args))
-    return ModelPredictions(model, name=name)
+    result = segmenter.overlapping if args.overlapping else segmenter
+    if args.sizes is None:
+        return ModelPredictions(partial(result, min_score=0.0, **views_of(args)), name=name)
+    if any(value is not None for value in views_of(args).values()):
+        raise InputError("--sizes goes without --crops, --crop-ratio, --fusion, --size and --max-size.")
+    return ModelPredictions(lambda image: result(segmenter.predict_sizes(image, args.sizes), min_score=0.0), name=name)
