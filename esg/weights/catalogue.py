@@ -72,7 +72,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
             "cropformer-nano",
             licence="Apache-2.0",
             credit="ships with ESG; trained in part on COCO photos and, for research, BSDS500 (see its model card)",
-            knows="cropformer-nano learned from some 480 photos and from drawn scenes: it finds about six in ten "
+            knows="cropformer-nano learned from some 480 photos and from drawn scenes: it finds about two in three "
             "of the large people, animals and vehicles in one piece, and misses much that is small or thin.",
         ),
         Checkpoint(
