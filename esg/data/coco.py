@@ -28,15 +28,16 @@ class CocoInstances(AnnotatedPhotos):
     Args:
         path: the JSON file, or the folder that holds it as `instances.json`.
         images: folder of the photos; None: found near the file, such as `images/`.
+        content: the file's content, if it has been read already.
 
     Raises:
         InputError: the file cannot be read, or has another format.
     """
 
-    def __init__(self, path: str | Path, images: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path, images: str | Path | None = None, *, content: Any = None) -> None:
         path = Path(path)
         path = path / "instances.json" if path.is_dir() else path
-        content = load_json(path)
+        content = load_json(path) if content is None else content
         self.name, self.problems = str(path), Problems()
         self._images = image_records(content, path, self.problems)
         self.categories, self._numbers = categories_of(content)

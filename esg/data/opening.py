@@ -64,4 +64,6 @@ def _open_file(path: Path, images: str | Path | None) -> AnnotatedPhotos:
     content = load_json(path)
     if not isinstance(content, Mapping) or "images" not in content:
         raise InputError(f"{path} is not in COCO's format: it does not have a list of images.")
-    return CocoPanoptic(path, images) if is_panoptic(content) else CocoInstances(path, images)
+    if is_panoptic(content):
+        return CocoPanoptic(path, images, content=content)
+    return CocoInstances(path, images, content=content)

@@ -29,15 +29,23 @@ class CocoPanoptic(AnnotatedPhotos):
         path: the JSON file, or the folder that holds it as `panoptic.json`.
         images: folder of the photos; None: found near the file, such as `images/`.
         pictures: folder of the PNGs; None: found near the file, such as `panoptic/`.
+        content: the file's content, if it has been read already.
 
     Raises:
         InputError: the file cannot be read, or has another format.
     """
 
-    def __init__(self, path: str | Path, images: str | Path | None = None, pictures: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        images: str | Path | None = None,
+        pictures: str | Path | None = None,
+        *,
+        content: Any = None,
+    ) -> None:
         path = Path(path)
         path = path / "panoptic.json" if path.is_dir() else path
-        content = load_json(path)
+        content = load_json(path) if content is None else content
         self.name, self.problems = str(path), Problems()
         images_by_id = image_records(content, path, self.problems)
         self.categories, self._numbers = categories_of(content)
