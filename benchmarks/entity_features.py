@@ -6,6 +6,7 @@ their colours in the colormap; a "query" is the region of one colour, and recons
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -26,7 +27,7 @@ _MASK_SIDE = 96  # pixels; binary masks are encoded at this size
 _WEIGHT = 8.0  # of a mask that is added to attention scores
 
 
-class EntityFeatures(Gella):
+class EntityFeatures(Gella, ABC):
     """A GELLA whose entity embeddings come from `embedded`."""
 
     def __init__(self, config: GellaConfig) -> None:
@@ -34,9 +35,9 @@ class EntityFeatures(Gella):
         del self.colormap, self.blend, self.pixel_decoder, self.decoder
         self.appearance = None
 
+    @abstractmethod
     def embedded(self, grid: Tensor, regions: Tensor) -> Tensor:
         """Embeddings (N, Q, C) from Z_v (N, C_v, g, g) and masks (N, Q, M, M), 0 or 1; empty masks may get anything."""
-        raise NotImplementedError
 
     def reconstruct(self, grid: Tensor, colormaps: Tensor, maps: Sequence[Tensor] = ()) -> Reconstruction:
         """Like `Gella.reconstruct`, without learning to reconstruct."""

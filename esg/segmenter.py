@@ -188,14 +188,7 @@ class EntitySegmenter:
         """
         min_score = self.preset.min_score if min_score is None else min_score
         check_number("min_score", min_score, 0, 1)
-        areas = {
-            "min_area": min_area,
-            "fill_holes": fill_holes,
-            "remove_islands": remove_islands,
-            "specks": specks or 0,
-        }
-        for name, area in areas.items():
-            check_whole(name, area, 0)
+        _check_areas(min_area=min_area, fill_holes=fill_holes, remove_islands=remove_islands, specks=specks or 0)
         predicted = self._predicted(
             image,
             max_pixels,
@@ -390,7 +383,7 @@ class EntitySegmenter:
         """
         min_score = self.preset.min_score if min_score is None else min_score
         check_number("min_score", min_score, 0, 1)
-        _check_areas(min_area=min_area, fill_holes=fill_holes, remove_islands=remove_islands, specks=specks)
+        _check_areas(min_area=min_area, fill_holes=fill_holes, remove_islands=remove_islands, specks=specks or 0)
         if specks is None:
             specks = round(self.preset.specks * entities.labels.size)
         entities = cleanup.drop_weak(entities, min_score)
@@ -478,10 +471,9 @@ class EntitySegmenter:
             log.warning("Not enough memory for all views together; continuing with %d at a time.", at_once)
 
 
-def _check_areas(**areas: int | None) -> None:
+def _check_areas(**areas: int) -> None:
     for name, area in areas.items():
-        if area is not None:
-            check_whole(name, area, 0)
+        check_whole(name, area, 0)
 
 
 def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:

@@ -19,7 +19,7 @@ class Expression:
         id: its number or name in the data.
         text: a phrase, a sentence or a question.
         mask: COCO RLE of the photo's size; may be empty.
-        ignored: pixels that count neither as right nor as wrong; None: there are none.
+        ignored: pixels that count neither as right nor as wrong; None: all pixels count.
     """
 
     id: str

@@ -25,7 +25,7 @@ class Agreement:
 
     Attributes:
         ap: AP of the second one's masks against the first one's, without classes, 0 to 1; NaN if there are no masks.
-        accuracy: share of the same masks that have the same class; NaN if there are none with classes.
+        accuracy: share of the same masks that have the same class; NaN if no such mask has a class.
         photos: number of photos that both annotated.
         same: number of masks that are the same and have classes.
         problems: what was left out.

@@ -28,7 +28,7 @@ class MeasureConfig:
 
     Attributes:
         photos: folders of labelled photos to measure on; empty: the photos that are held out of the training
-            (`SampleConfig.held_out`), or scenes if there are none.
+            (`SampleConfig.held_out`), or scenes if no photos are held out.
         photo_limit: maximum number of photos.
         scenes: number of held-out scenes; the first of those reserved for evaluation are used.
         height, width: size of the scenes in pixels.

@@ -226,7 +226,7 @@ def read(
 
 
 def names_in(text: str) -> NameList:
-    """The names in a text, each once, or a known list that it stands for; InputError if there are none."""
+    """The names in a text, each once, or those of a known list; InputError if the text has no names."""
     once: dict[str, str] = {}
     for name in split_names(text):
         once.setdefault(name.casefold(), name)

@@ -12,6 +12,7 @@ from ...support.limits import MIN_SIDE
 from ..arguments import add_machine, add_views, file_or_folder, machine_of, not_empty, views_of, whole
 from ..console import Console
 from .measuring import (
+    MODEL,
     add_images,
     add_measuring,
     check_plots,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ...data.annotated import AnnotatedPhotos
     from ...evaluation.predictions import Predictions
 
-_MODEL = "cropformer-nano"
 _FOUND = {
     "AP": "AP^e",
     "AP50": "at an IoU of 0.5",
@@ -91,7 +91,7 @@ def add(own: Any) -> None:
         "--model",
         type=not_empty,
         metavar="NAME|FILE",
-        help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{_MODEL}]",
+        help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{MODEL}]",
     )
     add_views(command)
     command.add_argument(
@@ -131,7 +131,7 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     made_by = (
         [args.predictions]
         if args.predictions
-        else [model_file(args.model or _MODEL), views_of(args), args.sizes, args.precision, args.overlapping]
+        else [model_file(args.model or MODEL), views_of(args), args.sizes, args.precision, args.overlapping]
     )
     journal = open_journal(args, "entities", given, len(photos), *made_by, args.boundaries)
     say_resumed(journal, console)
@@ -145,7 +145,7 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     )
     figures = {name.replace("AR1", "AR@1"): value for name, value in measured.figures.items()}
     overlapping = figures["overlapping"]
-    paper = paper_row("overlapping" if overlapping else "entities", data_set, args.model or _MODEL)
+    paper = paper_row("overlapping" if overlapping else "entities", data_set, args.model or MODEL)
     large = figures["whole_count"]
     text = f"{figures['photos']:.0f} photos" + (f", {large:.0f} large people, animals and vehicles" if large else "")
     console.answer(title(text, paper))
@@ -172,7 +172,7 @@ def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Con
         return open_predictions(args.predictions)
     from ...segmenter import EntitySegmenter
 
-    name = args.model or _MODEL
+    name = args.model or MODEL
     console.progress(f"Loading {name} ...")
     segmenter = EntitySegmenter.from_pretrained(name, **machine_of(args))
     result = segmenter.overlapping if args.overlapping else segmenter

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments import add_machine, file_or_folder, machine_of, not_empty
 from ..console import Console
 from .measuring import (
+    MODEL,
     add_images,
     add_measuring,
     known_data_set,
@@ -24,7 +25,6 @@ from .shared import counting
 if TYPE_CHECKING:
     from ...evaluation.predictions import Predictions
 
-_MODEL = "cropformer-nano"
 _FIGURES = {
     "Fmax": "largest F-measure of all thresholds",
     "Fw": "weighted F-measure",
@@ -63,7 +63,7 @@ def add(own: Any) -> None:
         "--model",
         type=not_empty,
         metavar="NAME|FILE",
-        help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{_MODEL}]",
+        help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{MODEL}]",
     )
     command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
     add_measuring(command)
@@ -79,7 +79,7 @@ def foreground(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     data_set = known_data_set(args, args.photos)
     photos = open_photos(args.photos, args.images)
     predictions = _predictions(args, console)
-    source = args.predictions or [model_file(args.model or _MODEL), args.crops, args.precision]
+    source = args.predictions or [model_file(args.model or MODEL), args.crops, args.precision]
     journal = open_journal(args, "foreground", args.photos, len(photos), source)
     say_resumed(journal, console)
     measured = evaluate_foreground(
@@ -99,7 +99,7 @@ def _predictions(args: argparse.Namespace, console: Console) -> Predictions:
         return GreyMaps(args.predictions)
     from ...segmenter import EntitySegmenter
 
-    name = args.model or _MODEL
+    name = args.model or MODEL
     console.progress(f"Loading {name} ...")
     segmenter = EntitySegmenter.from_pretrained(name, **machine_of(args))
     return CentralEntity(partial(segmenter, crops=args.crops), name)

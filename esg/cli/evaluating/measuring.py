@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _COUNTS = ("HCE",)  # figures that are not percentages
 
+MODEL = "cropformer-nano"
+"""The segmenter that is measured if none is named."""
+
 
 def add_images(command: argparse.ArgumentParser) -> None:
     """Adds the folder of photos."""

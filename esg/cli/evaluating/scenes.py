@@ -15,6 +15,7 @@ from .shared import (
     counting,
     grounder,
     percent,
+    refuse_without_path,
     results,
     scene_segmenter,
     segmenter,
@@ -127,9 +128,7 @@ def narratives(args: argparse.Namespace, console: Console) -> dict[str, float]:
     from ...evaluation.narratives import evaluate_narratives
 
     only_png = {"--panoptic": args.panoptic, "--images": args.images, "--mask-size": args.mask_size}
-    for option, value in {**only_png, "--resume": args.resume}.items():
-        if value is not None:
-            raise InputError(f"{option} needs the PATH of Panoptic Narrative Grounding.")
+    refuse_without_path("Panoptic Narrative Grounding", {**only_png, "--resume": args.resume})
     count = 500 if args.count is None else args.count
     found = evaluate_narratives(
         grounder(args, console),

@@ -90,6 +90,13 @@ def scene_segmenter(args: argparse.Namespace) -> Segment | None:
     return segmenter(args)
 
 
+def refuse_without_path(data: str, options: Mapping[str, object]) -> None:
+    """Raises InputError if an option is given that only goes with data, not with synthetic scenes."""
+    for option, value in options.items():
+        if value is not None:
+            raise InputError(f"{option} needs the PATH of {data}.")
+
+
 def add_resume(command: argparse.ArgumentParser, item: str = "photo") -> None:
     """Adds the option for a file with the result of every item, from which an interrupted run continues."""
     command.add_argument(

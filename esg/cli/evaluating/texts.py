@@ -14,6 +14,7 @@ from .shared import (
     add_resume,
     counting,
     grounder,
+    refuse_without_path,
     results,
     scene_segmenter,
     segmenter,
@@ -116,9 +117,7 @@ def _scenes(args: argparse.Namespace, console: Console) -> dict[str, float]:
     """Referring expressions about synthetic scenes."""
     from ...evaluation.narratives import evaluate_expressions
 
-    for option, value in {"--images": args.images, "--resume": args.resume}.items():
-        if value is not None:
-            raise InputError(f"{option} needs the PATH of a data set.")
+    refuse_without_path("a data set", {"--images": args.images, "--resume": args.resume})
     count = 500 if args.count is None else args.count
     found = evaluate_expressions(
         grounder(args, console),

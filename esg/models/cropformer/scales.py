@@ -28,7 +28,7 @@ def merge_scales(predictions: Sequence[Predicted]) -> Predicted:
         predictions: at least one; the first one's grid is used.
 
     Raises:
-        InputError: there are none, or one has several views or is of another photo.
+        InputError: the list is empty, or a prediction has several views or is of another photo.
     """
     if not predictions:
         raise InputError("There are no predictions to merge; give at least one.")
