@@ -21,7 +21,7 @@ from esg.training import vocabulary
 from esg.training.checkpoint import CHECKPOINT
 from esg.training.cropformer import TrainConfig
 from esg.training.gella import GellaTrainConfig
-from esg.training.plot import read_log
+from esg.training.run_log import read_log
 from esg.training.settings import read_config
 
 SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")

@@ -22,7 +22,7 @@ from esg.training.gella import GellaTrainConfig
 from esg.training.heads import Features, HeadsTask, features_of, head_losses, name_lists
 from esg.training.loop import train
 from esg.training.narratives import NarrativeConfig, Narratives
-from esg.training.plot import read_log
+from esg.training.run_log import read_log
 
 RUN = GellaTrainConfig(
     preset="seeing",
