@@ -27,7 +27,7 @@ class Summary:
         entities: entities in them.
         errors: photos that could not be used.
         seconds: time that the worker took.
-        stopped: why the run cannot go on, if a worker found that out; then the shard is not done.
+        stopped: why the run cannot continue, if a worker found a reason; the shard is then not done.
     """
 
     number: int

@@ -14,6 +14,8 @@ import numpy as np
 from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
 from ..data.problems import Problems
 from ..entities import rle
+from ..support.progress import ItemProgress
+from .journal import Journal
 from .matching import (
     MOST,
     Accumulated,
@@ -26,7 +28,7 @@ from .matching import (
     overlaps,
 )
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, Record, measure_all, problems_of, refuse_without_truth
+from .streaming import Measure, Record, measure_all, problems_of, refuse_without_truth
 
 WHOLE = frozenset(
     [
@@ -166,7 +168,7 @@ def evaluate_entities(
     boundaries: bool = True,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Evaluation:
     """Measures masks against annotated photos, in which every segment is an entity.
 

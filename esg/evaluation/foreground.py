@@ -16,8 +16,10 @@ from ..entities.entity_map import EntityMap
 from ..pictures.reading import open_picture
 from ..support.errors import EsgError, ImageError, InputError
 from ..support.limits import MAX_PIXELS
+from ..support.progress import ItemProgress
+from .journal import Journal
 from .predictions import FilePredictions, Keys, Predictions, stem_of
-from .streaming import Journal, Measure, Progress, measure_all, problems_of
+from .streaming import Measure, measure_all, problems_of
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
@@ -160,7 +162,7 @@ def evaluate_foreground(
     *,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> ForegroundEvaluation:
     """Measures the segmentation of the foreground.
 

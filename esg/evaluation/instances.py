@@ -10,9 +10,11 @@ from typing import Any
 from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos
 from ..data.problems import Problems
 from ..support.errors import InputError
+from ..support.progress import ItemProgress
+from .journal import Journal
 from .matching import Accumulated, FoundMask, accumulated, by_score, matched, overlaps
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, measure_all, problems_of, refuse_without_truth
+from .streaming import Measure, measure_all, problems_of, refuse_without_truth
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def evaluate_instances(
     *,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> InstanceEvaluation:
     """Measures instance segmentation.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,9 @@ from ..language.known_words import render
 from ..language.nouns import noun_phrases
 from ..language.words import find_words, forms
 from ..support.errors import InputError
+from ..support.progress import ItemProgress
 from .entity_sources import Segment
 from .grounding import Judged, average_recall
-
-Progress = Callable[[int, int], None]
 
 COMMON_WORDS: dict[str, str] = json.loads(Path(__file__).with_name("common_words.json").read_text(encoding="utf-8"))
 """100 words that people use for things, none of which is a category's name, and the name that each stands for."""
@@ -34,7 +33,7 @@ def evaluate_names(
     photos: LabelledPhotos,
     *,
     segment: Segment | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> dict[str, float]:
     """Names true masks, and grounds the names of the categories that are present.
 
@@ -130,7 +129,7 @@ def evaluate_captions(
     photos: LabelledPhotos,
     *,
     segment: Segment,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> CaptionFigures:
     """Has the model describe photos, and checks whether the things that it names are there.
 
@@ -196,7 +195,7 @@ def names_in(text: str) -> set[str]:
 
 
 def evaluate_written(
-    grounder: Grounder, photos: LabelledPhotos, *, segment: Segment | None = None, progress: Progress | None = None
+    grounder: Grounder, photos: LabelledPhotos, *, segment: Segment | None = None, progress: ItemProgress | None = None
 ) -> dict[str, float]:
     """Grounds the nouns of human-written captions that name one of the photo's categories of things.
 
@@ -247,7 +246,7 @@ def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int]
 
 
 def evaluate_words(
-    grounder: Grounder, photos: LabelledPhotos, words: dict[str, str], *, progress: Progress | None = None
+    grounder: Grounder, photos: LabelledPhotos, words: dict[str, str], *, progress: ItemProgress | None = None
 ) -> dict[str, bool]:
     """Whether common words find the same entities as their category, in photos that contain it (or else in any photo).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..entities.entity_map import EntityMap
 from ..entities.grounding import Phrase
 from ..grounder import Grounder
 from ..models.gella.inference import GellaInference
+from ..support.progress import ItemProgress
 from .average_precision import Scored, average_precision
 from .entity_sources import Segment, entities_of
 from .grounding import Judged, Overlap, average_recall, referring_iou
@@ -31,8 +32,6 @@ SIDES = (192, 320)
 JUDGED = ("colour", "size", "position")
 """The kinds of claims that are evaluated in photos."""
 
-Progress = Callable[[int, int], None]
-
 
 def evaluate_narratives(
     grounder: Grounder,
@@ -40,7 +39,7 @@ def evaluate_narratives(
     *,
     segment: Segment | None = None,
     threshold: float = 0.5,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> dict[str, float]:
     """Grounds captions of held-out scenes, and referring expressions about them.
 
@@ -76,7 +75,7 @@ def evaluate_expressions(
     *,
     segment: Segment | None = None,
     threshold: float | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> dict[str, float]:
     """Grounds the referring expressions of held-out scenes, the same as `evaluate_narratives`.
 
@@ -151,7 +150,7 @@ def evaluate_reconstruction(
     *,
     photos: AnnotatedPhotos | None = None,
     segment: Segment | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> dict[str, float]:
     """How well GELLA's mask decoder reconstructs the masks of its colormap.
 
@@ -244,7 +243,7 @@ def evaluate_claims(
     count: int | None = None,
     *,
     segment: Segment | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Claims:
     """Has the model describe photos, and measures whether its words about colour, size and position are true.
 

@@ -12,9 +12,11 @@ from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
 from ..data.problems import Problems
 from ..entities import rle
 from ..support.errors import InputError
+from ..support.progress import ItemProgress
+from .journal import Journal
 from .matching import FoundMask, by_score
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, measure_all, problems_of, refuse_without_truth
+from .streaming import Measure, measure_all, problems_of, refuse_without_truth
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def evaluate_semantic(
     *,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> SemanticEvaluation:
     """Measures semantic segmentation. Pixels that are not annotated are void and do not count.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,10 @@ from ..data.wild import WildSets
 from ..entities import rle
 from ..grounder import Grounder
 from ..support.errors import EsgError, InputError
+from ..support.progress import ItemProgress
 from .entity_sources import Segment, entities_of
-from .measured import Measured, Results, leaving_out
-
-Progress = Callable[[int, int], None]
+from .journal import Journal
+from .measured import Measured, leaving_out
 
 UNKNOWN_NAMES = "names that the model does not know, of which nothing is found"
 
@@ -29,8 +29,8 @@ def evaluate_wild(
     data: WildSets,
     *,
     segment: Segment | None = None,
-    results: Results | None = None,
-    progress: Progress | None = None,
+    journal: Journal | None = None,
+    progress: ItemProgress | None = None,
 ) -> Measured:
     """The mask AP of every set: the results for a category are all entities, with their scores for its name.
 
@@ -38,7 +38,7 @@ def evaluate_wild(
         grounder: the grounder to evaluate.
         data: the sets.
         segment: function that segments a photo; None: the annotated objects are used.
-        results: results of an earlier run, by set, to which new ones are added.
+        journal: has the results of an earlier run, by set, and keeps new ones.
         progress: called as `progress(sets done, all sets)` after each set.
 
     Returns:
@@ -50,15 +50,15 @@ def evaluate_wild(
         EsgError: pycocotools is not installed.
     """
     check_pycocotools()
-    results = Results() if results is None else results
+    journal = Journal() if journal is None else journal
     problems = Problems()
     figures: dict[str, float] = {}
     photos = 0
     for number, name in enumerate(data.names, start=1):
-        known = results.get(name)
+        known = journal.done.get(name)
         if known is None:
             known = _measure(grounder, data, name, segment)
-            results.add(name, known)
+            journal.add(name, known)
         problems.update(Problems(known["problems"]))
         photos += known["photos"]
         if known["photos"]:

@@ -128,12 +128,16 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     console.progress(f"Opening {given} ...")
     photos = open_photos(given, args.images)
     predictions = _predictions(args, photos, console)
-    made_by = (
-        [args.predictions]
-        if args.predictions
-        else [model_file(args.model or MODEL), views_of(args), args.sizes, args.precision, args.overlapping]
+    made_by = args.predictions or [
+        model_file(args.model or MODEL),
+        views_of(args),
+        args.sizes,
+        args.precision,
+        args.overlapping,
+    ]
+    journal = open_journal(
+        args, "entities", data=given, photos=len(photos), predictions=made_by, boundaries=args.boundaries
     )
-    journal = open_journal(args, "entities", given, len(photos), *made_by, args.boundaries)
     say_resumed(journal, console)
     measured = evaluate_entities(
         photos,

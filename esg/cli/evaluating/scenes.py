@@ -14,9 +14,9 @@ from .shared import (
     add_resume,
     counting,
     grounder,
+    journal_of,
     percent,
     refuse_without_path,
-    results,
     scene_segmenter,
     segmenter,
     show,
@@ -151,7 +151,7 @@ def _png(args: argparse.Namespace, console: Console) -> dict[str, float]:
     data = PanopticNarratives(args.path, args.panoptic, args.images)
     source = segmenter(args)
     options = {"threshold": args.threshold, "nouns": args.nouns, "mask_size": args.mask_size}
-    kept = results(args, data.name, **options)
+    journal = journal_of(args, data.name, **options)
     measured = evaluate_panoptic_narratives(
         grounder(args, console),
         data,
@@ -160,7 +160,7 @@ def _png(args: argparse.Namespace, console: Console) -> dict[str, float]:
         threshold=args.threshold,
         given_nouns=args.nouns == "given",
         side=args.mask_size,
-        results=kept,
+        journal=journal,
         progress=counting(console, "photo"),
     )
     found = measured.figures

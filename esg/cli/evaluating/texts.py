@@ -14,8 +14,8 @@ from .shared import (
     add_resume,
     counting,
     grounder,
+    journal_of,
     refuse_without_path,
-    results,
     scene_segmenter,
     segmenter,
     show,
@@ -93,14 +93,14 @@ def referring(args: argparse.Namespace, console: Console) -> dict[str, float]:
     source = segmenter(args)
     if source is None and not data.chooses:
         raise InputError(f"In {data.name} only the answers are outlined; give --segmenter or --masks.")
-    kept = results(args, data.name, split=data.split, threshold=args.threshold)
+    journal = journal_of(args, data.name, split=data.split, threshold=args.threshold)
     measured = evaluate_referring(
         grounder(args, console),
         data,
         args.count,
         segment=source,
         threshold=args.threshold,
-        results=kept,
+        journal=journal,
         progress=counting(console, "photo"),
     )
     found = measured.figures
@@ -140,9 +140,9 @@ def wild(args: argparse.Namespace, console: Console) -> dict[str, float]:
     check_pycocotools()
     data = WildSets(args.path, args.split)
     source = segmenter(args)
-    kept = results(args, str(args.path), split=args.split)
+    journal = journal_of(args, str(args.path), split=args.split)
     measured = evaluate_wild(
-        grounder(args, console), data, segment=source, results=kept, progress=counting(console, "set")
+        grounder(args, console), data, segment=source, journal=journal, progress=counting(console, "set")
     )
     found = measured.figures
     console.answer(f"mask AP of {found['sets']:.0f} sets, {found['photos']:.0f} photos")
