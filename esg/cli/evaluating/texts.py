@@ -134,10 +134,11 @@ def _scenes(args: argparse.Namespace, console: Console) -> dict[str, float]:
 def wild(args: argparse.Namespace, console: Console) -> dict[str, float]:
     """Prints the figures and returns them for the file."""
     from ...data.wild import WILD_SETS, WildSets
+    from ...evaluation.matching import pycocotools
     from ...evaluation.paper_texts import WILD
-    from ...evaluation.wild import check_pycocotools, evaluate_wild
+    from ...evaluation.wild import evaluate_wild
 
-    check_pycocotools()
+    pycocotools()  # before the model is loaded
     data = WildSets(args.path, args.split)
     source = segmenter(args)
     journal = journal_of(args, str(args.path), split=args.split)
