@@ -54,6 +54,11 @@ def add(commands: Any) -> None:
     """Adds the command and its own commands to the parser."""
     parser = commands.add_parser("train", help="train a model", description="Trains a model.")
     own = parser.add_subparsers(metavar="MODEL", title="models", required=True)
+    _add_cropformer(own)
+    _add_gella(own)
+
+
+def _add_cropformer(own: Any) -> None:
     command = _command(
         own,
         "cropformer",
@@ -97,6 +102,9 @@ def add(commands: Any) -> None:
         help="use settings for few photos: a short run with a low rate, first stages frozen, some photos held out and "
         "measured, and the best weights kept [if you give --init and fewer than 2000 --photos, but no --config]",
     )
+
+
+def _add_gella(own: Any) -> None:
     command = _command(own, "gella", "a GELLA, which writes captions and grounds them", steps=20000, batch=8, lr=0.0005)
     command.add_argument("--preset", type=not_empty, metavar="NAME", help="architecture: nano, 7b, 13b [nano]")
     command.add_argument("--texts", type=whole(1), metavar="N", help="texts per picture [1]")

@@ -225,6 +225,6 @@ def pycocotools() -> tuple[Any, Any]:
         from pycocotools.cocoeval import COCOeval
     except ImportError:
         raise EsgError(
-            "Average precision needs pycocotools: pip install pycocotools (or the extra esg[train])."
+            "Average precision needs pycocotools: pip install pycocotools (or the extra esg[eval])."
         ) from None
     return mask, COCOeval

@@ -43,6 +43,12 @@ _PNG = {**_NOUNS, "AR_text": "nouns that the model finds in the caption"}
 
 def add(own: Any) -> None:
     """Adds the tasks to the parser."""
+    _add_narratives(own)
+    _add_reconstruction(own)
+    _add_claims(own)
+
+
+def _add_narratives(own: Any) -> None:
     command = own.add_parser(
         "narratives",
         help="how well the nouns of captions are grounded",
@@ -88,6 +94,8 @@ def add(own: Any) -> None:
         help="minimum score of an entity that a plural refers to; PNG's first baseline used 0.1 [0.5]",
     )
 
+
+def _add_reconstruction(own: Any) -> None:
     command = own.add_parser(
         "reconstruction",
         help="how many masks GELLA reconstructs",
@@ -107,6 +115,8 @@ def add(own: Any) -> None:
         "--count", type=whole(1), metavar="N", help="number of scenes [500], or use only the first N photos [all]"
     )
 
+
+def _add_claims(own: Any) -> None:
     command = own.add_parser(
         "claims",
         help="whether captions of photos are true",

@@ -31,6 +31,11 @@ _REFERRING = {
 
 def add(own: Any) -> None:
     """Adds the tasks to the parser."""
+    _add_referring(own)
+    _add_wild(own)
+
+
+def _add_referring(own: Any) -> None:
     command = own.add_parser(
         "referring",
         help="how well expressions and questions are grounded",
@@ -63,6 +68,8 @@ def add(own: Any) -> None:
         help="take all entities with at least this score [only the one with the highest score]",
     )
 
+
+def _add_wild(own: Any) -> None:
     command = own.add_parser(
         "wild",
         help="how well names find objects in the 25 data sets of SGinW",
