@@ -224,7 +224,7 @@ def _gella() -> Family:
     from ..training.faithful import faithful
     from ..training.gella import GellaTask, GellaTrainConfig
     from ..training.heads import HeadsTask
-    from ..training.vocabulary import run_tokenizer
+    from ..training.run_tokenizer import run_tokenizer
 
     def task(config: GellaTrainConfig, run_dir: Path) -> GellaTask:
         return (HeadsTask if config.heads_pictures else GellaTask)(config, run_tokenizer(config, run_dir))
@@ -269,7 +269,7 @@ def _preset_of_files(args: argparse.Namespace, family: Family) -> str | None:
     if args.out and os.path.isfile(args.out / "config.json"):
         return read_config(args.out / "config.json", family.settings(family.default)).preset
     if args.family == "cropformer" and args.init:
-        from ..training.starts import read_start
+        from ..training.cropformer_init import read_start
 
         return read_start(args.init)[1]
     return None

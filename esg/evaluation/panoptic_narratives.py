@@ -173,10 +173,10 @@ def _judged(
     if ids is None:
         return Judged(0.0, False, mention.kind, mention.plural)
     true = rle.decode_mask(rle.union([photo.segments[number - 1].mask for number in mention.entity_ids]))
-    said = entities.mask(list(ids))
+    predicted = entities.mask(list(ids))
     if side is not None:
-        said, true = _resized(said, side), _resized(true, side)
-    return Judged(Overlap.of(said, true).iou, True, mention.kind, mention.plural)
+        predicted, true = _resized(predicted, side), _resized(true, side)
+    return Judged(Overlap.of(predicted, true).iou, True, mention.kind, mention.plural)
 
 
 def _resized(mask: np.ndarray, side: int) -> np.ndarray:

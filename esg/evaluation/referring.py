@@ -92,18 +92,18 @@ def _measure(
             entities = entities_of(one.photo, image, segment)
             for expression in one.expressions:
                 try:
-                    said = _said(grounder, image, entities, expression, threshold)
+                    predicted = _predicted(grounder, image, entities, expression, threshold)
                 except (OutOfMemory, NoNumbers):
                     raise
                 except InputError:
                     problems.add(UNREAD, f"{expression.text!r} of {one.photo.name}")
-                    said = np.zeros(one.photo.size, bool)
+                    predicted = np.zeros(one.photo.size, bool)
                 ignored = None if expression.ignored is None else rle.decode_mask(expression.ignored)
-                overlaps.append(Overlap.of(said, rle.decode_mask(expression.mask), ignored))
+                overlaps.append(Overlap.of(predicted, rle.decode_mask(expression.mask), ignored))
     return {"overlaps": [[one.both, one.either] for one in overlaps], "problems": problems.found}
 
 
-def _said(
+def _predicted(
     grounder: Grounder, image: np.ndarray, entities: EntityMap, expression: Expression, threshold: float | None
 ) -> np.ndarray:
     """The area that the model finds, (H, W) bool."""

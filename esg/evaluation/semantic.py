@@ -41,12 +41,12 @@ class SemanticMeasure(Measure):
     def __call__(self, photo: AnnotatedPhoto, found: Sequence[FoundMask], problems: Problems) -> Mapping[str, Any]:
         """{"pixels": [[true class, found class, number], ...]}; -1: no class was found."""
         true = classes(photo.segments, photo.size)
-        said = classes(list(reversed(by_score(found))), photo.size)
+        predicted = classes(list(reversed(by_score(found))), photo.size)
         known = true >= 0  # all else is void
         if not known.any():
             problems.add("photos without annotated classes", photo.name)
-        width = int(said.max()) + 2  # from -1 on
-        pairs, numbers = np.unique(true[known] * width + said[known] + 1, return_counts=True)
+        width = int(predicted.max()) + 2  # from -1 on
+        pairs, numbers = np.unique(true[known] * width + predicted[known] + 1, return_counts=True)
         rows, columns = np.divmod(pairs, width)
         return {"pixels": np.stack([rows, columns - 1, numbers], axis=1).tolist()}
 
@@ -84,12 +84,12 @@ def evaluate_semantic(
     records = measure_all(photos, predictions, SemanticMeasure(), workers=workers, journal=journal, progress=progress)
     table = np.zeros((len(photos.categories), len(photos.categories) + 1), np.int64)  # the last column: no class
     for record in records:
-        for true, said, number in (record["result"] or {"pixels": []})["pixels"]:
-            table[true, said] += number
-    right, true, said = np.diag(table), table.sum(1), table[:, :-1].sum(0)
+        for true, predicted, number in (record["result"] or {"pixels": []})["pixels"]:
+            table[true, predicted] += number
+    right, true, predicted = np.diag(table), table.sum(1), table[:, :-1].sum(0)
     present = true > 0
     refuse_without_truth(bool(present.any()), "classes", photos)
-    iou = right[present] / (true + said - right)[present]
+    iou = right[present] / (true + predicted - right)[present]
     figures = {
         "mIoU": float(iou.mean()),
         "fwIoU": float(np.average(iou, weights=true[present])),

@@ -19,7 +19,7 @@ from esg.training import run as running
 from esg.training.gella import GellaTask, GellaTrainConfig
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
-from esg.training.vocabulary import run_tokenizer
+from esg.training.run_tokenizer import run_tokenizer
 
 RUN = GellaTrainConfig(
     model=json.loads(os.environ["ESG_TEST_GELLA"]),

@@ -32,8 +32,8 @@ from esg.training.narratives import NarrativeConfig
 from esg.training.recall import FIGURES
 from esg.training.run_folder import CHECKPOINT
 from esg.training.run_log import read_log
+from esg.training.run_tokenizer import run_tokenizer
 from esg.training.settings import read_config
-from esg.training.vocabulary import run_tokenizer
 
 RUN = GellaTrainConfig(
     preset="tiny",
