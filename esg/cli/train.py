@@ -282,7 +282,7 @@ def _few_photos(args: argparse.Namespace) -> int:
 
     possible = args.init and args.photos and not args.config
     if args.fine_tune and not possible:
-        raise InputError("--fine-tune goes with --init and --photos, and without --config; change these options.")
+        raise InputError("--fine-tune needs --init and --photos, and cannot be combined with --config.")
     if not possible or args.fine_tune is False:
         return 0
     count = len(PhotoSplit(args.photos))

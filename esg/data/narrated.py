@@ -152,7 +152,7 @@ def _view(
 
 
 def tell_written(found: NarratedSegments, rng: np.random.Generator, texts: int = 1) -> NarratedPhoto:
-    """A photo with captions that people wrote and grounded, such as those of Panoptic Narrative Grounding.
+    """A photo with captions that people have written and grounded, as in Panoptic Narrative Grounding.
 
     The photo is not augmented: a crop might cut off what a caption mentions.
 

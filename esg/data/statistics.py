@@ -153,7 +153,7 @@ def _hull_area(mask: np.ndarray) -> float:
 def perimeter(mask: np.ndarray) -> float:
     """The length of a mask's outline, holes included, by Crofton's formula in four directions.
 
-    Unlike the length of the pixels' edges, it hardly depends on how a shape lies in the grid.
+    Unlike the length of the pixels' edges, it hardly depends on how a shape is aligned with the grid.
     """
     padded = np.pad(mask, 1).astype(np.int8)
     across = np.count_nonzero(np.diff(padded, axis=1)) + np.count_nonzero(np.diff(padded, axis=0))

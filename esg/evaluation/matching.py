@@ -22,7 +22,7 @@ from .boundaries import boundary
 
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 MOST = 100
-"""Only so many masks of a photo count, those with the highest scores."""
+"""Maximum number of masks that count in a photo: those with the highest scores."""
 _AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 _THRESHOLDS = 10  # of IoU: 0.50:0.05:0.95
 _BITS = 1 << np.arange(_THRESHOLDS)
@@ -33,7 +33,7 @@ class FoundMask(NamedTuple):
 
     Attributes:
         mask: COCO RLE.
-        score: the higher, the surer.
+        score: how certain the program is; higher is more certain.
         category: its category, as an index of the categories of the truth; None if it has none.
     """
 
@@ -48,7 +48,7 @@ class Accumulated:
 
     Attributes:
         precision: (10 IoU thresholds, 101 recalls, K categories, 4 areas, 3 numbers of masks); -1: nothing annotated.
-        recall: (10, K, 4, 3), likewise.
+        recall: (10, K, 4, 3); -1: nothing annotated.
     """
 
     precision: np.ndarray
@@ -164,7 +164,8 @@ def matched(
 def matched_by_category(truth: Sequence[Segment], found: Sequence[FoundMask]) -> dict[int, list[Any]]:
     """The result of `matched` for every category that occurs in a photo; masks without a category do not count."""
     results = {}
-    for category in sorted({one.category for one in (*truth, *found) if one.category is not None}):
+    used = {*(one.category for one in truth), *(one.category for one in found)}
+    for category in sorted(one for one in used if one is not None):
         own_truth = [one for one in truth if one.category == category]
         own_found = by_score(one for one in found if one.category == category)
         results[category] = matched(own_truth, own_found, overlaps(own_truth, own_found))

@@ -42,7 +42,7 @@ class SemanticMeasure(Measure):
         """{"pixels": [[true class, found class, number], ...]}; -1: no class was found."""
         true = classes(photo.segments, photo.size)
         predicted = classes(list(reversed(by_score(found))), photo.size)
-        known = true >= 0  # all else is void
+        known = true >= 0  # the other pixels are void
         if not known.any():
             problems.add("photos without annotated classes", photo.name)
         width = int(predicted.max()) + 2  # from -1 on
@@ -52,7 +52,7 @@ class SemanticMeasure(Measure):
 
 
 def classes(masks: Sequence[Segment] | Sequence[FoundMask], size: tuple[int, int]) -> np.ndarray:
-    """The category at every pixel, column by column, -1 = none; later masks lie above."""
+    """The category at every pixel, column by column, -1 = none; later masks are on top."""
     columns = np.full(size[0] * size[1], -1, np.int32)
     for one in masks:
         if one.category is not None:
@@ -72,7 +72,7 @@ def evaluate_semantic(
 
     Args:
         photos: the truth, with categories.
-        predictions: areas with categories. Where they overlap, the higher score lies above. A pixel without a class is
+        predictions: areas with categories. Where they overlap, the higher score is on top. A pixel without a class is
             wrong.
         workers, journal, progress: as for `measure_all`.
 

@@ -119,7 +119,7 @@ def _each(
         for number in todo:
             yield number, _record(photos, predictions, measure, number)
         return
-    # What is portable is read by the workers; all else is read here, and only measured there.
+    # Workers read what is portable; the rest is read here, and only measured there.
     carried = (photos, predictions) if predictions.portable else None
     waiting: deque[tuple[int, Future[Record]]] = deque()
     # A forked process could wait for ever for a lock that one of torch's threads held.

@@ -1,8 +1,8 @@
 """The last stage of training a small GELLA: only the layers that read its features learn.
 
 The features of a picture stay the same as long as the rest of the model does, so they are computed once, and a step
-takes a small fraction of the time of a full one. With few photos, this is what tells 133 names apart: in a full
-step, each name is seen too rarely.
+takes a small fraction of the time of a full one. With few photos, the model learns to tell 133 names apart only here:
+full steps are too few to see each name often enough.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from ..support.errors import EsgError
 from ..support.files import write_atomically
 from .run_log import read_log
 
-_NO_TERMS = ("step", "lr", "grad_norm", "seconds", "waited")  # everything else in a step's row is a loss
+_NOT_TERMS = ("step", "lr", "grad_norm", "seconds", "waited")  # everything else in a step's row is a loss
 
 
 def plot(run_dir: str | Path) -> Path:
@@ -27,7 +27,7 @@ def plot(run_dir: str | Path) -> Path:
     measured = [row for row in rows if "loss" not in row]
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    terms = dict.fromkeys(name for row in steps for name in row if name not in _NO_TERMS)  # a step may lack some terms
+    terms = dict.fromkeys(name for row in steps for name in row if name not in _NOT_TERMS)  # a step may lack some terms
     for name in terms:
         chosen = [row for row in steps if name in row]
         values = _smoothed([row[name] for row in chosen])

@@ -76,7 +76,7 @@ class RunLog:
 
 
 def step_line(row: dict[str, Any], steps: int) -> str:
-    """The row of a step for people, of a run of so many steps."""
+    """The row of a step in words; `steps` is the length of the run."""
     left = (steps - row["step"]) * row["seconds"] / 3600
     terms = " ".join(f"{name} {value:.2f}" for name, value in row.items() if name.endswith(("answer", "ce", "dice")))
     return (
@@ -86,6 +86,6 @@ def step_line(row: dict[str, Any], steps: int) -> str:
 
 
 def measurement_line(row: dict[str, Any]) -> str:
-    """The row of a measurement for people."""
+    """The row of a measurement in words."""
     figures = ", ".join(f"{name} {100 * value:.1f}" for name, value in row.items() if name != "step")
     return f"Step {row['step']}, averaged weights: {figures}"

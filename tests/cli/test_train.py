@@ -132,7 +132,7 @@ def test_photos_to_measure_on_and_the_presets_own_settings(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--fine-tune",), "--fine-tune goes with --init and --photos, and without --config; change these options."),
+        (("--fine-tune",), "--fine-tune needs --init and --photos, and cannot be combined with --config."),
         (("--init", "cropformer-nano", "--photos", "missing"), "missing does not exist; give"),
         (
             ("--init", "gella-nano"),

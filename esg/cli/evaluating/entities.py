@@ -183,5 +183,5 @@ def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Con
     if args.sizes is None:
         return ModelPredictions(partial(result, min_score=0.0, **views_of(args)), name=name)
     if any(value is not None for value in views_of(args).values()):
-        raise InputError("--sizes goes without --crops, --crop-ratio, --fusion, --size and --max-size.")
+        raise InputError("--sizes cannot be combined with --crops, --crop-ratio, --fusion, --size or --max-size.")
     return ModelPredictions(lambda image: result(segmenter.predict_sizes(image, args.sizes), min_score=0.0), name=name)

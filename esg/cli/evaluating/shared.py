@@ -84,7 +84,7 @@ def segmenter(args: argparse.Namespace) -> Segment | None:
 
 
 def scene_segmenter(args: argparse.Namespace) -> Segment | None:
-    """Likewise for synthetic scenes, of which nobody has files of masks."""
+    """The same for synthetic scenes, for which there are no files of masks."""
     if args.masks is not None:
         raise InputError("--masks needs photos; synthetic scenes take --segmenter.")
     return segmenter(args)

@@ -26,7 +26,7 @@ _SENTENCE_START = re.compile(r"(?:^|(?<=[.!?…])(?=\s))\s*[\"'“‘(]*(\w)")
 def uncased(text: str) -> str:
     """Normalises the case of a text to that of the training data; the length stays the same.
 
-    In a caption, which has full stops, only the first letter of a sentence is a capital; an expression has none at all.
+    In a caption, which has full stops, only the first letter of a sentence is a capital; an expression has no capitals.
     A letter stays unchanged if its other case has another length.
     """
     letters = [_one(letter, letter.lower()) for letter in text]
