@@ -178,7 +178,7 @@ def file_name(image: Mapping[str, Any]) -> str:
 
 
 def annotation_name(annotation: Mapping[str, Any], place: int) -> str:
-    """How an annotation is called in messages: by its id, or else by its place in the list."""
+    """The name of an annotation in messages: its id, or else its place in the list."""
     key = identifier(annotation.get("id"))
     return f"number {place}" if key is None else f"id {key}"
 

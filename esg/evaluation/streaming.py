@@ -23,7 +23,7 @@ NOT_USED = "photos that cannot be used"
 WITHOUT = "photos without predictions, which count as photos in which nothing was found"
 
 Record = dict[str, Any]
-"""What is kept of a photo: its `name`, its `key` in the predictions, `problems`, and `result`, which is None if the
+"""The results for a photo: its `name`, its `key` in the predictions, `problems`, and `result`, which is None if the
 photo cannot be used. It can be written as JSON."""
 
 

@@ -80,7 +80,7 @@ class WordsPart:
         shared.job(self.ground.click, self.on_ground, given, words, wrong=(None,))
 
     def _begin(self, name: str, otherwise: str) -> str:
-        """What is shown while work begins: that a model is loaded, if it is."""
+        """The text to show while work begins: that the model is being loaded, unless it is loaded already."""
         return otherwise if self.shared.models.has(Grounder, name) else loading(name, "grounding")
 
     def _writing(self, visit: Visit, name: str, entities: EntityMap | None) -> Callable[[Report], str]:

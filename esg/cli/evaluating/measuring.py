@@ -1,4 +1,4 @@
-"""What the tasks that measure masks share: data set, workers, resuming an interrupted run, and the table."""
+"""Shared by the tasks that measure masks: data set, workers, resuming an interrupted run, and the table."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def open_journal(args: argparse.Namespace, task: str, **about: object) -> Journa
 
 
 def model_file(name: str) -> list[Any] | str:
-    """What tells whether a model is still the same: its file and when it was changed, or else its name."""
+    """Values that differ for another model: its file and when it was changed, or else its name."""
     from ...evaluation.journal import identity
 
     return identity(name) if Path(name).exists() else name

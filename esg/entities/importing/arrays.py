@@ -240,7 +240,7 @@ def _read_planes(
 
 
 def _what_it_is(archive: zipfile.ZipFile) -> str:
-    """What a zip file is otherwise, as the end of a sentence."""
+    """The kind of a zip file that is not an array, as the end of a sentence."""
     names = archive.namelist()
     if any(name.endswith("data.pkl") for name in names):
         return "; it is a PyTorch file, which is not read because it could run programs"

@@ -22,7 +22,7 @@ _CORNERS = 360  # at most, of the polygon drawn for an ellipse
 
 
 def _rows_crossed(corners: np.ndarray, height: int) -> int:
-    """How often the edges of a polygon cross a row of the picture."""
+    """The number of times that the edges of a polygon cross a row of the picture."""
     y = np.clip(corners[:, 1], 0, height)
     return int(np.abs(y - np.roll(y, 1)).sum())
 
