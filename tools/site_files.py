@@ -1,7 +1,7 @@
 """Brings files from outside docs/ into the documentation site; mkdocs runs it, see `hooks` in mkdocs.yml.
 
-Documents link to files as they lie in the repository, so that the links work there, too. In the site, a link to a file
-outside docs/ leads to that file's page, if it has one, or to the published repository.
+Documents link to files by their place in the repository, so that the links work there, too. In the site, a link to a
+file outside docs/ leads to that file's page, if it has one, or to the published repository.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def list_sources(
 
     Args:
         inputs: the inputs.
-        out: the output folder, whose files are not inputs.
+        out: the output folder; results in it are not inputs.
         stride: takes every n-th picture of each folder, in the order of the numbers in their names.
         image_column: the column of Parquet files that holds pictures; None: it is found by its name and type.
 
@@ -139,7 +139,7 @@ def _archives_in(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_result(photo: str, out: str) -> bool:
-    """Whether a file is the result of an earlier run: pictures may lie in the output folder, beside their masks."""
+    """Whether a file is the result of an earlier run; the output folder may also contain pictures."""
     if not out or is_url(out) or not Path(photo).is_relative_to(os.path.abspath(out)):
         return False
     path = Path(photo).relative_to(os.path.abspath(out)).as_posix()

@@ -80,7 +80,17 @@ def add(commands: Any) -> None:
         help="write the masks of --dataset as polygons, for tools that do not read RLE [RLE]",
     )
     add_max_pixels(parser)
+    _add_model(parser)
+    _add_tidying(parser)
+    add_machine(parser).add_argument(
+        "--views-at-once",
+        type=whole(1),
+        metavar="N",
+        help="number of views to compute together; fewer use less memory and give the same result [as memory allows]",
+    )
 
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
@@ -98,6 +108,8 @@ def add(commands: Any) -> None:
         "entities their names and say what is stuff [class 0, class 1, ..., all of them things]",
     )
 
+
+def _add_tidying(parser: argparse.ArgumentParser) -> None:
     entities = parser.add_argument_group("entities")
     entities.add_argument(
         "--min-score", type=fraction, metavar="S", help="drop entities below this score, 0 to 1 [the model's default]"
@@ -115,21 +127,12 @@ def add(commands: Any) -> None:
         metavar="PIXELS",
         help="drop detached parts of an entity below this area, but never its largest part [0]",
     )
-
     entities.add_argument(
         "--specks",
         type=whole(0),
         metavar="PIXELS",
         help="give specks up to this area, of background or of an entity that lies elsewhere, to the neighbour with "
         "the longest border [0; 0.1%% of the picture for cropformer-nano]",
-    )
-
-    machine = add_machine(parser)
-    machine.add_argument(
-        "--views-at-once",
-        type=whole(1),
-        metavar="N",
-        help="number of views to compute together; fewer use less memory and give the same result [as memory allows]",
     )
 
 
