@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 JOINING = (
     ("CHANGELOG.md", "changelog.md"),
     ("CONTRIBUTING.md", "contributing.md"),
+    ("benchmarks/ABLATIONS.md", "ablations.md"),
+    ("benchmarks/RESULTS.md", "measured.md"),
     ("esg/assets/README.md", "weights/cropformer-nano.md"),
     ("esg/assets/gella-nano.md", "weights/gella-nano.md"),
     ("esg_nodes/web/docs/*.md", "comfyui/nodes/"),

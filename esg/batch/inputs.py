@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..pictures.listing import SUFFIXES, list_images
+from ..pictures.listing import SUFFIXES, by_numbers, list_images
 from ..support.errors import InputError
 from .layouts import is_label_place
 from .places import filesystem, is_url
@@ -69,12 +69,11 @@ def every_nth(pictures: list[tuple[str, str]], stride: int) -> list[tuple[str, s
     folders: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for photo, name in pictures:
         folders[photo.rpartition("/")[0]].append((photo, name))
-    return [pair for folder in folders.values() for pair in sorted(folder, key=_by_numbers)[::stride]]
-
-
-def _by_numbers(pair: tuple[str, str]) -> list[tuple[bool, int, str]]:
-    parts = re.findall(r"\d+|\D+", pair[0].rpartition("/")[2])
-    return [(part.isdigit(), int(part), "") if part.isdigit() else (False, 0, part) for part in parts]
+    return [
+        pair
+        for folder in folders.values()
+        for pair in sorted(folder, key=lambda pair: by_numbers(pair[0].rpartition("/")[2]))[::stride]
+    ]
 
 
 def _expanded(text: str) -> Iterator[str]:
