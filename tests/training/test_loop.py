@@ -146,6 +146,7 @@ def test_the_loss_falls(run: TrainConfig, tmp_path: Path) -> None:
     } <= set(rows[0])
 
 
+@pytest.mark.usefixtures("curves")
 def test_bf16_run_measures_logs_and_plots(run: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("pycocotools")
     pytest.importorskip("matplotlib")
