@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from esg import Grounder, Grounding
 from esg.models.gella.inference import GellaInference
@@ -30,7 +31,7 @@ class Writer:
         self.temperatures.append(writing.temperature)
         try:
             for word in self.words:
-                assert self.may.acquire(timeout=60)
+                assert self.may.acquire(timeout=PATIENCE)
                 yield word
         finally:
             self.ended.set()
