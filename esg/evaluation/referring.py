@@ -29,6 +29,7 @@ def evaluate_referring(
     *,
     segment: Segment | None = None,
     threshold: float | None = None,
+    nouns: bool = False,
     results: Results | None = None,
     progress: Progress | None = None,
 ) -> Measured:
@@ -42,6 +43,7 @@ def evaluate_referring(
         count: number of photos, starting with the first; None: all.
         segment: function that segments a photo; None: the annotated objects are used.
         threshold: minimum score of the entities that are chosen; None: the best one is chosen.
+        nouns: refers as the paper does, by the nouns that the model finds in an expression; see `Grounder.refer`.
         results: results of an earlier run, by photo, to which new ones are added.
         progress: called as `progress(photos done, all photos)` after each photo.
 
@@ -66,7 +68,7 @@ def evaluate_referring(
     for number, key in enumerate(keys):
         known = results.get(key)
         if known is None:
-            known = _measure(grounder, data, number, segment, threshold)
+            known = _measure(grounder, data, number, segment, threshold, nouns)
             results.add(key, known)
         problems.update(Problems(known["problems"]))
         overlaps += [Overlap(*one) for one in known["overlaps"]]
@@ -80,7 +82,7 @@ def evaluate_referring(
 
 
 def _measure(
-    grounder: Grounder, data: Expressions, number: int, segment: Segment | None, threshold: float | None
+    grounder: Grounder, data: Expressions, number: int, segment: Segment | None, threshold: float | None, nouns: bool
 ) -> dict[str, Any]:
     """The overlaps of a photo's expressions, and what was left out; plain values."""
     problems = Problems()
@@ -93,7 +95,7 @@ def _measure(
             entities = entities_of(one.photo, image, segment)
             for expression in one.expressions:
                 try:
-                    said = _said(grounder, image, entities, expression, threshold)
+                    said = _said(grounder, image, entities, expression, threshold, nouns)
                 except (OutOfMemory, NoNumbers):
                     raise
                 except InputError:
@@ -105,10 +107,15 @@ def _measure(
 
 
 def _said(
-    grounder: Grounder, image: np.ndarray, entities: EntityMap, expression: Expression, threshold: float | None
+    grounder: Grounder,
+    image: np.ndarray,
+    entities: EntityMap,
+    expression: Expression,
+    threshold: float | None,
+    nouns: bool,
 ) -> np.ndarray:
     """The area that the model finds, (H, W) bool."""
     if not len(entities):
         return np.zeros(entities.labels.shape, bool)
-    phrase = grounder.refer(image, entities, expression.text, threshold=threshold, least=0)
+    phrase = grounder.refer(image, entities, expression.text, threshold=threshold, least=0, nouns=nouns)
     return entities.mask(list(phrase.entity_ids))
