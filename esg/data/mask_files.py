@@ -106,7 +106,7 @@ class MaskFiles(AnnotatedPhotos):
 
 
 def _classes(masks: Path) -> tuple[str, ...]:
-    """The names of the classes in a file of masks; none if it cannot be read, which is said when it is used."""
+    """The names of the classes in a file of masks; none if it cannot be read: that is reported when the masks are."""
     if masks.suffix.lower() not in (".json", ".xml"):
         return ()
     try:
