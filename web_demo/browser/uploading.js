@@ -1,4 +1,4 @@
-// Shows the progress of uploads. Gradio sends files with `fetch`, which does not report progress; this replaces it with a
+// Shows the progress of uploads, which can be stopped. Gradio sends files with `fetch`, which does not report progress; this replaces it with a
 // request that does. In the head of the page, after selection.js.
 
 {
@@ -21,8 +21,9 @@
     request.upload.addEventListener("progress", ({ loaded, total }) => esg.progress(text, loaded / total));
     request.addEventListener("load", () => resolve(new Response(request.responseText, { status: request.status })));
     request.addEventListener("error", () => reject(new TypeError("The connection was lost during the upload; try again.")));
+    request.addEventListener("abort", () => reject(new TypeError("The upload was stopped.")));
     request.addEventListener("loadend", () => esg.end(text));
-    esg.begin(text);
+    esg.begin(text, () => request.abort());
     request.send(body);
   });
 
