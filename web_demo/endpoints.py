@@ -103,9 +103,7 @@ def add_endpoints(
         _from_menu("model", grounders, model)
         check_text(_text_of("question", question), "question")
         if not can_answer(model):
-            raise InputError(
-                f"{short_name(model)} cannot answer questions; choose one that can, such as zero-shot."
-            )
+            raise InputError(f"{short_name(model)} cannot answer questions; choose one that can, such as zero-shot.")
         pixels, text = read_image(_given(image), max_pixels=max_pixels), ""
         for piece in models.grounder(model).ask(pixels, question, max_pixels=max_pixels):
             text += piece

@@ -189,7 +189,7 @@ def test_an_upload_can_be_stopped(visitor: Any, files: Any, tmp_path: Path) -> N
     visitor.upload(tmp_path / "big.jpg")
     expect(visitor.find(".esg-busy")).to_contain_text("Uploading big.jpg (2 MB)")
     visitor.tab.click(".esg-cancel")
-    visitor.sentence("The upload was stopped.")
+    expect(visitor.find(".toast-body")).to_have_text(re.compile(r"Error\W+The upload was stopped\."))
     expect(visitor.find(".esg-busy")).to_be_hidden()
     network.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
     visitor.upload(files.photo)
