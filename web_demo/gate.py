@@ -322,11 +322,12 @@ async def _limited(
     if announced.isdigit() and int(announced) > length.left():
         await _refuse(scope, send, 413, sentence)
         return
-    refused = False
+    refused = left = False
 
     async def take() -> Message:
-        nonlocal refused
+        nonlocal refused, left
         message = await receive()
+        left = message["type"] == "http.disconnect"
         size = len(message.get("body", b""))
         if size > length.left() and not refused:
             refused = True
@@ -341,7 +342,7 @@ async def _limited(
     try:
         await app(scope, take, pass_on)
     except Exception:
-        if not refused:  # after a refusal, the error only says that the rest of the request is missing
+        if not refused and not left:  # otherwise the error only says that the rest of the request is missing
             raise
 
 

@@ -21,7 +21,7 @@ from patience import PATIENCE
 from esg import EntitySegmenter, InputError
 from web_demo import gate
 from web_demo.address import checked_root_path, is_loopback
-from web_demo.gate import Callers, Passwords, Uploads, host_name
+from web_demo.gate import Callers, Gate, Passwords, Uploads, host_name
 
 PARTS = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n', b"\r\n--x--\r\n"
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -349,3 +349,30 @@ def test_the_page_works_under_a_path_behind_a_proxy(
     finally:
         proxy.shutdown()
         proxy.server_close()
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_an_upload_that_is_stopped_half_way_is_not_an_error_of_the_server(left: bool) -> None:
+    class App:
+        async def middleware_stack(self, scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            raise RuntimeError("the rest of the request is missing")
+
+    async def upload() -> None:
+        gate, app = Gate(None, (), 1000), App()
+        scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": [], "client": None}
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.disconnect"} if left else {"type": "http.request", "body": b"1", "more_body": False}
+
+        async def send(message: Any) -> None:
+            raise AssertionError(message)
+
+        async with gate.around(app):
+            await gate(scope, receive, send)
+
+    if left:
+        asyncio.run(upload())
+    else:
+        with pytest.raises(RuntimeError):
+            asyncio.run(upload())
