@@ -64,7 +64,7 @@ SECONDS = {"language model": 3.2, "image + mask encoder": 0.7, "mask decoder": 0
 
 @dataclass
 class Cost:
-    """What a piece of work took.
+    """The time and memory that a piece of work took.
 
     Attributes:
         seconds: wall-clock time.

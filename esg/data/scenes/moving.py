@@ -27,12 +27,12 @@ def moving_scene(
     """The frames of a clip: pictures (H, W, 3) uint8, and labels (H, W) int32, whose ids hold for the whole clip.
 
     Args:
-        seed: Non-negative; seeds from `synth.HELD_OUT` on are reserved for evaluation.
-        frames: Number of frames.
-        height, width: Size in pixels.
-        things: Number of things that move straight on in front of the scene, and hide it and one another.
-        speed: Their speed, in sides of a square as large as the frame per frame.
-        pan: Speed of the camera, in the same unit.
+        seed: non-negative; seeds from `synth.HELD_OUT` on are reserved for evaluation.
+        frames: number of frames.
+        height, width: size in pixels.
+        things: number of things that move straight on in front of the scene, and hide it and one another.
+        speed: their speed, in sides of a square as large as the frame per frame.
+        pan: speed of the camera, in the same unit.
 
     >>> [(image.shape, labels.shape) for image, labels in moving_scene(3, 2, 60, 80)]
     [((60, 80, 3), (60, 80)), ((60, 80, 3), (60, 80))]
@@ -83,7 +83,7 @@ def _things(scene: Scene) -> list[_Cutout]:
 
 
 def _paste(image: np.ndarray, labels: np.ndarray, cutout: _Cutout, y: int, x: int, number: int) -> None:
-    """Draws a cutout with its centre at (y, x), as far as it lies in the picture, in place."""
+    """Draws a cutout with its centre at (y, x), in place; parts outside of the picture are cut off."""
     (height, width), (h, w) = labels.shape, cutout.mask.shape
     top, left = y - h // 2, x - w // 2
     rows = slice(max(top, 0), max(min(top + h, height), 0))
