@@ -12,7 +12,7 @@ from ..support.errors import InputError
 from .annotated import AnnotatedPhotos
 from .bsds import BsdsPhotos
 from .coco import CocoInstances
-from .dis import FOLDERS, ForegroundPhotos
+from .foreground import FOLDERS, ForegroundPhotos
 from .mask_files import MaskFiles
 from .panoptic import CocoPanoptic
 
