@@ -11,7 +11,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PLACES = (
     "README.md",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "RELEASING.md",
+    "SECURITY.md",
     "__init__.py",
     "install.py",
     "docs",
