@@ -155,14 +155,20 @@ def read_pixels(pixels: np.ndarray, path: Path, *, threshold: float = 0.5, void:
     return _understood(_values(Image.fromarray(pixels), False, path), False, "RGB", threshold, void, path)
 
 
-def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The mask, (H, W) numbers for `stack.encode`, of a picture that should be one.
+def masks_of_picture(
+    path: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5
+) -> Stack:
+    """The mask of a picture that should be one, or one per frame if it has several; see `read_picture`.
 
     Raises:
-        InputError: it cannot be read, or is a photo or a label map.
+        InputError: it cannot be read, is a photo or a label map, or has another size.
     """
     try:
-        with open_picture(path, max_pixels=max_pixels) as picture:
+        with open_picture(path, max_pixels=max_pixels, all_frames=True) as picture:
+            if len(frames := _frames(picture)) > 1:
+                if masks := _read_frames(picture, frames, size, path, max_pixels, threshold):
+                    return masks
+                picture.seek(frames[0])
             found = _values(_upright(picture), picture.format in LOSSY, path)
     except ImageError as error:
         raise InputError(*error.args) from None
@@ -170,7 +176,9 @@ def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise InputError(f"{path} is a colour picture, not a mask; save the mask in black and white.")
     if found.dtype.kind in "iu" and (reason := _why_no_mask(found)):
         raise InputError(f"{path} {reason}.")
-    return found
+    shape = found.shape[0], found.shape[1]
+    check_size(shape, size, path, max_pixels)
+    return Stack([encode(found, str(path), threshold)], None, shape)
 
 
 def _why_no_mask(values: np.ndarray) -> str | None:
