@@ -28,9 +28,10 @@ def read_folder(
     """Reads the PNGs of a folder, one per mask, in natural order of their names (2 before 10).
 
     Each is grey, in colours that are all grey, or a palette PNG whose index 0 is outside. If a picture is partly
-    transparent, its opaque part is the mask. Each frame of a TIFF is a mask. If the folder has the `metadata.csv` of SAM's own script, the scores are
-    its predicted_iou. Pictures that are not masks, or whose size differs from most others, are skipped with a warning.
-    If the folder does not have any PNGs, pictures of other formats are read, otherwise .npy files.
+    transparent, its opaque part is the mask. Each frame of a picture with several is a mask. If the folder has the
+    `metadata.csv` of SAM's own script, the scores are its predicted_iou. Pictures that are not masks, or whose size
+    differs from most others, are skipped with a warning. If the folder does not have any PNGs, pictures of other
+    formats are read, otherwise .npy files.
 
     Args:
         folder: its subfolders are ignored.

@@ -70,7 +70,8 @@ def without_rims(values: np.ndarray) -> np.ndarray | None:
 def areas_of_lossy(rgb: np.ndarray) -> np.ndarray | None:
     """The same for a label picture that went through a lossy format: (H, W, 3) uint8; None if it is a photo.
 
-    Most of a label picture lies within a few uniform areas, whose pixels hardly differ, and the rest is near their rims.
+    Most of a label picture lies within a few uniform areas, whose pixels hardly differ, and the rest is near
+    their rims.
     """
     spread = ndimage.maximum_filter(rgb, (3, 3, 1)).astype(np.int16) - ndimage.minimum_filter(rgb, (3, 3, 1))
     flat = spread.max(axis=2) <= _NOISE

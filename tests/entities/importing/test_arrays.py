@@ -370,5 +370,5 @@ def test_a_sparse_matrix_is_named(tmp_path: Path) -> None:
     from scipy.sparse import csr_matrix, save_npz
 
     save_npz(tmp_path / "a.npz", csr_matrix(MASKS[0]))
-    with pytest.raises(InputError, match="holds a sparse matrix of SciPy; save it with numpy.save"):
+    with pytest.raises(InputError, match=r"holds a sparse matrix of SciPy; save it with numpy\.save"):
         read_arrays(tmp_path / "a.npz")
