@@ -2,9 +2,11 @@
 #   TORCH   what to install as torch, e.g.  make test TORCH=torch==2.13.0
 #   PYTHON  the Python that makes the environment, >= 3.10
 #   WORKERS processes that run tests, e.g. make test WORKERS=0 to see their output at once
+#   RESULTS the folder in which `make bench` leaves figures and plots
 #   ARGS    more arguments for pytest, e.g. make test ARGS="--slow -k weights"
 PYTHON ?= python3
 TORCH ?= torch
+RESULTS ?= bench-results
 FIXTURES ?= ../shared/reference/fixtures
 WORKERS ?= auto
 FAST := $(addprefix tests/,batch comfyui_graphs data drawing entities inpaint language pictures support test_docs.py test_floors.py)
@@ -38,13 +40,13 @@ docs: .venv/.installed-docs
 
 bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.parity $(FIXTURES)
-	$(BIN)/python -m benchmarks.fusion --megapixels 24 --queries 100
-	$(BIN)/python -m benchmarks.end_to_end
-	$(BIN)/python -m benchmarks.large_photo --megapixels 100
-	$(BIN)/python -m benchmarks.accuracy --scenes 200
+	$(BIN)/python -m benchmarks.fusion --megapixels 24 --queries 100 --out $(RESULTS)
+	$(BIN)/python -m benchmarks.end_to_end --against mask2former sam sam2 nano --out $(RESULTS)
+	$(BIN)/python -m benchmarks.large_photo --megapixels 100 --out $(RESULTS)
+	$(BIN)/python -m benchmarks.accuracy --scenes 200 --out $(RESULTS)
 	$(BIN)/python -m benchmarks.gella_cost
 	$(BIN)/python -m benchmarks.page_visitors
-	$(BIN)/python -m benchmarks.batch
+	$(BIN)/python -m benchmarks.batch --out $(RESULTS)
 
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python $(PYTEST) $(ARGS)

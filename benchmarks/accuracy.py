@@ -17,6 +17,8 @@ from esg.models.cropformer.fusion import FUSIONS
 from esg.segmenter import EntitySegmenter
 from esg.training.measure import MeasureConfig, measure
 
+from .records import add_out, save
+
 RESOLUTIONS = {"low": (320, 426), "high": (960, 1280)}  # height, width in pixels
 
 
@@ -27,9 +29,11 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--resolution", choices=[*RESOLUTIONS, "both"], default="both")
     parser.add_argument("--size", type=int, help="short side of the views in pixels [the model's own]")
+    add_out(parser)
     arguments = parser.parse_args()
     segmenter = EntitySegmenter.from_pretrained(arguments.model, device=arguments.device)
     fusions = tuple(FUSIONS) if segmenter.model.association is not None else ("io",)
+    figures = {}
     for name, (height, width) in RESOLUTIONS.items():
         if arguments.resolution not in (name, "both"):
             continue
@@ -53,7 +57,9 @@ def main() -> None:
         seconds = (time.perf_counter() - start) / arguments.scenes
         print(f"{name} resolution, {width}x{height}, {arguments.scenes} scenes, {seconds:.1f} s per scene")
         for fusion in fusions:
+            figures[f"{name} {fusion}"] = 100 * found[f"AP_{fusion}"]
             print(f"  {fusion:4} AP^e {100 * found[f'AP_{fusion}']:5.1f}   AP50 {100 * found[f'AP50_{fusion}']:5.1f}")
+    save(arguments.out, "accuracy", figures, figures, "AP^e")
 
 
 if __name__ == "__main__":

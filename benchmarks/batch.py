@@ -11,9 +11,7 @@ results and of the plan.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -35,6 +33,8 @@ from esg.batch.settings import Settings
 from esg.batch.shards import Shard, Source
 from esg.batch.worker import Worker
 from esg.support.errors import InputError
+
+from .records import add_out, save
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "web_demo/examples").glob("*.jpg"))
 SETTINGS = Settings(device="cpu", formats=("parquet", "png"), threads=1)
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=800)
     parser.add_argument("--width", type=int, default=1200)
     parser.add_argument("--pairs", type=int, default=2, help="alternating runs with one and two workers")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    add_out(parser)
     parser.add_argument("--loop", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.loop is not None:
@@ -129,7 +129,6 @@ def main() -> None:
     except InputError as error:
         print(f"skipped: {error}")
         return
-    figures: dict[str, object] = {"machine": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for number in range(arguments.photos):
@@ -150,7 +149,7 @@ def main() -> None:
                 flush=True,
             )
     shards, plan = hand_out(400), plan_cost(20_000)
-    figures |= {
+    figures = {
         "photos_per_second_alone": alone,
         "two_workers_to_one": statistics.median(ratios),
         "two_loops_to_one": statistics.median(most),
@@ -167,8 +166,8 @@ def main() -> None:
         f"a shard takes {plan['bytes']:.0f} bytes in the plan, {plan['memory']:.0f} in the driver's memory, and "
         f"{plan['seconds'] * 1e6:.0f} µs to plan"
     )
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    bars = {"2 workers": statistics.median(ratios), "2 plain loops": statistics.median(most)}
+    save(arguments.out, "batch", figures, bars, "photos per second: x as many as one")
 
 
 if __name__ == "__main__":

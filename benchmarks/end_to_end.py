@@ -1,26 +1,45 @@
-"""One photo from pixels to entities, compared with the Mask2Former of `transformers` on the same five views (Linux).
+"""One photo from pixels to entities, side by side with what people use instead (Linux).
 
-    python -m benchmarks.end_to_end
+    python -m benchmarks.end_to_end --against mask2former sam sam2 nano
 
-Both are Swin-T of the same sizes with random weights. Ours does everything: views, image level, association, batch
-level, fusion to a label map at the photo's own size. Theirs only runs its network on the five views, one by one. They
-run alternately, each in its own process, so a busy machine slows down both; trust the ratio, not the seconds.
+Ours is CropFormer Swin-T with random weights, and does everything: five views, image level, association, batch level,
+fusion to a label map at the photo's own size. Of the others, only the networks run, without any post-processing:
+
+- mask2former: `transformers`' Mask2Former of the same size on the same five views, one by one
+- sam: Segment Anything ViT-B of `transformers`, the photo at 1024 x 1024 and a grid of 32 x 32 points in batches of 64
+- sam2: SAM 2 Hiera-T in the same way
+- nano: our own `cropformer-nano`, with everything, as `esg segment` uses it
+- any other program, such as the authors' code: --command "python demo.py --input {photo}"; it counts as a whole, with
+  its start and the loading of its weights
+
+The sides run alternately, each in its own process, so a busy machine slows all of them down: trust the ratios, not the
+seconds. CPU seconds depend even less on what else is running.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
+
+from .records import add_out, save
 
 OFFICIAL_SECONDS, OFFICIAL_GIB = 196, 14.6  # the authors' code on this photo size, ../shared/reference/README.md
+GRID, POINTS_EACH = 32, 64  # points of SAM's automatic masks: a side of the grid, and a batch
 
 
 def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -40,13 +59,19 @@ def run_ours(height: int, width: int) -> dict[str, float]:
     segmenter = EntitySegmenter(CropFormer(preset.config), preset, device="cpu", name="cropformer-swin-tiny")
     picture = photo(height, width)
     segmenter(picture[:64, :64], size=64, min_score=0)  # warm-up
-    base = peak()
-    start = time.perf_counter()
-    segmenter(picture, min_score=0)
-    return {"seconds": time.perf_counter() - start, "gib": peak(), "base": base}
+    return timed(lambda: segmenter(picture, min_score=0))
 
 
-def run_theirs(height: int, width: int) -> dict[str, float]:
+def run_nano(height: int, width: int) -> dict[str, float]:
+    from esg.segmenter import EntitySegmenter
+
+    segmenter = EntitySegmenter.from_pretrained("cropformer-nano", device="cpu")
+    picture = photo(height, width)
+    segmenter(picture[:64, :64], size=64)  # warm-up
+    return timed(lambda: segmenter(picture))
+
+
+def run_mask2former(height: int, width: int) -> dict[str, float]:
     from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
 
     from esg.models.cropformer.views import make_views
@@ -56,13 +81,57 @@ def run_theirs(height: int, width: int) -> dict[str, float]:
     config = Mask2FormerConfig(backbone_config=swin, num_labels=1, use_pretrained_backbone=False)
     model = Mask2FormerForUniversalSegmentation(config).eval()
     views = make_views(photo(height, width)).pixels
-    with torch.inference_mode():
-        model(pixel_values=views[:1, :, :64, :64])
-        base = peak()
-        start = time.perf_counter()
+
+    def all_views() -> None:
         for view in views:
             model(pixel_values=view[None], output_auxiliary_logits=False)
-    return {"seconds": time.perf_counter() - start, "gib": peak(), "base": base}
+
+    with torch.inference_mode():
+        model(pixel_values=views[:1, :, :64, :64])  # warm-up
+        return timed(all_views)
+
+
+def run_sam(height: int, width: int) -> dict[str, float]:
+    from transformers import SamConfig, SamModel
+
+    torch.manual_seed(0)
+    return _automatic_masks(SamModel(SamConfig()).eval(), height, width)
+
+
+def run_sam2(height: int, width: int) -> dict[str, float]:
+    from transformers import Sam2Config, Sam2Model
+
+    torch.manual_seed(0)
+    return _automatic_masks(Sam2Model(Sam2Config()).eval(), height, width)
+
+
+def _automatic_masks(model: Any, height: int, width: int) -> dict[str, float]:
+    """SAM's network as its automatic masks use it: the photo is encoded once, then every point asks for masks."""
+    picture = Image.fromarray(photo(height, width)).resize((1024, 1024), Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    at = (torch.arange(GRID) + 0.5) * 1024 / GRID
+    points = torch.cartesian_prod(at, at).reshape(1, -1, 1, 2)  # (1, points, 1, xy)
+
+    def all_points() -> None:
+        embeddings = model.get_image_embeddings(pixels)
+        for batch in points.split(POINTS_EACH, dim=1):
+            labels = torch.ones(batch.shape[:3], dtype=torch.int)
+            model(image_embeddings=embeddings, input_points=batch, input_labels=labels)
+
+    with torch.inference_mode():
+        return timed(all_points)
+
+
+def timed(work: Callable[[], object]) -> dict[str, float]:
+    """Seconds by the clock and of the CPU that this takes; peak memory of the process, and its peak before, in GiB."""
+    base, cpu, start = peak(), time.process_time(), time.perf_counter()
+    work()
+    return {
+        "seconds": time.perf_counter() - start,
+        "cpu": time.process_time() - cpu,
+        "gib": peak(),
+        "base": base,
+    }
 
 
 def peak() -> float:
@@ -70,36 +139,91 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-SIDES = {"ours": run_ours, "theirs": run_theirs}
+SIDES = {"ours": run_ours, "mask2former": run_mask2former, "sam": run_sam, "sam2": run_sam2, "nano": run_nano}
 
 
 def in_a_process(side: str, height: int, width: int) -> dict[str, float]:
+    """What `timed` gives for this side in a process of its own; empty if it cannot run here, which is printed."""
     command = [sys.executable, "-m", "benchmarks.end_to_end", "--run", side]
     command += ["--height", str(height), "--width", str(width)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        print(f"{side} is skipped: {reason}", flush=True)
+        return {}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def command_in_a_process(command: str, height: int, width: int) -> dict[str, float]:
+    """Runs any program on a file with the photo. Only figures of the whole process are known, so its base is 0."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "photo.png")
+        Image.fromarray(photo(height, width)).save(path)
+        words = [word.replace("{photo}", str(path)) for word in shlex.split(command)]
+        start = time.perf_counter()
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)  # its own figures, not those of all children together
+        seconds = time.perf_counter() - start
+    if status:
+        print(f"{words[0]} is skipped: exit status {os.waitstatus_to_exitcode(status)}", flush=True)
+        return {}
+    cpu = usage.ru_utime + usage.ru_stime
+    return {"seconds": seconds, "cpu": cpu, "gib": usage.ru_maxrss / 2**20, "base": 0.0}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--height", type=int, default=1200)
     parser.add_argument("--width", type=int, default=1800)
-    parser.add_argument("--pairs", type=int, default=2, help="alternating runs of both")
+    parser.add_argument("--rounds", type=int, default=2, help="how often all sides run, one after the other")
+    others = [name for name in SIDES if name != "ours"]
+    parser.add_argument("--against", nargs="*", choices=others, default=["mask2former"], metavar="SIDE")
+    parser.add_argument("--command", default="", help="a further side: any program; {photo} becomes a file's path")
     parser.add_argument("--run", choices=SIDES, help=argparse.SUPPRESS)
+    add_out(parser)
     arguments = parser.parse_args()
     if arguments.run:
         print(json.dumps(SIDES[arguments.run](arguments.height, arguments.width)))
         return
-    ratios = []
-    for pair in range(arguments.pairs):
-        ours, theirs = (in_a_process(side, arguments.height, arguments.width) for side in SIDES)
-        ratios.append(theirs["seconds"] / ours["seconds"])
+    sides = ["ours", *arguments.against] + ["command"] * bool(arguments.command)
+    runs = compare(sides, arguments.command, arguments.height, arguments.width, arguments.rounds)
+    figures = summary(runs)
+    for side, found in figures.items():
         print(
-            f"pair {pair + 1}: ours {ours['seconds']:.1f} s, peak {ours['gib']:.2f} GiB (base {ours['base']:.2f}); "
-            f"transformers {theirs['seconds']:.1f} s, peak {theirs['gib']:.2f} GiB; ours is {ratios[-1]:.2f} x as fast",
-            flush=True,
+            f"{side:12} {found['seconds']:8.1f} s {found['cpu']:8.1f} CPU s, peak {found['gib']:.2f} GiB "
+            f"(base {found['base']:.2f}); CPU seconds: {found['ratio']:.2f} x ours"
         )
-    print(f"median {statistics.median(ratios):.2f} x as fast as transformers' network on the same views")
     print(f"the authors' code on another, partly busy machine: {OFFICIAL_SECONDS} s, peak {OFFICIAL_GIB} GiB")
+    ratios = {side: found["ratio"] for side, found in figures.items()}
+    save(arguments.out, "end_to_end", figures, ratios, "CPU time: x ours")
+
+
+def compare(sides: list[str], command: str, height: int, width: int, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """What all sides take, round by round; a side that cannot run is left out after its first try."""
+    runs: dict[str, list[dict[str, float]]] = {}
+    for number in range(1, rounds + 1):
+        for side in sides:
+            if side == "command":
+                found = command_in_a_process(command, height, width)
+            else:
+                found = in_a_process(side, height, width)
+            if found:
+                runs.setdefault(side, []).append(found)
+                print(f"round {number}: {side} {found['seconds']:.1f} s, {found['cpu']:.1f} CPU s", flush=True)
+        sides = list(runs)
+    return runs
+
+
+def summary(runs: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Medians of every figure, and as `ratio` the median of a side's CPU seconds divided by ours, round by round."""
+    ours = [one["cpu"] for one in runs["ours"]]
+    return {
+        side: {
+            **{name: statistics.median(one[name] for one in found) for name in found[0]},
+            "ratio": statistics.median(one["cpu"] / first for one, first in zip(found, ours, strict=False)),
+        }
+        for side, found in runs.items()
+    }
 
 
 if __name__ == "__main__":

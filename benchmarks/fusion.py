@@ -24,6 +24,8 @@ import torch.nn.functional as F
 from esg.models.cropformer.fusion import Fusion, fuse
 from esg.models.cropformer.views import ViewGeometry
 
+from .records import add_out, save
+
 CASES = {
     "partition": "every pixel belongs to one of the entities",
     "large": "10 masks of over 30 % of the picture among 90 small ones (with --queries 100)",
@@ -149,12 +151,16 @@ def _run(
 ) -> dict:
     command = [sys.executable, "-m", "benchmarks.fusion", "--case", case, "--repeats", str(repeats)]
     command += ["--megapixels", str(megapixels), "--queries", str(queries)]
-    command += ["--out", str(out)] * (out is not None) + ["--straight"] * straight
+    command += ["--labels", str(out)] * (out is not None) + ["--straight"] * straight
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def report(megapixels: float, queries: int, paired: float, repeats: int) -> None:
-    """Prints all cases: ours at `megapixels` next to the extrapolation, then both methods at `paired` megapixels."""
+def report(megapixels: float, queries: int, paired: float, repeats: int) -> dict[str, dict[str, float]]:
+    """Prints all cases: ours at `megapixels` next to the extrapolation, then both methods at `paired` megapixels.
+
+    Returns the figures of every case, `seconds` and `mib` at `megapixels`, and `ratio` and `same` for both methods.
+    """
+    figures: dict[str, dict[str, float]] = {}
     known = sorted(OFFICIAL_SECONDS)
     official = float(np.interp(megapixels, known, [OFFICIAL_SECONDS[size] for size in known]))
     official *= max(1.0, megapixels / known[-1]) * queries / 100
@@ -165,6 +171,7 @@ def report(megapixels: float, queries: int, paired: float, repeats: int) -> None
     print(f"{'case':10} {'seconds':>8} {'above base':>11} {'faster':>8} {'masks over 30 %':>16} {'with pixels':>12}")
     for case in CASES:
         ours = _run(case, megapixels, queries, repeats)
+        figures[case] = {"seconds": ours["seconds"], "mib": ours["bytes"] / 2**20}
         print(
             f"{case:10} {ours['seconds']:8.2f} {ours['bytes'] / 2**20:7.0f} MiB {official / ours['seconds']:6.0f} ×"
             f" {ours['over_30']:16} {ours['won']:12}"
@@ -181,6 +188,7 @@ def report(megapixels: float, queries: int, paired: float, repeats: int) -> None
             expected, found = map(np.load, files)
             same = (expected["labels"] == found["labels"]).mean()
             difference = np.abs(expected["scores"] - found["scores"]).max()
+            figures[case] |= {"ratio": straight["seconds"] / ours["seconds"], "same": float(same)}
             print(
                 f"{case:10} {straight['seconds']:8.2f} |{ours['seconds']:7.3f}"
                 f" {straight['seconds'] / ours['seconds']:6.0f} ×"
@@ -190,6 +198,7 @@ def report(megapixels: float, queries: int, paired: float, repeats: int) -> None
     print()
     for case, meaning in CASES.items():
         print(f"{case}: {meaning}")
+    return figures
 
 
 def main() -> None:
@@ -200,14 +209,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="runs of ours; the fastest one counts")
     parser.add_argument("--case", choices=CASES, help="measure one case in this process and print JSON")
     parser.add_argument("--straight", action="store_true", help="with --case: measure `straight_fusion`, not ours")
-    parser.add_argument("--out", type=Path, help="with --case: save labels and scores to this .npz")
+    parser.add_argument("--labels", type=Path, help="with --case: save labels and scores to this .npz")
+    add_out(parser)
     given = parser.parse_args()
     if given.case:
         print(
-            json.dumps(measure(given.case, given.megapixels, given.queries, given.repeats, given.out, given.straight))
+            json.dumps(
+                measure(given.case, given.megapixels, given.queries, given.repeats, given.labels, given.straight)
+            )
         )
     else:
-        report(given.megapixels, given.queries, given.paired, given.repeats)
+        figures = report(given.megapixels, given.queries, given.paired, given.repeats)
+        ratios = {case: found["ratio"] for case, found in figures.items()}
+        save(given.out, "fusion", figures, ratios, "x as fast as the direct method")
 
 
 if __name__ == "__main__":

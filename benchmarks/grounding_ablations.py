@@ -31,8 +31,8 @@ from esg.training.auxiliary import GellaInTraining
 from esg.training.checkpoint import load_checkpoint
 from esg.training.gella import GellaTask, GellaTrainConfig
 from esg.training.loop import train
+from esg.training.run_tokenizer import run_tokenizer
 from esg.training.settings import read_config
-from esg.training.vocabulary import run_tokenizer
 
 RECIPE = Path(__file__).parent.parent / "docs" / "recipes" / "gella-nano.json"
 FIGURES = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "reconstructed": "reconstructed"}

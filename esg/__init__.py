@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .entities.pointing import ids_at, ids_in_boxes
     from .entities.scored_masks import ScoredMask
     from .entities.tidying import absorb_specks, drop_small, drop_weak, fill_holes, remove_islands
-    from .entities.tracking import Clip, Track, track_entities
+    from .entities.tracking import Clip, Track, TrackedFrame, Tracker, track_entities
     from .grounder import Grounder
     from .inpaint.crop import InpaintCrop, cut_for_inpainting, cut_together
     from .inpaint.engines.diffusion import DiffusionInpainting
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .inpaint.stitch import Stitch, stitch_back, stitch_into
     from .inpainter import Inpainter
     from .language.listing import split_names
+    from .pictures.clips import read_frames
     from .pictures.metadata import Metadata
     from .pictures.reading import ImageLike, Photo, read_image, read_photo, write_image
     from .segmenter import EntitySegmenter
@@ -89,6 +90,8 @@ _HOME = {
     "Stage": ".support.progress",
     "Stitch": ".inpaint.stitch",
     "Track": ".entities.tracking",
+    "TrackedFrame": ".entities.tracking",
+    "Tracker": ".entities.tracking",
     "WeightsError": ".support.errors",
     "absorb_specks": ".entities.tidying",
     "assign": ".entities.combining",
@@ -121,6 +124,7 @@ _HOME = {
     "merge": ".entities.combining",
     "overlay": ".drawing.overlay",
     "palette": ".drawing.overlay",
+    "read_frames": ".pictures.clips",
     "read_image": ".pictures.reading",
     "read_masks": ".entities.importing",
     "read_photo": ".pictures.reading",
@@ -174,6 +178,8 @@ __all__ = [
     "Stage",
     "Stitch",
     "Track",
+    "TrackedFrame",
+    "Tracker",
     "WeightsError",
     "absorb_specks",
     "assign",
@@ -206,6 +212,7 @@ __all__ = [
     "merge",
     "overlay",
     "palette",
+    "read_frames",
     "read_image",
     "read_masks",
     "read_photo",

@@ -170,9 +170,9 @@ class Grounder:
             InputError: an option is out of its range.
         """
         writing = GenerationConfig(max_tokens, temperature, seed)
-        sight = self._see(read_image(image, max_pixels=max_pixels))
+        features = self._see(read_image(image, max_pixels=max_pixels))
         with self._enough_memory():
-            yield from self.model.describe(sight, writing, stop)
+            yield from self.model.describe(features, writing, stop)
 
     def ask(
         self,
@@ -202,9 +202,9 @@ class Grounder:
         self.check_answers()
         _check_text(question, "question")
         writing = GenerationConfig(max_tokens, temperature, seed)
-        sight = self._see(read_image(image, max_pixels=max_pixels))
+        features = self._see(read_image(image, max_pixels=max_pixels))
         with self._enough_memory():
-            yield from self.model.ask(sight, question.strip(), writing, stop)
+            yield from self.model.ask(features, question.strip(), writing, stop)
 
     def check_answers(self) -> None:
         """Checks, before any slow work, that the model can answer questions; raises InputError if not."""
@@ -260,9 +260,9 @@ class Grounder:
         """
         _check_text(caption, "caption")
         answer = getattr(self.model, "answer", None)
-        sight = self._see(read_image(image, max_pixels=max_pixels))
+        features = self._see(read_image(image, max_pixels=max_pixels))
         with self._enough_memory():
-            return "" if answer is None else answer(sight, tidied(caption).text)
+            return "" if answer is None else answer(features, tidied(caption).text)
 
     def __call__(
         self,
@@ -306,8 +306,8 @@ class Grounder:
         text: _Text | None = None
         for given, make in ((categories, category_caption), (phrases, phrase_caption)):
             if given is not None:
-                told, spans = make(_names(given))
-                names, text = [told[slice(*span)] for span in spans], _Text(told, spans, told, spans)
+                listed, spans = make(_names(given))
+                names, text = [listed[slice(*span)] for span in spans], _Text(listed, spans, listed, spans)
         if caption is not None:
             _check_text(caption, "caption")
         elif text is not None:
@@ -317,12 +317,12 @@ class Grounder:
         unknown: list[str] = []
         if caption is not None or names is not None:
             unknown = self.check_words([caption] if names is None and caption is not None else names or [])
-        sight = self._see(pixels)
+        features = self._see(pixels)
         if text is None:
             if caption is None:
-                caption = self._best_caption(sight, entities, GenerationConfig(), self.model.drafts, progress)
-            text = self._read(lambda: sight, caption)
-        scores = self._scores(sight, entities, text.told, text.spans)
+                caption = self._best_caption(features, entities, GenerationConfig(), self.model.drafts, progress)
+            text = self._read(lambda: features, caption)
+        scores = self._scores(features, entities, text.given, text.spans)
         meant = scores >= threshold
         if categories is not None and len(text.spans):
             meant &= np.arange(len(text.spans))[:, None] == scores.argmax(axis=0)
@@ -350,9 +350,9 @@ class Grounder:
         """
         self.check_names()
         check_number("threshold", threshold, 0, 1)
-        sight = self._see(_read_for(entities, image, max_pixels))
+        features = self._see(_read_for(entities, image, max_pixels))
         with self._enough_memory():
-            found = self.model.recognise(sight, entities)
+            found = self.model.recognise(features, entities)
         return {number: (name, score) for number, (name, score) in enumerate(found, start=1) if score >= threshold}
 
     def panoptic(
@@ -425,11 +425,11 @@ class Grounder:
         """
         drafts = self.model.drafts if drafts is None else drafts
         check_whole("drafts", drafts, 1)
-        sight = self._see(_read_for(entities, image, max_pixels))
-        return self._best_caption(sight, entities, GenerationConfig(max_tokens, temperature, seed), drafts, progress)
+        features = self._see(_read_for(entities, image, max_pixels))
+        return self._best_caption(features, entities, GenerationConfig(max_tokens, temperature, seed), drafts, progress)
 
     def _best_caption(
-        self, sight: Any, entities: EntityMap, writing: GenerationConfig, drafts: int, progress: Progress | None
+        self, features: Any, entities: EntityMap, writing: GenerationConfig, drafts: int, progress: Progress | None
     ) -> str:
         drafts = drafts if len(entities) else 1
         others = replace(writing, temperature=max(writing.temperature, DRAFT_TEMPERATURE))
@@ -441,17 +441,17 @@ class Grounder:
                 progress(done, drafts, Stage.CAPTIONS)
 
         with self._enough_memory():
-            captions = [caption.strip() for caption in self.model.captions(sight, entities, writings, watch)]
+            captions = [caption.strip() for caption in self.model.captions(features, entities, writings, watch)]
         watch(drafts)
         found = [caption for caption in dict.fromkeys(captions) if caption]
         if not found:
             raise InputError("The model wrote no caption for this photo; give a caption or a list of phrases.")
         if len(found) == 1:
             return found[0]
-        told = [tidied(caption).text for caption in found]
+        tidy = [tidied(caption).text for caption in found]
         with self._enough_memory():
-            grounded = self.model.grounded(sight, entities, told)
-        fits = [_fit(caption, spans, self._checked(scores)) for caption, (spans, scores) in zip(told, grounded)]
+            grounded = self.model.grounded(features, entities, tidy)
+        fits = [_fit(caption, spans, self._checked(scores)) for caption, (spans, scores) in zip(tidy, grounded)]
         return found[int(np.argmax(fits))]
 
     def refer(
@@ -494,11 +494,11 @@ class Grounder:
         check_number("least", least, 0, 1)
         pixels = _read_for(entities, image, max_pixels)
         self.check_words([expression])
-        told, caption = tidied(expression).text, expression.strip()
-        sight = self._see(pixels)
-        whole = [(0, len(told))]
-        spans = (self._nouns(sight, told) or whole) if nouns else whole
-        scores = self._scores(sight, entities, told, spans).max(axis=0)
+        tidy, caption = tidied(expression).text, expression.strip()
+        features = self._see(pixels)
+        whole = [(0, len(tidy))]
+        spans = (self._nouns(features, tidy) or whole) if nouns else whole
+        scores = self._scores(features, entities, tidy, spans).max(axis=0)
         if nouns:
             threshold = THRESHOLD if threshold is None else threshold
         span = (0, len(caption))
@@ -524,14 +524,14 @@ class Grounder:
                 seen = self._seen = key, self.model.see(pixels)
         return seen[1]
 
-    def _nouns(self, sight: Any, caption: str) -> list[Span]:
+    def _nouns(self, features: Any, caption: str) -> list[Span]:
         with self._enough_memory():
-            return self.model.nouns(sight, caption)
+            return self.model.nouns(features, caption)
 
-    def _scores(self, sight: Any, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
+    def _scores(self, features: Any, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """(phrases, N) float32, checked."""
         with self._enough_memory():
-            scores = self.model.scores(sight, entities, caption, spans)
+            scores = self.model.scores(features, entities, caption, spans)
         return self._checked(scores)
 
     def _checked(self, scores: np.ndarray) -> np.ndarray:
@@ -553,11 +553,11 @@ class Grounder:
 
 @dataclass(frozen=True)
 class _Text:
-    """A caption as written (`caption`, `written`) and as given to the model (`told`), with the spans of its phrases."""
+    """A caption and the spans of its phrases: as written (`caption`, `written`), and as given to the model."""
 
     caption: str
     written: list[Span]
-    told: str
+    given: str
     spans: list[Span]
 
 

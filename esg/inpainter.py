@@ -29,7 +29,7 @@ class Inpainter:
     >>> mask = np.zeros((64, 96), bool)
     >>> mask[24:40, 40:56] = True
     >>> clean = Inpainter().remove(photo, mask)
-    >>> bool(np.abs(clean[32, 48] - 200.0).max() < 10)  # the wall goes on where the square was
+    >>> bool(np.abs(clean[32, 48] - 200.0).max() < 10)  # the wall continues where the square was
     True
 
     Attributes:

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .entities import tidying as cleanup
 from .entities.categories import Categories
 from .entities.entity_map import EntityMap
 from .entities.scored_masks import ScoredMask
+from .entities.tracking import TrackedFrame, Tracker
 from .models.cropformer.checkpoints import convert, is_official, load_strict, preset_of
 from .models.cropformer.config import PRESETS, TASKS, CropFormerConfig, Preset, class_aware
 from .models.cropformer.fusion import FUSIONS, fuse, fusion_views
@@ -361,6 +362,39 @@ class EntitySegmenter:
             for one in masks
             if one.score >= min_score and (self.preset.task != "panoptic" or self._things[one.kind])
         ]
+
+    def track(
+        self,
+        frames: Iterable[ImageLike],
+        *,
+        min_iou: float = 0.3,
+        patience: int = 2,
+        tracker: Tracker | None = None,
+        **options: Any,
+    ) -> Iterator[TrackedFrame]:
+        """Segments the frames of a clip one by one; an entity that is followed keeps its number, the id of its track.
+
+        Args:
+            frames: the frames from first to last, such as `read_frames` gives; each is dropped before the next is read.
+            min_iou, patience: how entities are followed, see `track_entities`.
+            tracker: continues an earlier clip, or gives access to its `tracks`; replaces `min_iou` and `patience`.
+            **options: as in a call.
+
+        Returns:
+            The frames with their entities and tracks, in their order, each computed when it is asked for.
+
+        Raises:
+            InputError: an option is wrong, or frames differ in size.
+            ImageError, WeightsError: as in a call.
+
+        >>> import numpy as np
+        >>> segmenter = EntitySegmenter.from_pretrained(device="cpu")
+        >>> clip = (np.full((64, 96, 3), grey, np.uint8) for grey in (90, 91))
+        >>> [(frame.number, frame.labels.shape) for frame in segmenter.track(clip)]
+        [(0, (64, 96)), (1, (64, 96))]
+        """
+        chosen = Tracker(min_iou=min_iou, patience=patience) if tracker is None else tracker
+        return (chosen.add(self(frame, **options)) for frame in frames)
 
     def tidied(
         self,

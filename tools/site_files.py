@@ -1,7 +1,7 @@
 """Brings files from outside docs/ into the documentation site; mkdocs runs it, see `hooks` in mkdocs.yml.
 
-Documents link to files as they lie in the repository, so that the links work there, too. In the site, a link to a file
-outside docs/ leads to that file's page, if it has one, or to the published repository.
+Documents link to files by their place in the repository, so that the links work there, too. In the site, a link to a
+file outside docs/ leads to that file's page, if it has one, or to the published repository.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 JOINING = (
     ("CHANGELOG.md", "changelog.md"),
     ("CONTRIBUTING.md", "contributing.md"),
+    ("benchmarks/ABLATIONS.md", "ablations.md"),
+    ("benchmarks/RESULTS.md", "measured.md"),
     ("esg/assets/README.md", "weights/cropformer-nano.md"),
     ("esg/assets/gella-nano.md", "weights/gella-nano.md"),
     ("esg_nodes/web/docs/*.md", "comfyui/nodes/"),

@@ -1,7 +1,7 @@
 """Runs the workers with Ray Data, on this machine or on a cluster.
 
 Ray hands out shards, not photos: only the names of the inputs and a summary of each shard travel between processes, and
-a worker gets its next shard when it has written the last one. When a worker or a machine dies, Ray gives its shard to
+a worker gets its next shard when it has written the previous one. If a worker or a machine dies, Ray gives its shard to
 another one.
 """
 
@@ -84,9 +84,9 @@ def run(shards: Sequence[Shard], settings: Settings, out: str, workers: Workers)
     _start(ray, workers)
     try:
         number, threads, gpus = _room(ray, workers, settings.device)
-        told = {**asdict(settings), "threads": threads}
+        per_worker = {**asdict(settings), "threads": threads}
         if workers.gpus == 0 and settings.device == "auto":
-            told["device"] = "cpu"
+            per_worker["device"] = "cpu"
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -99,7 +99,7 @@ def run(shards: Sequence[Shard], settings: Settings, out: str, workers: Workers)
         pool = ray.data.ActorPoolStrategy(min_size=least, max_size=number, max_tasks_in_flight_per_actor=1)
         done = rows.map_batches(
             RayWorker,
-            fn_constructor_args=(json.dumps(told), out),
+            fn_constructor_args=(json.dumps(per_worker), out),
             batch_size=1,
             compute=pool,
             num_cpus=threads,
@@ -192,7 +192,7 @@ def _room(ray: Any, workers: Workers, device: str) -> tuple[int, int, float]:
 
 
 def choose_room(workers: Workers, cpus: int, gpus: float, device: str) -> tuple[int, int, float]:
-    """The number of workers, and the CPU threads and the share of a GPU of each, on a machine or cluster with so many.
+    """The number of workers, and the CPU threads and the share of a GPU of each, for so many CPUs and GPUs in all.
 
     >>> choose_room(Workers(), cpus=16, gpus=0, device="auto")
     (4, 4, 0.0)

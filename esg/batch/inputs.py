@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..pictures.listing import SUFFIXES, list_images
+from ..pictures.listing import SUFFIXES, by_numbers, list_images
 from ..support.errors import InputError
 from .layouts import is_label_place
 from .places import filesystem, is_url
@@ -34,7 +34,7 @@ def list_sources(
 
     Args:
         inputs: the inputs.
-        out: the output folder, whose files are not inputs.
+        out: the output folder; results in it are not inputs.
         stride: takes every n-th picture of each folder, in the order of the numbers in their names.
         image_column: the column of Parquet files that holds pictures; None: it is found by its name and type.
 
@@ -69,12 +69,11 @@ def every_nth(pictures: list[tuple[str, str]], stride: int) -> list[tuple[str, s
     folders: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for photo, name in pictures:
         folders[photo.rpartition("/")[0]].append((photo, name))
-    return [pair for folder in folders.values() for pair in sorted(folder, key=_by_numbers)[::stride]]
-
-
-def _by_numbers(pair: tuple[str, str]) -> list[tuple[bool, int, str]]:
-    parts = re.findall(r"\d+|\D+", pair[0].rpartition("/")[2])
-    return [(part.isdigit(), int(part), "") if part.isdigit() else (False, 0, part) for part in parts]
+    return [
+        pair
+        for folder in folders.values()
+        for pair in sorted(folder, key=lambda pair: by_numbers(pair[0].rpartition("/")[2]))[::stride]
+    ]
 
 
 def _expanded(text: str) -> Iterator[str]:
@@ -139,7 +138,7 @@ def _archives_in(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_result(photo: str, out: str) -> bool:
-    """Whether a file is the result of an earlier run: pictures may lie in the output folder, beside their masks."""
+    """Whether a file is the result of an earlier run; the output folder may also contain pictures."""
     if not out or is_url(out) or not Path(photo).is_relative_to(os.path.abspath(out)):
         return False
     path = Path(photo).relative_to(os.path.abspath(out)).as_posix()

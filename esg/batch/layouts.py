@@ -28,8 +28,8 @@ _MASKS = {"maskclustering": "output/mask", "instascene": "sam/mask"}
 def label_place(name: str, layout: str) -> str:
     """The path of a photo's label PNG in the output folder.
 
-    The scene of a frame is its folder; a folder such as color/ or images/ at its end is left out, because the masks lie
-    beside it.
+    The scene of a frame is its folder; a folder such as color/ or images/ at its end is left out, because the masks are
+    written beside it.
 
     >>> label_place("scene0011_00/color/120", "maskclustering")
     'scene0011_00/output/mask/120.png'

@@ -1,4 +1,4 @@
-"""The ledger of a run: its settings, its plan, and the shards that are done. It lies in _esg/ in the output folder."""
+"""The ledger of a run, in _esg/ in the output folder: its settings, its plan, and the shards that are done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FATAL = 2  # deaths of a worker on the same photo, after which the photo is not
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a shard.
+    """The outcome of a shard.
 
     Attributes:
         number: of the shard.
@@ -27,7 +27,7 @@ class Summary:
         entities: entities in them.
         errors: photos that could not be used.
         seconds: time that the worker took.
-        stopped: why the run cannot go on, if a worker found that out; then the shard is not done.
+        stopped: why the run cannot continue, if a worker found a reason; the shard is then not done.
     """
 
     number: int
@@ -125,7 +125,7 @@ class Ledger:
         return {name.removesuffix(".parquet") for name in self.place.names("errors")}
 
     def forget(self, shard: Shard) -> None:
-        """Makes a shard one that is not done."""
+        """Marks a shard as not done."""
         self.place.remove(f"{FOLDER}/done/{shard.name}.json")
 
     def summary(self, shard: Shard) -> Summary | None:

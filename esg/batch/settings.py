@@ -16,16 +16,15 @@ class Settings:
     """What every worker does with a photo. A run can only be resumed with the settings that it began with.
 
     Attributes:
-        model, precision: as for `EntitySegmenter.from_pretrained`.
-        device: likewise; a resumed run may use another one.
+        model, precision, device: as for `EntitySegmenter.from_pretrained`; a resumed run may use another device.
         crops, size, max_size, min_score, min_area, max_pixels: as for a call of `EntitySegmenter`.
         captions: whether to write a caption for each photo and ground its nouns.
         phrases: phrases to ground in each photo instead.
         grounder: the model for either.
         formats: of `FORMATS`.
         layout, order: of `layouts.LAYOUTS` and `layouts.ORDERS`, for label PNGs.
-        stride: every n-th picture of each folder was listed.
-        threads: CPU threads of a worker; None: as many as torch takes.
+        stride: only every n-th picture of each folder is used.
+        threads: CPU threads of a worker; None: PyTorch decides.
     """
 
     model: str = "cropformer-nano"

@@ -123,7 +123,7 @@ def divide(sources: Sequence[Source], size: int, first: int = 0) -> list[Shard]:
 
 
 def _groups(rows: Iterable[int], size: int) -> Iterator[tuple[int, int]]:
-    """Ranges of row groups, each of at least `size` rows as far as there are so many left."""
+    """Ranges of row groups of at least `size` rows each; the last one may be smaller."""
     start, held, stop = 0, 0, 0
     for stop, number in enumerate(rows, start=1):
         held += number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 from ..batch.layouts import LAYOUTS, ORDERS, SMALLEST
@@ -24,9 +25,9 @@ def add(commands: Any) -> None:
         "batch",
         help="segment any number of photos, on one machine or a cluster",
         description="Segments any number of photos with Ray Data, on this machine or on a cluster. The results are "
-        "Parquet tables or label PNGs. A run that was stopped resumes when the same command is given again, without "
-        "losing or repeating a photo. Photos that cannot be used are listed in the table OUT/errors. Ray "
-        "Data comes with `pip install 'esg[batch]'`.",
+        "Parquet tables or label PNGs. To resume a run that was stopped, give the same command again; no photo is lost "
+        "or repeated. Photos that cannot be used are listed in the table OUT/errors. Ray Data comes with `pip install "
+        "'esg[batch]'`.",
         epilog=f"The exit status is 2 if photos could not be used. {DASHES}",
     )
     parser.set_defaults(run=run)
@@ -36,7 +37,7 @@ def add(commands: Any) -> None:
         nargs="+",
         metavar="IN",
         help="picture, folder, pattern, WebDataset tar, Parquet file with pictures, URL such as s3://bucket/folder, or "
-        "@FILE, a list of these",
+        "@FILE, a text file that lists these",
     )
     parser.add_argument("out", type=not_empty, metavar="OUT", help="output folder, or URL of an object store")
     parser.add_argument(
@@ -57,7 +58,13 @@ def add(commands: Any) -> None:
         "--retry-errors", action="store_true", help="compute shards in which photos could not be used again"
     )
     add_max_pixels(parser)
+    _add_labels(parser)
+    _add_model(parser)
+    _add_words(parser)
+    _add_workers(parser)
 
+
+def _add_labels(parser: argparse.ArgumentParser) -> None:
     labels = parser.add_argument_group("label PNGs")
     labels.add_argument(
         "--layout",
@@ -74,6 +81,8 @@ def add(commands: Any) -> None:
         "for frames]",
     )
 
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
@@ -95,6 +104,8 @@ def add(commands: Any) -> None:
         help=f"drop entities with fewer pixels [0; {SMALLEST} in the layouts for frames]",
     )
 
+
+def _add_words(parser: argparse.ArgumentParser) -> None:
     words = parser.add_argument_group("words", "give at most one of the first two")
     one = words.add_mutually_exclusive_group()
     one.add_argument("--captions", action="store_true", help="write a caption for each photo, and ground its nouns")
@@ -107,6 +118,8 @@ def add(commands: Any) -> None:
         help="the model for words, on every machine [gella-nano]",
     )
 
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
     machine = add_machine(parser)
     machine.add_argument(
         "--workers",
@@ -149,7 +162,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     workers = Workers(args.workers, args.threads, args.gpus, args.address)
     import_ray(workers)
     if not is_url(args.out):
-        check_folder(_folder(args.out))
+        check_folder(Path(args.out))
     check_models(settings)
     console.progress("Listing the inputs ...")
     sources = list_sources(args.inputs, out=args.out, stride=args.stride, image_column=args.image_column)
@@ -163,14 +176,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     done = len(planned.shards) - len(planned.waiting)
     console.line(f"{done} of {len(planned.shards)} shards are already done; results go to {args.out}")
-    pace, told = Pace(planned.waiting), time.monotonic()
+    pace, reported = Pace(planned.waiting), time.monotonic()
     console.progress("Starting the workers ...")
     for summary in planned.work(lambda shards: run_on_ray(shards, settings, args.out, workers)):
         pace.add(summary)
         console.progress(pace.line())
-        if not console.live and time.monotonic() - told > _SECONDS_BETWEEN:
+        if not console.live and time.monotonic() - reported > _SECONDS_BETWEEN:
             console.line(pace.line())
-            told = time.monotonic()
+            reported = time.monotonic()
     if planned.waiting:
         console.line(
             f"{pace.photos:,} photos, {pace.entities:,} entities, {pace.errors:,} photos that could not be used; "
@@ -215,12 +228,6 @@ def _file_or_name(model: str) -> str:
 
     path = at_home(model)
     return str(path.absolute()) if path.exists() else model
-
-
-def _folder(text: str) -> Any:
-    from pathlib import Path
-
-    return Path(text)
 
 
 def _formats(text: str) -> list[str]:

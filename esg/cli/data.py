@@ -159,7 +159,7 @@ def _answer_photos(photos: AnnotatedPhotos, console: Console) -> int:
 
 
 def _answer_texts(photos: PanopticNarratives | Expressions, title: str, texts: str, console: Console) -> int:
-    """Likewise for texts about photos."""
+    """The same for texts about photos."""
     from ..data.checking import check_texts
 
     found = check_texts(photos, progress=partial(_progress, console))

@@ -55,6 +55,12 @@ def add(commands: Any) -> None:
         help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest available]",
     )
     add_attention(parser)
+    _add_limits(parser)
+    _add_access(parser)
+    parser.add_argument("--no-browser", action="store_true", help="do not open the page in a browser on this machine")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-pixels",
         type=whole(1),
@@ -71,6 +77,9 @@ def add(commands: Any) -> None:
         metavar="N",
         help="total size of the files that one visitor can upload within an hour, in megabytes [2048]",
     )
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allowed-host",
         type=not_empty,
@@ -94,7 +103,6 @@ def add(commands: Any) -> None:
         action="store_true",
         help="also create a public address through Gradio's servers; everyone who has it can see the page",
     )
-    parser.add_argument("--no-browser", action="store_true", help="do not open the page in a browser on this machine")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -24,6 +24,7 @@ _OPTIONAL = {  # package: what it is for, and the extra that brings it
     "matplotlib": ("plots", "train"),
     "ray": ("esg batch", "batch"),
     "pillow-heif": ("HEIC photos", "heif"),
+    "av": ("videos", "video"),
 }
 _MODULES = {"opencv-python-headless": "cv2", "pillow-heif": "pillow_heif"}  # their names differ from the packages'
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     except (KeyboardInterrupt, OutOfMemory):
         kept = getattr(args, "resume", None) or (args.journal.path if "journal" in args else None)
         if kept is not None:
-            console.line(f"The photos measured so far are kept in {kept}; the same command goes on from there.")
+            console.line(f"The photos measured so far are kept in {kept}; the same command continues from there.")
         raise
     if args.out is not None:
         with write_atomically(args.out) as path:

@@ -63,7 +63,12 @@ def add(commands: Any) -> None:
         help="also write NAME.grounding.html, a page on which phrases light up their masks",
     )
     add_max_pixels(parser)
+    _add_words(parser)
+    add_entities(add_grounder(parser))
+    add_writing(parser)
 
+
+def _add_words(parser: argparse.ArgumentParser) -> None:
     given = parser.add_argument_group("words", "give at most one of these; by default, the model writes a caption")
     one = given.add_mutually_exclusive_group()
     one.add_argument("--caption", type=words, metavar="TEXT", help="ground the nouns of this sentence")
@@ -105,9 +110,6 @@ def add(commands: Any) -> None:
         help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5; with "
         "--names, 0.7; with --panoptic, 0.1]",
     )
-
-    add_entities(add_grounder(parser))
-    add_writing(parser)
     add_machine(parser)
 
 

@@ -26,33 +26,52 @@ class Batch:
         max_pixels: larger photos are refused.
     """
 
-    def __init__(self, paths: Iterable[Path], max_pixels: int, console: Console) -> None:
-        """Lists the photos; raises InputError like `listing.list_images`."""
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        max_pixels: int,
+        console: Console,
+        *,
+        is_clip: Callable[[Path], bool] = lambda path: False,
+    ) -> None:
+        """Lists the photos, and clips where `is_clip` says so; raises InputError like `listing.list_images`."""
         self.max_pixels = max_pixels
-        self.photos, self._empty = list_images(paths)
+        self.photos, self._empty = list_images(paths, is_clip=is_clip)
         self.waiting = list(self.photos)
         self.several = len(self.photos) > 1
         self._console = console
         self._unusable: list[InputPhoto] = []
         self._unwritten: list[InputPhoto] = []
 
-    def look(self, *, out: Path | None = None, endings: Sequence[str] = (), overwrite: bool = True) -> None:
+    def look(
+        self,
+        *,
+        out: Path | None = None,
+        endings: Sequence[str] = (),
+        overwrite: bool = True,
+        look_at_clip: Callable[[InputPhoto], Sequence[str]] | None = None,
+    ) -> None:
         """Checks the photos and the names of their results before any model is loaded, and reports problems.
 
         Args:
             out: output folder, if there is one.
             endings: endings of the result file names.
             overwrite: whether to process photos that already have results; otherwise they are reported and skipped.
+            look_at_clip: function that checks a clip like a photo, and gives the endings of its results.
         """
         from ..pictures.files import check_file
 
         waiting = []
         for photo in self.waiting:
             try:
-                check_file(photo.path, max_pixels=self.max_pixels)
+                if photo.clip and look_at_clip is not None:
+                    ends = look_at_clip(photo)
+                else:
+                    ends = endings
+                    check_file(photo.path, max_pixels=self.max_pixels)
                 if out is not None:
-                    check_names(out, photo, endings)
-                there = [] if out is None or overwrite else earlier(out, photo, endings)
+                    check_names(out, photo, ends)
+                there = [] if out is None or overwrite else earlier(out, photo, ends)
                 if there:
                     self._console.line(f"{photo.path}: skipped, because {there[0]} already exists.")
                     continue

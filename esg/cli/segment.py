@@ -1,12 +1,14 @@
-"""`esg segment`: turns photos and folders of photos into label maps, COCO files and overlays."""
+"""`esg segment`: turns photos, folders of photos and clips into label maps, COCO files and overlays."""
 
 from __future__ import annotations
 
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import clips
 from .arguments import (
     DASHES,
     add_machine,
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 
     from ..entities.entity_map import EntityMap
     from ..entities.scored_masks import ScoredMask
+    from ..segmenter import EntitySegmenter
 
+_LESS_MEMORY = "--views-at-once 1, a smaller --size, or --crops 0"
 _TIDYING = ("min_score", "min_area", "fill_holes", "remove_islands", "specks")  # of `EntitySegmenter.__call__`
 
 
@@ -54,7 +58,8 @@ def add(commands: Any) -> None:
         "segment",
         help="segment photos into their entities",
         description="Segments photos into their entities, and writes NAME.overlay.jpg, NAME.labels.png and "
-        "NAME.entities.json for each NAME.jpg. Photos from a folder keep their subfolder.",
+        "NAME.entities.json for each NAME.jpg. Photos from a folder keep their subfolder. Videos and animated GIFs are "
+        "segmented frame by frame, and an entity that is followed keeps its number.",
         epilog="Photos that cannot be used, photos whose files cannot be written, and folders without pictures are "
         f"reported and skipped; the exit status is then 2. {DASHES}",
     )
@@ -72,7 +77,7 @@ def add(commands: Any) -> None:
         "--dataset",
         type=file_or_folder,
         metavar="FILE",
-        help="also write one COCO file for all photos, in which every entity has a unique id",
+        help="also write one COCO file for all photos, without the clips, in which every entity has a unique id",
     )
     parser.add_argument(
         "--polygons",
@@ -80,7 +85,18 @@ def add(commands: Any) -> None:
         help="write the masks of --dataset as polygons, for tools that do not read RLE [RLE]",
     )
     add_max_pixels(parser)
+    _add_model(parser)
+    _add_tidying(parser)
+    clips.add_options(parser)
+    add_machine(parser).add_argument(
+        "--views-at-once",
+        type=whole(1),
+        metavar="N",
+        help="number of views to compute together; fewer use less memory and give the same result [as memory allows]",
+    )
 
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
@@ -98,6 +114,8 @@ def add(commands: Any) -> None:
         "entities their names and say what is stuff [class 0, class 1, ..., all of them things]",
     )
 
+
+def _add_tidying(parser: argparse.ArgumentParser) -> None:
     entities = parser.add_argument_group("entities")
     entities.add_argument(
         "--min-score", type=fraction, metavar="S", help="drop entities below this score, 0 to 1 [the model's default]"
@@ -115,7 +133,6 @@ def add(commands: Any) -> None:
         metavar="PIXELS",
         help="drop detached parts of an entity below this area, but never its largest part [0]",
     )
-
     entities.add_argument(
         "--specks",
         type=whole(0),
@@ -124,31 +141,37 @@ def add(commands: Any) -> None:
         "the longest border [0; 0.1%% of the picture for cropformer-nano]",
     )
 
-    machine = add_machine(parser)
-    machine.add_argument(
-        "--views-at-once",
-        type=whole(1),
-        metavar="N",
-        help="number of views to compute together; fewer use less memory and give the same result [as memory allows]",
-    )
-
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Segments every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
-    batch = Batch(args.photos, args.max_pixels, console)
+    from ..pictures.clips import is_clip
+
+    batch = Batch(args.photos, args.max_pixels, console, is_clip=partial(is_clip, folders=args.clip))
     check_folder(args.out)
     dataset = None if args.dataset is None else DataSet(args.dataset, polygons=args.polygons)
     if dataset is not None:
         dataset.check()
     endings = [ending for kind in args.save for ending in ENDINGS[kind]]
-    batch.look(out=args.out, endings=endings, overwrite=args.overwrite)
+    batch.look(
+        out=args.out,
+        endings=endings,
+        overwrite=args.overwrite,
+        look_at_clip=lambda clip: clips.look(clip.path, args.save, args.stride, args.max_pixels),
+    )
     if not batch.waiting:
         return batch.close(done="segmented")
-    segment, hint = _segmenting(args, console), _hint(args)
+    console.progress(f"Loading {args.model} ...")
+    from ..segmenter import EntitySegmenter
+
+    segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=args.categories)
+    segment, hint = _segmenting(args, segmenter), _hint(args)
 
     def work(job: Job) -> str:
+        if job.photo.clip:
+            with job.enough_memory(_LESS_MEMORY):
+                return clips.segment(job, segmenter, args, {**_views(args), **_tidying(args)})
         begin = time.monotonic()
-        with job.enough_memory("--views-at-once 1, a smaller --size, or --crops 0"):
+        with job.enough_memory(_LESS_MEMORY):
             source = job.read()
             check_size(source.pixels, job.photo.path, args.save)
             entities, masks = segment(source.pixels, job)
@@ -171,18 +194,21 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.line(f"{len(dataset)} {'photo' if len(dataset) == 1 else 'photos'} -> {dataset.path}")
 
 
-def _segmenting(args: argparse.Namespace, console: Console) -> Callable[[np.ndarray, Job], Segmented]:
-    """The function that segments a photo as the options say, with its model loaded."""
-    console.progress(f"Loading {args.model} ...")
-    from ..segmenter import EntitySegmenter
+def _views(args: argparse.Namespace) -> dict[str, Any]:
+    return views_of(args) | {"views_at_once": args.views_at_once, "max_pixels": args.max_pixels}
 
-    segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=args.categories)
-    views = views_of(args) | {"views_at_once": args.views_at_once}
-    tidying = {name: getattr(args, name) for name in _TIDYING}
+
+def _tidying(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in _TIDYING}
+
+
+def _segmenting(args: argparse.Namespace, segmenter: EntitySegmenter) -> Callable[[np.ndarray, Job], Segmented]:
+    """The function that segments a photo as the options say."""
+    tidying = _tidying(args)
     apart = args.dataset is not None or {*args.save} != {"overlapping"}
 
     def segment(pixels: np.ndarray, job: Job) -> Segmented:
-        computing: dict[str, Any] = {**views, "max_pixels": job.max_pixels, "progress": job.progress}
+        computing: dict[str, Any] = {**_views(args), "progress": job.progress}
         if "overlapping" not in args.save:
             return Segmented(segmenter(pixels, **computing, **tidying), None)
         predicted = segmenter.predict(pixels, **computing)

@@ -54,6 +54,11 @@ def add(commands: Any) -> None:
     """Adds the command and its own commands to the parser."""
     parser = commands.add_parser("train", help="train a model", description="Trains a model.")
     own = parser.add_subparsers(metavar="MODEL", title="models", required=True)
+    _add_cropformer(own)
+    _add_gella(own)
+
+
+def _add_cropformer(own: Any) -> None:
     command = _command(
         own,
         "cropformer",
@@ -97,6 +102,9 @@ def add(commands: Any) -> None:
         help="use settings for few photos: a short run with a low rate, first stages frozen, some photos held out and "
         "measured, and the best weights kept [if you give --init and fewer than 2000 --photos, but no --config]",
     )
+
+
+def _add_gella(own: Any) -> None:
     command = _command(own, "gella", "a GELLA, which writes captions and grounds them", steps=20000, batch=8, lr=0.0005)
     command.add_argument("--preset", type=not_empty, metavar="NAME", help="architecture: nano, 7b, 13b [nano]")
     command.add_argument("--texts", type=whole(1), metavar="N", help="texts per picture [1]")
@@ -216,7 +224,7 @@ def _gella() -> Family:
     from ..training.faithful import faithful
     from ..training.gella import GellaTask, GellaTrainConfig
     from ..training.heads import HeadsTask
-    from ..training.vocabulary import run_tokenizer
+    from ..training.run_tokenizer import run_tokenizer
 
     def task(config: GellaTrainConfig, run_dir: Path) -> GellaTask:
         return (HeadsTask if config.heads_pictures else GellaTask)(config, run_tokenizer(config, run_dir))
@@ -261,7 +269,7 @@ def _preset_of_files(args: argparse.Namespace, family: Family) -> str | None:
     if args.out and os.path.isfile(args.out / "config.json"):
         return read_config(args.out / "config.json", family.settings(family.default)).preset
     if args.family == "cropformer" and args.init:
-        from ..training.starts import read_start
+        from ..training.cropformer_init import read_start
 
         return read_start(args.init)[1]
     return None
@@ -274,7 +282,7 @@ def _few_photos(args: argparse.Namespace) -> int:
 
     possible = args.init and args.photos and not args.config
     if args.fine_tune and not possible:
-        raise InputError("--fine-tune goes with --init and --photos, and without --config; change these options.")
+        raise InputError("--fine-tune needs --init and --photos, and cannot be combined with --config.")
     if not possible or args.fine_tune is False:
         return 0
     count = len(PhotoSplit(args.photos))

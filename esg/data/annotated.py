@@ -1,4 +1,4 @@
-"""Photos with the segments that people have annotated, as every format of annotations gives them."""
+"""Photos with annotated segments: the form into which every format of annotations is read."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class AnnotatedPhoto:
         name: its file name in the data, with "/" between folders.
         size: height and width in pixels.
         file: where the photo is; None if it was not found.
-        segments: its segments; where they overlap, a later one lies above.
+        segments: its segments; where they overlap, a later one is on top.
         captions: sentences about the photo.
         annotators: the segments by everybody who annotated the photo, if several people did; `segments` is the first.
         problems: what was left out.

@@ -16,13 +16,13 @@ class AugmentConfig:
     """Strength of the changes that `augment` makes.
 
     Attributes:
-        flip: Share of pictures that are mirrored left to right.
-        area: Minimum and maximum fraction of the picture's area that a crop keeps.
-        aspect: Minimum and maximum change of its aspect ratio.
-        brightness, contrast, saturation: Largest relative change.
-        hue: Largest rotation of the colours, in turns.
-        grey: Share of pictures turned grey.
-        degraded: Share of pictures that are blurred, made noisy or compressed, see `degrade`.
+        flip: share of pictures that are mirrored left to right.
+        area: minimum and maximum fraction of the picture's area that a crop keeps.
+        aspect: minimum and maximum change of its aspect ratio.
+        brightness, contrast, saturation: largest relative change.
+        hue: largest rotation of the colours, in turns.
+        grey: share of pictures turned grey.
+        degraded: share of pictures that are blurred, made noisy or compressed, see `degrade`.
     """
 
     flip: float = 0.5
@@ -72,9 +72,9 @@ def augment(
     Args:
         image: (H, W, 3) uint8.
         labels: (H, W) int32; ids stay as they are, and some may be missing from the result.
-        rng: Random generator.
-        config: Strength of the changes.
-        size: Height and width of the result; the picture's own by default.
+        rng: random generator.
+        config: strength of the changes.
+        size: height and width of the result; the picture's own by default.
 
     Returns:
         The image (h, w, 3) uint8 and the labels (h, w) int32.
@@ -169,9 +169,9 @@ def copy_paste(
 
     Args:
         image, labels: (H, W, 3) uint8 and (H, W) int32; they are not changed.
-        other_image, other_labels: The picture that entities are taken from, of any size.
-        rng: Random generator.
-        allowed: Ids in `other_labels` that may be pasted; None allows all.
+        other_image, other_labels: the picture that entities are taken from, of any size.
+        rng: random generator.
+        allowed: ids in `other_labels` that may be pasted; None allows all.
 
     Returns:
         The new image; the new labels, in which pasted entities have the ids after the largest of `labels`; and the ids

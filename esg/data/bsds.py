@@ -28,10 +28,10 @@ class BsdsPhotos(AnnotatedPhotos):
     photo after EXIF rotation. Photos without a segmentation are left out and noted in `problems`.
 
     Args:
-        folder: The folder, e.g. `bsds500/train`.
+        folder: the folder, e.g. `bsds500/train`.
 
     Raises:
-        InputError: The folder does not exist, has no photos, or no photo has a segmentation.
+        InputError: the folder does not exist, has no photos, or no photo has a segmentation.
     """
 
     def __init__(self, folder: str | Path) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..support.errors import EsgError
+from ..support.progress import ItemProgress
 from .annotated import MISSING, AnnotatedPhotos
 from .expressions import Expressions
 from .panoptic_narratives import NarratedSegments, PanopticNarratives
 from .problems import Problems
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class CheckedPhotos:
     problems: Problems
 
 
-def check_photos(photos: AnnotatedPhotos, *, progress: Progress | None = None) -> CheckedPhotos:
+def check_photos(photos: AnnotatedPhotos, *, progress: ItemProgress | None = None) -> CheckedPhotos:
     """Reads every photo and its annotations.
 
     Args:
@@ -89,7 +87,7 @@ class CheckedTexts:
     problems: Problems
 
 
-def check_texts(photos: PanopticNarratives | Expressions, *, progress: Progress | None = None) -> CheckedTexts:
+def check_texts(photos: PanopticNarratives | Expressions, *, progress: ItemProgress | None = None) -> CheckedTexts:
     """Reads every photo, its annotations and the texts about it.
 
     Args:

@@ -22,7 +22,7 @@ CAPTIONS = "captions.json"
 class CocoInstances(AnnotatedPhotos):
     """The photos of a file with `images`, `annotations` and `categories`.
 
-    Where segments overlap, the smaller one lies above. What cannot be used is left out and noted in `problems`. A
+    Where segments overlap, the smaller one is on top. Unusable annotations are left out and noted in `problems`. A
     `captions.json` in the same folder adds captions.
 
     Args:

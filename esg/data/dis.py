@@ -50,7 +50,7 @@ class ForegroundPhotos(AnnotatedPhotos):
         return len(self._found)
 
     def mask(self, index: int) -> np.ndarray:
-        """The mask at an index, (H, W) uint8, 0 outside and 255 inside; its rim may lie between.
+        """The mask at an index, (H, W) uint8, 0 outside and 255 inside; its rim may have values between.
 
         Raises:
             ImageError: it cannot be read.

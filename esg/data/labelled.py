@@ -53,7 +53,7 @@ def labelled(photo: AnnotatedPhoto, categories: Sequence[Category], annotator: i
 def painted(
     segments: Sequence[Segment], size: tuple[int, int], categories: Sequence[Category]
 ) -> tuple[np.ndarray, tuple[str | None, ...]]:
-    """The label map (H, W) int32 of segments, later ones above, and the category names of its labels."""
+    """The label map (H, W) int32 of segments, later ones on top, and the category names of its labels."""
     columns = np.full(size[0] * size[1], UNKNOWN, np.int32)
     used = [one for one in segments if not one.crowd]
     for label, one in enumerate(used, start=1):

@@ -68,7 +68,7 @@ def tell_scene(
     """
     height, width = _size(rng, sides, wide=rng.random() < 0.6)
     scene = make_scene(seed, height, width, scenes)
-    return _told(scene.image, scene.labels, scene_facts(scene), scene.relations, rng, refers)
+    return _narrated(scene.image, scene.labels, scene_facts(scene), scene.relations, rng, refers)
 
 
 def tell_photo(
@@ -95,8 +95,8 @@ def tell_photo(
     # At full size, because shrinking might lose them as well.
     crop, seen = augment(image, labels, rng, _WHOLE) if found is None else found
     facts = photo_facts(crop, seen)
-    told = _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
-    return replace(told, captions=photo.captions)
+    narrated = _narrated(crop, seen, facts, measured_relations(seen, facts), rng, refers)
+    return replace(narrated, captions=photo.captions)
 
 
 def tell_named(
@@ -126,15 +126,15 @@ def tell_named(
         return None
     crop, seen = found
     facts = named_facts(crop, seen, photo.categories, things)
-    told = _told(crop, seen, facts, measured_relations(seen, facts), rng, refers)
+    narrated = _narrated(crop, seen, facts, measured_relations(seen, facts), rng, refers)
     narratives = tuple(
-        names_to_find(told.facts, rng, _drawn(absent, rng)) if not refer_to_one and rng.random() < 0.6 else own
-        for own, refer_to_one in zip(told.narratives, refers)
+        names_to_find(narrated.facts, rng, _drawn(absent, rng)) if not refer_to_one and rng.random() < 0.6 else own
+        for own, refer_to_one in zip(narrated.narratives, refers)
     )
-    named = [fact for fact in told.facts if fact.kind is not None]
+    named = [fact for fact in narrated.facts if fact.kind is not None]
     names = tuple(counted_names([fact.noun for fact in named], [fact.area for fact in named], seen.size))
     descriptions = photo.captions or ((described(names, rng),) if names else ())
-    return replace(told, narratives=narratives, names=names, descriptions=descriptions, captions=photo.captions)
+    return replace(narrated, narratives=narratives, names=names, descriptions=descriptions, captions=photo.captions)
 
 
 def _view(
@@ -152,7 +152,7 @@ def _view(
 
 
 def tell_written(found: NarratedSegments, rng: np.random.Generator, texts: int = 1) -> NarratedPhoto:
-    """A photo with captions that people wrote and grounded, such as those of Panoptic Narrative Grounding.
+    """A photo with captions that people have written and grounded, as in Panoptic Narrative Grounding.
 
     The photo is not augmented: a crop might cut off what a caption mentions.
 
@@ -182,7 +182,7 @@ def _size(rng: np.random.Generator, sides: tuple[int, int], wide: bool) -> tuple
     return (shorter, longer) if wide else (longer, shorter)
 
 
-def _told(
+def _narrated(
     image: np.ndarray,
     labels: np.ndarray,
     facts: Sequence[Facts],

@@ -1,4 +1,4 @@
-"""What was left out of a data set and why, counted and with the first few names."""
+"""The items that were left out of a data set, by reason, counted and with the first few names."""
 
 from __future__ import annotations
 

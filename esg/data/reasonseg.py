@@ -29,7 +29,7 @@ class ReasonSeg(Expressions):
     """Photos NAME.jpg with questions and outlined answers in NAME.json.
 
     An outline labelled "ignore" marks pixels that do not count, one labelled "flag" is not used. Larger outlines are
-    painted first, so that smaller ones lie above.
+    painted first, so that smaller ones are on top.
 
     Args:
         path: the folder that holds `train/`, `val/` and `test/`, or one of these.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -12,10 +11,9 @@ from scipy.spatial import ConvexHull
 
 from ..entities import rle
 from ..support.errors import EsgError
+from ..support.progress import ItemProgress
 from .annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
 from .problems import Problems
-
-Progress = Callable[[int, int], None]
 
 PAPER = {
     "COCO": (522.5, 11.2, 95, 0.758, 0.581, 0.891),
@@ -79,7 +77,7 @@ class DatasetStatistics:
 
 
 def dataset_statistics(
-    photos: AnnotatedPhotos, count: int | None = None, *, progress: Progress | None = None
+    photos: AnnotatedPhotos, count: int | None = None, *, progress: ItemProgress | None = None
 ) -> DatasetStatistics:
     """Measures the annotations of a data set; the photos themselves are not read.
 
@@ -155,7 +153,7 @@ def _hull_area(mask: np.ndarray) -> float:
 def perimeter(mask: np.ndarray) -> float:
     """The length of a mask's outline, holes included, by Crofton's formula in four directions.
 
-    Unlike the length of the pixels' edges, it hardly depends on how a shape lies in the grid.
+    Unlike the length of the pixels' edges, it hardly depends on how a shape is aligned with the grid.
     """
     padded = np.pad(mask, 1).astype(np.int8)
     across = np.count_nonzero(np.diff(padded, axis=1)) + np.count_nonzero(np.diff(padded, axis=0))

@@ -6,7 +6,7 @@ that the segmenter divides differently, gets a new id.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -97,8 +97,117 @@ class Clip:
         return frame % len(self)
 
 
+@dataclass(frozen=True, eq=False)
+class TrackedFrame:
+    """One frame of a clip, with the tracks of its entities.
+
+    Attributes:
+        number: 0, 1, ... in the order of the frames.
+        entities: the map of the frame.
+        ids: (N,) int64, the track of every entity.
+        labels: (H, W), pixel = track id, 0 = none; in the smallest unsigned dtype that holds the ids known by then.
+    """
+
+    number: int
+    entities: EntityMap
+    ids: np.ndarray
+    labels: np.ndarray
+
+
+class Tracker:
+    """Gives the entities of frame after frame their tracks, and remembers only the last few frames.
+
+    Args:
+        min_iou, patience: as in `track_entities`.
+
+    Raises:
+        InputError: an option is out of range.
+
+    >>> import numpy as np
+    >>> tracker = Tracker()
+    >>> for labels in ([[1, 1, 2]], [[2, 2, 1]]):  # entity 2 of the second frame is track 1
+    ...     print(tracker.add(EntityMap.from_labels(np.array(labels), [0.9, 0.5])).ids.tolist())
+    [1, 2]
+    [2, 1]
+    """
+
+    def __init__(self, *, min_iou: float = 0.3, patience: int = 2) -> None:
+        if not 0 <= min_iou <= 1 or patience < 0:
+            raise InputError(f"min_iou must be from 0 to 1 and patience 0 or more, not {min_iou} and {patience}.")
+        self._min_iou = min_iou
+        self._last: deque[np.ndarray] = deque(maxlen=patience + 1)  # label maps of tracks, the latest frame first
+        self._number = 0  # of frames so far
+        self._seen_in: list[list[int]] = []  # entry k is about track k + 1, here and below
+        self._scores: list[list[float]] = []
+        self._names: list[Counter[str]] = []
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """The tracks so far; entry k has id k + 1."""
+        return tuple(
+            Track(k, tuple(seen), tuple(of), next((name for name, _ in called.most_common(1)), None))
+            for k, (seen, of, called) in enumerate(zip(self._seen_in, self._scores, self._names), start=1)
+        )
+
+    def add(self, entities: EntityMap, known: np.ndarray | None = None) -> TrackedFrame:
+        """The next frame with its tracks.
+
+        Args:
+            entities: the map of the frame.
+            known: (N,) the tracks of the entities, different from each other, as far as another method than overlap
+                has found them; 0: unknown.
+
+        Raises:
+            InputError: the frame differs in size from the first.
+        """
+        self._check_size(entities)
+        ids = np.zeros(len(entities) + 1, np.int64)  # the track of every entity of this frame
+        if known is not None:
+            ids[1:] = known
+        for gap, labels in enumerate(self._last, start=1):
+            last = self._number - gap
+            lost = [track for track, seen in enumerate(self._seen_in, start=1) if seen[-1] == last]
+            lost_tracks = np.setdiff1d(np.array(lost, np.int64), ids)
+            free = np.flatnonzero(ids[1:] == 0) + 1
+            if len(lost_tracks) and len(free):
+                before, now = _associate(labels, lost_tracks, entities, free, self._min_iou)
+                ids[now] = before
+        new = np.flatnonzero(ids[1:] == 0) + 1
+        ids[new] = len(self._seen_in) + np.arange(1, len(new) + 1)
+        self._seen_in += [[] for _ in new]
+        self._scores += [[] for _ in new]
+        self._names += [Counter() for _ in new]
+        for track, score, name in zip(ids[1:], entities.scores, entities.names):
+            self._seen_in[track - 1].append(self._number)
+            self._scores[track - 1].append(float(score))
+            self._names[track - 1].update([name] if name else [])
+        labels = look_up(ids.astype(np.min_scalar_type(len(self._seen_in))), entities.labels)
+        self._last.appendleft(labels)
+        self._number += 1
+        return TrackedFrame(self._number - 1, entities, ids[1:], labels)
+
+    def recognised(self, entities: EntityMap) -> np.ndarray:
+        """(N,) int64, the tracks of another map of the latest frame, by overlap; 0 where none fits."""
+        self._check_size(entities)
+        ids = np.zeros(len(entities) + 1, np.int64)
+        tracks = np.unique(self._last[0])
+        tracks, free = tracks[tracks > 0].astype(np.int64), np.arange(1, len(entities) + 1)
+        if len(tracks) and len(free):
+            before, now = _associate(self._last[0], tracks, entities, free, self._min_iou)
+            ids[now] = before
+        return ids[1:]
+
+    def _check_size(self, entities: EntityMap) -> None:
+        if self._last and self._last[0].shape != entities.labels.shape:
+            height, width = self._last[0].shape
+            raise InputError(
+                f"All frames of a clip must have the same size, but the first has {width}x{height} pixels and frame "
+                f"{self._number} has {entities.width}x{entities.height}."
+            )
+
+
 def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patience: int = 2) -> Clip:
-    """Gives the entities of consecutive frames ids for the whole clip.
+    """Gives the entities of consecutive frames ids for the whole clip; `Tracker` does so without keeping the clip.
 
     Entities are matched one to one so that the sum of their IoUs is maximal: first with those of the previous frame,
     then the remaining ones with those last seen two frames before, and so on.
@@ -117,43 +226,11 @@ def track_entities(frames: Iterable[EntityMap], *, min_iou: float = 0.3, patienc
     >>> [labels.tolist() for labels in track_entities(frames).labels]  # entity 2 of the second frame is track 1
     [[[1, 1, 2]], [[1, 1, 2]]]
     """
-    if not 0 <= min_iou <= 1 or patience < 0:
-        raise InputError(f"min_iou must be from 0 to 1 and patience 0 or more, not {min_iou} and {patience}.")
-    labels: list[np.ndarray] = []
-    seen_in: list[list[int]] = []  # entry k is about track k + 1, here and below
-    scores: list[list[float]] = []
-    names: list[Counter[str]] = []
-    for number, entities in enumerate(frames):
-        if labels and labels[0].shape != entities.labels.shape:
-            height, width = labels[0].shape
-            raise InputError(
-                f"All frames of a clip must have the same size, but the first has {width}x{height} pixels and frame "
-                f"{number} has {entities.width}x{entities.height}."
-            )
-        ids = np.zeros(len(entities) + 1, np.int64)  # the track of every entity of this frame
-        for last in range(number - 1, max(number - 2 - patience, -1), -1):
-            lost = np.array([track for track, seen in enumerate(seen_in, start=1) if seen[-1] == last], np.int64)
-            free = np.flatnonzero(ids[1:] == 0) + 1
-            if len(lost) and len(free):
-                before, now = _associate(labels[last], lost, entities, free, min_iou)
-                ids[now] = before
-        new = np.flatnonzero(ids[1:] == 0) + 1
-        ids[new] = len(seen_in) + np.arange(1, len(new) + 1)
-        seen_in += [[] for _ in new]
-        scores += [[] for _ in new]
-        names += [Counter() for _ in new]
-        for track, score, name in zip(ids[1:], entities.scores, entities.names):
-            seen_in[track - 1].append(number)
-            scores[track - 1].append(float(score))
-            names[track - 1].update([name] if name else [])
-        labels.append(look_up(ids.astype(np.min_scalar_type(len(seen_in))), entities.labels))
+    tracker = Tracker(min_iou=min_iou, patience=patience)
+    labels = tuple(tracker.add(entities).labels for entities in frames)
     if not labels:
         raise InputError("A clip needs at least one frame.")
-    tracks = [
-        Track(k, tuple(seen), tuple(of), next((name for name, _ in called.most_common(1)), None))
-        for k, (seen, of, called) in enumerate(zip(seen_in, scores, names), start=1)
-    ]
-    return Clip(tuple(labels), tuple(tracks))
+    return Clip(labels, tracker.tracks)
 
 
 def _associate(

@@ -1,4 +1,4 @@
-"""How well two people who annotate the same photos agree (ESG paper, Table II)."""
+"""How well two people who annotate the same photos agree (GELLA paper, Table II)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def consistency(first: AnnotatedPhotos, second: AnnotatedPhotos) -> Agreement:
 
 
 def annotators_consistency(photos: AnnotatedPhotos) -> dict[tuple[int, int], Agreement]:
-    """The agreement of each two annotators of a data set such as BSDS500, by their numbers, from 0.
+    """The agreement of every pair of annotators of a data set such as BSDS500, by their numbers, from 0.
 
     Annotators have the same number in all photos only if the data says so; BSDS500 does not.
 

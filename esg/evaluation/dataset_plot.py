@@ -25,7 +25,7 @@ def plot_statistics(statistics: DatasetStatistics, path: str | Path) -> Path:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise EsgError("The plot needs matplotlib: pip install matplotlib (or the extra esg[train]).") from None
+        raise EsgError("The plot needs matplotlib: pip install matplotlib (or the extra esg[eval]).") from None
     path = Path(path)
     sources = list(statistics.sources.items())
     panels = 3 if len(sources) > 1 else 2

@@ -14,6 +14,8 @@ import numpy as np
 from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
 from ..data.problems import Problems
 from ..entities import rle
+from ..support.progress import ItemProgress
+from .journal import Journal
 from .matching import (
     MOST,
     Accumulated,
@@ -26,7 +28,7 @@ from .matching import (
     overlaps,
 )
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, Record, measure_all, problems_of, refuse_without_truth
+from .streaming import Measure, Record, measure_all, problems_of, refuse_without_truth
 
 WHOLE = frozenset(
     [
@@ -81,7 +83,7 @@ class EntityMeasure(Measure):
 
     Args:
         categories: names of the categories of the data set, of which people, animals and vehicles are counted.
-        boundaries: whether to measure boundary AP, which takes about as long as all else together.
+        boundaries: whether to measure boundary AP, which takes about as long as everything else together.
     """
 
     def __init__(self, categories: Sequence[str] = (), *, boundaries: bool = True) -> None:
@@ -129,7 +131,7 @@ def typical(photo: AnnotatedPhoto) -> tuple[Segment, ...]:
 def best_known(
     truth: Sequence[Segment], found: Sequence[FoundMask], ious: np.ndarray, size: tuple[int, int]
 ) -> list[float]:
-    """The best IoU of a found mask with each true segment, over the pixels that are annotated."""
+    """The best IoU of any found mask with each true segment, over the annotated pixels."""
     if not truth or not found:
         return [0.0] * len(truth)
     known = rle.union([one.mask for one in truth])
@@ -141,8 +143,8 @@ def best_known(
 def covering(labels: np.ndarray, truth: np.ndarray) -> float:
     """How well a segmentation covers another one (Arbelaez et al., PAMI 2011), 0 to 1.
 
-    It is the mean over all pixels of the best IoU that any found region has with the pixel's true region. What has no
-    label, 0, is a region, too.
+    It is the mean over all pixels of the best IoU that any found region has with the pixel's true region. The pixels
+    without a label, 0, are a region, too.
     """
     table = np.zeros((int(truth.max()) + 1, int(labels.max()) + 1))
     np.add.at(table, (truth.ravel(), labels.ravel()), 1)
@@ -151,7 +153,7 @@ def covering(labels: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _painted(masks: Iterable[FoundMask | Segment], size: tuple[int, int]) -> np.ndarray:
-    """A label map (H, W) of masks, of which earlier ones lie above."""
+    """A label map (H, W) of masks; earlier ones are on top."""
     columns = np.zeros(size[0] * size[1], np.int32)
     masks = list(masks)
     for label, one in reversed(list(enumerate(masks, start=1))):
@@ -166,7 +168,7 @@ def evaluate_entities(
     boundaries: bool = True,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Evaluation:
     """Measures masks against annotated photos, in which every segment is an entity.
 

@@ -29,8 +29,8 @@ class MasksFromFiles:
 
     Args:
         path: a folder with a file or a folder of masks for each photo, named after it: `NAME.json`, `NAME.png`,
-            `NAME.npy`, `NAME/0.png` (SAM's) and so on, possibly in folders called like those of the photos; or a file
-            about several photos, such as COCO's, which is slower because it is read for every photo.
+            `NAME.npy`, `NAME/0.png` (SAM's) and so on, possibly in folders with the same names as those of the
+            photos; or a file about several photos, such as COCO's, which is slower because it is read for every photo.
 
     Raises:
         InputError: it does not exist.
@@ -57,7 +57,7 @@ class MasksFromFiles:
         return read_masks(self.path, size, photo=name, by_name=True, may_be_empty=True)
 
     def _folders(self, photo: PurePath) -> list[Path]:
-        """The folder, and before it those in it that are called like the photo's own folders."""
+        """The folder itself, preceded by its subfolders that have the names of the photo's own folders."""
         if not self.path.is_dir():
             return []
         inner, outer = photo.parent.name, photo.parent.parent.name
@@ -75,7 +75,7 @@ def entities_of(photo: AnnotatedPhoto, image: np.ndarray, segment: Segment | Non
     Args:
         photo: the photo and its annotations.
         image: the photo itself.
-        segment: their source; None: the annotated segments, crowds too; smaller ones lie above.
+        segment: their source; None: the annotated segments, crowds too; smaller ones are on top.
 
     Raises:
         NoEntities: the source does not have entities of this photo.

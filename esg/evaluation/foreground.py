@@ -16,8 +16,10 @@ from ..entities.entity_map import EntityMap
 from ..pictures.reading import open_picture
 from ..support.errors import EsgError, ImageError, InputError
 from ..support.limits import MAX_PIXELS
+from ..support.progress import ItemProgress
+from .journal import Journal
 from .predictions import FilePredictions, Keys, Predictions, stem_of
-from .streaming import Journal, Measure, Progress, measure_all, problems_of
+from .streaming import Measure, measure_all, problems_of
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
@@ -28,7 +30,7 @@ class ForegroundEvaluation:
 
     Attributes:
         figures: `Fmax`, the largest F-measure of all thresholds (beta² = 0.3); `Fw`, the weighted F-measure; `MAE`, the
-            mean absolute error; `S`, structure measure; `E`, the mean of the enhanced-alignment measure over
+            mean absolute error; `S`, the structure measure; `E`, the mean of the enhanced-alignment measure over
             thresholds; `HCE`, the mean number of corrections that a person would have to make; `photos`, the number of
             photos.
         problems: what was left out.
@@ -39,7 +41,7 @@ class ForegroundEvaluation:
 
 
 class GreyMaps(FilePredictions):
-    """Grey pictures of the foreground, brighter where it is surer, named after the photos.
+    """Grey pictures of the foreground, brighter where the program is more certain, named after the photos.
 
     Args:
         folder: the pictures, which may be in subfolders.
@@ -117,7 +119,7 @@ def foreground_measures(found: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """The measures of one picture.
 
     Args:
-        found: (H, W) uint8, 255 where the foreground is sure.
+        found: (H, W) uint8, 255 where the program is certain of the foreground.
         truth: (H, W) bool.
 
     Returns:
@@ -160,7 +162,7 @@ def evaluate_foreground(
     *,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> ForegroundEvaluation:
     """Measures the segmentation of the foreground.
 

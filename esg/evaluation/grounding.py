@@ -21,11 +21,11 @@ class Overlap:
     either: int
 
     @classmethod
-    def of(cls, said: np.ndarray, true: np.ndarray, ignored: np.ndarray | None = None) -> Overlap:
+    def of(cls, predicted: np.ndarray, true: np.ndarray, ignored: np.ndarray | None = None) -> Overlap:
         """The overlap of two (H, W) bool masks; pixels in the mask `ignored` count in neither."""
         if ignored is not None:
-            said, true = said & ~ignored, true & ~ignored
-        return cls(int((said & true).sum()), int((said | true).sum()))
+            predicted, true = predicted & ~ignored, true & ~ignored
+        return cls(int((predicted & true).sum()), int((predicted | true).sum()))
 
     @property
     def iou(self) -> float:

@@ -10,9 +10,11 @@ from typing import Any
 from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos
 from ..data.problems import Problems
 from ..support.errors import InputError
-from .matching import Accumulated, FoundMask, accumulated, by_score, matched, overlaps
+from ..support.progress import ItemProgress
+from .journal import Journal
+from .matching import Accumulated, FoundMask, accumulated, matched_by_category
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, measure_all, problems_of, refuse_without_truth
+from .streaming import Measure, measure_all, problems_of, refuse_without_truth
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,8 @@ class InstanceMeasure(Measure):
         nameless = sum(one.category is None for one in found)
         if nameless:
             problems.add("predictions without a category", f"{nameless} of {photo.name}")
-        # The official evaluator counts the 100 best masks of each category.
-        results = {}
-        used = {one.category for one in photo.segments} | {one.category for one in found}
-        for category in sorted(one for one in used if one is not None):
-            if category in self._stuff:
-                continue
-            truth = [one for one in photo.segments if one.category == category]
-            own = by_score(one for one in found if one.category == category)
-            results[str(category)] = matched(truth, own, overlaps(truth, own))
-        return results
+        results = matched_by_category(photo.segments, found)
+        return {str(category): result for category, result in results.items() if category not in self._stuff}
 
 
 def evaluate_instances(
@@ -65,7 +59,7 @@ def evaluate_instances(
     *,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> InstanceEvaluation:
     """Measures instance segmentation.
 

@@ -22,7 +22,7 @@ from .boundaries import boundary
 
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 MOST = 100
-"""Only so many masks of a photo count, those with the highest scores."""
+"""Maximum number of masks that count in a photo: those with the highest scores."""
 _AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 _THRESHOLDS = 10  # of IoU: 0.50:0.05:0.95
 _BITS = 1 << np.arange(_THRESHOLDS)
@@ -33,7 +33,7 @@ class FoundMask(NamedTuple):
 
     Attributes:
         mask: COCO RLE.
-        score: the higher, the surer.
+        score: how certain the program is; higher is more certain.
         category: its category, as an index of the categories of the truth; None if it has none.
     """
 
@@ -48,7 +48,7 @@ class Accumulated:
 
     Attributes:
         precision: (10 IoU thresholds, 101 recalls, K categories, 4 areas, 3 numbers of masks); -1: nothing annotated.
-        recall: (10, K, 4, 3), likewise.
+        recall: (10, K, 4, 3); -1: nothing annotated.
     """
 
     precision: np.ndarray
@@ -97,14 +97,14 @@ def overlaps(truth: Sequence[Segment], found: Sequence[FoundMask]) -> np.ndarray
     """The IoU of every found mask with every true one, (found, true); for crowds, the share of the mask inside."""
     if not truth or not found:
         return np.zeros((len(found), len(truth)))
-    masks = _pycocotools()[0]
+    masks = pycocotools()[0]
     crowds = [int(one.crowd) for one in truth]
     return masks.iou([_bytes(one.mask) for one in found], [_bytes(one.mask) for one in truth], crowds)
 
 
 def clipped(found: Sequence[FoundMask], area: rle.Rle) -> list[FoundMask]:
     """The parts of found masks that lie inside an area."""
-    merge, inside = _pycocotools()[0].merge, _bytes(area)
+    merge, inside = pycocotools()[0].merge, _bytes(area)
     return [one._replace(mask=merge([_bytes(one.mask), inside], intersect=True)) for one in found]
 
 
@@ -136,7 +136,7 @@ def matched(
         the bits of a number, and whether each segment is ignored.
     """
     found = found[:MOST]
-    evaluation = _pycocotools()[1](iouType="segm")
+    evaluation = pycocotools()[1](iouType="segm")
     evaluation._gts[0, 0] = [
         {
             "id": number,
@@ -161,6 +161,17 @@ def matched(
     return [[one.score for one in found], results]
 
 
+def matched_by_category(truth: Sequence[Segment], found: Sequence[FoundMask]) -> dict[int, list[Any]]:
+    """The result of `matched` for every category that occurs in a photo; masks without a category do not count."""
+    results = {}
+    used = {*(one.category for one in truth), *(one.category for one in found)}
+    for category in sorted(one for one in used if one is not None):
+        own_truth = [one for one in truth if one.category == category]
+        own_found = by_score(one for one in found if one.category == category)
+        results[category] = matched(own_truth, own_found, overlaps(own_truth, own_found))
+    return results
+
+
 def accumulated(photos: Mapping[int, Sequence[Any]] | Sequence[Any], categories: int = 1) -> Accumulated:
     """Precision and recall over photos.
 
@@ -180,7 +191,7 @@ def _accumulated(results: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     precision, recall = -np.ones((_THRESHOLDS, 101, 4, 3)), -np.ones((_THRESHOLDS, 4, 3))
     if not areas:
         return precision, recall
-    evaluation = _pycocotools()[1](iouType="segm")
+    evaluation = pycocotools()[1](iouType="segm")
     evaluation.params.imgIds = list(range(len(results)))
     evaluation.params.catIds = [0]
     evaluation.params.areaRng = [list(bounds) for bounds in _AREAS.values()][:areas]
@@ -208,13 +219,13 @@ def _bytes(mask: rle.Rle) -> dict[str, Any]:
     return {"size": list(mask["size"]), "counts": counts}
 
 
-def _pycocotools() -> tuple[Any, Any]:
-    """Its module of masks, and its evaluator."""
+def pycocotools() -> tuple[Any, Any]:
+    """Its module of masks, and its evaluator; EsgError if it is not installed."""
     try:
         from pycocotools import mask
         from pycocotools.cocoeval import COCOeval
     except ImportError:
         raise EsgError(
-            "Average precision needs pycocotools: pip install pycocotools (or the extra esg[train])."
+            "Average precision needs pycocotools: pip install pycocotools (or the extra esg[eval])."
         ) from None
     return mask, COCOeval

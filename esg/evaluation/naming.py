@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,9 @@ from ..language.known_words import render
 from ..language.nouns import noun_phrases
 from ..language.words import find_words, forms
 from ..support.errors import InputError
+from ..support.progress import ItemProgress
 from .entity_sources import Segment
 from .grounding import Judged, average_recall
-
-Progress = Callable[[int, int], None]
 
 COMMON_WORDS: dict[str, str] = json.loads(Path(__file__).with_name("common_words.json").read_text(encoding="utf-8"))
 """100 words that people use for things, none of which is a category's name, and the name that each stands for."""
@@ -34,7 +33,7 @@ def evaluate_names(
     photos: LabelledPhotos,
     *,
     segment: Segment | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> dict[str, float]:
     """Names true masks, and grounds the names of the categories that are present.
 
@@ -76,9 +75,9 @@ def evaluate_names(
             meant = [k for k, one in enumerate(photo.categories, 1) if EVERYDAY[str(one)] == phrase.text]
             several = len(meant) > 1
             above = sum(score >= 0.5 for score in phrase.scores) if several else 1
-            said = entities.mask(list(phrase.entity_ids[: max(1, above)]))
+            predicted = entities.mask(list(phrase.entity_ids[: max(1, above)]))
             true = np.isin(truth, meant)
-            iou = float((said & true).sum() / max(1, (said | true).sum()))
+            iou = float((predicted & true).sum() / max(1, (predicted | true).sum()))
             things = photo.categories[meant[0] - 1] in photos.things
             judged.append(Judged(iou, True, "thing" if things else "stuff", several))
         if progress is not None:
@@ -130,7 +129,7 @@ def evaluate_captions(
     photos: LabelledPhotos,
     *,
     segment: Segment,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> CaptionFigures:
     """Has the model describe photos, and checks whether the things that it names are there.
 
@@ -152,14 +151,14 @@ def evaluate_captions(
         entities = segment(photo.image, photo.name)
         caption = grounder.best_caption(photo.image, entities)
         captions.append((photo.name, caption))
-        said = {name for name in names_in(caption) if name in judged}
+        predicted = {name for name in names_in(caption) if name in judged}
         here = {EVERYDAY[str(category)] for category in photo.categories}
         allowed = here | {other for name in here for other in (*ALSO.get(name, ()), *ARGUABLE.get(name, ()))}
-        true += len(said & allowed)
-        false += len(said - allowed)
+        true += len(predicted & allowed)
+        false += len(predicted - allowed)
         big = _large(photo)
         large += len(big)
-        named += sum(bool({name, *ALSO.get(name, ()), *ARGUABLE.get(name, ())} & said) for name in big)
+        named += sum(bool({name, *ALSO.get(name, ()), *ARGUABLE.get(name, ())} & predicted) for name in big)
         if progress is not None:
             progress(number + 1, len(photos))
     return CaptionFigures(true, false, named, large, tuple(captions))
@@ -196,7 +195,7 @@ def names_in(text: str) -> set[str]:
 
 
 def evaluate_written(
-    grounder: Grounder, photos: LabelledPhotos, *, segment: Segment | None = None, progress: Progress | None = None
+    grounder: Grounder, photos: LabelledPhotos, *, segment: Segment | None = None, progress: ItemProgress | None = None
 ) -> dict[str, float]:
     """Grounds the nouns of human-written captions that name one of the photo's categories of things.
 
@@ -228,8 +227,8 @@ def evaluate_written(
                 inside = [one for other, one in found.items() if other[0] < span[1] and span[0] < other[1]]
                 ids = inside[0].entity_ids[:1] if inside else ()
                 meant = [k for k, one in enumerate(photo.categories, 1) if EVERYDAY[str(one)] == name]
-                said = entities.mask(list(ids)) if ids else np.zeros(truth.shape, bool)
-                right.append(max(_iou(said, truth == k) for k in meant) >= 0.5)
+                predicted = entities.mask(list(ids)) if ids else np.zeros(truth.shape, bool)
+                right.append(max(_iou(predicted, truth == k) for k in meant) >= 0.5)
         if progress is not None:
             progress(number + 1, len(photos))
     return {"acc50": _mean(right), "nouns": float(len(right))}
@@ -247,7 +246,7 @@ def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int]
 
 
 def evaluate_words(
-    grounder: Grounder, photos: LabelledPhotos, words: dict[str, str], *, progress: Progress | None = None
+    grounder: Grounder, photos: LabelledPhotos, words: dict[str, str], *, progress: ItemProgress | None = None
 ) -> dict[str, bool]:
     """Whether common words find the same entities as their category, in photos that contain it (or else in any photo).
 
@@ -279,8 +278,8 @@ def evaluate_words(
     return found
 
 
-def _iou(said: np.ndarray, true: np.ndarray) -> float:
-    return float((said & true).sum() / max(1, (said | true).sum()))
+def _iou(predicted: np.ndarray, true: np.ndarray) -> float:
+    return float((predicted & true).sum() / max(1, (predicted | true).sum()))
 
 
 def _mean(values: Sequence[bool]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..entities.entity_map import EntityMap
 from ..entities.grounding import Phrase
 from ..grounder import Grounder
 from ..models.gella.inference import GellaInference
+from ..support.progress import ItemProgress
 from .average_precision import Scored, average_precision
 from .entity_sources import Segment, entities_of
 from .grounding import Judged, Overlap, average_recall, referring_iou
@@ -31,8 +32,6 @@ SIDES = (192, 320)
 JUDGED = ("colour", "size", "position")
 """The kinds of claims that are evaluated in photos."""
 
-Progress = Callable[[int, int], None]
-
 
 def evaluate_narratives(
     grounder: Grounder,
@@ -40,7 +39,7 @@ def evaluate_narratives(
     *,
     segment: Segment | None = None,
     threshold: float = 0.5,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> dict[str, float]:
     """Grounds captions of held-out scenes, and referring expressions about them.
 
@@ -60,10 +59,10 @@ def evaluate_narratives(
     judged: list[Judged] = []
     overlaps: list[Overlap] = []
     for number in range(count):
-        told, entities = _held_out(number, segment)
-        narrative, referring = told.narratives
-        judged += judge(grounder, told, entities, narrative, threshold)
-        overlaps += _referred(grounder, told, entities, referring)
+        narrated, entities = _held_out(number, segment)
+        narrative, referring = narrated.narratives
+        judged += judge(grounder, narrated, entities, narrative, threshold)
+        overlaps += _referred(grounder, narrated, entities, referring)
         if progress is not None:
             progress(number + 1, count)
     counts = {"nouns": float(len(judged)), "expressions": float(len(overlaps))}
@@ -76,7 +75,7 @@ def evaluate_expressions(
     *,
     segment: Segment | None = None,
     threshold: float | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> dict[str, float]:
     """Grounds the referring expressions of held-out scenes, the same as `evaluate_narratives`.
 
@@ -90,8 +89,8 @@ def evaluate_expressions(
     """
     overlaps: list[Overlap] = []
     for number in range(count):
-        told, entities = _held_out(number, segment)
-        overlaps += _referred(grounder, told, entities, told.narratives[1], threshold)
+        narrated, entities = _held_out(number, segment)
+        overlaps += _referred(grounder, narrated, entities, narrated.narratives[1], threshold)
         if progress is not None:
             progress(number + 1, count)
     return referring_iou(overlaps) | {"expressions": float(len(overlaps))}
@@ -100,33 +99,37 @@ def evaluate_expressions(
 def _held_out(number: int, segment: Segment | None) -> tuple[NarratedPhoto, EntityMap]:
     """A held-out scene with a caption and an expression, and its entities."""
     rng = np.random.default_rng((HELD_OUT, number))
-    told = tell_scene(HELD_OUT + number, rng, SIDES, refers=(False, True))
-    return told, segment(told.image, f"scene {number}") if segment else EntityMap.from_labels(told.labels)
+    narrated = tell_scene(HELD_OUT + number, rng, SIDES, refers=(False, True))
+    return narrated, segment(narrated.image, f"scene {number}") if segment else EntityMap.from_labels(narrated.labels)
 
 
 def _referred(
-    grounder: Grounder, told: NarratedPhoto, entities: EntityMap, narrative: Narrative, threshold: float | None = None
+    grounder: Grounder,
+    narrated: NarratedPhoto,
+    entities: EntityMap,
+    narrative: Narrative,
+    threshold: float | None = None,
 ) -> list[Overlap]:
     """The overlap of an expression; none if the narrative is a caption, because no expression was possible."""
     if len(narrative.mentions) != 1 or narrative.mentions[0].span != (0, len(narrative.caption)):
         return []
-    meant = grounder.refer(told.image, entities, narrative.caption, threshold=threshold, least=0)
-    return [_overlap(told, entities, meant.entity_ids, narrative.mentions[0])]
+    meant = grounder.refer(narrated.image, entities, narrative.caption, threshold=threshold, least=0)
+    return [_overlap(narrated, entities, meant.entity_ids, narrative.mentions[0])]
 
 
 def judge(
-    grounder: Grounder, told: NarratedPhoto, entities: EntityMap, narrative: Narrative, threshold: float
+    grounder: Grounder, narrated: NarratedPhoto, entities: EntityMap, narrative: Narrative, threshold: float
 ) -> list[Judged]:
     """Grounds a narrative's caption and evaluates each of its mentions, see `evaluate_narratives`."""
     found = {
         phrase.span: phrase
-        for phrase in grounder(told.image, entities, caption=narrative.caption, threshold=0.0).phrases
+        for phrase in grounder(narrated.image, entities, caption=narrative.caption, threshold=0.0).phrases
     }
     judged = []
     for mention in narrative.mentions:
         phrase = found.get(mention.span)
         ids = meant_of(phrase.entity_ids, phrase.scores, mention.plural, threshold) if phrase else ()
-        iou = _overlap(told, entities, ids, mention).iou if phrase else 0.0
+        iou = _overlap(narrated, entities, ids, mention).iou if phrase else 0.0
         judged.append(Judged(iou, phrase is not None, mention.kind, mention.plural))
     return judged
 
@@ -141,8 +144,8 @@ def meant_of(ids: Sequence[int], scores: Sequence[float], plural: bool, threshol
     return tuple(ids[: max(1, above)])
 
 
-def _overlap(told: NarratedPhoto, entities: EntityMap, ids: Sequence[int], mention: Mention) -> Overlap:
-    return Overlap.of(entities.mask(list(ids)), np.isin(told.labels, mention.entity_ids))
+def _overlap(narrated: NarratedPhoto, entities: EntityMap, ids: Sequence[int], mention: Mention) -> Overlap:
+    return Overlap.of(entities.mask(list(ids)), np.isin(narrated.labels, mention.entity_ids))
 
 
 def evaluate_reconstruction(
@@ -151,7 +154,7 @@ def evaluate_reconstruction(
     *,
     photos: AnnotatedPhotos | None = None,
     segment: Segment | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> dict[str, float]:
     """How well GELLA's mask decoder reconstructs the masks of its colormap.
 
@@ -177,13 +180,13 @@ def evaluate_reconstruction(
     total = (500 if count is None else count) if photos is None else min(count or len(photos), len(photos))
     for number in range(total):
         image, entities = _encoded(number, photos, segment)
-        sight = model.see(image)
-        back = model.reconstructed(sight, entities).tolist()
+        features = model.see(image)
+        back = model.reconstructed(features, entities).tolist()
         for area, one in zip((entities.areas / entities.labels.size).tolist(), back):
             size = next(name for name, (least, most) in SIZES.items() if least <= area < most or most == 1)
             found[size].append(one)
             found["all"].append(one)
-        for part in model.reconstructions(sight, entities):
+        for part in model.reconstructions(features, entities):
             masks, scores = part.masks.cpu().numpy(), part.scores.cpu().tolist()
             decoded.append([(rle.encode_mask(mask), score) for mask, score in zip(masks, scores)])
             given.append(part.labels.cpu().numpy())
@@ -202,8 +205,10 @@ def _encoded(number: int, photos: AnnotatedPhotos | None, segment: Segment | Non
         photo = photos[number]
         image = photo.image()
         return image, entities_of(photo, image, segment)
-    told = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), SIDES)
-    return told.image, segment(told.image, f"scene {number}") if segment else EntityMap.from_labels(told.labels)
+    narrated = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), SIDES)
+    return narrated.image, segment(narrated.image, f"scene {number}") if segment else EntityMap.from_labels(
+        narrated.labels
+    )
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,7 @@ class Claims:
 
     Attributes:
         true: number of phrases whose claims can be defended for every entity they are grounded in.
-        clear: number of these that are clearly true (see `telling.facts`).
+        clear: number of these that are clearly true (see `narration.facts`).
         false: number of other phrases with claims; a phrase without entities is one of them.
         silent: number of phrases without claims.
         examples: (photo, phrase) of the first false phrases.
@@ -244,7 +249,7 @@ def evaluate_claims(
     count: int | None = None,
     *,
     segment: Segment | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Claims:
     """Has the model describe photos, and measures whether its words about colour, size and position are true.
 

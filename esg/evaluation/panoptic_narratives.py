@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from ..entities.entity_map import EntityMap
 from ..grounder import Grounder
 from ..language.words import DETERMINERS, Span, find_words
 from ..support.errors import InputError, NoNumbers, OutOfMemory
+from ..support.progress import ItemProgress
 from .entity_sources import Segment, entities_of
 from .grounding import Judged, Overlap, average_recall
-from .measured import Measured, Results, leaving_out
+from .journal import Journal
+from .measured import Measured, leaving_out
 from .narratives import meant_of
-
-Progress = Callable[[int, int], None]
 
 UNREAD = "narratives that the model cannot read, whose nouns count as wrong"
 
@@ -35,8 +35,8 @@ def evaluate_panoptic_narratives(
     threshold: float = 0.5,
     given_nouns: bool = False,
     side: int | None = None,
-    results: Results | None = None,
-    progress: Progress | None = None,
+    journal: Journal | None = None,
+    progress: ItemProgress | None = None,
 ) -> Measured:
     """Grounds the captions of PNG.
 
@@ -52,7 +52,7 @@ def evaluate_panoptic_narratives(
         threshold: minimum score, for plurals; PNG's first baseline used 0.1.
         given_nouns: whether the nouns are given with the caption, as PNG's first baseline had it.
         side: compare masks at side x side pixels; None: at full size. PNG's first baseline used 256.
-        results: results of an earlier run, by photo, to which new ones are added.
+        journal: has the results of an earlier run, by photo, and keeps new ones.
         progress: called as `progress(photos done, all photos)` after each photo.
 
     Returns:
@@ -63,17 +63,17 @@ def evaluate_panoptic_narratives(
     Raises:
         InputError: no photo can be measured.
     """
-    results = Results() if results is None else results
+    journal = Journal() if journal is None else journal
     problems = Problems()
     problems.update(data.problems)
     judged: list[Judged] = []
     photos = narratives = 0
     keys = data.keys[:count]
     for number, key in enumerate(keys):
-        known = results.get(key)
+        known = journal.done.get(key)
         if known is None:
             known = _measure(grounder, data, number, segment, threshold, given_nouns, side)
-            results.add(key, known)
+            journal.add(key, known)
         problems.update(Problems(known["problems"]))
         if known["narratives"]:
             photos += 1
@@ -173,10 +173,10 @@ def _judged(
     if ids is None:
         return Judged(0.0, False, mention.kind, mention.plural)
     true = rle.decode_mask(rle.union([photo.segments[number - 1].mask for number in mention.entity_ids]))
-    said = entities.mask(list(ids))
+    predicted = entities.mask(list(ids))
     if side is not None:
-        said, true = _resized(said, side), _resized(true, side)
-    return Judged(Overlap.of(said, true).iou, True, mention.kind, mention.plural)
+        predicted, true = _resized(predicted, side), _resized(true, side)
+    return Judged(Overlap.of(predicted, true).iou, True, mention.kind, mention.plural)
 
 
 def _resized(mask: np.ndarray, side: int) -> np.ndarray:

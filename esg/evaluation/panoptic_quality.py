@@ -13,16 +13,18 @@ from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
 from ..data.problems import Problems
 from ..entities import rle
 from ..support.errors import InputError
+from ..support.progress import ItemProgress
+from .journal import Journal
 from .matching import FoundMask, by_score
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, measure_all, problems_of, refuse_without_truth
+from .streaming import Measure, measure_all, problems_of, refuse_without_truth
 
 _HALF = 0.5
 
 
 @dataclass
 class Quality:
-    """What is known about a category: matched segments, the sum of their IoUs, false positives and negatives.
+    """The counts of a category: matched segments, the sum of their IoUs, false positives and false negatives.
 
     >>> Quality(iou=1.6, matched=2, false=1, missed=1).pq
     0.5333333333333333
@@ -90,12 +92,12 @@ def count_segments(
     """Matches the segments of one photo.
 
     A found segment and a true one of the same category match if their IoU is above 0.5, of which there is at most one.
-    Pixels without a true segment do not count. A found segment that lies by more than half in such pixels, or in a
-    crowd of its category, is not a false one; a crowd is never missed.
+    Pixels without a true segment do not count. A found segment of which more than half is in such pixels, or in a crowd
+    of its category, is not a false one; a crowd is never missed.
 
     Args:
-        truth: true segments with categories; where they overlap, a later one lies above.
-        found: found segments with categories; where they overlap, an earlier one lies above.
+        truth: true segments with categories; where they overlap, a later one is on top.
+        found: found segments with categories; where they overlap, an earlier one is on top.
         size: height and width.
     """
     true_map, true_labels = _painted(list(truth), size)
@@ -154,13 +156,13 @@ def evaluate_panoptic(
     *,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> PanopticEvaluation:
     """Measures panoptic segmentation.
 
     Args:
         photos: the truth, with categories. What the data does not say to be stuff counts as a thing.
-        predictions: the segments that were found, with categories. Where they overlap, the higher score lies above.
+        predictions: the found segments, with categories. Where they overlap, the higher score is on top.
         workers, journal, progress: as for `measure_all`.
 
     Raises:

@@ -36,7 +36,7 @@ def referring_rows(kind: str, split: str) -> dict[str, Row]:
     """The rows of Table IX (cIoU) for RefCOCO, RefCOCO+ and RefCOCOg, or of Table XIV a for ReasonSeg, by model.
 
     Args:
-        kind, split: of the data, see `Expressions`; none of the paper's splits gives no rows.
+        kind, split: of the data, see `Expressions`; for splits that are not in the paper, there are no rows.
 
     >>> referring_rows("refcoco+", "testA")
     {'GELLA-7B': {'cIoU': 72.7}, 'GELLA-13B': {'cIoU': 73.2}}

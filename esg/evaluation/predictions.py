@@ -364,7 +364,7 @@ class MaskFolder(FilePredictions):
         return [FoundMask(mask, confidence) for mask, confidence, _ in _rows(entities)]
 
     def unclaimed(self, claimed: Iterable[str]) -> Iterable[str]:
-        """The files that do not belong to any photo of the truth, nor lie in a folder that does."""
+        """The files that do not belong to any photo of the truth, and are not in a folder that does."""
         used = set(claimed)
         return [
             one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,11 @@ from ..entities import rle
 from ..entities.entity_map import EntityMap
 from ..grounder import Grounder
 from ..support.errors import InputError, NoNumbers, OutOfMemory
+from ..support.progress import ItemProgress
 from .entity_sources import Segment, entities_of
 from .grounding import Overlap, referring_iou
-from .measured import Measured, Results, leaving_out
-
-Progress = Callable[[int, int], None]
+from .journal import Journal
+from .measured import Measured, leaving_out
 
 UNREAD = "expressions that the model cannot read, which count as wrong"
 
@@ -29,8 +28,8 @@ def evaluate_referring(
     *,
     segment: Segment | None = None,
     threshold: float | None = None,
-    results: Results | None = None,
-    progress: Progress | None = None,
+    journal: Journal | None = None,
+    progress: ItemProgress | None = None,
 ) -> Measured:
     """Grounds expressions, and compares the union of the chosen entities with the true area.
 
@@ -42,7 +41,7 @@ def evaluate_referring(
         count: number of photos, starting with the first; None: all.
         segment: function that segments a photo; None: the annotated objects are used.
         threshold: minimum score of the entities that are chosen; None: the best one is chosen.
-        results: results of an earlier run, by photo, to which new ones are added.
+        journal: has the results of an earlier run, by photo, and keeps new ones.
         progress: called as `progress(photos done, all photos)` after each photo.
 
     Returns:
@@ -57,17 +56,17 @@ def evaluate_referring(
             f"In {data.name} only the answers are outlined, so the entities must come from a segmenter or from files "
             "of masks."
         )
-    results = Results() if results is None else results
+    journal = Journal() if journal is None else journal
     problems = Problems()
     problems.update(data.problems)
     overlaps: list[Overlap] = []
     photos = 0
     keys = data.keys[:count]
     for number, key in enumerate(keys):
-        known = results.get(key)
+        known = journal.done.get(key)
         if known is None:
             known = _measure(grounder, data, number, segment, threshold)
-            results.add(key, known)
+            journal.add(key, known)
         problems.update(Problems(known["problems"]))
         overlaps += [Overlap(*one) for one in known["overlaps"]]
         photos += bool(known["overlaps"])
@@ -93,18 +92,18 @@ def _measure(
             entities = entities_of(one.photo, image, segment)
             for expression in one.expressions:
                 try:
-                    said = _said(grounder, image, entities, expression, threshold)
+                    predicted = _predicted(grounder, image, entities, expression, threshold)
                 except (OutOfMemory, NoNumbers):
                     raise
                 except InputError:
                     problems.add(UNREAD, f"{expression.text!r} of {one.photo.name}")
-                    said = np.zeros(one.photo.size, bool)
+                    predicted = np.zeros(one.photo.size, bool)
                 ignored = None if expression.ignored is None else rle.decode_mask(expression.ignored)
-                overlaps.append(Overlap.of(said, rle.decode_mask(expression.mask), ignored))
+                overlaps.append(Overlap.of(predicted, rle.decode_mask(expression.mask), ignored))
     return {"overlaps": [[one.both, one.either] for one in overlaps], "problems": problems.found}
 
 
-def _said(
+def _predicted(
     grounder: Grounder, image: np.ndarray, entities: EntityMap, expression: Expression, threshold: float | None
 ) -> np.ndarray:
     """The area that the model finds, (H, W) bool."""

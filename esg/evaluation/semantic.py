@@ -12,9 +12,11 @@ from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos, Segment
 from ..data.problems import Problems
 from ..entities import rle
 from ..support.errors import InputError
+from ..support.progress import ItemProgress
+from .journal import Journal
 from .matching import FoundMask, by_score
 from .predictions import Predictions
-from .streaming import Journal, Measure, Progress, measure_all, problems_of, refuse_without_truth
+from .streaming import Measure, measure_all, problems_of, refuse_without_truth
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,18 @@ class SemanticMeasure(Measure):
     def __call__(self, photo: AnnotatedPhoto, found: Sequence[FoundMask], problems: Problems) -> Mapping[str, Any]:
         """{"pixels": [[true class, found class, number], ...]}; -1: no class was found."""
         true = classes(photo.segments, photo.size)
-        said = classes(list(reversed(by_score(found))), photo.size)
-        known = true >= 0  # all else is void
+        predicted = classes(list(reversed(by_score(found))), photo.size)
+        known = true >= 0  # the other pixels are void
         if not known.any():
             problems.add("photos without annotated classes", photo.name)
-        width = int(said.max()) + 2  # from -1 on
-        pairs, numbers = np.unique(true[known] * width + said[known] + 1, return_counts=True)
+        width = int(predicted.max()) + 2  # from -1 on
+        pairs, numbers = np.unique(true[known] * width + predicted[known] + 1, return_counts=True)
         rows, columns = np.divmod(pairs, width)
         return {"pixels": np.stack([rows, columns - 1, numbers], axis=1).tolist()}
 
 
 def classes(masks: Sequence[Segment] | Sequence[FoundMask], size: tuple[int, int]) -> np.ndarray:
-    """The category at every pixel, column by column, -1 = none; later masks lie above."""
+    """The category at every pixel, column by column, -1 = none; later masks are on top."""
     columns = np.full(size[0] * size[1], -1, np.int32)
     for one in masks:
         if one.category is not None:
@@ -64,13 +66,13 @@ def evaluate_semantic(
     *,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> SemanticEvaluation:
     """Measures semantic segmentation. Pixels that are not annotated are void and do not count.
 
     Args:
         photos: the truth, with categories.
-        predictions: areas with categories. Where they overlap, the higher score lies above. A pixel without a class is
+        predictions: areas with categories. Where they overlap, the higher score is on top. A pixel without a class is
             wrong.
         workers, journal, progress: as for `measure_all`.
 
@@ -82,12 +84,12 @@ def evaluate_semantic(
     records = measure_all(photos, predictions, SemanticMeasure(), workers=workers, journal=journal, progress=progress)
     table = np.zeros((len(photos.categories), len(photos.categories) + 1), np.int64)  # the last column: no class
     for record in records:
-        for true, said, number in (record["result"] or {"pixels": []})["pixels"]:
-            table[true, said] += number
-    right, true, said = np.diag(table), table.sum(1), table[:, :-1].sum(0)
+        for true, predicted, number in (record["result"] or {"pixels": []})["pixels"]:
+            table[true, predicted] += number
+    right, true, predicted = np.diag(table), table.sum(1), table[:, :-1].sum(0)
     present = true > 0
     refuse_without_truth(bool(present.any()), "classes", photos)
-    iou = right[present] / (true + said - right)[present]
+    iou = right[present] / (true + predicted - right)[present]
     figures = {
         "mIoU": float(iou.mean()),
         "fwIoU": float(np.average(iou, weights=true[present])),

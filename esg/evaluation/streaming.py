@@ -1,27 +1,23 @@
-"""Measures a data set photo by photo: in worker processes, and so that an interrupted run can go on."""
+"""Measures a data set photo by photo, in worker processes, with a journal from which an interrupted run continues."""
 
 from __future__ import annotations
 
-import json
 import signal
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos
 from ..data.problems import Problems
-from ..support.errors import EsgError, InputError, OutOfMemory, OutputError
-from ..version import __version__
+from ..support.errors import EsgError, InputError, OutOfMemory
+from ..support.progress import ItemProgress
+from .journal import Journal
 from .matching import FoundMask
 from .predictions import UNKNOWN_PHOTOS, FilePredictions, Predictions
-
-Progress = Callable[[int, int], None]
-"""Called as `progress(photos done, all photos)`."""
 
 NOT_USED = "photos that cannot be used"
 WITHOUT = "photos without predictions, which count as photos in which nothing was found"
@@ -41,75 +37,6 @@ class Measure(ABC):
         """The results for a photo, which JSON can hold; None if it does not count."""
 
 
-class Journal:
-    """A file with a line of JSON for each photo that is done.
-
-    Args:
-        path: the file.
-        about: what is being measured; a file about something else is not continued.
-        replace: whether a file about something else is replaced, or else refused.
-
-    Raises:
-        InputError: the file is about something else, or cannot be read.
-    """
-
-    def __init__(self, path: str | Path, about: Mapping[str, Any], *, replace: bool = False) -> None:
-        self.path = Path(path)
-        self.done: dict[int, Record] = {}
-        header = json.dumps({"esg eval": __version__, **about}, sort_keys=True)
-        lines = self._lines()
-        if lines and lines[0].decode("utf-8", "replace") != header:
-            if not replace:
-                raise InputError(
-                    f"{self.path} does not hold results of this evaluation: data, predictions or options differ; "
-                    "give another file, or delete it."
-                )
-            lines = []
-        for line in lines[1:]:
-            try:
-                number, record = json.loads(line)
-                self.done[int(number)] = record
-            except (ValueError, TypeError):  # the line at which the run was killed
-                continue
-        self._write([header, *(json.dumps(one) for one in self.done.items())])
-
-    def _lines(self) -> list[bytes]:
-        if not self.path.exists():
-            return []
-        try:
-            return self.path.read_bytes().splitlines()
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be read ({error.strerror}).") from None
-
-    def _write(self, lines: Sequence[str]) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("w", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in lines)
-        except OSError as error:
-            raise OutputError(f"{self.path} cannot be written ({error.strerror}).") from None
-
-    def add(self, number: int, record: Record) -> None:
-        """Notes the record of a photo at once."""
-        self.done[number] = record
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{json.dumps([number, record])}\n")
-        except OSError as error:
-            raise OutputError(f"{self.path} cannot be written ({error.strerror}).") from None
-
-    def remove(self) -> None:
-        """Deletes the file."""
-        self.path.unlink(missing_ok=True)
-
-
-def identity(path: str | Path) -> list[Any]:
-    """What tells whether a file or folder is still the same: its path, and when it or a file in it was last changed."""
-    path = Path(path)
-    times = [one.stat().st_mtime_ns for one in (path, *(path.rglob("*") if path.is_dir() else ())) if one.exists()]
-    return [str(path.resolve()), max(times, default=0), len(times)]
-
-
 def measure_all(
     photos: AnnotatedPhotos,
     predictions: Predictions,
@@ -117,7 +44,7 @@ def measure_all(
     *,
     workers: int = 1,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> list[Record]:
     """The records of all photos, in their order.
 
@@ -133,15 +60,13 @@ def measure_all(
         InputError: no photo can be used, or no prediction belongs to a photo; the message has the reasons.
         OutOfMemory: a worker process was killed.
     """
-    done = {} if journal is None else dict(journal.done)
-    todo = [number for number in range(len(photos)) if number not in done]
+    journal = Journal() if journal is None else journal
+    todo = [number for number in range(len(photos)) if number not in journal.done]
     for number, record in _each(photos, predictions, measure, todo, workers):
-        done[number] = record
-        if journal is not None:
-            journal.add(number, record)
+        journal.add(number, record)
         if progress is not None:
-            progress(len(done), len(photos))
-    records = [done[number] for number in sorted(done) if number < len(photos)]
+            progress(len(journal.done), len(photos))
+    records = [journal.done[number] for number in range(len(photos)) if number in journal.done]
     _refuse_if_useless(records, photos, predictions)
     return records
 
@@ -194,7 +119,7 @@ def _each(
         for number in todo:
             yield number, _record(photos, predictions, measure, number)
         return
-    # What is portable is read by the workers; all else is read here, and only measured there.
+    # Workers read what is portable; the rest is read here, and only measured there.
     carried = (photos, predictions) if predictions.portable else None
     waiting: deque[tuple[int, Future[Record]]] = deque()
     # A forked process could wait for ever for a lock that one of torch's threads held.

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from ..data.annotated import AnnotatedPhoto
-from ..data.coco import CocoInstances
 from ..data.problems import Problems
 from ..data.wild import WildSets
 from ..entities import rle
 from ..grounder import Grounder
 from ..support.errors import EsgError, InputError
+from ..support.progress import ItemProgress
 from .entity_sources import Segment, entities_of
-from .measured import Measured, Results, leaving_out
-
-Progress = Callable[[int, int], None]
+from .journal import Journal
+from .matching import FoundMask, accumulated, matched_by_category, pycocotools
+from .measured import Measured, leaving_out
 
 UNKNOWN_NAMES = "names that the model does not know, of which nothing is found"
 
@@ -29,8 +27,8 @@ def evaluate_wild(
     data: WildSets,
     *,
     segment: Segment | None = None,
-    results: Results | None = None,
-    progress: Progress | None = None,
+    journal: Journal | None = None,
+    progress: ItemProgress | None = None,
 ) -> Measured:
     """The mask AP of every set: the results for a category are all entities, with their scores for its name.
 
@@ -38,7 +36,7 @@ def evaluate_wild(
         grounder: the grounder to evaluate.
         data: the sets.
         segment: function that segments a photo; None: the annotated objects are used.
-        results: results of an earlier run, by set, to which new ones are added.
+        journal: has the results of an earlier run, by set, and keeps new ones.
         progress: called as `progress(sets done, all sets)` after each set.
 
     Returns:
@@ -49,16 +47,16 @@ def evaluate_wild(
         InputError: no set can be measured.
         EsgError: pycocotools is not installed.
     """
-    check_pycocotools()
-    results = Results() if results is None else results
+    pycocotools()  # before long work
+    journal = Journal() if journal is None else journal
     problems = Problems()
     figures: dict[str, float] = {}
     photos = 0
     for number, name in enumerate(data.names, start=1):
-        known = results.get(name)
+        known = journal.done.get(name)
         if known is None:
             known = _measure(grounder, data, name, segment)
-            results.add(name, known)
+            journal.add(name, known)
         problems.update(Problems(known["problems"]))
         photos += known["photos"]
         if known["photos"]:
@@ -72,66 +70,6 @@ def evaluate_wild(
     return Measured(figures | {"mean": sum(measured) / len(measured)} | counts, problems)
 
 
-@dataclass
-class Detections:
-    """Annotated and found objects of several photos, for COCO's evaluation with categories.
-
-    Attributes:
-        categories: number of categories.
-    """
-
-    categories: int
-    _images: list[dict[str, Any]] = field(default_factory=list)
-    _true: list[dict[str, Any]] = field(default_factory=list)
-    _found: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, photo: AnnotatedPhoto, found: Sequence[tuple[int, rle.Rle, float]]) -> None:
-        """Adds a photo with its annotated segments, and the (category, mask, score) of each object found in it."""
-        number = len(self._images) + 1
-        self._images.append({"id": number, "height": photo.size[0], "width": photo.size[1]})
-        for one in photo.segments:
-            if one.category is not None:
-                area = rle.area(one.mask) if one.area is None else one.area
-                self._true.append(_object(number, one.category, one.mask) | {"area": area, "iscrowd": int(one.crowd)})
-        for category, mask, score in found:
-            self._found.append(_object(number, category, mask) | {"area": rle.area(mask), "score": score})
-
-    def average_precision(self) -> float:
-        """COCO's mask AP, the mean over IoU 0.50:0.05:0.95 and the categories with objects; nan without objects."""
-        from pycocotools.cocoeval import COCOeval
-
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-            evaluation = COCOeval(self._coco(self._true), self._coco(self._found), "segm")
-            evaluation.evaluate()
-            evaluation.accumulate()
-            evaluation.summarize()
-        return math.nan if evaluation.stats[0] < 0 else float(evaluation.stats[0])
-
-    def _coco(self, objects: list[dict[str, Any]]) -> Any:
-        from pycocotools.coco import COCO
-
-        coco = COCO()
-        categories = [{"id": number + 1, "name": str(number)} for number in range(self.categories)]
-        numbered = [{"iscrowd": 0} | one | {"id": number} for number, one in enumerate(objects, start=1)]
-        coco.dataset = {"images": self._images, "annotations": numbered, "categories": categories}
-        coco.createIndex()
-        return coco
-
-
-def _object(image: int, category: int, mask: rle.Rle) -> dict[str, Any]:
-    return {"image_id": image, "category_id": category + 1, "segmentation": mask}
-
-
-def check_pycocotools() -> None:
-    """Raises EsgError if pycocotools is not installed, before long work."""
-    try:
-        import pycocotools  # noqa: F401
-    except ImportError:
-        raise EsgError(
-            "Average precision needs pycocotools: pip install pycocotools (or the extra esg[train])."
-        ) from None
-
-
 def _measure(grounder: Grounder, data: WildSets, name: str, segment: Segment | None) -> dict[str, Any]:
     """The AP of a set, its number of photos, and what was left out; plain values."""
     problems = Problems()
@@ -143,16 +81,18 @@ def _measure(grounder: Grounder, data: WildSets, name: str, segment: Segment | N
     problems.update(photos.problems)
     spoken = [spoken_name(one.name) for one in photos.categories]
     known = _known(grounder, spoken, name, problems)
-    detections = Detections(len(photos.categories))
+    results: defaultdict[int, list[Any]] = defaultdict(list)
     used = 0
     for number in range(len(photos)):
         with leaving_out(problems):
             photo = photos[number]
             problems.update(photo.problems)
-            detections.add(photo, _found(grounder, photo, photos, spoken, known, segment))
+            found = _found(grounder, photo, spoken, known, segment)
+            for category, result in matched_by_category(photo.segments, found).items():
+                results[category].append(result)
             used += 1
-    value = detections.average_precision() if used else math.nan
-    return {"AP": None if math.isnan(value) else value, "photos": used, "problems": problems.found}
+    value = accumulated(results, len(photos.categories)).figures()["AP"]
+    return {"AP": None if value < 0 else value, "photos": used, "problems": problems.found}
 
 
 def _known(grounder: Grounder, spoken: Sequence[str], name: str, problems: Problems) -> list[int]:
@@ -171,11 +111,11 @@ def _known(grounder: Grounder, spoken: Sequence[str], name: str, problems: Probl
 def _found(
     grounder: Grounder,
     photo: AnnotatedPhoto,
-    photos: CocoInstances,
     spoken: Sequence[str],
     known: Sequence[int],
     segment: Segment | None,
-) -> list[tuple[int, rle.Rle, float]]:
+) -> list[FoundMask]:
+    """All entities of a photo for each of the known categories, with their scores for its name."""
     image = photo.image()
     entities = entities_of(photo, image, segment)
     if not known or not len(entities):
@@ -183,7 +123,7 @@ def _found(
     masks = rle.encode_labels(entities.labels, len(entities))
     phrases = grounder(image, entities, phrases=[spoken[number] for number in known], threshold=0.0).phrases
     return [
-        (category, masks[number - 1], score)
+        FoundMask(masks[number - 1], score, category)
         for category, phrase in zip(known, phrases, strict=True)
         for number, score in zip(phrase.entity_ids, phrase.scores, strict=True)
     ]

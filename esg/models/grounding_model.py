@@ -73,7 +73,7 @@ class GroundingModel(Protocol):
         """Every name that the model has learnt; empty if its vocabulary is open."""
         ...
 
-    def recognise(self, sight: Any, entities: EntityMap) -> list[tuple[str, float]]:
+    def recognise(self, features: Any, entities: EntityMap) -> list[tuple[str, float]]:
         """The best of `names` and its score in 0..1, for each of the N entities; only for models that have names."""
         ...
 
@@ -82,12 +82,12 @@ class GroundingModel(Protocol):
         ...
 
     def describe(
-        self, sight: Any, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+        self, features: Any, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """Writes a caption; yields it in pieces as they are written.
 
         Args:
-            sight: image features from `see`.
+            features: image features from `see`.
             writing: generation settings.
             stop: called before every piece; returning True ends the caption.
         """
@@ -99,29 +99,29 @@ class GroundingModel(Protocol):
         ...
 
     def ask(
-        self, sight: Any, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+        self, features: Any, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """Answers a question; otherwise like `describe`. Only for models with `answers`."""
         ...
 
     def captions(
-        self, sight: Any, entities: EntityMap, writings: Sequence[GenerationConfig], watch: Callable[[int], None]
+        self, features: Any, entities: EntityMap, writings: Sequence[GenerationConfig], watch: Callable[[int], None]
     ) -> list[str]:
         """Writes several captions of one image.
 
         Args:
-            sight: image features from `see`.
+            features: image features from `see`.
             entities: entities of the image, possibly none; a model may use them to find names.
             writings: generation settings of each caption.
             watch: called repeatedly with the number of finished captions; an exception that it raises ends the writing.
         """
         ...
 
-    def nouns(self, sight: Any, caption: str) -> list[Span]:
+    def nouns(self, features: Any, caption: str) -> list[Span]:
         """The spans of a caption's nouns, in order and without repetition; InputError if the caption is too long."""
         ...
 
-    def scores(self, sight: Any, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
+    def scores(self, features: Any, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """Scores how likely the text at each span refers to each of the N entities.
 
         Returns:
@@ -132,7 +132,9 @@ class GroundingModel(Protocol):
         """
         ...
 
-    def grounded(self, sight: Any, entities: EntityMap, captions: Sequence[str]) -> list[tuple[list[Span], np.ndarray]]:
+    def grounded(
+        self, features: Any, entities: EntityMap, captions: Sequence[str]
+    ) -> list[tuple[list[Span], np.ndarray]]:
         """`nouns` and their `scores` for several captions of one image."""
         ...
 

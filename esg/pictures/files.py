@@ -84,7 +84,7 @@ def opened(
     Pillow's own limit is a process-wide global that we must not change, so the file is opened through Pillow's table of
     formats, which bypasses that limit.
     """
-    file = _open(path)
+    file = open_for_reading(path)
     try:
         with file:
             picture = identified(file, str(path), max_pixels)
@@ -204,7 +204,8 @@ def _has_all_scans(data: bytes) -> bool:
     return bool(missing) and not any(missing.values())
 
 
-def _open(path: str | Path) -> BinaryIO:
+def open_for_reading(path: str | Path) -> BinaryIO:
+    """An opened file; ImageError with the reason if it cannot be opened."""
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # a pipe may block
         raise ImageError(f"{path} is a pipe or a device, not a file; save the picture as a file and give that.")
     try:

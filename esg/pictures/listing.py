@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ SUFFIXES = (
 )
 # pictures that ESG writes as results
 RESULT_SUFFIXES = (".labels.png", ".panoptic.png", ".overlay.jpg", ".grounding.jpg", ".inpainted.png")
-RESULT_FOLDER = ".masks"  # likewise, for a folder
+RESULT_FOLDERS = (".masks", ".labels", ".overlay")  # likewise, for folders
 
 
 class InputPhoto(NamedTuple):
@@ -27,13 +28,17 @@ class InputPhoto(NamedTuple):
         path: file to read.
         name: relative path for results, without their suffix, unique in its list; results go to
             `out / f"{name}.labels.png"` and so on.
+        clip: whether it is a clip: a video, an animation, or a folder of frames.
     """
 
     path: Path
     name: str
+    clip: bool = False
 
 
-def list_images(paths: Iterable[str | Path]) -> tuple[list[InputPhoto], list[Path]]:
+def list_images(
+    paths: Iterable[str | Path], *, is_clip: Callable[[Path], bool] = lambda path: False
+) -> tuple[list[InputPhoto], list[Path]]:
     """Lists the named files, and the pictures in folders and their subfolders, sorted; and the folders without any.
 
     A named file keeps only its name, and a file found in a folder its path below that folder. If two names are the same
@@ -43,13 +48,22 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[InputPhoto], list[Pat
     pattern such as photos/*.jpg, which Windows shells leave to programs, the files that it matches are listed. A file
     that occurs twice is listed once, and in a folder at its own place rather than below a link to a folder.
 
+    Args:
+        paths: files, folders and patterns.
+        is_clip: says whether a named file or folder is a clip; a folder that is one is listed itself.
+
     Raises:
         InputError: a folder cannot be read, or folders were given and no picture is found.
     """
     places: dict[Path, tuple[Path, Path]] = {}  # resolved file -> the file as named, its place in the output
+    clips: set[Path] = set()
     empty = []
     for path in (one for given in paths for one in _matching(Path(given))):
-        found = _in_folder(path) if os.path.isdir(path) else [(path, Path(path.name))]  # Path.is_dir may raise
+        if is_clip(path):
+            clips.add(path)
+            found = [(path, Path(os.path.abspath(path).rpartition(os.sep)[2] or "clip"))]  # of ".", too
+        else:
+            found = _in_folder(path) if os.path.isdir(path) else [(path, Path(path.name))]  # Path.is_dir may raise
         if not found:
             empty.append(path)
         for file, place in found:
@@ -59,7 +73,18 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[InputPhoto], list[Pat
     listed = list(places.values())
     stems = Counter(_key(place.with_suffix("")) for _, place in listed)
     names = [place if stems[_key(place.with_suffix(""))] > 1 else place.with_suffix("") for _, place in listed]
-    return [InputPhoto(file, name) for (file, _), name in zip(listed, _numbered(names), strict=True)], empty
+    numbered = zip(listed, _numbered(names), strict=True)
+    return [InputPhoto(file, name, file in clips) for (file, _), name in numbered], empty
+
+
+def by_numbers(name: str) -> list[tuple[bool, int, str]]:
+    """A key that sorts names by the numbers in them.
+
+    >>> sorted(["10.jpg", "9.jpg"], key=by_numbers)
+    ['9.jpg', '10.jpg']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(True, int(part), "") if part[0] in "0123456789" else (False, 0, part) for part in parts]
 
 
 def _matching(path: Path) -> list[Path]:
@@ -85,15 +110,16 @@ def _in_folder(folder: Path) -> list[tuple[Path, Path]]:
             subfolders[:] = sorted(name for name in subfolders if _is_for_pictures(name))
             # os.walk does not follow links by itself: they come last, after everything that is really here.
             waiting += [Path(place, name) for name in subfolders if os.path.islink(os.path.join(place, name))]
-            found += [Path(place, name) for name in files if _is_picture(name) and not _is_pipe(Path(place, name))]
+            found += [Path(place, name) for name in files if is_picture(name) and not _is_pipe(Path(place, name))]
     return sorted(((file, file.relative_to(folder)) for file in found), key=lambda pair: pair[1].parts)
 
 
 def _is_for_pictures(folder: str) -> bool:
-    return not folder.startswith(".") and not folder.endswith(RESULT_FOLDER)
+    return not folder.startswith(".") and not folder.endswith(RESULT_FOLDERS)
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a file in a folder is a picture by its name, and neither hidden nor a result of ESG."""
     lower = name.lower()
     return os.path.splitext(lower)[1] in SUFFIXES and not lower.startswith(".") and not lower.endswith(RESULT_SUFFIXES)
 

@@ -1,4 +1,4 @@
-"""The attention backends that a user can choose, and which one `auto` stands for."""
+"""The attention backends that a user can choose, and the one that `auto` stands for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import InputError
 log = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "sdpa", "xformers", "eager")
-"""Accepted names; `esg.models.layers.attention` says what they are."""
+"""Accepted names; `esg.models.layers.attention` explains them."""
 
 
 @cache

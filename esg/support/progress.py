@@ -24,3 +24,6 @@ class Stage(str, Enum):
 
 Progress = Callable[[int, int, Stage], None]
 """Called as `progress(done, total, stage)`; an exception that it raises ends the work."""
+
+ItemProgress = Callable[[int, int], None]
+"""Called as `progress(items done, all items)` by work of one stage."""

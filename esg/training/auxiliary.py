@@ -74,33 +74,33 @@ class GellaInTraining(nn.Module):
         grounded: Sequence[int],
     ) -> tuple[TrainingOutput, AuxiliaryOutput | None]:
         """The output of `Gella.forward`, and the readouts' logits if there are grounded texts."""
-        heard = self.gella(pixels, colormaps, texts, pictures, grounded)
-        if heard.masks is None:
+        output = self.gella(pixels, colormaps, texts, pictures, grounded)
+        if output.masks is None:
             # DDP waits for gradients of everything that the output depends on, but no loss uses the grid here.
-            return dataclasses.replace(heard, grid=heard.grid.detach()), None
-        grid = self.of_image(heard.grid.movedim(1, -1)).movedim(-1, 1)
-        return heard, AuxiliaryOutput(self.of_entities(heard.masks.embeddings), grid)
+            return dataclasses.replace(output, grid=output.grid.detach()), None
+        grid = self.of_image(output.grid.movedim(1, -1)).movedim(-1, 1)
+        return output, AuxiliaryOutput(self.of_entities(output.masks.embeddings), grid)
 
 
 def auxiliary_losses(
-    told: AuxiliaryOutput, ties: Sequence[QueryMatching], labels: Tensor, words: Sequence[Tensor]
+    output: AuxiliaryOutput, matchings: Sequence[QueryMatching], labels: Tensor, words: Sequence[Tensor]
 ) -> dict[str, Tensor]:
     """Binary cross-entropy over all words, summed over words and averaged over entities.
 
     Args:
-        told: logits of the readouts for G pictures.
-        ties: query matching for each picture.
+        output: logits of the readouts for G pictures.
+        matchings: query matching for each picture.
         labels: (G, M, M) int, the given entities.
         words: G times (N, W), see `words_of`.
     """
     of_entities, of_image = [], []
-    for queries, grid, own, tie, truth in zip(told.queries, told.grid, labels, ties, words):
+    for queries, grid, own, matching, truth in zip(output.queries, output.grid, labels, matchings, words):
         shares = _shares(own, len(truth), grid.shape[-1])
         seen = shares.sum(1) > 0
         shares = shares[seen] / shares[seen].sum(1, keepdim=True)
         of_image.append(_cross_entropy(shares @ grid.float().flatten(1).T, truth[seen]))
-        matched = tie.matched.nonzero()[:, 0]
-        of_entities.append(_cross_entropy(queries[tie.queries[matched]].float(), truth[matched]))
+        matched = matching.matched.nonzero()[:, 0]
+        of_entities.append(_cross_entropy(queries[matching.queries[matched]].float(), truth[matched]))
     return {"words": _mean(of_entities), "seen": _mean(of_image)}
 
 

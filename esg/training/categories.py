@@ -18,7 +18,7 @@ READOUT = "readout."  # prefix of the names of its weights
 _POINTS = 256  # per view
 
 
-class Student(CropFormer):
+class CropFormerInTraining(CropFormer):
     """A CropFormer in training, with a linear readout of the category at every pixel of its finest context features.
 
     Args:

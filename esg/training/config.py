@@ -102,14 +102,15 @@ class RunConfig:
         precision: precision of the forward pass; losses are fp32. "auto" is bf16 on CUDA devices that support it
             natively, else fp32: a CPU without bf16 instructions takes seven times as long. fp16 needs a GPU.
         device: "auto" (CUDA, else CPU), or a torch device.
-        attention: one of `modeling.attention.BACKENDS`; on a CPU "eager" trains 15 % faster than PyTorch's own.
+        attention: one of `support.attention.BACKENDS`; on a CPU "eager" trains 15 % faster than PyTorch's own.
         workers: number of processes that make samples.
         checkpoint_minutes, checkpoint_steps: intervals between checkpoints; whichever ends first counts.
         measure_steps: steps between measurements; each one also draws the curves, and so does the end of a run. 0:
             never.
         keep_best: figure of the measurements, such as "AP_io", whose best weights are kept as `best.safetensors`; with
-            it, the weights are also measured before the first step. "": none.
-        init: weights to start from: a name or a file of the same preset, and for CropFormer also those in `starts`.
+            it, the weights are also measured before the first step. "": only the latest are kept.
+        init: weights to start from: a name or a file of the same preset, and for CropFormer also those that
+            `cropformer_init.read_start` reads.
 
     Raises:
         InputError: a setting, here or in a nested dataclass, is out of its range.

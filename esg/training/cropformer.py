@@ -24,8 +24,9 @@ from ..models.layers.drop_path import set_drop_path
 from ..support.errors import InputError
 from ..support.limits import MIN_SIDE
 from ..weights.converting import write_weights
-from .categories import READOUT, Student, category_loss
+from .categories import READOUT, CropFormerInTraining, category_loss
 from .config import AUGMENT, LOSS, RANGE, SCENES, SEED, SHARE, WEIGHTS, Rule, RunConfig, at_least, one_of
+from .cropformer_init import start_backbone, start_from, start_partly
 from .freezing import freeze_stages
 from .losses import LossConfig, cropformer_losses
 from .mask_piloted import mask_piloted_losses
@@ -33,7 +34,6 @@ from .measure import MeasureConfig, measure
 from .photo_split import PhotoSplit
 from .samples import CROPS, Batch, SampleConfig, Samples
 from .settings import filled
-from .starts import start_backbone, start_from, start_partly
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,9 @@ class TrainConfig(RunConfig):
         drop_path: rate of stochastic depth in the last block of a Swin or HorNet (see `layers.drop_path`).
         frozen_stages: number of the backbone's first stages whose weights are frozen, together with the layers before
             them: up to 4, and up to 7 for an EfficientNet.
-        backbone_init: ImageNet weights for the backbone of a new run, a file or "efficientnet-lite0" (see `starts`).
-            With it, `init` may be weights of a model with another backbone: whatever fits is copied.
+        backbone_init: ImageNet weights for the backbone of a new run, a file or "efficientnet-lite0" (see
+            `cropformer_init`). With it, `init` may be weights of a model with another backbone: whatever fits is
+            copied.
         batch_level: whether to train batch level and association as well. Without them a new model learns sooner and
             tolerates a higher rate; the batch level benefits from it because it shares the image level's decoder.
         mask_piloted: whether to use mask-piloted queries (see `mask_piloted`).
@@ -161,7 +162,7 @@ class CropFormerTask:
         self.partial = False
         self.files: dict[str, str] = {}
 
-    def model(self, *, new: bool) -> Student:
+    def model(self, *, new: bool) -> CropFormerInTraining:
         """The model of the preset; a new run starts from the weights in `config.init`, if given.
 
         Raises:
@@ -170,7 +171,7 @@ class CropFormerTask:
         """
         config = self.config
         photos = config.samples.photos if config.categories and config.samples.photo_share else ()
-        model = Student(self.architecture, len(Photos(photos).categories) if photos else 0)
+        model = CropFormerInTraining(self.architecture, len(Photos(photos).categories) if photos else 0)
         if new and config.init is not None:
             start = start_from if config.backbone_init is None else start_partly
             start(model, config.init)
@@ -210,13 +211,13 @@ class CropFormerTask:
         pixels, frames, labels = batch.normalised(device)
         config = self.config
         with autocast:
-            output, told = model(pixels, frames, batch_level=config.batch_level)
+            output, category_logits = model(pixels, frames, batch_level=config.batch_level)
             plain: Any = getattr(model, "module", model)  # without the wrapper for several devices
             mask_piloted = mask_piloted_losses(plain, output, labels, config.loss) if config.mask_piloted else {}
         kinds = batch.kinds.to(device) if self.architecture.classes > 1 else None
         terms = {**cropformer_losses(output, labels, config.loss, kinds), **mask_piloted}
-        if told is not None:
-            terms["categories"] = config.categories * category_loss(told, labels, batch.kinds.to(device))
+        if category_logits is not None:
+            terms["categories"] = config.categories * category_loss(category_logits, labels, batch.kinds.to(device))
         return terms
 
     def can_measure(self) -> bool:

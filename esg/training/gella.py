@@ -25,7 +25,6 @@ from ..models.layers.efficientnet import load_efficientnet
 from ..models.normalisation import CLIP_MEAN, CLIP_STD, centred, normalised
 from ..support.errors import InputError
 from .auxiliary import GellaInTraining, auxiliary_losses
-from .beginnings import begin_from
 from .config import (
     LOSS,
     RANGE,
@@ -40,6 +39,7 @@ from .config import (
     training_device,
     training_dtype,
 )
+from .gella_init import begin_from
 from .imagenet import imagenet_weights
 from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses

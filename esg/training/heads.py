@@ -1,8 +1,8 @@
 """The last stage of training a small GELLA: only the layers that read its features learn.
 
 The features of a picture stay the same as long as the rest of the model does, so they are computed once, and a step
-takes a small fraction of the time of a full one. With few photos, this is what tells 133 names apart: in a full
-step, each name is seen too rarely.
+takes a small fraction of the time of a full one. With few photos, the model learns to tell 133 names apart only here:
+full steps are too few to see each name often enough.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ class HeadsTask(GellaTask):
         Raises:
             InputError: the model does not have an appearance module.
         """
-        self._pupil = super().model(new=new).requires_grad_(False)
-        appearance = self._pupil.gella.appearance
+        self._trained = super().model(new=new).requires_grad_(False)
+        appearance = self._trained.gella.appearance
         if appearance is None:
             raise InputError(f"The setting heads_pictures is for a vision tower that {self.preset} does not have.")
-        for part in (self._pupil.gella.association, appearance, self._pupil.of_entities):
+        for part in (self._trained.gella.association, appearance, self._trained.of_entities):
             part.requires_grad_(True)
-        return self._pupil
+        return self._trained
 
     def batches(self, start: int, stop: int, rank: int) -> Generator[list[Features], None, None]:  # type: ignore[override]
         """The pictures of each step, drawn from all of them; the first call computes their features.
@@ -87,13 +87,13 @@ class HeadsTask(GellaTask):
         count = -(-self.config.heads_pictures // batch)
         log.info("Computing the features of %d pictures.", count * batch)
         features: list[Features] = []
-        self._pupil.eval()  # as in inference: batch norms use their running means
-        for done, drawn in enumerate(samples.batches(0, count, self.config.workers), start=1):
+        self._trained.eval()  # as in inference: batch norms use their running means
+        for done, drawn_batch in enumerate(samples.batches(0, count, self.config.workers), start=1):
             order = np.random.default_rng((self.seed, done)).permutation(len(NAMES)).tolist()
-            features += features_of(self._pupil, drawn, name_lists(samples.conversation, order))
+            features += features_of(self._trained, drawn_batch, name_lists(samples.conversation, order))
             if done % 20 == 0:
                 log.info("%d of %d pictures", done * batch, count * batch)
-        self._pupil.train()
+        self._trained.train()
         if not features:
             raise InputError("None of the pictures has a text to ground; raise the third of samples.tasks.")
         for step in range(start, stop):
@@ -104,7 +104,7 @@ class HeadsTask(GellaTask):
         self, model: nn.Module, batch: list[Features], device: torch.device, autocast: AbstractContextManager[Any]
     ) -> dict[str, Tensor]:
         """The loss terms of one step."""
-        parts = [head_losses(self._pupil, features) for features in batch]
+        parts = [head_losses(self._trained, features) for features in batch]
         weights = {"association": self.config.association, **_WEIGHTS}
         return {name: weight * _mean([part[name] for part in parts]) for name, weight in weights.items()}
 
@@ -125,28 +125,28 @@ def name_lists(conversation: Conversation, order: Sequence[int]) -> list[tuple[T
 
 @torch.no_grad()
 def features_of(
-    pupil: GellaInTraining, batch: GroundingBatch, name_lists: Sequence[tuple[Text, list[int]]]
+    trained: GellaInTraining, batch: GroundingBatch, name_lists: Sequence[tuple[Text, list[int]]]
 ) -> list[Features]:
     """The features of a batch's pictures, except for pictures without grounded texts or without entities.
 
     Args:
-        pupil: the model.
+        trained: the model.
         batch: the pictures and their texts.
         name_lists: texts that together list every name once, and the positions of their names in `NAMES`.
     """
-    gella = pupil.gella
+    gella = trained.gella
     device = next(gella.parameters()).device
     grounded = [number for number, truth in enumerate(batch.truths) if truth is not None]
     if not grounded or gella.appearance is None:
         return []
-    sight = gella.language.see(normalised(batch.pixels.to(device)))
+    image = gella.language.see(normalised(batch.pixels.to(device)))
     texts, pictures = [batch.texts[number].to(device) for number in grounded], [batch.pictures[n] for n in grounded]
-    nouns = gella.nouns(gella.language.read(sight.tokens, [text.ids for text in texts], pictures), texts)
-    masks = gella.reconstruct(sight.grid, centred(batch.colormaps.to(device)))
-    ties = match_queries(masks, batch.labels.to(device))
-    shown = gella.appearance.pooled(sight.maps, masks.masks().sigmoid())
+    nouns = gella.nouns(gella.language.read(image.tokens, [text.ids for text in texts], pictures), texts)
+    masks = gella.reconstruct(image.grid, centred(batch.colormaps.to(device)))
+    matchings = match_queries(masks, batch.labels.to(device))
+    shown = gella.appearance.pooled(image.maps, masks.masks().sigmoid())
     found = []
-    for picture, queries in enumerate(tie.queries for tie in ties):
+    for picture, queries in enumerate(matching.queries for matching in matchings):
         count = len(queries)  # without entities that have no pixel at the colormap's size
         own = [
             (embeddings, truth.to(device)[:, :count])
@@ -156,11 +156,11 @@ def features_of(
         if not own or not count:
             continue
         given = masks_of(batch.labels[picture].to(device), count)[None]
-        under_given = gella.appearance.pooled([features[picture : picture + 1] for features in sight.maps], given)
+        under_given = gella.appearance.pooled([features[picture : picture + 1] for features in image.maps], given)
         there = (queries >= 0)[:, None]
         content = torch.where(there, masks.embeddings[picture, queries], 0)
         looks = [torch.where(there, ours[picture, queries], theirs[0]) for ours, theirs in zip(shown, under_given)]
-        names = _embedded_names(gella, sight.tokens[picture : picture + 1], name_lists)
+        names = _embedded_names(gella, image.tokens[picture : picture + 1], name_lists)
         found.append(Features(content, looks, batch.words[picture].to(device)[:count], own, names))
     return found
 
@@ -173,7 +173,7 @@ def _embedded_names(gella: Gella, tokens: Tensor, name_lists: Sequence[tuple[Tex
     return torch.cat(nouns)[torch.tensor(places, device=tokens.device).argsort()]
 
 
-def head_losses(pupil: GellaInTraining, features: Features) -> dict[str, Tensor]:
+def head_losses(trained: GellaInTraining, features: Features) -> dict[str, Tensor]:
     """The losses of one picture; each is a vector of any length.
 
     Returns:
@@ -182,10 +182,10 @@ def head_losses(pupil: GellaInTraining, features: Features) -> dict[str, Tensor]
         entities that have a name; arguable names are left out. `readout`: the same from the readout, which is not
         exported but helps to train the appearance.
     """
-    gella = pupil.gella
+    gella = trained.gella
     assert gella.appearance is not None
     content = features.content
-    if pupil.training:  # hides some queries, so that the appearance alone must identify these entities
+    if trained.training:  # hides some queries, so that the appearance alone must identify these entities
         content = content * (torch.rand(len(content), 1, device=content.device) >= _HIDDEN)
     entities = content + gella.appearance.embedded(features.looks)
     pairs, lists = [], []
@@ -203,7 +203,7 @@ def head_losses(pupil: GellaInTraining, features: Features) -> dict[str, Tensor]
         "association": torch.cat(pairs),
         "list": torch.cat(lists) if lists else entities.new_zeros(0),
         "names": F.cross_entropy(scores, wanted, reduction="none"),
-        "readout": F.cross_entropy(pupil.of_entities(entities[named]).float()[:, _COLUMNS], wanted, reduction="none"),
+        "readout": F.cross_entropy(trained.of_entities(entities[named]).float()[:, _COLUMNS], wanted, reduction="none"),
     }
 
 

@@ -147,64 +147,109 @@ def level_losses(
     """
     logits = torch.stack([head.logits for head in heads]).float()  # (D, G, Q, K + 1)
     embeddings = torch.stack([head.embeddings for head in heads])  # (D, G, Q, C)
-    candidates = math.ceil(config.points * config.oversample)
-    hardest = round(config.points * config.uncertain)
     parts = features.shape[1] if config.per_view else 1
-    count_of_points = parts * (candidates + config.points - hardest)
-    sampled, at = sample(features, labels, count_of_points, config.balanced)  # (G, C, S), (G, S)
+    points = parts * (_candidates(config) + config.points - _hardest(config))
+    sampled, at = sample(features, labels, points, config.balanced)  # (G, C, S), (G, S)
     # Under autocast, masks are half-precision products like all others; everything computed from them is float32.
     sampled = sampled.to(embeddings.dtype)
     ids = target_ids(labels, config.smallest)  # (G, N)
     inside = (at[:, None] == ids[:, :, None]).float()  # (G, N, S)
-    wanted = _kinds_of(ids, kinds)  # (G, N)
-
-    unknown = (at == UNKNOWN)[:, :, None].float()  # (G, S, 1)
-    # Pairs of a query and its target at the points; pairs without `asked` do not exist. All groups have the same M.
     if answers is None:
+        classes = _kinds_of(ids, kinds)  # (G, N)
         with torch.no_grad():
-            costs = matching_costs(
-                _likeness(logits, wanted),
-                _masks(embeddings, sampled[..., : parts * config.points]),
-                inside[..., : parts * config.points],
-                ce=config.ce,
-                bce=config.bce,
-                dice=config.dice,
-            )  # (D, G, Q, N)
-            if ranked:
-                costs = costs + config.rank * torch.linspace(0, 1, costs.shape[2], device=costs.device)[:, None]
-            queries = assign(costs, (ids > 0).sum(1))  # (D, G, N), -1 for entities without a query
-        asked, truth, count = queries >= 0, inside, (ids > 0).sum()
+            masks = _masks(embeddings, sampled[..., : parts * config.points])
+            costs = _costs(logits, masks, inside, classes, config, ranked)
+        pairs = _matched(costs, ids, inside, classes)
     else:
-        entities = (answers[:, :, None] == ids[:, None]) & (ids > 0)[:, None]  # (G, Q, N)
-        asked = entities.any(-1).expand(len(heads), -1, -1)  # (D, G, Q)
-        queries = torch.arange(asked.shape[2], device=asked.device).expand(asked.shape)
-        truth = torch.einsum("gqn,gns->gqs", entities.float(), inside).float()  # the row of the entity
-        count = asked[0].sum()
-    count = mean_over_devices(count.float()).clamp(min=1)
+        pairs = _answered(answers.expand(len(heads), -1, -1), ids, inside)
+    count = mean_over_devices(pairs.count.float()).clamp(min=1)
+    bce, dice = _mask_losses(_masks(_at(embeddings, pairs.queries), sampled), pairs, parts, config)
+    ce = _class_loss(logits, pairs, _mostly_unknown(embeddings, sampled, at == UNKNOWN), config.no_entity)
+    return {"ce": config.ce * ce, "bce": config.bce * (bce / count), "dice": config.dice * (dice / count)}
 
-    mask = _masks(_at(embeddings, queries), sampled)  # (D, G, M, S)
+
+def _candidates(config: LossConfig) -> int:
+    return math.ceil(config.points * config.oversample)
+
+
+def _hardest(config: LossConfig) -> int:
+    return round(config.points * config.uncertain)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of a query and its target; all groups have the same number M of them, but not all are real.
+
+    Attributes:
+        queries: (D, G, M) int64, arbitrary where a pair is not real.
+        real: (D, G, M) bool.
+        inside: (G, M, S) float32, 1 for the points inside the target.
+        classes: (D, G, M) int64, the class of the target, -1 if unknown.
+        count: number of targets in all groups.
+    """
+
+    queries: Tensor
+    real: Tensor
+    inside: Tensor
+    classes: Tensor
+    count: Tensor
+
+
+def _costs(logits: Tensor, masks: Tensor, inside: Tensor, classes: Tensor, config: LossConfig, ranked: bool) -> Tensor:
+    """The costs (D, G, Q, N) of matching, on the first points."""
+    likeness, inside = _likeness(logits, classes), inside[..., : masks.shape[-1]]
+    costs = matching_costs(likeness, masks, inside, ce=config.ce, bce=config.bce, dice=config.dice)
+    if ranked:
+        costs = costs + config.rank * torch.linspace(0, 1, costs.shape[2], device=costs.device)[:, None]
+    return costs
+
+
+def _matched(costs: Tensor, ids: Tensor, inside: Tensor, classes: Tensor) -> _Pairs:
+    """Every entity, with the query that is matched to it."""
+    queries = assign(costs, (ids > 0).sum(1))  # (D, G, N), -1 for entities without a query
+    return _Pairs(queries, queries >= 0, inside, classes.expand_as(queries), (ids > 0).sum())
+
+
+def _answered(answers: Tensor, ids: Tensor, inside: Tensor) -> _Pairs:
+    """Every query, with the entity (D, G, Q) that it must predict."""
+    entities = (answers[0, :, :, None] == ids[:, None]) & (ids > 0)[:, None]  # (G, Q, N)
+    real = entities.any(-1).expand(len(answers), -1, -1)
+    queries = torch.arange(real.shape[2], device=real.device).expand(real.shape)
+    truth = torch.einsum("gqn,gns->gqs", entities.float(), inside).float()  # the row of the entity
+    return _Pairs(queries, real, truth, torch.zeros_like(queries), real[0].sum())
+
+
+def _mask_losses(mask: Tensor, pairs: _Pairs, parts: int, config: LossConfig) -> tuple[Tensor, Tensor]:
+    """The sums over real pairs of cross-entropy and dice loss: mask logits (D, G, M, S) → two scalars."""
+    candidates = _candidates(config)
     # Points alternate between the views: (D, G, M, V, S / V).
-    mask, truth = (x.unflatten(-1, (-1, parts)).transpose(-1, -2) for x in (mask, truth.expand_as(mask)))
-    hard = mask.detach()[..., :candidates].abs().topk(hardest, largest=False, sorted=False).indices
+    mask, truth = (x.unflatten(-1, (-1, parts)).transpose(-1, -2) for x in (mask, pairs.inside.expand_as(mask)))
+    hard = mask.detach()[..., :candidates].abs().topk(_hardest(config), largest=False, sorted=False).indices
     mask, truth = (torch.cat([x.gather(4, hard), x[..., candidates:]], 4) for x in (mask, truth))  # (D, G, M, V, P)
     each = F.binary_cross_entropy_with_logits(mask, truth, reduction="none").mean(-1).sum(-1)  # (D, G, M)
-    bce = (each * asked).sum() / count
-    dice = (dice_loss(mask, truth).sum(-1) * asked).sum() / count
+    return (each * pairs.real).sum(), (dice_loss(mask, truth).sum(-1) * pairs.real).sum()
 
-    # The last class is "no entity"; an extra column collects the pairs that do not exist.
-    nothing = logits.shape[3] - 1
+
+def _mostly_unknown(embeddings: Tensor, sampled: Tensor, unknown: Tensor) -> Tensor:
+    """(D, G, Q) bool: whether a query's mask lies mostly at points (G, S) that are `UNKNOWN`."""
+    if not unknown.any():
+        return torch.zeros(embeddings.shape[:3], dtype=torch.bool, device=embeddings.device)
+    with torch.no_grad():
+        masks = _masks(embeddings, sampled).sigmoid()  # (D, G, Q, S)
+        return (masks @ unknown[:, :, None].float())[..., 0] > 0.5 * masks.sum(-1)
+
+
+def _class_loss(logits: Tensor, pairs: _Pairs, left_out: Tensor, no_entity: float) -> Tensor:
+    """The cross-entropy of classes, summed over heads: logits (D, G, Q, K + 1), `left_out` (D, G, Q) → scalar."""
+    nothing = logits.shape[3] - 1  # the last class, "no entity"
+    # An extra column collects the pairs that are not real.
     classes = torch.full((*logits.shape[:2], logits.shape[2] + 1), nothing, device=logits.device)
-    if unknown.any():
-        with torch.no_grad():
-            own = _masks(embeddings, sampled).sigmoid()  # (D, G, Q, S)
-            classes[..., :-1][(own @ unknown)[..., 0] > 0.5 * own.sum(-1)] = _LEFT_OUT
-    own_kinds = wanted.expand_as(queries) if answers is None else torch.zeros_like(queries)
-    own_kinds = own_kinds.masked_fill(own_kinds < 0, _LEFT_OUT)
-    classes = classes.scatter(2, torch.where(asked, queries, logits.shape[2]), own_kinds)[..., :-1]
-    weight = logits.new_tensor([1.0] * nothing + [config.no_entity])
-    pairs = zip(logits.flatten(1, 2), classes.flatten(1), strict=True)
-    ce = torch.stack([_mean_cross_entropy(head, target, weight) for head, target in pairs]).sum()
-    return {"ce": config.ce * ce, "bce": config.bce * bce, "dice": config.dice * dice}
+    classes[..., :-1][left_out] = _LEFT_OUT
+    known = pairs.classes.masked_fill(pairs.classes < 0, _LEFT_OUT)
+    classes = classes.scatter(2, torch.where(pairs.real, pairs.queries, logits.shape[2]), known)[..., :-1]
+    weight = logits.new_tensor([1.0] * nothing + [no_entity])
+    heads = zip(logits.flatten(1, 2), classes.flatten(1), strict=True)
+    return torch.stack([_mean_cross_entropy(head, target, weight) for head, target in heads]).sum()
 
 
 def _kinds_of(ids: Tensor, kinds: Tensor | None) -> Tensor:

@@ -60,7 +60,7 @@ def measure(
 ) -> dict[str, float]:
     """AP and AP50 (fractions) for every fusion, named `AP_boc` and so on.
 
-    Entities that lie mostly in unlabelled parts of a photo are not counted, as nobody knows whether they are right.
+    Entities that are mostly in unlabelled parts of a photo are not counted, because they may be right or wrong.
 
     Args:
         predict: the model, a function from pixels (1, T, 3, H, W) and frames (1, T, 4) to its output. T is the number

@@ -125,8 +125,8 @@ class Narratives(Dataset):
         self.conversation = Conversation(tokenizer, model.language, model.names)
         used = config.photos and config.photo_share > 0
         self.photos = Photos(config.photos, config.photo_weights, config.captions) if used else None
-        told = config.narratives if config.narrative_share > 0 else ()
-        self.narratives = [PanopticNarratives(path) for path in told]
+        narrated = config.narratives if config.narrative_share > 0 else ()
+        self.narratives = [PanopticNarratives(path) for path in narrated]
         self.segmenter = None
         if config.segmenter is not None and config.mask_noise > 0:
             self.segmenter = EntitySegmenter.from_pretrained(config.segmenter, device="cpu")
@@ -149,15 +149,15 @@ class Narratives(Dataset):
     def _sample(self, rng: np.random.Generator, tasks: list[str]) -> Sample:
         refers = [task == "ground" and rng.random() < self.config.referring for task in tasks]
         if self.narratives and rng.random() < self.config.narrative_share:
-            told = self._tell_written(rng, len(tasks))
+            narrated = self._tell_written(rng, len(tasks))
         elif self.photos is not None and rng.random() < self.config.photo_share:
-            told = self._tell(self.photos, rng, refers)
+            narrated = self._tell(self.photos, rng, refers)
         else:
-            told = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config.sides, self.config.scenes, refers)
+            narrated = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config.sides, self.config.scenes, refers)
         noisy = self.config.mask_noise > 0 and rng.random() < self.config.mask_noise
-        masks = self._masks(told, rng) if noisy else None
+        masks = self._masks(narrated, rng) if noisy else None
         options = {"wordings": self.config.wordings, "written": bool(self.config.captions)}
-        return encode(told, tasks, self.conversation, self.model, rng, masks, **options)
+        return encode(narrated, tasks, self.conversation, self.model, rng, masks, **options)
 
     def _tell_written(self, rng: np.random.Generator, texts: int) -> NarratedPhoto:
         """A random photo with narratives that people wrote."""
@@ -178,14 +178,14 @@ class Narratives(Dataset):
                 continue  # COCO has photos without any instance
             if not any(name in EVERYDAY for name in photo.categories):
                 return tell_photo(photo, rng, sides, refers)
-            if (told := tell_named(photo, photos.things, rng, sides, refers, self.config.absent)) is not None:
-                return told
+            if (narrated := tell_named(photo, photos.things, rng, sides, refers, self.config.absent)) is not None:
+                return narrated
         raise ImageError(f"{_DRAWN} photos in a row have no labelled entities; check the folders of photos.")
 
-    def _masks(self, told: NarratedPhoto, rng: np.random.Generator) -> np.ndarray | None:
+    def _masks(self, narrated: NarratedPhoto, rng: np.random.Generator) -> np.ndarray | None:
         if self.segmenter is None:
-            return perturbed_masks(told.labels, rng)
-        found = self.segmenter(told.image)
+            return perturbed_masks(narrated.labels, rng)
+        found = self.segmenter(narrated.image)
         return found.labels if len(found) else None
 
 
@@ -194,7 +194,7 @@ Sample = tuple[Tensor, Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]
 
 
 def encode(
-    told: NarratedPhoto,
+    narrated: NarratedPhoto,
     tasks: Sequence[str],
     conversation: Conversation,
     model: GellaConfig,
@@ -207,7 +207,7 @@ def encode(
     """Encodes a picture and its narratives, one for every task, as input for the model.
 
     Args:
-        told: picture, true entities and narratives.
+        narrated: picture, true entities and narratives.
         tasks: a name in `TASKS` for every narrative.
         conversation, model: encoder of texts, and configuration of the model.
         rng: random generator.
@@ -215,10 +215,10 @@ def encode(
         wordings: see `NarrativeConfig`.
         written: whether to describe photos with the captions that people wrote of them, if there are any.
     """
-    size = (told.labels.shape[0], told.labels.shape[1])
-    given = told.labels if masks is None else masks
-    carried = carry(given, told.labels)
-    pixels = Letterbox(size, model.vision.side).fit_image(told.image)
+    size = (narrated.labels.shape[0], narrated.labels.shape[1])
+    given = narrated.labels if masks is None else masks
+    carried = carry(given, narrated.labels)
+    pixels = Letterbox(size, model.vision.side).fit_image(narrated.image)
     labels = Letterbox(size, model.colormap_side).fit_labels(given)
     colours = colormap(labels, colours=model.colours, seed=int(rng.integers(1 << 31)))
     as_tensor = partial(torch.as_tensor, dtype=torch.uint8)
@@ -226,22 +226,22 @@ def encode(
         as_tensor(pixels.transpose(2, 0, 1).copy()),
         as_tensor(colours.transpose(2, 0, 1).copy()),
         torch.from_numpy(labels),
-        _words(told, carried),
+        _words(narrated, carried),
         [
-            _asked(told, narrative, task, conversation, carried, rng, wordings, written)
-            for narrative, task in zip(told.narratives, tasks, strict=True)
+            _asked(narrated, narrative, task, conversation, carried, rng, wordings, written)
+            for narrative, task in zip(narrated.narratives, tasks, strict=True)
         ],
     )
 
 
-def _words(told: NarratedPhoto, carried: Carried) -> Tensor:
+def _words(narrated: NarratedPhoto, carried: Carried) -> Tensor:
     """See `words_of`; everything is unknown about a given entity that matches no true one."""
-    nothing = words_of(told.facts[:1]).fill_(-1)
-    return torch.cat((nothing, words_of(told.facts)))[carried.same]
+    nothing = words_of(narrated.facts[:1]).fill_(-1)
+    return torch.cat((nothing, words_of(narrated.facts)))[carried.same]
 
 
 def _asked(
-    told: NarratedPhoto,
+    narrated: NarratedPhoto,
     narrative: Narrative,
     task: str,
     conversation: Conversation,
@@ -253,17 +253,19 @@ def _asked(
     caption, mentions = narrative.caption, narrative.mentions
     questions = WORDINGS["describe" if task == "describe" else "extract"]
     question = questions[int(rng.integers(len(questions)))] if wordings else questions[0]
-    if task == "describe" and written and told.captions:
-        return conversation.describe(told.captions[int(rng.integers(len(told.captions)))], question=question), None
-    if task == "describe" and told.descriptions:
+    if task == "describe" and written and narrated.captions:
+        return conversation.describe(
+            narrated.captions[int(rng.integers(len(narrated.captions)))], question=question
+        ), None
+    if task == "describe" and narrated.descriptions:
         # Simulates imperfect recognition: the names given in the prompt are most of those present, but not all.
-        names = [name for name in told.names if rng.random() < 0.8]
-        description = told.descriptions[int(rng.integers(len(told.descriptions)))]
+        names = [name for name in narrated.names if rng.random() < 0.8]
+        description = narrated.descriptions[int(rng.integers(len(narrated.descriptions)))]
         return conversation.describe(description, names, question), None
     if task == "describe":
         return conversation.describe(caption, question=question), None
-    if task == "extract" and told.captions and rng.random() < 0.7:
-        caption = told.captions[int(rng.integers(len(told.captions)))]
+    if task == "extract" and narrated.captions and rng.random() < 0.7:
+        caption = narrated.captions[int(rng.integers(len(narrated.captions)))]
         return conversation.extract(caption, noun_phrases(caption), question), None
     text = conversation.extract(caption, [mention.span for mention in mentions], question)
     if task == "extract":

@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from ..support.errors import EsgError
 from ..support.files import write_atomically
+from .run_log import read_log
 
-LOG = "log.jsonl"
-_NO_TERMS = ("step", "lr", "grad_norm", "seconds", "waited")  # everything else in a step's row is a loss
-
-
-def read_log(run_dir: str | Path) -> list[dict[str, Any]]:
-    """The rows of a run's log, as numbers by name; a last row that a kill cut short is dropped.
-
-    Raises:
-        EsgError: another row is damaged, or the log cannot be read.
-    """
-    path = Path(run_dir) / LOG
-    try:
-        lines = path.read_bytes().splitlines() if path.exists() else []
-    except OSError as error:
-        raise EsgError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:  # not JSON, or not even text
-            if number == len(lines):
-                break
-            row = None
-        if not _is_row(row):
-            raise EsgError(f"Line {number} of {path} is damaged; remove that line, or the whole file.")
-        rows.append(row)
-    return rows
-
-
-def _is_row(row: Any) -> bool:
-    return isinstance(row, dict) and "step" in row and all(isinstance(value, (int, float)) for value in row.values())
+_NOT_TERMS = ("step", "lr", "grad_norm", "seconds", "waited")  # everything else in a step's row is a loss
 
 
 def plot(run_dir: str | Path) -> Path:
@@ -58,7 +27,7 @@ def plot(run_dir: str | Path) -> Path:
     measured = [row for row in rows if "loss" not in row]
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    terms = dict.fromkeys(name for row in steps for name in row if name not in _NO_TERMS)  # a step may lack some terms
+    terms = dict.fromkeys(name for row in steps for name in row if name not in _NOT_TERMS)  # a step may lack some terms
     for name in terms:
         chosen = [row for row in steps if name in row]
         values = _smoothed([row[name] for row in chosen])

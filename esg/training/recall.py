@@ -20,7 +20,7 @@ FIGURES = ("AR", "noun_recall", "gIoU")
 
 
 def measure_narratives(
-    pupil: GellaInTraining,
+    trained: GellaInTraining,
     state: dict[str, Tensor],
     tokenizer: Tokenizer,
     scenes: int,
@@ -30,7 +30,7 @@ def measure_narratives(
     """The `FIGURES` of `evaluate_narratives` (fractions), without those that cannot be measured on these scenes.
 
     Args:
-        pupil: the model; it is in training mode again afterwards.
+        trained: the model; it is in training mode again afterwards.
         state: weights to measure, under all of its own names.
         tokenizer: tokenizer of the language model.
         scenes: number of held-out scenes, starting with the first; the true entities are given.
@@ -39,24 +39,24 @@ def measure_narratives(
     Raises:
         NoNumbers: image features or scores are NaN or infinite.
     """
-    model = GellaInference(pupil.gella, tokenizer, device, precision)
-    judged = _Judged(pupil, Grounder(model), scenes)
-    own = {f"pupil.{name}": value for name, value in state.items()}
+    model = GellaInference(trained.gella, tokenizer, device, precision)
+    judged = _Judged(trained, Grounder(model), scenes)
+    own = {f"trained.{name}": value for name, value in state.items()}
     try:
         with quietly():
             # Uses the weights without loading them; tied weights have the same value under each of their names.
             found = torch.func.functional_call(judged, own, (), tie_weights=False)
     finally:
-        pupil.train()
+        trained.train()
     return {name: found[name] for name in FIGURES if not math.isnan(found[name])}
 
 
 class _Judged(nn.Module):
     """The measurement as a module's forward pass, so that `functional_call` can substitute weights."""
 
-    def __init__(self, pupil: GellaInTraining, grounder: Grounder, scenes: int) -> None:
+    def __init__(self, trained: GellaInTraining, grounder: Grounder, scenes: int) -> None:
         super().__init__()
-        self.pupil, self.grounder, self.scenes = pupil, grounder, scenes
+        self.trained, self.grounder, self.scenes = trained, grounder, scenes
 
     def forward(self) -> dict[str, float]:
         return evaluate_narratives(self.grounder, self.scenes)

@@ -249,7 +249,9 @@ def test_an_interrupted_run_goes_on(esg: Run, halves: Callable[..., Path], tmp_p
     again = esg(*command, "--resume", tmp_path / "kept", "--json", tmp_path / "figures.json")
     assert (again.out, again.err) == (once.out, ["2 photos were measured in an earlier run."])
     assert not list(tmp_path.glob("*.partial"))
-    esg(*command, "--resume", tmp_path / "kept", "--no-boundaries").refused("does not hold results of this evaluation")
+    esg(*command, "--resume", tmp_path / "kept", "--no-boundaries").refused(
+        "kept has results of another run: boundaries was True and is now False; give another name, or delete the file."
+    )
 
 
 def test_the_papers_figures_stand_beside(esg: Run, halves: Callable[..., Path]) -> None:
@@ -332,9 +334,9 @@ def test_after_ctrl_c_it_says_where_the_results_are(
     esg: Run, halves: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
-    from esg.evaluation import streaming
+    from esg.evaluation.journal import Journal
 
-    add = streaming.Journal.add
+    add = Journal.add
 
     def stop(journal: Any, number: int, record: Any) -> None:
         add(journal, number, record)
@@ -343,11 +345,11 @@ def test_after_ctrl_c_it_says_where_the_results_are(
 
     command = ("eval", "entities", halves("truth.json"), "--predictions", halves("found.json"))
     with monkeypatch.context() as patch:
-        patch.setattr(streaming.Journal, "add", stop)
+        patch.setattr(Journal, "add", stop)
         result = esg(*command, "--json", tmp_path / "figures.json")
     kept = tmp_path / "figures.json.partial"
     assert result.status == 130
-    assert result.err[0] == f"The photos measured so far are kept in {kept}; the same command goes on from there."
+    assert result.err[0] == f"The photos measured so far are kept in {kept}; the same command continues from there."
     again = esg(*command, "--json", tmp_path / "figures.json")
     assert again.err == ["2 photos were measured in an earlier run."]
     assert not kept.exists()

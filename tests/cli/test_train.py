@@ -21,7 +21,7 @@ from esg.training import vocabulary
 from esg.training.checkpoint import CHECKPOINT
 from esg.training.cropformer import TrainConfig
 from esg.training.gella import GellaTrainConfig
-from esg.training.plot import read_log
+from esg.training.run_log import read_log
 from esg.training.settings import read_config
 
 SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")
@@ -132,7 +132,7 @@ def test_photos_to_measure_on_and_the_presets_own_settings(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--fine-tune",), "--fine-tune goes with --init and --photos, and without --config; change these options."),
+        (("--fine-tune",), "--fine-tune needs --init and --photos, and cannot be combined with --config."),
         (("--init", "cropformer-nano", "--photos", "missing"), "missing does not exist; give"),
         (
             ("--init", "gella-nano"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from esg.entities.entity_map import EntityMap
-from esg.entities.tracking import Clip, track_entities
+from esg.entities.tracking import Clip, Tracker, track_entities
 from esg.support.errors import InputError
 
 clips = hnp.arrays(np.int32, st.tuples(st.integers(1, 6), st.just(2), st.integers(1, 6)), elements=st.integers(0, 3))
@@ -136,3 +136,29 @@ def test_a_clip_in_which_nothing_is_has_no_tracks() -> None:
     assert not clip.mask(0, []).any()
     with pytest.raises(InputError, match=r"There is no track 1: this clip has no tracks\."):
         clip.mask(0, 1)
+
+
+def test_a_tracker_gives_the_frames_of_a_clip_one_by_one() -> None:
+    tracker = Tracker(patience=1)
+    frames = [tracker.add(frame_of(row)) for row in ("11.22", "...11", "11.22")]
+    assert [frame.number for frame in frames] == [0, 1, 2]
+    assert [frame.ids.tolist() for frame in frames] == [[1, 2], [2], [1, 2]]
+    assert [frame.labels.tolist() for frame in frames] == [[[1, 1, 0, 2, 2]], [[0, 0, 0, 2, 2]], [[1, 1, 0, 2, 2]]]
+    assert [one.frames for one in tracker.tracks] == [(0, 2), (0, 1, 2)]
+
+
+def test_tracks_that_are_known_go_before_overlap() -> None:
+    tracker = Tracker()
+    tracker.add(frame_of("111.22"))
+    exchanged = tracker.add(frame_of("111.22"), np.array([2, 0]))  # entity 1 is track 2, so that is not free for 2
+    assert exchanged.ids.tolist() == [2, 3]
+    back = tracker.add(frame_of("111.22"), np.array([0, 1]))
+    assert back.ids.tolist() == [2, 1]
+
+
+def test_another_map_of_the_last_frame_is_recognised() -> None:
+    tracker = Tracker()
+    tracker.add(frame_of("111.22"))
+    tracker.add(frame_of("111..."))
+    assert tracker.recognised(frame_of("33.221")).tolist() == [0, 0, 1]
+    assert [one.frames for one in tracker.tracks] == [(0, 1), (0,)]  # which adds nothing

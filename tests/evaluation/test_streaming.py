@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from PIL import Image
 from esg.data.annotated import AnnotatedPhoto
 from esg.data.mask_files import MaskFiles
 from esg.evaluation.entities import EntityMeasure, evaluate_entities
+from esg.evaluation.journal import Journal
 from esg.evaluation.matching import FoundMask
 from esg.evaluation.predictions import open_predictions
-from esg.evaluation.streaming import Journal, identity, measure_all
-from esg.support.errors import EsgError, InputError
+from esg.evaluation.streaming import measure_all
+from esg.support.errors import EsgError
 
 pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
 
@@ -82,15 +82,6 @@ def test_a_line_that_was_cut_off_is_measured_again(tmp_path: Path) -> None:
     assert evaluate_entities(photos, predictions, journal=journal).figures["photos"] == 5
 
 
-def test_a_file_about_something_else_is_not_continued(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    measure_all(*memory(), EntityMeasure(), journal=Journal(path, ABOUT))
-    with pytest.raises(InputError, match="does not hold results of this evaluation"):
-        Journal(path, {"task": "panoptic"})
-    assert len(Journal(path, ABOUT).done) == 5  # the refused one is unchanged
-    assert Journal(path, {"task": "panoptic"}, replace=True).done == {}
-
-
 def test_a_photo_that_cannot_be_read_is_left_out_and_named() -> None:
     photos = MemoryPhotos([photo_of(labels(0), name="0.jpg"), None])
     measured = evaluate_entities(photos, MemoryPredictions({"0.jpg": masks_of(labels(0))}))
@@ -101,11 +92,3 @@ def test_a_photo_that_cannot_be_read_is_left_out_and_named() -> None:
 def test_nothing_to_measure_is_one_sentence() -> None:
     with pytest.raises(EsgError, match=r"No photo in memory can be measured: photos that cannot be used \(1\)"):
         evaluate_entities(MemoryPhotos([None]), MemoryPredictions({}))
-
-
-def test_a_changed_file_in_a_folder_is_another_evaluation(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_text("1")
-    before = identity(tmp_path)
-    assert identity(tmp_path) == before
-    os.utime(tmp_path / "a.png", (2e9, 2e9))
-    assert identity(tmp_path) != before

@@ -30,7 +30,7 @@ from esg.data.panoptic_narratives import PanopticNarratives
 from esg.data.wild import WildSets
 from esg.entities.entity_map import EntityMap
 from esg.evaluation.entity_sources import MasksFromFiles, NoEntities, entities_of
-from esg.evaluation.measured import Results
+from esg.evaluation.journal import Journal
 from esg.evaluation.panoptic_narratives import UNREAD, bare, evaluate_panoptic_narratives
 from esg.evaluation.referring import evaluate_referring
 from esg.evaluation.wild import UNKNOWN_NAMES, evaluate_wild
@@ -189,22 +189,11 @@ def test_a_photo_without_entities_is_measured(tmp_path: Path) -> None:
 def test_an_interrupted_run_continues(tmp_path: Path) -> None:
     data, file = PanopticNarratives(write_png(tmp_path)), tmp_path / "run.jsonl"
     told = grounder({"SKY": [0.9, 0.2, 0.1]}, ["SKY"])
-    first = evaluate_panoptic_narratives(told, data, results=Results(file, {"model": "a"}))
+    first = evaluate_panoptic_narratives(told, data, journal=Journal(file, {"model": "a"}))
     calls = told.model.calls  # type: ignore[attr-defined]
-    again = evaluate_panoptic_narratives(told, data, results=Results(file, {"model": "a"}))
+    again = evaluate_panoptic_narratives(told, data, journal=Journal(file, {"model": "a"}))
     assert again.figures == first.figures
     assert told.model.calls == calls  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match=r"results of another run: model was 'a' and is now 'b'"):
-        Results(file, {"model": "b"})
-    whole = file.read_text()
-    file.write_text(whole[:-20])  # interrupted while it wrote the only result
-    cut = Results(file, {"model": "a"})
-    assert len(cut) == 0
-    evaluate_panoptic_narratives(told, data, results=cut)
-    assert file.read_text() == whole
-    file.write_text("nonsense")
-    with pytest.raises(InputError, match="does not contain results of an earlier run"):
-        Results(file)
 
 
 def test_articles_and_punctuation_do_not_count() -> None:
@@ -230,8 +219,8 @@ def test_expressions_about_true_objects(tmp_path: Path) -> None:
         "expressions": 4,
         "expressions_given": 4,
     }
-    evaluate_referring(told, data, 1, results=Results(tmp_path / "run.jsonl"))
-    again = evaluate_referring(grounder({}), data, results=Results(tmp_path / "run.jsonl"))
+    evaluate_referring(told, data, 1, journal=Journal(tmp_path / "run.jsonl"))
+    again = evaluate_referring(grounder({}), data, journal=Journal(tmp_path / "run.jsonl"))
     assert (again.figures, again.problems) == (measured.figures, measured.problems)
     assert list(measured.problems) == [
         "expressions that the model cannot read, which count as wrong (1): 'fail' of COCO_train2014_000000000007.jpg"
@@ -290,9 +279,9 @@ def test_ap_of_sets_in_the_wild(tmp_path: Path) -> None:
     assert figures["mean"] == pytest.approx(0.875)
     assert (figures["sets"], figures["photos"]) == (2, 3)
     assert "Trash" not in figures
-    kept = Results(tmp_path / "run.jsonl")
-    evaluate_wild(told, WildSets(tmp_path), segment=halves, results=kept)
-    again = evaluate_wild(grounder({}), WildSets(tmp_path), results=Results(tmp_path / "run.jsonl"))
+    kept = Journal(tmp_path / "run.jsonl")
+    evaluate_wild(told, WildSets(tmp_path), segment=halves, journal=kept)
+    again = evaluate_wild(grounder({}), WildSets(tmp_path), journal=Journal(tmp_path / "run.jsonl"))
     assert again.figures == pytest.approx(figures, nan_ok=True)
     assert again.problems == measured.problems
     assert [problem.partition(":")[0] for problem in measured.problems] == ["sets that cannot be read (1)"]

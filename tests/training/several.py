@@ -15,10 +15,11 @@ from typing import Any
 import torch
 
 from esg.training import loop
+from esg.training import run as running
 from esg.training.gella import GellaTask, GellaTrainConfig
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
-from esg.training.vocabulary import run_tokenizer
+from esg.training.run_tokenizer import run_tokenizer
 
 RUN = GellaTrainConfig(
     model=json.loads(os.environ["ESG_TEST_GELLA"]),
@@ -46,14 +47,14 @@ def join_on_cpu(partial: bool) -> Any:
     return accelerator
 
 
-join: Any = loop.join
+join: Any = running.join
 
 
 def main() -> None:
     torch.set_num_threads(1)
     folder, steps, kind, changes = sys.argv[1:]
     if kind == "fsdp":
-        loop.join = join_on_cpu
+        running.join = join_on_cpu
     config = dataclasses.replace(RUN, steps=int(steps), **json.loads(changes))
     loop.train(GellaTask(config, run_tokenizer(config, Path(folder))), folder)
 

@@ -4,20 +4,20 @@ import pytest
 import torch
 
 from esg.models.cropformer.config import PRESETS
-from esg.training.categories import READOUT, Student, category_loss
+from esg.training.categories import READOUT, CropFormerInTraining, category_loss
 
 
 def test_the_readout_is_beside_the_model(tiny: str) -> None:
     config = PRESETS[tiny].config
     pixels, frames = torch.randn(1, 2, 3, 64, 64), torch.tensor([[[0.0, 0, 1, 1], [0, 0, 0.7, 0.7]]])
-    student = Student(config, 5)
-    output, told = student(pixels, frames)
+    model = CropFormerInTraining(config, 5)
+    output, told = model(pixels, frames)
     assert told is not None
     assert told.shape == (1, 2, 5, 8, 8)
     assert len(output.batch) == len(output.image)
-    plain = Student(config, 0)
+    plain = CropFormerInTraining(config, 0)
     assert plain(pixels, frames, batch_level=False)[1] is None
-    extra = student.state_dict().keys() - plain.state_dict().keys()
+    extra = model.state_dict().keys() - plain.state_dict().keys()
     assert extra
     assert all(name.startswith(READOUT) for name in extra)
 

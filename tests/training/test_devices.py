@@ -19,7 +19,7 @@ from esg.support.errors import EsgError, InputError
 from esg.training import devices
 from esg.training.checkpoint import load_checkpoint
 from esg.training.gella import GellaTrainConfig
-from esg.training.plot import read_log
+from esg.training.run_log import read_log
 
 SEVERAL = Path(__file__).with_name("several.py")
 

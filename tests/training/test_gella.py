@@ -29,11 +29,11 @@ from esg.training.gella import GellaTask, GellaTrainConfig, association_loss, ma
 from esg.training.loop import train
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
-from esg.training.plot import read_log
 from esg.training.recall import FIGURES
 from esg.training.run_folder import CHECKPOINT
+from esg.training.run_log import read_log
+from esg.training.run_tokenizer import run_tokenizer
 from esg.training.settings import read_config
-from esg.training.vocabulary import run_tokenizer
 
 RUN = GellaTrainConfig(
     preset="tiny",

@@ -22,7 +22,7 @@ from esg.training.gella import GellaTrainConfig
 from esg.training.heads import Features, HeadsTask, features_of, head_losses, name_lists
 from esg.training.loop import train
 from esg.training.narratives import NarrativeConfig, Narratives
-from esg.training.plot import read_log
+from esg.training.run_log import read_log
 
 RUN = GellaTrainConfig(
     preset="seeing",
@@ -84,8 +84,8 @@ def test_features_are_computed_once(task: HeadsTask, tmp_path: Path, monkeypatch
 
 
 def test_the_losses_of_a_model_that_knows_nothing(task: HeadsTask) -> None:
-    pupil: GellaInTraining = task.model(new=True)
-    for layer in (pupil.gella.association.entity, pupil.of_entities):
+    model: GellaInTraining = task.model(new=True)
+    for layer in (model.gella.association.entity, model.of_entities):
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
     words = torch.zeros(2, len(WORDS), dtype=torch.int8)
@@ -93,7 +93,7 @@ def test_the_losses_of_a_model_that_knows_nothing(task: HeadsTask) -> None:
     words[0, WORDS.index("cat")] = -1  # one may argue about it
     truth = torch.zeros(6, 2, dtype=torch.bool)
     truth[3, 1] = True
-    entity, noun = pupil.gella.config.decoder.width, pupil.gella.config.language.width
+    entity, noun = model.gella.config.decoder.width, model.gella.config.language.width
     features = Features(
         torch.randn(2, entity),
         [torch.randn(2, 112), torch.randn(2, 320)],
@@ -101,7 +101,7 @@ def test_the_losses_of_a_model_that_knows_nothing(task: HeadsTask) -> None:
         [(torch.randn(6, noun), truth)],
         torch.randn(len(NAMES), noun),
     )
-    losses = head_losses(pupil, features)
+    losses = head_losses(model, features)
     assert losses["association"].tolist() == pytest.approx([math.log(2)] * 12)
     assert losses["list"].tolist() == pytest.approx([math.log(6)])  # of the one entity that a noun means
     assert losses["names"].tolist() == pytest.approx([math.log(len(NAMES) - 1)])
@@ -109,15 +109,15 @@ def test_the_losses_of_a_model_that_knows_nothing(task: HeadsTask) -> None:
 
 
 def test_queries_are_hidden_in_training_alone(task: HeadsTask) -> None:
-    pupil = task.model(new=True)
-    entity, noun = pupil.gella.config.decoder.width, pupil.gella.config.language.width
+    model = task.model(new=True)
+    entity, noun = model.gella.config.decoder.width, model.gella.config.language.width
     looks, words = [torch.randn(200, 112), torch.randn(200, 320)], torch.zeros(200, len(WORDS), dtype=torch.int8)
     truth = torch.zeros(1, 200, dtype=torch.bool)
     nouns = [(torch.randn(1, noun), truth)]
     features = Features(torch.randn(200, entity), looks, words, nouns, torch.randn(len(NAMES), noun))
     without = dataclasses.replace(features, content=torch.zeros(200, entity))
-    seen, unseen = (head_losses(pupil.eval(), one)["association"] for one in (features, without))
-    trained = head_losses(pupil.train(), features)["association"]  # a new appearance adds nothing
+    seen, unseen = (head_losses(model.eval(), one)["association"] for one in (features, without))
+    trained = head_losses(model.train(), features)["association"]  # a new appearance adds nothing
     hidden = torch.isclose(trained, unseen)
     assert torch.equal(torch.isclose(trained, seen), ~hidden)
     assert 10 < hidden.sum() < 60
@@ -140,10 +140,10 @@ def test_an_entity_without_a_query_is_learnt_by_its_looks(task: HeadsTask, monke
             for n in labels.flatten(1).amax(1).tolist()
         ],
     )
-    pupil = task.model(new=True).eval()
+    model = task.model(new=True).eval()
     samples = Narratives(task.config.samples, task.architecture, task.tokenizer)
     lists = name_lists(samples.conversation, range(len(NAMES)))
-    features = features_of(pupil, next(samples.batches(0, 1, 0)), lists)
+    features = features_of(model, next(samples.batches(0, 1, 0)), lists)
     assert features
     for one in features:
         assert not one.content.any()

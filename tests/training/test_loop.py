@@ -23,14 +23,15 @@ from esg.models.layers.resnet import ResNetConfig
 from esg.segmenter import load_model
 from esg.support.errors import EsgError, InputError, WeightsError
 from esg.training import checkpoint, cropformer, loop
+from esg.training import run as running
 from esg.training.checkpoint import WeightAverage, load_checkpoint
 from esg.training.cropformer import CropFormerTask, TrainConfig
-from esg.training.loop import learning_rate
 from esg.training.losses import LossConfig
 from esg.training.measure import MeasureConfig
-from esg.training.plot import read_log
 from esg.training.run_folder import BEST, CHECKPOINT
+from esg.training.run_log import read_log
 from esg.training.samples import SampleConfig
+from esg.training.schedule import learning_rate
 
 RUN = TrainConfig(
     preset="tiny",
@@ -280,7 +281,7 @@ def test_nan_weights_are_not_saved(
 ) -> None:
     train(dataclasses.replace(run, steps=1), tmp_path)
     averages: list[WeightAverage] = []
-    monkeypatch.setattr(loop, "WeightAverage", lambda *args: averages.append(WeightAverage(*args)) or averages[0])
+    monkeypatch.setattr(running, "WeightAverage", lambda *args: averages.append(WeightAverage(*args)) or averages[0])
 
     def spoil(done: int, _total: int, _what: str) -> None:
         if done == 2:
@@ -372,13 +373,6 @@ def test_another_optimizer_is_one_sentence(run: TrainConfig, tmp_path: Path) -> 
     train(dataclasses.replace(run, steps=1), tmp_path)
     with pytest.raises(WeightsError, match=r"does not fit the optimizer muon; use the optimizer of the run, or ano"):
         train(dataclasses.replace(run, optimizer="muon"), tmp_path)
-
-
-def test_a_line_of_the_log_names_the_terms_that_a_step_has() -> None:
-    row = {"step": 20, "lr": 1e-3, "loss": 2.0, "answer": 2.0, "grad_norm": 1.0, "seconds": 36.0}
-    expected = "step 20/120 loss 2.00 (answer 2.00) lr 1.0e-03 36.00 s/step, 1.0 h left"
-    assert loop._line(row, 120) == expected
-    assert "(answer 2.00 mask_ce 0.50)" in loop._line({**row, "mask_ce": 0.5}, 120)
 
 
 @pytest.mark.parametrize(

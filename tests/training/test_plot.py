@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from esg.support.errors import EsgError, OutputError
-from esg.training.plot import LOG, _smoothed, plot, read_log
+from esg.training.plot import _smoothed, plot
+from esg.training.run_log import LOG, read_log
 
 ROWS = [
     {"step": 1, "loss": 3.0, "image_ce": 1.0, "lr": 1e-4},

@@ -14,8 +14,8 @@ from esg.training.cropformer import TrainConfig
 from esg.training.defaults import settings_for
 from esg.training.faithful import faithful
 from esg.training.gella import GellaTrainConfig
-from esg.training.loop import learning_rate
 from esg.training.losses import LossConfig
+from esg.training.schedule import learning_rate
 from esg.training.settings import read_config
 
 RECIPES = sorted((Path(__file__).parents[2] / "docs" / "recipes").glob("*.json"))

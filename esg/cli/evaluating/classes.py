@@ -229,7 +229,7 @@ def _running(args: argparse.Namespace, task: str, photos: AnnotatedPhotos, conso
     """Workers, journal and progress."""
     known_data_set(args, args.photos)  # refused before the work
     source: Any = args.predictions or _models(args)
-    journal = open_journal(args, task, args.photos, len(photos), source)
+    journal = open_journal(args, task, data=args.photos, photos=len(photos), predictions=source)
     say_resumed(journal, console)
     return {"workers": args.workers, "journal": journal, "progress": counting(console, "photo")}
 

@@ -128,12 +128,16 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     console.progress(f"Opening {given} ...")
     photos = open_photos(given, args.images)
     predictions = _predictions(args, photos, console)
-    made_by = (
-        [args.predictions]
-        if args.predictions
-        else [model_file(args.model or MODEL), views_of(args), args.sizes, args.precision, args.overlapping]
+    made_by = args.predictions or [
+        model_file(args.model or MODEL),
+        views_of(args),
+        args.sizes,
+        args.precision,
+        args.overlapping,
+    ]
+    journal = open_journal(
+        args, "entities", data=given, photos=len(photos), predictions=made_by, boundaries=args.boundaries
     )
-    journal = open_journal(args, "entities", given, len(photos), *made_by, args.boundaries)
     say_resumed(journal, console)
     measured = evaluate_entities(
         photos,
@@ -179,5 +183,5 @@ def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Con
     if args.sizes is None:
         return ModelPredictions(partial(result, min_score=0.0, **views_of(args)), name=name)
     if any(value is not None for value in views_of(args).values()):
-        raise InputError("--sizes goes without --crops, --crop-ratio, --fusion, --size and --max-size.")
+        raise InputError("--sizes cannot be combined with --crops, --crop-ratio, --fusion, --size or --max-size.")
     return ModelPredictions(lambda image: result(segmenter.predict_sizes(image, args.sizes), min_score=0.0), name=name)

@@ -80,7 +80,7 @@ def foreground(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     photos = open_photos(args.photos, args.images)
     predictions = _predictions(args, console)
     source = args.predictions or [model_file(args.model or MODEL), args.crops, args.precision]
-    journal = open_journal(args, "foreground", args.photos, len(photos), source)
+    journal = open_journal(args, "foreground", data=args.photos, photos=len(photos), predictions=source)
     say_resumed(journal, console)
     measured = evaluate_foreground(
         photos, predictions, workers=args.workers, journal=journal, progress=counting(console, "photo")

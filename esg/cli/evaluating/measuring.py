@@ -1,4 +1,4 @@
-"""What the tasks that measure masks share: data set, workers, going on after an interruption, and the table."""
+"""What the tasks that measure masks share: data set, workers, resuming an interrupted run, and the table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..results import check_folder
 
 if TYPE_CHECKING:
     from ...data.problems import Problems
-    from ...evaluation.streaming import Journal
+    from ...evaluation.journal import Journal
 
 _COUNTS = ("HCE",)  # figures that are not percentages
 
@@ -40,8 +40,8 @@ def add_measuring(command: argparse.ArgumentParser, *, plots: bool = False) -> N
         "--resume",
         type=file_or_folder,
         metavar="FILE",
-        help="keep the results of each photo here; after an interruption the same command goes on from there [a file "
-        "beside --json, which is deleted at the end]",
+        help="keep the results of each photo here; after an interruption the same command continues from there [a "
+        "file beside --json, which is deleted at the end]",
     )
     group.add_argument(
         "--json", dest="out", type=file_or_folder, metavar="FILE.json", help="also write the figures to this file"
@@ -78,33 +78,32 @@ def known_data_set(args: argparse.Namespace, truth: Path) -> str | None:
     return str(args.data_set)
 
 
-def open_journal(args: argparse.Namespace, task: str, *about: object) -> Journal | None:
-    """The journal of --resume, or the one beside --json; None without both.
+def open_journal(args: argparse.Namespace, task: str, **about: object) -> Journal:
+    """The journal of --resume, or the one beside --json; without both, one that is not written.
 
     Args:
-        about: the data, predictions and options. A path also stands for the time at which it was changed.
+        about: data, predictions and options, by name. A path also stands for the time at which it was changed.
     """
-    from ...evaluation.streaming import Journal, identity
+    from ...evaluation.journal import Journal, identity
 
-    header = {"task": task, "about": [identity(one) if isinstance(one, Path) else one for one in about]}
-    if args.resume is not None:
-        return Journal(args.resume, header)
-    if args.out is None:
-        return None
-    args.journal = Journal(args.out.with_name(f"{args.out.name}.partial"), header, replace=True)
+    run = {name: identity(value) if isinstance(value, Path) else value for name, value in about.items()}
+    run = {"task": task, **run}
+    if args.resume is not None or args.out is None:
+        return Journal(args.resume, run)
+    args.journal = Journal(args.out.with_name(f"{args.out.name}.partial"), run, replace=True)
     return args.journal
 
 
 def model_file(name: str) -> list[Any] | str:
     """What tells whether a model is still the same: its file and when it was changed, or else its name."""
-    from ...evaluation.streaming import identity
+    from ...evaluation.journal import identity
 
     return identity(name) if Path(name).exists() else name
 
 
-def say_resumed(journal: Journal | None, console: Console) -> None:
+def say_resumed(journal: Journal, console: Console) -> None:
     """Says how many photos an earlier run has done."""
-    if journal is not None and journal.done:
+    if journal.done:
         console.line(f"{len(journal.done)} photos were measured in an earlier run.")
 
 

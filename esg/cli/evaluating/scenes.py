@@ -14,9 +14,9 @@ from .shared import (
     add_resume,
     counting,
     grounder,
+    journal_of,
     percent,
     refuse_without_path,
-    results,
     scene_segmenter,
     segmenter,
     show,
@@ -43,6 +43,12 @@ _PNG = {**_NOUNS, "AR_text": "nouns that the model finds in the caption"}
 
 def add(own: Any) -> None:
     """Adds the tasks to the parser."""
+    _add_narratives(own)
+    _add_reconstruction(own)
+    _add_claims(own)
+
+
+def _add_narratives(own: Any) -> None:
     command = own.add_parser(
         "narratives",
         help="how well the nouns of captions are grounded",
@@ -88,6 +94,8 @@ def add(own: Any) -> None:
         help="minimum score of an entity that a plural refers to; PNG's first baseline used 0.1 [0.5]",
     )
 
+
+def _add_reconstruction(own: Any) -> None:
     command = own.add_parser(
         "reconstruction",
         help="how many masks GELLA reconstructs",
@@ -107,6 +115,8 @@ def add(own: Any) -> None:
         "--count", type=whole(1), metavar="N", help="number of scenes [500], or use only the first N photos [all]"
     )
 
+
+def _add_claims(own: Any) -> None:
     command = own.add_parser(
         "claims",
         help="whether captions of photos are true",
@@ -151,7 +161,7 @@ def _png(args: argparse.Namespace, console: Console) -> dict[str, float]:
     data = PanopticNarratives(args.path, args.panoptic, args.images)
     source = segmenter(args)
     options = {"threshold": args.threshold, "nouns": args.nouns, "mask_size": args.mask_size}
-    kept = results(args, data.name, **options)
+    journal = journal_of(args, data.name, **options)
     measured = evaluate_panoptic_narratives(
         grounder(args, console),
         data,
@@ -160,7 +170,7 @@ def _png(args: argparse.Namespace, console: Console) -> dict[str, float]:
         threshold=args.threshold,
         given_nouns=args.nouns == "given",
         side=args.mask_size,
-        results=kept,
+        journal=journal,
         progress=counting(console, "photo"),
     )
     found = measured.figures

@@ -14,8 +14,8 @@ from ..console import Console
 
 if TYPE_CHECKING:
     from ...evaluation.entity_sources import Segment
-    from ...evaluation.measured import Results
-    from ...evaluation.streaming import Progress
+    from ...evaluation.journal import Journal
+    from ...support.progress import ItemProgress
 
 UNITS = "Printed figures are percentages, those in the file are fractions."
 
@@ -58,7 +58,7 @@ def grounder(args: argparse.Namespace, console: Console) -> Any:
     return Grounder.from_pretrained(args.model, **machine_of(args))
 
 
-def counting(console: Console, what: str) -> Progress:
+def counting(console: Console, what: str) -> ItemProgress:
     """Reports progress as "photo 3/50"."""
     return partial(_report, console, what)
 
@@ -84,7 +84,7 @@ def segmenter(args: argparse.Namespace) -> Segment | None:
 
 
 def scene_segmenter(args: argparse.Namespace) -> Segment | None:
-    """Likewise for synthetic scenes, of which nobody has files of masks."""
+    """The same for synthetic scenes, for which there are no files of masks."""
     if args.masks is not None:
         raise InputError("--masks needs photos; synthetic scenes take --segmenter.")
     return segmenter(args)
@@ -107,12 +107,12 @@ def add_resume(command: argparse.ArgumentParser, item: str = "photo") -> None:
     )
 
 
-def results(args: argparse.Namespace, data: str, **options: object) -> Results:
-    """The results of --resume; other data, models and options than those of the earlier run are refused."""
-    from ...evaluation.measured import Results
+def journal_of(args: argparse.Namespace, data: str, **options: object) -> Journal:
+    """The journal of --resume; other data, models and options than those of the earlier run are refused."""
+    from ...evaluation.journal import Journal
 
     run = {"data": data, "model": args.model, "segmenter": args.segmenter, "masks": args.masks, **options}
-    return Results(args.resume, run)
+    return Journal(args.resume, run)
 
 
 def show(

@@ -14,8 +14,8 @@ from .shared import (
     add_resume,
     counting,
     grounder,
+    journal_of,
     refuse_without_path,
-    results,
     scene_segmenter,
     segmenter,
     show,
@@ -31,6 +31,11 @@ _REFERRING = {
 
 def add(own: Any) -> None:
     """Adds the tasks to the parser."""
+    _add_referring(own)
+    _add_wild(own)
+
+
+def _add_referring(own: Any) -> None:
     command = own.add_parser(
         "referring",
         help="how well expressions and questions are grounded",
@@ -63,6 +68,8 @@ def add(own: Any) -> None:
         help="take all entities with at least this score [only the one with the highest score]",
     )
 
+
+def _add_wild(own: Any) -> None:
     command = own.add_parser(
         "wild",
         help="how well names find objects in the 25 data sets of SGinW",
@@ -93,14 +100,14 @@ def referring(args: argparse.Namespace, console: Console) -> dict[str, float]:
     source = segmenter(args)
     if source is None and not data.chooses:
         raise InputError(f"In {data.name} only the answers are outlined; give --segmenter or --masks.")
-    kept = results(args, data.name, split=data.split, threshold=args.threshold)
+    journal = journal_of(args, data.name, split=data.split, threshold=args.threshold)
     measured = evaluate_referring(
         grounder(args, console),
         data,
         args.count,
         segment=source,
         threshold=args.threshold,
-        results=kept,
+        journal=journal,
         progress=counting(console, "photo"),
     )
     found = measured.figures
@@ -134,15 +141,16 @@ def _scenes(args: argparse.Namespace, console: Console) -> dict[str, float]:
 def wild(args: argparse.Namespace, console: Console) -> dict[str, float]:
     """Prints the figures and returns them for the file."""
     from ...data.wild import WILD_SETS, WildSets
+    from ...evaluation.matching import pycocotools
     from ...evaluation.paper_texts import WILD
-    from ...evaluation.wild import check_pycocotools, evaluate_wild
+    from ...evaluation.wild import evaluate_wild
 
-    check_pycocotools()
+    pycocotools()  # before the model is loaded
     data = WildSets(args.path, args.split)
     source = segmenter(args)
-    kept = results(args, str(args.path), split=args.split)
+    journal = journal_of(args, str(args.path), split=args.split)
     measured = evaluate_wild(
-        grounder(args, console), data, segment=source, results=kept, progress=counting(console, "set")
+        grounder(args, console), data, segment=source, journal=journal, progress=counting(console, "set")
     )
     found = measured.figures
     console.answer(f"mask AP of {found['sets']:.0f} sets, {found['photos']:.0f} photos")

@@ -33,16 +33,16 @@ def holds(
     """Whether each claim of a phrase is true of all entities that it is grounded in.
 
     Args:
-        facts: Facts about the picture's entities by id.
-        phrase: The words, e.g. "two small white shapes on the left".
-        entity_ids: Entities that the phrase is grounded in; without any, every claim is false.
-        clearly: Whether claims that are merely true, but not clear, count as false; see `facts`.
+        facts: facts about the picture's entities by id.
+        phrase: the words, e.g. "two small white shapes on the left".
+        entity_ids: entities that the phrase is grounded in; without any, every claim is false.
+        clearly: whether claims that are merely true, but not clear, count as false; see `facts`.
 
     Returns:
         True or false for each of `claims(phrase)`.
 
     Raises:
-        InputError: There are no facts about one of the ids.
+        InputError: there are no facts about one of the ids.
     """
     ids = list(entity_ids)
     if unknown := [number for number in ids if number not in facts]:

@@ -119,7 +119,7 @@ def colour_shares(image: np.ndarray, labels: np.ndarray, count: int) -> tuple[np
     Args:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) integer, values 0..count - 1.
-        count: Number of rows of the result.
+        count: number of rows of the result.
 
     Returns:
         Four arrays of shares in 0..1 (all zero for a value without pixels): (count, 12) of the pixels whose best name

@@ -40,19 +40,19 @@ class Facts:
     """The facts about one entity.
 
     Attributes:
-        id: Its value in the label map.
+        id: its value in the label map.
         kind: "thing" or "stuff", None if unknown.
-        noun: Its noun, e.g. "ring" or "sky"; one of `words.SHAPES` for entities of photos without categories.
+        noun: its noun, e.g. "ring" or "sky"; one of `words.SHAPES` for entities of photos without categories.
         form: "pierced" or "bitten", or None.
-        colour, tone: Name of its colour, and "dark" or "light"; each None unless it is clear.
-        texture: One of `words.TEXTURES`, or None if none is visible.
+        colour, tone: name of its colour, and "dark" or "light"; each None unless it is clear.
+        texture: one of `words.TEXTURES`, or None if none is visible.
         size: "tiny", "small", "medium" or "large", with the limits of `words.SIZES`.
-        position: Its position, e.g. "at the top left" or "across the whole picture", or None.
-        area: Number of pixels.
+        position: its position, e.g. "at the top left" or "across the whole picture", or None.
+        area: number of pixels.
         box: x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
-        centroid: Mean x and y in pixels.
-        clear: All words that are clearly true of it, including its noun.
-        words: All words that are true of it.
+        centroid: mean x and y in pixels.
+        clear: all words that are clearly true of it, including its noun.
+        words: all words that are true of it.
     """
 
     id: int
@@ -107,7 +107,7 @@ def photo_facts(image: np.ndarray, labels: np.ndarray) -> tuple[Facts, ...]:
         labels: (H, W) integer, 0 for no entity.
 
     Raises:
-        InputError: The sizes differ, or a label is negative.
+        InputError: the sizes differ, or a label is negative.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise InputError(f"The image is {image.dtype} {image.shape}; give an (H, W, 3) uint8 array.")

@@ -51,7 +51,7 @@ def measure(image: np.ndarray, labels: np.ndarray, count: int) -> Measures:
     Args:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) int64, `compacted`: entities 1..count, each with at least one pixel, and 0 for none.
-        count: Number of entities, and of rows of the result.
+        count: number of entities, and of rows of the result.
     """
     height, width = labels.shape
     n = count + 1

@@ -38,10 +38,10 @@ class NounPhrase:
     """A noun phrase without article.
 
     Attributes:
-        noun: In the singular.
-        words: Attributes and positions, in any order.
-        extent: The entities that it refers to.
-        counted: Whether it contains their number, for plurals.
+        noun: in the singular.
+        words: attributes and positions, in any order.
+        extent: the entities that it refers to.
+        counted: whether it contains their number, for plurals.
     """
 
     noun: str
@@ -76,7 +76,7 @@ class Stage:
     """The entities of a picture, prepared for descriptions.
 
     Args:
-        facts: Facts about all entities.
+        facts: facts about all entities.
         relations: (id, relation, id) triples about them; others are ignored.
     """
 

@@ -20,9 +20,9 @@ def refer(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator
     disc", there are several discs, but only one that could be called large and red.
 
     Args:
-        facts: Facts about all entities of a picture.
+        facts: facts about all entities of a picture.
         relations: (id, relation, id) triples about them.
-        rng: Random generator.
+        rng: random generator.
 
     Returns:
         The expression in lower case and a tuple of one id, or None if there is no such expression for any entity of the

@@ -27,7 +27,7 @@ def measured_relations(labels: np.ndarray, facts: Sequence[Facts]) -> Relations:
 
     Args:
         labels: (H, W) integer, 0 for no entity.
-        facts: Facts about this label map, in the order of their ids.
+        facts: facts about this label map, in the order of their ids.
     """
     if not facts:
         return ()

@@ -70,10 +70,10 @@ class Mention:
     """A phrase of a caption and the entities it refers to.
 
     Attributes:
-        span: Start and end of the phrase in the caption, in characters, the end exclusive.
-        entity_ids: All entities that the phrase is true of, ascending.
+        span: start and end of the phrase in the caption, in characters, the end exclusive.
+        entity_ids: all entities that the phrase is true of, ascending.
         kind: "thing" or "stuff"; None if they are of both kinds or of unknown kind.
-        plural: Whether it refers to more than one entity.
+        plural: whether it refers to more than one entity.
     """
 
     span: tuple[int, int]
@@ -112,12 +112,12 @@ def tell(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator)
     several that cannot be distinguished.
 
     Args:
-        facts: Facts about all entities of a picture, at least one.
+        facts: facts about all entities of a picture, at least one.
         relations: (id, relation, id) triples about them, see `relations`.
-        rng: Random generator.
+        rng: random generator.
 
     Raises:
-        InputError: There are no entities.
+        InputError: there are no entities.
     """
     if not facts:
         raise InputError("A picture without entities cannot be described; give the facts of at least one entity.")

@@ -18,17 +18,17 @@ class SceneConfig:
     """The distribution that scenes are drawn from.
 
     Attributes:
-        things: Minimum and maximum number of things that are placed; some are then hidden by others.
-        size: Minimum and maximum extent of a thing, relative to the square root of the picture's area; log-uniform.
-        thin: Share of things that are thin structures (railings, wires, branches, nets, ...).
-        textured: Share of things with a pattern instead of a plain colour.
-        camouflaged: Share of things coloured like something behind them.
-        nested: Share of things with smaller things on them.
-        grouped: Share of things that come in groups of look-alikes.
-        blurred: Share of scenes with a background out of focus.
-        noise: Maximum standard deviation of the sensor noise, in grey levels.
-        min_share: Minimum visible share of the picture; smaller entities are left out.
-        min_pixels: The same in pixels; the larger of the two limits applies.
+        things: minimum and maximum number of things that are placed; some are then hidden by others.
+        size: minimum and maximum extent of a thing, relative to the square root of the picture's area; log-uniform.
+        thin: share of things that are thin structures (railings, wires, branches, nets, ...).
+        textured: share of things with a pattern instead of a plain colour.
+        camouflaged: share of things coloured like something behind them.
+        nested: share of things with smaller things on them.
+        grouped: share of things that come in groups of look-alikes.
+        blurred: share of scenes with a background out of focus.
+        noise: maximum standard deviation of the sensor noise, in grey levels.
+        min_share: minimum visible share of the picture; smaller entities are left out.
+        min_pixels: the same in pixels; the larger of the two limits applies.
     """
 
     things: tuple[int, int] = (4, 26)
@@ -59,13 +59,13 @@ class Layer:
     """One entity to paint.
 
     Attributes:
-        name, kind: Name of the entity, and "thing" or "stuff".
-        shape, material: Its shape, and the look of its surface.
-        softness: Width of its boundary, in relative units, added to one pixel.
-        bevel, relief: Within `bevel` of the outline the surface curves, which changes shading by the amount `relief`.
-        gloss: Strength of the highlight.
-        shadow: The shadow that it casts on everything behind it.
-        parent: Index of the layer that it lies on as a part or a pattern, -1 for none.
+        name, kind: name of the entity, and "thing" or "stuff".
+        shape, material: its shape, and the look of its surface.
+        softness: width of its boundary, in relative units, added to one pixel.
+        bevel, relief: within `bevel` of the outline the surface curves, which changes shading by the amount `relief`.
+        gloss: strength of the highlight.
+        shadow: the shadow that it casts on everything behind it.
+        parent: index of the layer that it lies on as a part or a pattern, -1 for none.
     """
 
     name: str
@@ -85,17 +85,17 @@ class Layout:
     """A scene before it is painted.
 
     Attributes:
-        layers: Entities from back to front; stuff comes before things, and the first layer covers everything.
-        light: Direction (x, y, z) that light comes from; z points to the viewer.
-        defocus: Radius of the blur of everything behind `focus`, in relative units.
-        focus: Index of the first layer in focus.
-        patches: Uneven light over the whole scene (spots of sun, shadows of things outside), or None.
-        patch_strength, patch_softness: Darkness of the shade, and softness of its edge.
-        cast: Colour cast, a factor for each channel.
-        contrast, brightness: Settings of the camera.
-        vignette: Darkening of the corners.
-        noise: Standard deviation of the sensor noise, in grey levels.
-        noise_seed: Random seed of that noise.
+        layers: entities from back to front; stuff comes before things, and the first layer covers everything.
+        light: direction (x, y, z) that light comes from; z points to the viewer.
+        defocus: radius of the blur of everything behind `focus`, in relative units.
+        focus: index of the first layer in focus.
+        patches: uneven light over the whole scene (spots of sun, shadows of things outside), or None.
+        patch_strength, patch_softness: darkness of the shade, and softness of its edge.
+        cast: colour cast, a factor for each channel.
+        contrast, brightness: settings of the camera.
+        vignette: darkening of the corners.
+        noise: standard deviation of the sensor noise, in grey levels.
+        noise_seed: random seed of that noise.
     """
 
     layers: tuple[Layer, ...]

@@ -33,10 +33,10 @@ class Noise:
     and high resolutions show the same field.
 
     Attributes:
-        seed: Random seed of the lattice.
-        frequency: Lattice cells per unit of length in x and in y, for the coarsest octave.
-        octaves: Number of octaves; each has twice the frequency of the previous one.
-        gain: Amplitude of an octave relative to the previous one.
+        seed: random seed of the lattice.
+        frequency: lattice cells per unit of length in x and in y, for the coarsest octave.
+        octaves: number of octaves; each has twice the frequency of the previous one.
+        gain: amplitude of an octave relative to the previous one.
     """
 
     seed: int

@@ -42,14 +42,14 @@ class SceneEntity:
     """The visible part of an entity of a scene.
 
     Attributes:
-        id: Its value in the label map.
-        name: Its name, e.g. "disc", "railing", "wall".
+        id: its value in the label map.
+        name: its name, e.g. "disc", "railing", "wall".
         kind: "thing" or "stuff".
-        colour: Everyday name of its colour.
-        texture: A key of `textures.TEXTURES`, e.g. "striped".
+        colour: everyday name of its colour.
+        texture: a key of `textures.TEXTURES`, e.g. "striped".
         size: "tiny", "small", "medium" or "large".
         box: x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
-        area: Number of visible pixels.
+        area: number of visible pixels.
     """
 
     id: int
@@ -69,7 +69,7 @@ class Scene:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) int32, the entity of every pixel; ids are 1..N, from back to front.
-        entities: The entities, in the order of their ids.
+        entities: the entities, in the order of their ids.
         relations: (id, relation, id) triples: "inside", "in front of", "left of" or "above".
     """
 
@@ -243,10 +243,10 @@ def make_scene(
     type of device.
 
     Args:
-        seed: Non-negative; seeds from `HELD_OUT` on are reserved for evaluation.
-        height, width: Size in pixels.
-        config: The distribution that scenes are drawn from.
-        device: Device to compute on.
+        seed: non-negative; seeds from `HELD_OUT` on are reserved for evaluation.
+        height, width: size in pixels.
+        config: the distribution that scenes are drawn from.
+        device: device to compute on.
     """
     painted = _paint(seed, height, width, torch.device(device), config)
     labels = painted.labels.cpu().numpy()

@@ -20,15 +20,15 @@ class Material:
     """A two-coloured texture with a gradient and grain.
 
     Attributes:
-        texture: A key of `TEXTURES`.
-        colours: Two colours, sRGB in 0..1; the texture mixes them.
-        angle: Direction of stripes, grain and the like, in radians.
-        period: Length of one repetition, in relative units.
-        seed: Random seed of the noise.
-        gradient: Change of brightness along (x, y) per unit of length.
-        origin: The point where that change is zero.
-        grain: Strength of an irregular variation of brightness.
-        fineness: Its frequency, in cells per period.
+        texture: a key of `TEXTURES`.
+        colours: two colours, sRGB in 0..1; the texture mixes them.
+        angle: direction of stripes, grain and the like, in radians.
+        period: length of one repetition, in relative units.
+        seed: random seed of the noise.
+        gradient: change of brightness along (x, y) per unit of length.
+        origin: the point where that change is zero.
+        grain: strength of an irregular variation of brightness.
+        fineness: its frequency, in cells per period.
     """
 
     texture: str

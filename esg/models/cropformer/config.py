@@ -26,9 +26,9 @@ class CropFormerConfig:
         backbone: sizes of the backbone; its type selects the kind of backbone.
         association: True for CropFormer, False for plain Mask2Former (image level only).
         association_parts: parts of the association, see `association.PARTS`; the published models have all of them.
-        whereabouts: whether features get a code of their position in the photo (see `whereabouts`); False in all
+        whereabouts: whether features get a code of their position in the photo (see `position_code`); False in all
             published models.
-        anchors: side of the grid of anchors that image-level queries are chosen from (see `modeling.anchors`); None for
+        anchors: side of the grid of anchors that image-level queries are chosen from (see `layers.anchors`); None for
             learned queries, as in all published models.
         classes: K; 1 for entity segmentation.
         queries: Q.

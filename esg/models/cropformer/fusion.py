@@ -11,8 +11,8 @@ one that is above 0.5 everywhere. The rest is evaluated, best query first, until
 
 Threshold: the paper's text drops queries by their entityness; the authors' code first paints all of them, and then
 drops results whose score (`Fusion.scores`) is below 0.5. ESG follows the code, because the published figures were
-measured with it. They differ little: a query with a low class score lies beneath all others, so only one with a high
-class score and a vague mask takes pixels from others before it is dropped.
+measured with it. They differ little: a query with a low class score is painted beneath all others, so only one with a
+high class score and a vague mask takes pixels from others before it is dropped.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from ..layers.mask_decoder import MaskDecoder, Prediction, Queries
 from ..layers.pixel_decoder import PixelDecoder
 from .association import ViewAssociation
 from .config import CropFormerConfig
-from .whereabouts import Whereabouts
+from .position_code import PositionCode
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CropFormer(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = config.backbone.build()
-        self.whereabouts = Whereabouts(config.backbone.channels) if config.whereabouts else None
+        self.whereabouts = PositionCode(config.backbone.channels) if config.whereabouts else None
         self.pixel_decoder = PixelDecoder(
             config.backbone.channels,
             width=config.width,

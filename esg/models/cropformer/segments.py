@@ -45,7 +45,7 @@ def panoptic(
     """One segment for each thing, and one for each class of stuff.
 
     Queries whose best class has a score above `OBJECT_THRESHOLD` compete for each pixel with class score × probability,
-    and the winner gets the pixel if it lies in its mask (probability of at least 0.5). A query that wins less than
+    and the winner gets the pixel if it is in its mask (probability of at least 0.5). A query that wins less than
     `OVERLAP_THRESHOLD` of its mask is dropped, and its pixels belong to no segment. The score of a segment is the class
     score of its query, for merged stuff of the best one.
 

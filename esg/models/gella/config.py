@@ -131,7 +131,7 @@ class DecoderConfig:
         queries: maximum number of entities that one pass reconstructs.
         layers, ffn: of the masked-attention decoder.
         encoder_layers, encoder_ffn, points: of the deformable encoder.
-        anchors: see `modeling.anchors`; None: as published, without anchors.
+        anchors: see `layers.anchors`; None: as published, without anchors.
 
     Raises:
         InputError: see `GellaConfig`.

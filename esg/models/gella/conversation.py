@@ -26,7 +26,7 @@ _SENTENCE_START = re.compile(r"(?:^|(?<=[.!?…])(?=\s))\s*[\"'“‘(]*(\w)")
 def uncased(text: str) -> str:
     """Normalises the case of a text to that of the training data; the length stays the same.
 
-    In a caption, which has full stops, only the first letter of a sentence is a capital; an expression has none at all.
+    In a caption, which has full stops, only the first letter of a sentence is a capital; an expression has no capitals.
     A letter stays unchanged if its other case has another length.
     """
     letters = [_one(letter, letter.lower()) for letter in text]
@@ -84,11 +84,11 @@ class Conversation:
             names: names of recognised entities, which the caption should mention.
             question: wording of the question, see `captions.WORDINGS`.
         """
-        return self._text(prompts.describe(names, question), None if caption is None else [self._told(caption)])
+        return self._text(prompts.describe(names, question), None if caption is None else [self._normalised(caption)])
 
     def ask(self, question: str) -> Text:
         """A conversation with a user's own question, without an answer."""
-        return self._text(self._told(question), None)
+        return self._text(self._normalised(question), None)
 
     def extract(self, caption: str, spans: Sequence[Span] | None = None, question: str = prompts.EXTRACT) -> Text:
         """A conversation that asks for the nouns of a caption, with the answer if their spans are known.
@@ -103,9 +103,11 @@ class Conversation:
         Raises:
             InputError: the caption is empty.
         """
-        told = self._told(caption)
-        nouns = [] if spans is None else [told[slice(*span)] for span in spans]
-        text = self._text(prompts.extract(told, question), None if spans is None else prompts.answer_pieces(nouns))
+        normalised = self._normalised(caption)
+        nouns = [] if spans is None else [normalised[slice(*span)] for span in spans]
+        text = self._text(
+            prompts.extract(normalised, question), None if spans is None else prompts.answer_pieces(nouns)
+        )
         words = (self._encode(f" {self._in_singular(noun)}") for noun in nouns)
         return Text(text.ids, text.start, tuple(torch.tensor(tokens) for tokens in words))
 
@@ -132,7 +134,7 @@ class Conversation:
                 return noun.removesuffix(words) + name
         return noun
 
-    def _told(self, text: str) -> str:
+    def _normalised(self, text: str) -> str:
         return text if self._config.cased else uncased(text)
 
     def _text(self, question: str, answer: list[str] | None) -> Text:

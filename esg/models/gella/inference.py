@@ -112,7 +112,7 @@ class GellaInference:
         given = (*model.config.names, *model.config.synonyms)
         self._named = frozenset(word.key for name in given for word in find_words(name))
         self._last: tuple[ImageFeatures, EntityMap, list[_Group]] | None = None
-        self._said: tuple[ImageFeatures, str, str] | None = (
+        self._answered: tuple[ImageFeatures, str, str] | None = (
             None  # the last caption whose nouns were extracted, and the answer
         )
 
@@ -155,22 +155,22 @@ class GellaInference:
         """See `GroundingModel.to`."""
         self.model.to(device)
         self.device = device
-        self._last = self._said = None
+        self._last = self._answered = None
 
     def see(self, pixels: np.ndarray) -> ImageFeatures:
         """See `GroundingModel.see`."""
         box = Letterbox((pixels.shape[0], pixels.shape[1]), self.model.config.vision.side)
         square = torch.from_numpy(box.fit_image(pixels)).permute(2, 0, 1)[None].to(self.device)
         with self._computing():
-            sight = self.model.language.see(normalised(square))
-        check_finite("image features", sight.tokens, sight.grid)
-        return sight
+            features = self.model.language.see(normalised(square))
+        check_finite("image features", features.tokens, features.grid)
+        return features
 
     def describe(
-        self, sight: ImageFeatures, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+        self, features: ImageFeatures, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """See `GroundingModel.describe`."""
-        yield from self._written(sight, self._conversation.describe(), writing, stop)
+        yield from self._written(features, self._conversation.describe(), writing, stop)
 
     @property
     def answers(self) -> bool:
@@ -178,17 +178,17 @@ class GellaInference:
         return self.model.config.language.cased
 
     def ask(
-        self, sight: ImageFeatures, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+        self, features: ImageFeatures, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """See `GroundingModel.ask`."""
-        yield from self._written(sight, self._conversation.ask(question), writing, stop)
+        yield from self._written(features, self._conversation.ask(question), writing, stop)
 
     def _written(
-        self, sight: ImageFeatures, asked: Text, writing: GenerationConfig, stop: Callable[[], bool] | None
+        self, features: ImageFeatures, asked: Text, writing: GenerationConfig, stop: Callable[[], bool] | None
     ) -> Generator[str, None, None]:
         tokens: list[int] = []
         said = ""
-        for token in self._tokens(sight, asked, writing, stop):
+        for token in self._tokens(features, asked, writing, stop):
             tokens.append(token)
             text = " ".join(self._conversation.pieces(torch.tensor(tokens))).lstrip()
             if not text.endswith(_HALF_A_LETTER):
@@ -197,27 +197,27 @@ class GellaInference:
 
     def captions(
         self,
-        sight: ImageFeatures,
+        features: ImageFeatures,
         entities: EntityMap,
         writings: Sequence[GenerationConfig],
         watch: Callable[[int], None],
     ) -> list[str]:
         """See `GroundingModel.captions`; a model with names first looks for the names of the entities."""
-        names = self._recognised(sight, entities)
+        names = self._recognised(features, entities)
         asked = self._conversation.describe(names=names)
-        answers = self._answers(sight, [asked] * len(writings), writings, watch)
+        answers = self._answers(features, [asked] * len(writings), writings, watch)
         texts = [" ".join(self._conversation.pieces(torch.tensor(answer))) for answer in answers]
         written = [text.rstrip(_HALF_A_LETTER).strip() for text in texts]
         # A sentence of the names alone competes with the drafts; it wins if they are all grounded worse.
         return [*written, plain_sentence(names)] if names else written
 
-    def _recognised(self, sight: ImageFeatures, entities: EntityMap) -> list[str]:
+    def _recognised(self, features: ImageFeatures, entities: EntityMap) -> list[str]:
         """The names that a description can mention, largest area first, with counts."""
-        found = self.recognise(sight, entities) if self.names else []
+        found = self.recognise(features, entities) if self.names else []
         sure = [number for number, (_, score) in enumerate(found) if score >= RECOGNISED]
         return counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
 
-    def recognise(self, sight: ImageFeatures, entities: EntityMap) -> list[tuple[str, float]]:
+    def recognise(self, features: ImageFeatures, entities: EntityMap) -> list[tuple[str, float]]:
         """See `GroundingModel.recognise`; the best names are scored a second time, as a shorter list.
 
         In a long list a small model gives low scores even to correct names. In a short list it gives them high scores,
@@ -225,74 +225,74 @@ class GellaInference:
         """
         if not len(entities):
             return []
-        scores = self.scores(sight, entities, *category_caption(self.names))
+        scores = self.scores(features, entities, *category_caption(self.names))
         large = entities.areas >= _LEAST_AREA * entities.labels.size
         seen = scores[:, large] if large.any() else scores
         likely = {int(name) for column in seen.T for name in column.argsort()[-_CANDIDATES:]}
         names = [self.names[name] for name in sorted(likely, key=lambda name: -seen[name].max())[:_SHORT_LIST]]
-        again = self.scores(sight, entities, *category_caption(names))
+        again = self.scores(features, entities, *category_caption(names))
         best = again.argmax(axis=0)
         return [(names[name], float(again[name, number])) for number, name in enumerate(best.tolist())]
 
-    def nouns(self, sight: ImageFeatures, caption: str) -> list[Span]:
+    def nouns(self, features: ImageFeatures, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; a rule of thumb helps when the model misreads the caption."""
         known = self._known(caption)
-        return list(dict.fromkeys(known.own(span) for span in self._nouns(sight, known.text)))
+        return list(dict.fromkeys(known.own(span) for span in self._nouns(features, known.text)))
 
     def _known(self, text: str) -> Rendering:
         """A text in which synonyms are replaced by words that the model knows."""
         config = self.model.config
         return render(text, config.synonyms, frozenset(config.names)) if config.synonyms else Rendering(text, ())
 
-    def _nouns(self, sight: ImageFeatures, caption: str) -> list[Span]:
+    def _nouns(self, features: ImageFeatures, caption: str) -> list[Span]:
         found: list[Span] = []
         answers: list[str] = []
         place = 0
-        for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, sight)):
+        for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, features)):
             asked = self._conversation.extract(part)
             # It copies the caption: 6 guesses make 1.8 tokens per pass, and gella-nano 1.3 times as fast on a CPU.
             writing = GenerationConfig(max_tokens=_LISTED * len(asked.ids), guesses=6)
-            answer = list(self._tokens(sight, asked, writing))
+            answer = list(self._tokens(features, asked, writing))
             answers.append(SEG.join(self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))).strip())
             spans = self._listed(answer, part)
             found += [(place + start, place + end) for start, end in spans]
             place += len(part)
-        self._said = sight, caption, "\n".join(answers)
+        self._answered = features, caption, "\n".join(answers)
         return found
 
-    def answer(self, sight: ImageFeatures, caption: str) -> str:
+    def answer(self, features: ImageFeatures, caption: str) -> str:
         """The model's literal answer when asked for the nouns of a caption, with <SEG> tokens.
 
         It has one line for each part that the caption was split into.
         """
-        told = self._known(caption).text
-        if self._said is None or self._said[0] is not sight or self._said[1] != told:
-            self._nouns(sight, told)
-        assert self._said is not None
-        return self._said[2]
+        text = self._known(caption).text
+        if self._answered is None or self._answered[0] is not features or self._answered[1] != text:
+            self._nouns(features, text)
+        assert self._answered is not None
+        return self._answered[2]
 
-    def scores(self, sight: ImageFeatures, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
+    def scores(self, features: ImageFeatures, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is split into parts."""
         known = self._known(caption)
-        parts = parted(known.text, [known.known(span) for span in spans], partial(self._excess, sight))
-        return np.concatenate([self._scores(sight, entities, [part])[0] for part in parts])
+        parts = parted(known.text, [known.known(span) for span in spans], partial(self._excess, features))
+        return np.concatenate([self._scores(features, entities, [part])[0] for part in parts])
 
     def grounded(
-        self, sight: ImageFeatures, entities: EntityMap, captions: Sequence[str]
+        self, features: ImageFeatures, entities: EntityMap, captions: Sequence[str]
     ) -> list[tuple[list[Span], np.ndarray]]:
         """See `GroundingModel.grounded`; captions are batched, and one that exceeds the context gets no phrases."""
         known = {caption: self._known(caption) for caption in captions}
         texts = [own.text for own in known.values()]
-        short = [text for text in dict.fromkeys(texts) if not self._excess(sight, text, noun_phrases(text))]
+        short = [text for text in dict.fromkeys(texts) if not self._excess(features, text, noun_phrases(text))]
         asked = [self._conversation.extract(caption) for caption in short]
-        answers = self._answers(sight, asked, [GenerationConfig(max_tokens=_LISTED * len(one.ids)) for one in asked])
-        told = [(caption, self._listed(answer, caption)) for caption, answer in zip(short, answers)]
-        told = [(caption, spans) for caption, spans in told if not self._excess(sight, caption, spans)]
+        answers = self._answers(features, asked, [GenerationConfig(max_tokens=_LISTED * len(one.ids)) for one in asked])
+        pairs = [(caption, self._listed(answer, caption)) for caption, answer in zip(short, answers)]
+        pairs = [(caption, spans) for caption, spans in pairs if not self._excess(features, caption, spans)]
         read = {
             caption: (spans, scores)
-            for start in range(0, len(told), _READ)
+            for start in range(0, len(pairs), _READ)
             for (caption, spans), scores in zip(
-                told[start : start + _READ], self._scores(sight, entities, told[start : start + _READ])
+                pairs[start : start + _READ], self._scores(features, entities, pairs[start : start + _READ])
             )
         }
         nothing: tuple[list[Span], np.ndarray] = ([], np.zeros((0, len(entities)), np.float32))
@@ -301,7 +301,7 @@ class GellaInference:
 
     def _answers(
         self,
-        sight: ImageFeatures,
+        features: ImageFeatures,
         asked: Sequence[Text],
         writings: Sequence[GenerationConfig],
         watch: Callable[[int], None] | None = None,
@@ -310,7 +310,7 @@ class GellaInference:
         sizes = self.model.config.language
         tokens = min(
             sizes.context,
-            sight.tokens.shape[1]
+            features.tokens.shape[1]
             + max((len(one.ids) + how.max_tokens for one, how in zip(asked, writings)), default=0),
         )
         together = max(1, PASTS // (2 * tokens * sizes.layers * sizes.width * self.precision.itemsize))
@@ -324,14 +324,14 @@ class GellaInference:
 
             texts = [one.to(self.device) for one in asked[some]]
             answers += write_together(
-                self.model.language, sight.tokens, texts, writings[some], watch_some, self._computing
+                self.model.language, features.tokens, texts, writings[some], watch_some, self._computing
             )
         return answers
 
-    def _excess(self, sight: ImageFeatures, caption: str, spans: Sequence[Span]) -> int:
-        """See `parts.Excess`."""
+    def _excess(self, features: ImageFeatures, caption: str, spans: Sequence[Span]) -> int:
+        """See `splitting.Excess`."""
         tokens = len(self._conversation.extract(caption, spans).ids)
-        over = sight.tokens.shape[1] - 1 + tokens - self.model.config.language.context
+        over = features.tokens.shape[1] - 1 + tokens - self.model.config.language.context
         of_words = tokens - len(self._conversation.extract(".", []).ids)
         return max(1, math.ceil(over / max(1, of_words) * len(find_words(caption)))) if over > 0 else 0
 
@@ -346,34 +346,34 @@ class GellaInference:
         return mended(found, caption, trusted=trusted)
 
     def _scores(
-        self, sight: ImageFeatures, entities: EntityMap, told: Sequence[tuple[str, Sequence[Span]]]
+        self, features: ImageFeatures, entities: EntityMap, captions: Sequence[tuple[str, Sequence[Span]]]
     ) -> list[np.ndarray]:
         """(len(spans), N) float32 for every caption and its spans."""
-        found = [np.zeros((len(spans), len(entities)), np.float32) for _, spans in told]
-        if not len(entities) or not any(len(spans) for _, spans in told):
+        found = [np.zeros((len(spans), len(entities)), np.float32) for _, spans in captions]
+        if not len(entities) or not any(len(spans) for _, spans in captions):
             return found
-        texts = [self._conversation.extract(caption, spans).to(self.device) for caption, spans in told]
+        texts = [self._conversation.extract(caption, spans).to(self.device) for caption, spans in captions]
         with self._computing():
-            reading = self.model.language.read(sight.tokens, [text.ids for text in texts], [0] * len(texts))
+            reading = self.model.language.read(features.tokens, [text.ids for text in texts], [0] * len(texts))
             nouns = self.model.nouns(reading, texts)  # (v, C) each
-            for group in self._groups(sight, entities):
+            for group in self._groups(features, entities):
                 for scores, own in zip(found, self.model.associate(nouns, group.embeddings.expand(len(nouns), -1, -1))):
                     scores[:, group.ids - 1] = torch.where(group.known, own.float().sigmoid(), 0).cpu().numpy()
         return found
 
-    def reconstructed(self, sight: ImageFeatures, entities: EntityMap) -> np.ndarray:
+    def reconstructed(self, features: ImageFeatures, entities: EntityMap) -> np.ndarray:
         """Whether each of the N entities has its own query that reconstructs it at an IoU of 0.5 or more, (N,) bool."""
         with self._computing():
-            parts = [group.ties.matched.cpu().numpy() for group in self._groups(sight, entities)]
+            parts = [group.ties.matched.cpu().numpy() for group in self._groups(features, entities)]
         return np.concatenate(parts) if parts else np.zeros(0, bool)
 
-    def reconstructions(self, sight: ImageFeatures, entities: EntityMap) -> list[Reconstructed]:
+    def reconstructions(self, features: ImageFeatures, entities: EntityMap) -> list[Reconstructed]:
         """The masks that the decoder makes of the colormaps (Table XVI), one result for each group of entities."""
         with self._computing():
             most = self.model.config.decoder.queries
             starts = range(0, len(entities), most)
             parts = [np.arange(start, min(start + most, len(entities))) + 1 for start in starts]
-            return [self._decoded(sight, entities, ids)[0] for ids in parts]
+            return [self._decoded(features, entities, ids)[0] for ids in parts]
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
@@ -382,21 +382,21 @@ class GellaInference:
             yield
 
     def _tokens(
-        self, sight: ImageFeatures, asked: Text, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+        self, features: ImageFeatures, asked: Text, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[int, None, None]:
-        return write(self.model.language, sight.tokens, asked.to(self.device), writing, stop, self._computing)
+        return write(self.model.language, features.tokens, asked.to(self.device), writing, stop, self._computing)
 
-    def _groups(self, sight: ImageFeatures, entities: EntityMap) -> list[_Group]:
+    def _groups(self, features: ImageFeatures, entities: EntityMap) -> list[_Group]:
         """All entities, in groups if there are more of them than queries.
 
         The last result is cached because several sentences are often grounded in the same entities.
         """
-        if self._last is None or self._last[0] is not sight or self._last[1] is not entities:
+        if self._last is None or self._last[0] is not features or self._last[1] is not entities:
             most = self.model.config.decoder.queries
             groups = []
             for start in range(0, len(entities), most):
                 ids = np.arange(start, min(start + most, len(entities))) + 1
-                groups.append(self._embedded(sight, entities, ids))
+                groups.append(self._embedded(features, entities, ids))
             unmatched = sum(int((~group.ties.matched).sum()) for group in groups)
             if unmatched and (self._last is None or self._last[1] is not entities):
                 log.info(
@@ -405,11 +405,11 @@ class GellaInference:
                     unmatched,
                     len(entities),
                 )
-            self._last = sight, entities, groups
+            self._last = features, entities, groups
         return self._last[2]
 
     def _decoded(
-        self, sight: ImageFeatures, entities: EntityMap, ids: np.ndarray
+        self, features: ImageFeatures, entities: EntityMap, ids: np.ndarray
     ) -> tuple[Reconstructed, Reconstruction, Tensor]:
         """Encodes some of the entities and decodes them: masks, the decoder's output, and their labels (M, M)."""
         config = self.model.config
@@ -421,7 +421,7 @@ class GellaInference:
         picture[:] = without_gaps(picture, config.gap * config.colormap_side)  # before other groups become gaps
         labels = numbers[whole]
         colours = torch.from_numpy(colormap(labels, colours=config.colours)).permute(2, 0, 1)[None].to(self.device)
-        masks = self.model.reconstruct(sight.grid, centred(colours), sight.maps)
+        masks = self.model.reconstruct(features.grid, centred(colours), features.maps)
         logits = masks.masks()[0]
         check_finite("masks", logits, masks.embeddings)
         shown = logits > 0  # (Q, h, w)
@@ -431,14 +431,14 @@ class GellaInference:
         scores = masks.heads[-1].logits[0].float().softmax(-1)[:, 0]
         return Reconstructed(shown[:, :height, :width], scores, given[:height, :width]), masks, drawn
 
-    def _embedded(self, sight: ImageFeatures, entities: EntityMap, ids: np.ndarray) -> _Group:
+    def _embedded(self, features: ImageFeatures, entities: EntityMap, ids: np.ndarray) -> _Group:
         """Embeds some of the entities. For an entity without a query, only the features under its mask are used."""
-        found, masks, drawn = self._decoded(sight, entities, ids)
+        found, masks, drawn = self._decoded(features, entities, ids)
         ties = tie(overlaps(found.masks.flatten(1), found.labels.flatten(), len(ids)))
         embeddings, known = masks.embeddings[0, ties.queries], ties.queries >= 0
         if self.model.appearance is not None:
             areas = masks_of(drawn, len(ids))
-            looks = self.model.appearance(sight.maps, areas[None])[0]
+            looks = self.model.appearance(features.maps, areas[None])[0]
             embeddings = torch.where(known[:, None], embeddings, looks)
             known = known | areas.any(2).any(1)
         return _Group(ids, embeddings, known, ties)

@@ -122,21 +122,21 @@ class Gella(nn.Module):
             pictures: index of the image that each text is about.
             grounded: indices of the texts to ground.
         """
-        sight = self.language.see(pixels)
-        reading = self.language.read(sight.tokens, [text.ids for text in texts], pictures)
+        image = self.language.see(pixels)
+        reading = self.language.read(image.tokens, [text.ids for text in texts], pictures)
         hidden, wanted = [], []
         for row, ids, text in zip(reading.hidden, reading.ids, texts):
-            extra = sight.tokens.shape[1] - 1  # the image token, which precedes the answer, became this many more
+            extra = image.tokens.shape[1] - 1  # the image token, which precedes the answer, became this many more
             start, end = text.start + extra, len(text.ids) + extra
             hidden.append(row[start - 1 : end - 1])
             wanted.append(ids[start:end])
         answers = self.language.logits(torch.cat(hidden))
         chosen = list(grounded)
         shown = sorted({pictures[text] for text in chosen})
-        grid = sight.grid[shown]
+        grid = image.grid[shown]
         if not chosen:
             return TrainingOutput(answers, torch.cat(wanted), grid, None, [], [])
-        masks = self.reconstruct(grid, colormaps[shown], [features[shown] for features in sight.maps])
+        masks = self.reconstruct(grid, colormaps[shown], [features[shown] for features in image.maps])
         nouns = self.nouns(
             LanguageOutput(reading.hidden[chosen], reading.ids[chosen]), [texts[number] for number in chosen]
         )

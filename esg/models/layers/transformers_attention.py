@@ -17,16 +17,16 @@ NAME = "esg_xformers"
 def set_transformers_attention(model: nn.Module, backend: str, device: torch.device | str) -> str:
     """Chooses the attention of all `transformers` models inside a module.
 
+    With `auto` and without xformers, every model keeps the attention that `transformers` chose for it. A model that
+    supports neither PyTorch's fused attention nor xformers keeps its own.
+
     Args:
         model: the module.
         backend: one of `attention.BACKENDS`.
-        device: where the model runs, on which `auto` depends.
-
-    `auto` without xformers leaves every model the attention that `transformers` chose for it. A model that supports
-    neither PyTorch's fused attention nor xformers keeps its own.
+        device: the device that the model runs on, which decides what `auto` stands for.
 
     Returns:
-        The backend in use: "sdpa" if xformers was meant but this version of `transformers` does not take it.
+        The backend in use: "sdpa" if xformers was chosen, but this version of `transformers` does not support it.
 
     Raises:
         InputError: the name of the backend is unknown.
@@ -69,17 +69,17 @@ def xformers_forward(
     is_causal: bool | None = None,
     **more: Any,
 ) -> tuple[Tensor, None]:
-    """Attention in the form that `transformers` calls it, on whatever serves the call best, xformers first.
+    """Attention with the signature that `transformers` expects: xformers, or the next backend that can handle the call.
 
     Args:
         module: the attention layer.
         query: (B, heads, Nq, d).
         key, value: (B, groups, Nk, d), where heads is a multiple of groups.
-        attention_mask: broadcastable to (B, heads, Nq, Nk): bool, True = attend, or float to add; None: all, or those
-            before if the layer is causal.
+        attention_mask: broadcastable to (B, heads, Nq, Nk): bool, True = attend, or float to add; None: all keys, or
+            the earlier ones if the layer is causal.
         scaling: factor of the scores; None: 1/√d.
         is_causal: whether a query sees only the keys up to its own place; None: the layer's `is_causal`.
-        more: options that do not matter for inference.
+        more: options that inference does not need.
 
     Returns:
         (B, Nq, heads, d), and None instead of the weights.

@@ -149,7 +149,7 @@ class ZeroShot:
         return PictureFeatures(pixels.copy(), self.clip.patches(pixels))  # a copy, since the caller may write to them
 
     def describe(
-        self, sight: PictureFeatures, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+        self, features: PictureFeatures, writing: GenerationConfig, stop: Callable[[], bool] | None = None
     ) -> Generator[str, None, None]:
         """See `GroundingModel.describe`.
 
@@ -158,7 +158,7 @@ class ZeroShot:
         """
         if self.writer is None:
             raise InputError("CLIP alone cannot write captions.", Advice.WRITER)
-        yield from self.writer.answer(sight.pixels, prompts.DESCRIBE, writing, stop)
+        yield from self.writer.answer(features.pixels, prompts.DESCRIBE, writing, stop)
 
     @property
     def answers(self) -> bool:
@@ -166,25 +166,29 @@ class ZeroShot:
         return self.writer is not None
 
     def ask(
-        self, sight: PictureFeatures, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None
+        self,
+        features: PictureFeatures,
+        question: str,
+        writing: GenerationConfig,
+        stop: Callable[[], bool] | None = None,
     ) -> Generator[str, None, None]:
         """See `GroundingModel.ask`; InputError if there is no language model."""
         if self.writer is None:
             raise InputError("CLIP alone cannot answer questions.", Advice.WRITER)
-        yield from self.writer.answer(sight.pixels, question, writing, stop)
+        yield from self.writer.answer(features.pixels, question, writing, stop)
 
     @property
     def names(self) -> tuple[str, ...]:
         """See `GroundingModel.names`."""
         return ()
 
-    def recognise(self, sight: PictureFeatures, entities: EntityMap) -> list[tuple[str, float]]:
+    def recognise(self, features: PictureFeatures, entities: EntityMap) -> list[tuple[str, float]]:
         """Never called, since there are no names."""
         raise InputError("This model does not have a list of names.")
 
     def captions(
         self,
-        sight: PictureFeatures,
+        features: PictureFeatures,
         entities: EntityMap,
         writings: Sequence[GenerationConfig],
         watch: Callable[[int], None],
@@ -197,43 +201,45 @@ class ZeroShot:
             return False
 
         for writing in writings:
-            captions.append("".join(self.describe(sight, writing, going_on)))
+            captions.append("".join(self.describe(features, writing, going_on)))
         return captions
 
-    def nouns(self, sight: PictureFeatures, caption: str) -> list[Span]:
+    def nouns(self, features: PictureFeatures, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; if the answer lists none of the caption's nouns, a rule of thumb finds them."""
         if self.writer is None:
             return noun_phrases(caption)
-        answer = "".join(self.writer.answer(sight.pixels, prompts.extract(caption), GenerationConfig(max_tokens=512)))
+        answer = "".join(
+            self.writer.answer(features.pixels, prompts.extract(caption), GenerationConfig(max_tokens=512))
+        )
         # In one piece, since such a model does not have a <SEG> token: in a caption, "<SEG>" is plain text.
         spans = {span for span in align(parse_pieces([answer]), caption) if span is not None}
         return sorted(spans) or noun_phrases(caption)
 
-    def scores(self, sight: PictureFeatures, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
+    def scores(self, features: PictureFeatures, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """See `GroundingModel.scores`; 0.5 and above means the phrase fits the entity better than all its rivals."""
         if not spans or not len(entities):
             return np.zeros((len(spans), len(entities)), np.float32)
         phrases = [caption[slice(*span)] for span in spans]
         said = [wordings(phrase, context_of(caption, span)) for phrase, span in zip(phrases, spans)]
         texts = self.clip.texts([*said, *(wordings(text) for text in GENERIC)])  # (v + G, D)
-        similarities = texts @ self._embedded(sight, entities).T
+        similarities = texts @ self._embedded(features, entities).T
         return relevance(similarities.cpu().numpy(), rivals(phrases), self.clip.scale)
 
     def grounded(
-        self, sight: PictureFeatures, entities: EntityMap, captions: Sequence[str]
+        self, features: PictureFeatures, entities: EntityMap, captions: Sequence[str]
     ) -> list[tuple[list[Span], np.ndarray]]:
         """See `GroundingModel.grounded`."""
-        spans = [self.nouns(sight, caption) for caption in captions]
-        return [(own, self.scores(sight, entities, caption, own)) for caption, own in zip(captions, spans)]
+        spans = [self.nouns(features, caption) for caption in captions]
+        return [(own, self.scores(features, entities, caption, own)) for caption, own in zip(captions, spans)]
 
-    def _embedded(self, sight: PictureFeatures, entities: EntityMap) -> Tensor:
+    def _embedded(self, features: PictureFeatures, entities: EntityMap) -> Tensor:
         """(N, D): the mean of each entity's embedding in its surroundings and on its own.
 
         The former knows the picture but is as coarse as the patches; the latter has all details of small entities but
         sees nothing around them (like global and local features in Yu, Seo and Son, CVPR 2023).
         """
-        rows, columns, _ = sight.patches.shape
-        shares = torch.from_numpy(patch_shares(entities, rows, columns)).to(sight.patches.device)
-        around = torch.nn.functional.normalize(shares @ sight.patches.flatten(0, 1), dim=-1)
-        alone = self.clip.pictures(masked_crops(sight.pixels, entities, self.clip.side))
+        rows, columns, _ = features.patches.shape
+        shares = torch.from_numpy(patch_shares(entities, rows, columns)).to(features.patches.device)
+        around = torch.nn.functional.normalize(shares @ features.patches.flatten(0, 1), dim=-1)
+        alone = self.clip.pictures(masked_crops(features.pixels, entities, self.clip.side))
         return (around + alone) / 2

@@ -15,18 +15,18 @@ from esg.models.gella.checkpoint import write_gella
 from esg.models.gella.config import PRESETS
 from esg.models.gella.model import Gella
 from esg.support.errors import InputError, WeightsError
-from esg.training import vocabulary
+from esg.training import run_tokenizer as tokenizers
 from esg.training.gella import GellaTrainConfig
 from esg.training.narratives import NarrativeConfig
 from esg.training.run_folder import CHECKPOINT, TOKENIZER
-from esg.training.vocabulary import run_tokenizer
+from esg.training.run_tokenizer import run_tokenizer
 
 NANO = GellaTrainConfig()
 
 
 @pytest.fixture(autouse=True)
 def _few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vocabulary, "_SCENES", 12)
+    monkeypatch.setattr(tokenizers, "_SCENES", 12)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from esg.models.layers.hornet import HorNetConfig
 from esg.models.layers.resnet import ResNetConfig
 from esg.models.layers.swin import SwinConfig
 from esg.support.errors import WeightsError
-from esg.training.starts import backbone_weights, read_start, start_backbone, start_from
+from esg.training.cropformer_init import backbone_weights, read_start, start_backbone, start_from
 
 State = dict[str, Tensor]
 

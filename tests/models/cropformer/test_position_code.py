@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 
 from esg.models.cropformer.model import CropFormer
+from esg.models.cropformer.position_code import PositionCode, position_code
 from esg.models.cropformer.views import ViewGeometry
-from esg.models.cropformer.whereabouts import Whereabouts, place_code
 from esg.segmenter import load_model
 
 
 def test_a_place_has_the_same_code_in_every_view() -> None:
-    full = place_code(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), 8, 8)
-    crop = place_code(torch.tensor([[0.5, 0.25, 1.0, 0.75]]), 8, 8)
+    full = position_code(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), 8, 8)
+    crop = position_code(torch.tensor([[0.5, 0.25, 1.0, 0.75]]), 8, 8)
     steps = (torch.arange(8) + 0.5) / 8
     # The first wave along y is channel 0, that along x channel 12: six octaves of sines and of cosines lie between.
     torch.testing.assert_close(full[0, 0, :, 12], torch.sin(torch.pi * steps))
@@ -29,7 +29,7 @@ def test_frames_reach_over_the_padding() -> None:
 
 def test_it_starts_as_no_change() -> None:
     features = [torch.randn(2, 8, 4, 6), torch.randn(2, 16, 2, 3)]
-    changed = Whereabouts((8, 16))(features, torch.rand(2, 4))
+    changed = PositionCode((8, 16))(features, torch.rand(2, 4))
     assert all(torch.equal(a, b) for a, b in zip(features, changed, strict=True))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 _OCTAVES = 6  # wavelengths of 2, 1, … 1/16 photo
 
 
-class Whereabouts(nn.Module):
+class PositionCode(nn.Module):
     """Adds a learned projection of the position code to every feature map; initially adds zero."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
@@ -27,12 +27,12 @@ class Whereabouts(nn.Module):
     def forward(self, features: list[Tensor], frames: Tensor) -> list[Tensor]:
         """Adds codes to maps (N, C, h, w) of views that span `frames` (N, 4), see `CropFormer.forward`."""
         return [
-            feature + projection(place_code(frames, feature.shape[2], feature.shape[3])).permute(0, 3, 1, 2)
+            feature + projection(position_code(frames, feature.shape[2], feature.shape[3])).permute(0, 3, 1, 2)
             for feature, projection in zip(features, self.projections)
         ]
 
 
-def place_code(frames: Tensor, height: int, width: int) -> Tensor:
+def position_code(frames: Tensor, height: int, width: int) -> Tensor:
     """Sines and cosines of the pixel centres' positions, y before x → (N, height, width, 4 · octaves) float32."""
     x0, y0, x1, y1 = frames.float().unbind(1)
     steps = [(torch.arange(side, device=frames.device) + 0.5) / side for side in (height, width)]

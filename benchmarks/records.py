@@ -1,0 +1,75 @@
+"""What a benchmark leaves in a folder: its figures as JSON, a plot of them, and what machine they are from."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from esg.support.errors import EsgError
+from esg.version import __version__
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="also write the figures here, as JSON and as a plot")
+
+
+def machine() -> dict[str, Any]:
+    """The machine and the software that decide how fast something runs."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": named[0] if named else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "esg": __version__,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def save(folder: Path | None, name: str, figures: Any, bars: Mapping[str, float], unit: str) -> None:
+    """Writes FOLDER/NAME.json, and FOLDER/NAME.png if matplotlib is installed; does nothing without a folder.
+
+    Args:
+        figures: whatever was measured, as JSON can hold it.
+        bars: one bar of the plot for each, in this order.
+        unit: what the length of a bar means, such as "seconds".
+    """
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"machine": machine(), "figures": figures}, indent=1, ensure_ascii=False)
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    written = f"{folder / name}.json"
+    try:
+        _draw(folder / f"{name}.png", name, bars, unit)
+        written += f" and {name}.png"
+    except EsgError as missing:
+        written += f"; no plot: {missing}"
+    print(f"Written: {written}")
+
+
+def _draw(path: Path, title: str, bars: Mapping[str, float], unit: str) -> None:
+    from esg.evaluation.plots import matplotlib_figure
+
+    figure = matplotlib_figure()(figsize=(7, 0.8 + 0.35 * len(bars)), layout="constrained")
+    axes = figure.add_subplot(title=title, xlabel=unit)
+    drawn = axes.barh(list(bars), list(bars.values()), color="#00897b")
+    axes.bar_label(drawn, fmt="%.3g", padding=3)
+    axes.margins(x=0.12)
+    axes.invert_yaxis()
+    figure.savefig(path, dpi=120)
