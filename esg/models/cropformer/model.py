@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...support.compiling import Compiler
 from ..layers.mask_decoder import MaskDecoder, Prediction, Queries
 from ..layers.pixel_decoder import PixelDecoder
 from .association import ViewAssociation
@@ -108,8 +109,21 @@ class CropFormer(nn.Module):
             _join([getattr(chunk.queries, name) for chunk in chunks]).unflatten(0, (batch, views))  # (B, T, Q, C)
             for name in ("content", "positions")
         )
+        return Output(levels, features, image, self._batch_level(levels, features, content, positions), anchors)
+
+    def compile_levels(self) -> None:
+        """Makes `torch.compile` compile image and batch level when they first run, see `support.compiling`."""
+        compiler = Compiler()
+        for name in ("_image_level", "_batch_level"):
+            setattr(self, name, compiler(getattr(self, name)))
+
+    def _batch_level(
+        self, levels: list[Tensor], features: Tensor, content: Tensor, positions: Tensor
+    ) -> list[Prediction]:
+        """The predictions of the batch level, from the image level's features and queries (B, T, Q, C)."""
+        assert self.association is not None
         associated = Queries(self.association.associate(content, positions), positions[:, 0])
-        return Output(levels, features, image, self.decoder(levels, features, associated, batch_level=True)[1], anchors)
+        return self.decoder(levels, features, associated, batch_level=True)[1]
 
     def _image_level(self, pixels: Tensor, frames: Tensor) -> _ImageLevel:
         """The output of the image level for N views, from (N, 3, H, W) and (N, 4)."""
