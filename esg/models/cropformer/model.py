@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ...support.compiling import Compiler
+from ...support.device import computing_in
+from ..layers.efficientnet import EfficientNet
 from ..layers.mask_decoder import MaskDecoder, Prediction, Queries
 from ..layers.pixel_decoder import PixelDecoder
 from .association import ViewAssociation
@@ -127,7 +130,10 @@ class CropFormer(nn.Module):
 
     def _image_level(self, pixels: Tensor, frames: Tensor) -> _ImageLevel:
         """The output of the image level for N views, from (N, 3, H, W) and (N, 4)."""
-        maps = self.backbone(pixels)
+        # The channels of a trained EfficientNet-Lite differ too much in size for half precision.
+        exact = isinstance(self.backbone, EfficientNet) and not self.training
+        with computing_in(torch.float32, pixels.device) if exact else nullcontext():
+            maps = self.backbone(pixels)
         if self.whereabouts is not None:
             maps = self.whereabouts(maps, frames)
         levels, features = self.pixel_decoder(maps)

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ...support.device import computing_in
+
 Shapes = list[tuple[int, int]]  # (height, width) of every level
 
 
@@ -40,17 +42,22 @@ class DeformableAttention(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def forward(self, query: Tensor, memory: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
-        """query and memory (N, S, C), all levels' pixels; reference (S, 2) as x, y in 0..1 → attention (N, S, C)."""
-        batch, pixels, width = query.shape
-        value = self.value(memory).view(batch, pixels, self.heads, -1)
-        offsets = self.offsets(query).view(batch, pixels, self.heads, self.levels, self.points, 2)
-        weights = self.weights(query).view(batch, pixels, self.heads, -1).softmax(dim=-1)
-        weights = weights.view(batch, pixels, self.heads, self.levels, self.points)
-        # Offsets and positions are in pixels of the level; pixel centres are whole numbers.
-        sizes = torch.tensor([(w, h) for h, w in shapes], dtype=reference.dtype, device=reference.device)
-        places = reference[:, None, None, None] * sizes[:, None] - 0.5 + offsets
-        sample = sample_rows if query.device.type == "cpu" else sample_grid
-        return self.output(sample(value, places, weights, shapes).reshape(batch, pixels, width).to(value.dtype))
+        """query and memory (N, S, C), all levels' pixels; reference (S, 2) as x, y in 0..1 → attention (N, S, C).
+
+        Always in float32 or better: half precision is too coarse for the positions, and masks depend on them.
+        """
+        with computing_in(torch.float32, query.device):
+            query, memory = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (query, memory))
+            batch, pixels, width = query.shape
+            value = self.value(memory).view(batch, pixels, self.heads, -1)
+            offsets = self.offsets(query).view(batch, pixels, self.heads, self.levels, self.points, 2)
+            weights = self.weights(query).view(batch, pixels, self.heads, -1).softmax(dim=-1)
+            weights = weights.view(batch, pixels, self.heads, self.levels, self.points)
+            # Offsets and positions are in pixels of the level; pixel centres are whole numbers.
+            sizes = torch.tensor([(w, h) for h, w in shapes], dtype=reference.dtype, device=reference.device)
+            places = reference[:, None, None, None] * sizes[:, None] - 0.5 + offsets
+            sample = sample_rows if query.device.type == "cpu" else sample_grid
+            return self.output(sample(value, places, weights, shapes).reshape(batch, pixels, width).to(value.dtype))
 
 
 def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) -> Tensor:
