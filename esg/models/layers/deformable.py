@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ...support.device import computing_in
 from .linear import Linear
 
 Shapes = list[tuple[int, int]]  # (height, width) of every level
@@ -43,11 +44,13 @@ class DeformableAttention(nn.Module):
 
     def values(self, memory: Tensor) -> Tensor:
         """The pixels of all levels (N, S, C) → (N, S, heads, C/heads), at least float32, which queries then sample."""
-        value = self.value(memory)
-        return value.to(torch.promote_types(value.dtype, torch.float32)).unflatten(2, (self.heads, -1))
+        with computing_in(torch.float32, memory.device):
+            return self.value(_at_least_float32(memory)).unflatten(2, (self.heads, -1))
 
     def forward(self, query: Tensor, value: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
         """Attention of some pixels to all.
+
+        Always in float32 or better: half precision is too coarse for the positions, and masks depend on them.
 
         Args:
             query: (N, P, C).
@@ -58,15 +61,21 @@ class DeformableAttention(nn.Module):
         Returns:
             (N, P, C).
         """
-        batch, pixels, width = query.shape
-        offsets = self.offsets(query).view(batch, pixels, self.heads, self.levels, self.points, 2)
-        weights = self.weights(query).view(batch, pixels, self.heads, -1).softmax(dim=-1)
-        weights = weights.view(batch, pixels, self.heads, self.levels, self.points)
-        # Offsets and positions are in pixels of the level; pixel centres are whole numbers.
-        sizes = torch.tensor([(w, h) for h, w in shapes], dtype=reference.dtype, device=reference.device)
-        places = reference[:, None, None, None] * sizes[:, None] - 0.5 + offsets
-        sample = sample_rows if query.device.type == "cpu" else sample_grid
-        return self.output(sample(value, places, weights, shapes).reshape(batch, pixels, width).to(query.dtype))
+        with computing_in(torch.float32, query.device):
+            query = _at_least_float32(query)
+            batch, pixels, width = query.shape
+            offsets = self.offsets(query).view(batch, pixels, self.heads, self.levels, self.points, 2)
+            weights = self.weights(query).view(batch, pixels, self.heads, -1).softmax(dim=-1)
+            weights = weights.view(batch, pixels, self.heads, self.levels, self.points)
+            # Offsets and positions are in pixels of the level; pixel centres are whole numbers.
+            sizes = torch.tensor([(w, h) for h, w in shapes], dtype=reference.dtype, device=reference.device)
+            places = reference[:, None, None, None] * sizes[:, None] - 0.5 + offsets
+            sample = sample_rows if query.device.type == "cpu" else sample_grid
+            return self.output(sample(value, places, weights, shapes).reshape(batch, pixels, width).to(value.dtype))
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) -> Tensor:

@@ -93,3 +93,14 @@ def test_a_gpu_computes_what_the_cpu_computes(dtype: torch.dtype) -> None:
         found = layer(query.cuda(), layer.values(memory.cuda()), reference.cuda(), shapes)
     tolerance = 1e-4 if dtype == torch.float32 else 5e-2
     torch.testing.assert_close(found.float().cpu(), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_it_is_computed_exactly_in_half_precision() -> None:
+    torch.manual_seed(0)
+    layer = DeformableAttention(16, 2, 1, 2)
+    torch.nn.init.normal_(layer.offsets.weight)
+    query, reference = torch.randn(1, 6, 16), torch.rand(6, 2)
+    with torch.no_grad():
+        exact = layer(query, query, reference, [(2, 3)])
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(layer(query, query, reference, [(2, 3)]), exact)
