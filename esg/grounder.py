@@ -27,6 +27,7 @@ from .language.tidying import tidied
 from .language.words import Span
 from .models.gella.config import GellaConfig
 from .models.gella.inference import RECOGNISED, GellaInference
+from .models.gella.language import Language
 from .models.grounding_model import SEEDS, GenerationConfig, GroundingModel
 from .models.layers.attention import set_attention
 from .models.layers.transformers_attention import set_transformers_attention
@@ -89,6 +90,7 @@ class Grounder:
         device: str = "auto",
         precision: str = "fp32",
         attention: str = "auto",
+        compile: bool = False,
         offload_device: str | None = None,
     ) -> Grounder:
         """Loads weights by name (`esg weights list`), or from a folder or file.
@@ -100,6 +102,8 @@ class Grounder:
             precision: "fp32", "bf16" or "fp16", for the computation and for the language side's weights in memory.
             attention: one of `esg.models.layers.attention.BACKENDS`: "auto" takes xformers on CUDA where it is
                 installed, and PyTorch's own attention otherwise.
+            compile: whether `torch.compile` compiles the steps in which a GELLA writes a text. This takes minutes, and
+                pays for large models on GPUs. The texts are the same up to rounding.
             offload_device: device that holds the weights until `to` is called, for programs that make room first;
                 None: the same as `device`.
 
@@ -111,6 +115,11 @@ class Grounder:
         chosen(attention, "cpu")  # refuses an unknown name before the weights are loaded
         model = _load(name_or_path, choose_device(offload_device or device), dtype)
         drop_deprecations()
+        if compile:
+            for network in model.networks:
+                for module in network.modules():
+                    if isinstance(module, Language):
+                        module.compile_steps()
         return cls(model, name=str(name_or_path), attention=attention)
 
     @staticmethod

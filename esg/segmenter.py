@@ -21,6 +21,7 @@ from .entities.tracking import TrackedFrame, Tracker
 from .models.cropformer.checkpoints import convert, is_official, load_strict, preset_of
 from .models.cropformer.clips import known_tracks, queries_of, views_of_frames, windows
 from .models.cropformer.config import PRESETS, TASKS, CropFormerConfig, Preset, class_aware
+from .models.cropformer.device_fusion import fuse_there
 from .models.cropformer.fusion import FUSIONS, Fusion, fuse, fusion_views
 from .models.cropformer.model import CropFormer, Output
 from .models.cropformer.overlapping import Overlapping, overlapping
@@ -33,7 +34,7 @@ from .models.gella.file_kind import is_gella
 from .models.layers.attention import set_attention
 from .pictures.reading import ImageLike, read_image
 from .support.checks import check_number, check_whole
-from .support.device import choose_device, choose_dtype, computing_in, release_memory
+from .support.device import choose_device, choose_dtype, computing_in, move, release_memory, upload
 from .support.errors import InputError, OutOfMemory, WeightsError
 from .support.files import at_home
 from .support.limits import MAX_PIXELS, MIN_SIDE
@@ -43,6 +44,9 @@ from .weights.catalogue import checkpoint_named
 from .weights.finding import locate
 
 log = logging.getLogger(__name__)
+
+_FUSING = {"cuda"}
+"""Kinds of devices that fuse masks themselves; elsewhere the CPU is faster."""
 
 
 class EntitySegmenter:
@@ -81,9 +85,11 @@ class EntitySegmenter:
         self.categories = _categories(preset, name, categories)
         self.device = choose_device(device)
         self.precision = choose_dtype(precision, self.device)
-        self.model = model.eval().to(self.device)
+        self.model = model.eval()
+        move(self.model, self.device)
         self.preset = preset
         self.name = name
+        self._told: set[str] = set()
 
     @classmethod
     def from_pretrained(
@@ -93,6 +99,7 @@ class EntitySegmenter:
         device: str = "auto",
         precision: str = "fp32",
         attention: str = "auto",
+        compile: bool = False,
         offload_device: str | None = None,
         categories: str | Path | Iterable[Any] | None = None,
     ) -> EntitySegmenter:
@@ -103,6 +110,9 @@ class EntitySegmenter:
             device: "auto" (CUDA, else MPS, else CPU), or a torch device such as "cuda:1".
             precision: "fp32", "bf16" or "fp16", for the network; fusion is always fp32.
             attention: one of `esg.models.layers.attention.BACKENDS`.
+            compile: whether `torch.compile` compiles the network, once for each size of views, which takes minutes and
+                pays for many photos of few sizes. The results are the same up to rounding. Where it is not possible,
+                the network runs as it is, with one warning.
             offload_device: device that holds the weights until `to` is called, for programs that free memory first;
                 None: `device`.
             categories: for a class-aware model, the names of its classes: a COCO JSON with "categories", such as the
@@ -116,6 +126,8 @@ class EntitySegmenter:
         dtype = choose_dtype(precision, choose_device(device))
         model, preset, name = load_model(name_or_path)
         set_attention(model, attention)
+        if compile:
+            model.compile_levels()
         segmenter = cls(model, preset, device=offload_device or device, name=name, categories=categories)
         segmenter.precision = dtype
         return segmenter
@@ -132,7 +144,7 @@ class EntitySegmenter:
             InputError: the device is not available here.
         """
         before, self.device = self.device, choose_device(device)
-        self.model.to(self.device)
+        move(self.model, self.device)
         release_memory(before)
         return self
 
@@ -494,10 +506,28 @@ class EntitySegmenter:
         return EntityMap.from_labels(segments.labels, segments.scores, [names[kind] for kind in segments.kinds])
 
     def _fused(self, predicted: Predicted, progress: Progress | None) -> Fusion:
-        """The masks of a model without classes in one label map."""
-        best = predicted.best(self.preset.keep)
-        scores = best.class_scores[:, 0]
-        return fuse(best.masks(), scores, predicted.geometry, stable=self.preset.stability, progress=progress)
+        """The masks of a model without classes in one label map; made on a GPU that has the memory, or on the CPU."""
+        predicted = predicted.best(self.preset.keep)
+        device = predicted.features.device
+        if device.type in _FUSING:
+            try:
+                return self._fused_by(fuse_there, predicted, progress)
+            except torch.cuda.OutOfMemoryError:
+                pass
+            release_memory(device)
+            self._tell_once(f"Not enough memory on {device} to fuse the masks there; fusing them on the CPU.")
+            predicted = predicted.to("cpu")
+        return self._fused_by(fuse, predicted, progress)
+
+    def _fused_by(self, fuse: Callable[..., Fusion], predicted: Predicted, progress: Progress | None) -> Fusion:
+        masks, scores = predicted.masks(), predicted.class_scores[:, 0]
+        return fuse(masks, scores, predicted.geometry, stable=self.preset.stability, progress=progress)
+
+    def _tell_once(self, message: str) -> None:
+        """Logs a warning that every photo would repeat."""
+        if message not in self._told:
+            self._told.add(message)
+            log.warning(message)
 
     def _overlapping(self, predicted: Predicted, keep: int | None, progress: Progress | None) -> list[Overlapping]:
         masks, scores = predicted.masks(), predicted.class_scores.cpu()
@@ -545,7 +575,7 @@ class EntitySegmenter:
 
     def _forward(self, views: Views, batch_level: bool, at_once: int, report: Callable[[int, int], None]) -> Output:
         """The model's output; processes fewer than `at_once` views together if the device runs out of memory."""
-        pixels, frames = views.pixels[None].to(self.device), views.geometry.frames[None].to(self.device)
+        pixels, frames = (upload(part[None], self.device) for part in (views.pixels, views.geometry.frames))
         while True:
             try:
                 with computing_in(self.precision, self.device):
@@ -558,9 +588,9 @@ class EntitySegmenter:
                         "smaller size, precision fp16 or bf16, or the device cpu."
                     ) from None
             # Outside the handler, so that nothing keeps the failed attempt's memory alive.
-            torch.cuda.empty_cache()
+            release_memory(self.device)
             at_once = math.ceil(at_once / 2)
-            log.warning("Not enough memory for all views together; continuing with %d at a time.", at_once)
+            self._tell_once(f"Not enough memory on {self.device} for all views together; computing fewer at a time.")
 
 
 def _check_areas(**areas: int) -> None:
@@ -656,5 +686,6 @@ def views_that_fit(views: Views, device: torch.device) -> int:
         return 1
     height, width = views.geometry.padded_size
     free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's own, reused
     per_view = 1440 * height * width
     return max(1, min(len(views.pixels), int(free * 0.8) // per_view))

@@ -215,6 +215,12 @@ class LoadSegmenter:
                     f"models/{WEIGHTS} with the categories of their training data. They name the entities and say what "
                     "is stuff. Empty: class 0, class 1 and so on.",
                 ),
+                "compile": switch(
+                    False,
+                    "Compiles the network with torch.compile: minutes for each new size of pictures, then faster on "
+                    "GPUs. The masks are the same up to rounding.",
+                    advanced=True,
+                ),
             },
         }
 
@@ -227,7 +233,14 @@ class LoadSegmenter:
             return float("nan")  # never equal: look again
 
     def load(
-        self, model: str, precision: str, device: str, attention: str, download: bool, categories: str = ""
+        self,
+        model: str,
+        precision: str,
+        device: str,
+        attention: str,
+        download: bool,
+        categories: str = "",
+        compile: bool = False,
     ) -> tuple[Loaded]:
         path, listed = find_weights(model, fetch=download), _categories(categories)
         place = host().device(device)
@@ -239,11 +252,12 @@ class LoadSegmenter:
                 device=str(place),
                 precision=precision,
                 attention=attention,
+                compile=compile,
                 offload_device="cpu",
                 categories=listed,
             )
 
-        return (_once(("segmenter", *source, precision, attention, str(place)), read, place),)
+        return (_once(("segmenter", *source, precision, attention, compile, str(place)), read, place),)
 
 
 def _own_or_public(name: str) -> str:

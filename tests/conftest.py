@@ -59,9 +59,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     no_gpu = pytest.mark.skip(reason="needs a CUDA device, and torch sees none")
     not_now = pytest.mark.skip(reason="slow: runs with --slow")
     for item in items:
-        if "gpu" in item.keywords and not _has_cuda():
+        if item.get_closest_marker("gpu") and not _has_cuda():
             item.add_marker(no_gpu)
-        if "slow" in item.keywords and not config.getoption("--slow"):
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
             item.add_marker(not_now)
 
 

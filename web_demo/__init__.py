@@ -29,6 +29,7 @@ def launch(
     inpainter: str = "",
     device: str = "auto",
     attention: str = "auto",
+    compile: bool = False,
     max_pixels: int = MAX_PIXELS,
     share: bool = False,
     auth: tuple[str, str] | None = None,
@@ -51,6 +52,7 @@ def launch(
             machines can reach the page, visitors cannot choose any other model or have one downloaded.
         device: "auto", "cpu", "cuda" or another device of torch.
         attention: "auto" (xformers on CUDA where it is installed), "sdpa", "xformers" or "eager".
+        compile: whether `torch.compile` compiles the segmenter.
         max_pixels: photos with more pixels are refused.
         share: whether to create a public address at gradio.live as well, through Gradio's servers.
         auth: user name and password that visitors must enter.
@@ -95,6 +97,7 @@ def launch(
             inpainter=inpainter,
             device=device,
             attention=attention,
+            compile=compile,
             max_pixels=max_pixels,
             private=alone and not share and not root_path and not allowed_hosts,
             callers=gate.callers,

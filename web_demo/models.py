@@ -19,10 +19,12 @@ class Models:
     Args:
         device: where the models compute: "auto", "cpu", "cuda" or another device of torch.
         attention: the attention backend, as for `Grounder.from_pretrained`.
+        compile: whether the segmenter is compiled, as for `EntitySegmenter.from_pretrained`.
     """
 
-    def __init__(self, device: str, attention: str = "auto") -> None:
+    def __init__(self, device: str, attention: str = "auto", compile: bool = False) -> None:
         self._place = {"device": device, "attention": attention}
+        self._compile = compile
         self._held: dict[type, tuple[str, EntitySegmenter | Grounder | DiffusionInpainting]] = {}
         # One per kind: photos can be segmented while a grounder is being loaded.
         self._locks: dict[type, threading.Lock] = {
@@ -30,7 +32,11 @@ class Models:
         }
 
     def segmenter(self, name: str) -> EntitySegmenter:
-        return self._get(EntitySegmenter, name, lambda: EntitySegmenter.from_pretrained(name, **self._place))
+        return self._get(
+            EntitySegmenter,
+            name,
+            lambda: EntitySegmenter.from_pretrained(name, **self._place, compile=self._compile),
+        )
 
     def grounder(self, name: str) -> Grounder:
         return self._get(Grounder, name, lambda: Grounder.from_pretrained(name, **self._place))

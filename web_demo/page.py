@@ -47,6 +47,7 @@ def build(
     inpainter: str,
     device: str,
     attention: str = "auto",
+    compile: bool = False,
     max_pixels: int,
     private: bool,
     callers: Callers | None = None,
@@ -54,11 +55,11 @@ def build(
     """Builds the page without serving it.
 
     Args:
-        model, grounder, inpainter, device, attention, max_pixels: as for `launch`.
+        model, grounder, inpainter, device, attention, compile, max_pixels: as for `launch`.
         private: whether only this machine can reach it.
         callers: the callers of the gate that will be in front of it; None: disconnected callers go unnoticed.
     """
-    models, worker = Models(device, attention), Worker()
+    models, worker = Models(device, attention, compile), Worker()
     # Everything of a visitor is deleted after an hour: files, and photos in memory if they have not been used since.
     with gr.Blocks(title="ESG", analytics_enabled=False, delete_cache=(600, HOUR)) as page:
         visit = gr.State(Visit(), time_to_live=HOUR)

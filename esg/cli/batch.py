@@ -12,7 +12,7 @@ from ..batch.places import is_url
 from ..batch.settings import FORMATS, Settings
 from ..support.errors import InputError
 from ..support.limits import MIN_SIDE
-from .arguments import DASHES, add_machine, add_max_pixels, fraction, names, not_empty, positive, whole
+from .arguments import DASHES, add_compile, add_machine, add_max_pixels, fraction, names, not_empty, positive, whole
 from .console import Console
 
 _FAILED = 2  # exit status
@@ -121,6 +121,7 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     machine = add_machine(parser)
+    add_compile(machine)
     machine.add_argument(
         "--workers",
         type=whole(1),
@@ -206,6 +207,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         model=_file_or_name(args.model),
         precision=args.precision,
         device=args.device,
+        compile=args.compile,
         crops=args.crops,
         size=args.size,
         max_size=args.max_size,

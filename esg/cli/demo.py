@@ -8,7 +8,7 @@ from typing import Any
 
 from ..support.errors import InputError
 from ..support.limits import MAX_PIXELS
-from .arguments import add_attention, not_empty, whole
+from .arguments import add_attention, add_compile, not_empty, whole
 from .console import Console
 
 
@@ -55,6 +55,7 @@ def add(commands: Any) -> None:
         help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest available]",
     )
     add_attention(parser)
+    add_compile(parser)
     _add_limits(parser)
     _add_access(parser)
     parser.add_argument("--no-browser", action="store_true", help="do not open the page in a browser on this machine")
@@ -121,6 +122,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         inpainter=args.inpainter or "",
         device=args.device,
         attention=args.attention,
+        compile=args.compile,
         max_pixels=args.max_pixels,
         allowed_hosts=args.allowed_host,
         root_path=args.root_path or "",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import clips
 from .arguments import (
     DASHES,
+    add_compile,
     add_machine,
     add_max_pixels,
     add_out,
@@ -88,7 +89,9 @@ def add(commands: Any) -> None:
     _add_model(parser)
     _add_tidying(parser)
     clips.add_options(parser)
-    add_machine(parser).add_argument(
+    machine = add_machine(parser)
+    add_compile(machine)
+    machine.add_argument(
         "--views-at-once",
         type=whole(1),
         metavar="N",
@@ -163,7 +166,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.progress(f"Loading {args.model} ...")
     from ..segmenter import EntitySegmenter
 
-    segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=args.categories)
+    segmenter = EntitySegmenter.from_pretrained(
+        args.model, **machine_of(args), compile=args.compile, categories=args.categories
+    )
     segment, hint = _segmenting(args, segmenter), _hint(args)
 
     def work(job: Job) -> str:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from .errors import InputError
 
@@ -51,6 +52,21 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def move(network: nn.Module, device: torch.device) -> None:
+    """Moves a network to a device; NVIDIA GPUs convolve fastest if the channels of a weight are adjacent in memory."""
+    if device.type == "cuda":
+        network.to(device, memory_format=torch.channels_last)
+    else:
+        network.to(device)
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copies a tensor to a device; the CPU does not wait for the copy to an NVIDIA GPU."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[Any]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from esg import EntityMap, EntitySegmenter, read_image, read_masks
+from esg.models.cropformer.model import CropFormer
 
 OPTIONS: dict[str, Any] = {"size": 64, "max_size": 96, "min_score": 0}  # those of `segment`
 SUFFIXES = ["entities.json", "labels.png", "overlay.jpg"]
@@ -46,6 +47,15 @@ def test_options_reach_the_segmenter(segment: Run, tiny_model: Path, tmp_path: P
     assert segment(photo, "--crops", 0, "--fill-holes", 20, "--remove-islands", 30).status == 0
     expected = segmenter(photo, crops=0, fill_holes=20, remove_islands=30, **OPTIONS)
     assert EntityMap.from_labels_png(tmp_path / "out/photo.labels.png") == expected
+
+
+def test_the_network_is_compiled_only_if_asked(segment: Run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(CropFormer, "compile_levels", lambda model: compiled.append(model))
+    assert segment(photo).status == 0
+    assert not compiled
+    assert segment(photo, "--compile").status == 0
+    assert len(compiled) == 1
 
 
 def test_an_empty_result_is_a_result(segment: Run, tmp_path: Path, photo: Path, written: Written) -> None:

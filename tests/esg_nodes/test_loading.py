@@ -39,6 +39,18 @@ def test_the_lists_offer_what_is_known_and_what_lies_in_the_folder(nodes: Nodes,
     assert {"words.safetensors", "zero-shot"} < {*found}
 
 
+def test_the_network_is_compiled_only_if_asked(
+    nodes: Nodes, load: Load, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+    plain = load("own/tiny.safetensors")
+    network = type(plain.model.model)  # the pack has its own copy of the core
+    monkeypatch.setattr(network, "compile_levels", lambda model: compiled.append(model))
+    (fast,) = nodes("LoadSegmenter").load("own/tiny.safetensors", "fp32", "cpu", "auto", False, compile=True)
+    assert compiled == [fast.model.model]
+    assert fast is not plain
+
+
 def test_the_lists_offer_only_what_fits(nodes: Nodes, home: Path) -> None:
     (home / "as_published.pth").write_bytes(b"what it is, only reading it tells")
     (home / "broken.safetensors").write_bytes(b"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from esg.support.device import choose_device, choose_dtype, computing_in
+from esg.support.device import choose_device, choose_dtype, computing_in, move
 from esg.support.errors import InputError
 
 
@@ -96,3 +96,12 @@ def test_a_device_of_which_pytorch_knows_no_half_precision(monkeypatch: pytest.M
         InputError, match=r"^This PyTorch does not support bf16 on the device mps; use fp32, or update PyTorch"
     ):
         choose_dtype("bf16", apple)
+
+
+def test_weights_go_to_nvidia_gpus_with_adjacent_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = torch.nn.Conv2d(4, 8, 3)
+    asked = []
+    monkeypatch.setattr(network, "to", lambda device, **options: asked.append((device.type, options)))
+    for name in ("cpu", "cuda"):
+        move(network, torch.device(name))
+    assert asked == [("cpu", {}), ("cuda", {"memory_format": torch.channels_last})]

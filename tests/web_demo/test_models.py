@@ -28,11 +28,11 @@ class Fake(EntitySegmenter):
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was loaded: name and device."""
+    """What was loaded: name and device, and whether it was compiled."""
     calls: list[Any] = []
 
-    def load(name: str, *, device: str, attention: str) -> Fake:
-        calls.append((name, device))
+    def load(name: str, *, device: str, attention: str, compile: bool) -> Fake:
+        calls.append((name, device, "compiled") if compile else (name, device))
         if name == "broken":
             raise EsgError("It is broken.")
         return Fake(name)
@@ -50,6 +50,11 @@ def test_a_model_is_loaded_once(loaded: list[Any]) -> None:
     assert not models.has(Grounder, "one")
     assert loaded == [("one", "cpu")]
     assert models.names == ["one"]
+
+
+def test_the_segmenter_is_compiled_only_if_asked(loaded: list[Any]) -> None:
+    Models("cpu", compile=True).segmenter("one")
+    assert loaded == [("one", "cpu", "compiled")]
 
 
 def test_another_one_of_its_kind_takes_its_place(loaded: list[Any]) -> None:
@@ -83,7 +88,7 @@ def test_two_visitors_at_once_load_it_once(monkeypatch: pytest.MonkeyPatch) -> N
     begun, go = threading.Event(), threading.Event()
     calls, got = [], []
 
-    def load(name: str, *, device: str, attention: str) -> Fake:
+    def load(name: str, *, device: str, attention: str, compile: bool) -> Fake:
         calls.append(name)
         begun.set()
         assert go.wait(30)

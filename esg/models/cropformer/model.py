@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ...support.compiling import Compiler
+from ...support.device import computing_in
+from ..layers.efficientnet import EfficientNet
 from ..layers.mask_decoder import MaskDecoder, Prediction, Queries
 from ..layers.pixel_decoder import PixelDecoder
 from .association import ViewAssociation
@@ -108,12 +112,28 @@ class CropFormer(nn.Module):
             _join([getattr(chunk.queries, name) for chunk in chunks]).unflatten(0, (batch, views))  # (B, T, Q, C)
             for name in ("content", "positions")
         )
+        return Output(levels, features, image, self._batch_level(levels, features, content, positions), anchors)
+
+    def compile_levels(self) -> None:
+        """Makes `torch.compile` compile image and batch level when they first run, see `support.compiling`."""
+        compiler = Compiler()
+        for name in ("_image_level", "_batch_level"):
+            setattr(self, name, compiler(getattr(self, name)))
+
+    def _batch_level(
+        self, levels: list[Tensor], features: Tensor, content: Tensor, positions: Tensor
+    ) -> list[Prediction]:
+        """The predictions of the batch level, from the image level's features and queries (B, T, Q, C)."""
+        assert self.association is not None
         associated = Queries(self.association.associate(content, positions), positions[:, 0])
-        return Output(levels, features, image, self.decoder(levels, features, associated, batch_level=True)[1], anchors)
+        return self.decoder(levels, features, associated, batch_level=True)[1]
 
     def _image_level(self, pixels: Tensor, frames: Tensor) -> _ImageLevel:
         """The output of the image level for N views, from (N, 3, H, W) and (N, 4)."""
-        maps = self.backbone(pixels)
+        # The channels of a trained EfficientNet-Lite differ too much in size for half precision.
+        exact = isinstance(self.backbone, EfficientNet) and not self.training
+        with computing_in(torch.float32, pixels.device) if exact else nullcontext():
+            maps = self.backbone(pixels)
         if self.whereabouts is not None:
             maps = self.whereabouts(maps, frames)
         levels, features = self.pixel_decoder(maps)

@@ -39,6 +39,12 @@ class Predicted:
         """Only the queries with these indices."""
         return Predicted(self.embeddings[queries], self.features, self.probabilities[queries], self.geometry)
 
+    def to(self, device: torch.device | str) -> Predicted:
+        """The same on another device."""
+        return Predicted(
+            self.embeddings.to(device), self.features.to(device), self.probabilities.to(device), self.geometry
+        )
+
     def best(self, keep: int | None) -> Predicted:
         """The `keep` queries with the highest score of any class, in their own order; None keeps all."""
         count = len(self.probabilities)

@@ -10,8 +10,9 @@ transformers; the names in our weight files do not (`our_key`).
 from __future__ import annotations
 
 import inspect
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from ...support.compiling import Compiler
 from ...support.errors import InputError
+from ..layers.linear import Linear, use_linear
 from .config import GellaConfig
 from .tower import EfficientTower
+
+log = logging.getLogger(__name__)
 
 _KEYS = (
     (r"(?:model\.)?vision_tower\.(?:vision_model\.)?", "vision."),
@@ -76,12 +81,14 @@ class Language(nn.Module):
 
         self.config = config
         self.llava = LlavaForConditionalGeneration(config.llava())
+        use_linear(self.llava)
         if config.vision.tower != "clip":
             self._inner.vision_tower = EfficientTower(config.vision)
         if config.projection == "linear":
             self.renew_projector()
         for name, parameter in self.llava.named_parameters():
             parameter.requires_grad_("post_layernorm" not in name)  # it only serves the class token, which is unused
+        self._step: Callable[..., tuple[Tensor, Any]] | None = None
 
     @property
     def _inner(self) -> Any:
@@ -89,7 +96,7 @@ class Language(nn.Module):
 
     def renew_projector(self) -> None:
         """Replaces LLaVA's projector by a new linear layer, W of Eq. 10."""
-        self._inner.multi_modal_projector = nn.Linear(self.config.vision.width, self.config.language.width)
+        self._inner.multi_modal_projector = Linear(self.config.vision.width, self.config.language.width)
 
     @property
     def tower(self) -> nn.Module:
@@ -202,7 +209,7 @@ class Language(nn.Module):
 
         Args:
             embedded: (N, L, C), the whole text, or what has been added since `past`.
-            past: the cache that the last call returned; None at the beginning.
+            past: the cache that the last call returned; at the beginning that of `new_cache`, or None.
             last: number of tokens at the end to return logits for.
             there: (N, length so far) bool, False for padding, which is masked; None if there is no padding.
             places: (N, L) int64, position of each token in its text; None if there is no padding.
@@ -212,11 +219,39 @@ class Language(nn.Module):
             format.
         """
         mask = None if there is None else there.long()
+        is_step = self._step is not None and last == embedded.shape[1] and getattr(past, "is_compileable", False)
+        read = self._step if self._step is not None and is_step else self._read_on
+        hidden, past = read(embedded, past, mask, places)
+        return self.logits(hidden[:, -last:]), past
+
+    def _read_on(self, embedded: Tensor, past: Any, mask: Tensor | None, places: Tensor | None) -> tuple[Tensor, Any]:
+        """Embeddings after the last layer, (N, L, C), and the new cache; arguments as for `continued`."""
         # transformers 5 renames `past_key_values` to `cache` and rejects the old name.
         name = "cache" if "cache" in inspect.signature(self._decoder.forward).parameters else "past_key_values"
         kept = {name: past, "use_cache": True}
         out = self._decoder(inputs_embeds=embedded, attention_mask=mask, position_ids=places, **kept)
-        return self.logits(out.last_hidden_state[:, -last:]), getattr(out, name)
+        return out.last_hidden_state, getattr(out, name)
+
+    def compile_steps(self) -> None:
+        """Makes `torch.compile` compile the steps of generation, whose cache then has a fixed size (`new_cache`)."""
+        from transformers import cache_utils
+
+        if getattr(getattr(cache_utils, "StaticLayer", None), "is_croppable", False):
+            self._step = Compiler()(self._read_on)
+        else:
+            log.warning("This version of transformers cannot compile the writing of texts; update it to 5.24 or newer.")
+
+    def new_cache(self, guesses: int) -> Any:
+        """An empty key-value cache: of a fixed size if steps are compiled, otherwise None, for one that grows.
+
+        Args:
+            guesses: number of guessed tokens that it must hold beyond the context.
+        """
+        if self._step is None:
+            return None
+        from transformers import StaticCache
+
+        return StaticCache(self._decoder.config, max_cache_len=self.config.language.context + guesses)
 
     def embedded(self, ids: Tensor) -> Tensor:
         """Input embeddings of text tokens, (N, L) → (N, L, C)."""

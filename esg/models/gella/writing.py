@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,7 +45,9 @@ def write(
     text = asked.ids.tolist()
     with torch.inference_mode(), context():
         embedded, _, _ = language.words(picture, [asked.ids])
-    past: Any = None
+        past = language.new_cache(writing.guesses)
+    # With a cache of fixed size, every step has the same number of guesses, so that it is compiled only once.
+    guesses = writing.guesses if past is not None and writing.temperature == 0 else 0
     guessed: list[int] = []
     left = min(writing.max_tokens, config.context - embedded.shape[1])
     while left > 0:
@@ -58,12 +59,13 @@ def write(
             if writing.temperature > 0:
                 tokens = [_next(logits[0, -1], writing, generator)]
             else:
-                tokens = _confirmed(guessed, logits[0].argmax(-1).tolist())
+                tokens = _confirmed(guessed, logits[0].argmax(-1).tolist())[:left]
             if wrong := 1 + len(guessed) - len(tokens):
                 past.crop(-wrong)
             text += tokens
             left -= len(tokens)
             guessed = look_up(text, min(writing.guesses, left - 1)) if writing.temperature == 0 else []
+            guessed += [config.pad_token] * (guesses - len(guessed))
             embedded = language.embedded(asked.ids.new_tensor([[tokens[-1], *guessed]]))
         for number, token in enumerate(tokens):
             if token == config.end_token or (number and stop is not None and stop()):

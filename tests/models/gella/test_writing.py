@@ -150,6 +150,38 @@ def test_guesses_change_no_token(
     assert written(GenerationConfig(most, guesses=guesses)) == written(GenerationConfig(most))
 
 
+@pytest.mark.parametrize("most", [1, 9, 40])
+@pytest.mark.parametrize("guesses", [0, 3])
+def test_compiled_steps_have_fixed_shapes_and_change_no_token(
+    random_writer: Callable[[int], tuple[Language, torch.Tensor]],
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    guesses: int,
+) -> None:
+    pytest.importorskip("transformers", "5.24", reason="older ones have no cache of fixed size that can be cropped")
+    language, picture = random_writer(2)
+    asked = Text(torch.tensor([language.config.language.image_token, 7, 8, 9]), 4)
+    writing = GenerationConfig(most, guesses=guesses)
+    expected = list(write(language, picture, asked, writing))
+    shapes = []
+
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        def step(embedded: torch.Tensor, past: Any, *rest: Any) -> Any:
+            shapes.append((embedded.shape[1], past.layers[0].max_cache_len))
+            return function(embedded, past, *rest)
+
+        return step
+
+    monkeypatch.setattr("esg.support.compiling._compiled", compiled)
+    try:
+        language.compile_steps()
+        assert list(write(language, picture, asked, writing)) == expected
+    finally:
+        language._step = None
+    assert {*shapes} <= {(1 + guesses, language.config.language.context + guesses)}
+    assert bool(shapes) == (most > 1)
+
+
 @torch.no_grad()
 def test_guesses_that_are_right_save_passes(writer: tuple[Language, torch.Tensor, Text]) -> None:
     """The head says the token after the one it hears, in a circle of three: a text that copies itself for ever."""

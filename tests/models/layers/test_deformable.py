@@ -87,8 +87,24 @@ def test_a_gpu_computes_what_the_cpu_computes(dtype: torch.dtype) -> None:
     torch.nn.init.normal_(layer.offsets.weight, std=0.2)
     shapes = [(4, 6), (2, 3)]
     query, memory, reference = torch.randn(2, 30, 32), torch.randn(2, 30, 32), torch.rand(30, 2)
-    expected = layer(query, memory, reference, shapes)
+    expected = layer(query, layer.values(memory), reference, shapes)
     with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
-        found = layer.cuda()(query.cuda(), memory.cuda(), reference.cuda(), shapes)
+        layer.cuda()
+        found = layer(query.cuda(), layer.values(memory.cuda()), reference.cuda(), shapes)
     tolerance = 1e-4 if dtype == torch.float32 else 5e-2
     torch.testing.assert_close(found.float().cpu(), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_it_is_computed_exactly_in_half_precision() -> None:
+    torch.manual_seed(0)
+    layer = DeformableAttention(16, 2, 1, 2)
+    torch.nn.init.normal_(layer.offsets.weight)
+    query, reference = torch.randn(1, 6, 16), torch.rand(6, 2)
+
+    def attend() -> torch.Tensor:
+        return layer(query, layer.values(query), reference, [(2, 3)])
+
+    with torch.no_grad():
+        exact = attend()
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(attend(), exact)
