@@ -1,4 +1,4 @@
-"""What ComfyUI imports when this repository lies in its `custom_nodes`: the nodes, and the folder of their scripts."""
+"""The nodes and the folder of their scripts, which ComfyUI imports if this repository is in its `custom_nodes`."""
 
 from .esg_nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 

@@ -1,4 +1,4 @@
-"""What ComfyUI-Manager runs after it has cloned the pack: installs what is missing, and says what it does.
+"""Installs missing packages, and says so; ComfyUI-Manager runs it after it has cloned the pack.
 
 Never PyTorch, of which ComfyUI has the one that fits the machine; never a second OpenCV beside the one that is there.
 Everything else that is there stays as it is if it is new enough. Run twice, it does nothing the second time.

@@ -1,4 +1,4 @@
-"""How `esg batch` scales with its workers, and what a photo and a shard cost besides the model.
+"""Measures how `esg batch` scales with its workers, and the cost of a photo and of a shard besides the model.
 
     python -m benchmarks.batch
 
@@ -92,7 +92,7 @@ def hand_out(number: int) -> float:
 
 
 def plan_cost(number: int) -> dict[str, float]:
-    """What a plan of so many tars costs: bytes on disk and in memory, and seconds to write it and to read it again."""
+    """The cost of a plan of this many tars: bytes on disk and in memory, and seconds to write and to read it."""
     sources = [Source(f"s3://bucket/photos/{one:06d}.tar", f"photos/{one:06d}", "tar") for one in range(number)]
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()

@@ -37,7 +37,7 @@ SEEDS = (0, 1)
 
 @dataclass(frozen=True)
 class Variant:
-    """What is changed in training, and how many crops the test uses.
+    """The changes in training, and the number of crops in the test.
 
     Attributes:
         crops: places of the crop in training, see `samples.CROPS`.

@@ -143,7 +143,7 @@ SIDES = {"ours": run_ours, "mask2former": run_mask2former, "sam": run_sam, "sam2
 
 
 def in_a_process(side: str, height: int, width: int) -> dict[str, float]:
-    """What `timed` gives for this side in a process of its own; empty if it cannot run here, which is printed."""
+    """The figures of `timed` for this side, in a process of its own; empty if it cannot run here, which is printed."""
     command = [sys.executable, "-m", "benchmarks.end_to_end", "--run", side]
     command += ["--height", str(height), "--width", str(width)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -199,7 +199,7 @@ def main() -> None:
 
 
 def compare(sides: list[str], command: str, height: int, width: int, rounds: int) -> dict[str, list[dict[str, float]]]:
-    """What all sides take, round by round; a side that cannot run is left out after its first try."""
+    """The times of all sides, round by round; a side that cannot run is left out after its first try."""
     runs: dict[str, list[dict[str, float]]] = {}
     for number in range(1, rounds + 1):
         for side in sides:

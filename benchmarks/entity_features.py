@@ -7,7 +7,7 @@ their colours in the colormap; a "query" is the region of one colour, and recons
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -104,25 +104,80 @@ class MaskedAttention(EntityFeatures):
 class BinaryMasks(EntityFeatures):
     """Each binary mask through MobileNetV2; the result then looks at the image and at the other entities (Table XIX).
 
-    Mask values are 0 and 255, pooled by their average, with one block of attention.
+    Args:
+        config: sizes of all parts.
+        values: what pixels outside and inside a mask are, as the encoder gets them.
+        pooling: how a mask's feature map becomes one embedding, a name in `POOLINGS`.
+        blocks: blocks of attention to the image and among entities.
     """
 
-    def __init__(self, config: GellaConfig) -> None:
+    def __init__(
+        self, config: GellaConfig, *, values: tuple[float, float] = (0, 255), pooling: str = "avg", blocks: int = 1
+    ) -> None:
         super().__init__(config)
         width = config.decoder.width
+        self.values = values
         self.encoder = MobileNetV2(config.encoder_scale)
+        self.pooling = POOLINGS[pooling](self.encoder.channels[-1])
         self.region = _two_layers(self.encoder.channels[-1], width)
         self.image = nn.Linear(config.vision.width, width)
-        self.block = _Layer(width, config.decoder.heads, config.decoder.ffn)
+        self.blocks = nn.ModuleList(_Layer(width, config.decoder.heads, config.decoder.ffn) for _ in range(blocks))
 
     def embedded(self, grid: Tensor, regions: Tensor) -> Tensor:
         """See `EntityFeatures.embedded`."""
-        small = F.adaptive_avg_pool2d(regions, _MASK_SIDE)
+        outside, inside = self.values
+        small = outside + (inside - outside) * F.adaptive_avg_pool2d(regions, _MASK_SIDE)
         there = regions.flatten(2).any(-1)  # only these are encoded, since most of the queries are empty
-        pixels = (small[there][:, None] * 2 - 1).expand(-1, 3, -1, -1)
+        pixels = small[there][:, None].expand(-1, 3, -1, -1)
         encoded = small.new_zeros(*there.shape, self.encoder.channels[-1])
-        encoded[there] = self.encoder(pixels)[-1].mean((2, 3)).to(encoded.dtype)
-        return self.block(self.region(encoded), self.image(grid.flatten(2).mT))
+        encoded[there] = self.pooling(self.encoder(pixels)[-1]).to(encoded.dtype)
+        x, image = self.region(encoded), self.image(grid.flatten(2).mT)
+        for block in self.blocks:
+            x = block(x, image)
+        return x
+
+
+class _Average(nn.Module):
+    """The mean of a feature map."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, h, w) → (N, C)."""
+        return features.mean((2, 3))
+
+
+class _Convolution(nn.Module):
+    """A learnt convolution whose kernel is as large as the feature map: 14×14 in the paper, 3×3 here."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, _MASK_SIDE // 32)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, h, w) → (N, C)."""
+        return self.conv(features).flatten(1)
+
+
+class _ClassToken(nn.Module):
+    """A learnt token that attends to a feature map and to itself."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(channels) * 0.02)
+        self.norm = nn.LayerNorm(channels)
+        self.attention = MultiheadAttention(channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, h, w) → (N, C)."""
+        token = self.token.expand(len(features), 1, -1)
+        seen = self.norm(torch.cat((token, features.flatten(2).mT), 1))
+        return (token + self.attention(seen[:, :1], seen, seen, None))[:, 0]
+
+
+POOLINGS: dict[str, Callable[[int], nn.Module]] = {"avg": _Average, "conv": _Convolution, "cls": _ClassToken}
+"""The pooling styles of Table XIX, from a number of channels."""
 
 
 class _Layer(nn.Module):

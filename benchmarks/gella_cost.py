@@ -26,11 +26,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from esg.models.gella.config import PRESETS
 from esg.models.gella.model import Gella
+
+from .flops import counter
 
 # Millions of parameters (Table XI) and GFLOPS (Table XII a), with LLaMA-7B.
 PARAMETERS = {"image encoder": 300.0, "mask encoder": 3.5, "mask decoder": 21.0}
@@ -104,10 +104,9 @@ def tokens_for(model: Gella, wanted: float) -> int:
 @torch.no_grad()
 def counted(run: Callable[[], object]) -> int:
     """The operations of a call."""
-    # Attention as plain products, because the counter does not know the fused kernels for CPUs.
-    with SHAPES, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with SHAPES, counter() as operations:
         run()
-    return counter.get_total_flops()
+    return operations.get_total_flops()
 
 
 def _size(module: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""The paper's ablations of GELLA at the size of gella-nano (Tables XV, XVI, XVII, XX, XXIII), each from scratch.
+"""The paper's ablations of GELLA at the size of gella-nano (Tables XV, XVI, XVII, XIX, XX, XXIII).
 
     python -m benchmarks.grounding_ablations --table XVII --photos ../shared/data/bsds500/train --steps 800 --scenes 200
 
@@ -6,6 +6,10 @@ All variants get the same pictures, masks and texts, use the settings of `docs/r
 measured with averaged weights on the same held-out scenes with true masks, like `esg eval narratives`. Such a short
 training shows what is learned sooner, not the final quality. An interrupted run resumes, and a variant that is in
 several tables is trained once. Each table is written to `--out` as Markdown and JSON.
+
+Each variant starts from scratch with ImageNet's weights in its vision tower. With `--init gella-nano`, it has vision
+and language of these weights instead, which do not learn; everything else starts from scratch and learns grounding
+only. That takes a fraction of the time, and like the paper's own training it starts from a model that can read.
 
 The appearance features of gella-nano are left out of all variants: they would give every one of them what only some of
 Table XX have, image features under the mask.
@@ -23,6 +27,7 @@ from typing import Any
 from benchmarks.entity_features import BinaryMasks, BoxFeatures, MaskedAttention, MeanFeatures
 from esg.evaluation.narratives import evaluate_narratives, evaluate_reconstruction
 from esg.grounder import Grounder
+from esg.models.gella.checkpoint import read_gella
 from esg.models.gella.config import GellaConfig
 from esg.models.gella.inference import GellaInference
 from esg.models.gella.model import Gella
@@ -33,6 +38,7 @@ from esg.training.gella import GellaTask, GellaTrainConfig
 from esg.training.loop import train
 from esg.training.run_tokenizer import run_tokenizer
 from esg.training.settings import read_config
+from esg.weights.finding import locate
 
 RECIPE = Path(__file__).parent.parent / "docs" / "recipes" / "gella-nano.json"
 FIGURES = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "reconstructed": "reconstructed"}
@@ -49,6 +55,10 @@ class Variant:
 
     model: dict[str, Any] = field(default_factory=dict)
     build: Callable[[GellaConfig], Gella] = Gella
+
+
+def _binary(outside: int, inside: int, pooling: str = "avg", blocks: int = 1) -> Variant:
+    return Variant(build=lambda config: BinaryMasks(config, values=(outside, inside), pooling=pooling, blocks=blocks))
 
 
 def _without(*parts: str) -> Variant:
@@ -69,7 +79,15 @@ VARIANTS: dict[str, Variant] = {
     "roi-align": Variant(build=BoxFeatures),
     "mask-added": Variant(build=lambda config: MaskedAttention(config, multiplied=False)),
     "mask-multiplied": Variant(build=lambda config: MaskedAttention(config, multiplied=True)),
-    "binary-masks": Variant(build=BinaryMasks),
+    "binary-masks": _binary(0, 255),
+    "binary-01": _binary(0, 1),
+    "binary-11": _binary(-1, 1),
+    "binary-conv": _binary(0, 255, "conv"),
+    "binary-cls": _binary(0, 255, "cls"),
+    "binary-2": _binary(0, 255, blocks=2),
+    "binary-3": _binary(0, 255, blocks=3),
+    "binary-4": _binary(0, 255, blocks=4),
+    "binary-5": _binary(0, 255, blocks=5),
     "two-layers": Variant({"association_layers": 2}),
 }
 
@@ -107,6 +125,22 @@ TABLES: dict[str, Table] = {
             ("all, and our skip", "base", None),
         ),
     ),
+    "XIX": Table(
+        "binary masks instead of a colormap: values, pooling, blocks of attention",
+        "AR",
+        (
+            ("{0, 1}, Avg, 1", "binary-01", 60.6),
+            ("{-1, 1}, Avg, 1", "binary-11", 60.7),
+            ("{0, 255}, Avg, 1", "binary-masks", 61.5),
+            ("{0, 255}, Conv, 1", "binary-conv", 61.2),
+            ("{0, 255}, CLS, 1", "binary-cls", 61.4),
+            ("{0, 255}, Avg, 2", "binary-2", 61.9),
+            ("{0, 255}, Avg, 3", "binary-3", 62.4),
+            ("{0, 255}, Avg, 4", "binary-4", 62.4),
+            ("{0, 255}, Avg, 5", "binary-5", 62.6),
+            ("colormap", "base", 69.8),
+        ),
+    ),
     "XX": Table(
         "mask decoder",
         "AR",
@@ -131,11 +165,13 @@ class VariantTask(GellaTask):
         self._variant = variant
 
     def model(self, *, new: bool) -> GellaInTraining:
-        """The network, with ImageNet's weights in its vision tower."""
-        pupil = super().model(new=new)
+        """The network; vision and language are those of `config.init`, which do not learn, or new ones."""
         built = self._variant.build(self.architecture)
         built.appearance = None
-        built.language = pupil.gella.language
+        if self.config.init is None:
+            built.language = super().model(new=new).gella.language
+        else:
+            built.language = read_gella(self.config.init)[0].language.requires_grad_(False)
         return GellaInTraining(built)
 
 
@@ -146,7 +182,7 @@ def configured(variant: Variant, arguments: argparse.Namespace) -> GellaTrainCon
     samples = replace(
         recipe.samples, batch=arguments.batch, photos=tuple(arguments.photos), photo_weights=(), photo_share=share
     )
-    return replace(
+    own = replace(
         recipe,
         model=variant.model,
         steps=arguments.steps,
@@ -155,6 +191,11 @@ def configured(variant: Variant, arguments: argparse.Namespace) -> GellaTrainCon
         workers=arguments.workers,
         backbone_init=arguments.backbone_init,
     )
+    if arguments.init is None:
+        return own
+    grounding = replace(samples, tasks=(0.0, 0.0, 1.0))  # the language model does not learn
+    init = str(locate(arguments.init, task="grounding"))
+    return replace(own, samples=grounding, init=init, backbone_init=None)
 
 
 def trained(name: str, config: GellaTrainConfig, run_dir: Path) -> GellaInference:
@@ -203,6 +244,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=1, help="number of processes that prepare pictures")
     parser.add_argument("--backbone-init", default="efficientnet-lite0", help="ImageNet weights of the vision tower")
+    parser.add_argument("--init", metavar="NAME|FILE", help="weights of a GELLA whose vision and language are kept")
     parser.add_argument("--out", type=Path, default=Path("runs/grounding-ablations"), help="folder of runs and tables")
     arguments = parser.parse_args()
     conditions = f"{arguments.steps} steps of {arguments.batch} pictures, measured on {arguments.scenes} scenes, in %."

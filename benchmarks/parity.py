@@ -129,7 +129,7 @@ def build(state: dict[str, Tensor]) -> tuple[CropFormer, Preset]:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage of our model computes, and how it is compared.
+    """A stage of our model, and how its output is compared.
 
     Attributes:
         values: an array; of large stages a sample.
@@ -196,7 +196,7 @@ def run(
 def own_spread(
     model: CropFormer, views: Views, precision: torch.dtype, step: int, stages: dict[str, Stage], runs: int
 ) -> dict[str, float]:
-    """How far each stage moves by rounding alone: the worst of our model in float32, with the input as it is and `runs`
+    """The effect of rounding alone on each stage: the worst of our model in float32, with the input as it is and `runs`
     times with every input value disturbed by one rounding."""
     worst = dict.fromkeys(stages, 0.0)
     model.float()

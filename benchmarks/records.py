@@ -1,4 +1,4 @@
-"""What a benchmark leaves in a folder: its figures as JSON, a plot of them, and what machine they are from."""
+"""Writes the results of a benchmark into a folder: figures as JSON, a plot of them, and the machine they are from."""
 
 from __future__ import annotations
 

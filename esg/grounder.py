@@ -25,6 +25,7 @@ from .language.knowing import KnowsWords, knows_any
 from .language.listing import dotted_names
 from .language.tidying import tidied
 from .language.words import Span
+from .models.gella.config import GellaConfig
 from .models.gella.inference import RECOGNISED, GellaInference
 from .models.gella.language import Language
 from .models.grounding_model import SEEDS, GenerationConfig, GroundingModel
@@ -40,6 +41,7 @@ from .support.limits import MAX_PIXELS
 from .support.memory import enough_memory
 from .support.progress import Progress, Stage
 from .support.quiet import drop_deprecations
+from .support.weight_files import read_metadata
 from .weights.finding import locate
 
 log = getLogger(__name__)
@@ -124,6 +126,21 @@ class Grounder:
     def public_models(name: str) -> list[str]:
         """The Hugging Face models that a name such as "zero-shot" stands for; empty for any other name."""
         return ZeroShot.public_models(name) if _is_zero_shot(name) else []
+
+    @staticmethod
+    def can_answer(name_or_path: str | Path) -> bool:
+        """Whether a model answers questions, see `ask`; its name or the head of its file tells, so it is not loaded.
+
+        Raises:
+            WeightsError: the weights are not found, or their file cannot be read.
+
+        >>> Grounder.can_answer("zero-shot"), Grounder.can_answer("gella-nano")
+        (True, False)
+        """
+        if isinstance(name_or_path, str) and _is_zero_shot(name_or_path):
+            return ZeroShot.has_writer(name_or_path)
+        config = read_metadata(locate(name_or_path, task="grounding")).get("config", "")
+        return GellaConfig.from_json(config).answers
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:

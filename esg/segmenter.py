@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .entities import tidying as cleanup
 from .entities.categories import Categories
@@ -19,6 +19,7 @@ from .entities.entity_map import EntityMap
 from .entities.scored_masks import ScoredMask
 from .entities.tracking import TrackedFrame, Tracker
 from .models.cropformer.checkpoints import convert, is_official, load_strict, preset_of
+from .models.cropformer.clips import known_tracks, queries_of, views_of_frames, windows
 from .models.cropformer.config import PRESETS, TASKS, CropFormerConfig, Preset, class_aware
 from .models.cropformer.device_fusion import fuse_there
 from .models.cropformer.fusion import FUSIONS, Fusion, fuse, fusion_views
@@ -244,11 +245,7 @@ class EntitySegmenter:
         check_crops(crops)
         ratio = self.preset.crop_ratio if crop_ratio is None else crop_ratio
         check_ratio(ratio)
-        for name, side in (("size", size), ("max_size", max_size)):
-            if side is not None:
-                check_whole(name, side, MIN_SIDE)
-        if views_at_once is not None:
-            check_whole("views_at_once", views_at_once, 1)
+        short, longest = self._working_size(size, max_size)
         fusion = fusion or ("boc" if crops and self.model.association is not None else "io")
         if fusion not in tuple(FUSIONS):  # `fusion` need not be hashable
             raise InputError(f"There is no fusion {fusion!r}; use one of {', '.join(FUSIONS)}.")
@@ -256,30 +253,11 @@ class EntitySegmenter:
         if mode.level == "batch" and self.model.association is None:
             raise InputError(f"{self.name} does not have a batch level; use fusion io, or a CropFormer model.")
         pixels = read_image(image, max_pixels=max_pixels)
-        short = self.preset.size if size is None else size
-        if max_size is None:
-            max_size = round(short * self.preset.max_size / self.preset.size)
         batch_level = mode.level == "batch"
-        views = make_views(pixels, crops=crops if batch_level else 0, short=short, longest=max_size, ratio=ratio)
+        views = make_views(pixels, crops=crops if batch_level else 0, short=short, longest=longest, ratio=ratio)
         indices = fusion_views(fusion, len(views.geometry))
-        count = len(views.pixels)
-        at_once = views_that_fit(views, self.device) if views_at_once is None else views_at_once
-
-        def report(done: int, total: int) -> None:
-            if progress is not None:
-                progress(done, total, Stage.VIEWS)
-
-        with torch.inference_mode():
-            output = self._forward(views, batch_level, min(at_once, count), report)
-            prediction = (output.batch if batch_level else output.image)[-1]
-            probabilities = prediction.logits[0].float().softmax(dim=-1)  # (Q, K + 1)
-            if not probabilities.isfinite().all():
-                raise WeightsError(
-                    f"{self.name or 'The model'} produced scores that are NaN or infinite; use precision fp32, or "
-                    "other weights."
-                )
-            embeddings, features = prediction.embeddings[0].float(), output.features[0, indices].float()
-            return Predicted(embeddings, features, probabilities, views.geometry.select(indices))
+        embeddings, features, probabilities = self._final_head(views, batch_level, views_at_once, progress)
+        return Predicted(embeddings, features[indices], probabilities, views.geometry.select(indices))
 
     def predict_sizes(
         self,
@@ -381,6 +359,7 @@ class EntitySegmenter:
         *,
         min_iou: float = 0.3,
         patience: int = 2,
+        share: int = 1,
         tracker: Tracker | None = None,
         **options: Any,
     ) -> Iterator[TrackedFrame]:
@@ -389,6 +368,9 @@ class EntitySegmenter:
         Args:
             frames: the frames from first to last, such as `read_frames` gives; each is dropped before the next is read.
             min_iou, patience: how entities are followed, see `track_entities`.
+            share: number of consecutive frames that share queries: the batch level, which otherwise connects a photo
+                with its crops, connects these frames, which are seen whole. Their entities are followed by their
+                queries, and those of the next frames by overlap. 1: each frame is segmented by itself.
             tracker: continues an earlier clip, or gives access to its `tracks`; replaces `min_iou` and `patience`.
             **options: as in a call.
 
@@ -396,7 +378,7 @@ class EntitySegmenter:
             The frames with their entities and tracks, in their order, each computed when it is asked for.
 
         Raises:
-            InputError: an option is wrong, or frames differ in size.
+            InputError: an option is wrong, the model cannot share queries, or frames differ in size.
             ImageError, WeightsError: as in a call.
 
         >>> import numpy as np
@@ -406,7 +388,48 @@ class EntitySegmenter:
         [(0, (64, 96)), (1, (64, 96))]
         """
         chosen = Tracker(min_iou=min_iou, patience=patience) if tracker is None else tracker
-        return (chosen.add(self(frame, **options)) for frame in frames)
+        check_whole("share", share, 1)
+        if share == 1:
+            return (chosen.add(self(frame, **options)) for frame in frames)
+        if self.model.association is None:
+            raise InputError(f"{self.name} does not have a batch level; use share 1, or a CropFormer model.")
+        if options.get("crops") or options.get("fusion"):
+            raise InputError("Frames that share queries are seen whole; leave out crops and fusion, or use share 1.")
+        return self._track_together(frames, chosen, share, **options)
+
+    def _track_together(
+        self,
+        frames: Iterable[ImageLike],
+        tracker: Tracker,
+        share: int,
+        *,
+        views_at_once: int | None = None,
+        size: int | None = None,
+        max_size: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
+        crops: int | None = None,
+        crop_ratio: float | None = None,
+        fusion: str | None = None,
+        **tidying: Any,
+    ) -> Iterator[TrackedFrame]:
+        """Windows of `share` frames; the last frame of a window is the first of the next, and connects the two."""
+        short, longest = self._working_size(size, max_size)
+        tracks: dict[int, int] = {}  # query -> track
+        for number, window in enumerate(windows(frames, share)):
+            views = views_of_frames([read_image(frame, max_pixels=max_pixels) for frame in window], short, longest)
+            embeddings, features, probabilities = self._final_head(views, True, views_at_once, progress)
+            for place in range(len(window)):
+                only = views.geometry.select([place])
+                fused = self._fused(Predicted(embeddings, features[[place]], probabilities, only), progress)
+                entities = self.tidied(EntityMap.from_labels(fused.labels, fused.scores), **tidying)
+                queries = queries_of(entities, fused)
+                if number and not place:
+                    tracks = dict(zip(queries, tracker.recognised(entities).tolist()))
+                    continue
+                tracked = tracker.add(entities, known_tracks(queries, tracks))
+                tracks.update(zip(queries, tracked.ids.tolist()))
+                yield tracked
 
     def tidied(
         self,
@@ -462,7 +485,7 @@ class EntitySegmenter:
         """The result without overlap, before it is tidied."""
         geometry = predicted.geometry
         if self.categories is None:
-            fused = self._fused(predicted.best(self.preset.keep), progress)
+            fused = self._fused(predicted, progress)
             return EntityMap.from_labels(fused.labels, fused.scores)
         names = self.categories.names
         if self.preset.task == "instance":
@@ -483,7 +506,8 @@ class EntitySegmenter:
         return EntityMap.from_labels(segments.labels, segments.scores, [names[kind] for kind in segments.kinds])
 
     def _fused(self, predicted: Predicted, progress: Progress | None) -> Fusion:
-        """Fuses the masks on a GPU that has the memory for it, otherwise on the CPU."""
+        """The masks of a model without classes in one label map; made on a GPU that has the memory, or on the CPU."""
+        predicted = predicted.best(self.preset.keep)
         device = predicted.features.device
         if device.type in _FUSING:
             try:
@@ -517,6 +541,37 @@ class EntitySegmenter:
             second_sigmoid=self.categories is None,
             progress=progress,
         )
+
+    def _working_size(self, size: int | None, max_size: int | None) -> tuple[int, int]:
+        """The short and the long side of views; None: the preset's, and for the long side in proportion to `size`."""
+        for name, side in (("size", size), ("max_size", max_size)):
+            if side is not None:
+                check_whole(name, side, MIN_SIDE)
+        short = self.preset.size if size is None else size
+        return short, round(short * self.preset.max_size / self.preset.size) if max_size is None else max_size
+
+    def _final_head(
+        self, views: Views, batch_level: bool, views_at_once: int | None, progress: Progress | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The last prediction for T views: embeddings (Q, C), features (T, C, h, w), probabilities (Q, K + 1)."""
+        if views_at_once is not None:
+            check_whole("views_at_once", views_at_once, 1)
+        at_once = views_that_fit(views, self.device) if views_at_once is None else views_at_once
+
+        def report(done: int, total: int) -> None:
+            if progress is not None:
+                progress(done, total, Stage.VIEWS)
+
+        with torch.inference_mode():
+            output = self._forward(views, batch_level, min(at_once, len(views.pixels)), report)
+            prediction = (output.batch if batch_level else output.image)[-1]
+            probabilities = prediction.logits[0].float().softmax(dim=-1)
+            if not probabilities.isfinite().all():
+                raise WeightsError(
+                    f"{self.name or 'The model'} produced scores that are NaN or infinite; use precision fp32, or "
+                    "other weights."
+                )
+            return prediction.embeddings[0].float(), output.features[0].float(), probabilities
 
     def _forward(self, views: Views, batch_level: bool, at_once: int, report: Callable[[int, int], None]) -> Output:
         """The model's output; processes fewer than `at_once` views together if the device runs out of memory."""

@@ -12,12 +12,17 @@ import esg
 
 OTHERS = {
     "esg.data.captions",
+    "esg.data.scenes.moving",
     "esg.data.problems",
+    "esg.entities.label_arrays",
     "esg.entities.importing.reading",
+    "esg.evaluation.identity",
     "esg.evaluation.narratives",
     "esg.evaluation.panoptic_narratives",
     "esg.evaluation.paper_texts",
     "esg.evaluation.wild",
+    "esg.models.cropformer.clips",
+    "esg.pictures.listing",
 }
 MODULES = sorted({f"esg{home}" for home in esg._HOME.values()} | OTHERS)
 

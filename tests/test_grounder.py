@@ -290,6 +290,15 @@ def test_a_free_question_needs_a_model_that_can_answer(monkeypatch: pytest.Monke
         next(Grounder(model).ask(PHOTO, " "))
 
 
+def test_whether_a_model_answers_is_known_without_loading_it(tiny_gella: Path) -> None:
+    assert Grounder.can_answer(tiny_gella)  # it knows capitals, as large models do
+    assert not Grounder.can_answer("gella-nano")
+    assert Grounder.can_answer("zero-shot-4bit:someone/model")
+    assert not Grounder.can_answer("zero-shot:none")
+    with pytest.raises(WeightsError):
+        Grounder.can_answer("gella-7b")
+
+
 def test_a_picture_is_encoded_once_for_several_questions() -> None:
     model = Knowing((0.6,), (0.7,))
     grounder = Grounder(model)

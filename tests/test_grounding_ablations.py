@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.entity_features import (
+    POOLINGS,
     BinaryMasks,
     BoxFeatures,
     EntityFeatures,
@@ -18,12 +21,14 @@ from benchmarks.entity_features import (
     coloured,
     roi_align,
 )
-from benchmarks.grounding_ablations import FIGURES, TABLES, VARIANTS, VariantTask, markdown
+from benchmarks.grounding_ablations import FIGURES, TABLES, VARIANTS, VariantTask, configured, markdown
 from esg.models.gella.association import at_stride, overlaps, tie
+from esg.models.gella.checkpoint import read_gella
 from esg.models.gella.colormap import colormap
 from esg.models.gella.config import PRESETS
 from esg.models.normalisation import centred
 from esg.training.gella import GellaTrainConfig
+from esg.training.run_tokenizer import run_tokenizer
 
 NANO = PRESETS["gella-nano"]
 
@@ -75,8 +80,10 @@ def test_features_of_a_box_are_those_at_its_place() -> None:
         (lambda config: MaskedAttention(config, multiplied=False), False),
         (lambda config: MaskedAttention(config, multiplied=True), False),
         (BinaryMasks, False),
+        (lambda config: BinaryMasks(config, pooling="conv"), False),
+        (lambda config: BinaryMasks(config, pooling="cls", blocks=2), False),
     ],
-    ids=["mean", "roi-align", "added", "multiplied", "binary"],
+    ids=["mean", "roi-align", "added", "multiplied", "binary", "convolution", "class token"],
 )
 def test_a_region_reconstructs_its_mask_and_knows_its_features(build: Any, local: bool, labels: np.ndarray) -> None:
     model: EntityFeatures = build(NANO).eval()
@@ -116,8 +123,52 @@ def test_every_variant_is_another_model_without_appearance(speaker: Any) -> None
         with torch.device("meta"):
             model = VariantTask(variant, GellaTrainConfig(model=variant.model), speaker[1]).model(new=True).gella
         assert model.appearance is None
-        found.add((model.config.to_json(), type(model), name.startswith("mask-mul")))
+        values = getattr(model, "values", None)
+        found.add((model.config.to_json(), type(model), name.startswith("mask-mul"), values, repr(model)))
     assert len(found) == len(VARIANTS)
+
+
+@pytest.mark.parametrize("values", [(0, 1), (-1, 1), (0, 255)])
+def test_values_of_binary_masks_are_what_the_encoder_gets(values: tuple[int, int], labels: np.ndarray) -> None:
+    model = BinaryMasks(NANO, values=values).eval()
+    seen: list[torch.Tensor] = []
+    model.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        model.reconstruct(torch.randn(1, NANO.vision.width, 16, 16), _colours(labels))
+    assert seen[0].shape == (3, 3, 96, 96)  # an encoder pass for each entity
+    assert (float(seen[0].min()), float(seen[0].max())) == values
+
+
+def test_pooling_styles() -> None:
+    features = torch.zeros(1, 4, 3, 3)
+    features[0, 2, 1, 1] = 9.0
+    assert POOLINGS["avg"](4)(features).tolist() == [[0, 0, 1, 0]]
+    convolution = POOLINGS["conv"](4)
+    with torch.no_grad():
+        convolution.conv.weight.zero_()[1, 2, 1, 1] = 2.0  # the second output reads the third channel's middle
+        convolution.conv.bias.zero_()
+    assert convolution(features).tolist() == [[0, 18, 0, 0]]
+    token = POOLINGS["cls"](4)
+    moved = features.roll(1, dims=3)
+    with torch.no_grad():
+        same, other = token(features), token(torch.zeros(1, 4, 3, 3))
+        assert torch.allclose(same, token(moved), atol=1e-6)  # without position codes
+        assert not torch.allclose(same, other, atol=1e-3)
+
+
+def test_vision_and_language_of_given_weights_do_not_learn(tmp_path: Path) -> None:
+    arguments = argparse.Namespace(
+        batch=1, photos=(), steps=1, device="cpu", workers=0, backbone_init=None, init="gella-nano"
+    )
+    config = configured(VARIANTS["roi-align"], arguments)
+    assert (config.samples.tasks, config.backbone_init) == ((0.0, 0.0, 1.0), None)
+    model = VariantTask(VARIANTS["roi-align"], config, run_tokenizer(config, tmp_path)).model(new=True).gella
+    given, _ = read_gella(config.init)
+    assert all(
+        torch.equal(own, theirs) and not own.requires_grad
+        for own, theirs in zip(model.language.parameters(), given.language.parameters(), strict=True)
+    )
+    assert all(parameter.requires_grad for parameter in model.association.parameters())
 
 
 def test_every_row_is_a_variant_and_the_last_rows_are_the_papers() -> None:

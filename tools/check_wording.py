@@ -9,11 +9,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PLACES = ("README.md", "docs", "benchmarks", "esg", "esg_nodes", "web_demo", "space", "tools", "locales/en")
+PLACES = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "RELEASING.md",
+    "SECURITY.md",
+    "__init__.py",
+    "install.py",
+    "docs",
+    "benchmarks",
+    "esg",
+    "esg_nodes",
+    "web_demo",
+    "space",
+    "tools",
+    "locales/en",
+)
 # The two files that quote the patterns.
 LATER = ("docs/style.md", "tools/check_wording.py")
 
 BANNED = {  # pattern: what to write instead
+    r'"""(?:What|Who) ': "a noun: the settings of ..., the number of ...",
     r"\banew\b": "again",
     r"\bby lot\b": "at random",
     r"(?<![Tt]here )\b(?:is|are) none\b(?! of)": "negate the verb: is not, are not, do not exist",

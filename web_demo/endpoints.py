@@ -40,7 +40,7 @@ from esg.support.errors import Advice
 from .editing import Area, Edit, edited
 from .gate import Callers
 from .models import short_name
-from .parts.words import LIST, NAMES, SENTENCE, WAYS, check_text, names_in, read
+from .parts.words import LIST, NAMES, SENTENCE, WAYS, can_answer, check_text, names_in, read
 from .picture import new_folder, private_file
 from .shared import Shared, check_length, filled
 from .working import News, Report, Work
@@ -97,6 +97,18 @@ def add_endpoints(
         pixels = read_image(_given(image), max_pixels=max_pixels)
         spans = models.grounder(model).nouns(pixels, caption, max_pixels=max_pixels)
         return [{"text": caption[slice(*span)], "span": [*span]} for span in spans]
+
+    def ask(report: Report, image: str, question: str, model: str) -> str:
+        """Answers a question about a photo; the text grows word by word. It needs a large language model."""
+        _from_menu("model", grounders, model)
+        check_text(_text_of("question", question), "question")
+        if not can_answer(model):
+            raise InputError(f"{short_name(model)} cannot answer questions; choose one that can, such as zero-shot.")
+        pixels, text = read_image(_given(image), max_pixels=max_pixels), ""
+        for piece in models.grounder(model).ask(pixels, question, max_pixels=max_pixels):
+            text += piece
+            report.show(text.strip())
+        return text.strip()
 
     def ground(
         report: Report,
@@ -230,6 +242,7 @@ def add_endpoints(
     add("segment", segment, [image, segmenter, crops, _field("min_score", None)], [_file("labels"), _json("coco")])
     add("describe", describe, [image, grounder, segmenter], [_text("caption")], grows=True)
     add("find_nouns", find_nouns, [image, _text("caption"), grounder], [_json("nouns")])
+    add("ask", ask, [image, _text("question"), grounder], [_text("answer")], grows=True)
     way = _unchecked(gr.Radio(WAYS, value=SENTENCE, visible=False, label="read_as"))
     words = [image, _text("text"), way, _field("threshold", 0.5), grounder, segmenter, masks]
     add("ground", ground, words, [_json("grounding")])

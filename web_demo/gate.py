@@ -62,7 +62,7 @@ class Callers:
             self._left.popitem(last=False)
 
     def left(self, session: str) -> int:
-        """How often that has happened; work that begins later is for a caller who has come back."""
+        """The number of times that this has happened; work that begins later is for a caller who has come back."""
         return self._left.get(session, 0)
 
 
@@ -79,7 +79,7 @@ class Uploads:
         self._totals: defaultdict[str, int] = defaultdict(int)
 
     def left(self, visitor: str) -> int:
-        """How many bytes a visitor may still upload."""
+        """The number of bytes that a visitor may still upload."""
         seen = self._brought.get(visitor, deque())
         while seen and seen[0][0] < time.monotonic() - HOUR:
             self._totals[visitor] -= seen.popleft()[1]
@@ -96,7 +96,7 @@ class Uploads:
 
 
 class _Length:
-    """How many more bytes of one request are accepted, whoever sends it."""
+    """The number of bytes that one request may still have, whoever sends it."""
 
     def __init__(self, most: int) -> None:
         self._left = most
@@ -110,7 +110,7 @@ class _Length:
 
 @dataclass(frozen=True)
 class _VisitorsLength:
-    """How many more bytes of a request are accepted; all requests of a visitor count, also simultaneous ones."""
+    """The number of bytes that a request may still have; all requests of a visitor count, even simultaneous ones."""
 
     uploads: Uploads
     visitor: str
@@ -322,11 +322,12 @@ async def _limited(
     if announced.isdigit() and int(announced) > length.left():
         await _refuse(scope, send, 413, sentence)
         return
-    refused = False
+    refused = left = False
 
     async def take() -> Message:
-        nonlocal refused
+        nonlocal refused, left
         message = await receive()
+        left = message["type"] == "http.disconnect"
         size = len(message.get("body", b""))
         if size > length.left() and not refused:
             refused = True
@@ -341,7 +342,7 @@ async def _limited(
     try:
         await app(scope, take, pass_on)
     except Exception:
-        if not refused:  # after a refusal, the error only says that the rest of the request is missing
+        if not refused and not left:  # otherwise the error only says that the rest of the request is missing
             raise
 
 

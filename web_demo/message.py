@@ -42,7 +42,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is selected in the browser.
+    """The selection in the browser.
 
     Attributes:
         ids: the selected entities, in ascending order.

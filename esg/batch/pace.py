@@ -1,4 +1,4 @@
-"""How far a run is, how fast, and how long it will still take."""
+"""The progress of a run: photos done, their rate, and the time that is left."""
 
 from __future__ import annotations
 

@@ -91,8 +91,7 @@ def pixels_of(entry: Entry, max_pixels: int) -> np.ndarray:
         try:
             return read_image(path, max_pixels=max_pixels)
         except ImageError as error:
-            sentence = error.sentence
-            raise ImageError(sentence.message.replace(str(path), entry.photo), sentence.advice) from None
+            raise error.renamed(path, entry.photo) from None
 
 
 def read_ahead(

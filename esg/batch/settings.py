@@ -13,7 +13,7 @@ FORMATS = ("parquet", "png")
 
 @dataclass(frozen=True)
 class Settings:
-    """What every worker does with a photo. A run can only be resumed with the settings that it began with.
+    """The settings of a run, the same for every worker. A run can only be resumed with the settings it began with.
 
     Attributes:
         model, precision, device, compile: as for `EntitySegmenter.from_pretrained`; a resumed run may have another

@@ -163,7 +163,7 @@ def check_models(settings: Settings) -> None:
 
 
 def _problem(error: Exception) -> str:
-    """What is wrong with a photo, in one line."""
+    """The problem of a photo, in one line."""
     if is_out_of_memory(error):
         return "There is not enough memory for this photo; try --crops 0, a smaller --size, or fewer workers."
     if isinstance(error, EsgError):

@@ -53,6 +53,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of consecutive frames that an entity may be missing from and still keep its number [2]",
     )
+    clips.add_argument(
+        "--share",
+        type=whole(1),
+        default=1,
+        metavar="N",
+        help="number of consecutive frames that are segmented together, with the same queries, and without crops; "
+        "docs/how-it-works.md has its results [1: each frame by itself]",
+    )
 
 
 def look(path: Path, kinds: Sequence[str], stride: int, max_pixels: int) -> list[str]:
@@ -108,7 +116,7 @@ def segment(job: Job, segmenter: EntitySegmenter, args: argparse.Namespace, opti
         nonlocal done
         with job.about(), ExitStack() as stack:
             writers = [stack.enter_context(_WRITERS[kind](clip, stem, lambda: tracker.tracks)) for kind in args.save]
-            for tracked in segmenter.track(frames(), tracker=tracker, **options, progress=progress):
+            for tracked in segmenter.track(frames(), tracker=tracker, share=args.share, **options, progress=progress):
                 frame = waiting.pop(0)
                 for add in writers:
                     add(frame, tracked)

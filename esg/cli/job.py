@@ -23,7 +23,7 @@ class UnusablePhoto(EsgError):
 
 @dataclass(frozen=True)
 class Job:
-    """What a command knows about the photo that it is processing.
+    """The photo that a command is processing, and the command's console.
 
     Attributes:
         photo: the photo.

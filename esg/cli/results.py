@@ -61,7 +61,7 @@ def save_together(folder: Path, name: str, write: Callable[[Path], None], stale:
         try:
             write(stage / name)
         except OutputError as error:
-            raise OutputError(str(error).replace(str(stage), str(folder))) from error.__cause__
+            raise error.renamed(stage, folder) from error.__cause__
         moves = [(path, folder / path.relative_to(stage)) for path in sorted(stage.rglob("*")) if path.is_file()]
         with tempfile.TemporaryDirectory(prefix=".esg-", dir=folder) as earlier:
             return _move(moves, list(stale), Path(earlier))

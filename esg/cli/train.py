@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..support.errors import InputError
 from ..training.settings import read_config
-from .arguments import add_no_overwrite, file_or_folder, not_empty, positive, whole
+from .arguments import add_no_overwrite, file_or_folder, fraction, not_empty, positive, whole
 from .console import Console
 from .results import check_result, replaced
 
@@ -23,6 +23,8 @@ _SAMPLES = (
     "photos",
     "captions",
     "narratives",
+    "expressions",
+    "mask_noise",
     "batch",
     "sizes",
     "texts",
@@ -121,6 +123,34 @@ def _add_gella(own: Any) -> None:
         nargs="+",
         metavar="FILE.json",
         help="panoptic narratives with COCO's panoptic files near them: png_coco_train2017.json",
+    )
+    command.add_argument(
+        "--expressions",
+        type=not_empty,
+        nargs="+",
+        metavar="DIR",
+        help="expressions and questions about photos: folders of RefCOCO, RefCOCO+, RefCOCOg or ReasonSeg, whose "
+        "training part is used, each equally often",
+    )
+    command.add_argument(
+        "--masks",
+        type=file_or_folder,
+        metavar="DIR|FILE",
+        help="masks of another segmenter instead of the true ones: a folder with a file or a folder of masks for each "
+        "photo, named after it, or a file about all photos, such as COCO's [true masks]",
+    )
+    command.add_argument(
+        "--segmenter",
+        type=not_empty,
+        metavar="NAME|FILE",
+        help="model that finds such masks during the training, on the CPU [none]",
+    )
+    command.add_argument(
+        "--mask-noise",
+        type=fraction,
+        metavar="SHARE",
+        help="share of the pictures with other masks, from 0 to 1; without --masks and --segmenter, the true masks are "
+        "distorted [1 with --masks or --segmenter, else 0]",
     )
     command.add_argument(
         "--init",
@@ -255,11 +285,24 @@ def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]
     if family.faithful is not None and args.faithful:
         config = family.faithful(dataclasses.replace(config, preset=preset))
     samples = dataclasses.replace(config.samples, **_given(args, _SAMPLES))
+    if args.family == "gella":
+        samples = _other_masks(samples, args)
     if getattr(args, "sizes", None):
         samples = dataclasses.replace(samples, short=())
     own = _given(args, _RUN) | ({"preset": preset} if args.preset else {})
     config = dataclasses.replace(config, samples=samples, **own)
     return _measured_on(config, args.val) if getattr(args, "val", None) else config, run_dir
+
+
+def _other_masks(samples: Any, args: argparse.Namespace) -> Any:
+    """The settings of the samples with the source of masks that --masks or --segmenter names, in place of another."""
+    if args.masks is None and args.segmenter is None:
+        return samples
+    if args.masks is not None and args.segmenter is not None:
+        raise InputError("Give --masks or --segmenter, not both.")
+    masks = None if args.masks is None else str(args.masks)
+    share = samples.mask_noise if args.mask_noise is not None or samples.mask_noise else 1.0
+    return dataclasses.replace(samples, masks=masks, segmenter=args.segmenter, mask_noise=share)
 
 
 def _preset_of_files(args: argparse.Namespace, family: Family) -> str | None:

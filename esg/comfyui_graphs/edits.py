@@ -28,7 +28,7 @@ _MULTIPLES = (8, 16, 64)  # the choices of Mask to Inpaint
 
 @dataclass(frozen=True)
 class Segmentation:
-    """How a photo was segmented.
+    """The settings that a photo was segmented with.
 
     Attributes:
         model: name of the segmenter, or its file, of which only the name is written.

@@ -10,7 +10,12 @@ from typing import Any
 from .definitions import Input, inputs_of, outputs_of
 from .graph import Graph, Group, Node, NodeOutput, Note
 
-_TITLE, _ROW, _FIELD = 30, 20, 24  # pixels: title bar, a row of sockets, a field
+_TITLE, _ROW, _FIELD = (
+    30,
+    20,
+    30,
+)  # pixels: title bar, a row of sockets, a field; all as in Nodes 2.0, where they are larger
+_EDGE = 36  # what a node needs besides: its margins, and in Nodes 2.0 the name of its pack
 _GAP_X, _GAP_Y = 60, 30  # between nodes
 _PAD, _HEAD = 25, 50  # of a frame: inside, and for its title
 _WIDTH, _WIDE = 290, 380  # of nodes, and of those with a text of several lines
@@ -145,7 +150,7 @@ def _size(one: Node | Note) -> Place:
     fields = [field for field in inputs if field.is_widget]
     texts = sum(field.is_multiline for field in fields)
     extra = sum(field.has_control + field.has_upload for field in fields)
-    height = _ROW * max(len(inputs) - len(fields), len(one.definition["output"])) + 14
+    height = _ROW * max(len(inputs) - len(fields), len(one.definition["output"])) + _EDGE
     height += _FIELD * (len(fields) - texts + extra) + _TEXT * texts
     shows = one.definition.get("output_node") and any(field.type == "IMAGE" for field in inputs)
     if shows or any(field.has_upload for field in fields):

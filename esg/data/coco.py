@@ -44,8 +44,13 @@ class CocoInstances(AnnotatedPhotos):
         self._annotations: dict[str, list[Mapping[str, Any]]] = {key: [] for key in self._images}
         if not isinstance(content.get("annotations"), list):
             raise InputError(f"{path} is not in COCO's format: it does not have a list of annotations.")
+        seen: set[str] = set()
         for place, one in enumerate(records(content["annotations"])):
-            owner = identifier(one.get("image_id"))
+            owner, own = identifier(one.get("image_id")), identifier(one.get("id"))
+            if own in seen:
+                self.problems.add("annotations with the id of an earlier one, which count, too", f"id {own}")
+            elif own is not None:
+                seen.add(own)
             if owner in self._annotations:
                 self._annotations[owner].append(one)
             else:
@@ -178,7 +183,7 @@ def file_name(image: Mapping[str, Any]) -> str:
 
 
 def annotation_name(annotation: Mapping[str, Any], place: int) -> str:
-    """How an annotation is called in messages: by its id, or else by its place in the list."""
+    """The name of an annotation in messages: its id, or else its place in the list."""
     key = identifier(annotation.get("id"))
     return f"number {place}" if key is None else f"id {key}"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..entities import rle
-from .annotated import AnnotatedPhoto
+from .annotated import AnnotatedPhoto, Category
 from .problems import Problems
 
 
@@ -20,12 +20,14 @@ class Expression:
         text: a phrase, a sentence or a question.
         mask: COCO RLE of the photo's size; may be empty.
         ignored: pixels that count neither as right nor as wrong; None: all pixels count.
+        segment: the id of the annotated object that it is; None if it is not one.
     """
 
     id: str
     text: str
     mask: rle.Rle
     ignored: rle.Rle | None = None
+    segment: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Expressions(Sequence[ReferredPhoto], ABC):
         name: the file or folder it was opened from.
         kind: "refcoco", "refcoco+", "refcocog" or "reasonseg"; with " (google)" if it has Google's splits.
         split: the part of it, such as "val".
+        categories: the categories of the segments; empty if there are none.
         chooses: whether the segments of a photo are all its objects, so that an expression chooses among them.
         total: number of expressions.
         problems: what was left out when it was opened; each photo has its own, too.
@@ -58,6 +61,7 @@ class Expressions(Sequence[ReferredPhoto], ABC):
     name: str
     kind: str
     split: str
+    categories: tuple[Category, ...] = ()
     chooses: bool = True
     total: int
     problems: Problems

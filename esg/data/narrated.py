@@ -8,15 +8,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..language.coco_names import counted_names
+from ..entities import rle
+from ..language.coco_names import EVERYDAY, counted_names
+from ..language.tidying import tidied
 from ..support.errors import ImageError
-from .augment import AugmentConfig, augment
-from .labelled import LabelledPhoto
+from .annotated import Category
+from .augment import DEFAULT, AugmentConfig, augment
+from .expressions import ReferredPhoto
+from .labelled import LabelledPhoto, painted
 from .narration.facts import Facts, named_facts, photo_facts, scene_facts
-from .narration.naming import described, names_to_find
+from .narration.measures import compacted
+from .narration.naming import described, names_listed, names_to_find
 from .narration.referring import refer
 from .narration.relations import Relations, measured_relations
 from .narration.teller import Mention, Narrative, tell
+from .noisy_masks import carry
 from .panoptic_narratives import NarratedSegments
 from .scenes.layout import SceneConfig
 from .scenes.synth import make_scene
@@ -39,6 +45,8 @@ class NarratedPhoto:
         names: names that a description of the picture can mention, see `coco_names.counted_names`.
         descriptions: sentences about the picture as a whole, which mention these names.
         captions: the descriptions that people wrote.
+        given: (H, W) int32, masks of another segmenter in this picture, 1..K, 0 = none; None if there are none.
+        answers: whether only that is labelled which the texts refer to, so that all entities are those of `given`.
     """
 
     image: np.ndarray
@@ -48,6 +56,8 @@ class NarratedPhoto:
     names: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()
+    given: np.ndarray | None = None
+    answers: bool = False
 
 
 def tell_scene(
@@ -72,7 +82,14 @@ def tell_scene(
 
 
 def tell_photo(
-    photo: LabelledPhoto, rng: np.random.Generator, sides: tuple[int, int] | None, refers: Sequence[bool] = (False,)
+    photo: LabelledPhoto,
+    rng: np.random.Generator,
+    sides: tuple[int, int] | None,
+    refers: Sequence[bool] = (False,),
+    *,
+    given: np.ndarray | None = None,
+    categories: Sequence[str] = (),
+    absent: tuple[int, int] = (2, 56),
 ) -> NarratedPhoto:
     """A segmented photo, augmented, and texts about its measurable properties; see `tell_scene`.
 
@@ -82,6 +99,10 @@ def tell_photo(
         photo: the photo as read.
         rng, refers: as for `tell_scene`.
         sides: range of the longer side in pixels; None uses the photo as it is, without augmentation.
+        given: (H, W) int32, masks of another segmenter, 0 = none, which are augmented like the photo.
+        categories: all categories of the data set, whose names the model may learn; 60 % of the texts that are not
+            referring expressions are then lists of names, see `naming.names_listed`.
+        absent: as for `tell_named`.
 
     Raises:
         ImageError: the segmentation does not have any segments.
@@ -91,12 +112,24 @@ def tell_photo(
         raise ImageError(
             f"A segmentation of {photo.name} does not have any segments (all pixels are 0); replace or remove it."
         )
-    found = _view(image, labels, rng, sides)
+    found = _view(image, labels, given, rng, sides)
     # At full size, because shrinking might lose them as well.
-    crop, seen = augment(image, labels, rng, _WHOLE) if found is None else found
+    crop, seen, masks = _augmented(image, labels, given, rng, _WHOLE) if found is None else found
     facts = photo_facts(crop, seen)
     narrated = _narrated(crop, seen, facts, measured_relations(seen, facts), rng, refers)
-    return replace(narrated, captions=photo.captions)
+    if categories:
+        there: dict[str, list[int]] = {}
+        for fact in facts:
+            if (name := photo.categories[fact.id - 1]) is not None:
+                there.setdefault(name, []).append(int(narrated.labels[seen == fact.id][0]))
+        narratives = tuple(
+            names_listed(there, categories, rng, _drawn(absent, rng))
+            if not refer_to_one and rng.random() < 0.6
+            else own
+            for own, refer_to_one in zip(narrated.narratives, refers)
+        )
+        narrated = replace(narrated, narratives=narratives)
+    return replace(narrated, captions=photo.captions, given=masks)
 
 
 def tell_named(
@@ -106,6 +139,8 @@ def tell_named(
     sides: tuple[int, int] | None,
     refers: Sequence[bool] = (False,),
     absent: tuple[int, int] = (2, 56),
+    *,
+    given: np.ndarray | None = None,
 ) -> NarratedPhoto | None:
     """A photo whose entities have categories, augmented, and texts that name them; see `tell_photo`.
 
@@ -114,17 +149,17 @@ def tell_named(
     Args:
         photo: the photo as read.
         things: the categories that are things.
-        rng, sides, refers: as for `tell_photo`.
+        rng, sides, refers, given: as for `tell_photo`.
         absent: range of the number of names in a list that are not in the photo. Small numbers are drawn more often:
             people list only a few names, but a description starts from all names that the model knows.
 
     Returns:
         None if several crops in a row show none of the entities.
     """
-    found = _view(photo.image, np.maximum(photo.labels, 0), rng, sides)
+    found = _view(photo.image, np.maximum(photo.labels, 0), given, rng, sides)
     if found is None:
         return None
-    crop, seen = found
+    crop, seen, masks = found
     facts = named_facts(crop, seen, photo.categories, things)
     narrated = _narrated(crop, seen, facts, measured_relations(seen, facts), rng, refers)
     narratives = tuple(
@@ -134,25 +169,120 @@ def tell_named(
     named = [fact for fact in narrated.facts if fact.kind is not None]
     names = tuple(counted_names([fact.noun for fact in named], [fact.area for fact in named], seen.size))
     descriptions = photo.captions or ((described(names, rng),) if names else ())
-    return replace(narrated, narratives=narratives, names=names, descriptions=descriptions, captions=photo.captions)
+    return replace(
+        narrated, narratives=narratives, names=names, descriptions=descriptions, captions=photo.captions, given=masks
+    )
 
 
 def _view(
-    image: np.ndarray, labels: np.ndarray, rng: np.random.Generator, sides: tuple[int, int] | None
-) -> tuple[np.ndarray, np.ndarray] | None:
+    image: np.ndarray,
+    labels: np.ndarray,
+    given: np.ndarray | None,
+    rng: np.random.Generator,
+    sides: tuple[int, int] | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:
     """A random view of a photo, or the photo itself without `sides`; None if several views show no entity."""
     if sides is None:
-        return (image, labels) if labels.any() else None
+        return (image, labels, given) if labels.any() else None
     size = _size(rng, sides, wide=image.shape[1] >= image.shape[0])
     for _ in range(_CROPS):
-        crop, seen = augment(image, labels, rng, size=size)
-        if seen.any():
-            return crop, seen
+        view = _augmented(image, labels, given, rng, size=size)
+        if view[1].any():
+            return view
     return None
 
 
-def tell_written(found: NarratedSegments, rng: np.random.Generator, texts: int = 1) -> NarratedPhoto:
-    """A photo with captions that people have written and grounded, as in Panoptic Narrative Grounding.
+def _augmented(
+    image: np.ndarray,
+    labels: np.ndarray,
+    given: np.ndarray | None,
+    rng: np.random.Generator,
+    config: AugmentConfig = DEFAULT,
+    size: tuple[int, int] | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """A photo and two label maps of it, changed in the same way by `augment`."""
+    if given is None:
+        return (*augment(image, labels, rng, config, size), None)
+    count = int(labels.max(initial=0)) + 1
+    crop, both = augment(image, (labels + count * given.astype(np.int64)).astype(np.int32), rng, config, size)
+    return crop, both % count, compacted(both // count)[1].astype(np.int32)
+
+
+def tell_expressions(
+    found: ReferredPhoto,
+    categories: Sequence[Category],
+    rng: np.random.Generator,
+    texts: int = 1,
+    *,
+    given: np.ndarray | None = None,
+    answers: bool = False,
+) -> NarratedPhoto | None:
+    """A photo with expressions or questions that people wrote, such as those of RefCOCO and ReasonSeg.
+
+    The photo is not augmented: in a mirrored one, "left" would be wrong.
+
+    Args:
+        found: the photo and its expressions.
+        categories: the categories of its segments.
+        rng: random generator.
+        texts: number of expressions, drawn with repetition.
+        given: (H, W) int32, masks of another segmenter, 0 = none.
+        answers: whether only the answers are annotated. The entities are then those of `given`, without those that lie
+            mostly in an ignored area.
+
+    Returns:
+        None if nothing that an expression refers to can be seen; with `answers`, also if no entity of `given` lies
+        mostly in what an expression refers to.
+
+    Raises:
+        ImageError: the photo cannot be read.
+    """
+    labels, names = painted(found.photo.segments, found.photo.size, categories)
+    seen, labels = compacted(np.maximum(labels, 0))
+    labels = labels.astype(np.int32)
+    objects = [one.id for one in found.photo.segments if not one.crowd]
+    numbers = {objects[label - 1]: number for number, label in enumerate(seen.tolist(), start=1)}
+    referred = [(one, numbers[one.segment]) for one in found.expressions if one.segment in numbers]
+    if answers:
+        given = None if given is None else _counted(given, found)
+        entities = set() if given is None else _mostly_inside(given, labels)
+        referred = [(one, number) for one, number in referred if number in entities]
+    if not referred:
+        return None
+    image = found.photo.image()
+    drawn = (referred[number] for number in rng.integers(len(referred), size=texts).tolist())
+    known = [None if names[label - 1] not in EVERYDAY else names[label - 1] for label in seen.tolist()]
+    things = {one.name for one in categories if one.thing is not False}
+    narratives = []
+    for one, number in drawn:
+        text = tidied(one.text).text
+        kind = None if known[number - 1] is None else "thing" if known[number - 1] in things else "stuff"
+        narratives.append(Narrative(text, (Mention((0, len(text)), (number,), kind, False),)))
+    facts = named_facts(image, labels, known, things)
+    return NarratedPhoto(image, labels, facts, tuple(narratives), given=given, answers=answers)
+
+
+def _counted(given: np.ndarray, found: ReferredPhoto) -> np.ndarray:
+    """Masks without those that lie mostly in an area that does not count."""
+    ignored = next((one.ignored for one in found.expressions if one.ignored is not None), None)
+    if ignored is None:
+        return given
+    areas, hidden = (
+        np.bincount(part.ravel(), minlength=int(given.max()) + 1) for part in (given, given[rle.decode_mask(ignored)])
+    )
+    return compacted(np.where((hidden > areas / 2)[given], 0, given))[1].astype(np.int32)
+
+
+def _mostly_inside(given: np.ndarray, labels: np.ndarray) -> set[int]:
+    """The labels in which an entity of `given` lies mostly."""
+    inside = carry(given, labels).inside > 0.5
+    return set((inside.any(0).nonzero()[0] + 1).tolist())
+
+
+def tell_written(
+    found: NarratedSegments, rng: np.random.Generator, texts: int = 1, *, given: np.ndarray | None = None
+) -> NarratedPhoto:
+    """A photo with captions that people wrote and grounded, such as those of Panoptic Narrative Grounding.
 
     The photo is not augmented: a crop might cut off what a caption mentions.
 
@@ -160,6 +290,7 @@ def tell_written(found: NarratedSegments, rng: np.random.Generator, texts: int =
         found: the photo, its segments and its captions.
         rng: random generator.
         texts: number of captions, drawn with repetition.
+        given: (H, W) int32, masks of another segmenter, 0 = none.
 
     Raises:
         ImageError: the photo cannot be read, or nothing in it is captioned.
@@ -169,7 +300,7 @@ def tell_written(found: NarratedSegments, rng: np.random.Generator, texts: int =
     image, labels = found.photo.image(), found.labels
     drawn = rng.integers(len(found.narratives), size=texts)
     narratives = tuple(found.narratives[number] for number in drawn.tolist())
-    return NarratedPhoto(image, labels, photo_facts(image, labels), narratives)
+    return NarratedPhoto(image, labels, photo_facts(image, labels), narratives, given=given)
 
 
 def _drawn(absent: tuple[int, int], rng: np.random.Generator) -> int:

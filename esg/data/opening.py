@@ -12,13 +12,13 @@ from ..support.errors import InputError
 from .annotated import AnnotatedPhotos
 from .bsds import BsdsPhotos
 from .coco import CocoInstances
-from .dis import FOLDERS, ForegroundPhotos
+from .foreground import FOLDERS, ForegroundPhotos
 from .mask_files import MaskFiles
 from .panoptic import CocoPanoptic
 
 FORMS = (
-    "a COCO JSON file, a folder with panoptic.json or instances.json and images/, a folder of photos with a mask file "
-    "each, photos ID.jpg with ID_0.png and so on (BSDS500), or im/ and gt/ (DIS5K)"
+    "a COCO JSON file, CVAT's XML file, a folder with panoptic.json or instances.json and images/, a folder of photos "
+    "with a mask file each, photos ID.jpg with ID_0.png and so on (BSDS500), or im/ and gt/ (DIS5K)"
 )
 
 
@@ -33,6 +33,8 @@ def open_photos(path: str | Path, images: str | Path | None = None) -> Annotated
         InputError: the path does not exist, or its format is unknown.
     """
     path = Path(path)
+    if path.is_file() and path.suffix.lower() == ".xml":
+        return MaskFiles(path.parent, path, images)
     if path.is_file():
         return _open_file(path, images)
     if not path.is_dir():
@@ -49,14 +51,16 @@ def open_photos(path: str | Path, images: str | Path | None = None) -> Annotated
     if any(path.glob("*_0.png")) and any(path.glob("*.jpg")):
         return BsdsPhotos(path)
     with suppress(InputError):
-        return MaskFiles(path)
-    lists = sorted([*path.glob("*.json"), *path.glob("annotations/*.json")])
-    if len(lists) == 1:
-        return _open_file(lists[0], images)
-    if len(lists) > 1:
-        raise InputError(
-            f"{path} has {len(lists)} JSON files, {lists[0].name} and others; give the one with the annotations."
-        )
+        return MaskFiles(path, images=images)
+    for kind in ("json", "xml"):
+        lists = sorted([*path.glob(f"*.{kind}"), *path.glob(f"annotations/*.{kind}")])
+        if len(lists) == 1:
+            return open_photos(lists[0], images)
+        if lists:
+            raise InputError(
+                f"{path} has {len(lists)} {kind.upper()} files, {lists[0].name} and others; give the one with the "
+                "annotations."
+            )
     raise InputError(f"{path} does not contain labelled photos; give {FORMS}.")
 
 

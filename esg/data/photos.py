@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
-from ..support.errors import InputError
-from .annotated import AnnotatedPhotos
+from ..support.errors import EsgError, ImageError, InputError, NoNumbers, OutOfMemory
+from .annotated import AnnotatedPhoto, AnnotatedPhotos
 from .captions import Captions, WithCaptions
 from .labelled import LabelledPhoto, LabelledPhotos, labelled
 from .opening import open_photos
+
+log = logging.getLogger(__name__)
+
+Drawn = TypeVar("Drawn")
+_DRAWN = 100  # maximum number of photos to try until one can be used
+
+
+class FirstUsable:
+    """Draws until a photo can be used; a warning names every one that cannot be read, once."""
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+
+    def first(self, draw: Callable[[], Drawn | None]) -> Drawn:
+        """The first result of `draw` that is not None.
+
+        Raises:
+            ImageError: 100 in a row are None or cannot be read.
+        """
+        reason = "nothing in them is labelled"
+        for _ in range(_DRAWN):
+            try:
+                if (drawn := draw()) is not None:
+                    return drawn
+            except (OutOfMemory, NoNumbers):
+                raise
+            except EsgError as error:
+                reason = str(error).rstrip(".")
+                if reason not in self._named:
+                    self._named.add(reason)
+                    log.warning("A photo is left out: %s.", reason)
+        raise ImageError(f"{_DRAWN} photos in a row cannot be used: {reason}.")
 
 
 class Photos:
@@ -32,15 +66,28 @@ class Photos:
             raise InputError(
                 f"There are {len(folders)} folders of photos but {len(weights)} weights; give one per folder."
             )
+        self._usable = FirstUsable()
         shares = np.array(weights or [len(source) for source in self.sources], np.float64)
         self._shares = shares / shares.sum()
 
     def draw(self, rng: np.random.Generator) -> LabelledPhoto:
-        """A photo, with one segmentation if several people have made one."""
+        """A photo, with one segmentation if several people have made one; those that cannot be read are left out.
+
+        Raises:
+            ImageError: 100 photos in a row cannot be read.
+        """
+        return self._usable.first(lambda: self._draw(rng))
+
+    def _draw(self, rng: np.random.Generator) -> LabelledPhoto:
+        photos, photo, annotator = self.draw_annotated(rng)
+        return labelled(photo, photos.categories, annotator)
+
+    def draw_annotated(self, rng: np.random.Generator) -> tuple[AnnotatedPhotos, AnnotatedPhoto, int | None]:
+        """A data set, a photo of it, and whose segmentation to use if several people have made one."""
         photos = self.sources[int(rng.choice(len(self.sources), p=self._shares))].photos
         photo = photos[int(rng.integers(len(photos)))]
         annotator = int(rng.integers(len(photo.annotators))) if photo.annotators else None
-        return labelled(photo, photos.categories, annotator)
+        return photos, photo, annotator
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from .problems import Problems
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 _IGNORED, _TARGET = 255, 1
+_ANSWER = 1  # the id of the only segment
 
 
 class ReasonSeg(Expressions):
@@ -106,10 +107,12 @@ class ReasonSeg(Expressions):
             painted[mask] = value
         true = rle.encode_mask(painted == _TARGET)
         ignored = rle.encode_mask(painted == _IGNORED) if (painted == _IGNORED).any() else None
-        segments = (Segment(true),) if rle.area(true) else ()
+        segments = (Segment(true, id=_ANSWER),) if rle.area(true) else ()
         photo = AnnotatedPhoto(file.stem, file.name, size, file, segments, problems=problems)
         expressions = (
-            Expression(file.stem if not number else f"{file.stem}/{number}", one, true, ignored)
+            Expression(
+                file.stem if not number else f"{file.stem}/{number}", one, true, ignored, _ANSWER if segments else None
+            )
             for number, one in enumerate(texts)
         )
         return ReferredPhoto(photo, tuple(expressions), problems)

@@ -45,6 +45,7 @@ class RefCoco(Expressions):
             self.kind += " (google)"
         folder = images or _images(file.parent)
         self.photos = CocoInstances(file.parent / "instances.json", folder)
+        self.categories = self.photos.categories
         self._locator = Locator([] if folder is None else [Path(folder)])
         self.problems.update(self.photos.problems)
         content = load_plain_pickle(file)
@@ -92,15 +93,15 @@ class RefCoco(Expressions):
             photo = replace(photo, file=self._locator.find(photo.name.rpartition("_")[2]))
         problems = Problems()
         problems.update(photo.problems)
-        masks = {identifier(one.id): one.mask for one in photo.segments}
+        objects = {identifier(one.id): one for one in photo.segments}
         expressions = []
         for one in self._references[self._order[index]]:
-            mask, name = masks.get(identifier(one.get("ann_id"))), identifier(one.get("ref_id"))
-            if mask is None:
+            meant, name = objects.get(identifier(one.get("ann_id"))), identifier(one.get("ref_id"))
+            if meant is None:
                 problems.add("references to annotations that are missing", f"id {name} of {photo.name}")
                 continue
             for number, (key, sentence) in enumerate(_sentences(one)):
-                expressions.append(Expression(key or f"{name}/{number}", sentence, mask))
+                expressions.append(Expression(key or f"{name}/{number}", sentence, meant.mask, segment=meant.id))
         return ReferredPhoto(photo, tuple(expressions), problems)
 
 

@@ -1,1 +1,1 @@
-"""Entities of a photo and what words mean among them: the two results, their files, and what can be done with them."""
+"""The two results, entities and groundings: their files, and the operations on them."""

@@ -8,8 +8,11 @@ UNNAMED = "entity"  # the category of an entity without a name
 
 
 def known(label: str) -> str | None:
-    """The name that a label in a file stands for; None if it is empty or `UNNAMED`."""
-    return None if label in ("", UNNAMED) else label
+    """The name that a label in a file stands for; None if it is empty or `UNNAMED`.
+
+    Half a character, which JSON can contain but no text file, becomes a question mark.
+    """
+    return None if label in ("", UNNAMED) else label.encode(errors="replace").decode()
 
 
 def category_ids(names: Iterable[str | None]) -> dict[str, int]:

@@ -32,6 +32,23 @@ def look_up(table: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return out
 
 
+def count_pairs(first: np.ndarray, second: np.ndarray, largest: tuple[int, int]) -> np.ndarray:
+    """Number of pixels with every pair of labels of two maps of the same size, (A + 1, B + 1) int64.
+
+    Args:
+        first, second: (H, W), with labels up to A and B.
+        largest: A and B.
+
+    >>> count_pairs(np.array([[1, 1, 0]]), np.array([[2, 0, 0]]), (1, 2)).tolist()
+    [[1, 0, 0], [1, 0, 1]]
+    """
+    counts = np.zeros((largest[0] + 1, largest[1] + 1), np.int64)
+    for rows in strips(*first.shape):
+        pairs = first[rows].astype(np.int64) * counts.shape[1] + second[rows]
+        counts += np.bincount(pairs.ravel(), minlength=counts.size).reshape(counts.shape)
+    return counts
+
+
 class Runs(NamedTuple):
     """Stretches of one label within a row, in reading order; together they cover every pixel once.
 

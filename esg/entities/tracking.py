@@ -15,10 +15,9 @@ from scipy.optimize import linear_sum_assignment
 
 from ..support.checks import check_whole
 from ..support.errors import InputError
-from ..support.strips import strips
 from .combining import Combined, numbered
 from .entity_map import EntityMap
-from .label_arrays import look_up
+from .label_arrays import count_pairs, look_up
 
 
 @dataclass(frozen=True)
@@ -237,14 +236,11 @@ def _associate(
     before: np.ndarray, tracks: np.ndarray, now: EntityMap, ids: np.ndarray, min_iou: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Matches the given tracks of an earlier label map with the given ids of a map; two (K,) arrays of pairs."""
-    rows = np.zeros(max(int(before.max()), int(tracks.max())) + 1, np.int64)
+    rows = np.zeros(max(int(before.max()), int(tracks.max())) + 1, np.int32)
     rows[tracks] = np.arange(1, len(tracks) + 1)
-    columns = np.zeros(len(now) + 1, np.int64)
+    columns = np.zeros(len(now) + 1, np.int32)
     columns[ids] = np.arange(1, len(ids) + 1)
-    joint = np.zeros((len(tracks) + 1, len(ids) + 1), np.int64)
-    for strip in strips(now.height, now.width):
-        pairs = rows[before[strip]] * joint.shape[1] + columns[now.labels[strip]]
-        joint += np.bincount(pairs.ravel(), minlength=joint.size).reshape(joint.shape)
+    joint = count_pairs(look_up(rows, before), look_up(columns, now.labels), (len(tracks), len(ids)))
     both = joint[1:, 1:]
     iou = both / (joint.sum(axis=1)[1:, None] + joint.sum(axis=0)[None, 1:] - both)
     fits = (both > 0) & (iou >= min_iou)

@@ -27,8 +27,8 @@ from .matching import (
     matched,
     overlaps,
 )
+from .per_photo import Measure, Record, measure_all, problems_of, refuse_without_truth
 from .predictions import Predictions
-from .streaming import Measure, Record, measure_all, problems_of, refuse_without_truth
 
 WHOLE = frozenset(
     [

@@ -18,8 +18,8 @@ from ..support.errors import EsgError, ImageError, InputError
 from ..support.limits import MAX_PIXELS
 from ..support.progress import ItemProgress
 from .journal import Journal
+from .per_photo import Measure, measure_all, problems_of
 from .predictions import FilePredictions, Keys, Predictions, stem_of
-from .streaming import Measure, measure_all, problems_of
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 

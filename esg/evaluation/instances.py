@@ -13,8 +13,8 @@ from ..support.errors import InputError
 from ..support.progress import ItemProgress
 from .journal import Journal
 from .matching import Accumulated, FoundMask, accumulated, matched_by_category
+from .per_photo import Measure, measure_all, problems_of, refuse_without_truth
 from .predictions import Predictions
-from .streaming import Measure, measure_all, problems_of, refuse_without_truth
 
 
 @dataclass(frozen=True)

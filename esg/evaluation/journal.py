@@ -110,7 +110,7 @@ def _line(item: str | int, result: Any) -> str:
 
 
 def identity(path: str | Path) -> list[Any]:
-    """What shows whether a file or folder has changed: its path, and when it or a file in it was last changed."""
+    """Values that differ once a file or folder has changed: its path, and when it or a file in it was last changed."""
     path = Path(path)
     times = [one.stat().st_mtime_ns for one in (path, *(path.rglob("*") if path.is_dir() else ())) if one.exists()]
     return [str(path.resolve()), max(times, default=0), len(times)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from ..language.words import find_words, forms
 from ..support.errors import InputError
 from ..support.progress import ItemProgress
 from .entity_sources import Segment
-from .grounding import Judged, average_recall
+from .grounding import Judged, Overlap, average_recall
+from .narratives import meant_of
 
 COMMON_WORDS: dict[str, str] = json.loads(Path(__file__).with_name("common_words.json").read_text(encoding="utf-8"))
 """100 words that people use for things, none of which is a category's name, and the name that each stands for."""
@@ -54,32 +55,12 @@ def evaluate_names(
     for number in range(len(photos)):
         photo = photos[number]
         truth = np.maximum(photo.labels, 0)
-        if not photo.categories:
-            continue
-        entities = segment(photo.image, photo.name) if segment else EntityMap.from_labels(truth)
-        own = _same(entities, truth) if segment is None else None
-        if own is not None:
-            found = grounder(photo.image, entities, categories=NAMES, threshold=0.0)
-            called = {
-                number: phrase.text
-                for phrase in found.phrases
-                for number, score in zip(phrase.entity_ids, phrase.scores)
-                if score > 0  # an entity that the model cannot tell from others has 0 for every name
-            }
-            for true_id, category in enumerate(photo.categories, start=1):
-                if own[true_id]:
-                    kind = "thing" if category in photos.things else "stuff"
-                    named[kind].append(called.get(own[true_id]) == EVERYDAY[str(category)])
-        here = list(dict.fromkeys(EVERYDAY[str(category)] for category in photo.categories))
-        for phrase in grounder(photo.image, entities, phrases=here, threshold=0.0).phrases:
-            meant = [k for k, one in enumerate(photo.categories, 1) if EVERYDAY[str(one)] == phrase.text]
-            several = len(meant) > 1
-            above = sum(score >= 0.5 for score in phrase.scores) if several else 1
-            predicted = entities.mask(list(phrase.entity_ids[: max(1, above)]))
-            true = np.isin(truth, meant)
-            iou = float((predicted & true).sum() / max(1, (predicted | true).sum()))
-            things = photo.categories[meant[0] - 1] in photos.things
-            judged.append(Judged(iou, True, "thing" if things else "stuff", several))
+        if photo.categories:
+            entities = segment(photo.image, photo.name) if segment else EntityMap.from_labels(truth)
+            if segment is None:
+                for category, right in _named(grounder, photo, entities, truth):
+                    named["thing" if category in photos.things else "stuff"].append(right)
+            judged += _judged(grounder, photo, entities, truth, photos.things)
         if progress is not None:
             progress(number + 1, len(photos))
     figures = average_recall(judged)
@@ -89,6 +70,41 @@ def evaluate_names(
         figures |= {"category": _mean(everything)}
         figures |= {"category_things": _mean(named["thing"]), "category_stuff": _mean(named["stuff"])}
     return figures
+
+
+def _named(
+    grounder: Grounder, photo: LabelledPhoto, entities: EntityMap, truth: np.ndarray
+) -> Iterator[tuple[str | None, bool]]:
+    """The category of each true segment, and whether it gets the right one of all 133 names."""
+    own = _same(entities, truth)
+    best = {
+        number: phrase.text
+        for phrase in grounder(photo.image, entities, categories=NAMES, threshold=0.0).phrases
+        for number, score in zip(phrase.entity_ids, phrase.scores)
+        if score > 0  # an entity that the model cannot tell from others has 0 for every name
+    }
+    for true_id, category in enumerate(photo.categories, start=1):
+        if own[true_id]:
+            yield category, best.get(own[true_id]) == EVERYDAY[str(category)]
+
+
+def _judged(
+    grounder: Grounder, photo: LabelledPhoto, entities: EntityMap, truth: np.ndarray, things: Collection[str]
+) -> Iterator[Judged]:
+    """Grounds the names of the categories that are in a photo."""
+    here = list(dict.fromkeys(EVERYDAY[str(category)] for category in photo.categories))
+    for phrase in grounder(photo.image, entities, phrases=here, threshold=0.0).phrases:
+        segments = _segments_called(phrase.text, photo)
+        several = len(segments) > 1
+        ids = meant_of(phrase.entity_ids, phrase.scores, several, 0.5)
+        overlap = Overlap.of(entities.mask(list(ids)), np.isin(truth, segments))
+        kind = "thing" if photo.categories[segments[0] - 1] in things else "stuff"
+        yield Judged(overlap.iou, True, kind, several)
+
+
+def _segments_called(name: str, photo: LabelledPhoto) -> list[int]:
+    """The labels of the segments whose category has this everyday name."""
+    return [label for label, category in enumerate(photo.categories, 1) if EVERYDAY[str(category)] == name]
 
 
 def _check_categories(photos: LabelledPhotos) -> None:
@@ -226,9 +242,9 @@ def evaluate_written(
             for span, name in spans.items():
                 inside = [one for other, one in found.items() if other[0] < span[1] and span[0] < other[1]]
                 ids = inside[0].entity_ids[:1] if inside else ()
-                meant = [k for k, one in enumerate(photo.categories, 1) if EVERYDAY[str(one)] == name]
-                predicted = entities.mask(list(ids)) if ids else np.zeros(truth.shape, bool)
-                right.append(max(_iou(predicted, truth == k) for k in meant) >= 0.5)
+                predicted = entities.mask(list(ids))
+                ious = (Overlap.of(predicted, truth == label).iou for label in _segments_called(name, photo))
+                right.append(bool(ids) and max(ious) >= 0.5)
         if progress is not None:
             progress(number + 1, len(photos))
     return {"acc50": _mean(right), "nouns": float(len(right))}
@@ -276,10 +292,6 @@ def evaluate_words(
         if progress is not None:
             progress(number + 1, len(words))
     return found
-
-
-def _iou(predicted: np.ndarray, true: np.ndarray) -> float:
-    return float((predicted & true).sum() / max(1, (predicted | true).sum()))
 
 
 def _mean(values: Sequence[bool]) -> float:

@@ -16,8 +16,8 @@ from ..support.errors import InputError
 from ..support.progress import ItemProgress
 from .journal import Journal
 from .matching import FoundMask, by_score
+from .per_photo import Measure, measure_all, problems_of, refuse_without_truth
 from .predictions import Predictions
-from .streaming import Measure, measure_all, problems_of, refuse_without_truth
 
 _HALF = 0.5
 

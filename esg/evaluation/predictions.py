@@ -120,6 +120,8 @@ def open_predictions(path: str | Path, categories: Sequence[Category] = ()) -> F
     listed = content.get("annotations") if isinstance(content, Mapping) else content
     if not isinstance(listed, list):
         raise InputError(f"{path} is neither a list of COCO results nor COCO JSON with annotations.")
+    if not listed and not isinstance(content, Mapping):
+        raise InputError(f"{path} does not contain predictions: its list is empty.")
     if any(isinstance(one, Mapping) and "segments_info" in one for one in listed):
         return PanopticResults(path, content, categories)
     return CocoResults(path, content, categories)

@@ -28,6 +28,7 @@ def evaluate_referring(
     *,
     segment: Segment | None = None,
     threshold: float | None = None,
+    nouns: bool = False,
     journal: Journal | None = None,
     progress: ItemProgress | None = None,
 ) -> Measured:
@@ -41,6 +42,7 @@ def evaluate_referring(
         count: number of photos, starting with the first; None: all.
         segment: function that segments a photo; None: the annotated objects are used.
         threshold: minimum score of the entities that are chosen; None: the best one is chosen.
+        nouns: refers as the paper does, by the nouns that the model finds in an expression; see `Grounder.refer`.
         journal: has the results of an earlier run, by photo, and keeps new ones.
         progress: called as `progress(photos done, all photos)` after each photo.
 
@@ -65,7 +67,7 @@ def evaluate_referring(
     for number, key in enumerate(keys):
         known = journal.done.get(key)
         if known is None:
-            known = _measure(grounder, data, number, segment, threshold)
+            known = _measure(grounder, data, number, segment, threshold, nouns)
             journal.add(key, known)
         problems.update(Problems(known["problems"]))
         overlaps += [Overlap(*one) for one in known["overlaps"]]
@@ -79,7 +81,7 @@ def evaluate_referring(
 
 
 def _measure(
-    grounder: Grounder, data: Expressions, number: int, segment: Segment | None, threshold: float | None
+    grounder: Grounder, data: Expressions, number: int, segment: Segment | None, threshold: float | None, nouns: bool
 ) -> dict[str, Any]:
     """The overlaps of a photo's expressions, and what was left out; plain values."""
     problems = Problems()
@@ -92,7 +94,7 @@ def _measure(
             entities = entities_of(one.photo, image, segment)
             for expression in one.expressions:
                 try:
-                    predicted = _predicted(grounder, image, entities, expression, threshold)
+                    predicted = _predicted(grounder, image, entities, expression, threshold, nouns)
                 except (OutOfMemory, NoNumbers):
                     raise
                 except InputError:
@@ -104,10 +106,15 @@ def _measure(
 
 
 def _predicted(
-    grounder: Grounder, image: np.ndarray, entities: EntityMap, expression: Expression, threshold: float | None
+    grounder: Grounder,
+    image: np.ndarray,
+    entities: EntityMap,
+    expression: Expression,
+    threshold: float | None,
+    nouns: bool,
 ) -> np.ndarray:
     """The area that the model finds, (H, W) bool."""
     if not len(entities):
         return np.zeros(entities.labels.shape, bool)
-    phrase = grounder.refer(image, entities, expression.text, threshold=threshold, least=0)
+    phrase = grounder.refer(image, entities, expression.text, threshold=threshold, least=0, nouns=nouns)
     return entities.mask(list(phrase.entity_ids))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..data.annotated import AnnotatedPhoto
+from ..data.narration.naming import spoken_name
 from ..data.problems import Problems
 from ..data.wild import WildSets
 from ..entities import rle
@@ -127,12 +128,3 @@ def _found(
         for category, phrase in zip(known, phrases, strict=True)
         for number, score in zip(phrase.entity_ids, phrase.scores, strict=True)
     ]
-
-
-def spoken_name(name: str) -> str:
-    """A category's name as words.
-
-    >>> spoken_name("Allen-key")
-    'Allen key'
-    """
-    return " ".join(name.replace("-", " ").replace("_", " ").replace(".", " ").split()) or name

@@ -14,7 +14,7 @@ from .masks import SOLID, without_noise
 
 @dataclass(frozen=True)
 class Margins:
-    """How many pixels a photo gets on each side; false if it gets none on any side.
+    """The number of pixels to add on each side of a photo; false if all are 0.
 
     Raises:
         InputError: a margin is not a whole number from 0 to 8192.

@@ -1,4 +1,4 @@
-"""How an edit is made: one set of settings, with one default each, for Python, command line, page and workflows."""
+"""The settings of an edit, with one default each, for Python, command line, page and workflows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """How a mask becomes the area that is filled.
+    """Settings that turn a mask into the area that is filled.
 
     Attributes:
         grow: pixels by which the filled area reaches beyond the mask.
@@ -41,7 +41,7 @@ class MaskSettings:
 
 @dataclass(frozen=True)
 class PaintSettings:
-    """How a diffusion model paints.
+    """Settings of a diffusion model.
 
     Attributes:
         negative: what to avoid.

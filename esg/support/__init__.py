@@ -1,1 +1,1 @@
-"""What every package uses: errors, checks, devices, files."""
+"""Shared by all packages: errors, checks, devices, files."""

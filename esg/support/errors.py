@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from pathlib import Path
 
 
 class Advice(Enum):
@@ -70,6 +71,15 @@ class EsgError(Exception):
 
     def __str__(self) -> str:
         return str(self.sentence)
+
+    def renamed(self, path: str | Path, name: str | Path) -> EsgError:
+        """The same error about a file under the name that the user knows, not under that of a copy of it.
+
+        >>> raise ImageError("/tmp/x/picture is empty.").renamed("/tmp/x/picture", "photos.tar#a.jpg")
+        Traceback (most recent call last):
+        esg.support.errors.ImageError: photos.tar#a.jpg is empty.
+        """
+        return type(self)(self.sentence.message.replace(str(path), str(name)), self.sentence.advice)
 
 
 class ImageError(EsgError):

@@ -1,4 +1,4 @@
-"""How long work reports how far it is."""
+"""The callbacks by which long work reports its progress."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Stage(str, Enum):
-    """What is being done. Equal to its name in lower case, so that `stage == "views"` works."""
+    """The work being done. Equal to its name in lower case, so that `stage == "views"` works."""
 
     VIEWS = "views"  # the network looks at the whole picture and at crops
     FUSION = "fusion"  # the views are merged, in bands of rows

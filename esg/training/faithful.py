@@ -42,6 +42,7 @@ _SAMPLES: dict[str, Any] = {
     "wordings": True,
     "mask_noise": 0.0,
     "segmenter": None,
+    "masks": None,
 }
 _LOSSES: dict[str, Any] = {  # "uniform", and points as in Mask2Former
     "loss": LossConfig(ce=1.0, bce=1.0, dice=1.0),

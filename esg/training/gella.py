@@ -118,6 +118,7 @@ class GellaTrainConfig(RunConfig):
         "samples.sides": RANGE,
         "samples.photo_share": SHARE,
         "samples.narrative_share": SHARE,
+        "samples.expression_share": SHARE,
         "samples.photo_weights": WEIGHTS,
         "samples.absent": RANGE,
         "samples.referring": SHARE,

@@ -18,10 +18,10 @@ from ..support.errors import EsgError
 from ..support.progress import Progress, Stage
 from .best import BestWeights
 from .plot import plot
-from .run import Run
 from .run_log import RunLog, measurement_line, read_log, step_line
 from .schedule import learning_rate
 from .task import Task
+from .training_run import TrainingRun
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def train(task: Task, run_dir: str | Path, *, progress: Progress | None = None) 
         EsgError: the training diverged, or the log of the steps so far is damaged.
     """
     run_dir, config = Path(run_dir), task.config
-    run = Run(task, run_dir)
+    run = TrainingRun(task, run_dir)
     if run.start >= config.steps:
         log.info("%s already has %d steps; give a larger --steps to continue.", run_dir, run.start)
         return run_dir

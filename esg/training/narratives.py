@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +14,24 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data.narrated import NARRATED, NarratedPhoto, tell_named, tell_photo, tell_scene, tell_written
+from ..data.annotated import AnnotatedPhoto
+from ..data.expressions import Expressions
+from ..data.labelled import labelled
+from ..data.narrated import (
+    NARRATED,
+    NarratedPhoto,
+    tell_expressions,
+    tell_named,
+    tell_photo,
+    tell_scene,
+    tell_written,
+)
 from ..data.narration.teller import Narrative
 from ..data.noisy_masks import Carried, carry, perturbed_masks
+from ..data.opening_expressions import open_expressions
 from ..data.panoptic_narratives import PanopticNarratives
-from ..data.photos import Photos
+from ..data.photos import FirstUsable, Photos
+from ..data.reasonseg import Explanation, read_explanations
 from ..data.scenes.layout import SceneConfig
 from ..data.scenes.synth import HELD_OUT
 from ..language.captions import WORDINGS
@@ -26,15 +41,18 @@ from ..models.gella.colormap import colormap
 from ..models.gella.config import GellaConfig
 from ..models.gella.conversation import Conversation, Text
 from ..models.gella.letterbox import Letterbox
+from ..pictures.reading import read_image
 from ..segmenter import EntitySegmenter
-from ..support.errors import ImageError
+from ..support.errors import InputError
 from .auxiliary import words_of
+from .given_masks import GivenMasks
 from .samples import drawn
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_DRAWN = 100  # maximum number of photos to try until one has labels
+log = logging.getLogger(__name__)
+
 TASKS = ("describe", "extract", "ground")
 
 
@@ -63,8 +81,15 @@ class NarrativeConfig:
             to the model's square, as in the paper (Sec. 5.3).
         wordings: whether the wording of every question is drawn from a list (Sec. 4.3); if not, it is always the one
             that is used in inference.
-        mask_noise: share of the pictures with a segmenter's masks instead of the true ones (Table XVIII a).
+        expressions: folders of expressions (RefCOCO, RefCOCO+, RefCOCOg) or questions (ReasonSeg), whose split "train"
+            is used, each equally often.
+        expression_share: probability of a photo with such expressions instead of anything else, if there are any and
+            all texts of the picture are to be grounded; and of a question of ReasonSeg that is answered in words, if
+            there are any and all texts are descriptions.
+        mask_noise: share of the pictures with another segmenter's masks instead of the true ones (Table XVIII a).
+            ReasonSeg outlines only the answers, so its photos always have other masks.
         segmenter: name or weight file of that segmenter; None distorts the true masks instead, at almost no cost.
+        masks: files of that segmenter's masks instead, see `training.given_masks`; synthetic scenes have true masks.
         seed: random seed of the whole run.
     """
 
@@ -79,12 +104,15 @@ class NarrativeConfig:
     captions: tuple[str, ...] = ()
     narratives: tuple[str, ...] = ()
     narrative_share: float = 0.5
+    expressions: tuple[str, ...] = ()
+    expression_share: float = 0.5
     absent: tuple[int, int] = (2, 56)
     referring: float = 0.25
     augment: bool = True
     wordings: bool = False
     mask_noise: float = 0.0
     segmenter: str | None = None
+    masks: str | None = None
     seed: int = 0
 
 
@@ -118,7 +146,8 @@ class Narratives(Dataset):
         """Opens the photos, and the segmenter if one is used.
 
         Raises:
-            InputError: a folder of photos, or a file of captions or narratives, is missing or has an unknown format.
+            InputError: photos, captions, narratives, expressions or masks are missing or have an unknown format; or
+                there are questions of ReasonSeg, but neither a segmenter nor files of masks.
             WeightsError: the segmenter's weights are not available.
         """
         self.config, self.model, self.rank = config, model, rank
@@ -127,9 +156,24 @@ class Narratives(Dataset):
         self.photos = Photos(config.photos, config.photo_weights, config.captions) if used else None
         narrated = config.narratives if config.narrative_share > 0 else ()
         self.narratives = [PanopticNarratives(path) for path in narrated]
-        self.segmenter = None
-        if config.segmenter is not None and config.mask_noise > 0:
-            self.segmenter = EntitySegmenter.from_pretrained(config.segmenter, device="cpu")
+        self._usable = FirstUsable()
+        written = config.expressions if config.expression_share > 0 else ()
+        self.expressions = [open_expressions(path, "train", every_text=True) for path in written]
+        self.explanations = [one for data in self.expressions for one in _explanations(data)]
+        answers = [data.name for data in self.expressions if not data.chooses]
+        if config.masks is not None and config.segmenter is not None:
+            raise InputError("Give a segmenter or files of masks, not both.")
+        if answers and config.masks is None and config.segmenter is None:
+            raise InputError(
+                f"{answers[0]} outlines only the answers, so the entities must come from a segmenter or from files of "
+                "masks; give --segmenter or --masks."
+            )
+        self.masks = self.segmenter = None
+        if config.mask_noise > 0 or answers:
+            if config.masks is not None:
+                self.masks = GivenMasks(config.masks)
+            elif config.segmenter is not None:
+                self.segmenter = EntitySegmenter.from_pretrained(config.segmenter, device="cpu")
 
     def __getitem__(self, step: int) -> GroundingBatch:
         """The batch of `step`."""
@@ -148,45 +192,97 @@ class Narratives(Dataset):
 
     def _sample(self, rng: np.random.Generator, tasks: list[str]) -> Sample:
         refers = [task == "ground" and rng.random() < self.config.referring for task in tasks]
-        if self.narratives and rng.random() < self.config.narrative_share:
-            narrated = self._tell_written(rng, len(tasks))
+        share, kinds = self.config.expression_share, {*tasks}
+        if self.explanations and kinds == {"describe"} and rng.random() < share:
+            return self._usable.first(lambda: self._explained(rng, len(tasks)))
+        if self.expressions and kinds == {"ground"} and rng.random() < share:
+            narrated = self._usable.first(lambda: self._tell_expressions(rng, len(tasks)))
+        elif self.narratives and rng.random() < self.config.narrative_share:
+            narrated = self._usable.first(lambda: self._tell_written(rng, len(tasks)))
         elif self.photos is not None and rng.random() < self.config.photo_share:
-            narrated = self._tell(self.photos, rng, refers)
+            narrated = self._usable.first(lambda: self._tell(rng, refers))
         else:
             narrated = tell_scene(int(rng.integers(HELD_OUT)), rng, self.config.sides, self.config.scenes, refers)
-        noisy = self.config.mask_noise > 0 and rng.random() < self.config.mask_noise
-        masks = self._masks(narrated, rng) if noisy else None
+        other = self.config.mask_noise > 0 and rng.random() < self.config.mask_noise
+        masks = self._masks(narrated, rng) if other or narrated.answers else None
         options = {"wordings": self.config.wordings, "written": bool(self.config.captions)}
         return encode(narrated, tasks, self.conversation, self.model, rng, masks, **options)
 
-    def _tell_written(self, rng: np.random.Generator, texts: int) -> NarratedPhoto:
+    def _tell_written(self, rng: np.random.Generator, texts: int) -> NarratedPhoto | None:
         """A random photo with narratives that people wrote."""
         sizes = np.array([len(source) for source in self.narratives])
-        for _ in range(_DRAWN):
-            source = self.narratives[int(rng.choice(len(sizes), p=sizes / sizes.sum()))]
-            found = source[int(rng.integers(len(source)))]
-            if found.narratives:
-                return tell_written(found, rng, texts)
-        raise ImageError(f"{_DRAWN} photos in a row have no narratives that can be used; check the narratives.")
+        source = self.narratives[int(rng.choice(len(sizes), p=sizes / sizes.sum()))]
+        found = source[int(rng.integers(len(source)))]
+        if not found.narratives:
+            return None
+        return tell_written(found, rng, texts, given=self._given(found.photo))
 
-    def _tell(self, photos: Photos, rng: np.random.Generator, refers: Sequence[bool]) -> NarratedPhoto:
-        """A random photo with narratives about it."""
+    def _tell_expressions(self, rng: np.random.Generator, texts: int) -> NarratedPhoto | None:
+        """A random photo with expressions or questions that people wrote."""
+        data = self.expressions[int(rng.integers(len(self.expressions)))]
+        found = data[int(rng.integers(len(data)))]
+        if not found.expressions:
+            return None
+        given = self._given(found.photo, answers=not data.chooses)
+        if not data.chooses and self.segmenter is not None:
+            given = self.segmenter(found.photo.image()).labels
+        return tell_expressions(found, data.categories, rng, texts, given=given, answers=not data.chooses)
+
+    def _tell(self, rng: np.random.Generator, refers: Sequence[bool]) -> NarratedPhoto | None:
+        """A random photo with narratives about it; None if it has no labelled entities, as some of COCO's."""
+        assert self.photos is not None
         sides = self.config.sides if self.config.augment else None
-        for _ in range(_DRAWN):
-            photo = photos.draw(rng)
-            if not (photo.labels > 0).any():
-                continue  # COCO has photos without any instance
-            if not any(name in EVERYDAY for name in photo.categories):
-                return tell_photo(photo, rng, sides, refers)
-            if (narrated := tell_named(photo, photos.things, rng, sides, refers, self.config.absent)) is not None:
-                return narrated
-        raise ImageError(f"{_DRAWN} photos in a row have no labelled entities; check the folders of photos.")
+        source, annotated, annotator = self.photos.draw_annotated(rng)
+        photo = labelled(annotated, source.categories, annotator)
+        if not (photo.labels > 0).any():
+            return None
+        given = self._given(annotated)
+        absent, categories = self.config.absent, source.categories
+        named = {name for name in photo.categories if name is not None}
+        if self.model.names or named <= EVERYDAY.keys():  # a small model knows only the names it was made for
+            known = tuple(name if name in EVERYDAY else None for name in photo.categories)
+            if any(known):
+                photo = replace(photo, categories=known)
+                return tell_named(photo, self.photos.things, rng, sides, refers, absent, given=given)
+            return tell_photo(photo, rng, sides, refers, given=given)
+        names = tuple(one.name for one in categories)
+        return tell_photo(photo, rng, sides, refers, given=given, categories=names, absent=absent)
+
+    def _explained(self, rng: np.random.Generator, texts: int) -> Sample:
+        """A question of ReasonSeg that is answered in words."""
+        one = self.explanations[int(rng.integers(len(self.explanations)))]
+        image = read_image(one.photo)
+        narrated = NarratedPhoto(image, np.zeros(image.shape[:2], np.int32), (), ())
+        pixels, colours, labels, words, _ = encode(narrated, (), self.conversation, self.model, rng)
+        return pixels, colours, labels, words, [(self.conversation.ask(one.question, one.answer), None)] * texts
+
+    def _given(self, photo: AnnotatedPhoto, answers: bool = False) -> np.ndarray | None:
+        """The label map of another segmenter's masks in files, if they may be used."""
+        if self.masks is None or not (answers or self.config.mask_noise > 0):
+            return None
+        return self.masks.of(photo).labels
 
     def _masks(self, narrated: NarratedPhoto, rng: np.random.Generator) -> np.ndarray | None:
+        """Another segmenter's masks; None if it found nothing, or if its files are about photos only."""
+        if narrated.given is not None:
+            return narrated.given if narrated.given.any() else None
+        if self.masks is not None:
+            return None
         if self.segmenter is None:
             return perturbed_masks(narrated.labels, rng)
         found = self.segmenter(narrated.image)
         return found.labels if len(found) else None
+
+
+def _explanations(data: Expressions) -> list[Explanation]:
+    """The answers in words of ReasonSeg's training questions, if their file is there."""
+    file = Path(data.name).parent / "explanatory" / "train.json"
+    if data.kind != "reasonseg" or not file.is_file():
+        return []
+    found, problems = read_explanations(file)
+    for line in problems:
+        log.warning("Left out of %s: %s", file, line)
+    return found
 
 
 Sample = tuple[Tensor, Tensor, Tensor, Tensor, list[tuple[Text, "Tensor | None"]]]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from PIL import Image
 
 from esg.batch import cluster
@@ -24,7 +25,6 @@ from esg.batch.worker import Worker
 from esg.support.errors import InputError
 
 PHOTOS = 20
-PATIENCE = 900  # seconds, on a busy machine
 
 
 @pytest.mark.parametrize(

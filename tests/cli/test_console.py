@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from esg.cli.console import Console
 
@@ -96,7 +97,7 @@ def test_a_reader_that_has_gone(root: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "esg", "weights", "list"]
-    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=root, timeout=60)
+    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=root, timeout=PATIENCE)
     os.close(writing)
     assert result.returncode == 0
     assert "rror" not in result.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from esg import __version__
 
@@ -16,7 +17,7 @@ Run = Callable[..., Any]
 
 
 def python(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=root, timeout=60)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=root, timeout=PATIENCE)
 
 
 def test_help_imports_nothing_heavy(root: Path) -> None:

@@ -17,7 +17,7 @@ from esg import EntityMap, EntitySegmenter, Grounder
 from esg.cli.console import Console
 from esg.models.gella.checkpoint import read_gella
 from esg.models.gella.config import PRESETS as gella_presets
-from esg.training import vocabulary
+from esg.training import run_tokenizer
 from esg.training.checkpoint import CHECKPOINT
 from esg.training.cropformer import TrainConfig
 from esg.training.gella import GellaTrainConfig
@@ -27,6 +27,12 @@ from esg.training.settings import read_config
 SMALL = ("--batch", 1, "--sizes", "64x64", "--workers", 0, "--device", "cpu")
 
 Run = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing the curves takes longer than a tiny run; `tests/training` does it."""
+    monkeypatch.setattr("esg.training.loop.plot", lambda run_dir: None)
 
 
 def test_train_resumes_and_exports(esg: Run, tiny_preset: str, tmp_path: Path) -> None:
@@ -157,7 +163,7 @@ def test_fine_tuning_that_cannot_be_leaves_no_folder(
 def tiny_gella(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a preset, and few scenes for its tokenizer."""
     monkeypatch.setitem(gella_presets, "gella-test", speaker[0])
-    monkeypatch.setattr(vocabulary, "_SCENES", 3)
+    monkeypatch.setattr(run_tokenizer, "_SCENES", 3)
     return "gella-test"
 
 

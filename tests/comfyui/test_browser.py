@@ -23,6 +23,23 @@ PICK = "app.graph.nodes.find(node => node.type === 'ESGPickEntities')"
 CANVAS = f"{PICK}.widgets.find(widget => widget.name === 'picture').element.querySelector('canvas')"
 PICKS = f"{PICK}.widgets.find(widget => widget.name === 'picks').value"
 
+# Left, top, right and bottom of all nodes as drawn, and of the frames around them, in the graph's pixels.
+BOXES = """() => {
+    const {scale, offset} = app.canvas.ds;
+    const from = app.canvas.canvas.getBoundingClientRect();
+    const drawn = node => {
+        const box = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
+        if (!box) return [node.pos[0], node.pos[1] - 30, node.pos[0] + node.size[0], node.pos[1] + node.size[1]];
+        const [x, y] = [box.x - from.x, box.y - from.y];
+        return [x / scale - offset[0], y / scale - offset[1],
+            (x + box.width) / scale - offset[0], (y + box.height) / scale - offset[1]];
+    };
+    return {
+        nodes: app.graph.nodes.map(node => [node.title, drawn(node)]),
+        frames: app.graph.groups.map(({pos: [x, y], size: [width, height]}) => [x, y, x + width, y + height]),
+    };
+}"""
+
 LOOK = f"""() => {{
     const [x, y] = {PICK}.pos;
     app.canvas.ds.scale = 1;
@@ -141,6 +158,23 @@ class Opened:
         assert "invalid workflow" not in told
         assert "missing node" not in told
 
+    def lies_well(self) -> None:
+        """No node of the open workflow covers another one, or sticks out of the frame in which it begins."""
+        if self.page.evaluate("() => Boolean(LiteGraph.vueNodesMode)"):
+            self.page.wait_for_function(
+                "() => app.graph.nodes.every(node => document.querySelector(`[data-node-id='${node.id}']`))"
+            )
+        boxes = self.page.evaluate(BOXES)
+        for k, (title, (left, top, right, bottom)) in enumerate(boxes["nodes"]):
+            covered = [
+                other
+                for other, (x, y, to_x, to_y) in boxes["nodes"][k + 1 :]
+                if max(left, x) < min(right, to_x) and max(top, y) < min(bottom, to_y)
+            ]
+            assert not covered, f"{title} lies over {covered}"
+            (frame,) = [(a, b, c, d) for a, b, c, d in boxes["frames"] if a <= left < c and b <= top < d]
+            assert right <= frame[2] and bottom <= frame[3], f"{title} sticks out of its frame"  # noqa: PT018
+
 
 @pytest.fixture(params=["canvas", "vue"])
 def tabs(request: pytest.FixtureRequest, comfy: Any, browser: Any) -> Iterator[Any]:
@@ -253,6 +287,7 @@ def test_shipped_workflows_open_as_the_graphs_that_run_by_api(comfy: Any, tabs: 
         if {node["class_type"] for node in prompt.values()} - comfy.nodes.keys():
             continue  # it needs another pack
         tab.opens_as(json.loads(path.read_text(encoding="utf-8")), prompt)
+        tab.lies_well()
 
 
 def test_a_workflow_of_edits_opens_as_the_graph_that_runs_by_api(comfy: Any, tabs: Any) -> None:

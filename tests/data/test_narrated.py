@@ -100,3 +100,23 @@ def test_a_photo_of_which_no_crop_shows_an_entity_is_left_out() -> None:
     labels = np.full((900, 900), UNKNOWN, np.int32)
     labels[0, 0] = 1
     assert tell_named(photo(labels, "dog"), {"dog"}, np.random.default_rng(3), SIDES) is None
+
+
+def test_another_segmenters_masks_are_changed_like_the_true_ones() -> None:
+    rows, columns = np.indices((90, 120))
+    labels = 1 + (rows > 40) + 2 * (columns > 50)
+    given = np.where(columns > 80, 1, 2) * (rows > 10)
+    image = np.stack((labels * 20, given * 60, labels), -1).astype(np.uint8)
+    true = LabelledPhoto("7", image, labels.astype(np.int32), (None,) * 4)
+    for seed in range(5):
+        told = tell_photo(true, np.random.default_rng(seed), SIDES, given=given.astype(np.int32))
+        plain = tell_photo(true, np.random.default_rng(seed), SIDES)
+        assert np.array_equal(told.labels, plain.labels)
+        assert told.given is not None
+        whole = tell_photo(
+            LabelledPhoto("7", image, (given + 1).astype(np.int32), (None,) * 3), np.random.default_rng(seed), SIDES
+        )
+        # The same crop of the other map, in which entities have other numbers.
+        pairs = np.unique(np.stack((told.given.ravel(), whole.labels.ravel())), axis=1)
+        assert pairs.shape[1] == len(np.unique(told.given)) == len(np.unique(whole.labels))
+    assert tell_photo(true, np.random.default_rng(0), None, given=given.astype(np.int32)).given.max() == 2

@@ -79,6 +79,7 @@ def test_what_cannot_be_used_is_left_out_and_named(tmp_path: Path) -> None:
         one([[1, 1, 1, 1, 1, 1]], id=7),
         one([SQUARE], id=8, image_id=77),
         one("nothing", id=9),
+        one([SQUARE], id=9.0, image_id=77),
         "not an object",
     ]
     images = [
@@ -98,7 +99,8 @@ def test_what_cannot_be_used_is_left_out_and_named(tmp_path: Path) -> None:
         "images without an id or a file name": ["number 4", "number 5"],
         "images with the id of an earlier one": ["other.jpg"],
         "photos that are missing and whose size is not listed": ["gone.jpg"],
-        "annotations of photos that are not listed": ["id 8", "number 9"],
+        "annotations of photos that are not listed": ["id 8", "id 9", "number 10"],
+        "annotations with the id of an earlier one, which count, too": ["id 9"],
         "annotations without a mask": ["id 2 of b.jpg", "id 3 of b.jpg"],
         "annotations whose polygon has fewer than three points": ["id 4 of b.jpg"],
         "annotations whose mask has 4x6 pixels instead of the photo's 6x4": ["id 5 of b.jpg"],
@@ -287,7 +289,7 @@ def test_data_sets_travel_to_worker_processes(tmp_path: Path) -> None:
 
 def test_checking_counts_what_can_be_used(tmp_path: Path) -> None:
     images = [{"id": number, "file_name": f"{number}.jpg", "height": 4, "width": 6} for number in range(4)]
-    annotations = [one([SQUARE], image_id=0), one([SQUARE], image_id=1, iscrowd=1), one([], image_id=2)]
+    annotations = [one([SQUARE], image_id=0), one([SQUARE], image_id=1, iscrowd=1, id=2), one([], image_id=2, id=3)]
     photo(tmp_path / "images/0.jpg")
     photo(tmp_path / "images/1.jpg")
     photo(tmp_path / "images/2.jpg", (5, 5))
@@ -297,9 +299,54 @@ def test_checking_counts_what_can_be_used(tmp_path: Path) -> None:
     assert found.categories == {"dog": 1}
     assert found.problems.found == {
         "photos without segments": ["1.jpg"],
-        "annotations without a mask": ["id 1 of 2.jpg"],
+        "annotations without a mask": ["id 3 of 2.jpg"],
         "photos or annotations that cannot be read": [
             f"{tmp_path / 'images/2.jpg'} has 5x5 pixels, but its annotations are for 6x4"
         ],
         "photos that are missing": ["3.jpg"],
     }
+
+
+def labelme(*shapes: tuple[str, list[list[float]]]) -> dict[str, Any]:
+    drawn = [{"label": label, "points": points, "shape_type": "polygon"} for label, points in shapes]
+    return {"shapes": drawn, "imagePath": "b.jpg", "imageHeight": 4, "imageWidth": 6}
+
+
+def test_labelme_files_name_the_classes(tmp_path: Path) -> None:
+    for name in ("b", "c", "d"):
+        photo(tmp_path / f"{name}.jpg")
+    write(tmp_path / "b.json", labelme(("pear", [[1, 1], [3, 1], [3, 3], [1, 3]]), ("apple", [[4, 0], [6, 0], [6, 4]])))
+    write(tmp_path / "c.json", labelme(("pear", [[0, 0], [6, 0], [6, 4], [0, 4]])))
+    (tmp_path / "d.json").write_text("{")
+    photos = open_photos(tmp_path)
+    assert [(one.name, one.id) for one in photos.categories] == [("apple", 1), ("pear", 2)]
+    names = [photos.categories[segment.category].name for segment in photos[0].segments]
+    areas = {name: rle.area(segment.mask) for name, segment in zip(names, photos[0].segments)}
+    assert areas["pear"] == 4
+    assert set(areas) == {"apple", "pear"}
+    assert [segment.category for segment in photos[1].segments] == [1]
+    with pytest.raises(ImageError, match=r"d\.json"):
+        photos[2]
+
+
+CVAT = """<?xml version="1.0"?><annotations><version>1.1</version>
+<image id="0" name="b.jpg" width="6" height="4"><polygon label="dog" points="1,1;3,1;3,3;1,3" z_order="0"/></image>
+<image id="1" name="c.jpg" width="6" height="4"><polygon label="cat" points="0,0;6,0;6,2;0,2" z_order="0"/>
+<polygon label="dog" points="0,2;6,2;6,4;0,4" z_order="0"/></image>
+<image id="2" name="gone.jpg" width="6" height="4"/></annotations>"""
+
+
+@pytest.mark.parametrize("given", ["annotations.xml", "."])
+def test_cvats_file_about_all_photos(tmp_path: Path, given: str) -> None:
+    for name in ("b", "c", "other"):
+        photo(tmp_path / f"images/{name}.jpg")
+    (tmp_path / "annotations.xml").write_text(CVAT)
+    photos = pickle.loads(pickle.dumps(open_photos(tmp_path / given)))  # noqa: S301 - for worker processes
+    assert [one.name for one in photos.categories] == ["cat", "dog"]
+    assert [one.name for one in photos] == ["b.jpg", "c.jpg"]
+    assert np.array_equal(labels(photos), np.where(ROW == 1, 1, UNKNOWN))
+    assert [segment.category for segment in photos[1].segments] == [0, 1]
+    assert list(photos.problems) == [
+        "photos that are missing (1): gone.jpg",
+        "photos without a file of masks (1): other.jpg",
+    ]

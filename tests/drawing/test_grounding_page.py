@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PAGE_PATIENCE
 from PIL import Image
 
 from esg.drawing.grounding_page import LONGEST, grounding_page
@@ -162,7 +163,7 @@ def tab(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[
     """The page in a browser that is light or dark; afterwards nothing may have gone wrong or elsewhere."""
     visitor = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=request.param, has_touch=True)
     tab = visitor.new_page()
-    tab.set_default_timeout(20_000)
+    tab.set_default_timeout(1000 * PAGE_PATIENCE)
     wrong: list[str] = []
     tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     tab.on("pageerror", lambda error: wrong.append(str(error)))

@@ -11,7 +11,7 @@ import pytest
 from in_memory import MemoryPhotos, photo_of
 from PIL import Image
 
-from esg.data.dis import ForegroundPhotos
+from esg.data.foreground import ForegroundPhotos
 from esg.entities.entity_map import EntityMap
 from esg.evaluation.foreground import CentralEntity, GreyMaps, central, evaluate_foreground
 from esg.support.errors import EsgError

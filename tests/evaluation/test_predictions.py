@@ -224,6 +224,7 @@ def test_a_file_for_several_photos_of_the_same_name_is_named(tmp_path: Path) -> 
             [{"image_id": 7, "segmentation": rle.encode_mask(LEFT), "score": None, "iou": 3} | {"score": "x"}],
             "can be used: predictions whose score is not a number",
         ),
+        ([], "does not contain predictions: its list is empty"),
         ({"images": []}, "neither a list of COCO results nor"),
         (3, "neither a list of COCO results nor"),
     ],

@@ -234,6 +234,14 @@ def test_several_entities_can_be_chosen(tmp_path: Path) -> None:
     assert evaluate_referring(told, data, threshold=0.95).figures["gIoU"] == 0
 
 
+def test_expressions_by_their_nouns_are_the_union_of_what_these_mean(tmp_path: Path) -> None:
+    data = open_expressions(write_refcoco(tmp_path / "refcoco", [reference(1, 1, "val", "dog beside a dog house")]))
+    told = grounder({"dog": [0.9, 0.1], "dog house": [0.2, 0.8]}, ["dog", "dog house"])
+    # Both dogs have 8 of 24 pixels; the first is meant, and the union of both is chosen.
+    assert evaluate_referring(told, data, nouns=True).figures["gIoU"] == 0.5
+    assert evaluate_referring(told, data, nouns=True, threshold=0.85).figures["gIoU"] == 1
+
+
 def test_ignored_pixels_do_not_count(tmp_path: Path) -> None:
     # 40 x 30 pixels; the answer is the left 10 columns, and of the left half the other 10 columns are ignored.
     write_reason(tmp_path, "a", ["left?"], [shape("target", 0, 0, 9, 29), shape("ignore", 10, 0, 19, 29)])

@@ -8,6 +8,18 @@ from esg.models.cropformer.config import PRESETS, CropFormerConfig, Preset
 from esg.models.layers.swin import SwinConfig
 
 
+@pytest.fixture(autouse=True)
+def _without_curves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing the curves takes longer than a tiny run, so only tests that ask for `curves` draw them."""
+    if "curves" not in request.fixturenames:
+        monkeypatch.setattr("esg.training.loop.plot", lambda run_dir: None)
+
+
+@pytest.fixture
+def curves() -> None:
+    """Runs draw their curves, as they do outside of tests."""
+
+
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a preset of 0.1 M parameters with the full structure."""

@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 
-from esg.training import loop
-from esg.training import run as running
+from esg.training import loop, training_run
 from esg.training.gella import GellaTask, GellaTrainConfig
 from esg.training.losses import LossConfig
 from esg.training.narratives import NarrativeConfig
@@ -47,14 +46,14 @@ def join_on_cpu(partial: bool) -> Any:
     return accelerator
 
 
-join: Any = running.join
+join: Any = training_run.join
 
 
 def main() -> None:
     torch.set_num_threads(1)
     folder, steps, kind, changes = sys.argv[1:]
     if kind == "fsdp":
-        running.join = join_on_cpu
+        training_run.join = join_on_cpu
     config = dataclasses.replace(RUN, steps=int(steps), **json.loads(changes))
     loop.train(GellaTask(config, run_tokenizer(config, Path(folder))), folder)
 

@@ -169,6 +169,7 @@ def test_a_run_resumes_under_another_version_of_transformers(tiny_task: GellaTas
 
 
 @pytest.mark.parametrize("lora", [0, 2])
+@pytest.mark.usefixtures("curves")
 def test_a_run_is_measured_and_plotted_and_learns_the_same(tiny_task: GellaTask, tmp_path: Path, lora: int) -> None:
     if lora:
         pytest.importorskip("peft")

@@ -22,8 +22,7 @@ from esg.models.cropformer.config import PRESETS
 from esg.models.layers.resnet import ResNetConfig
 from esg.segmenter import load_model
 from esg.support.errors import EsgError, InputError, WeightsError
-from esg.training import checkpoint, cropformer, loop
-from esg.training import run as running
+from esg.training import checkpoint, cropformer, loop, training_run
 from esg.training.checkpoint import WeightAverage, load_checkpoint
 from esg.training.cropformer import CropFormerTask, TrainConfig
 from esg.training.losses import LossConfig
@@ -146,6 +145,7 @@ def test_the_loss_falls(run: TrainConfig, tmp_path: Path) -> None:
     } <= set(rows[0])
 
 
+@pytest.mark.usefixtures("curves")
 def test_bf16_run_measures_logs_and_plots(run: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("pycocotools")
     pytest.importorskip("matplotlib")
@@ -281,7 +281,9 @@ def test_nan_weights_are_not_saved(
 ) -> None:
     train(dataclasses.replace(run, steps=1), tmp_path)
     averages: list[WeightAverage] = []
-    monkeypatch.setattr(running, "WeightAverage", lambda *args: averages.append(WeightAverage(*args)) or averages[0])
+    monkeypatch.setattr(
+        training_run, "WeightAverage", lambda *args: averages.append(WeightAverage(*args)) or averages[0]
+    )
 
     def spoil(done: int, _total: int, _what: str) -> None:
         if done == 2:

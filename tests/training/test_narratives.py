@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from text_sets import CAPTION, save_photo, write_png
+from text_sets import CAPTION, reference, save_photo, shape, write_png, write_reason, write_refcoco
 
 from esg.data.narrated import tell_scene, tell_written
 from esg.data.panoptic_narratives import PanopticNarratives
+from esg.entities import rle
 from esg.entities.entity_map import EntityMap
 from esg.language.captions import DESCRIBE, EXTRACT, WORDINGS
 from esg.models.gella.conversation import Conversation
 from esg.segmenter import EntitySegmenter
-from esg.support.errors import WeightsError
+from esg.support.errors import ImageError, InputError, WeightsError
 from esg.training.narratives import TASKS, NarrativeConfig, Narratives, encode
 
 CONFIG = NarrativeConfig(batch=3, texts=2, sides=(64, 96))
@@ -224,3 +225,166 @@ def test_captions_from_a_file_are_what_photos_are_described_with(speaker: Any, t
     )
     expected = Conversation(tokenizer, config.language).describe("A green wall.", question=DESCRIBE).ids
     assert Narratives(settings, config, tokenizer)[0].texts[0].ids.tolist() == expected.tolist()
+
+
+# ------------------------------------------------------------------------------------------- expressions and questions
+
+
+def _expressions(*folders: Path, **others: Any) -> NarrativeConfig:
+    settings = dataclasses.replace(CONFIG, batch=1, texts=1, tasks=(0.0, 0.0, 1.0), expression_share=1.0)
+    return dataclasses.replace(settings, expressions=tuple(map(str, folders)), **others)
+
+
+def test_expressions_refer_to_their_object(speaker: Any, tmp_path: Path) -> None:
+    config, tokenizer = speaker
+    said = [reference(1, 1, "train", "left dog"), reference(2, 2, "train", "the dog at the right")]
+    folder = write_refcoco(tmp_path / "refcoco", [*said, reference(3, 1, "val", "another dog")])
+    narratives = Narratives(_expressions(folder), config, tokenizer)
+    conversation = Conversation(tokenizer, config.language)
+    sides = {}
+    for step in range(12):
+        batch = narratives[step]
+        ((truth,), (text,), labels) = batch.truths, batch.texts, batch.labels[0]
+        assert truth is not None
+        assert truth.shape == (1, 2)
+        (meant,) = truth[0].nonzero()[:, 0].tolist()
+        for one in ("left dog", "the dog at the right"):
+            if text.ids.tolist() == conversation.extract(one, [(0, len(one))], question=EXTRACT).ids.tolist():
+                sides[one] = float((labels == meant + 1).nonzero()[:, 1].float().mean())
+    assert set(sides) == {"left dog", "the dog at the right"}  # the expression for "val" is not used
+    assert sides["left dog"] < 32 < sides["the dog at the right"]
+
+
+def _questions(folder: Path, masks: list[tuple[slice, slice]]) -> tuple[Path, Path]:
+    """ReasonSeg with one training photo whose answer is its left half, and a label map of other masks."""
+    shapes = [shape("target", 0, 0, 19, 29), shape("ignore", 30, 0, 39, 9)]
+    (folder / "reason/train").mkdir(parents=True)
+    write_reason(folder / "reason/train", "a", ["What holds water?"], shapes)
+    labels = np.zeros((30, 40), np.uint8)
+    for number, place in enumerate(masks, start=1):
+        labels[place] = number
+    (folder / "masks").mkdir()
+    Image.fromarray(labels).save(folder / "masks/a.png")
+    return folder / "reason", folder / "masks"
+
+
+def test_answers_are_the_given_masks_inside_of_them(speaker: Any, tmp_path: Path) -> None:
+    ignored, right, left = (slice(0, 10), slice(30, 40)), (slice(12, 30), slice(18, 40)), (slice(0, 12), slice(2, 20))
+    folder, masks = _questions(tmp_path, [ignored, right, left])
+    batch = Narratives(_expressions(folder, masks=str(masks)), *speaker)[0]
+    (truth,) = batch.truths
+    assert truth is not None
+    assert truth.tolist() == [[False, True]]  # the mask in the ignored area is no entity
+    assert batch.labels[0, 10, 20] == 2  # of 64x64 pixels: the left one
+    assert batch.labels[0, 5, 60] == 0
+
+
+def test_questions_need_masks_and_an_entity_that_is_meant(speaker: Any, tmp_path: Path) -> None:
+    folder, masks = _questions(tmp_path, [(slice(0, 30), slice(25, 40))])
+    with pytest.raises(InputError, match=r"train outlines only the answers, .* give --segmenter or --masks"):
+        Narratives(_expressions(folder), *speaker)
+    with pytest.raises(ImageError, match="100 photos in a row cannot be used: nothing in them is labelled"):
+        Narratives(_expressions(folder, masks=str(masks)), *speaker)[0]
+    with pytest.raises(InputError, match="Give a segmenter or files of masks, not both"):
+        Narratives(_expressions(folder, masks=str(masks), segmenter="cropformer-nano"), *speaker)
+
+
+def test_some_questions_are_answered_in_words(speaker: Any, tmp_path: Path) -> None:
+    config, tokenizer = speaker
+    folder, masks = _questions(tmp_path, [(slice(0, 30), slice(0, 20))])
+    (folder / "explanatory").mkdir()
+    entries = [{"image": "a.jpg", "query": "What holds water?", "outputs": "The cup, because it is hollow."}]
+    (folder / "explanatory/train.json").write_text(json.dumps(entries))
+    settings = _expressions(folder, masks=str(masks), tasks=(1.0, 0.0, 0.0))
+    batch = Narratives(settings, config, tokenizer)[0]
+    expected = Conversation(tokenizer, config.language).ask("What holds water?", "The cup, because it is hollow.")
+    assert batch.texts[0].ids.tolist() == expected.ids.tolist()
+    assert batch.texts[0].start == expected.start < len(expected.ids)
+    assert batch.truths == [None]
+
+
+# --------------------------------------------------------------------------------------------------- masks from files
+
+
+def _halves_file(folder: Path) -> Path:
+    """COCO results for write_png's photo: its left and right half, which touch."""
+    halves = [np.arange(6)[None].repeat(4, 0) < 3, np.arange(6)[None].repeat(4, 0) >= 3]
+    packed = [rle.encode_mask(one) for one in halves]
+    results = [{"image_id": 139, "segmentation": one, "score": 0.5 + place} for place, one in enumerate(packed)]
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder / "results.json"
+
+
+def _halves_folder(folder: Path) -> Path:
+    (folder / "maps").mkdir()
+    Image.fromarray(np.repeat([[2, 2, 2, 1, 1, 1]], 4, axis=0).astype(np.uint8)).save(folder / "maps/000000000139.png")
+    return folder / "maps"
+
+
+@pytest.mark.parametrize("write", [_halves_file, _halves_folder])
+def test_masks_from_files_replace_the_true_ones(speaker: Any, tmp_path: Path, write: Any) -> None:
+    file = write_png(tmp_path)
+    settings = dataclasses.replace(
+        CONFIG, batch=1, texts=1, tasks=(0.0, 0.0, 1.0), narratives=(str(file),), narrative_share=1.0, mask_noise=1.0
+    )
+    batch = Narratives(dataclasses.replace(settings, masks=str(write(tmp_path))), *speaker)[0]
+    # The photo fills the 64 columns and 43 rows of the square; the right half comes first: it has the higher score.
+    assert torch.equal(batch.labels[0, :42].unique(dim=0), torch.tensor([[2] * 32 + [1] * 32], dtype=torch.int32))
+    true = Narratives(settings, *speaker)[0]
+    assert not torch.equal(true.labels, batch.labels)
+
+
+def test_photos_without_masks_are_named(speaker: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file, masks = write_png(tmp_path), _halves_folder(tmp_path)
+    (masks / "000000000139.png").rename(masks / "other.png")
+    settings = dataclasses.replace(CONFIG, batch=1, narratives=(str(file),), narrative_share=1.0, mask_noise=1.0)
+    with pytest.raises(ImageError, match=r"100 photos in a row cannot be used: .*maps does not have masks of 0000"):
+        Narratives(dataclasses.replace(settings, masks=str(masks)), *speaker)[0]
+    assert len(caplog.records) == 1  # not a hundred
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        Narratives(dataclasses.replace(settings, masks=str(tmp_path / "nowhere")), *speaker)
+
+
+def test_a_broken_photo_is_left_out_and_named(speaker: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b"):
+        save_photo(tmp_path / f"set/{name}.jpg", (8, 8))
+        Image.fromarray(np.repeat([[1, 2]], 8, axis=0).repeat(4, axis=1).astype(np.uint8)).save(
+            tmp_path / f"set/{name}.png"
+        )
+    settings = dataclasses.replace(CONFIG, batch=1, photos=(str(tmp_path / "set"),), photo_share=1.0)
+    narratives = Narratives(settings, *speaker)
+    (tmp_path / "set/a.jpg").write_bytes(b"not a photo")
+    for step in range(6):
+        assert narratives[step].labels.any()
+    assert ["a.jpg" in record.message for record in caplog.records] == [True]
+
+
+def test_names_of_any_data_set_are_learnt_by_a_model_that_may_know_them(speaker: Any, tmp_path: Path) -> None:
+    config, tokenizer = speaker
+    save_photo(tmp_path / "a.jpg", (8, 8))
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 8, "width": 8}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 4, 0, 4, 8, 0, 8]]},
+            {"id": 2, "image_id": 1, "category_id": 2, "segmentation": [[4, 0, 8, 0, 8, 8, 4, 8]]},
+        ],
+        "categories": [{"id": 1, "name": "teapot"}, {"id": 2, "name": "tea_cup"}, {"id": 3, "name": "samovar"}],
+    }
+    (tmp_path / "lvis.json").write_text(json.dumps(content))
+    settings = dataclasses.replace(
+        CONFIG, batch=1, texts=8, photos=(str(tmp_path / "lvis.json"),), photo_share=1.0, referring=0.0, augment=False
+    )
+    batch = Narratives(dataclasses.replace(settings, tasks=(0.0, 0.0, 1.0)), config, tokenizer)[0]
+    lists = 0
+    for text, truth in zip(batch.texts, batch.truths):
+        told = tokenizer.decode(text.ids[: text.start].tolist())
+        if "teapot" in told:
+            lists += 1
+            assert "tea cup" in told
+            assert truth is not None
+            # One noun means the left half, one the right half, and the samovar nothing.
+            assert sorted(truth.long().tolist()) == [[0, 0], [0, 1], [1, 0]]
+    assert 1 <= lists < 8
+    small = dataclasses.replace(config, names=("person",))
+    plain = Narratives(dataclasses.replace(settings, tasks=(0.0, 0.0, 1.0)), small, tokenizer)[0]
+    assert not any("teapot" in tokenizer.decode(text.ids.tolist()) for text in plain.texts)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from esg.support.errors import ImageError
 from esg.training.photo_split import PhotoSplit
 
 
@@ -45,3 +46,16 @@ def test_a_limit_takes_equal_parts_from_the_folders(tmp_path: Path) -> None:
     assert len([*split.held_out(5)]) == 5
     names = [photo.name for photo in split.held_out(99)]
     assert len(names) == 4 + 10 + 1
+
+
+def test_photos_that_cannot_be_read_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    split = PhotoSplit([folder(tmp_path / "photos", 4)])
+    for number in range(2):
+        (tmp_path / f"photos/p{number}.jpg").write_bytes(b"damaged")
+    rng = np.random.default_rng(0)
+    assert {split.draw(rng).name for _ in range(80)} == {"p2", "p3"}
+    assert [sum(f"p{number}.jpg" in record.message for record in caplog.records) for number in range(4)] == [1, 1, 0, 0]
+    for number in range(2, 4):
+        (tmp_path / f"photos/p{number}.jpg").unlink()
+    with pytest.raises(ImageError, match=r"100 photos in a row cannot be used: .*p\d\.jpg"):
+        split.draw(rng)

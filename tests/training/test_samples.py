@@ -134,8 +134,9 @@ def test_scenes_for_a_short_side_are_wide_and_tall() -> None:
 
 
 def test_padding_stays_below_the_coarsest_stride() -> None:
-    sizes = np.array([Samples(SMALL)[step].sizes.numpy() for step in range(12)])  # (12, 2, 2)
-    missing = np.array([Samples(SMALL)[step].pixels.shape[-2:] for step in range(12)])[:, None] - sizes
+    batches = [Samples(SMALL)[step] for step in range(12)]
+    sizes = np.array([batch.sizes.numpy() for batch in batches])  # (12, 2, 2)
+    missing = np.array([batch.pixels.shape[-2:] for batch in batches])[:, None] - sizes
     assert (missing >= 0).all()
     assert (missing < 32).all()
     assert missing.any()

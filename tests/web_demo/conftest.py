@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PAGE_PATIENCE
 from PIL import Image
 
 from esg import EntityMap
@@ -144,7 +145,7 @@ class Visitor:
 
     def __init__(self, profile: Any, address: str) -> None:
         self.tab = profile.new_page()
-        self.tab.set_default_timeout(30_000)
+        self.tab.set_default_timeout(1000 * PAGE_PATIENCE)
         self.wrong: list[str] = []  # errors in the browser, and requests to elsewhere
         self.tab.on("console", lambda message: self.wrong.append(message.text) if message.type == "error" else None)
         self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
@@ -182,23 +183,23 @@ class Visitor:
             self.tab.locator(".overflow-menu > button").click()
             tab = self.tab.locator(".overflow-menu").get_by_role("button", name=name, exact=True)
         tab.click()
-        self._let_it_draw()
+        self.let_it_draw()
 
     def unfold(self, name: str) -> None:
         """Opens what the page keeps folded under this name."""
         self.tab.get_by_role("button", name=name).click()
-        self._let_it_draw()
+        self.let_it_draw()
 
     def write(self, selector: str, text: str) -> None:
-        """Writes into a field, once more where it was drawn only then, see `_let_it_draw`."""
+        """Writes into a field, once more where it was drawn only then, see `let_it_draw`."""
         for _ in range(20):
             self.tab.fill(selector, text)
-            self._let_it_draw()
+            self.let_it_draw()
             if self.tab.input_value(selector) == text:
                 return
         pytest.fail(f"{selector} does not keep {text!r}")
 
-    def _let_it_draw(self) -> None:
+    def let_it_draw(self) -> None:
         """Where a part of the page is shown for the first time, Gradio gives its components their first values once
         more a frame later; what was entered before, quicker than any person could, is lost."""
         self.tab.evaluate("""async () => {
@@ -266,7 +267,7 @@ def profile(browser: Any) -> Iterator[Any]:
     """Of a browser with a wide screen. Its tabs share the files of the page that they have loaded, and nothing else."""
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=30_000)  # a busy machine is no failure
+    expect.set_options(timeout=1000 * PAGE_PATIENCE)
     profile = browser.new_context(viewport={"width": 1280, "height": 800})
     yield profile
     profile.close()

@@ -66,7 +66,7 @@ def refused(ask: Callable[..., Any]) -> Callable[..., str]:
 
 def test_only_the_endpoints_of_the_page_have_names(client: Any) -> None:
     api = client.view_api(return_format="dict", print_info=False)
-    assert sorted(api["named_endpoints"]) == ["/describe", "/edit", "/find_nouns", "/ground", "/segment"]
+    assert sorted(api["named_endpoints"]) == ["/ask", "/describe", "/edit", "/find_nouns", "/ground", "/segment"]
     assert api["unnamed_endpoints"] == {}
     parameters = {
         name: [one["parameter_name"] for one in endpoint["parameters"]]
@@ -94,6 +94,18 @@ def test_describe_streams(client: Any, files: Any, monkeypatch: pytest.MonkeyPat
     job = client.submit(handle_file(files.photo), api_name="/describe")
     assert job.result(60) == "a dog on the left"  # the best of several, as on the page
     assert job.outputs() == ["a", "a red", "a red disc", "a dog on the left"]
+
+
+def test_ask_streams(client: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GellaInference, "ask", lambda model, sight, question, *_: iter([question, " Red."]))
+    job = client.submit(handle_file(files.photo), "Which colour?", api_name="/ask")
+    assert job.result(60) == "Which colour? Red."
+    assert job.outputs() == ["Which colour?", "Which colour? Red."]
+
+
+def test_a_question_to_a_model_that_cannot_answer_is_refused(refused: Callable[..., str]) -> None:
+    assert "gella-nano cannot answer questions; choose one" in refused("/ask", question="Why?", model="gella-nano")
+    assert "question is empty." in refused("/ask", question=" ")
 
 
 def test_find_nouns(ask: Callable[..., Any]) -> None:

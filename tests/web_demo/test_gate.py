@@ -16,11 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from patience import PATIENCE
 
 from esg import EntitySegmenter, InputError
 from web_demo import gate
 from web_demo.address import checked_root_path, is_loopback
-from web_demo.gate import Callers, Passwords, Uploads, host_name
+from web_demo.gate import Callers, Gate, Passwords, Uploads, host_name
 
 PARTS = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n', b"\r\n--x--\r\n"
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -28,7 +29,7 @@ MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
 
 def ask(address: str, path: str = "/config", method: str = "GET", body: Any = None, **headers: str) -> SimpleNamespace:
     """Status, headers and text of an answer; `_` in the names of headers stands for `-`."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, given, encode_chunked=isinstance(body, Iterator))
     answer = connection.getresponse()
@@ -154,7 +155,7 @@ def test_what_was_brought_an_hour_ago_no_longer_counts(monkeypatch: pytest.Monke
 def test_files_that_come_at_once_count_together(launch: Callable[..., str]) -> None:
     """Each of them would be small enough alone."""
     address = launch(max_visitor_mb=1)
-    first = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    first = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
     first.putrequest("POST", "/gradio_api/upload")
     for name, value in {**MULTIPART, "Content-Length": str(600_000 + sum(map(len, PARTS)))}.items():
         first.putheader(name, value)
@@ -315,7 +316,7 @@ class ProxyHandler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         port = self.server.behind  # type: ignore[attr-defined]
         headers = {name: value for name, value in self.headers.items() if name.lower() not in ("connection", "host")}
-        behind = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        behind = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         behind.request(self.command, self.path[len("/esg") :], body, {**headers, "Host": self.headers["Host"]})
         answer = behind.getresponse()
         self.send_response(answer.status)
@@ -348,3 +349,30 @@ def test_the_page_works_under_a_path_behind_a_proxy(
     finally:
         proxy.shutdown()
         proxy.server_close()
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_an_upload_that_is_stopped_half_way_is_not_an_error_of_the_server(left: bool) -> None:
+    class App:
+        async def middleware_stack(self, scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            raise RuntimeError("the rest of the request is missing")
+
+    async def upload() -> None:
+        gate, app = Gate(None, (), 1000), App()
+        scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": [], "client": None}
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.disconnect"} if left else {"type": "http.request", "body": b"1", "more_body": False}
+
+        async def send(message: Any) -> None:
+            raise AssertionError(message)
+
+        async with gate.around(app):
+            await gate(scope, receive, send)
+
+    if left:
+        asyncio.run(upload())
+    else:
+        with pytest.raises(RuntimeError):
+            asyncio.run(upload())

@@ -310,7 +310,12 @@ for (const end of ["pointerup", "pointerleave", "pointercancel", "blur", "keyup"
 compare.addEventListener("keydown", (event) => { if (event.key === " " || event.key === "Enter") before(true); });
 compare.addEventListener("contextmenu", (event) => event.preventDefault());  // of a long press
 
-find("cancel").addEventListener("click", () => { esg.receive("busy", { text: "" }); trigger("cancel"); });
+find("cancel").addEventListener("click", () => {
+  const { stop } = state.busy || {};
+  esg.receive("busy", { text: "" });
+  if (stop) stop();
+  else trigger("cancel");
+});
 
 // ------------------------------------------------------------------------------------------------ changes of state
 
@@ -385,8 +390,6 @@ function tick() {
 
 function showBusy() {
   busy.hidden = !state.busy;
-  const far = state.busy?.part == null ? "" : `: ${Math.round(100 * state.busy.part)} %`;
-  find("reading").textContent = state.busy ? `${state.busy.text}${far} …` : "";  // shown before there is a picture
   if (!state.busy) {
     clearInterval(ticking);
     [told, ticking] = ["", 0];
@@ -395,7 +398,7 @@ function showBusy() {
   if (state.busy.text !== told) [told, since] = [state.busy.text, performance.now()];
   ticking ||= setInterval(tick, 1000);
   tick();
-  find("cancel").hidden = Boolean(state.busy.whole);  // reading and writing cannot be stopped
+  find("cancel").hidden = Boolean(state.busy.whole && !state.busy.stop);  // reading and writing cannot be stopped
   const bar = busy.querySelector("progress");
   if (state.busy.part == null) bar.removeAttribute("value");
   else bar.value = state.busy.part;

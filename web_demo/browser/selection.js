@@ -151,13 +151,13 @@ window.esg = (() => {
     channels[name](value, () => versions[name] === version).catch((problem) => console.error(problem));
   }
 
-  // Shows a text while something runs, if it takes longer than half a second.
+  // Shows a text while something runs, if it takes longer than half a second; with a function that stops it, also a button.
   const begun = {};
 
-  function begin(text) {
+  function begin(text, stop) {
     if (!text) return;
     clearTimeout(begun[text]);
-    begun[text] = setTimeout(() => { if (!state.busy) receive("busy", { text, part: null, whole: true }); }, 500);
+    begun[text] = setTimeout(() => { if (!state.busy) receive("busy", { text, part: null, whole: true, stop }); }, 500);
   }
 
   const progress = (text, part) => { if (state.busy?.text === text) receive("busy", { ...state.busy, part }); };

@@ -190,5 +190,4 @@ def _read(path: Path, max_pixels: int) -> Photo:
     try:
         return read_photo(path, max_pixels=max_pixels)
     except EsgError as error:
-        message = error.sentence.message.replace(str(path), path.name)
-        raise type(error)(message, error.sentence.advice) from None  # without the server's folders
+        raise error.renamed(path, path.name) from None  # without the server's folders

@@ -1,4 +1,4 @@
-"""The tab Words: describes the photo, finds the nouns of a text, and the entities that they refer to."""
+"""The tab Words: describes the photo, finds the nouns of a text and their entities, and answers questions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import gradio as gr
 
 from esg import (
     EntityMap,
+    EsgError,
     Grounder,
     Grounding,
     InputError,
@@ -23,7 +24,7 @@ from esg import (
 from ..message import Chosen
 from ..models import loading, short_name
 from ..picture import view
-from ..shared import Shared, Steps, best_entities, check_length, while_photo_stays
+from ..shared import AT_ONCE, Shared, Steps, best_entities, check_length, while_photo_stays
 from ..visit import Visit
 from ..working import Report
 
@@ -41,7 +42,7 @@ PLACEHOLDER = """Describe writes its caption here. Or write your own sentence, a
 HELP = f"""*Describe and ground* does all three steps: *Describe* writes a caption, *Find nouns* marks its nouns, and
 *Ground* finds the entities they refer to. *Names, one for each entity* gives each entity the best of the names in the
 text; `coco` and `ade20k` stand for lists of 133 and 150 names. {checkpoint_named("gella-nano").knows} `zero-shot` and
-full models know many more words."""
+full models know many more words, and *Ask* answers a question with them."""
 
 
 class WordsPart:
@@ -57,6 +58,7 @@ class WordsPart:
             self.describe = gr.Button("Describe", elem_id="describe", min_width=90)
             self.find = gr.Button("Find nouns", elem_id="find-nouns", min_width=90)
             self.ground = gr.Button("Ground", elem_id="ground", min_width=90)
+            self.ask = gr.Button("Ask", visible=can_answer(model), elem_id="ask", min_width=90)
         self.text = gr.Textbox("", label="Text", placeholder=PLACEHOLDER, lines=3, max_lines=8, elem_id="text")
         self.way = gr.Radio(WAYS, value=SENTENCE, label="Read it as", elem_id="way")
         self.words = view("words")
@@ -78,9 +80,11 @@ class WordsPart:
         shared.job(self.find.click, self.on_find, [self.model, self.text], words, wrong=(None,))
         given = [self.model, self.text, self.way, self.threshold]
         shared.job(self.ground.click, self.on_ground, given, words, wrong=(None,))
+        shared.job(self.ask.click, self.on_ask, [self.model, self.text], words, wrong=(None,))
+        self.model.input(self.on_model, self.model, self.ask, **AT_ONCE)
 
     def _begin(self, name: str, otherwise: str) -> str:
-        """What is shown while work begins: that a model is loaded, if it is."""
+        """The text to show while work begins: that the model is being loaded, unless it is loaded already."""
         return otherwise if self.shared.models.has(Grounder, name) else loading(name, "grounding")
 
     def _writing(self, visit: Visit, name: str, entities: EntityMap | None) -> Callable[[Report], str]:
@@ -169,6 +173,42 @@ class WordsPart:
         yield from while_photo_stays(visit, grounding)
         return (self._keep(visit, number, text, grounding.result),)
 
+    def on_ask(self, visit: Visit, name: str, text: str, chosen: Chosen) -> Steps:
+        """Answers the text, which is a question about the photo."""
+        pixels = visit.need_photo()
+        check_text(text)
+        visit.grounding = None
+
+        def answer(report: Report) -> str:
+            grounder = self.shared.models.grounder(name)
+            report(0, 1, "Looking at the picture")
+            said = ""
+            for piece in grounder.ask(pixels, text, max_pixels=self.shared.max_pixels):
+                if not said:
+                    report(0, 1, "Writing")
+                said += piece
+                report.show(answer_words(text, said.strip()))
+            if not said.strip():
+                raise InputError("The model did not answer this question; try other words.")
+            return said.strip()
+
+        answering = self.shared.worker.work(answer, self._begin(name, "Looking at the picture"))
+        yield from while_photo_stays(visit, answering)
+        visit.text, visit.words = text, answer_words(text, answering.result)
+        return (visit.words,)
+
+    def on_model(self, name: str) -> gr.Button:
+        """Shows the button Ask if the selected model can answer questions."""
+        return gr.Button(visible=can_answer(name))
+
+
+def can_answer(name: str) -> bool:
+    """Whether this grounder answers questions; False if it cannot be read, which is an error once it is used."""
+    try:
+        return Grounder.can_answer(name)
+    except EsgError:
+        return False
+
 
 def check_text(text: str, what: str = "") -> None:
     """Raises InputError if a text is empty or too long; an endpoint gives the name of its input as `what`."""
@@ -240,6 +280,11 @@ def noun_words(caption: str, spans: Sequence[tuple[int, int]]) -> dict[str, Any]
     phrases = [{"text": caption[slice(*span)], "span": [*span], "ids": [], "scores": []} for span in spans]
     hint = "Click Ground to find the entities of these nouns." if phrases else "This text does not contain any nouns."
     return {"caption": caption, "phrases": phrases, "grounded": False, "hint": hint}
+
+
+def answer_words(question: str, answer: str) -> dict[str, Any]:
+    """The value of the view of phrases for the answer to a question."""
+    return {"caption": answer, "phrases": [], "grounded": False, "hint": f"The answer to: {' '.join(question.split())}"}
 
 
 def grounded_words(reading: Reading) -> dict[str, Any]:

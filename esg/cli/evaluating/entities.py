@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
 from ...support.limits import MIN_SIDE
-from ..arguments import add_machine, add_views, file_or_folder, machine_of, not_empty, views_of, whole
+from ..arguments import add_machine, add_views, file_or_folder, views_of, whole
 from ..console import Console
 from .measuring import (
     MODEL,
     add_images,
     add_measuring,
+    add_segmenter,
     check_plots,
     known_data_set,
+    load_segmenter,
     model_file,
     open_journal,
     say_problems,
@@ -87,12 +89,7 @@ def add(own: Any) -> None:
         help="COCO results, COCO JSON or COCO panoptic, or a folder with a file of masks for each photo, such as "
         "NAME.entities.json, NAME.labels.png, NAME.png, NAME.npy or SAM's NAME.json [photos are segmented]",
     )
-    command.add_argument(
-        "--model",
-        type=not_empty,
-        metavar="NAME|FILE",
-        help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{MODEL}]",
-    )
+    add_segmenter(command)
     add_views(command)
     command.add_argument(
         "--sizes",
@@ -174,11 +171,7 @@ def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Con
 
     if args.predictions is not None:
         return open_predictions(args.predictions)
-    from ...segmenter import EntitySegmenter
-
-    name = args.model or MODEL
-    console.progress(f"Loading {name} ...")
-    segmenter = EntitySegmenter.from_pretrained(name, **machine_of(args))
+    name, segmenter = args.model or MODEL, load_segmenter(args, console)
     result = segmenter.overlapping if args.overlapping else segmenter
     if args.sizes is None:
         return ModelPredictions(partial(result, min_score=0.0, **views_of(args)), name=name)

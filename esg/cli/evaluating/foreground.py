@@ -6,13 +6,15 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import add_machine, file_or_folder, machine_of, not_empty
+from ..arguments import add_machine, file_or_folder
 from ..console import Console
 from .measuring import (
     MODEL,
     add_images,
     add_measuring,
+    add_segmenter,
     known_data_set,
+    load_segmenter,
     model_file,
     open_journal,
     say_problems,
@@ -59,12 +61,7 @@ def add(own: Any) -> None:
         metavar="DIR",
         help="grey pictures, named after the photos [a segmenter's entity]",
     )
-    command.add_argument(
-        "--model",
-        type=not_empty,
-        metavar="NAME|FILE",
-        help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{MODEL}]",
-    )
+    add_segmenter(command)
     command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
     add_measuring(command)
     add_machine(command)
@@ -97,9 +94,5 @@ def _predictions(args: argparse.Namespace, console: Console) -> Predictions:
 
     if args.predictions is not None:
         return GreyMaps(args.predictions)
-    from ...segmenter import EntitySegmenter
-
-    name = args.model or MODEL
-    console.progress(f"Loading {name} ...")
-    segmenter = EntitySegmenter.from_pretrained(name, **machine_of(args))
+    name, segmenter = args.model or MODEL, load_segmenter(args, console)
     return CentralEntity(partial(segmenter, crops=args.crops), name)

@@ -1,4 +1,4 @@
-"""What the tasks that measure masks share: data set, workers, resuming an interrupted run, and the table."""
+"""Shared by the tasks that measure masks: data set, workers, resuming an interrupted run, and the table."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
-from ..arguments import add_no_overwrite, file_or_folder, not_empty, whole
+from ..arguments import add_no_overwrite, file_or_folder, machine_of, not_empty, whole
 from ..console import Console
 from ..results import check_folder
 
 if TYPE_CHECKING:
     from ...data.problems import Problems
     from ...evaluation.journal import Journal
+    from ...segmenter import EntitySegmenter
 
 _COUNTS = ("HCE",)  # figures that are not percentages
 
@@ -28,6 +29,25 @@ def add_images(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--images", type=file_or_folder, metavar="DIR", help="folder of the photos [found near the annotations]"
     )
+
+
+def add_segmenter(command: argparse.ArgumentParser) -> None:
+    """Adds --model, the segmenter that is measured."""
+    command.add_argument(
+        "--model",
+        type=not_empty,
+        metavar="NAME|FILE",
+        help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{MODEL}]",
+    )
+
+
+def load_segmenter(args: argparse.Namespace, console: Console) -> EntitySegmenter:
+    """The segmenter of --model, or else the default one."""
+    from ...segmenter import EntitySegmenter
+
+    name = args.model or MODEL
+    console.progress(f"Loading {name} ...")
+    return EntitySegmenter.from_pretrained(name, **machine_of(args))
 
 
 def add_measuring(command: argparse.ArgumentParser, *, plots: bool = False) -> None:
@@ -95,7 +115,7 @@ def open_journal(args: argparse.Namespace, task: str, **about: object) -> Journa
 
 
 def model_file(name: str) -> list[Any] | str:
-    """What tells whether a model is still the same: its file and when it was changed, or else its name."""
+    """Values that differ for another model: its file and when it was changed, or else its name."""
     from ...evaluation.journal import identity
 
     return identity(name) if Path(name).exists() else name

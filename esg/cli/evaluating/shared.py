@@ -1,4 +1,4 @@
-"""What the tasks of `esg eval` share: options, loading of models, progress, and how figures are printed."""
+"""Shared by the tasks of `esg eval`: options, loading of models, progress, and printing of figures."""
 
 from __future__ import annotations
 

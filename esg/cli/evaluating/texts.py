@@ -65,7 +65,13 @@ def _add_referring(own: Any) -> None:
         "--threshold",
         type=fraction,
         metavar="T",
-        help="take all entities with at least this score [only the one with the highest score]",
+        help="take all entities with at least this score [only the one with the highest score; 0.5 with --by-nouns]",
+    )
+    command.add_argument(
+        "--by-nouns",
+        action="store_true",
+        help="refer as the paper does (Sec. 5.3.1): the model finds the nouns of the expression, and the answer is "
+        "every entity that any of them means; needs PATH [the expression as a whole is grounded]",
     )
 
 
@@ -100,13 +106,15 @@ def referring(args: argparse.Namespace, console: Console) -> dict[str, float]:
     source = segmenter(args)
     if source is None and not data.chooses:
         raise InputError(f"In {data.name} only the answers are outlined; give --segmenter or --masks.")
-    journal = journal_of(args, data.name, split=data.split, threshold=args.threshold)
+    nouns = {"by_nouns": True} if args.by_nouns else {}
+    journal = journal_of(args, data.name, split=data.split, threshold=args.threshold, **nouns)
     measured = evaluate_referring(
         grounder(args, console),
         data,
         args.count,
         segment=source,
         threshold=args.threshold,
+        nouns=args.by_nouns,
         journal=journal,
         progress=counting(console, "photo"),
     )
@@ -124,7 +132,8 @@ def _scenes(args: argparse.Namespace, console: Console) -> dict[str, float]:
     """Referring expressions about synthetic scenes."""
     from ...evaluation.narratives import evaluate_expressions
 
-    refuse_without_path("a data set", {"--images": args.images, "--resume": args.resume})
+    by_nouns = args.by_nouns or None
+    refuse_without_path("a data set", {"--images": args.images, "--resume": args.resume, "--by-nouns": by_nouns})
     count = 500 if args.count is None else args.count
     found = evaluate_expressions(
         grounder(args, console),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -31,6 +32,45 @@ def names_to_find(facts: Sequence[Facts], rng: np.random.Generator, absent: int)
     possible = [name for name in NAMES if not any(name in fact.words for fact in facts)]
     missing = rng.choice(possible, min(absent, len(possible)), replace=False).tolist()
     found = {name: tuple(sorted(fact.id for fact in facts if name in fact.clear)) for name in [*there, *missing]}
+    return _listed(found, {fact.noun: fact.kind for fact in facts}, rng)
+
+
+def names_listed(
+    there: Mapping[str, Sequence[int]], categories: Sequence[str], rng: np.random.Generator, absent: int
+) -> Narrative:
+    """A list of the categories in a picture, each with its entities, and of some that are not in it.
+
+    Args:
+        there: entities by category; may be empty, unless there are other categories.
+        categories: all categories of the data set.
+        rng: random generator.
+        absent: number of categories that are not in the picture.
+    """
+    possible = [name for name in categories if name not in there]
+    missing = rng.choice(possible, min(absent, len(possible)), replace=False).tolist() if possible else []
+    found: dict[str, tuple[int, ...]] = {}
+    called: dict[str, str] = {}
+    for name in [*there, *missing]:  # several categories may be called the same
+        spoken = spoken_name(name)
+        spoken = called.setdefault(spoken.casefold(), spoken)
+        found[spoken] = tuple(sorted({*found.get(spoken, ()), *there.get(name, ())}))
+    return _listed(found, {}, rng)
+
+
+def spoken_name(name: str) -> str:
+    """A category's name as words, of several synonyms the first one.
+
+    >>> spoken_name("Allen-key"), spoken_name("building, edifice"), spoken_name("person_(woman)")
+    ('Allen key', 'building', 'person')
+    """
+    first = re.split(r"[,;(]", name)[0]
+    return " ".join(re.sub(r"[-_.]", " ", first).split()) or name
+
+
+def _listed(
+    found: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str | None], rng: np.random.Generator
+) -> Narrative:
+    """A sentence that lists names in random order, with the entities of each."""
     names = [*found]
     rng.shuffle(names)
     if rng.random() < 0.5:
@@ -38,10 +78,9 @@ def names_to_find(facts: Sequence[Facts], rng: np.random.Generator, absent: int)
     else:
         written = [plural(name) if len(found[name]) > 1 and rng.random() < 0.5 else name for name in names]
         caption, spans = phrase_caption(written)
-    kinds = {fact.noun: fact.kind for fact in facts}
     mentions = (
         Mention((start, end), found[name], kinds.get(name), len(found[name]) > 1)
-        for name, (start, end) in zip(names, spans)
+        for name, (start, end) in zip(names, spans, strict=True)
     )
     return Narrative(caption, tuple(mentions))
 

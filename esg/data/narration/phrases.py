@@ -72,7 +72,7 @@ def salient_first(rng: np.random.Generator, areas: Sequence[float]) -> list[int]
     return np.argsort(rng.exponential(size=len(areas)) / np.array(areas, float) ** _SALIENCE).tolist()
 
 
-class Stage:
+class Scenery:
     """The entities of a picture, prepared for descriptions.
 
     Args:

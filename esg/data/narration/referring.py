@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .facts import Facts
-from .phrases import Stage, salient_first
+from .phrases import Scenery, salient_first
 from .relations import Relations
 from .words import SAID
 
@@ -28,29 +28,29 @@ def refer(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator
         The expression in lower case and a tuple of one id, or None if there is no such expression for any entity of the
         picture.
     """
-    stage = Stage(facts, relations)
+    scenery = Scenery(facts, relations)
     order = salient_first(rng, [fact.area for fact in facts])
     by_attributes, by_relation = _refer_by_attributes, _refer_by_relation
     for way in (by_attributes, by_relation) if rng.random() < 0.25 else (by_relation, by_attributes):
         for k in order:
-            if expression := way(stage, rng, k):
-                return expression, stage.ids(1 << k)
+            if expression := way(scenery, rng, k):
+                return expression, scenery.ids(1 << k)
     return None
 
 
-def _refer_by_relation(stage: Stage, rng: np.random.Generator, k: int) -> str | None:
-    anchors = stage.anchors[k]
+def _refer_by_relation(scenery: Scenery, rng: np.random.Generator, k: int) -> str | None:
+    anchors = scenery.anchors[k]
     for pick in rng.permutation(len(anchors)).tolist():
         relation, b = anchors[pick]
-        for phrase, needed in stage.by_relation(k, relation, b, rng):
-            if needed and not phrase.plural and (anchor := stage.describe(b, rng)):
+        for phrase, needed in scenery.by_relation(k, relation, b, rng):
+            if needed and not phrase.plural and (anchor := scenery.describe(b, rng)):
                 ways = SAID[relation][-1:] if phrase.place else SAID[relation]  # not "on the left left of"
                 return f"the {phrase.text} {ways[int(rng.integers(len(ways)))]} the {anchor.text}"
     return None
 
 
-def _refer_by_attributes(stage: Stage, rng: np.random.Generator, k: int) -> str | None:
-    if stage.clear[stage.facts[k].noun].bit_count() < 2:
+def _refer_by_attributes(scenery: Scenery, rng: np.random.Generator, k: int) -> str | None:
+    if scenery.clear[scenery.facts[k].noun].bit_count() < 2:
         return None
-    phrase = stage.describe(k, rng)
+    phrase = scenery.describe(k, rng)
     return f"the {phrase.text}" if phrase else None

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...support.errors import InputError
 from .facts import Facts
-from .phrases import NounPhrase, Stage, salient_first
+from .phrases import NounPhrase, Scenery, salient_first
 from .referring import refer
 from .relations import Relations
 from .words import FORMS, KINDS, MASS, NOUNS, NUMBERS, PLACES, PLURALS, SAID, SHAPES, article, plural
@@ -121,9 +121,9 @@ def tell(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator)
     """
     if not facts:
         raise InputError("A picture without entities cannot be described; give the facts of at least one entity.")
-    stage = Stage(facts, relations)
-    units = _choose(stage, rng, round(float(np.clip(np.exp(rng.normal(1.6, 0.5)), 2, MOST))))
-    story = _Story(stage, rng)
+    scenery = Scenery(facts, relations)
+    units = _choose(scenery, rng, round(float(np.clip(np.exp(rng.normal(1.6, 0.5)), 2, MOST))))
+    story = _Story(scenery, rng)
     while units and (room := MOST - len(story.mentions)) > 0:
         phrase, link = units[0]
         if link is None and rng.random() < (0.4 if story.mentions else 0.2):
@@ -142,11 +142,11 @@ def tell(facts: Sequence[Facts], relations: Relations, rng: np.random.Generator)
     return Narrative("".join(story.parts), tuple(story.mentions))
 
 
-def _choose(stage: Stage, rng: np.random.Generator, count: int) -> list[_Unit]:
+def _choose(scenery: Scenery, rng: np.random.Generator, count: int) -> list[_Unit]:
     """Up to `count` phrases for different entities; salient entities are preferred."""
-    areas = np.array([fact.area for fact in stage.facts], float)
+    areas = np.array([fact.area for fact in scenery.facts], float)
     groups: dict[int, list[NounPhrase]] = {}
-    for phrase in stage.groups:
+    for phrase in scenery.groups:
         groups.setdefault(phrase.extent, []).append(phrase)
     extents = [1 << k for k in range(len(areas))] + list(groups)
     totals = [*areas, *(_members(areas, extent).sum() for extent in groups)]
@@ -160,17 +160,17 @@ def _choose(stage: Stage, rng: np.random.Generator, count: int) -> list[_Unit]:
         if extent in groups:
             phrase = groups[extent][int(rng.integers(len(groups[extent])))]
             unit = (phrase if rng.random() < 0.7 else replace(phrase, counted=False)), None
-        elif described := stage.describe(pick, rng):
+        elif described := scenery.describe(pick, rng):
             unit = described, None
         else:
-            unit = _told_by_relation(stage, rng, pick)
+            unit = _by_relation(scenery, rng, pick)
         if unit is not None and not unit[0].extent & covered:
             units.append(unit)
             covered |= unit[0].extent
     for k in np.argsort(-areas).tolist():
         if sum(1 + (link is not None) for _, link in units) >= min(2, len(areas)):
             break
-        phrase = stage.full(k)
+        phrase = scenery.full(k)
         if not covered >> k & 1 and phrase.text not in (unit.text for unit, _ in units):
             units.append((phrase, None))
             covered |= 1 << k
@@ -181,12 +181,12 @@ def _members(areas: np.ndarray, extent: int) -> np.ndarray:
     return areas[[k for k in range(len(areas)) if extent >> k & 1]]
 
 
-def _told_by_relation(stage: Stage, rng: np.random.Generator, k: int, tries: int = 8) -> _Unit | None:
+def _by_relation(scenery: Scenery, rng: np.random.Generator, k: int, tries: int = 8) -> _Unit | None:
     """A phrase for an entity by its relation to an anchor that can be identified by itself."""
-    anchors = stage.anchors[k]
-    for pick in salient_first(rng, [stage.facts[b].area for _, b in anchors])[:tries]:
+    anchors = scenery.anchors[k]
+    for pick in salient_first(rng, [scenery.facts[b].area for _, b in anchors])[:tries]:
         relation, b = anchors[pick]
-        if (anchor := stage.describe(b, rng)) and (found := next(stage.by_relation(k, relation, b, rng), None)):
+        if (anchor := scenery.describe(b, rng)) and (found := next(scenery.by_relation(k, relation, b, rng), None)):
             return found[0], _Link(relation, anchor, found[1])
     return None
 
@@ -196,16 +196,16 @@ def _linked(story: _Story, phrase: NounPhrase, waiting: list[NounPhrase]) -> _Un
 
     Sometimes the phrase is replaced by one that needs the relation; rarely, if its noun only names a shape.
     """
-    stage, rng = story.stage, story.rng
+    scenery, rng = story.scenery, story.rng
     first = (phrase.extent & -phrase.extent).bit_length() - 1
-    options = [(r, b) for r, b in stage.anchors[first] if not phrase.extent & ~stage.related[r, b]]
-    for pick in salient_first(rng, [stage.facts[b].area for _, b in options])[:4]:
+    options = [(r, b) for r, b in scenery.anchors[first] if not phrase.extent & ~scenery.related[r, b]]
+    for pick in salient_first(rng, [scenery.facts[b].area for _, b in options])[:4]:
         relation, b = options[pick]
         ready = next((other for other in waiting if other.extent == 1 << b), None)
-        if (anchor := ready or stage.describe(b, rng)) is None:
+        if (anchor := ready or scenery.describe(b, rng)) is None:
             continue
-        if rng.random() < (0.5 if stage.facts[first].kind else 0.2):
-            found = next(stage.by_relation(first, relation, b, rng), None)
+        if rng.random() < (0.5 if scenery.facts[first].kind else 0.2):
+            found = next(scenery.by_relation(first, relation, b, rng), None)
             if found and not story.confusing(found[0]):
                 return found[0], _Link(relation, anchor, found[1])
         return phrase, _Link(relation, anchor, False)
@@ -215,8 +215,8 @@ def _linked(story: _Story, phrase: NounPhrase, waiting: list[NounPhrase]) -> _Un
 class _Story:
     """The caption written so far."""
 
-    def __init__(self, stage: Stage, rng: np.random.Generator) -> None:
-        self.stage, self.rng = stage, rng
+    def __init__(self, scenery: Scenery, rng: np.random.Generator) -> None:
+        self.scenery, self.rng = scenery, rng
         self.parts: list[str] = []
         self.length = 0
         self.mentions: list[Mention] = []
@@ -241,7 +241,7 @@ class _Story:
         """A sentence about one relation."""
         anchor, definite = link.anchor, 0.3
         if anchor.extent & self.told:
-            anchor, definite = self.stage.shortest(anchor.extent.bit_length() - 1) or anchor, 1.0
+            anchor, definite = self.scenery.shortest(anchor.extent.bit_length() - 1) or anchor, 1.0
         slots: dict[str, list[str | NounPhrase]] = {
             "one": self._with_article(phrase, 0.8 if link.needed else 0.2),
             "relation": [self._any(SAID[link.relation])],
@@ -289,8 +289,8 @@ class _Story:
 
     def _mention(self, phrase: NounPhrase, length: int) -> None:
         """Records that a phrase of this length comes next."""
-        ids = self.stage.ids(phrase.extent)
-        kinds = {fact.kind for k, fact in enumerate(self.stage.facts) if phrase.extent >> k & 1}
+        ids = self.scenery.ids(phrase.extent)
+        kinds = {fact.kind for k, fact in enumerate(self.scenery.facts) if phrase.extent >> k & 1}
         kind = kinds.pop() if len(kinds) == 1 else None
         self.mentions.append(Mention((self.length, self.length + length), ids, kind, len(ids) > 1))
         self.told |= phrase.extent

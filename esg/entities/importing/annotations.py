@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,42 @@ def read_xml(
     max_pixels: int = MAX_PIXELS,
 ) -> Stack:
     """Reads the masks of one picture in CVAT's XML for images, like `read_json`."""
-    found = cvat.read(path)
-    return read_pictures(found, str(path), size, photo=photo, by_name=by_name, max_pixels=max_pixels)
+    found = cvat_pictures(path)
+    return read_pictures(list(found), str(path), size, photo=photo, by_name=by_name, max_pixels=max_pixels)
+
+
+def cvat_pictures(path: Path) -> tuple[Picture, ...]:
+    """The pictures of CVAT's XML; the last file is remembered, because it may be about thousands of photos.
+
+    Raises:
+        InputError: the file cannot be read, or is not CVAT's XML for images.
+    """
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        changed = 0  # the reader says why
+    return _cvat_pictures(path, changed)
+
+
+@lru_cache(maxsize=1)
+def _cvat_pictures(path: Path, changed: int) -> tuple[Picture, ...]:
+    return tuple(cvat.read(path))
+
+
+def class_names(path: Path) -> tuple[str, ...]:
+    """The names of the classes in a JSON or XML file of masks, in the order of their first use.
+
+    Raises:
+        InputError: the file cannot be read, or has an unknown format.
+    """
+    if path.suffix.lower() == ".xml":
+        pictures = cvat_pictures(path)
+    else:
+        content = _load(path)
+        if isinstance(content, Mapping) and panoptic.is_panoptic(content):
+            return ()
+        pictures = tuple(_pictures(content, str(path)))
+    return tuple(dict.fromkeys(item.name for one in pictures for item in one.items() if item.name))
 
 
 def read_text(path: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS) -> Stack:

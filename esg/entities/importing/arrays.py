@@ -180,6 +180,8 @@ def _pick_arrays(
         if member.endswith(".npy"):
             with archive.open(member) as stream:
                 found[member[:-4]] = _Array(stream, f"The array {member[:-4]} of {path}")
+    if {"indices", "indptr", "shape"} <= set(found):
+        raise InputError(f"{path} holds a sparse matrix of SciPy; save it with numpy.save(path, matrix.toarray()).")
     planes = [name for name, array in found.items() if len(array.shape) >= 2 and name not in _NO_MASKS]
     if not found:
         raise InputError(f"{path} does not hold any numpy arrays{_what_it_is(archive)}.")
@@ -240,7 +242,7 @@ def _read_planes(
 
 
 def _what_it_is(archive: zipfile.ZipFile) -> str:
-    """What a zip file is otherwise, as the end of a sentence."""
+    """The kind of a zip file that is not an array, as the end of a sentence."""
     names = archive.namelist()
     if any(name.endswith("data.pkl") for name in names):
         return "; it is a PyTorch file, which is not read because it could run programs"
@@ -354,7 +356,11 @@ def _encoded(
         raise left_out.refuse()
     left_out.tell(total)
     if logits:
-        log.info("%s holds logits, numbers below and above 0; the pixels above 0 are inside.", path)
+        log.info(
+            "%s holds logits, numbers below and above 0; the pixels above 0 are inside%s.",
+            path,
+            "; if they are scores of classes, save the number of the best class, argmax(0) + 1" if logits > 1 else "",
+        )
     if unscored:
         counted = "1 mask" if len(unscored) == 1 else f"{len(unscored)} masks"
         log.warning("%s: score 1 for %s without a usable score: %s.", path, counted, unscored[0])
@@ -466,6 +472,12 @@ def _as_labels(values: np.ndarray) -> np.ndarray:
     """Floats as int32 if they are labels: whole numbers above 1, or not a number; otherwise as they are."""
     unknown = np.isnan(values)
     known = values[~unknown]
-    if not known.size or not 1 < known.max() < 1 << 24 or known.min() < -(1 << 24) or (known != np.round(known)).any():
+    least = 0 if unknown.any() else 1  # a map of 1 and not-a-number has one entity; one of 0 and 1 is a mask
+    if (
+        not known.size
+        or not least < known.max() < 1 << 24
+        or known.min() < -(1 << 24)
+        or (known != np.round(known)).any()
+    ):
         return values
     return np.where(unknown, -2, values).astype(np.int32)

@@ -22,7 +22,7 @@ _CORNERS = 360  # at most, of the polygon drawn for an ellipse
 
 
 def _rows_crossed(corners: np.ndarray, height: int) -> int:
-    """How often the edges of a polygon cross a row of the picture."""
+    """The number of times that the edges of a polygon cross a row of the picture."""
     y = np.clip(corners[:, 1], 0, height)
     return int(np.abs(y - np.roll(y, 1)).sum())
 
@@ -55,6 +55,7 @@ class Canvas:
     def __init__(self, size: tuple[int, int], source: str, *, fractions: bool = False) -> None:
         self.size, self.source, self.fractions = size, source, fractions
         self.dropped: list[str] = []  # for each unusable piece of the last mask, why it is unusable
+        self.corner = (0.0, 0.0)  # the largest x and y of all polygons
         self._drawn = 0
 
     def polygons(self, polygons: Iterable[Any], holes: Iterable[Any] = ()) -> Rle:
@@ -74,6 +75,8 @@ class Canvas:
             sound, cut = ([one * self.size[::-1] for one in outlines] for outlines in (sound, cut))
         elif max(self.size) > 1 and _are_fractions(sound):
             raise Unusable(FRACTIONS)
+        farthest = np.concatenate(sound).max(axis=0)
+        self.corner = (max(self.corner[0], float(farthest[0])), max(self.corner[1], float(farthest[1])))
         left, top, right, bottom = box_of(sound, *self.size)
         self.count((right - left) * (bottom - top) * (len(sound) + len(cut)))
         self.count(_CROSSING * sum(_rows_crossed(corners, self.size[0]) for corners in (*sound, *cut)))

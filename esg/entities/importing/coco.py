@@ -149,7 +149,7 @@ def item(annotation: Mapping[str, Any], place: int, kind: str = "annotation", na
     known = identifier(annotation.get("id"))
     called = f"{kind} {place}" if known is None else f"{kind} {known}"
     outline = outline_of(annotation)
-    if outline is None and annotation and not any(key in annotation for key in (*_OUTLINES, *_BOXES)):
+    if outline is None and not any(key in annotation for key in (*_OUTLINES, *_BOXES)):
         return Item(called, _without_outline, None)
     mask = Segmentation(outline)
     name = name or known_name(text(annotation.get("category_name")))

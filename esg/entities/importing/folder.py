@@ -16,8 +16,8 @@ from ...support.limits import MAX_PIXELS
 from ..rle import Rle
 from .arrays import read_arrays
 from .items import LeftOut
-from .pictures import mask_of_picture
-from .stack import MAX_DRAWN, MAX_MASKS, LabelMap, Stack, WrongSize, check_size, encode
+from .pictures import masks_of_picture
+from .stack import MAX_DRAWN, MAX_MASKS, LabelMap, Stack, WrongSize, encode
 
 log = getLogger(__name__)
 
@@ -28,9 +28,10 @@ def read_folder(
     """Reads the PNGs of a folder, one per mask, in natural order of their names (2 before 10).
 
     Each is grey, in colours that are all grey, or a palette PNG whose index 0 is outside. If a picture is partly
-    transparent, its opaque part is the mask. If the folder has the `metadata.csv` of SAM's own script, the scores are
-    its predicted_iou. Pictures that are not masks, or whose size differs from most others, are skipped with a warning.
-    If the folder does not have any PNGs, pictures of other formats are read, otherwise .npy files.
+    transparent, its opaque part is the mask. Each frame of a picture with several is a mask. If the folder has the
+    `metadata.csv` of SAM's own script, the scores are its predicted_iou. Pictures that are not masks, or whose size
+    differs from most others, are skipped with a warning. If the folder does not have any PNGs, pictures of other
+    formats are read, otherwise .npy files.
 
     Args:
         folder: its subfolders are ignored.
@@ -55,13 +56,14 @@ def read_folder(
     pixels = 0
     for file in files:
         try:
-            shape, mask = _read_mask(file, size, max_pixels, threshold)
-            found.append((file, shape, mask))
+            masks = _read_masks(file, size, max_pixels, threshold)
+            shape = masks.size
+            found += [(file, shape, mask) for mask in masks.rles]
         except InputError as error:
             wrong = error if isinstance(error, WrongSize) and wrong is None else wrong
             left_out.add(file.name, str(error).replace(str(file), "").strip(" :.") or "cannot be read")
             continue
-        pixels += shape[0] * shape[1]
+        pixels += len(masks.rles) * shape[0] * shape[1]
         if pixels > MAX_DRAWN:
             raise InputError(
                 f"The masks in the folder {folder} have more than {MAX_DRAWN:,} pixels in total; use fewer."
@@ -94,21 +96,16 @@ def mask_files(folder: Path) -> list[Path]:
     return sorted(next(filter(None, (first, *others)), []), key=_natural)
 
 
-def _read_mask(
-    file: Path, size: tuple[int, int] | None, max_pixels: int, threshold: float
-) -> tuple[tuple[int, int], Rle]:
-    """The size and the mask of one file; InputError if it is not a mask."""
+def _read_masks(file: Path, size: tuple[int, int] | None, max_pixels: int, threshold: float) -> Stack:
+    """The mask of one file, or of each of its frames; InputError if it is not a mask."""
     if file.suffix.lower() == ".npy":
         array = read_arrays(file, size, max_pixels=max_pixels, threshold=threshold)
         if isinstance(array, Stack) and len(array.rles) == 1:
-            return array.size, array.rles[0]
+            return array
         if isinstance(array, LabelMap) and array.labels.max() <= 1:
-            return array.labels.shape, encode(array.labels, str(file))
+            return Stack([encode(array.labels, str(file))], None, array.labels.shape)
         raise InputError(f"{file} holds a label map or several masks, not one mask; give it by itself.")
-    values = mask_of_picture(file, max_pixels=max_pixels)
-    shape = values.shape[0], values.shape[1]
-    check_size(shape, size, file, max_pixels)
-    return shape, encode(values, str(file), threshold)
+    return masks_of_picture(file, size, max_pixels=max_pixels, threshold=threshold)
 
 
 def _common(found: list[tuple[Path, tuple[int, int], Rle]], folder: Path) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from .stack import MAX_MASKS, Stack
 
 log = getLogger(__name__)
 
+_PERCENT = 100
 _NAMED = 3  # items that a message names
 NO_MASK = "has no mask"
 
@@ -111,6 +112,12 @@ def collect(items: list[Item], size: tuple[int, int], source: str, *, nested: bo
         reasons = {reason for _, reason in drawn.left_out.found}
     if not drawn.rles and reasons - {NO_PIXEL, FRACTIONS}:
         raise drawn.left_out.refuse()
+    corner = zip(drawn.corner, size[::-1], strict=True)
+    if all(0.8 * _PERCENT <= farthest <= _PERCENT <= side / 2 for farthest, side in corner):
+        log.warning(
+            "%s: all outlines lie within the first 100 pixels; if the coordinates are percent, write them as 50%%.",
+            source,
+        )
     drawn.left_out.tell(len(items))
     _tell("used without a piece that is not a polygon; a piece of", drawn.in_part, source)
     _tell("given the score 1:", drawn.unscored, source)
@@ -143,6 +150,7 @@ class _Drawn:
             self.scores.append(self._score(item))
             self.layers.append(0 if item.layer is None else item.layer)
             self.names.append(item.name)
+        self.corner = canvas.corner
 
     def _score(self, item: Item) -> float:
         """The score of a mask; a mask without a usable score is kept, and has the score 1."""

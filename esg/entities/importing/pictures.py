@@ -17,6 +17,7 @@ from ..files import NAMES_FIELD, SCORES_FIELD, read_names, read_scores
 from ..rle import Rle
 from .items import LeftOut
 from .panoptic import ids_of_colours
+from .rims import areas_of_lossy, is_flat, without_rims
 from .stack import MAX_DRAWN, LabelMap, Stack, WrongSize, check_size, encode
 from .void import without_void
 
@@ -30,6 +31,7 @@ _EDGE = 0.1  # fraction of the range, at either end, that counts as black or whi
 _MOST_COLOURS = 65_535
 _WITH_FRAMES = ("TIFF", "GIF", "PNG", "WEBP")
 _CAST = 6  # average difference between the channels of a grey picture in a lossy format
+_RIMS = "%s has soft rims between its areas; their pixels belong to the nearest area."
 _FLAT = 0.5  # fraction of the pixels of a map whose neighbours all have the same number
 
 
@@ -72,6 +74,8 @@ def read_picture(
             upright = _upright(picture)
             check_size(upright.size[::-1], size, path, max_pixels)
             found = _values(upright, kind in LOSSY, path)
+            if indexed and (areas := without_rims(np.asarray(upright.convert("RGB")))) is not None:
+                found, indexed = areas, False
     except ImageError as error:
         raise InputError(*error.args) from None
     if stored is not None and found.ndim == 2 and found.dtype.kind in "iu":
@@ -151,14 +155,20 @@ def read_pixels(pixels: np.ndarray, path: Path, *, threshold: float = 0.5, void:
     return _understood(_values(Image.fromarray(pixels), False, path), False, "RGB", threshold, void, path)
 
 
-def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The mask, (H, W) numbers for `stack.encode`, of a picture that should be one.
+def masks_of_picture(
+    path: Path, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS, threshold: float = 0.5
+) -> Stack:
+    """The mask of a picture that should be one, or one per frame if it has several; see `read_picture`.
 
     Raises:
-        InputError: it cannot be read, or is a photo or a label map.
+        InputError: it cannot be read, is a photo or a label map, or has another size.
     """
     try:
-        with open_picture(path, max_pixels=max_pixels) as picture:
+        with open_picture(path, max_pixels=max_pixels, all_frames=True) as picture:
+            if len(frames := _frames(picture)) > 1:
+                if masks := _read_frames(picture, frames, size, path, max_pixels, threshold):
+                    return masks
+                picture.seek(frames[0])
             found = _values(_upright(picture), picture.format in LOSSY, path)
     except ImageError as error:
         raise InputError(*error.args) from None
@@ -166,7 +176,9 @@ def mask_of_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise InputError(f"{path} is a colour picture, not a mask; save the mask in black and white.")
     if found.dtype.kind in "iu" and (reason := _why_no_mask(found)):
         raise InputError(f"{path} {reason}.")
-    return found
+    shape = found.shape[0], found.shape[1]
+    check_size(shape, size, path, max_pixels)
+    return Stack([encode(found, str(path), threshold)], None, shape)
 
 
 def _why_no_mask(values: np.ndarray) -> str | None:
@@ -175,9 +187,9 @@ def _why_no_mask(values: np.ndarray) -> str | None:
     whole = 255 if high <= 255 else 65535
     if high <= 1 or high == values.min():
         return None
-    labels = np.unique(values[_is_flat(values) & (values > 0)])
+    labels = np.unique(values[is_flat(values) & (values > 0)])
     between = (values > _EDGE * whole) & (values < (1 - _EDGE) * whole)
-    if high <= whole / 2 or (len(labels) > 2 and between.any() and _is_flat(values)[between].mean() > _FLAT / 2):
+    if high <= whole / 2 or (len(labels) > 2 and between.any() and is_flat(values)[between].mean() > _FLAT / 2):
         return "is a label map, not a mask; give it by itself instead of the folder"
     return "is a grey picture such as a photo, not a mask" if between.mean() > _FLAT else None
 
@@ -199,7 +211,7 @@ def looks_like_mask(values: np.ndarray) -> bool:
     ends = (values <= _EDGE * whole) | (values >= high - _EDGE * whole)
     if ends.sum() < values.size / 2:
         return False
-    if (_is_flat(values) & between).sum() > count * _FLAT / 2:
+    if (is_flat(values) & between).sum() > count * _FLAT / 2:
         return False
     return _mostly_around_white(values, between, high, whole)
 
@@ -226,18 +238,6 @@ def _mostly_around_white(values: np.ndarray, between: np.ndarray, high: int, who
     white[np.unique(pieces[values >= high - 2 * _EDGE * whole])] = True
     visible = between & (pieces > 0)
     return bool(white[pieces[visible]].mean() > 0.5) if visible.any() else True
-
-
-def _is_flat(values: np.ndarray) -> np.ndarray:
-    """(H, W) bool: whether all neighbours of a pixel, including diagonal ones, have its number."""
-    padded = np.pad(values, [(1, 1), (1, 1)] + [(0, 0)] * (values.ndim - 2), mode="edge")
-    height, width = values.shape[:2]
-    flat = np.ones((height, width), bool)
-    for y in range(3):
-        for x in range(3):
-            same = padded[y : y + height, x : x + width] == values
-            flat &= same if same.ndim == 2 else same.all(axis=2)
-    return flat
 
 
 def _values(picture: Image.Image, lossy: bool, path: Path) -> np.ndarray:
@@ -277,7 +277,7 @@ def _opaque(rgba: np.ndarray, path: Path) -> np.ndarray:
         if grey and seen.min() <= _EDGE * 255 and seen.max() >= (1 - _EDGE) * 255:
             return (rgba[..., 0].astype(np.uint16) * rgba[..., 3] // 255).astype(np.uint8)
         shown = np.where(there[..., None], rgba[..., :3], np.uint8(0))
-        if not grey and 1 < len(ids) <= _MOST_COLOURS and _is_flat(ids_of_colours(shown))[there].mean() >= _FLAT:
+        if not grey and 1 < len(ids) <= _MOST_COLOURS and is_flat(ids_of_colours(shown))[there].mean() >= _FLAT:
             return shown
     log.info("%s is partly transparent; its opaque part is the mask.", path)
     return rgba[..., 3]
@@ -328,21 +328,28 @@ def _understood(
             f"{path} does not hold masks: it is a {kind} picture, not a grey PNG; it is not a mask in black and white, "
             f"and {kind} does not keep the numbers of a label map."
         )
+    if values.dtype == np.uint8 and not indexed and (areas := without_rims(values)) is not None:
+        log.info(_RIMS, path)
+        values = areas
     return LabelMap(without_void(values, void, path, indexed=indexed), None)
 
 
 def _labels_of_colours(rgb: np.ndarray, lossy: str | None, path: Path) -> np.ndarray:
     """The ids, (H, W) int32, of a picture whose colours are numbers, as in COCO's panoptic format."""
-    ids = ids_of_colours(rgb)
     advice = "give a grey PNG of labels, or one in black and white for a single mask"
-    if lossy:
+    areas = areas_of_lossy(rgb) if lossy else None
+    if lossy and areas is None:
         raise InputError(f"{path} does not hold masks: it is a {lossy} picture in colours, like a photo; {advice}.")
+    ids = ids_of_colours(rgb if areas is None else areas)
     found = np.unique(ids)
-    if len(found) > _MOST_COLOURS or (len(found) > 16 and _is_flat(ids).mean() < _FLAT):
+    if len(found) > _MOST_COLOURS or (len(found) > 16 and is_flat(ids).mean() < _FLAT):
         raise InputError(
             f"{path} does not hold masks: it is a picture of mode RGB in {len(found):,} colours, like a photo; "
             f"{advice}."
         )
+    if areas is None and (areas := without_rims(rgb)) is not None:
+        log.info(_RIMS, path)
+        ids = ids_of_colours(areas)
     void = int(ids_of_colours(np.array(_VOID_COLOUR, np.uint8)))
     if void in found and (found == 0).any():
         ids[ids == void] = 0

@@ -36,7 +36,8 @@ KINDS = (
 )
 
 PIXELS = ("auto", "upright", "stored")
-_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")  # first bytes of common picture formats
+# first bytes of common picture formats
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"RIFF", b"BM", b"P4\n", b"P5\n", b"P6\n")
 _OTHERS = {  # first bytes of files that cannot be read: what the file is, and what to do
     b"\x1f\x8b": ("a file packed with gzip", "unpack it first"),
     b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
@@ -47,11 +48,13 @@ _OTHERS = {  # first bytes of files that cannot be read: what the file is, and w
     b"%PDF": ("a PDF", "give a picture of the masks"),
     b"8BPS": ("a Photoshop file", "export each mask as a black and white PNG"),
     b"gimp xcf": ("a GIMP file", "export each mask as a black and white PNG"),
+    b"v/1\x01": ("an OpenEXR picture", "save the masks as PNG"),
     b"NRRD": ("an NRRD volume", "save its masks with numpy.save"),
     b"<svg": ("an SVG drawing", "export each mask as a black and white PNG"),
 }
 _SUFFIXES = {  # likewise, by the suffix
     ".nii": ("a NIfTI volume", "save its masks with numpy.save"),
+    ".dcm": ("a DICOM file", "save its masks with numpy.save"),
     ".csv": ("a table", "save its masks as COCO JSON"),
     ".tsv": ("a table", "save its masks as COCO JSON"),
     ".safetensors": ("a file of tensors", "save its masks with numpy.save"),

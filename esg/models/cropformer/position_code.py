@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..layers.linear import Linear
+
 _OCTAVES = 6  # wavelengths of 2, 1, … 1/16 photo
 
 
@@ -20,7 +22,7 @@ class PositionCode(nn.Module):
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
-        self.projections = nn.ModuleList(nn.Linear(4 * _OCTAVES, width) for width in channels)
+        self.projections = nn.ModuleList(Linear(4 * _OCTAVES, width) for width in channels)
         for parameter in self.projections.parameters():
             nn.init.zeros_(parameter)
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.linear import Linear
+
 _DROPPED = 0.4  # dropout rate: the features are many, and the training photos few
 
 
@@ -28,7 +30,7 @@ class Appearance(nn.Module):
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(count) for count in channels)
         self.dropout = nn.Dropout(_DROPPED)
-        self.project = nn.Linear(sum(channels), width)
+        self.project = Linear(sum(channels), width)
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
 

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from ...support.device import computing_in
+from ..layers.linear import Linear
 
 LEAST_IOU = 0.5
 LEAST_GUESS = 0.2
@@ -35,8 +36,8 @@ class Association(nn.Module):
 
 def _projection(channels: int, width: int, layers: int) -> nn.Module:
     if layers == 1:
-        return nn.Linear(channels, width)
-    return nn.Sequential(nn.Linear(channels, width), nn.ReLU(), nn.Linear(width, width))
+        return Linear(channels, width)
+    return nn.Sequential(Linear(channels, width), nn.ReLU(), Linear(width, width))
 
 
 @dataclass(frozen=True)

@@ -225,6 +225,11 @@ class GellaConfig:
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"The setting {name} of the model is {getattr(self, name)}, but must be above 0.")
 
+    @property
+    def answers(self) -> bool:
+        """See `GroundingModel.answers`: a small model has learnt two questions only."""
+        return self.language.cased
+
     def to_json(self) -> str:
         """The configuration as JSON, for the metadata of weight files."""
         return json.dumps(dataclasses.asdict(self))

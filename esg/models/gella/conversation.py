@@ -86,9 +86,9 @@ class Conversation:
         """
         return self._text(prompts.describe(names, question), None if caption is None else [self._normalised(caption)])
 
-    def ask(self, question: str) -> Text:
-        """A conversation with a user's own question, without an answer."""
-        return self._text(self._normalised(question), None)
+    def ask(self, question: str, answer: str | None = None) -> Text:
+        """A conversation with a user's own question, with the answer if it is known."""
+        return self._text(self._normalised(question), None if answer is None else [self._normalised(answer)])
 
     def extract(self, caption: str, spans: Sequence[Span] | None = None, question: str = prompts.EXTRACT) -> Text:
         """A conversation that asks for the nouns of a caption, with the answer if their spans are known.

@@ -174,8 +174,8 @@ class GellaInference:
 
     @property
     def answers(self) -> bool:
-        """See `GroundingModel.answers`: a small model has learnt two questions only."""
-        return self.model.config.language.cased
+        """See `GroundingModel.answers`."""
+        return self.model.config.answers
 
     def ask(
         self, features: ImageFeatures, question: str, writing: GenerationConfig, stop: Callable[[], bool] | None = None

@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ...support.compiling import Compiler
 from ...support.errors import InputError
+from ..layers.linear import Linear, use_linear
 from .config import GellaConfig
 from .tower import EfficientTower
 
@@ -80,6 +81,7 @@ class Language(nn.Module):
 
         self.config = config
         self.llava = LlavaForConditionalGeneration(config.llava())
+        use_linear(self.llava)
         if config.vision.tower != "clip":
             self._inner.vision_tower = EfficientTower(config.vision)
         if config.projection == "linear":
@@ -94,7 +96,7 @@ class Language(nn.Module):
 
     def renew_projector(self) -> None:
         """Replaces LLaVA's projector by a new linear layer, W of Eq. 10."""
-        self._inner.multi_modal_projector = nn.Linear(self.config.vision.width, self.config.language.width)
+        self._inner.multi_modal_projector = Linear(self.config.vision.width, self.config.language.width)
 
     @property
     def tower(self) -> nn.Module:

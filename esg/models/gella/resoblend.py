@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.attention import MultiheadAttention
+from ..layers.linear import Linear, Mlp
 from ..layers.position import pixel_positions
 
 
@@ -60,7 +61,7 @@ class ResoBlend(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.image = nn.Linear(image_channels, width) if config.cross_attention else None
+        self.image = Linear(image_channels, width) if config.cross_attention else None
         looks = config.self_attention and config.cross_attention
         self.self_attention = MultiheadAttention(width, heads) if looks else None
         self.self_norm = nn.LayerNorm(width) if looks else nn.Identity()
@@ -106,7 +107,7 @@ class _Level(nn.Module):
         self.mask = nn.Conv2d(channels, width, 1)
         self.cross_attention = MultiheadAttention(width, heads) if config.cross_attention else None
         self.cross_norm = nn.LayerNorm(width) if config.cross_attention else nn.Identity()
-        self.ffn = nn.Sequential(nn.Linear(width, ffn), nn.GELU(), nn.Linear(ffn, width)) if config.ffn else None
+        self.ffn = Mlp(width, ffn) if config.ffn else None
         self.conv = nn.Conv2d(width, width, 3, padding=1) if config.conv else nn.Identity()
         self.skip = config.skip
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.efficientnet import EfficientNetConfig
+from ..layers.linear import Linear
 
 if TYPE_CHECKING:
     from .config import VisionConfig
@@ -68,9 +69,9 @@ class _Block(nn.Module):
         super().__init__()
         self.spread = nn.Conv2d(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.inner = nn.Linear(width, ffn)
-        self.outer = nn.Linear(ffn, width)
+        self.inner = Linear(width, ffn)
+        self.outer = Linear(ffn, width)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.norm(self.spread(x).movedim(1, -1))
-        return x + self.outer(F.gelu(self.inner(hidden))).movedim(-1, 1)
+        return x + self.outer(self.inner(hidden, "gelu")).movedim(-1, 1)

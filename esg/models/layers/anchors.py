@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...support.device import computing_in
+from .linear import Linear
 
 
 class Anchors(nn.Module):
@@ -22,7 +23,7 @@ class Anchors(nn.Module):
     def __init__(self, width: int, side: int) -> None:
         super().__init__()
         self.side = side
-        self.project = nn.Linear(width, width)
+        self.project = Linear(width, width)
 
     def forward(self, features: Tensor) -> Tensor:
         """The finest context features (B, C, h, w) → content (B, side², C), row by row."""

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...support.attention import chosen, has_xformers
+from .linear import Linear, linear
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class MultiheadAttention(nn.Module):
         self.heads = heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj = nn.Linear(width, width)
+        self.out_proj = Linear(width, width)
         self.attend = Attend()
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
@@ -140,7 +141,7 @@ class MultiheadAttention(nn.Module):
         """Attention from query (B, Nq, C), key and value (B, Nk, C), mask as in `attend` → (B, Nq, C)."""
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
         q, k, v = (
-            F.linear(x, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, C/heads)
+            linear(x, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, C/heads)
             for x, weight, bias in zip((query, key, value), weights, biases)
         )
         return self.out_proj(self.attend(q, k, v, mask).transpose(1, 2).flatten(2))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ...support.device import computing_in
+from .linear import Linear
 
 Shapes = list[tuple[int, int]]  # (height, width) of every level
 
@@ -21,10 +22,10 @@ class DeformableAttention(nn.Module):
     def __init__(self, width: int, heads: int, levels: int, points: int) -> None:
         super().__init__()
         self.heads, self.levels, self.points = heads, levels, points
-        self.offsets = nn.Linear(width, heads * levels * points * 2)
-        self.weights = nn.Linear(width, heads * levels * points)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
+        self.offsets = Linear(width, heads * levels * points * 2)
+        self.weights = Linear(width, heads * levels * points)
+        self.value = Linear(width, width)
+        self.output = Linear(width, width)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -41,15 +42,28 @@ class DeformableAttention(nn.Module):
             nn.init.xavier_uniform_(linear.weight) if linear is not self.weights else nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def forward(self, query: Tensor, memory: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
-        """query and memory (N, S, C), all levels' pixels; reference (S, 2) as x, y in 0..1 → attention (N, S, C).
+    def values(self, memory: Tensor) -> Tensor:
+        """The pixels of all levels (N, S, C) → (N, S, heads, C/heads), at least float32, which queries then sample."""
+        with computing_in(torch.float32, memory.device):
+            return self.value(_at_least_float32(memory)).unflatten(2, (self.heads, -1))
+
+    def forward(self, query: Tensor, value: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
+        """Attention of some pixels to all.
 
         Always in float32 or better: half precision is too coarse for the positions, and masks depend on them.
+
+        Args:
+            query: (N, P, C).
+            value: (N, S, heads, C/heads), see `values`.
+            reference: (P, 2), x and y of the queries' own pixels in 0..1.
+            shapes: height and width of each level.
+
+        Returns:
+            (N, P, C).
         """
         with computing_in(torch.float32, query.device):
-            query, memory = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (query, memory))
+            query = _at_least_float32(query)
             batch, pixels, width = query.shape
-            value = self.value(memory).view(batch, pixels, self.heads, -1)
             offsets = self.offsets(query).view(batch, pixels, self.heads, self.levels, self.points, 2)
             weights = self.weights(query).view(batch, pixels, self.heads, -1).softmax(dim=-1)
             weights = weights.view(batch, pixels, self.heads, self.levels, self.points)
@@ -60,17 +74,21 @@ class DeformableAttention(nn.Module):
             return self.output(sample(value, places, weights, shapes).reshape(batch, pixels, width).to(value.dtype))
 
 
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) -> Tensor:
     """The weighted sum of bilinear samples, level by level with `grid_sample`: runs on any device.
 
     Args:
         value: (N, S, heads, d), the pixels of all levels, concatenated.
-        places: (N, S, heads, levels, points, 2), x and y in pixels of the level; values outside it are 0.
-        weights: (N, S, heads, levels, points).
+        places: (N, P, heads, levels, points, 2), x and y in pixels of the level; values outside it are 0.
+        weights: (N, P, heads, levels, points).
         shapes: height and width of each level.
 
     Returns:
-        (N, S, heads, d).
+        (N, P, heads, d).
     """
     batch, _, heads, _ = value.shape
     out: Tensor | float = 0.0
@@ -78,9 +96,9 @@ def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
         source = source.permute(0, 2, 3, 1).reshape(batch * heads, -1, h, w)
         source = source.to(torch.promote_types(source.dtype, places.dtype))  # bf16 is too coarse for positions
         grid = (2 * places[:, :, :, level] + 1) / places.new_tensor((w, h)) - 1  # -1..1 from border to border
-        grid = grid.transpose(1, 2).flatten(0, 1)  # (N·heads, S, points, 2)
-        sampled = F.grid_sample(source, grid, align_corners=False)  # (N·heads, d, S, points)
-        weight = weights[:, :, :, level].transpose(1, 2).flatten(0, 1).to(source.dtype)  # (N·heads, S, points)
+        grid = grid.transpose(1, 2).flatten(0, 1)  # (N·heads, P, points, 2)
+        sampled = F.grid_sample(source, grid, align_corners=False)  # (N·heads, d, P, points)
+        weight = weights[:, :, :, level].transpose(1, 2).flatten(0, 1).to(source.dtype)  # (N·heads, P, points)
         out = out + torch.einsum("bdsp,bsp->bds", sampled, weight)
     assert isinstance(out, Tensor)
     return out.unflatten(0, (batch, heads)).permute(0, 3, 1, 2)
@@ -106,9 +124,9 @@ def sample_rows(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) 
     head = torch.arange(heads, dtype=torch.int32)[:, None, None]
     lines = [((y * widths + starts + pictures) * heads + head, weights * share) for y, share in rows]
     taps = [(line + x * heads, weight * share) for line, weight in lines for x, share in columns]
-    index, weight = (torch.stack(parts, dim=-1).view(batch * pixels * heads, -1) for parts in zip(*taps))
+    index, weight = (torch.stack(parts, dim=-1).view(weights.shape[:3].numel(), -1) for parts in zip(*taps))
     out = _WeightedRows.apply(table, index, weight.to(table.dtype))
-    return out.view(value.shape)
+    return out.view(*weights.shape[:3], -1)
 
 
 def _taps(position: Tensor, size: Tensor) -> list[tuple[Tensor, Tensor]]:

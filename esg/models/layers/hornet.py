@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .drop_path import DropPath
+from .linear import Mlp
 
 _SCALE = 1 / 3
 """Factor on the depth-wise branch of gⁿConv, `s` in the paper."""
@@ -105,7 +106,7 @@ class HorNetBlock(nn.Module):
         self.mixer = GatedConvolution(channels, order, filter_size)
         self.gamma1 = nn.Parameter(torch.full((channels,), 1e-6))
         self.norm2 = nn.LayerNorm(channels, eps=1e-6)
-        self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
+        self.mlp = Mlp(channels, 4 * channels)
         self.gamma2 = nn.Parameter(torch.full((channels,), 1e-6))
         self.drop_path = DropPath()
 

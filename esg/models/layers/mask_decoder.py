@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...support.errors import InputError
 from .anchors import Anchors, choose_anchors
 from .attention import MultiheadAttention
+from .linear import Linear
 from .position import pixel_positions, view_positions
 
 
@@ -41,8 +42,8 @@ class DecoderLayer(nn.Module):
         self.cross_norm = nn.LayerNorm(width)
         self.self_attention = MultiheadAttention(width, heads)
         self.self_norm = nn.LayerNorm(width)
-        self.linear1 = nn.Linear(width, ffn)
-        self.linear2 = nn.Linear(ffn, width)
+        self.linear1 = Linear(width, ffn)
+        self.linear2 = Linear(ffn, width)
         self.ffn_norm = nn.LayerNorm(width)
 
     def forward(self, queries: Tensor, positions: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
@@ -57,11 +58,11 @@ class DecoderLayer(nn.Module):
 
     def feed_forward(self, queries: Tensor) -> Tensor:
         """The FFN."""
-        return self.ffn_norm(queries + self.linear2(F.relu(self.linear1(queries))))
+        return self.ffn_norm(queries + self.linear2(self.linear1(queries, "relu")))
 
 
 def _mlp(width: int) -> nn.Sequential:
-    linears = [nn.Linear(width, width) for _ in range(3)]
+    linears = [Linear(width, width) for _ in range(3)]
     return nn.Sequential(linears[0], nn.ReLU(), linears[1], nn.ReLU(), linears[2])
 
 
@@ -109,7 +110,7 @@ class MaskDecoder(nn.Module):
         self.level_embed = nn.Parameter(torch.randn(levels, width))
         self.layers = nn.ModuleList(DecoderLayer(width, heads, ffn) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.class_head = nn.Linear(width, classes + 1)
+        self.class_head = Linear(width, classes + 1)
         self.mask_head = _mlp(width)
         for parameter in self.layers.parameters():
             if parameter.dim() > 1:

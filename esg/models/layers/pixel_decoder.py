@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .deformable import DeformableAttention
+from .linear import Linear, in_blocks
 from .position import pixel_positions
 
 
@@ -17,13 +18,18 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.attention = DeformableAttention(width, heads, levels, points)
         self.norm1 = nn.LayerNorm(width)
-        self.linear1 = nn.Linear(width, ffn)
-        self.linear2 = nn.Linear(ffn, width)
+        self.linear1 = Linear(width, ffn)
+        self.linear2 = Linear(ffn, width)
         self.norm2 = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, positions: Tensor, reference: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
-        x = self.norm1(x + self.attention(x + positions, x, reference, shapes))
-        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))
+        values = self.attention.values(x)
+
+        def layer(x: Tensor, positions: Tensor, reference: Tensor) -> Tensor:
+            x = self.norm1(x + self.attention(x + positions, values, reference, shapes))
+            return self.norm2(x + self.linear2(self.linear1(x, "relu")))
+
+        return in_blocks(layer, x, positions, reference)
 
 
 class NormedConv(nn.Module):

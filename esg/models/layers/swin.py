@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...support.errors import InputError
 from .attention import Attend
 from .drop_path import DropPath
+from .linear import Linear, Mlp
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ class WindowAttention(nn.Module):
         super().__init__()
         self.heads, self.window = heads, window
         self.bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.proj = Linear(channels, channels)
         self.attend = Attend()
         nn.init.trunc_normal_(self.bias_table, std=0.02)
 
@@ -104,7 +105,7 @@ class SwinBlock(nn.Module):
         self.norm1 = nn.LayerNorm(channels)
         self.attention = WindowAttention(channels, heads, window)
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
+        self.mlp = Mlp(channels, 4 * channels)
         self.drop_path = DropPath()
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -129,7 +130,7 @@ class PatchMerging(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(4 * channels)
-        self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
+        self.reduction = Linear(4 * channels, 2 * channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) → (B, ⌈H/2⌉, ⌈W/2⌉, 2C)."""

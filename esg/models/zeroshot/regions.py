@@ -15,7 +15,7 @@ _GREY = np.array([round(255 * mean) for mean in CLIP_MEAN], np.uint8)  # becomes
 
 
 def patch_shares(entities: EntityMap, rows: int, columns: int) -> np.ndarray:
-    """How an entity spreads over a grid of patches that covers the picture.
+    """The distribution of an entity over a grid of patches that covers the picture.
 
     Returns:
         (N, rows · columns) float32; each entity's values sum to 1.

@@ -10,7 +10,7 @@ import numpy as np
 from ...language.words import DETERMINERS, NUMBERS, Span, find_words, forms
 
 GENERIC = ("object", "things", "stuff", "texture")
-"""What may be said of anything: a phrase means an entity if it fits better than these do (Kerr et al., LERF, 2023)."""
+"""Phrases that fit anything: a phrase refers to an entity if it fits better than these (Kerr et al., LERF, 2023)."""
 
 _TEMPLATES = ("a photo of the {}.", "a cropped photo of the {}.", "a photo of the {} in the scene.")
 _CLAUSE_END = re.compile(r"[,.;:!?…、，。；：！？\n]|\s(?:and|or|but|while)\s")

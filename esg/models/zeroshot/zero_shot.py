@@ -118,6 +118,11 @@ class ZeroShot:
         writer = found[2] or WRITER
         return [CLIP] if writer == NO_WRITER else [CLIP, writer]
 
+    @classmethod
+    def has_writer(cls, name: str) -> bool:
+        """Whether a name stands for a language model, too; see `from_name`, also for its errors."""
+        return len(cls.public_models(name)) > 1
+
     @property
     def device(self) -> torch.device:
         """The device it runs on."""

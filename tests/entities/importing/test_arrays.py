@@ -357,3 +357,18 @@ def test_the_stack_is_never_in_memory(tmp_path: Path) -> None:
     assert isinstance(found, Stack)
     assert len(found.rles) == 40
     assert np.array_equal(decode_mask(found.rles[39]), one)
+
+
+def test_not_a_number_beside_one_is_outside(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([[1, np.nan], [0, 1]], np.float32))
+    found = read_arrays(tmp_path / "a.npy")
+    assert isinstance(found, LabelMap)
+    assert found.labels.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_sparse_matrix_is_named(tmp_path: Path) -> None:
+    from scipy.sparse import csr_matrix, save_npz
+
+    save_npz(tmp_path / "a.npz", csr_matrix(MASKS[0]))
+    with pytest.raises(InputError, match=r"holds a sparse matrix of SciPy; save it with numpy\.save"):
+        read_arrays(tmp_path / "a.npz")

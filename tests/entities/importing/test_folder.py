@@ -160,3 +160,10 @@ def test_a_folder_of_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     np.save(tmp_path / "3.npy", masks[1] * 7)
     assert [area(mask) for mask in read_folder(tmp_path, (12, 16)).rles] == [16, 20]
     assert "3.npy holds a label map or several masks, not one mask; give it by itself" in caplog.text
+
+
+def test_every_frame_is_a_mask(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.array([row], np.uint8)) for row in ([255, 0, 0], [0, 255, 0])]
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    Image.fromarray(np.array([[0, 0, 255]], np.uint8)).save(tmp_path / "b.tif")
+    assert read(tmp_path) == [[0], [1], [2]]

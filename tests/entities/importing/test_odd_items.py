@@ -56,7 +56,7 @@ from foreign_files import (
         ({**BOX, "segmentation": [[0.25, 0.5, 0.75, 0.5, 0.75, 0.9]]}, "0 to 1, which are fractions and not pixels"),
         ({"id": 2, "image_id": 1, "category_id": 1}, 'annotation 2 has no "segmentation"'),
         ({**BOX, "segmentation": True}, "annotation 2 has true as its segmentation"),
-        ("odd", "annotation 2 has no mask"),
+        ("odd", 'annotation 2 has no "segmentation"'),
     ],
 )
 def test_one_that_cannot_be_used_is_left_out_and_named(
@@ -463,3 +463,28 @@ def test_annotations_of_a_stranger_are_named(tmp_path: Path, caplog: pytest.LogC
     content = coco({**BOX, "segmentation": [LEFT]}, {**BOX, "image_id": 99, "segmentation": [RIGHT]})
     assert areas(put(tmp_path, content)) == [16]
     assert '1 of 2 annotations are of pictures that are not among its "images" (image_id 99)' in caplog.text
+
+
+def test_percent_without_a_sign_is_suspected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    annotation = {"id": 1, "image_id": 1, "segmentation": [square(10, 10, 90, 95)]}
+    path = put(tmp_path, coco(annotation, width=400, height=300))
+    assert read_masks(path, (300, 400)).areas.tolist() == [80 * 85]
+    assert "if the coordinates are percent, write them as 50%." in caplog.text
+    caplog.clear()
+    read_masks(
+        put(tmp_path, coco(annotation, {**annotation, "segmentation": [LEFT]}, width=150, height=300)), (300, 150)
+    )
+    assert "percent" not in caplog.text
+
+
+def test_entries_that_are_not_annotations_are_not_called_boxes(tmp_path: Path) -> None:
+    path = put(tmp_path, coco([{"id": 1, "image_id": 1, "segmentation": [LEFT]}]))
+    with pytest.raises(InputError, match=r'annotation 1 has no "segmentation"\.$'):
+        read_masks(path, SIZE)
+
+
+def test_half_a_character_in_a_name(tmp_path: Path) -> None:
+    content = coco({"id": 1, "image_id": 1, "category_id": 1, "segmentation": [LEFT]})
+    content["categories"] = [{"id": 1, "name": "cat\ud83d"}]
+    found = read_masks(put(tmp_path, content), SIZE)
+    assert found.names == ("cat?",)

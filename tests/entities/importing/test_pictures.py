@@ -204,6 +204,7 @@ def test_sides_that_are_swapped_are_named(tmp_path: Path) -> None:
     [
         (b"\x1f\x8b" + bytes(20), "is a file packed with gzip, which ESG does not read; unpack it first"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which ESG does not read; save its masks with numpy.save"),
+        (b"v/1\x01\x02\0\0\0", "is an OpenEXR picture, which ESG does not read; save the masks as PNG"),
         (b"MATLAB 5.0 MAT-file", "is a MATLAB file, which ESG does not read; save its masks with numpy.save or as PNG"),
         (b"\x80\x04\x95", "is a pickle, which is not read because it could run programs"),
     ],
@@ -249,3 +250,10 @@ def test_void_of_more_than_8_bits(tmp_path: Path, dtype: type, void: int) -> Non
     labels = np.repeat(np.repeat(np.array([[0, 1, 2, void]], dtype), 12, 0), 12, 1)
     Image.fromarray(labels.astype(np.int32) if void < 0 else labels).save(tmp_path / "labels.tif")
     assert read_masks(tmp_path / "labels.tif").areas.tolist() == [144, 144]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("mask.pbm", "PPM"), ("mask", "PPM"), ("mask", "WEBP"), ("mask", "BMP")])
+def test_pictures_are_recognised_by_their_first_bytes(tmp_path: Path, name: str, kind: str) -> None:
+    mask = Image.fromarray(np.arange(20).reshape(4, 5) > 13)
+    mask.save(tmp_path / name, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    assert read_masks(tmp_path / name).areas.tolist() == [6]

@@ -87,9 +87,10 @@ def test_a_gpu_computes_what_the_cpu_computes(dtype: torch.dtype) -> None:
     torch.nn.init.normal_(layer.offsets.weight, std=0.2)
     shapes = [(4, 6), (2, 3)]
     query, memory, reference = torch.randn(2, 30, 32), torch.randn(2, 30, 32), torch.rand(30, 2)
-    expected = layer(query, memory, reference, shapes)
+    expected = layer(query, layer.values(memory), reference, shapes)
     with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
-        found = layer.cuda()(query.cuda(), memory.cuda(), reference.cuda(), shapes)
+        layer.cuda()
+        found = layer(query.cuda(), layer.values(memory.cuda()), reference.cuda(), shapes)
     tolerance = 1e-4 if dtype == torch.float32 else 5e-2
     torch.testing.assert_close(found.float().cpu(), expected, atol=tolerance, rtol=tolerance)
 

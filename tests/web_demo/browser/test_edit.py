@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PAGE_PATIENCE, PATIENCE
 from PIL import Image
 
 from esg import DiffusionInpainting, EntityMap, read_image
@@ -74,7 +75,7 @@ def test_the_mask_is_shown_at_once_and_follows_the_settings(editing: Any, quarte
 
 def mask_when(visitor: Any, holds: Callable[[np.ndarray], bool]) -> np.ndarray:
     """The mask, (H, W) bool, once something holds of it; one change may bring several masks, one after the other."""
-    for _ in range(300):
+    for _ in range(10 * PAGE_PATIENCE):
         mask = mask_alpha(visitor) > 0
         if holds(mask):
             return mask
@@ -217,7 +218,9 @@ def test_the_mask_of_a_picture_that_has_been_edited_meanwhile_is_not_shown(editi
     editing.wait_until_done()
     bring = "number => esg.receive('mask', { photo: { url: esg.state.photo }, picture: number })"
     editing.tab.evaluate(bring, before)
-    editing.tab.wait_for_timeout(300)  # to decode it
+    decoded = "() => { const picture = new Image(); picture.src = esg.state.photo; return picture.decode(); }"
+    editing.tab.evaluate(decoded)  # after the page has decoded the mask, which it began earlier
+    editing.let_it_draw()
     expect(editing.find(".esg-mask")).to_be_hidden()
     editing.tab.evaluate(bring, editing.tab.evaluate("esg.chosen().picture"))
     expect(editing.find(".esg-mask")).to_be_visible()
@@ -248,7 +251,7 @@ class Painter:
             def report(done: int, total: int, what: str) -> None:
                 painter.steps.append(done)
                 progress(done, total, what)
-                assert painter.may.acquire(timeout=60)
+                assert painter.may.acquire(timeout=PATIENCE)
 
             try:
                 return paint(engine, *given, progress=report, **options)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from esg import Grounder, Grounding
 from esg.models.gella.inference import GellaInference
@@ -30,7 +31,7 @@ class Writer:
         self.temperatures.append(writing.temperature)
         try:
             for word in self.words:
-                assert self.may.acquire(timeout=60)
+                assert self.may.acquire(timeout=PATIENCE)
                 yield word
         finally:
             self.ended.set()
@@ -173,6 +174,21 @@ def test_one_button_from_the_photo_to_a_grounded_caption(visitor: Any, files: An
     visitor.wait_until_done()
     visitor.find(".esg-said summary").click()
     expect(visitor.find(".esg-said pre")).not_to_be_empty()
+
+
+def test_a_question_is_answered_where_the_model_can(visitor: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GellaInference, "ask", lambda model, sight, question, *_: iter(["It is", " a disc."]))
+    visitor.bring(files)
+    visitor.open("Words")
+    visitor.tab.fill("#text textarea", "What is it?")
+    visitor.tab.click("#ask")
+    expect(visitor.find(".esg-caption")).to_have_text("It is a disc.")
+    expect(visitor.find(".esg-words .esg-hint")).to_have_text("The answer to: What is it?")
+    visitor.wait_until_done()
+    visitor.unfold("Model and threshold")
+    visitor.tab.click("#grounder input")
+    visitor.tab.get_by_role("option", name="gella-nano").click()
+    expect(visitor.find("#ask")).to_be_hidden()
 
 
 def test_after_an_error_the_phrases_of_the_earlier_text_are_gone(visitor: Any, files: Any) -> None:

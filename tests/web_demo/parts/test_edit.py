@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from esg import EntityMap, InputError, PaintSettings
 from web_demo.message import Chosen
@@ -99,7 +100,7 @@ class Painter:
             for step in (1, 2, 3):
                 self.steps.append(step)
                 how["progress"](step, 3, "steps")
-                assert self.may.acquire(timeout=60)
+                assert self.may.acquire(timeout=PATIENCE)
             return np.zeros_like(picture)
         finally:
             self.ended.set()

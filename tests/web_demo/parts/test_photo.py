@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from esg import EntityMap, EsgError
 from web_demo.message import Chosen
@@ -76,7 +77,7 @@ class Segmenter:
             for view in (1, 2, 3):
                 self.views.append(view)
                 progress(view, 3, "views")
-                assert self.may.acquire(timeout=60)
+                assert self.may.acquire(timeout=PATIENCE)
             return self.quarters
         finally:
             self.ended.set()

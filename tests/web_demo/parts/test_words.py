@@ -159,6 +159,12 @@ def test_any_grounder_given_can_be_chosen(tmp_path: Path) -> None:
     assert names.count("gella-nano") == names.count("zero-shot") == 1
 
 
+def test_only_models_that_answer_have_a_button_to_ask(events: Events, tiny_gella: Path) -> None:
+    shown = {name: events["model"](name).visible for name in ("gella-nano", "zero-shot", "zero-shot:none", "gone")}
+    assert shown == {"gella-nano": False, "zero-shot": True, "zero-shot:none": False, "gone": False}
+    assert events["model"](str(tiny_gella)).visible
+
+
 class Believer:
     """A grounder that remembers the entities among which it looked."""
 
@@ -169,6 +175,9 @@ class Believer:
 
     def caption(self, pixels: Any, **how: Any) -> Iterator[str]:
         yield "a dog"
+
+    def ask(self, pixels: Any, question: str, **how: Any) -> Iterator[str]:
+        yield from (" A", " dog.", "") if "?" in question else ()
 
     def best_caption(self, pixels: Any, entities: EntityMap, **how: Any) -> str:
         self.entities.append(entities)
@@ -211,6 +220,18 @@ def test_one_button_describes_and_grounds(
     assert believer.entities == [quarters.keep([1])] * 2
     assert (known.text, known.words) == (text, words)
     assert known.grounding == Grounding(text, (DOG, MAT))
+
+
+def test_an_answer_takes_the_place_of_the_phrases(
+    events: Events, finish: Finish, believer: Believer, known: Visit
+) -> None:
+    known.grounding, seen = Grounding("a dog", ()), Chosen((), 1, known.map_number, 1)
+    (words,) = finish(events["ask"](known, "a-model", "What\nis it?", seen))
+    assert (words["caption"], words["phrases"]) == ("A dog.", [])
+    assert words["hint"] == "The answer to: What is it?"
+    assert (known.text, known.words, known.grounding) == ("What\nis it?", words, None)
+    with pytest.raises(InputError, match=r"^The model did not answer this question; "):
+        finish(events["ask"](known, "a-model", "Dog", seen))
 
 
 def test_a_text_that_would_keep_the_worker_busy_is_refused(

@@ -23,7 +23,7 @@ NOT_USED = "photos that cannot be used"
 WITHOUT = "photos without predictions, which count as photos in which nothing was found"
 
 Record = dict[str, Any]
-"""What is kept of a photo: its `name`, its `key` in the predictions, `problems`, and `result`, which is None if the
+"""The results for a photo: its `name`, its `key` in the predictions, `problems`, and `result`, which is None if the
 photo cannot be used. It can be written as JSON."""
 
 
@@ -179,18 +179,18 @@ def _record(photos: AnnotatedPhotos, predictions: Predictions, measure: Measure,
     return _Read(photos, predictions, number).measured(measure)
 
 
-_here: list[Any] = []  # in a worker process: what it was started with
+_started_with: list[Any] = []  # in a worker process
 
 
 def _start(carried: tuple[AnnotatedPhotos, Predictions] | None, measure: Measure) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the main process, which stops this one
-    _here[:] = [carried, measure]
+    _started_with[:] = [carried, measure]
 
 
 def _read_and_measured(number: int) -> Record:
-    (photos, predictions), measure = _here
+    (photos, predictions), measure = _started_with
     return _record(photos, predictions, measure, number)
 
 
 def _only_measured(read: _Read) -> Record:
-    return read.measured(_here[1])
+    return read.measured(_started_with[1])

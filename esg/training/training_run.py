@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _MOST_SKIPPED = 20
 
 
-class Run:
+class TrainingRun:
     """The model of a run, its optimizers and its averaged weights, on the device of this process.
 
     Args:

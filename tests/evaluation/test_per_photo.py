@@ -15,8 +15,8 @@ from esg.data.mask_files import MaskFiles
 from esg.evaluation.entities import EntityMeasure, evaluate_entities
 from esg.evaluation.journal import Journal
 from esg.evaluation.matching import FoundMask
+from esg.evaluation.per_photo import measure_all
 from esg.evaluation.predictions import open_predictions
-from esg.evaluation.streaming import measure_all
 from esg.support.errors import EsgError
 
 pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
