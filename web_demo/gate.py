@@ -251,8 +251,10 @@ class Gate:
 
         async with self._passwords.turn(visitor) as seconds:
             if seconds:
-                sentence = f"The last password was wrong; wait {int(seconds) + 1} seconds before you try another one."
-                await _refuse(scope, send, 429, sentence, [(b"retry-after", str(int(seconds) + 1).encode())])
+                whole = int(seconds) + 1
+                wait = "1 second" if whole == 1 else f"{whole} seconds"
+                sentence = f"The last password was wrong; wait {wait} before you try another one."
+                await _refuse(scope, send, 429, sentence, [(b"retry-after", str(whole).encode())])
             else:
                 await _limited(app, scope, {}, receive, judge, _Length(WORDS), "This is too long for a password.")
 

@@ -43,6 +43,7 @@ _BRANDS = {  # the first brand of an ISO media file
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
 }
 _RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"ARRIRAW")  # cameras' own formats
+_CANON = b"CR"  # after the head of a TIFF: Canon's CR2
 _OTHERS = {  # files that people mistake for pictures, by their first bytes
     b"%PDF": ("a PDF", "export the page as PNG"),
     b"%!PS": ("PostScript", "export it as PNG"),
@@ -312,7 +313,7 @@ def _refusal(file: Any, head: bytes, name: str, kind: str | None, refused: dict[
         if not {kind} & refused.keys():
             return ImageError(f"{name} is {called}, which needs a plugin: pip install {package}.")
         return ImageError(f"{name} is {called}, but its beginning is damaged ({reason_of(refused[kind])}).")
-    if head.startswith(_RAW) or head[4:12] == b"ftypcrx ":
+    if head.startswith(_RAW) or head[4:12] == b"ftypcrx " or (head[:4] == b"II*\0" and head[8:10] == _CANON):
         return ImageError(_raw_photo(name))
     if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
         return ImageError(f"{name} is a video, not a picture; save one of its frames as PNG.")
@@ -382,6 +383,9 @@ def _numbers(value: Any) -> tuple[int, ...]:
 
 def _turn_to_photo(picture: Any, name: str) -> None:
     """Goes to the first directory of a TIFF that is not a reduced copy; ImageError if the photo cannot be reached."""
+    picture.fp.seek(8)
+    if picture.fp.read(2) == _CANON:  # whose first directory is a preview that does not say so
+        raise ImageError(_raw_photo(name))
     place, unreadable = 0, False
     while is_copy(picture.tag_v2) and place + 1 < picture.n_frames:
         place += 1

@@ -128,6 +128,7 @@ def test_damaged_files_give_a_sentence_or_a_picture(
         ("a.exr", b"\x76\x2f\x31\x01\2", "is OpenEXR"),
         ("a.mp4", b"\0\0\0\x18ftypisom\0\0\2\0", "is a video, not a picture; save one of its frames as PNG."),
         ("a.raf", b"FUJIFILMCCD-RAW 0201", "is a camera raw file; develop it to JPEG or TIFF first."),
+        ("a.cr2", b"II*\0\x10\0\0\0CR\2\0", "is a camera raw file"),
         ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1", "is a camera raw file"),
         ("a.rw2", b"IIU\0\x18\0\0\0", "is a camera raw file"),
         ("a.tif", b"II*\0\x08\0\0\0", "not a picture that ESG can read"),
@@ -323,3 +324,15 @@ def test_more_that_is_taken_for_a_picture(tmp_path: Path, data: bytes, words: st
     path = tmp_path / "photo.png"
     path.write_bytes(data)
     assert words in refusal(path)
+
+
+def test_the_preview_of_a_cr2_is_not_taken_for_the_photo(tmp_path: Path) -> None:
+    path = tmp_path / "photo.cr2"
+    Image.new("RGB", (16, 12)).save(path, "tiff")
+    data = bytearray(path.read_bytes())
+    first = int.from_bytes(data[4:8], "little")
+    directory = data[first : first + 6 + 12 * int.from_bytes(data[first : first + 2], "little")]
+    data[4:12] = len(data).to_bytes(4, "little") + b"CR\2\0"
+    path.write_bytes(data + directory)
+    with pytest.raises(ImageError, match=r"photo\.cr2 is a camera raw file; develop it"):
+        read_image(path)

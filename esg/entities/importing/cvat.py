@@ -67,6 +67,8 @@ def read(path: Path) -> list[Picture]:
             raise InputError(f"{path} is Pascal VOC's XML, which has boxes and no masks; give the PNG of the masks.")
         if "track" in kinds:
             raise InputError(f'{path} is CVAT\'s XML for video; export the task as "CVAT for images".')
+        if "svg" in kinds:
+            raise InputError(f"{path} is an SVG drawing; export each mask as a black and white PNG.")
         raise InputError(f"{path} is not CVAT's XML: it does not describe an image.")
     return [_picture(attributes, shapes) for attributes, shapes in found]
 

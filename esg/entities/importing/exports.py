@@ -146,6 +146,8 @@ def _draw(one: Mapping[str, Any], canvas: Canvas) -> Rle:
 def _feature(one: Mapping[str, Any], canvas: Canvas) -> Rle:
     geometry = mapping(one.get("geometry"))
     kind, coordinates = text(geometry.get("type")), geometry.get("coordinates")
+    if not kind:
+        raise Unusable("has no geometry")
     if kind.lower() in _NO_AREA:
         raise Unusable(f"is a {kind} and has no area")
     if kind not in ("Polygon", "MultiPolygon") or not isinstance(coordinates, list):

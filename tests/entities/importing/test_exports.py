@@ -210,3 +210,15 @@ def test_masks_at_addresses(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
 def test_exports_without_masks_are_named(tmp_path: Path, content: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         areas(put(tmp_path, content))
+
+
+def test_a_feature_without_a_geometry_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    geometry = {"type": "Polygon", "coordinates": [pairs(LEFT)]}
+    features = [{"geometry": geometry}, {"geometry": None}]
+    assert areas(put(tmp_path, {"type": "FeatureCollection", "features": features})) == [16]
+    assert "1 of 2 masks is left out: feature 2 has no geometry." in caplog.text
+
+
+def test_an_svg_is_called_a_drawing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is an SVG drawing; export each mask as a black and white PNG"):
+        areas(put(tmp_path, "<?xml version='1.0'?><svg/>", "masks.xml"))
