@@ -45,6 +45,7 @@ bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.large_photo --megapixels 100 --out $(RESULTS)
 	$(BIN)/python -m benchmarks.accuracy --scenes 200 --out $(RESULTS)
 	$(BIN)/python -m benchmarks.gella_cost
+	$(BIN)/python -m benchmarks.gpu --out $(RESULTS)
 	$(BIN)/python -m benchmarks.page_visitors
 	$(BIN)/python -m benchmarks.batch --out $(RESULTS)
 

@@ -57,7 +57,7 @@ def straight_probabilities(mask_logits: torch.Tensor, geometry: ViewGeometry) ->
 
 def paint(probabilities: torch.Tensor, class_scores: torch.Tensor, queries: torch.Tensor) -> Fusion:
     """Paints fused probabilities (Q, H, W) over one another, worst first; all arguments in result order."""
-    labels = torch.zeros(probabilities.shape[1:], dtype=torch.int32)
+    labels = torch.zeros(probabilities.shape[1:], dtype=torch.int32, device=probabilities.device)
     for rank in reversed(range(len(queries))):
         labels[probabilities[rank] > 0.5] = rank + 1
     areas = torch.bincount(labels.flatten(), minlength=len(queries) + 1)[1:]
@@ -66,7 +66,7 @@ def paint(probabilities: torch.Tensor, class_scores: torch.Tensor, queries: torc
         for rank, probability in enumerate(probabilities, start=1)
     ]
     scores = class_scores * torch.tensor(means).to(class_scores)
-    return Fusion(*(tensor.numpy() for tensor in (labels, queries, class_scores, scores, areas)))
+    return Fusion(*(tensor.cpu().numpy() for tensor in (labels, queries, class_scores, scores, areas)))
 
 
 def make_case(case: str, megapixels: float, queries: int) -> tuple[torch.Tensor, torch.Tensor, ViewGeometry]:

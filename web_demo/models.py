@@ -6,7 +6,7 @@ import gc
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from esg import DiffusionInpainting, EntitySegmenter, EsgError, Grounder, locate
 
@@ -23,7 +23,7 @@ class Models:
     """
 
     def __init__(self, device: str, attention: str = "auto", compile: bool = False) -> None:
-        self._place = {"device": device, "attention": attention}
+        self._place: dict[str, Any] = {"device": device, "attention": attention}
         self._compile = compile
         self._held: dict[type, tuple[str, EntitySegmenter | Grounder | DiffusionInpainting]] = {}
         # One per kind: photos can be segmented while a grounder is being loaded.

@@ -125,7 +125,7 @@ def load(settings: Settings) -> Find:
 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    machine = {"device": settings.device, "precision": settings.precision}
+    machine: dict[str, Any] = {"device": settings.device, "precision": settings.precision}
     segmenter = EntitySegmenter.from_pretrained(settings.model, **machine, compile=settings.compile)
     grounder = Grounder.from_pretrained(settings.grounder, **machine) if settings.grounds else None
     if grounder is not None and settings.phrases:

@@ -210,7 +210,7 @@ def add_machine(parser: argparse.ArgumentParser) -> Any:
     return machine
 
 
-def machine_of(args: argparse.Namespace) -> dict[str, str]:
+def machine_of(args: argparse.Namespace) -> dict[str, Any]:
     """The options of `add_machine`, as `from_pretrained` takes them."""
     return {"device": args.device, "precision": args.precision, "attention": args.attention}
 

@@ -57,7 +57,7 @@ def release_memory(device: torch.device) -> None:
 def move(network: nn.Module, device: torch.device) -> None:
     """Moves a network to a device; NVIDIA GPUs convolve fastest if the channels of a weight are adjacent in memory."""
     if device.type == "cuda":
-        network.to(device, memory_format=torch.channels_last)
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     else:
         network.to(device)
 

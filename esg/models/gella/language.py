@@ -251,7 +251,8 @@ class Language(nn.Module):
             return None
         from transformers import StaticCache
 
-        return StaticCache(self._decoder.config, max_cache_len=self.config.language.context + guesses)
+        decoder: Any = self._decoder
+        return StaticCache(decoder.config, max_cache_len=self.config.language.context + guesses)
 
     def embedded(self, ids: Tensor) -> Tensor:
         """Input embeddings of text tokens, (N, L) → (N, L, C)."""

@@ -101,10 +101,10 @@ def test_it_is_computed_exactly_in_half_precision() -> None:
     torch.nn.init.normal_(layer.offsets.weight)
     query, reference = torch.randn(1, 6, 16), torch.rand(6, 2)
 
-    def attend() -> torch.Tensor:
+    def attended() -> torch.Tensor:
         return layer(query, layer.values(query), reference, [(2, 3)])
 
     with torch.no_grad():
-        exact = attend()
+        exact = attended()
         with torch.autocast("cpu", torch.bfloat16):
-            assert torch.equal(attend(), exact)
+            assert torch.equal(attended(), exact)
