@@ -575,7 +575,8 @@ class Grounder:
         elif _is_zero_shot(self.name):
             advice = "fewer bits (zero-shot-8bit, zero-shot-4bit), a smaller language model, or the device cpu"
         return enough_memory(
-            f"{self.device} ran out of memory while {self.title if self.name else 'the model'} was working; choose {advice}."
+            f"{self.device} ran out of memory while {self.title if self.name else 'the model'} was working; choose "
+            f"{advice}."
         )
 
 

@@ -270,14 +270,11 @@ class EntitySegmenter:
         """Runs the network on the full view at several sizes, and merges what it finds by Hungarian matching.
 
         This is the multi-scale inference of the paper's Table 7 (fifth row), which is slower and hardly better than one
-        size; crops are what CropFormer uses instead.
+        size; CropFormer uses crops instead. Raises the same errors as a call.
 
         Args:
             image, max_pixels, progress: as in a call.
             sizes: short sides of the view, at least one.
-
-        Raises:
-            As a call.
         """
         pixels = read_image(image, max_pixels=max_pixels)
         options: dict[str, Any] = {"crops": 0, "fusion": "io", "max_pixels": max_pixels, "progress": progress}

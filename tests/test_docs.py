@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -23,6 +24,14 @@ LINK = re.compile(r"\]\(([^()\s:]+)\)")
 def site_files() -> ModuleType:
     """The script that brings files into the site."""
     return load_script("tools/site_files.py")
+
+
+def test_examples_in_docstrings_are_code_in_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "griffe", SimpleNamespace(Extension=object))
+    docstring = "Doubles.\n\nArgs:\n    x: a number.\n\n>>> for x in (1, 2):\n...     x * 2\n2\n4\n\nOr not."
+    shown = load_script("tools/site_examples.py").with_code_blocks(docstring)
+    example = ">>> for x in (1, 2):\n...     x * 2\n2\n4"
+    assert shown == docstring.replace(example, f"```pycon\n{example}\n```")
 
 
 def text_of(path: str) -> str:

@@ -19,9 +19,9 @@ entities, so `not 3` is all but 3, and `area>=5%, not 3` is the large ones witho
     [...]                       JSON lists of points, boxes and ids
     picture 2: 3,5              everything up to the next such mark is for the second of several pictures
 
-Upper case and synonyms such as left and middle are allowed, and Chinese commas and colons count as commas and colons. An empty choice chooses nothing. If
-areas, scores or positions are equal, the lower id comes first. Everything before the first `picture N:` is for all
-pictures that do not have their own part.
+Upper case and synonyms such as left and middle are allowed, and so are Chinese commas and colons. An empty choice
+chooses nothing. If areas, scores or positions are equal, the lower id comes first. Everything before the first
+`picture N:` is for all pictures that do not have their own part.
 
 In a clip, whose entities are tracked from picture to picture, numbers are track ids, and a choice holds for all
 pictures; see `choose_tracks`.

@@ -128,10 +128,10 @@ def test_killed_run_resumes_from_its_last_checkpoint(run: TrainConfig, tmp_path:
 
 
 def test_the_loss_falls(run: TrainConfig, tmp_path: Path) -> None:
-    longer = dataclasses.replace(run, steps=40, lr=3e-3)
+    longer = dataclasses.replace(run, steps=24, lr=3e-3)
     rows = read_log(train(longer, tmp_path))
     losses = [row["loss"] for row in rows]
-    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+    assert sum(losses[-6:]) < 0.9 * sum(losses[:6])
     assert {
         "lr",
         "image_ce",
