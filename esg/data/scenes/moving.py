@@ -83,7 +83,7 @@ def _things(scene: Scene) -> list[_Cutout]:
 
 
 def _paste(image: np.ndarray, labels: np.ndarray, cutout: _Cutout, y: int, x: int, number: int) -> None:
-    """Draws a cutout with its centre at (y, x), as far as it lies in the picture, in place."""
+    """Draws a cutout with its centre at (y, x), as far as it is in the picture, in place."""
     (height, width), (h, w) = labels.shape, cutout.mask.shape
     top, left = y - h // 2, x - w // 2
     rows = slice(max(top, 0), max(min(top + h, height), 0))
