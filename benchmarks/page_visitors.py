@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -166,6 +167,12 @@ def memory(process: int) -> float:
     raise RuntimeError("This system does not tell the memory of a process.")
 
 
+def computed(process: int) -> float:
+    """Seconds of CPU time that a process has used so far, which depend less on the machine's other work."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--visitors", type=int, default=16)
@@ -176,7 +183,7 @@ def main() -> None:
     with served(arguments.model) as (address, process):
         (alone,) = visit(address, 99, 1, arguments.crops)
         time.sleep(2)  # the server checks heartbeats once a second
-        before = memory(process)
+        before, work_before = memory(process), computed(process)
         begin = time.perf_counter()
         with ThreadPoolExecutor(arguments.visitors) as pool:
             jobs = [
@@ -185,12 +192,14 @@ def main() -> None:
             ]
             seconds = np.array([job.result() for job in jobs])
         total = time.perf_counter() - begin
+        work = (computed(process) - work_before) / seconds.size
         time.sleep(2)
         after = memory(process)
     print(
         f"{arguments.visitors} visitors x {arguments.photos} photos: no failure, nothing mixed up, {total:.0f} s; "
         f"{np.median(seconds):.1f} s per photo (median), {seconds.max():.1f} s at most, one visitor alone "
-        f"{alone:.1f} s the first time; memory {before:.0f} MiB before, {after:.0f} MiB after "
+        f"{alone:.1f} s the first time; {work:.2f} s of the server's CPU time per photo; "
+        f"memory {before:.0f} MiB before, {after:.0f} MiB after "
         f"({100 * (after / before - 1):+.0f} %)"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +176,8 @@ def serve(
     say: Callable[[str], object],
 ) -> gr.Blocks:
     """Launches a page from `build` behind a gate; arguments as for `launch`."""
+    # Gradio would sum up all events so far after each of them, for a dashboard that this page does not have.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     page.queue(max_size=MOST_WAITING)
     try:
         page.launch(

@@ -121,6 +121,10 @@ class Visit:
         self.entities, self.map_number, self.min_score = entities, next(_numbers), min_score
         self.model, self.crops, self.grounding, self.words, self.names = model, crops, None, None, None
 
+    def is_segmented(self, model: str, crops: int) -> bool:
+        """Whether the entities are those that this model found in the photo as it is, with so many crops."""
+        return self.entities is not None and not self.changes and (self.model, self.crops) == (model, crops)
+
     def give(self, path: Path) -> Path:
         """Keeps an exported file and deletes the oldest ones if there are many, so that no visitor fills the disk."""
         self.files.append(path)

@@ -124,14 +124,16 @@ class PhotoPart:
         return self._show(visit, example_photos()[event.index])
 
     def on_segment(self, visit: Visit, name: str, crops: int | str, chosen: Chosen) -> Steps:
-        """Segments the photo."""
+        """Segments the photo; does nothing if its entities are already those of this model and these crops."""
         if visit.pixels is None:
             raise Outdated
         pixels, known = visit.pixels, visit.entities
 
-        def work(report: Report) -> tuple[EntityMap, int, float]:
+        def work(report: Report) -> tuple[EntityMap, int, float] | None:
             segmenter = self.shared.models.segmenter(name)
             views = segmenter.preset.crops if crops == AUTO else int(crops)
+            if visit.is_segmented(name, views):  # such as after a change from "auto" to the same number
+                return None
             entities = segmenter(pixels, crops=views, min_score=0, max_pixels=self.shared.max_pixels, progress=report)
             return entities, views, segmenter.preset.min_score
 
@@ -141,6 +143,8 @@ class PhotoPart:
         yield from while_photo_stays(visit, looking)
         if visit.pixels is not pixels or visit.entities is not known:  # an edit was undone, or masks were uploaded
             raise Outdated
+        if looking.result is None:
+            return gr.skip(), gr.skip()
         _say_what_becomes_of_edits(visit)
         entities, views, least = looking.result
         visit.know(entities, model=name, crops=views, min_score=least)

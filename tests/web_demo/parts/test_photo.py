@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from patience import PATIENCE
 
-from esg import EntityMap, EsgError
+from esg import CropSettings, EntityMap, EsgError
+from web_demo.editing import Area, Edit
 from web_demo.message import Chosen
 from web_demo.parts import photo
 from web_demo.parts.photo import example_photos, is_small, segmenter_choices
@@ -96,6 +97,32 @@ def test_a_photo_is_taken_apart(events: Events, finish: Finish, segmenter: Segme
     assert visit.need_entities() == segmenter.quarters
     assert (visit.model, visit.crops, visit.min_score) == ("a-model", 4, 0.5)
     assert (picture["map_number"], picture["min_score"], words) == (visit.map_number, 0.5, None)
+
+
+def test_nothing_is_computed_twice(events: Events, finish: Finish, segmenter: Segmenter, visit: Visit) -> None:
+    segmenter.may.release(100)
+    segmenter.preset = SimpleNamespace(min_score=0.5, crops=4)
+    finish(events["segment"](visit, "a-model", "auto", NOTHING))
+    known, number = visit.entities, visit.map_number
+    outputs = finish(events["segment"](visit, "a-model", 4, NOTHING))
+    assert all(one["__type__"] == "update" and len(one) == 1 for one in outputs)  # nothing changes on the page
+    assert (visit.entities, visit.map_number, segmenter.views) == (known, number, [1, 2, 3])
+    finish(events["segment"](visit, "a-model", 8, NOTHING))
+    finish(events["segment"](visit, "another", 8, NOTHING))
+    assert len(segmenter.views) == 9
+    visit.know(segmenter.quarters)  # masks of one's own
+    finish(events["segment"](visit, "another", 8, NOTHING))
+    assert len(segmenter.views) == 12
+
+
+def test_an_edited_photo_is_segmented_again(
+    events: Events, finish: Finish, segmenter: Segmenter, visit: Visit, pixels: np.ndarray
+) -> None:
+    segmenter.may.release(100)
+    finish(events["segment"](visit, "a-model", 4, NOTHING))
+    visit.change(Edit(Area(())), CropSettings(), 255 - pixels)
+    finish(events["segment"](visit, "a-model", 4, NOTHING))
+    assert len(segmenter.views) == 6
 
 
 def test_taking_apart_ends_when_another_photo_has_come(
