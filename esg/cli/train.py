@@ -225,6 +225,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     family = _FAMILIES[args.family]()
     config, run_dir = _configuration(args, family)
+    if args.family == "gella":
+        _refuse_missing(config.samples)
     # The folder of the weights is made only when they are written: a refused run leaves nothing behind.
     earlier = check_result(args.export, overwrite=args.overwrite) if args.export else 0
     task = family.task(config, run_dir)
@@ -239,6 +241,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
     elif config.keep_best and os.path.isfile(best := run_dir / BEST):
         console.line(f"The best weights are in {best}; use them with `esg segment PHOTO --model {best}`.")
     return 0
+
+
+def _refuse_missing(samples: Any) -> None:
+    """Raises InputError if a file or folder of the samples does not exist, before the tokenizer is trained."""
+    from ..data.opening import FORMS
+    from ..data.opening_expressions import EXPRESSION_FORMS
+
+    masks = () if samples.masks is None else (samples.masks,)
+    for share, paths, forms in (
+        (samples.photo_share, samples.photos, FORMS),
+        (samples.photo_share, samples.captions, "a JSON file with captions"),
+        (samples.narrative_share, samples.narratives, "png_coco_train2017.json"),
+        (samples.expression_share, samples.expressions, EXPRESSION_FORMS),
+        (1, masks, "a folder or a file of masks"),
+    ):
+        for path in paths:
+            if share > 0 and not os.path.exists(path):
+                raise InputError(f"{path} does not exist; give {forms}.")
 
 
 def _cropformer() -> Family:

@@ -71,8 +71,7 @@ def add(commands: Any) -> None:
 
 def list_weights(args: argparse.Namespace, console: Console) -> int:
     """Prints the table of models."""
-    from ..models.zeroshot.folders import download_commands, find_model
-    from ..models.zeroshot.zero_shot import CLIP, LICENCES, WRITER
+    from ..models.zeroshot.folders import CLIP, LICENCES, WRITER, download_commands, find_model
     from ..weights.catalogue import CHECKPOINTS
     from ..weights.finding import list_checkpoints
 

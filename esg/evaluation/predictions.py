@@ -326,14 +326,16 @@ class MaskFolder(FilePredictions):
 
     Args:
         folder: the folder; its subfolders may repeat those of the photos.
-        categories: the categories of the truth, for results in COCO's format.
+        categories: the categories of the truth, by whose names classes are known; in COCO's format without a list of
+            categories, by their ids.
     """
 
     portable = True
 
     def __init__(self, folder: Path, categories: Sequence[Category] = ()) -> None:
         self.name, self.problems = str(folder), Problems()
-        self._categories = _category_numbers(None, categories)
+        self._categories = tuple(categories)
+        self._numbers = {one.name.casefold(): number for number, one in enumerate(categories)}
         files: dict[str, Path] = {}
         for parent, inner, names in os.walk(folder):
             inner.sort()
@@ -358,12 +360,18 @@ class MaskFolder(FilePredictions):
             content = load_json(path)
             listed = content.get("annotations") if isinstance(content, Mapping) else content
             if isinstance(listed, list) and all(isinstance(one, Mapping) and "segmentation" in one for one in listed):
-                return found_masks(enumerate(listed), photo, self._categories, problems)
+                return found_masks(enumerate(listed), photo, _category_numbers(content, self._categories), problems)
         try:
             entities = read_masks(path, photo.size, photo=photo.file or photo.name, may_be_empty=True)
         except InputError as error:
             raise ImageError(*error.args) from None
-        return [FoundMask(mask, confidence) for mask, confidence, _ in _rows(entities)]
+        found = []
+        for mask, confidence, name in _rows(entities):
+            category = None if name is None else self._numbers.get(name.casefold())
+            if name is not None and category is None and self._numbers:
+                problems.add(UNKNOWN_CATEGORIES, f"{name} in {photo.name}")
+            found.append(FoundMask(mask, confidence, category))
+        return found
 
     def unclaimed(self, claimed: Iterable[str]) -> Iterable[str]:
         """The files that do not belong to any photo of the truth, and are not in a folder that does."""

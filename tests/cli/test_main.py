@@ -34,6 +34,16 @@ def test_help_imports_nothing_heavy(root: Path) -> None:
     assert "--phrases" in result.stdout
 
 
+def test_listing_weights_does_not_import_torch(root: Path) -> None:
+    code = (
+        "import sys\nfrom esg.cli.main import main\nmain(['weights', 'list'])\n"
+        "heavy = {'torch', 'numpy', 'transformers'} & set(sys.modules)\nsys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    result = python("-c", code, root=root)
+    assert result.returncode == 0, result.stderr
+    assert "cropformer-nano" in result.stdout
+
+
 def test_help_states_the_limits_that_hold(root: Path) -> None:
     code = (
         "import contextlib, esg.support.limits\nesg.support.limits.MAX_PIXELS = 1234567\n"

@@ -254,6 +254,9 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
         (("--preset", "7b", "--init", "llava"), "llava has no tokenizer.json; get the folder llava-hf/llava-1.5-7b-hf"),
         (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
         (("--preset", "test", "--photos", "missing"), "missing does not exist; give a COCO JSON file"),
+        (("--preset", "test", "--expressions", "missing"), r"missing does not exist; give a folder with refs(unc).p"),
+        (("--preset", "test", "--masks", "missing"), "missing does not exist; give a folder or a file of masks"),
+        (("--preset", "test", "--masks", "a", "--segmenter", "b"), "Give --masks or --segmenter, not both."),
         (("--preset", "test", "--precision", "fp16"), "fp16 is for GPUs"),
         (
             ("--preset", "test", "--seed", 2**64),
@@ -269,6 +272,19 @@ def test_gella_that_cannot_be_trained_leaves_no_folder(
     Path("llava").mkdir()
     esg("train", "gella", *options, "--device", "cpu", "--steps", 1).refused(f"esg: {words}")
     assert [path.name for path in tmp_path.iterdir()] == ["llava"]
+
+
+@pytest.mark.parametrize(("options", "share"), [((), 1.0), (("--mask-noise", 0.25), 0.25)])
+@pytest.mark.usefixtures("tiny_gella")
+def test_masks_from_files_replace_all_true_ones_unless_a_share_is_given(
+    esg: Run, tmp_path: Path, options: tuple[object, ...], share: float
+) -> None:
+    (tmp_path / "masks").mkdir()
+    command = ("train", "gella", "--preset", "test", "--device", "cpu", "--steps", 1, "--batch", 1, "--workers", 0)
+    assert esg(*command, "--out", tmp_path / "run", "--masks", tmp_path / "masks", *options).status == 0
+    samples = json.loads((tmp_path / "run/config.json").read_text())["samples"]
+    assert (samples["masks"], samples["segmenter"]) == (str(tmp_path / "masks"), None)
+    assert samples["mask_noise"] == share
 
 
 def test_each_model_has_its_own_options(esg: Run) -> None:

@@ -157,6 +157,24 @@ def test_panoptic_results_have_categories_of_the_truth(tmp_path: Path) -> None:
     ]
 
 
+def test_classes_in_a_folder_are_known_by_their_names(tmp_path: Path) -> None:
+    """LabelMe's names; and files in COCO's format whose own ids differ from those of the truth."""
+    folder, left, all_of_it = tmp_path / "found", [[0, 0], [30, 0], [30, 40], [0, 40]], rle.encode_mask(LEFT | True)
+    folder.mkdir()
+    shapes = [{"label": label, "points": left, "shape_type": "polygon"} for label in ("Dog", "unicorn")]
+    write(folder / "a.json", {"shapes": shapes, "imagePath": "a.jpg", "imageHeight": 40, "imageWidth": 60})
+    own = {"categories": [{"id": 1, "name": "dog"}], "images": [{"id": 1, "file_name": "b.jpg"}]}
+    write(folder / "b.json", {**own, "annotations": [{"image_id": 1, "category_id": 1, "segmentation": all_of_it}]})
+    write(folder / "c.json", [{"category_id": 1, "segmentation": all_of_it}])
+    categories = [Category("cat", True, 1), Category("dog", True, 2)]
+    found, problems = {}, Problems()
+    for name in "abc":
+        photo = photo_of(LEFT + 1, name=f"{name}.jpg")
+        found[name] = [one.category for one in open_predictions(folder, categories).of(photo, problems) or []]
+    assert found == {"a": [1], "b": [1], "c": [0]}
+    assert [one.category for one in open_predictions(folder).of(photo_of(LEFT + 1), Problems()) or []] == [None]
+
+
 def test_what_cannot_be_used_is_left_out_and_named(truth: AnnotatedPhotos, tmp_path: Path) -> None:
     text = json.dumps(
         [

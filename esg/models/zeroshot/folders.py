@@ -1,4 +1,7 @@
-"""Finds models of the Hugging Face hub on this machine, and checks that they are complete; never uses the network."""
+"""Finds models of the Hugging Face hub on this machine, and checks that they are complete; never uses the network.
+
+Imports no PyTorch, so that models can be listed quickly.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,10 @@ from pathlib import Path
 
 from ...support.errors import WeightsError
 from ...support.files import at_home
+
+CLIP = "openai/clip-vit-large-patch14-336"
+WRITER = "llava-hf/llava-1.5-7b-hf"
+LICENCES = "MIT, Llama 2"  # of these two models
 
 _WEIGHTS = "model.safetensors"
 _INDEX = f"{_WEIGHTS}.index.json"

@@ -19,15 +19,12 @@ from ...language.words import Span
 from ...support.errors import Advice, InputError
 from ..grounding_model import GenerationConfig
 from .clip import ClipModel
-from .folders import model_folders
+from .folders import CLIP, WRITER, model_folders
 from .regions import masked_crops, patch_shares
 from .relevance import relevance
 from .wordings import GENERIC, context_of, rivals, wordings
 from .writer import Writer
 
-CLIP = "openai/clip-vit-large-patch14-336"
-WRITER = "llava-hf/llava-1.5-7b-hf"
-LICENCES = "MIT, Llama 2"  # of these two models
 NO_WRITER = "none"
 
 _NAME = re.compile(r"zero-shot(?:-([48])bit)?(?::(.+))?", re.DOTALL)
