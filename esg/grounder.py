@@ -61,6 +61,7 @@ class Grounder:
     Attributes:
         model: the model that computes captions and scores.
         name: the name or path it was loaded from.
+        title: its name in messages, which for a file is without its folders.
         attention: the attention backend, as given.
 
     >>> import numpy as np
@@ -77,6 +78,7 @@ class Grounder:
         """Wraps a model; `from_pretrained` also loads its weights."""
         self.model = model
         self.name = name
+        self.title = (Path(name).stem if os.path.isfile(name) else name) or "The model"
         self.attention = attention
         self._choose_attention()
         self._seen: tuple[bytes, Any] | None = None
@@ -227,7 +229,7 @@ class Grounder:
         """Checks, before any slow work, that the model can answer questions; raises InputError if not."""
         if not getattr(self.model, "answers", False):
             raise InputError(
-                f"{self.name or 'This model'} cannot answer questions; load zero-shot, gella-7b or gella-13b, which "
+                f"{self.title} cannot answer questions; load zero-shot, gella-7b or gella-13b, which "
                 "have a large language model."
             )
 
@@ -260,7 +262,7 @@ class Grounder:
         if unknown and len(unknown) == len(texts):
             said = short(" . ".join(" ".join(text.split()) for text in texts))
             raise InputError(
-                f"{self.name or 'The model'} knows no word of {said}. It reads English only and has a limited "
+                f"{self.title} knows no word of {said}. It reads English only and has a limited "
                 "vocabulary; try other English words."
             )
         return unknown
@@ -344,7 +346,7 @@ class Grounder:
         if categories is not None and len(text.spans):
             meant &= np.arange(len(text.spans))[:, None] == scores.argmax(axis=0)
         if unknown:
-            log.info("%s knows no word of %s and ignores it.", self.name or "The model", " and ".join(unknown))
+            log.info("%s knows no word of %s and ignores it.", self.title, " and ".join(unknown))
             meant &= np.array([name not in unknown for name in names or []])[:, None]
         return Grounding(text.caption, tuple(_phrase(text.caption, *each) for each in zip(text.written, scores, meant)))
 
@@ -410,7 +412,7 @@ class Grounder:
     def check_names(self) -> None:
         """Checks, before any slow work, that the model has a list of names; raises InputError if not."""
         if not self.model.names:
-            raise InputError(f"{self.name or 'This model'} has no list of names of its own; give one as categories.")
+            raise InputError(f"{self.title} has no list of names of its own; give one as categories.")
 
     def best_caption(
         self,
@@ -553,7 +555,7 @@ class Grounder:
 
     def _checked(self, scores: np.ndarray) -> np.ndarray:
         if not np.isfinite(scores).all():
-            raise NoNumbers("scores", self.name)
+            raise NoNumbers("scores", self.title)
         return scores
 
     def _enough_memory(self) -> AbstractContextManager[None]:
@@ -563,9 +565,8 @@ class Grounder:
             advice = "the precision bf16 or a smaller model"
         elif _is_zero_shot(self.name):
             advice = "fewer bits (zero-shot-8bit, zero-shot-4bit), a smaller language model, or the device cpu"
-        return enough_memory(
-            f"{self.device} ran out of memory while {self.name or 'the model'} was working; choose {advice}."
-        )
+        model = self.title if self.name else "the model"
+        return enough_memory(f"{self.device} ran out of memory while {model} was working; choose {advice}.")
 
 
 @dataclass(frozen=True)

@@ -329,7 +329,7 @@ def _usable(asked: list[tuple[Grounder, str, str]]) -> tuple[list[bool], list[st
             said.append(str(error))
         else:
             usable.append(True)
-            said += [f"{model.name or 'The model'} does not know any word of {short(name)}." for name in unknown]
+            said += [f"{model.title} does not know any word of {short(name)}." for name in unknown]
     if not any(usable):
         raise InputError(said[0])
     return usable, said

@@ -73,11 +73,13 @@ class PickEntities:
         return unreadable(picks)
 
     def pick_lists(self, **lists: list[Any]) -> dict[str, Any]:
-        host().say(UNSERVED)
         done, before = [], 0
         for given in one_by_one(lists):
             done.append(self.pick(**given, before=before))
             before += len(given["entities"])
+        # In a list, some of the pictures may have a number, as in a batch.
+        missing = _missing(given["entities"], given["picks"]) if len(done) == 1 else ""
+        host().say(" ".join(filter(None, (UNSERVED, missing))))
         shown = [page for one in done for page in one["ui"]["esg_pick"]]
         return {"ui": {"esg_pick": shown}, "result": tuple(map(list, zip(*(one["result"] for one in done))))}
 
@@ -121,6 +123,15 @@ def unreadable(what: Any) -> bool | str:
         except InputError as error:
             return str(error)
     return True
+
+
+def _missing(entities: Entities, picks: str) -> str:
+    """A sentence if the text has numbers that one picture, or a clip, does not have; otherwise an empty text."""
+    try:
+        entities.choose(picks)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def kept(entities: Entities, chosen: Sequence[Sequence[int]]) -> Entities:

@@ -274,9 +274,17 @@ def test_captions_come_in_pieces_and_can_be_stopped() -> None:
     assert Grounder(model).nouns(PHOTO, "cat on mat") == [(0, 3), (7, 10)]
 
 
+def test_messages_name_a_model_without_its_folders(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.touch()
+    for name, title in ((str(path), "mine"), ("zero-shot:someone/model", "zero-shot:someone/model"), ("", "The model")):
+        with pytest.raises(InputError, match=rf"^{title} cannot answer questions; "):
+            Grounder(Knowing(), name=name).check_answers()
+
+
 def test_a_free_question_needs_a_model_that_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Knowing()
-    with pytest.raises(InputError, match="This model cannot answer questions; load zero-shot, gella-7b or gella-13b"):
+    with pytest.raises(InputError, match="The model cannot answer questions; load zero-shot, gella-7b or gella-13b"):
         next(Grounder(model).ask(PHOTO, "What is this?"))
     assert model.seen == []
     monkeypatch.setattr(model, "answers", True, raising=False)

@@ -9,7 +9,7 @@ entities, so `not 3` is all but 3, and `area>=5%, not 3` is the large ones witho
     largest   largest 3         by area; likewise smallest
     best   best 3               by score
     leftmost   leftmost 2       by the middle of their boxes; likewise rightmost, top and bottom
-    centre                      the entity at the centre of the picture, or else the one nearest to it; also: center
+    centre                      the entity at the centre of the picture, or else the one nearest to it
     score>=0.5   area<2000      >=, >, <= or <; a score in 0..1, an area in pixels
     area>=5%                    an area in percent of the picture
     phrase: two dogs            the entities of a grounding's phrases with this text; quoted text may contain commas;
@@ -19,9 +19,9 @@ entities, so `not 3` is all but 3, and `area>=5%, not 3` is the large ones witho
     [...]                       JSON lists of points, boxes and ids
     picture 2: 3,5              everything up to the next such mark is for the second of several pictures
 
-Upper case is allowed, and Chinese commas and colons count as commas and colons. An empty choice chooses nothing. If
-areas, scores or positions are equal, the lower id comes first. Everything before the first `picture N:` is for all
-pictures that do not have their own part.
+Upper case and synonyms such as left and middle are allowed, and Chinese commas and colons count as commas and colons.
+An empty choice chooses nothing. If areas, scores or positions are equal, the lower id comes first. Everything before
+the first `picture N:` is for all pictures that do not have their own part.
 
 In a clip, whose entities are tracked from picture to picture, numbers are track ids, and a choice holds for all
 pictures; see `choose_tracks`.
@@ -53,7 +53,18 @@ _WORD = re.compile(r"\w+")
 
 # Parts other than phrases and JSON, in lower case. The number of digits is limited, so that every number has a value.
 _ID = re.compile(r"([0-9]{1,18})(?:\s*[-–]\s*([0-9]{1,18}))?")
-_RANK = re.compile(r"(largest|smallest|best|leftmost|rightmost|top|topmost|bottom|bottommost)(?:\s+([0-9]{1,18}))?")
+_RANK = re.compile(r"(largest|smallest|best|leftmost|rightmost|top|bottom)(?:\s+([0-9]{1,18}))?")
+_SYNONYMS = {
+    "all": ("everything",),
+    "none": ("nothing",),
+    "centre": ("center", "middle"),
+    "largest": ("biggest",),
+    "leftmost": ("left",),
+    "rightmost": ("right",),
+    "top": ("topmost",),
+    "bottom": ("bottommost",),
+}
+_KNOWN = {other: word for word, others in _SYNONYMS.items() for other in others}
 _LIMIT = re.compile(r"(score|area)\s*(>=|<=|>|<)\s*([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})\s*(%?)")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
@@ -298,10 +309,10 @@ def _read(what: str | Data) -> list[_Part]:
 
 def _words(part: str) -> tuple[str, Any]:
     """Kind and value of a part that is neither a phrase nor JSON."""
-    if part in ("all", "none"):
+    said, (word, *more) = part, part.split(maxsplit=1)  # a part is never empty
+    part = " ".join([_KNOWN.get(word, word), *more])
+    if part in ("all", "none", "centre"):
         return part, None
-    if part in ("centre", "center"):
-        return "centre", None
     if match := _ID.fullmatch(part):
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last:
@@ -312,7 +323,7 @@ def _words(part: str) -> tuple[str, Any]:
     if match := _LIMIT.fullmatch(part):
         return "limit", match.groups()
     raise InputError(
-        f"{short(part)} is not understood; write ids such as 3,5-7, or all, none, largest 3, smallest, best 3, centre, "
+        f"{short(said)} is not understood; write ids such as 3,5-7, or all, none, largest 3, smallest, best 3, centre, "
         "leftmost, rightmost, top, bottom, score>=0.5, area>=5%, phrase: two dogs, or points or boxes as JSON."
     )
 
@@ -369,7 +380,7 @@ def _by(entities: EntityMap, what: str) -> np.ndarray:
         return -entities.scores
     across = what in ("leftmost", "rightmost")
     middle = entities.boxes[:, 0 if across else 1] + entities.boxes[:, 2 if across else 3]
-    return middle if what in ("leftmost", "top", "topmost") else -middle
+    return middle if what in ("leftmost", "top") else -middle
 
 
 def _within(entities: EntityMap, what: str, comparison: str, number: str, percent: str) -> set[int]:

@@ -313,10 +313,20 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ("topmost 2", [1, 5]),
         ("bottom 3", [2, 3, 4]),
         ("not bottom 3", [1, 5]),
+        ("left", [2]),
+        ("Right, left 2", [1, 2, 5]),
     ],
 )
 def test_by_place(text: str, expected: list[int]) -> None:
     assert choose(ENTITIES, text) == expected
+
+
+def test_words_that_mean_the_same() -> None:
+    for one, other in (("biggest 2", "largest 2"), ("middle", "centre"), ("center", "centre"), ("everything", "all")):
+        assert choose(ENTITIES, one) == choose(ENTITIES, other) != []
+    assert choose(ENTITIES, "nothing") == []
+    with pytest.raises(InputError, match=r"^'left side' is not understood"):
+        choose(ENTITIES, "left side")
 
 
 def test_chinese_commas_and_colons_are_commas_and_colons() -> None:

@@ -54,6 +54,21 @@ def _range(part: str) -> range:
     return range(int(first), int(last or first) + 1)
 
 
+def test_a_number_that_one_picture_does_not_have_is_told(
+    nodes: Nodes, image: torch.Tensor, entities: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = type(entities)(entities.maps[:1], entities.groundings[:1])
+
+    def run(images: list[torch.Tensor], given: list[Any]) -> list[Any]:
+        caplog.clear()
+        nodes("PickEntities").pick_lists(image=images, entities=given, picks=["2, 99"], invert=[False])
+        return [record.message for record in caplog.records if "99" in record.message]
+
+    (said,) = run([image[:1]], [one])
+    assert said.startswith("There is no entity 99")
+    assert run([image], [entities]) == run([image[:1]] * 2, [one] * 2) == []
+
+
 def test_inverting_and_what_other_nodes_send(pick: Callable[..., Any]) -> None:
     assert pick("2", invert=True)["result"][3] == "1,3,4"
     assert pick("", more='[{"x": 45, "y": 30}]')["result"][3] == "4"
