@@ -574,10 +574,8 @@ class Grounder:
             advice = "the precision bf16 or a smaller model"
         elif _is_zero_shot(self.name):
             advice = "fewer bits (zero-shot-8bit, zero-shot-4bit), a smaller language model, or the device cpu"
-        return enough_memory(
-            f"{self.device} ran out of memory while {self.title if self.name else 'the model'} was working; choose "
-            f"{advice}."
-        )
+        model = self.title if self.name else "the model"
+        return enough_memory(f"{self.device} ran out of memory while {model} was working; choose {advice}.")
 
 
 @dataclass(frozen=True)
