@@ -41,6 +41,8 @@ bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.fusion --megapixels 24 --queries 100
 	$(BIN)/python -m benchmarks.end_to_end
 	$(BIN)/python -m benchmarks.large_photo --megapixels 100
+	$(BIN)/python -m benchmarks.stages --model cropformer-nano
+	$(BIN)/python -m benchmarks.stages --model gella-nano
 	$(BIN)/python -m benchmarks.accuracy --scenes 200
 	$(BIN)/python -m benchmarks.gella_cost
 	$(BIN)/python -m benchmarks.page_visitors
