@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 MIN_ROWS = 64  # for fewer, preparing the weights takes longer than the product
-BLOCK = 1024  # rows
+BLOCK = 2**19  # values, 2 MB
 _AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 _ACTIVATIONS = {"none": lambda x: x, "relu": F.relu, "gelu": F.gelu}
 
@@ -51,13 +51,14 @@ def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
 def in_blocks(function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
     """`function` of tensors (..., N, C), for functions that treat each of the N rows on its own.
 
-    At inference on a CPU, `BLOCK` rows at a time go through, so the intermediate results stay in the processor's cache
-    and memory is not needed for all of them.
+    At inference on a CPU, rows with `BLOCK` values of the first tensor go through at a time, so the intermediate
+    results stay in the processor's cache and memory is not needed for all of them.
     """
-    whole = torch.is_grad_enabled() or rows[0].device.type != "cpu" or torch.compiler.is_compiling()
-    if whole or rows[0].shape[-2] <= BLOCK:
+    first = rows[0]
+    if torch.is_grad_enabled() or first.device.type != "cpu" or first.numel() <= BLOCK or torch.compiler.is_compiling():
         return function(*rows)
-    return torch.cat([function(*parts) for parts in zip(*(part.split(BLOCK, dim=-2) for part in rows))], dim=-2)
+    step = max(MIN_ROWS, BLOCK * first.shape[-2] // first.numel())
+    return torch.cat([function(*parts) for parts in zip(*(part.split(step, dim=-2) for part in rows))], dim=-2)
 
 
 class Linear(nn.Linear):
