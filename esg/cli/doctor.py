@@ -1,4 +1,4 @@
-"""`esg doctor`: what is installed, which devices there are, and which attention runs where."""
+"""`esg doctor`: what is installed, which devices there are, which attention runs where, and what can be compiled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import platform
+import shutil
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -93,9 +94,24 @@ def _devices() -> list[str]:
         lines.append(
             f"  attention auto on {device}: {meaning}, for CropFormer, GELLA, CLIP, language and diffusion models"
         )
+        lines.append(f"  --compile on {device}: {_compiler(device)}")
     if len(devices) > 1 and not has_xformers() and any(device.startswith("cuda") for device in devices):
         lines.append("  with xformers (pip install xformers), attention on CUDA would use it")
     return lines
+
+
+def _compiler(device: str) -> str:
+    """The compiler that torch.compile uses for a device, or what is missing."""
+    if device.startswith("cuda"):
+        return (
+            "Triton"
+            if importlib.util.find_spec("triton")
+            else "needs Triton (pip install triton; on Windows triton-windows)"
+        )
+    if device == "cpu":
+        found = os.environ.get("CXX") or next(filter(None, map(shutil.which, ("g++", "clang++", "cl"))), None)
+        return found or "needs a C++ compiler"
+    return "not tested"
 
 
 def _built_for() -> str:

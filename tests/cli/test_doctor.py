@@ -53,3 +53,14 @@ def test_a_gpu_and_its_attention(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(line.startswith("  attention auto on cpu: PyTorch's own") for line in lines)
     monkeypatch.setattr(attention, "has_xformers", lambda: False)
     assert any("with xformers (pip install xformers)" in line for line in doctor._devices())
+
+
+def test_what_compiles_the_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    there = {"g++": "/usr/bin/g++"}
+    monkeypatch.setattr(doctor.shutil, "which", there.get)
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    assert doctor._compiler("cpu") == "/usr/bin/g++"
+    assert doctor._compiler("cuda:0").startswith("needs Triton")
+    there.clear()
+    assert doctor._compiler("cpu") == "needs a C++ compiler"
