@@ -9,12 +9,16 @@ import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 
 from esg.support.errors import EsgError
 from esg.version import __version__
+
+
+Bars: TypeAlias = Mapping[str, float | Mapping[str, float]]
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
@@ -41,12 +45,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(folder: Path | None, name: str, figures: Any, bars: Mapping[str, float], unit: str) -> None:
+def save(folder: Path | None, name: str, figures: Any, bars: Bars, unit: str) -> None:
     """Writes FOLDER/NAME.json, and FOLDER/NAME.png if matplotlib is installed; does nothing without a folder.
 
     Args:
         figures: whatever was measured, as JSON can hold it.
-        bars: one bar of the plot for each, in this order.
+        bars: one bar of the plot for each, in this order; a bar of several parts has the length of each part by name.
         unit: what the length of a bar means, such as "seconds".
     """
     if folder is None:
@@ -63,13 +67,22 @@ def save(folder: Path | None, name: str, figures: Any, bars: Mapping[str, float]
     print(f"Written: {written}")
 
 
-def _draw(path: Path, title: str, bars: Mapping[str, float], unit: str) -> None:
+def _draw(path: Path, title: str, bars: Bars, unit: str) -> None:
     from esg.evaluation.plots import matplotlib_figure
 
-    figure = matplotlib_figure()(figsize=(7, 0.8 + 0.35 * len(bars)), layout="constrained")
+    figure = matplotlib_figure()(figsize=(8, 1.2 + 0.35 * len(bars)), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel=unit)
-    drawn = axes.barh(list(bars), list(bars.values()), color="#00897b")
-    axes.bar_label(drawn, fmt="%.3g", padding=3)
-    axes.margins(x=0.12)
+    parts = {name: length if isinstance(length, Mapping) else {"": length} for name, length in bars.items()}
+    names = list(dict.fromkeys(part for own in parts.values() for part in own))
+    left = np.zeros(len(parts))
+    for name in names:
+        lengths = np.array([own.get(name, 0.0) for own in parts.values()])
+        drawn = axes.barh(list(parts), lengths, left=left, label=name)
+        left += lengths
+    if len(names) > 1:
+        figure.legend(loc="outside lower center", ncols=6)
+    elif names:
+        axes.bar_label(drawn, fmt="%.3g", padding=3)
+        axes.margins(x=0.12)
     axes.invert_yaxis()
     figure.savefig(path, dpi=120)

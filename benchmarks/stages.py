@@ -10,15 +10,13 @@ all cores, so other work on the machine lengthens them little. The weights may b
 
 The rate is the number of operations of matrix products, convolutions and attention in a second of CPU time, and "of the
 product" is its share of the rate of a large matrix product, measured before each round. Stages without such operations
-have no rate. `stages.json` and, where matplotlib is installed, `stages.png` are written to --out.
+have no rate.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import platform
 import statistics
 import tempfile
 import time
@@ -44,6 +42,7 @@ from esg.segmenter import EntitySegmenter
 
 from .end_to_end import photo
 from .flops import counter
+from .records import add_out, machine, save
 
 SENTENCE = "A dog sits on a wooden chair beside a table with a red cup. "
 STAGES = ("views", "backbone", "pixel decoder", "decoders", "fusion", "export")  # of a segmenter
@@ -211,39 +210,6 @@ def _cell(figures: dict[str, Any]) -> str:
     return f"{figures['seconds']:.3f} ({figures['share']:.0%}" + (f"; {rate:.0%})" if rate is not None else ")")
 
 
-def draw(measured: dict[str, Any], path: Path) -> None:
-    """Draws the share of each stage as bars; does nothing if matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("No plot: matplotlib is not installed.")
-        return
-    settings = measured["settings"]
-    figure = Figure(figsize=(8, 1.5 + 0.4 * len(settings)), layout="constrained")
-    axes = figure.subplots()
-    left = np.zeros(len(settings))
-    for stage in next(iter(settings.values())):
-        shares = np.array([100 * own[stage]["share"] for own in settings.values()])
-        axes.barh(list(settings), shares, left=left, label=stage)
-        left += shares
-    axes.set(xlabel="share of the time in %", xlim=(0, 100))
-    axes.invert_yaxis()
-    figure.legend(loc="outside upper center", ncols=6)
-    figure.savefig(path, dpi=120)
-
-
-def machine() -> dict[str, Any]:
-    """The processor, the threads that PyTorch uses, and versions."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "date": time.strftime("%Y-%m-%d"),
-    }
-
-
 def settings_of(arguments: argparse.Namespace) -> dict[str, Run]:
     if arguments.model.startswith("gella"):
         grounder, picture = Grounder.from_pretrained(arguments.model, device="cpu"), picture_of(2)
@@ -281,16 +247,17 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, nargs="+", default=[10, 40, 120], help="of captions (GELLA)")
     parser.add_argument("--entities", type=int, nargs="+", default=[5, 20, 60], help="numbers of entities (GELLA)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="folder for stages.json and stages.png")
+    add_out(parser)
     arguments = parser.parse_args()
-    measured = {"model": arguments.model, "machine": machine(), **measure(settings_of(arguments), arguments.rounds)}
-    print(f"{arguments.model}, CPU seconds; {json.dumps(measured['machine'])}")
+    measured = {"model": arguments.model, **measure(settings_of(arguments), arguments.rounds)}
+    print(f"{arguments.model}, CPU seconds; {machine()['processor']}, {torch.get_num_threads()} threads")
     print(f"a matrix product: {measured['product_gflops']:.0f} GFLOP/s for each core\n")
     print(table(measured))
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        Path(arguments.out, "stages.json").write_text(json.dumps(measured, indent=1) + "\n")
-        draw(measured, arguments.out / "stages.png")
+    shares = {
+        name: {stage: 100 * figures["share"] for stage, figures in own.items()}
+        for name, own in measured["settings"].items()
+    }
+    save(arguments.out, f"stages-{Path(arguments.model).stem}", measured, shares, "share of the time in %")
 
 
 if __name__ == "__main__":

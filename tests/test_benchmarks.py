@@ -22,6 +22,11 @@ def test_figures_are_saved_with_the_machine_and_a_plot(tmp_path: Path) -> None:
     assert (tmp_path / "new/speed.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_bars_may_have_parts(tmp_path: Path) -> None:
+    save(tmp_path, "stages", {}, {"small": {"views": 30.0, "fusion": 70.0}, "large": {"views": 100.0}}, "%")
+    assert (tmp_path / "stages.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_nothing_is_saved_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save(None, "speed", {}, {}, "seconds")
