@@ -17,7 +17,6 @@ import torch
 from esg.support.errors import EsgError
 from esg.version import __version__
 
-
 Bars: TypeAlias = Mapping[str, float | Mapping[str, float]]
 
 
