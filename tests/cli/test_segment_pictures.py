@@ -130,9 +130,9 @@ def test_an_odd_picture_is_segmented(segment: Run, tmp_path: Path, content: byte
     assert read_image(tmp_path / "out/photo.overlay.jpg").shape == (*size, 3)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_of_an_animated_picture_the_first_frame_is_taken(segment: Run, tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "moving.gif"
+    path = tmp_path / f"moving.{kind.lower()}"
     frames = [Image.fromarray(np.roll(PIXELS, shift, axis=0)) for shift in (0, 7, 19)]
     path.write_bytes(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
     result = segment(path)
