@@ -43,7 +43,7 @@ MAX_PIXELS_OF_EDGES = 4096  # grow and feather, in pixels of the photo
 
 
 class Endpoints:
-    """What each endpoint does. The docstrings of its methods are what callers read.
+    """The endpoints, each a method. Callers read the docstrings of these methods.
 
     Args:
         shared: models and limits of the page.
