@@ -52,7 +52,7 @@ class Expressions(Sequence[ReferredPhoto], ABC):
         name: the file or folder it was opened from.
         kind: "refcoco", "refcoco+", "refcocog" or "reasonseg"; with " (google)" if it has Google's splits.
         split: the part of it, such as "val".
-        categories: the categories of the segments; empty if there are none.
+        categories: the categories of the segments; empty if the data has no categories.
         chooses: whether the segments of a photo are all its objects, so that an expression chooses among them.
         total: number of expressions.
         problems: what was left out when it was opened; each photo has its own, too.

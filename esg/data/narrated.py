@@ -45,7 +45,7 @@ class NarratedPhoto:
         names: names that a description of the picture can mention, see `coco_names.counted_names`.
         descriptions: sentences about the picture as a whole, which mention these names.
         captions: the descriptions that people wrote.
-        given: (H, W) int32, masks of another segmenter in this picture, 1..K, 0 = none; None if there are none.
+        given: (H, W) int32, masks of another segmenter in this picture, 1..K, 0 = none; None without such masks.
         answers: whether only that is labelled which the texts refer to, so that all entities are those of `given`.
     """
 

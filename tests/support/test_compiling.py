@@ -14,7 +14,7 @@ from esg.support.compiling import Compiler
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Every test compiles anew, into a folder of its own."""
+    """Every test compiles its functions again, into a folder of its own."""
     torch.compiler.reset()  # also sets the variable
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
