@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import gc
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +33,7 @@ import torch
 import esg.segmenter
 from benchmarks.end_to_end import photo
 from benchmarks.fusion import straight_fusion
+from benchmarks.memory_and_time import measured
 from benchmarks.records import add_out, save
 from esg.entities.entity_map import EntityMap
 from esg.models.cropformer.config import PRESETS, CropFormerConfig, Preset
@@ -95,25 +95,18 @@ class Bench:
         """Median seconds of a call after two that warm up, and the most memory that it takes; prints and keeps both."""
         for _ in range(0 if self.dry else 2):
             work()
-        self._wait()
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        seconds = []
+        costs = []
         for _ in range(self.repeats):
-            start = time.perf_counter()
-            work()
-            self._wait()
-            seconds.append(time.perf_counter() - start)
-        row = {"seconds": statistics.median(seconds), **more}
-        if self.device.type == "cuda":
-            row["gib"] = torch.cuda.max_memory_allocated() / 2**30
+            with measured(self.device) as cost:
+                work()
+            costs.append(cost)
+        row = {"seconds": statistics.median(cost.seconds for cost in costs), **more}
+        peaks = [cost.gib for cost in costs if cost.gib is not None]
+        if peaks:
+            row["gib"] = max(peaks)
         self.figures[name] = row
         print(f"{name:44}" + "".join(f"  {what} {value:.4g}" for what, value in row.items()), flush=True)
         return row["seconds"]
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
