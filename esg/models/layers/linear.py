@@ -45,6 +45,7 @@ def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
         and x.numel() >= MIN_ROWS * x.shape[-1]
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()  # the compiler chooses itself, and cannot take this operator as it is
     )
 
 
