@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 from reprlib import repr as short
@@ -22,11 +22,11 @@ from .entities.name_lists import NameList
 from .entities.panoptic import Panoptic
 from .language.captions import category_caption, phrase_caption
 from .language.knowing import KnowsWords, knows_any
-from .language.listing import dotted_names
+from .language.reading import Reading, names_in
 from .language.tidying import tidied
 from .language.words import Span
 from .models.gella.config import GellaConfig
-from .models.gella.inference import RECOGNISED, GellaInference
+from .models.gella.inference import RECOGNISED
 from .models.gella.language import Language
 from .models.grounding_model import SEEDS, GenerationConfig, GroundingModel
 from .models.layers.attention import set_attention
@@ -43,6 +43,7 @@ from .support.progress import Progress, Stage
 from .support.quiet import drop_deprecations
 from .support.weight_files import read_metadata
 from .weights.finding import locate
+from .weights.loading import is_zero_shot, load_grounding_model
 
 log = getLogger(__name__)
 
@@ -115,7 +116,7 @@ class Grounder:
         """
         dtype = choose_dtype(precision, choose_device(device))
         chosen(attention, "cpu")  # refuses an unknown name before the weights are loaded
-        model = _load(name_or_path, choose_device(offload_device or device), dtype)
+        model = load_grounding_model(name_or_path, choose_device(offload_device or device), dtype)
         drop_deprecations()
         if compile:
             for network in model.networks:
@@ -127,7 +128,7 @@ class Grounder:
     @staticmethod
     def public_models(name: str) -> list[str]:
         """The Hugging Face models that a name such as "zero-shot" stands for; empty for any other name."""
-        return ZeroShot.public_models(name) if _is_zero_shot(name) else []
+        return ZeroShot.public_models(name) if is_zero_shot(name) else []
 
     @staticmethod
     def can_answer(name_or_path: str | Path) -> bool:
@@ -139,8 +140,8 @@ class Grounder:
         >>> Grounder.can_answer("zero-shot"), Grounder.can_answer("gella-nano")
         (True, False)
         """
-        if isinstance(name_or_path, str) and _is_zero_shot(name_or_path):
-            return ZeroShot.has_writer(name_or_path)
+        if is_zero_shot(name_or_path):
+            return ZeroShot.has_writer(str(name_or_path))
         config = read_metadata(locate(name_or_path, task="grounding")).get("config", "")
         return GellaConfig.from_json(config).answers
 
@@ -251,7 +252,9 @@ class Grounder:
         """
         _check_text(caption, "caption")
         self.check_words([caption])
-        return self._read(lambda: self._see(read_image(image, max_pixels=max_pixels)), caption).written
+        return Reading.of_caption(
+            caption, lambda text: self._nouns(self._see(read_image(image, max_pixels=max_pixels)), text)
+        ).written
 
     def check_words(self, texts: Iterable[str]) -> list[str]:
         """Checks, before any slow work, that the model knows at least some of the words.
@@ -330,34 +333,35 @@ class Grounder:
         """
         if sum(given is not None for given in (caption, phrases, categories)) > 1:
             raise InputError("Give only one of these: a caption, a list of phrases, or a list of categories.")
-        names: list[str] | None = None
-        text: _Text | None = None
-        for given, make in ((categories, category_caption), (phrases, phrase_caption)):
-            if given is not None:
-                listed, spans = make(_names(given))
-                names, text = [listed[slice(*span)] for span in spans], _Text(listed, spans, listed, spans)
-        if caption is not None:
-            _check_text(caption, "caption")
-        elif text is not None:
-            _check_text(text.caption, "caption")
+        reading: Reading | None = None
+        if categories is not None:
+            reading = Reading.of_list(*category_caption(names_in(categories)))
+        elif phrases is not None:
+            reading = Reading.of_list(*phrase_caption(names_in(phrases)))
+        given = caption if reading is None else reading.caption
+        if given is not None:
+            _check_text(given, "caption")
         check_number("threshold", threshold, 0, 1)
         pixels = _read_for(entities, image, max_pixels)
         unknown: list[str] = []
-        if caption is not None or names is not None:
-            unknown = self.check_words([caption] if names is None and caption is not None else names or [])
+        if given is not None:
+            unknown = self.check_words([given] if reading is None else reading.phrases)
         features = self._see(pixels)
-        if text is None:
-            if caption is None:
-                caption = self._best_caption(features, entities, GenerationConfig(), self.model.drafts, progress)
-            text = self._read(lambda: features, caption)
-        scores = self._scores(features, entities, text.given, text.spans)
+        if reading is None:
+            if given is None:
+                given = self._best_caption(features, entities, GenerationConfig(), self.model.drafts, progress)
+            reading = Reading.of_caption(given, lambda text: self._nouns(features, text))
+        scores = self._scores(features, entities, reading.given, reading.spans)
         meant = scores >= threshold
-        if categories is not None and len(text.spans):
-            meant &= np.arange(len(text.spans))[:, None] == scores.argmax(axis=0)
+        if categories is not None and len(reading.spans):
+            meant &= np.arange(len(reading.spans))[:, None] == scores.argmax(axis=0)
         if unknown:
             log.info("%s knows no word of %s and ignores it.", self.title, " and ".join(unknown))
-            meant &= np.array([name not in unknown for name in names or []])[:, None]
-        return Grounding(text.caption, tuple(_phrase(text.caption, *each) for each in zip(text.written, scores, meant)))
+            meant &= np.array([phrase not in unknown for phrase in reading.phrases])[:, None]
+        return Grounding(
+            reading.caption,
+            tuple(_phrase(reading.caption, *each) for each in zip(reading.written, scores, meant)),
+        )
 
     def names(
         self, image: ImageLike, entities: EntityMap, *, threshold: float = RECOGNISED, max_pixels: int = MAX_PIXELS
@@ -535,14 +539,6 @@ class Grounder:
             return Phrase(caption, span, guess=(int(scores.argmax()) + 1, float(scores.max())))
         return found if threshold is not None else Phrase(caption, span, found.entity_ids[:1], found.scores[:1])
 
-    def _read(self, look: Callable[[], Any], caption: str) -> _Text:
-        """Splits a caption into nouns, or into names if it is a list of names; only the former calls `look`."""
-        if (names := dotted_names(caption)) is not None:
-            return _Text(caption, names, *phrase_caption(caption[slice(*span)] for span in names))
-        even = tidied(caption)
-        spans = self._nouns(look(), even.text)
-        return _Text(caption, [even.written(span) for span in spans], even.text, spans)
-
     def _see(self, pixels: np.ndarray) -> Any:
         """Image features of (H, W, 3) uint8 RGB; recognising the same photo again takes a tenth of the time."""
         key = hashlib.sha256(pixels.data).digest() + repr(pixels.shape).encode()
@@ -572,31 +568,10 @@ class Grounder:
         advice = "the precision bf16, a smaller model, or the device cpu"
         if self.device.type == "cpu":
             advice = "the precision bf16 or a smaller model"
-        elif _is_zero_shot(self.name):
+        elif is_zero_shot(self.name):
             advice = "fewer bits (zero-shot-8bit, zero-shot-4bit), a smaller language model, or the device cpu"
         model = self.title if self.name else "the model"
         return enough_memory(f"{self.device} ran out of memory while {model} was working; choose {advice}.")
-
-
-@dataclass(frozen=True)
-class _Text:
-    """A caption and the spans of its phrases: as written (`caption`, `written`), and as given to the model."""
-
-    caption: str
-    written: list[Span]
-    given: str
-    spans: list[Span]
-
-
-def _names(given: Any) -> Any:
-    """Expands every list of names with dots, such as "cat . dog .", into its names."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        return given  # of the wrong type; the caller reports it
-    names: list[str] = []
-    for name in given:
-        spans = dotted_names(name) if isinstance(name, str) else None
-        names += [name] if spans is None else [name[slice(*span)] for span in spans]
-    return names
 
 
 def _fit(caption: str, spans: Sequence[Span], scores: np.ndarray) -> float:
@@ -606,18 +581,6 @@ def _fit(caption: str, spans: Sequence[Span], scores: np.ndarray) -> float:
     surely = np.where(scores >= THRESHOLD, scores, np.inf).min(axis=1)  # inf: refers to no entity
     different = len({caption[slice(*span)] for span in spans}) / len(spans)
     return float(np.where(np.isinf(surely), 0, surely).mean()) * different
-
-
-def _load(name_or_path: str | Path, device: torch.device, precision: torch.dtype) -> GroundingModel:
-    """Loads the model that a name or path stands for."""
-    if isinstance(name_or_path, str) and _is_zero_shot(name_or_path):
-        return ZeroShot.from_name(name_or_path, device, precision)
-    return GellaInference.from_file(locate(name_or_path, task="grounding"), device, precision)
-
-
-def _is_zero_shot(name: str) -> bool:
-    """Whether a name stands for public models; a file of that name takes precedence."""
-    return name.startswith("zero-shot") and not os.path.isfile(name)
 
 
 def _check_text(text: str, what: str) -> None:

@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
-import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .entities import tidying as cleanup
 from .entities.categories import Categories
 from .entities.entity_map import EntityMap
 from .entities.scored_masks import ScoredMask
 from .entities.tracking import TrackedFrame, Tracker
-from .models.cropformer.checkpoints import convert, is_official, load_strict, preset_of
 from .models.cropformer.clips import known_tracks, queries_of, views_of_frames, windows
-from .models.cropformer.config import PRESETS, TASKS, CropFormerConfig, Preset, class_aware
-from .models.cropformer.device_fusion import fuse_there
-from .models.cropformer.fusion import FUSIONS, Fusion, fuse, fusion_views
-from .models.cropformer.model import CropFormer, Output
-from .models.cropformer.overlapping import Overlapping, overlapping
+from .models.cropformer.config import Preset
+from .models.cropformer.fusion import FUSIONS, Fusion, fusion_views
+from .models.cropformer.inference import CropFormerInference
+from .models.cropformer.model import CropFormer
 from .models.cropformer.predicted import Predicted
+from .models.cropformer.results import scored_masks, with_classes
 from .models.cropformer.scales import merge_scales
-from .models.cropformer.segments import Segments, panoptic, semantic
-from .models.cropformer.stability import stability
-from .models.cropformer.views import Views, check_crops, check_ratio, make_views
-from .models.gella.file_kind import is_gella
+from .models.cropformer.views import check_crops, check_ratio, make_views
 from .models.layers.attention import set_attention
 from .pictures.reading import ImageLike, read_image
 from .support.checks import check_number, check_whole
-from .support.device import choose_device, choose_dtype, computing_in, move, release_memory, upload
-from .support.errors import InputError, OutOfMemory, WeightsError
-from .support.files import at_home
+from .support.device import choose_device, choose_dtype
+from .support.errors import InputError
 from .support.limits import MAX_PIXELS, MIN_SIDE
-from .support.progress import Progress, Stage
-from .support.weight_files import read_state_dict
-from .weights.catalogue import checkpoint_named
-from .weights.finding import locate
-
-log = logging.getLogger(__name__)
-
-_FUSING = {"cuda"}
-"""Kinds of devices that fuse masks themselves; elsewhere the CPU is faster."""
+from .support.progress import Progress
+from .weights.loading import load_segmenter
 
 
 class EntitySegmenter:
     """A CropFormer or Mask2Former that is ready to segment photos.
 
     Attributes:
-        model: the network, in evaluation mode on `device`.
-        preset: its architecture and default options.
-        device: the device it runs on.
+        preset: architecture and default options of the model.
         name: the name or path it was loaded from.
         categories: its classes; None if it finds entities without classes.
 
@@ -83,13 +65,10 @@ class EntitySegmenter:
             InputError: the categories do not fit the model, or the device or precision is not available here.
         """
         self.categories = _categories(preset, name, categories)
-        self.device = choose_device(device)
-        self.precision = choose_dtype(precision, self.device)
-        self.model = model.eval()
-        move(self.model, self.device)
+        chosen = choose_device(device)
+        self._inference = CropFormerInference(model, chosen, choose_dtype(precision, chosen), name)
         self.preset = preset
         self.name = name
-        self._told: set[str] = set()
 
     @classmethod
     def from_pretrained(
@@ -124,13 +103,23 @@ class EntitySegmenter:
             InputError: an option is wrong.
         """
         dtype = choose_dtype(precision, choose_device(device))
-        model, preset, name = load_model(name_or_path)
+        model, preset, name = load_segmenter(name_or_path)
         set_attention(model, attention)
         if compile:
             model.compile_levels()
         segmenter = cls(model, preset, device=offload_device or device, name=name, categories=categories)
-        segmenter.precision = dtype
+        segmenter._inference.precision = dtype
         return segmenter
+
+    @property
+    def model(self) -> CropFormer:
+        """The network, in evaluation mode on `device`."""
+        return self._inference.model
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the network runs on."""
+        return self._inference.device
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -143,9 +132,7 @@ class EntitySegmenter:
         Raises:
             InputError: the device is not available here.
         """
-        before, self.device = self.device, choose_device(device)
-        move(self.model, self.device)
-        release_memory(before)
+        self._inference.to(device)
         return self
 
     def __call__(
@@ -256,8 +243,10 @@ class EntitySegmenter:
         batch_level = mode.level == "batch"
         views = make_views(pixels, crops=crops if batch_level else 0, short=short, longest=longest, ratio=ratio)
         indices = fusion_views(fusion, len(views.geometry))
-        embeddings, features, probabilities = self._final_head(views, batch_level, views_at_once, progress)
-        return Predicted(embeddings, features[indices], probabilities, views.geometry.select(indices))
+        predicted = self._inference.predict(
+            views, batch_level=batch_level, views_at_once=views_at_once, progress=progress
+        )
+        return predicted.of_views(indices)
 
     def predict_sizes(
         self,
@@ -340,15 +329,7 @@ class EntitySegmenter:
             size=size,
             max_size=max_size,
         )
-        categories = self.categories
-        masks = self._overlapping(predicted, self.preset.keep if keep is None else keep, progress)
-        return [
-            ScoredMask(one.rle, one.score)
-            if categories is None
-            else ScoredMask(one.rle, one.score, categories.names[one.kind], categories.ids[one.kind])
-            for one in masks
-            if one.score >= min_score and (self.preset.task != "panoptic" or self._things[one.kind])
-        ]
+        return scored_masks(predicted, self.preset, self.categories, keep=keep, min_score=min_score, progress=progress)
 
     def track(
         self,
@@ -415,10 +396,9 @@ class EntitySegmenter:
         tracks: dict[int, int] = {}  # query -> track
         for number, window in enumerate(windows(frames, share)):
             views = views_of_frames([read_image(frame, max_pixels=max_pixels) for frame in window], short, longest)
-            embeddings, features, probabilities = self._final_head(views, True, views_at_once, progress)
+            predicted = self._inference.predict(views, batch_level=True, views_at_once=views_at_once, progress=progress)
             for place in range(len(window)):
-                only = views.geometry.select([place])
-                fused = self._fused(Predicted(embeddings, features[[place]], probabilities, only), progress)
+                fused = self._fused(predicted.of_views([place]), progress)
                 entities = self.tidied(EntityMap.from_labels(fused.labels, fused.scores), **tidying)
                 queries = queries_of(entities, fused)
                 if number and not place:
@@ -474,70 +454,17 @@ class EntitySegmenter:
             raise InputError(f"The prediction is another model's; give one of {self.name or 'this model'}.")
         return image
 
-    @property
-    def _things(self) -> tuple[bool, ...]:
-        return () if self.categories is None else self.categories.things
-
     def _entities(self, predicted: Predicted, progress: Progress | None) -> EntityMap:
         """The result without overlap, before it is tidied."""
-        geometry = predicted.geometry
-        if self.categories is None:
-            fused = self._fused(predicted, progress)
-            return EntityMap.from_labels(fused.labels, fused.scores)
-        names = self.categories.names
-        if self.preset.task == "instance":
-            found = self._overlapping(predicted, self.preset.keep, progress)
-            return EntityMap.from_masks(
-                [one.rle for one in found],
-                [one.score for one in found],
-                size=geometry.image_size,
-                names=[names[one.kind] for one in found],
-            )
-        segments: Segments
-        if self.preset.task == "panoptic":
-            segments = panoptic(
-                predicted.masks(), predicted.probabilities, geometry, self.categories.things, progress=progress
-            )
-        else:
-            segments = semantic(predicted.masks(), predicted.probabilities, geometry, progress=progress)
-        return EntityMap.from_labels(segments.labels, segments.scores, [names[kind] for kind in segments.kinds])
+        if self.categories is not None:
+            return with_classes(predicted, self.preset, self.categories, progress)
+        fused = self._fused(predicted, progress)
+        return EntityMap.from_labels(fused.labels, fused.scores)
 
     def _fused(self, predicted: Predicted, progress: Progress | None) -> Fusion:
-        """The masks of a model without classes in one label map; made on a GPU that has the memory, or on the CPU."""
-        predicted = predicted.best(self.preset.keep)
-        device = predicted.features.device
-        if device.type in _FUSING:
-            try:
-                return self._fused_by(fuse_there, predicted, progress)
-            except torch.cuda.OutOfMemoryError:
-                pass
-            release_memory(device)
-            self._tell_once(f"Not enough memory on {device} to fuse the masks there; fusing them on the CPU.")
-            predicted = predicted.to("cpu")
-        return self._fused_by(fuse, predicted, progress)
-
-    def _fused_by(self, fuse: Callable[..., Fusion], predicted: Predicted, progress: Progress | None) -> Fusion:
-        masks, scores = predicted.masks(), predicted.class_scores[:, 0]
-        return fuse(masks, scores, predicted.geometry, stable=self.preset.stability, progress=progress)
-
-    def _tell_once(self, message: str) -> None:
-        """Logs a warning that every photo would repeat."""
-        if message not in self._told:
-            self._told.add(message)
-            log.warning(message)
-
-    def _overlapping(self, predicted: Predicted, keep: int | None, progress: Progress | None) -> list[Overlapping]:
-        masks, scores = predicted.masks(), predicted.class_scores.cpu()
-        if self.preset.stability:
-            scores = scores * stability(masks, predicted.geometry)[:, None]
-        return overlapping(
-            masks,
-            scores,
-            predicted.geometry,
-            keep=keep,
-            second_sigmoid=self.categories is None,
-            progress=progress,
-        )
+        """The masks of a model without classes in one label map."""
+        best = predicted.best(self.preset.keep)
+        return self._inference.fuse(best, stable=self.preset.stability, progress=progress)
 
     def _working_size(self, size: int | None, max_size: int | None) -> tuple[int, int]:
         """The short and the long side of views; None: the preset's, and for the long side in proportion to `size`."""
@@ -547,117 +474,10 @@ class EntitySegmenter:
         short = self.preset.size if size is None else size
         return short, round(short * self.preset.max_size / self.preset.size) if max_size is None else max_size
 
-    def _final_head(
-        self, views: Views, batch_level: bool, views_at_once: int | None, progress: Progress | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The last prediction for T views: embeddings (Q, C), features (T, C, h, w), probabilities (Q, K + 1)."""
-        if views_at_once is not None:
-            check_whole("views_at_once", views_at_once, 1)
-        at_once = views_that_fit(views, self.device) if views_at_once is None else views_at_once
-
-        def report(done: int, total: int) -> None:
-            if progress is not None:
-                progress(done, total, Stage.VIEWS)
-
-        with torch.inference_mode():
-            output = self._forward(views, batch_level, min(at_once, len(views.pixels)), report)
-            prediction = (output.batch if batch_level else output.image)[-1]
-            probabilities = prediction.logits[0].float().softmax(dim=-1)
-            if not probabilities.isfinite().all():
-                raise WeightsError(
-                    f"{self.name or 'The model'} produced scores that are NaN or infinite; use precision fp32, or "
-                    "other weights."
-                )
-            return prediction.embeddings[0].float(), output.features[0].float(), probabilities
-
-    def _forward(self, views: Views, batch_level: bool, at_once: int, report: Callable[[int, int], None]) -> Output:
-        """The model's output; processes fewer than `at_once` views together if the device runs out of memory."""
-        pixels, frames = (upload(part[None], self.device) for part in (views.pixels, views.geometry.frames))
-        while True:
-            try:
-                with computing_in(self.precision, self.device):
-                    return self.model(pixels, frames, batch_level=batch_level, views_at_once=at_once, progress=report)
-            except torch.cuda.OutOfMemoryError:
-                if at_once == 1:
-                    height, width = views.geometry.padded_size
-                    raise OutOfMemory(
-                        f"{self.device} does not have enough memory for a view of {width}x{height} pixels; use a "
-                        "smaller size, precision fp16 or bf16, or the device cpu."
-                    ) from None
-            # Outside the handler, so that nothing keeps the failed attempt's memory alive.
-            release_memory(self.device)
-            at_once = math.ceil(at_once / 2)
-            self._tell_once(f"Not enough memory on {self.device} for all views together; computing fewer at a time.")
-
 
 def _check_areas(**areas: int) -> None:
     for name, area in areas.items():
         check_whole(name, area, 0)
-
-
-def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
-    """Loads a model; returns it with its preset and a readable name.
-
-    Raises:
-        WeightsError: see `EntitySegmenter.from_pretrained`.
-    """
-    path = locate(name_or_path, task="entity")
-    state, metadata = read_state_dict(path)
-    if is_official(state):
-        state = convert(state, str(path))
-    preset, name = _preset_of(state, metadata, name_or_path, path)
-    try:
-        with torch.device("meta"):
-            model = CropFormer(preset.config)
-    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise WeightsError(f"{path} describes an impossible model ({reason}); convert the file again.") from error
-    load_strict(model, state, str(path))
-    return model, preset, name
-
-
-def _preset_of(
-    state: dict[str, torch.Tensor], metadata: dict[str, str], asked: str | Path, path: Path
-) -> tuple[Preset, str]:
-    """The preset of weights: given by their name, or by the metadata or the tensor shapes of the file."""
-    if is_gella(state, metadata):
-        raise WeightsError(
-            f"{asked} grounds words in entities but does not find entities; choose a segmenter such as cropformer-nano."
-        )
-    if not os.path.exists(at_home(asked)):
-        name = checkpoint_named(str(asked)).name
-        return PRESETS[name], name
-    named = metadata.get("preset", "")
-    preset = PRESETS.get(named)
-    if "config" in metadata:
-        try:
-            config = CropFormerConfig.from_json(metadata["config"])
-        except InputError as error:
-            reason = str(error).rstrip(".").removesuffix("; convert the file again")
-            raise WeightsError(f"{path} describes an impossible model ({reason}); convert the file again.") from None
-        own = dataclasses.replace(preset, config=config) if preset else None
-        return _with_own_defaults(own, config, metadata, path), named if preset else path.stem
-    if preset:
-        return preset, named
-    name = preset_of(state, str(path))
-    return PRESETS[name], name
-
-
-def _with_own_defaults(preset: Preset | None, config: CropFormerConfig, metadata: dict[str, str], path: Path) -> Preset:
-    """The preset of a file with its own configuration; its metadata may also have the task and the crop ratio."""
-    task = metadata.get("task", "entity" if config.classes == 1 else "panoptic")
-    if preset is None or (preset.task == "entity") != (task == "entity"):
-        preset = Preset(config) if task == "entity" else class_aware(task, config)
-    elif "task" in metadata:
-        preset = dataclasses.replace(preset, task=task)
-    try:
-        ratio = float(metadata.get("crop_ratio", preset.crop_ratio))
-        check_ratio(ratio)
-    except (ValueError, InputError):
-        ratio = 0.0
-    if not ratio or task not in TASKS or (task == "entity" and config.classes > 1):
-        raise WeightsError(f"{path} describes an impossible model (its task or crop ratio); convert the file again.")
-    return dataclasses.replace(preset, crop_ratio=ratio)
 
 
 def _categories(preset: Preset, name: str, given: str | Path | Iterable[Any] | None) -> Categories | None:
@@ -671,18 +491,3 @@ def _categories(preset: Preset, name: str, given: str | Path | Iterable[Any] | N
             "choose a class-aware model such as mask2former-panoptic-swin-tiny."
         )
     return None
-
-
-def views_that_fit(views: Views, device: torch.device) -> int:
-    """The number of views to process together: as many as a GPU's free memory allows, otherwise one.
-
-    A CPU does not get faster with several views at once. One view of Swin-T in fp32 takes about 720 bytes per pixel at
-    its peak (measured on the CPU); this assumes twice that.
-    """
-    if device.type != "cuda":
-        return 1
-    height, width = views.geometry.padded_size
-    free, _ = torch.cuda.mem_get_info(device)
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's own, reused
-    per_view = 1440 * height * width
-    return max(1, min(len(views.pixels), int(free * 0.8) // per_view))

@@ -18,7 +18,7 @@ from esg.entities.categories import Categories
 from esg.entities.rle import decode_mask
 from esg.models.cropformer.config import PRESETS, Preset
 from esg.models.cropformer.model import CropFormer
-from esg.segmenter import load_model
+from esg.weights.loading import load_segmenter
 
 CATEGORIES = [
     {"id": 9, "name": "sky", "isthing": 0},
@@ -43,7 +43,7 @@ def make_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Ma
     """Writes a small Mask2Former for a task, with four classes, of which its queries and masks are certain."""
 
     def make(task: str) -> Path:
-        config = dataclasses.replace(load_model(tiny_model)[1].config, association=False, classes=4)
+        config = dataclasses.replace(load_segmenter(tiny_model)[1].config, association=False, classes=4)
         with torch.random.fork_rng():
             torch.manual_seed(34)
             model = CropFormer(config)
@@ -70,7 +70,7 @@ def test_a_published_model_with_its_category_list(
 ) -> None:
     name = "mask2former-panoptic-swin-tiny"
     weights = make_model("panoptic")
-    preset = dataclasses.replace(PRESETS[name], config=load_model(weights)[1].config, size=64, max_size=96)
+    preset = dataclasses.replace(PRESETS[name], config=load_segmenter(weights)[1].config, size=64, max_size=96)
     monkeypatch.setitem(PRESETS, name, preset)
     monkeypatch.setenv("ESG_WEIGHTS", str(tmp_path))
     (tmp_path / f"{name}.safetensors").write_bytes(weights.read_bytes())
@@ -160,11 +160,11 @@ def test_a_file_with_classes_and_without_a_task_is_panoptic(make_model: MakeMode
 
     state, metadata = read_state_dict(make_model("semantic"))
     save_file(state, tmp_path / "own.safetensors", {"config": metadata["config"]})
-    assert load_model(tmp_path / "own.safetensors")[1].task == "panoptic"
+    assert load_segmenter(tmp_path / "own.safetensors")[1].task == "panoptic"
 
 
 def test_a_model_with_crops_may_know_classes(tiny_model: Path, photo: np.ndarray) -> None:
-    config = dataclasses.replace(load_model(tiny_model)[1].config, classes=4)
+    config = dataclasses.replace(load_segmenter(tiny_model)[1].config, classes=4)
     torch.manual_seed(0)
     model = CropFormer(config)
     for task in ("panoptic", "semantic", "instance"):

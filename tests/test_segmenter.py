@@ -17,14 +17,15 @@ from scipy.optimize import linear_sum_assignment
 
 import esg.segmenter
 from esg import EntityMap, EntitySegmenter, ImageError, InputError, WeightsError, read_image
+from esg.models.cropformer import inference
 from esg.models.cropformer.config import PRESETS, Preset
 from esg.models.cropformer.model import CropFormer
 from esg.models.cropformer.views import make_views
 from esg.models.layers.efficientnet import EfficientNetConfig
 from esg.models.layers.hornet import HorNetConfig
 from esg.models.layers.resnet import ResNetConfig
-from esg.segmenter import load_model, views_that_fit
 from esg.support.weight_files import read_state_dict
+from esg.weights.loading import load_segmenter
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
@@ -71,7 +72,7 @@ def test_a_file_that_describes_no_model(tiny_model: Path, tmp_path: Path, change
     config = json.dumps({**json.loads(metadata["config"]), **change})
     save_file(state, tmp_path / "odd.safetensors", {**metadata, "config": config})
     with pytest.raises(WeightsError, match=r"odd\.safetensors describes an impossible model \(.+\); convert") as caught:
-        load_model(tmp_path / "odd.safetensors")
+        load_segmenter(tmp_path / "odd.safetensors")
     assert "\n" not in str(caught.value)
 
 
@@ -164,8 +165,7 @@ def test_bf16_gives_the_label_map_of_fp32(root: Path, name: str) -> None:
     segmenter = EntitySegmenter.from_pretrained(device="cpu")
     image = read_image(root / f"web_demo/examples/{name}.jpg")
     exact = segmenter(image).labels
-    segmenter.precision = torch.bfloat16
-    half = segmenter(image).labels
+    half = EntitySegmenter.from_pretrained(device="cpu", precision="bf16")(image).labels
     pairs = np.zeros((exact.max() + 1, half.max() + 1), int)
     np.add.at(pairs, (exact, half), 1)
     assert len(pairs) > 4
@@ -285,10 +285,15 @@ def test_unknown_weights_devices_and_precisions(tiny_model: Path) -> None:
 
 
 def test_our_own_file_carries_its_configuration(tiny_model: Path) -> None:
-    model, preset, name = load_model(tiny_model)
+    model, preset, name = load_segmenter(tiny_model)
     assert name == "tiny"
     assert preset.config.queries == 10
     assert all(not parameter.is_meta for parameter in model.parameters())
+
+
+def untold(segmenter: EntitySegmenter) -> inference.CropFormerInference:
+    """The segmenter's model, of which nothing has been logged yet."""
+    return inference.CropFormerInference(segmenter.model, segmenter.device, torch.float32)
 
 
 def test_without_memory_for_all_views_fewer_go_together(
@@ -304,7 +309,7 @@ def test_without_memory_for_all_views_fewer_go_together(
         return forward(*args, views_at_once=views_at_once, **options)
 
     monkeypatch.setattr(segmenter.model, "forward", short_of_memory)
-    monkeypatch.setattr(segmenter, "_told", set())
+    monkeypatch.setattr(segmenter, "_inference", untold(segmenter))
     limit = 2
     with caplog.at_level(logging.WARNING, logger="esg"):
         for _ in range(2):
@@ -355,8 +360,8 @@ def test_masks_are_fused_on_a_device_that_has_the_memory_and_else_on_the_cpu(
 ) -> None:
     predicted = segmenter.predict(photo)
     expected = segmenter(predicted)
-    monkeypatch.setattr(segmenter, "_told", set())
-    monkeypatch.setattr(esg.segmenter, "_FUSING", {"cpu"})
+    monkeypatch.setattr(segmenter, "_inference", untold(segmenter))
+    monkeypatch.setattr(inference, "_FUSING", {"cpu"})
     there = segmenter(predicted)
     assert (there.labels != expected.labels).mean() < 1e-3
     assert np.allclose(there.scores, expected.scores, atol=1e-4)
@@ -364,7 +369,7 @@ def test_masks_are_fused_on_a_device_that_has_the_memory_and_else_on_the_cpu(
     def full(*masks: Any, **options: Any) -> Any:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(esg.segmenter, "fuse_there", full)
+    monkeypatch.setattr(inference, "fuse_there", full)
     with caplog.at_level(logging.WARNING, logger="esg"):
         assert segmenter(predicted) == segmenter(predicted) == expected
     assert [record.message for record in caplog.records] == [
@@ -380,8 +385,8 @@ def test_views_together_are_as_many_as_free_memory_holds(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 80_000_000_000))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: reserved + 1000)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1000)
-    assert views_that_fit(views, torch.device("cuda")) == count
-    assert views_that_fit(views, torch.device("cpu")) == 1
+    assert inference.views_that_fit(views, torch.device("cuda")) == count
+    assert inference.views_that_fit(views, torch.device("cpu")) == 1
 
 
 @pytest.mark.gpu
@@ -416,7 +421,7 @@ def test_a_file_is_built_by_its_own_configuration(tiny_model: Path, tmp_path: Pa
     state, metadata = read_state_dict(tiny_model)
     path = tmp_path / "variant.safetensors"
     save_file(state, path, {**metadata, "preset": "cropformer-nano"})  # an earlier architecture of that name
-    model, preset, name = load_model(path)
+    model, preset, name = load_segmenter(path)
     assert (name, model.config.queries, preset.size) == ("cropformer-nano", 10, PRESETS["cropformer-nano"].size)
 
 
@@ -431,7 +436,7 @@ def test_a_file_is_built_by_its_own_configuration(tiny_model: Path, tmp_path: Pa
 def test_an_architecture_of_ones_own_loads_from_its_file(
     tmp_path: Path, tiny_model: Path, photo: np.ndarray, backbone: Any
 ) -> None:
-    config = dataclasses.replace(load_model(tiny_model)[1].config, backbone=backbone, queries=7, decoder_layers=1)
+    config = dataclasses.replace(load_segmenter(tiny_model)[1].config, backbone=backbone, queries=7, decoder_layers=1)
     torch.manual_seed(0)
     state = {name: value.contiguous() for name, value in CropFormer(config).state_dict().items()}
     metadata = {"config": config.to_json(), "crop_ratio": "0.6"}
@@ -442,11 +447,11 @@ def test_an_architecture_of_ones_own_loads_from_its_file(
     for odd in ({"crop_ratio": "2"}, {"crop_ratio": "x"}, {"task": "depth"}):
         save_file(state, tmp_path / "own.safetensors", {**metadata, **odd})
         with pytest.raises(WeightsError, match=r"own\.safetensors describes an impossible model \(its task or crop"):
-            load_model(tmp_path / "own.safetensors")
+            load_segmenter(tmp_path / "own.safetensors")
 
 
 def test_the_users_home_is_understood(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(tiny_model, tmp_path / "mine.safetensors")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert load_model("~/mine.safetensors")[2] == "mine"
+    assert load_segmenter("~/mine.safetensors")[2] == "mine"

@@ -13,6 +13,7 @@ import torch
 from esg import EntitySegmenter, InputError, Tracker
 from esg.models.cropformer.config import CropFormerConfig, Preset
 from esg.models.cropformer.model import CropFormer
+from esg.models.cropformer.predicted import Predicted
 from esg.models.layers.swin import SwinConfig
 
 OPTIONS: dict[str, Any] = {"size": 64, "max_size": 96, "min_score": 0, "specks": 0, "crops": 0}
@@ -65,11 +66,11 @@ def test_with_shared_queries_each_frame_comes_once_and_what_stays_keeps_its_id(
 
 def moving(segmenter: EntitySegmenter, monkeypatch: pytest.MonkeyPatch, places: list[int]) -> list[np.ndarray]:
     """Frames of one colour, whose red is the place: there the only entity is, query 3."""
-    head = segmenter._final_head
+    predict = segmenter._inference.predict
 
-    def final_head(views: Any, *_: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        embeddings, features, probabilities = head(views, True, None, None)
-        queries = len(embeddings)
+    def predicted(views: Any, **options: Any) -> Predicted:
+        found = predict(views, **options)
+        queries, features = len(found.embeddings), found.features
         embeddings, probabilities = torch.zeros(queries, 1), torch.tensor([[0.1, 0.9]]).repeat(queries, 1)
         embeddings[3], probabilities[3] = 1, torch.tensor([0.9, 0.1])
         drawn = torch.full((len(features), 1, *features.shape[2:]), -20.0)
@@ -77,9 +78,9 @@ def moving(segmenter: EntitySegmenter, monkeypatch: pytest.MonkeyPatch, places: 
             place = round(float(pixels[0, 0, 0]) * 58.395 + 123.675)  # red of the first pixel
             view[0, :, place : place + 3] = 20
         # The other queries are 0 everywhere, which is not above a probability of one half.
-        return embeddings, drawn, probabilities
+        return Predicted(embeddings, drawn, probabilities, views.geometry)
 
-    monkeypatch.setattr(segmenter, "_final_head", final_head)
+    monkeypatch.setattr(segmenter._inference, "predict", predicted)
     return [np.full((64, 96, 3), place, np.uint8) for place in places]
 
 

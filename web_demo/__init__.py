@@ -81,7 +81,7 @@ def launch(
         DiffusionInpainting.find(inpainter)
     choose_device(device)
     try:
-        from . import page
+        from . import page, serving
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise
@@ -90,7 +90,7 @@ def launch(
     names = [*LOOPBACK, host, host_name(root_path), *allowed_hosts]
     hosts = None if "*" in allowed_hosts or not (alone or allowed_hosts) else [name for name in names if name]
     gate = Gate(hosts, frames, max_visitor_mb * 1024**2)
-    return page.serve(
+    return serving.serve(
         page.build(
             model=model,
             grounder=grounder,

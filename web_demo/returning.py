@@ -7,8 +7,13 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
 
 from .gate import HOUR
+from .picture import picture_value
+from .shared import AT_ONCE, Shared
 from .visit import Visit
 
 AWAY = 8  # visits that are kept after their tab was closed or reloaded; older ones are deleted
@@ -72,3 +77,28 @@ class Visits:
 
     def _forget(self, key: str) -> None:
         self._places.pop(key).visit.forget()
+
+
+def connect_returning(page: gr.Blocks, shared: Shared) -> None:
+    """Gives a tab its visit when it loads or reloads the page, and notes when it leaves."""
+    visits, key = Visits(), gr.JSON(visible=False)
+
+    def enter(fresh: Visit, key: str | None, request: gr.Request) -> tuple[Any, ...]:
+        key, visit = visits.enter(str(request.session_hash), key, fresh)
+        if visit.pixels is None:
+            return visit, {"key": key}, gr.skip(), gr.skip(), gr.skip()
+        shown = picture_value(
+            visit.pixels,
+            visit.entities,
+            map_number=visit.map_number,
+            min_score=visit.min_score,
+            before=visit.photo if visit.changes else None,
+        )
+        return visit, {"key": key}, shown, visit.text, visit.words
+
+    def leave(request: gr.Request) -> None:
+        visits.leave(str(request.session_hash))
+
+    back = [shared.visit, shared.channels["visit"], shared.channels["picture"], shared.text, shared.words]
+    page.load(enter, [shared.visit, key], back, js="(visit) => [visit, esg.recall('visit')]", **AT_ONCE)
+    page.unload(leave)

@@ -121,15 +121,15 @@ def verify(args: argparse.Namespace, console: Console) -> int:
     console.progress(f"Reading {args.name} ...")
     from ..models.gella.checkpoint import read_gella
     from ..models.gella.file_kind import is_gella
-    from ..segmenter import load_model
     from ..weights import finding as weights
+    from ..weights.loading import load_segmenter
 
     verified = weights.verify(args.name)
     if is_gella(verified.names, verified.metadata):
         read_gella(verified.path)
         name, task = verified.metadata.get("preset", verified.path.stem), "grounding"
     else:
-        _, preset, name = load_model(args.name)
+        _, preset, name = load_segmenter(args.name)
         task = preset.task
     noted = "as recorded when it was downloaded" if verified.recorded else "no recorded value to compare with"
     console.answer(f"file        {verified.path}")

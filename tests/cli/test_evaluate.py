@@ -367,9 +367,9 @@ def test_a_class_aware_model(
     from safetensors.torch import save_file
 
     from esg.models.cropformer.model import CropFormer
-    from esg.segmenter import load_model
+    from esg.weights.loading import load_segmenter
 
-    config = dataclasses.replace(load_model(tiny_model)[1].config, association=False, classes=2)
+    config = dataclasses.replace(load_segmenter(tiny_model)[1].config, association=False, classes=2)
     with torch.random.fork_rng():
         torch.manual_seed(34)
         model = CropFormer(config)

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from esg import EntityMap, EntitySegmenter, read_masks
 from esg.entities.rle import decode_mask
 from esg.models.cropformer.model import CropFormer
-from esg.segmenter import load_model
+from esg.weights.loading import load_segmenter
 
 Run = Callable[..., Any]
 
@@ -26,7 +26,7 @@ VIEWS: dict[str, Any] = {"size": 64, "max_size": 96}  # those of `segment`
 @pytest.fixture(scope="module")
 def semantic(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small semantic Mask2Former with three classes, each of which it sees somewhere in noise."""
-    config = dataclasses.replace(load_model(tiny_model)[1].config, association=False, classes=3)
+    config = dataclasses.replace(load_segmenter(tiny_model)[1].config, association=False, classes=3)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = CropFormer(config)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from esg.models.cropformer.model import CropFormer
-from esg.segmenter import load_model
+from esg.weights.loading import load_segmenter
 
 Nodes = Callable[[str], Any]
 Load = Callable[..., Any]
@@ -130,7 +130,7 @@ def test_the_same_model_is_loaded_once_and_freed_with_its_last_user(load: Load, 
 def test_categories_name_the_classes_of_a_model(
     nodes: Nodes, home: Path, tiny_model: Path, core: Any, image: torch.Tensor
 ) -> None:
-    _, preset, _ = load_model(tiny_model)
+    _, preset, _ = load_segmenter(tiny_model)
     config = dataclasses.replace(preset.config, association=False, classes=2)
     torch.manual_seed(0)
     state = {name: value.contiguous() for name, value in CropFormer(config).state_dict().items()}

@@ -20,7 +20,6 @@ from safetensors import safe_open
 
 from esg.models.cropformer.config import PRESETS
 from esg.models.layers.resnet import ResNetConfig
-from esg.segmenter import load_model
 from esg.support.errors import EsgError, InputError, WeightsError
 from esg.training import checkpoint, cropformer, loop, training_run
 from esg.training.checkpoint import WeightAverage, load_checkpoint
@@ -31,6 +30,7 @@ from esg.training.run_folder import BEST, CHECKPOINT
 from esg.training.run_log import read_log
 from esg.training.samples import SampleConfig
 from esg.training.schedule import learning_rate
+from esg.weights.loading import load_segmenter
 
 RUN = TrainConfig(
     preset="tiny",
@@ -466,7 +466,7 @@ def test_own_architectures_train_resume_and_export(run: TrainConfig, tmp_path: P
     own = dataclasses.replace(run, steps=1, model=model)
     train(own, tmp_path / "run")
     out = checkpoint.export(tmp_path / "run", CropFormerTask(own), tmp_path / "own.safetensors")
-    found, preset, name = load_model(out)
+    found, preset, name = load_segmenter(out)
     assert (name, found.config.queries, found.config.backbone.depths) == ("tiny", 5, (1, 1, 2, 1))  # type: ignore[union-attr]
     assert preset.config.association_parts == ("cross",)
     train(dataclasses.replace(own, steps=2), tmp_path / "run")
@@ -524,7 +524,7 @@ def test_a_model_with_classes_learns_those_of_the_photos(run: TrainConfig, tmp_p
     out = checkpoint.export(tmp_path / "run", CropFormerTask(own), tmp_path / "classes.safetensors")
     with safe_open(out, "pt") as file:
         assert file.metadata()["task"] == "instance"
-    model, preset, _ = load_model(out)
+    model, preset, _ = load_segmenter(out)
     assert (model.config.classes, preset.task) == (3, "instance")
     with pytest.raises(InputError, match=r"has 2 classes, but the photos have 3; give photos"):
         CropFormerTask(dataclasses.replace(own, model={"classes": 2}))

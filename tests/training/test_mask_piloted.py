@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from esg.segmenter import load_model
 from esg.training.losses import LossConfig
 from esg.training.mask_piloted import _noisy_masks, mask_piloted_losses
+from esg.weights.loading import load_segmenter
 
 FRAMES = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 2, 4)
 
@@ -34,7 +34,7 @@ def test_noise_is_in_proportion_to_the_area() -> None:
 
 
 def test_piloted_queries_train_the_decoder_and_leave_the_queries_alone(tiny_model: Path) -> None:
-    model, _, _ = load_model(tiny_model)
+    model, _, _ = load_segmenter(tiny_model)
     torch.manual_seed(0)
     labels = torch.zeros(1, 2, 64, 64, dtype=torch.long)
     labels[:, :, :32, :32], labels[:, 0, 40:, 40:] = 1, 2
@@ -55,7 +55,7 @@ def test_piloted_queries_train_the_decoder_and_leave_the_queries_alone(tiny_mode
 
 
 def test_a_picture_without_entities_gives_no_loss(tiny_model: Path) -> None:
-    model, _, _ = load_model(tiny_model)
+    model, _, _ = load_segmenter(tiny_model)
     terms = mask_piloted_losses(
         model,
         model(torch.randn(1, 2, 3, 64, 64), FRAMES),

@@ -39,6 +39,10 @@ class Predicted:
         """Only the queries with these indices."""
         return Predicted(self.embeddings[queries], self.features, self.probabilities[queries], self.geometry)
 
+    def of_views(self, views: list[int]) -> Predicted:
+        """Only the masks in the views with these indices."""
+        return Predicted(self.embeddings, self.features[views], self.probabilities, self.geometry.select(views))
+
     def to(self, device: torch.device | str) -> Predicted:
         """The same on another device."""
         return Predicted(

@@ -11,8 +11,8 @@ from esg.models.cropformer.config import PRESETS, CropFormerConfig
 from esg.models.cropformer.model import CropFormer
 from esg.models.layers.efficientnet import EfficientNetConfig
 from esg.models.layers.hornet import HorNetConfig
-from esg.segmenter import load_model
 from esg.support.errors import InputError, WeightsError
+from esg.weights.loading import load_segmenter
 
 MANIFESTS = {
     "cropformer_swin_tiny_3x": "cropformer-swin-tiny",
@@ -99,14 +99,14 @@ def test_a_wrong_file_is_refused_with_the_preset_that_fits(shared: Path) -> None
 
 
 def test_a_wrong_shape_is_refused(tiny_model: Path) -> None:
-    model, _, _ = load_model(tiny_model)
+    model, _, _ = load_segmenter(tiny_model)
     state = {**model.state_dict(), "decoder.query_features": torch.zeros(3, 32)}
     with pytest.raises(WeightsError, match=r"differs in decoder\.query_features \(3, 32\) instead of \(10, 32\)"):
         checkpoints.load_strict(model, state, "weights.pth")
 
 
 def test_weights_with_nan_or_infinity_are_refused(tiny_model: Path) -> None:
-    model, _, _ = load_model(tiny_model)
+    model, _, _ = load_segmenter(tiny_model)
     state = {**model.state_dict(), "decoder.query_features": torch.full((10, 32), torch.nan)}
     with pytest.raises(WeightsError, match=r"weights\.pth holds NaN or infinity in decoder\.query_features"):
         checkpoints.load_strict(model, state, "weights.pth")

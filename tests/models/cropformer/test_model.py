@@ -12,7 +12,7 @@ from torch import Tensor
 
 from esg.models.cropformer.config import CropFormerConfig
 from esg.models.cropformer.model import CropFormer, Output
-from esg.segmenter import load_model
+from esg.weights.loading import load_segmenter
 
 PICTURES, VIEWS = 2, 3
 FRAMES = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(PICTURES, VIEWS, 4)
@@ -20,7 +20,7 @@ FRAMES = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(PICTURES, VIEWS, 4)
 
 @pytest.fixture(scope="module")
 def config(tiny_model: Path) -> CropFormerConfig:
-    return load_model(tiny_model)[0].config
+    return load_segmenter(tiny_model)[0].config
 
 
 @pytest.fixture(scope="module")

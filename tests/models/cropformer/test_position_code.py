@@ -8,7 +8,7 @@ import torch
 from esg.models.cropformer.model import CropFormer
 from esg.models.cropformer.position_code import PositionCode, position_code
 from esg.models.cropformer.views import ViewGeometry
-from esg.segmenter import load_model
+from esg.weights.loading import load_segmenter
 
 
 def test_a_place_has_the_same_code_in_every_view() -> None:
@@ -34,7 +34,7 @@ def test_it_starts_as_no_change() -> None:
 
 
 def test_a_model_with_whereabouts_tells_left_from_right(tiny_model: Path) -> None:
-    config = dataclasses.replace(load_model(tiny_model)[0].config, whereabouts=True)
+    config = dataclasses.replace(load_segmenter(tiny_model)[0].config, whereabouts=True)
     torch.manual_seed(0)
     model = CropFormer(config).eval()
     assert model.whereabouts is not None

@@ -209,7 +209,7 @@ def test_a_file_that_the_server_refuses_is_a_sentence(
 def test_a_full_queue_is_a_sentence(
     launch: Callable[..., str], visit_at: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web_demo.page.MOST_WAITING", 0)
+    monkeypatch.setattr("web_demo.serving.MOST_WAITING", 0)
     visitor = visit_at(launch())
     visitor.sentence("This page has too much to do at the moment; try again in a minute.")
     expect(visitor.find(".esg-busy")).to_be_hidden()
