@@ -74,6 +74,7 @@ _IRREGULAR = {"person": "people", "knife": "knives", "shelf": "shelves", "comput
 _IRREGULAR |= {"sheep": "sheep"}
 _MOST_NAMED = 6  # maximum number of names in a description
 _LEAST_SHARE = 0.01  # minimum share of the image's area for a name to be in a description
+_PART = 0.2  # an entity smaller than this share of the largest one of its name is likely to be a part of it
 COUNTS = ("two", "three", "four")
 
 
@@ -105,3 +106,17 @@ def counted_names(names: Sequence[str], areas: Sequence[int] | np.ndarray, pictu
     order = sorted((name for name in total if total[name] >= _LEAST_SHARE * picture), key=lambda name: -total[name])
     listed = list(names)
     return [counted(name, listed.count(name)) for name in order[:_MOST_NAMED]]
+
+
+def no_parts(names: Sequence[str], areas: Sequence[int] | np.ndarray) -> list[int]:
+    """The indices of the entities that are large enough not to be a part of another one of their name.
+
+    A segmenter that splits a cat into body and ear has not found two cats.
+
+    >>> no_parts(["cat", "cat", "sofa"], [5000, 400, 300])
+    [0, 2]
+    """
+    largest: dict[str, int] = {}
+    for name, area in zip(names, areas):
+        largest[name] = max(largest.get(name, 0), int(area))
+    return [index for index, (name, area) in enumerate(zip(names, areas)) if area >= _PART * largest[name]]

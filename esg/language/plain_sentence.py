@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from .coco_names import COUNTS, UNCOUNTED
 
+_AFTER = "and|on|in|at|with|under|near|behind|beside|next|of|is|are"  # words that show that a noun is complete
+_WRONG_ARTICLE = re.compile(rf"\b([Aa])n? ({'|'.join(sorted(UNCOUNTED))})(?=$|[.,;]| (?:{_AFTER})\b)")
 _ONLY_ONE = ("sky", "sea", "water", "ground", "floor", "ceiling")  # unique in a scene, so they take "the"
 
 
@@ -32,3 +35,19 @@ def _with_article(name: str) -> str:
     if name in UNCOUNTED:
         return f"the {name}" if name in _ONLY_ONE else name
     return f"{'an' if name[0] in 'aeio' or name.startswith('um') else 'a'} {name}"
+
+
+def without_wrong_articles(text: str) -> str:
+    """Corrects "a" before names that are not counted, which a small language model writes at times.
+
+    >>> without_wrong_articles("A snow and trees.")
+    'Snow and trees.'
+    >>> without_wrong_articles("A dog on a grass under a sky, a water bottle.")
+    'A dog on grass under the sky, a water bottle.'
+    """
+
+    def right(found: re.Match[str]) -> str:
+        name = f"the {found[2]}" if found[2] in _ONLY_ONE else found[2]
+        return name[0].upper() + name[1:] if found[1] == "A" else name
+
+    return _WRONG_ARTICLE.sub(right, text)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from esg.language.plain_sentence import plain_sentence
+from esg.language.plain_sentence import plain_sentence, without_wrong_articles
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,18 @@ from esg.language.plain_sentence import plain_sentence
 )
 def test_names_with_their_articles(names: list[str], said: str) -> None:
     assert plain_sentence(names) == said
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("A snow and trees.", "Snow and trees."),
+        ("A dirt and a grass", "Dirt and grass"),
+        ("Two dogs under a sky.", "Two dogs under the sky."),
+        ("A sky, a trees and a person.", "The sky, trees and a person."),
+        ("A floor lamp and a water bottle.", "A floor lamp and a water bottle."),
+        ("A grassy field and an apple.", "A grassy field and an apple."),
+    ],
+)
+def test_names_that_are_not_counted_have_no_indefinite_article(written: str, right: str) -> None:
+    assert without_wrong_articles(written) == right

@@ -19,6 +19,7 @@ import web_demo
 from esg import EsgError, InputError, WeightsError
 from esg.cli.main import main
 from web_demo import page as page_module
+from web_demo import serving
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_one_line_says_where_the_page_is_and_ctrl_c_ends_it(
             reached.append(answer.status)
         ctrl_c()
 
-    monkeypatch.setattr(page_module, "time", SimpleNamespace(sleep=visit_and_press_ctrl_c))
+    monkeypatch.setattr(serving, "time", SimpleNamespace(sleep=visit_and_press_ctrl_c))
     options = ["--port", str(port), "--model", str(small_model), "--grounder", str(tiny_gella), "--device", "cpu"]
     assert main(["demo", *options, "--no-browser"]) == 0
     printed = capfd.readouterr()

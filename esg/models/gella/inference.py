@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from ...entities.entity_map import EntityMap
 from ...language.captions import SEG, category_caption
-from ...language.coco_names import counted_names
+from ...language.coco_names import counted_names, no_parts
 from ...language.knowing import has_words, is_known
 from ...language.known_words import Rendering, render
 from ...language.nouns import align, mended, noun_phrases, parse_pieces
-from ...language.plain_sentence import plain_sentence
+from ...language.plain_sentence import plain_sentence, without_wrong_articles
 from ...language.splitting import parted, sentences
 from ...language.words import Span, find_words
 from ...support.checks import check_finite
@@ -207,7 +207,7 @@ class GellaInference:
         asked = self._conversation.describe(names=names)
         answers = self._answers(features, [asked] * len(writings), writings, watch)
         texts = [" ".join(self._conversation.pieces(torch.tensor(answer))) for answer in answers]
-        written = [text.rstrip(_HALF_A_LETTER).strip() for text in texts]
+        written = [without_wrong_articles(text.rstrip(_HALF_A_LETTER).strip()) for text in texts]
         # A sentence of the names alone competes with the drafts; it wins if they are all grounded worse.
         return [*written, plain_sentence(names)] if names else written
 
@@ -215,6 +215,7 @@ class GellaInference:
         """The names that a description can mention, largest area first, with counts."""
         found = self.recognise(features, entities) if self.names else []
         sure = [number for number, (_, score) in enumerate(found) if score >= RECOGNISED]
+        sure = [sure[number] for number in no_parts([found[number][0] for number in sure], entities.areas[sure])]
         return counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
 
     def recognise(self, features: ImageFeatures, entities: EntityMap) -> list[tuple[str, float]]:
