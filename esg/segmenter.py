@@ -32,6 +32,7 @@ from .models.cropformer.stability import stability
 from .models.cropformer.views import Views, check_crops, check_ratio, make_views
 from .models.gella.file_kind import is_gella
 from .models.layers.attention import set_attention
+from .models.meta_init import Unfilled
 from .pictures.reading import ImageLike, read_image
 from .support.checks import check_number, check_whole
 from .support.device import choose_device, choose_dtype, computing_in, move, release_memory, upload
@@ -607,7 +608,7 @@ def load_model(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
         state = convert(state, str(path))
     preset, name = _preset_of(state, metadata, name_or_path, path)
     try:
-        with torch.device("meta"):
+        with Unfilled():
             model = CropFormer(preset.config)
     except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")

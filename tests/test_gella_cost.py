@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import gella_cost
-from benchmarks.gella_cost import OPERATIONS, PARAMETERS, Reading, built, counted_reading, operations, parameters, reading
+from benchmarks.gella_cost import (
+    OPERATIONS,
+    PARAMETERS,
+    Reading,
+    built,
+    counted_reading,
+    operations,
+    parameters,
+    reading,
+)
 from esg.models.gella.config import PRESETS
 from esg.models.gella.model import Gella
 
