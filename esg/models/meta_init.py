@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+_DRAWING = frozenset((nn.init.normal_, nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_))
 
 
 class Unfilled(TorchFunctionMode):
@@ -22,6 +24,8 @@ class Unfilled(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func in (torch.empty, torch.randn) and kwargs.get("device") is None:
             return torch.empty(*args, **{**kwargs, "device": "meta"})
-        if func is nn.init.normal_ and kwargs["tensor"].is_meta:
-            return kwargs["tensor"]
+        if func in _DRAWING:
+            values = args[0] if args else kwargs["tensor"]
+            if values.is_meta:
+                return values
         return func(*args, **kwargs)
