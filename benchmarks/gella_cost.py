@@ -21,7 +21,9 @@ resolution, which is not stated either, and on how attention masks are computed;
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -61,13 +63,43 @@ def parameters(model: Gella) -> dict[str, int]:
     }
 
 
-def operations(model: Gella, text: int) -> dict[str, int]:
-    """The operations of each part for a picture with a text of this many tokens.
+@dataclass(frozen=True)
+class Reading:
+    """The operations that a language model needs to read a sequence, with its head on every token.
 
-    Args:
-        model: see `built`.
-        text: number of text tokens, in addition to those of the picture.
+    Attributes:
+        token: operations of the linear layers, for each token.
+        pair: operations of attention, for each pair of tokens; a token with itself is one too.
     """
+
+    token: int
+    pair: int
+
+    def __call__(self, tokens: int) -> int:
+        """The operations for a sequence of this many tokens."""
+        return self.token * tokens + self.pair * tokens**2
+
+    def longest(self, most: float) -> int:
+        """The number of tokens of the longest sequence that needs at most this many operations."""
+        return int((math.sqrt(self.token**2 + 4 * self.pair * most) - self.token) / (2 * self.pair))
+
+
+def reading(model: Gella) -> Reading:
+    """The cost of reading with the language model of `model`, counted for sequences of one token and of two."""
+    one, two = (counted_reading(model, tokens) for tokens in (1, 2))
+    pair = (two - 2 * one) // 2
+    return Reading(one - pair, pair)
+
+
+def counted_reading(model: Gella, tokens: int) -> int:
+    """The operations of reading one sequence of this many tokens."""
+    with SHAPES:
+        embedded = torch.zeros(1, tokens, model.config.language.width)
+    return counted(lambda: model.language.continued(embedded, None, last=tokens))
+
+
+def operations(model: Gella) -> dict[str, int]:
+    """The operations for a picture of each part but the language model; see `built` and `reading`."""
     config = model.config
     sizes = config.vision
     with SHAPES:
@@ -80,25 +112,8 @@ def operations(model: Gella, text: int) -> dict[str, int]:
         "image encoder": counted(lambda: model.language.see(pixels)),  # includes the projector, one hundredth of it
         "mask encoder": colormap,
         "mask decoder": counted(lambda: model.reconstruct(grid, colours).masks()) - colormap - blend,
-        "language model": reading(model, sizes.grid**2 + text),
         "ResoBlend": blend,
     }
-
-
-def reading(model: Gella, tokens: int) -> int:
-    """Operations of the language model for a sequence of this many tokens."""
-    with SHAPES:
-        embedded = torch.zeros(1, tokens, model.config.language.width)
-    return counted(lambda: model.language.continued(embedded, None, last=tokens))
-
-
-def tokens_for(model: Gella, wanted: float) -> int:
-    """The longest sequence that the language model can read with at most this many operations."""
-    low, high = 0, model.config.language.context
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if reading(model, middle) <= wanted else (low, middle - 1)
-    return low
 
 
 @torch.no_grad()
@@ -130,7 +145,8 @@ def main() -> None:
         for name, count in [*held.items(), ("all", sum(held.values()))]:
             beside = f"{PARAMETERS[name]:12.1f}" if paper and name in PARAMETERS else ""
             print(f"  {name:22}{count / 1e6:12.1f}{beside}")
-        cost = operations(model, arguments.text)
+        reads = reading(model)
+        cost = {**operations(model), "language model": reads(config.vision.grid**2 + arguments.text)}
         joint = {"image + mask encoder": cost["image encoder"] + cost["mask encoder"]}
         print(f"{'operations':24}{'10^9':>12}{'mult-adds':>12}" + (f"{'Table XII':>12}" if paper else ""))
         for name, count in [*cost.items(), *joint.items(), ("all", sum(cost.values()))]:
@@ -139,8 +155,8 @@ def main() -> None:
         if paper:
             wanted = OPERATIONS["language model"] * 1e9
             print(
-                f"The paper's {wanted / 1e9:.0f} for the language model would be {tokens_for(model, wanted)} tokens if "
-                f"it counts operations, {tokens_for(model, 2 * wanted)} if multiply-adds; it does not state the number."
+                f"The paper's {wanted / 1e9:.0f} for the language model would be {reads.longest(wanted)} tokens if "
+                f"it counts operations, {reads.longest(2 * wanted)} if multiply-adds; it does not state the number."
             )
 
 

@@ -43,6 +43,7 @@ from esg.models.cropformer.overlapping import Overlapping, overlapping
 from esg.models.cropformer.views import Views, make_views
 from esg.models.layers.attention import set_attention
 from esg.models.layers.swin import relative_index
+from esg.models.meta_init import Unfilled
 from esg.support.attention import BACKENDS
 
 NAME = re.compile(r"(?P<config>.+)_(?P<image>[A-Z])_(?P<size>128|192)(?P<gain>_qk1)?")
@@ -122,7 +123,8 @@ def build(state: dict[str, Tensor]) -> tuple[CropFormer, Preset]:
     """The model of a published state dict, with its weights loaded."""
     ours = checkpoints.convert(state)
     preset = PRESETS[checkpoints.fitting_presets(ours)[0]]
-    model = CropFormer(preset.config).eval()
+    with Unfilled():
+        model = CropFormer(preset.config).eval()
     checkpoints.load_strict(model, ours, "the reference")
     return model, preset
 
@@ -167,29 +169,34 @@ def run(
     if noise:
         signs = torch.randint(0, 2, pixels.shape, generator=torch.Generator().manual_seed(noise)) * 2 - 1
         pixels = pixels * (1 + signs * torch.finfo(torch.float32).eps / 2)
-    found = {"views": _sample(pixels, "batch")}
+    kept: dict[str, Any] = {}  # what these two gave when they were first called; the second time is the batch level
+    parts = {"backbone": model.backbone, "decoder": model.decoder}
+    hooks = [
+        part.register_forward_hook(lambda module, inputs, output, name=name: kept.setdefault(name, output) and None)
+        for name, part in parts.items()
+    ]
     with torch.inference_mode():
-        features = model.backbone(pixels)
-        for stage, feature in zip(("res2", "res3", "res4", "res5"), features, strict=True):
-            found[f"backbone {stage}"] = _sample(feature, f"backbone_{stage}")
-        levels, mask_features = model.pixel_decoder(features)
-        for index, level in enumerate(levels):
-            found[f"pixel decoder level {index}"] = _sample(level, f"multi_scale_{index}")
-        found["mask features"] = _sample(mask_features, "mask_features")
-        groups = [level[:, None] for level in levels]
-        learned, _ = model.decoder.begin(groups, mask_features[:, None])
-        queries, image_heads = model.decoder(groups, mask_features[:, None], learned)
-        suffix = "_2d" if model.association is not None else ""
-        found |= _heads("image level", image_heads, mask_features[:, None], suffix, step)
-        if model.association is not None:
-            found["into association"] = _sample(queries.transpose(0, 1), "decoder2d_output", CLASS_LOGITS)
-            associated = model.association.associate(queries[None], learned.positions[None])
-            found["association"] = Stage(
-                _array(associated.transpose(0, 1)), ("association_output", slice(None)), CLASS_LOGITS, relative=False
-            )
         output = model(pixels[None], views.geometry.frames[None])
-        if output.batch:
-            found |= _heads("batch level", output.batch, output.features, "_3d", step)
+    for hook in hooks:
+        hook.remove()
+    found = {"views": _sample(pixels, "batch")}
+    for stage, feature in zip(("res2", "res3", "res4", "res5"), kept["backbone"], strict=True):
+        found[f"backbone {stage}"] = _sample(feature, f"backbone_{stage}")
+    for index, level in enumerate(output.levels):
+        found[f"pixel decoder level {index}"] = _sample(level[0], f"multi_scale_{index}")
+    mask_features = output.features[0]
+    found["mask features"] = _sample(mask_features, "mask_features")
+    suffix = "_2d" if model.association is not None else ""
+    found |= _heads("image level", output.image, mask_features[:, None], suffix, step)
+    if model.association is not None:
+        queries, positions = kept["decoder"][0], model.decoder.query_positions
+        found["into association"] = _sample(queries.transpose(0, 1), "decoder2d_output", CLASS_LOGITS)
+        with torch.inference_mode():
+            associated = model.association.associate(queries[None], positions.expand(1, len(queries), -1, -1))
+        found["association"] = Stage(
+            _array(associated.transpose(0, 1)), ("association_output", slice(None)), CLASS_LOGITS, relative=False
+        )
+        found |= _heads("batch level", output.batch, output.features, "_3d", step)
     return found, output
 
 

@@ -159,6 +159,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def small_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny segmenter, which looks at photos in the small size of cropformer-nano: `small.safetensors`."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    with safe_open(tiny_model, "pt") as file:
+        metadata = {**file.metadata(), "preset": "cropformer-nano"}
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_file(load_file(tiny_model), path, metadata)
+    return path
+
+
 @pytest.fixture
 def tiny_preset(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> str:
     """The name of a preset of the size of the tiny model."""

@@ -19,12 +19,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = ROOT / "web_demo/examples"
 
 
-def run(script: str, *arguments: str | Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def ended(script: str, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """A script that ran, with these environment variables besides ours."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
     command = [sys.executable, ROOT / "docs/examples" / script, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
     assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    return ended
+
+
+def run(script: str, *arguments: str | Path) -> str:
+    return ended(script, *arguments).stdout
 
 
 def test_a_folder_is_segmented_and_other_files_are_skipped(tmp_path: Path) -> None:
@@ -32,13 +37,17 @@ def test_a_folder_is_segmented_and_other_files_are_skipped(tmp_path: Path) -> No
     photos.mkdir()
     shutil.copy(PHOTOS / "chelsea.jpg", photos)
     (photos / "notes.txt").write_text("not a photo", encoding="utf-8")
-    lines = run("segment_folder.py", photos, tmp_path / "out").splitlines()
+    process = ended("segment_folder.py", photos, tmp_path / "out", PYTHONPROFILEIMPORTTIME="1")
+    lines = process.stdout.splitlines()
     assert len(lines) == 2
     assert "notes.txt" in lines[1]
     entities = json.loads((tmp_path / "out/chelsea.json").read_text(encoding="utf-8"))["annotations"]
     assert lines[0].startswith(f"chelsea.jpg: {len(entities)} entities")
     with Image.open(PHOTOS / "chelsea.jpg") as photo, Image.open(tmp_path / "out/chelsea.overlay.png") as overlay:
         assert overlay.size == photo.size
+    imported = {line.split("|")[-1].strip() for line in process.stderr.splitlines() if line.startswith("import time:")}
+    assert "torch" in imported
+    assert not {"torch._dynamo", "transformers"} & imported  # each takes longer than to load the model
 
 
 def test_masks_of_another_program_are_grounded(tmp_path: Path) -> None:

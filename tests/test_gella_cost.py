@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import gella_cost
-from benchmarks.gella_cost import OPERATIONS, PARAMETERS, built, operations, parameters, reading, tokens_for
+from benchmarks.gella_cost import (
+    OPERATIONS,
+    PARAMETERS,
+    Reading,
+    built,
+    counted_reading,
+    operations,
+    parameters,
+    reading,
+)
 from esg.models.gella.config import PRESETS
 from esg.models.gella.model import Gella
 
@@ -13,6 +22,11 @@ from esg.models.gella.model import Gella
 @pytest.fixture(scope="module")
 def large() -> Gella:
     return built("gella-7b")
+
+
+@pytest.fixture(scope="module")
+def nano() -> Gella:
+    return built("gella-nano")
 
 
 def test_parameters_are_all_there_and_about_the_papers(large: Gella) -> None:
@@ -23,35 +37,43 @@ def test_parameters_are_all_there_and_about_the_papers(large: Gella) -> None:
     assert held["mask encoder"] == pytest.approx(2.2e6, rel=0.02)  # without the classifier, which the paper counts
 
 
-def test_reading_is_counted_as_by_hand(large: Gella) -> None:
+@pytest.fixture(scope="module")
+def large_reads(large: Gella) -> Reading:
+    return reading(large)
+
+
+def test_reading_is_counted_as_by_hand(large_reads: Reading) -> None:
     sizes, tokens = PRESETS["gella-7b"].language, 10
     layer = 4 * sizes.width**2 + 3 * sizes.width * sizes.ffn  # attention's four matrices, and the three of the MLP
     products = tokens * (sizes.layers * layer + sizes.width * sizes.vocabulary)
     attention = sizes.layers * 2 * tokens**2 * sizes.width
-    assert reading(large, tokens) == pytest.approx(2 * (products + attention), rel=1e-6)  # and the angles of positions
+    assert large_reads(tokens) == pytest.approx(2 * (products + attention), rel=1e-6)  # and the angles of positions
 
 
-def test_the_papers_language_model_reads_as_many_tokens(large: Gella) -> None:
-    wanted = OPERATIONS["language model"] * 1e9
-    tokens = tokens_for(large, wanted)
-    assert reading(large, tokens) <= wanted < reading(large, tokens + 1)
+def test_a_longer_text_is_read_as_two_counts_foretell(nano: Gella) -> None:
+    assert reading(nano)(50) == counted_reading(nano, 50)
 
 
-@pytest.mark.parametrize("preset", ["gella-nano", "gella-7b"])
-def test_every_part_costs_something(preset: str, large: Gella) -> None:
-    model = large if preset == "gella-7b" else built(preset)
-    cost = operations(model, 20)
-    assert min(cost.values()) > 0
-    more = operations(model, 21)
-    assert more["language model"] > cost["language model"]
-    assert {name: count for name, count in more.items() if name != "language model"} == {
-        name: count for name, count in cost.items() if name != "language model"
-    }
+@pytest.mark.parametrize("wanted", [OPERATIONS["language model"] * 1e9, 1e12])
+def test_the_papers_language_model_reads_as_many_tokens(large_reads: Reading, wanted: float) -> None:
+    tokens = large_reads.longest(wanted)
+    assert large_reads(tokens) <= wanted < large_reads(tokens + 1)
 
 
-def test_it_prints_the_papers_figures_beside_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_every_part_costs_something(nano: Gella) -> None:
+    assert min(operations(nano).values()) > 0
+
+
+def test_it_prints_the_papers_figures_beside_ours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, large: Gella, large_reads: Reading
+) -> None:
     monkeypatch.setattr("sys.argv", ["gella_cost", "--preset", "gella-7b", "--text", "20"])
+    monkeypatch.setattr(gella_cost, "built", {"gella-7b": large}.__getitem__)
+    monkeypatch.setattr(gella_cost, "reading", {large: large_reads}.__getitem__)
     gella_cost.main()
     lines = capsys.readouterr().out.splitlines()
     assert any(line.split()[:2] == ["image", "encoder"] and line.endswith("300.0") for line in lines)
     assert any(line.split()[:2] == ["language", "model"] and line.endswith("11987") for line in lines)
+    figures = [line for line in lines if line.startswith("  ")]
+    assert {line[2:24].strip() for line in figures} >= {*parameters(large), "image + mask encoder", "all"}
+    assert min(float(figure) for line in figures for figure in line[24:].split()) > 0

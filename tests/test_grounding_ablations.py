@@ -26,6 +26,7 @@ from esg.models.gella.association import at_stride, overlaps, tie
 from esg.models.gella.checkpoint import read_gella
 from esg.models.gella.colormap import colormap
 from esg.models.gella.config import PRESETS
+from esg.models.meta_init import Unfilled
 from esg.models.normalisation import centred
 from esg.training.gella import GellaTrainConfig
 from esg.training.run_tokenizer import run_tokenizer
@@ -120,7 +121,7 @@ def test_masks_in_the_attention_matter(labels: np.ndarray) -> None:
 def test_every_variant_is_another_model_without_appearance(speaker: Any) -> None:
     found = set()
     for name, variant in VARIANTS.items():
-        with torch.device("meta"):
+        with Unfilled():
             model = VariantTask(variant, GellaTrainConfig(model=variant.model), speaker[1]).model(new=True).gella
         assert model.appearance is None
         values = getattr(model, "values", None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
-from torch import Tensor
 
 from .errors import InputError, NoNumbers
+
+if TYPE_CHECKING:  # files and masks are read without PyTorch, whose import takes seconds
+    from torch import Tensor
 
 
 def is_whole(value: object) -> TypeGuard[int]:

@@ -15,6 +15,7 @@ from ..models.cropformer.views import check_ratio
 from ..models.gella.file_kind import is_gella
 from ..models.gella.inference import GellaInference
 from ..models.grounding_model import GroundingModel
+from ..models.meta_init import Unfilled
 from ..models.zeroshot.zero_shot import ZeroShot
 from ..support.errors import InputError, WeightsError
 from ..support.files import at_home
@@ -35,7 +36,7 @@ def load_segmenter(name_or_path: str | Path) -> tuple[CropFormer, Preset, str]:
         state = convert(state, str(path))
     preset, name = _preset_of(state, metadata, name_or_path, path)
     try:
-        with torch.device("meta"):
+        with Unfilled():
             model = CropFormer(preset.config)
     except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")

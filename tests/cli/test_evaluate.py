@@ -48,8 +48,8 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["true masks", "a segmenter's masks"])
-def test_narratives(evaluate: Run, tiny_model: Path, tmp_path: Path, given: bool) -> None:
-    options = () if given else ("--segmenter", tiny_model)
+def test_narratives(evaluate: Run, small_model: Path, tmp_path: Path, given: bool) -> None:
+    options = () if given else ("--segmenter", small_model)
     result = evaluate("narratives", "--count", 2, "--out", tmp_path / "figures.json", *options)
     assert (result.status, result.err) == (0, [])
     figures = json.loads((tmp_path / "figures.json").read_text())
@@ -229,9 +229,9 @@ def test_other_categories_than_those_of_coco(evaluate: Run, tmp_path: Path) -> N
     evaluate("names", folder).refused("COCO's 133 categories", "such as hand")
 
 
-def test_entities_of_a_model(esg: Run, tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+def test_entities_of_a_model(esg: Run, small_model: Path, photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
-    command = ("eval", "entities", photos, "--model", tiny_model, "--device", "cpu", "--json", tmp_path / "a.json")
+    command = ("eval", "entities", photos, "--model", small_model, "--device", "cpu", "--json", tmp_path / "a.json")
     result = esg(*command)
     assert (result.status, result.err) == (0, [])
     figures = json.loads((tmp_path / "a.json").read_text())
@@ -388,9 +388,9 @@ def test_a_class_aware_model(
     esg("eval", task, halves("truth.json", 1)).refused("Give --predictions, or a class-aware --model")
 
 
-def test_masks_of_a_model_that_overlap(esg: Run, tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+def test_masks_of_a_model_that_overlap(esg: Run, small_model: Path, photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("pycocotools", reason="average precision needs pycocotools")
-    command = ("eval", "entities", photos, "--model", tiny_model, "--device", "cpu", "--json", tmp_path / "a.json")
+    command = ("eval", "entities", photos, "--model", small_model, "--device", "cpu", "--json", tmp_path / "a.json")
     result = esg(*command, "--overlapping")
     assert result.status == 0
     assert json.loads((tmp_path / "a.json").read_text())["overlapping"] == 1

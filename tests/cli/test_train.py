@@ -280,7 +280,9 @@ def test_masks_from_files_replace_all_true_ones_unless_a_share_is_given(
     esg: Run, tmp_path: Path, options: tuple[object, ...], share: float
 ) -> None:
     (tmp_path / "masks").mkdir()
-    command = ("train", "gella", "--preset", "test", "--device", "cpu", "--steps", 1, "--batch", 1, "--workers", 0)
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"measure_steps": 0, "precision": "fp32", "samples": {"sides": [48, 64]}}))
+    command = ("train", "gella", "--config", settings, "--preset", "test", *GELLA, "--steps", 1)
     assert esg(*command, "--out", tmp_path / "run", "--masks", tmp_path / "masks", *options).status == 0
     samples = json.loads((tmp_path / "run/config.json").read_text())["samples"]
     assert (samples["masks"], samples["segmenter"]) == (str(tmp_path / "masks"), None)

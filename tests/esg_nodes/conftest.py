@@ -27,11 +27,11 @@ def core(pack: ModuleType) -> Any:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path, tiny_gella: Path) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_model: Path, tiny_gella: Path) -> Path:
     """A working folder with a small segmenter and a small grounder in `models/entityseg`."""
     folder = tmp_path / "models/entityseg"
     (folder / "own").mkdir(parents=True)
-    shutil.copy(tiny_model, folder / "own/tiny.safetensors")
+    shutil.copy(small_model, folder / "own/tiny.safetensors")
     shutil.copy(tiny_gella, folder / "words.safetensors")
     monkeypatch.chdir(tmp_path)
     return folder

@@ -26,7 +26,7 @@ def segment(nodes: Nodes, segmenter: Any, image: torch.Tensor) -> Callable[..., 
 def test_it_finds_what_the_core_finds(segment: Callable[..., Any], home: Path, image: torch.Tensor) -> None:
     entities, masks, overlay = segment()
     alone = EntitySegmenter.from_pretrained(home / "own/tiny.safetensors", device="cpu")
-    expected = [alone((one.numpy() * 255).astype("uint8"), min_score=0) for one in image]
+    expected = [alone((one.numpy() * 255).astype("uint8"), crops=4, min_score=0) for one in image]
     assert all(map(len, expected))
     assert [found.labels.tolist() for found in entities.maps] == [found.labels.tolist() for found in expected]
     assert masks.shape == (sum(map(len, expected)), 40, 60)

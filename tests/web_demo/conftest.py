@@ -79,19 +79,6 @@ def known(pixels: np.ndarray, quarters: EntityMap) -> Visit:
 
 
 @pytest.fixture(scope="session")
-def small_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny segmenter, which looks at photos in the small size of cropformer-nano: `small.safetensors`."""
-    from safetensors import safe_open
-    from safetensors.torch import load_file, save_file
-
-    with safe_open(tiny_model, "pt") as file:
-        metadata = {**file.metadata(), "preset": "cropformer-nano"}
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_file(load_file(tiny_model), path, metadata)
-    return path
-
-
-@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Finds a port where nobody listens."""
 

@@ -6,11 +6,11 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 
-import torch
 from torch import Tensor
 
 from ...support.errors import Advice, WeightsError
 from ...support.weight_files import check_finite
+from ..meta_init import Unfilled
 from .config import PRESETS, CropFormerConfig
 from .model import CropFormer
 
@@ -206,7 +206,7 @@ def load_strict(model: CropFormer, state: Mapping[str, Tensor], source: str) -> 
 
 @functools.cache
 def _expected(config: CropFormerConfig) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
+    with Unfilled():
         model = CropFormer(config)
     return _shapes(model.state_dict())
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from ...support.errors import WeightsError
 from ...support.files import write_atomically
 from ...support.weight_files import check_finite, read_state_dict
+from ..meta_init import Unfilled
 from .config import GellaConfig
 from .file_kind import check_no_run, check_whole, is_gella
 from .language import our_key
-from .meta_init import Unfilled
 from .model import Gella
 from .positions import POSITIONS, resampled
 

@@ -18,10 +18,10 @@ from torch import Tensor
 from ...support.errors import WeightsError
 from ...support.weight_files import read_state_dict
 from ..layers.swin import Swin
+from ..meta_init import Unfilled
 from .colormap_encoder import MobileNetV2
 from .config import GellaConfig, LanguageConfig
 from .language import Language, our_key
-from .meta_init import Unfilled
 from .positions import POSITIONS, resampled
 
 if TYPE_CHECKING:

@@ -53,7 +53,8 @@ class GlobalLocalFilter(nn.Module):
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__()
         self.local = nn.Conv2d(channels // 2, channels // 2, 3, padding=1, bias=False, groups=channels // 2)
-        self.complex_weight = nn.Parameter(torch.randn(channels // 2, height, width, 2) * 0.02)
+        self.complex_weight = nn.Parameter(torch.empty(channels // 2, height, width, 2))
+        nn.init.normal_(self.complex_weight, std=0.02)
         self.pre_norm = ChannelNorm(channels)
         self.post_norm = ChannelNorm(channels)
 

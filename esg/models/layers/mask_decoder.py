@@ -118,7 +118,7 @@ class MaskDecoder(nn.Module):
         if anchors is not None:
             nn.init.zeros_(self.query_features)
             with torch.no_grad():
-                self.query_positions.copy_(pixel_positions(anchors, anchors, width, self.query_positions.device))
+                self.query_positions.copy_(pixel_positions(anchors, anchors, width, torch.device("cpu")))
 
     def head(self, queries: Tensor) -> Prediction:
         """(B, Q, C) → their prediction."""

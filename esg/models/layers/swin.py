@@ -80,7 +80,7 @@ class WindowAttention(nn.Module):
     def __init__(self, channels: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads, self.window = heads, window
-        self.bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        self.bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
         self.qkv = Linear(channels, 3 * channels)
         self.proj = Linear(channels, channels)
         self.attend = Attend()

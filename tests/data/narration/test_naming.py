@@ -9,13 +9,13 @@ from pathlib import Path
 
 PROGRAM = """
 import numpy as np
-from esg.data.labelled import LabelledPhoto
-from esg.data.narrated import tell_named
+from esg.data.narration.facts import named_facts
+from esg.data.narration.naming import names_to_find
 labels = np.repeat(np.repeat(np.arange(1, 5, dtype=np.int32), 16)[None], 64, 0)
 names = "floor-wood", "wall-brick", "river", "window-blind"
-photo = LabelledPhoto("1", np.zeros((64, 64, 3), np.uint8), labels, names)
+facts = named_facts(np.zeros((64, 64, 3), np.uint8), labels, names, ())
 for seed in range(8):
-    print(tell_named(photo, (), np.random.default_rng(seed), None).narratives[0].caption)
+    print(names_to_find(facts, np.random.default_rng(seed), 20).caption)
 """
 
 

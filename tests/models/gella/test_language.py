@@ -12,6 +12,7 @@ from torch import Tensor
 
 from esg.models.gella.config import GellaConfig, LanguageConfig, VisionConfig
 from esg.models.gella.language import Language, our_key
+from esg.models.meta_init import Unfilled
 from esg.support.errors import InputError
 
 State = Mapping[str, Tensor]
@@ -250,3 +251,15 @@ def test_one_linear_layer_reads_the_last_layer(tiny_config: GellaConfig) -> None
     assert {name for name in state if name.startswith("projector.")} == {"projector.weight", "projector.bias"}
     sight = language.see(torch.rand(2, 3, 16, 16))
     torch.testing.assert_close(sight.tokens, linear(state, "projector", sight.grid.flatten(2).mT))
+
+
+def test_tables_that_no_file_holds_are_those_of_a_filled_model(language: Language) -> None:
+    with Unfilled():
+        empty = Language(language.config)
+    held = language.state_dict().keys()
+    theirs = {name: value for name, value in language.named_buffers() if name not in held}
+    ours = {name: value for name, value in empty.named_buffers() if name not in held}
+    assert any("inv_freq" in name for name in ours)
+    assert any("position_ids" in name for name in ours)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)

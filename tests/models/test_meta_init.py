@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from esg.models.cropformer.config import PRESETS as SEGMENTERS
+from esg.models.cropformer.model import CropFormer
 from esg.models.gella.config import PRESETS
-from esg.models.gella.language import Language
-from esg.models.gella.meta_init import Unfilled
 from esg.models.gella.model import Gella
+from esg.models.meta_init import Unfilled
 
 
 class Mixed(nn.Module):
@@ -35,8 +36,17 @@ def test_weights_are_left_out_and_computed_tables_are_kept() -> None:
     assert not any(value.is_meta for value in (*module.parameters(), *module.buffers()))
 
 
+@pytest.mark.parametrize("preset", ["cropformer-nano", "mask2former-r50", "cropformer-hornet-large"])
+def test_no_random_numbers_are_drawn(preset: str) -> None:
+    before = torch.get_rng_state()
+    with Unfilled():
+        CropFormer(SEGMENTERS[preset].config)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_an_explicit_device_is_respected() -> None:
     with Unfilled():
+        assert not torch.randn(2, device="cpu").is_meta
         assert not torch.empty(2, device="cpu").is_meta
         assert not torch.zeros(2).is_meta
     assert not torch.empty(2).is_meta
@@ -49,18 +59,6 @@ def test_other_threads_do_not_notice() -> None:
         thread.start()
         thread.join()
     assert not made[0].is_meta
-
-
-def test_tables_that_no_file_holds_are_those_of_a_filled_model(language: Language) -> None:
-    with Unfilled():
-        empty = Language(language.config)
-    held = language.state_dict().keys()
-    theirs = {name: value for name, value in language.named_buffers() if name not in held}
-    ours = {name: value for name, value in empty.named_buffers() if name not in held}
-    assert any("inv_freq" in name for name in ours)
-    assert any("position_ids" in name for name in ours)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 @pytest.mark.parametrize("preset", ["gella-7b", "gella-13b"])
