@@ -66,6 +66,8 @@ def test_reconstruction(evaluate: Run, tmp_path: Path) -> None:
     result = evaluate("reconstruction", "--count", 3, "--out", tmp_path / "figures.json")
     assert (result.status, result.err) == (0, [])
     figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures.pop("pictures") == 3
+    assert result.out[0] == "Masks of 3 held-out scenes, reconstructed by the mask decoder"
     shares = ["all", "tiny", "small", "medium", "large"]
     assert [name for name in figures if not name.startswith("AP")] == shares
     assert [line.split()[0] for line in result.out[1:]] == list(figures)
