@@ -230,9 +230,7 @@ def _scene(number: int, segment: Segment | None) -> tuple[np.ndarray, EntityMap]
     return scene.image, segment(scene.image, f"scene {number}") if segment else EntityMap.from_labels(scene.labels)
 
 
-def _photo(
-    photo: AnnotatedPhoto, segment: Segment | None, problems: Problems
-) -> tuple[np.ndarray, EntityMap] | None:
+def _photo(photo: AnnotatedPhoto, segment: Segment | None, problems: Problems) -> tuple[np.ndarray, EntityMap] | None:
     problems.update(photo.problems)
     image = photo.image()
     entities = entities_of(photo, image, segment)

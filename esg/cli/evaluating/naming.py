@@ -7,7 +7,7 @@ from typing import Any
 
 from ...support.errors import InputError
 from ..arguments import file_or_folder
-from ..console import Console
+from ..console import Console, counted
 from .shared import UNITS, add_grounding, counting, grounder, percent, segmenter, show_problems
 
 _NAMED = {
@@ -80,7 +80,7 @@ def names(args: argparse.Namespace, console: Console) -> dict[str, float]:
     progress = counting(console, "photo")
     measured = evaluate_names(grounder(args, console), photos, segment=segmenter(args), progress=progress)
     found = measured.figures
-    console.answer(f"{found['photos']:.0f} photos")
+    console.answer(counted(found["photos"], "photo"))
     for name, what in _NAMED.items():
         if name in found:
             console.answer(f"  {name:15} {percent(found[name])}  {what}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...support.errors import InputError
 from ..arguments import file_or_folder, fraction, whole
-from ..console import Console
+from ..console import Console, counted
 from .shared import (
     UNITS,
     add_grounding,
@@ -175,8 +175,8 @@ def _png(args: argparse.Namespace, console: Console) -> dict[str, float]:
     )
     found = measured.figures
     console.answer(
-        f"{found['narratives']:.0f} of {found['narratives_given']:.0f} narratives were used: {found['photos']:.0f} "
-        f"photos, {found['nouns']:.0f} nouns"
+        f"{found['narratives']:.0f} of {found['narratives_given']:.0f} narratives were used: "
+        f"{counted(found['photos'], 'photo')}, {counted(found['nouns'], 'noun')}"
     )
     show(console, _PNG, found, NARRATIVES)
     show_problems(console, measured.problems)
