@@ -214,7 +214,7 @@ def trained(name: str, config: GellaTrainConfig, run_dir: Path) -> GellaInferenc
 def measured(model: GellaInference, scenes: int) -> dict[str, float]:
     """Figures of `esg eval narratives` in percent, and the share of reconstructed masks."""
     found = evaluate_narratives(Grounder(model), scenes)
-    found["reconstructed"] = evaluate_reconstruction(model, scenes)["all"]
+    found["reconstructed"] = evaluate_reconstruction(model, scenes).figures["all"]
     return {name: 100 * found[name] for name in FIGURES}
 
 

@@ -29,6 +29,11 @@ _OPTIONS = PYTHON | {  # advice for which the command line has options
 _SECONDS_BETWEEN = 0.1  # minimum time between two updates of the progress line
 
 
+def counted(number: float, singular: str, plural: str | None = None) -> str:
+    """A whole number of something: "1 photo", "5 photos"."""
+    return f"{number:.0f} {singular if number == 1 else plural or f'{singular}s'}"
+
+
 class Console(logging.Handler):
     """Keeps messages, ESG's log messages and the progress line from running into each other.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..support.errors import InputError
 from ..support.files import write_atomically
 from .arguments import add_no_overwrite, file_or_folder, not_empty, whole
-from .console import Console
+from .console import Console, counted
 from .results import check_result, replaced
 
 if TYPE_CHECKING:
@@ -105,9 +105,19 @@ def check_wild(args: argparse.Namespace, console: Console) -> int:
     from ..data.wild import WildSets
 
     sets = WildSets(args.photos)
-    failed = [name for name in sets.names if _answer_photos(sets.open(name), console)]
-    if sets.missing:
-        console.answer(f"sets that are missing ({len(sets.missing)}): {', '.join(sets.missing[:3])}, ...")
+    failed = []
+    for name in sets.names:
+        try:
+            usable = not _answer_photos(sets.open(name), console)
+        except InputError as error:
+            console.answer(str(error))
+            usable = False
+        if not usable:
+            failed.append(name)
+    for what, names in (("cannot be used", failed), ("are missing", sets.missing)):
+        if names:
+            more = ", ..." if len(names) > 3 else ""
+            console.answer(f"sets that {what} ({len(names)}): {', '.join(names[:3])}{more}")
     return 1 if len(failed) == len(sets.names) else 0
 
 
@@ -116,7 +126,7 @@ def check_narratives(args: argparse.Namespace, console: Console) -> int:
     from ..data.panoptic_narratives import PanopticNarratives
 
     photos = PanopticNarratives(args.photos, images=args.images)
-    return _answer_texts(photos, f"{photos.name}, {photos.given} narratives", "narratives", console)
+    return _answer_texts(photos, f"{photos.name}, {counted(photos.given, 'narrative')}", "narrative", console)
 
 
 def check_referring(args: argparse.Namespace, console: Console) -> int:
@@ -124,7 +134,7 @@ def check_referring(args: argparse.Namespace, console: Console) -> int:
     from ..data.opening_expressions import open_expressions
 
     photos = open_expressions(args.photos, args.split, args.images)
-    return _answer_texts(photos, f"{photos.name}, {photos.kind} {photos.split}", "expressions", console)
+    return _answer_texts(photos, f"{photos.name}, {photos.kind} {photos.split}", "expression", console)
 
 
 def check_captions(args: argparse.Namespace, console: Console) -> int:
@@ -134,7 +144,10 @@ def check_captions(args: argparse.Namespace, console: Console) -> int:
     captions = Captions(args.photos)
     written = [one for photo in captions.values() for one in photo]
     listed = sum(one.nouns is not None for one in written)
-    console.answer(f"{captions.name}: {len(written)} captions of {len(captions)} photos, {listed} with a list of nouns")
+    console.answer(
+        f"{captions.name}: {counted(len(written), 'caption')} of {counted(len(captions), 'photo')}, {listed} with a "
+        "list of nouns"
+    )
     for line in captions.problems:
         console.answer(f"  {line}")
     return 0
@@ -146,25 +159,27 @@ def _answer_photos(photos: AnnotatedPhotos, console: Console) -> int:
 
     found = check_photos(photos, progress=partial(_progress, console))
     console.answer(f"{photos.name}: {found.photos} of {found.listed} photos can be used")
-    console.answer(f"  {found.segments} segments, {found.crowds} crowds, {found.captions} captions")
+    counts = (found.segments, "segment"), (found.crowds, "crowd"), (found.captions, "caption")
+    console.answer(f"  {', '.join(counted(number, what) for number, what in counts)}")
     if photos.categories:
         things = sum(one.thing is True for one in photos.categories)
         stuff = sum(one.thing is False for one in photos.categories)
-        kinds = f" ({things} things, {stuff} stuff)" if things + stuff else ""
+        kinds = f" ({counted(things, 'thing')}, {stuff} stuff)" if things + stuff else ""
         often = ", ".join(f"{name} {number}" for name, number in list(found.categories.items())[:5])
-        console.answer(f"  {len(photos.categories)} categories{kinds}; most segments: {often or 'none'}")
+        number = counted(len(photos.categories), "category", "categories")
+        console.answer(f"  {number}{kinds}; most segments: {often or 'none'}")
     for line in found.problems:
         console.answer(f"  {line}")
     return 0 if found.photos else 1
 
 
-def _answer_texts(photos: PanopticNarratives | Expressions, title: str, texts: str, console: Console) -> int:
+def _answer_texts(photos: PanopticNarratives | Expressions, title: str, text: str, console: Console) -> int:
     """The same for texts about photos."""
     from ..data.checking import check_texts
 
     found = check_texts(photos, progress=partial(_progress, console))
     console.answer(f"{title}: {found.photos} of {found.listed} photos can be used")
-    console.answer(f"  {found.texts} {texts}")
+    console.answer(f"  {counted(found.texts, text)}")
     for line in found.problems:
         console.answer(f"  {line}")
     return 0 if found.photos else 1
@@ -181,7 +196,7 @@ def stats(args: argparse.Namespace, console: Console) -> int:
     found = dataset_statistics(photos, args.count, progress=partial(_progress, console))
     if not found.photos:
         raise InputError(f"{photos.name} does not have photos whose annotations can be read.")
-    console.answer(f"{len(found.photos)} photos of {photos.name}")
+    console.answer(f"{counted(len(found.photos), 'photo')} of {photos.name}")
     console.answer(f"  {'':16} {'here':>8}" + "".join(f"{name:>10}" for name in PAPER))
     for place, (name, value) in enumerate(found.row.items()):
         title, style, what = _COLUMNS[name]
@@ -212,7 +227,9 @@ def _agreement(photos: AnnotatedPhotos, other: AnnotatedPhotos, console: Console
 
     found = consistency(photos, other)
     classes = "-" if math.isnan(found.accuracy) else f"{100 * found.accuracy:.1f} % of {found.same}"
-    console.answer(f"agreement with {other.name} on {found.photos} photos (paper: 90.6 to 92.1, and 94.8 to 95.4 %)")
+    console.answer(
+        f"agreement with {other.name} on {counted(found.photos, 'photo')} (paper: 90.6 to 92.1, and 94.8 to 95.4 %)"
+    )
     console.answer(f"  mask AP {100 * found.ap:.1f}; same class for {classes} masks that are the same")
     for line in found.problems:
         console.answer(f"  {line}")

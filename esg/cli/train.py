@@ -226,7 +226,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     family = _FAMILIES[args.family]()
     config, run_dir = _configuration(args, family)
     if args.family == "gella":
-        _refuse_missing(config.samples)
+        _refuse_unusable(config.samples)
     # The folder of the weights is made only when they are written: a refused run leaves nothing behind.
     earlier = check_result(args.export, overwrite=args.overwrite) if args.export else 0
     task = family.task(config, run_dir)
@@ -243,10 +243,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _refuse_missing(samples: Any) -> None:
-    """Raises InputError if a file or folder of the samples does not exist, before the tokenizer is trained."""
+def _refuse_unusable(samples: Any) -> None:
+    """Raises InputError if a file of the samples is missing or not sufficient, before the tokenizer is trained."""
     from ..data.opening import FORMS
     from ..data.opening_expressions import EXPRESSION_FORMS
+    from ..training.narratives import opened_expressions
 
     masks = () if samples.masks is None else (samples.masks,)
     for share, paths, forms in (
@@ -259,6 +260,7 @@ def _refuse_missing(samples: Any) -> None:
         for path in paths:
             if share > 0 and not os.path.exists(path):
                 raise InputError(f"{path} does not exist; give {forms}.")
+    opened_expressions(samples)
 
 
 def _cropformer() -> Family:

@@ -124,6 +124,10 @@ class AnnotatedPhotos(Sequence[AnnotatedPhoto], ABC):
             ImageError: its annotations are in a picture that cannot be read.
         """
 
+    @abstractmethod
+    def called(self, index: int) -> tuple[int | str, str]:
+        """The id and the name of the photo at an index, which are known even if it cannot be read."""
+
     def __getitem__(self, index):  # type: ignore[no-untyped-def, override]
         """The photo at an index, or a list of photos for a slice."""
         if isinstance(index, slice):

@@ -63,6 +63,11 @@ class BsdsPhotos(AnnotatedPhotos):
     def __len__(self) -> int:
         return len(self._segmentations)
 
+    def called(self, index: int) -> tuple[int | str, str]:
+        """The id and the name of the photo at an index."""
+        name = self._segmentations[index][0]
+        return name, f"{name}.jpg"
+
     def photo(self, index: int) -> AnnotatedPhoto:
         """The photo at an index, with the segments of all its annotators.
 

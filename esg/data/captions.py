@@ -186,6 +186,10 @@ class WithCaptions(AnnotatedPhotos):
     def __len__(self) -> int:
         return len(self.photos)
 
+    def called(self, index: int) -> tuple[int | str, str]:
+        """The id and the name of the photo at an index."""
+        return self.photos.called(index)
+
     def photo(self, index: int) -> AnnotatedPhoto:
         """The photo at an index; ImageError if its annotations cannot be read."""
         photo = self.photos[index]

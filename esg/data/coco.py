@@ -77,6 +77,11 @@ class CocoInstances(AnnotatedPhotos):
         """All captions of all photos."""
         return tuple(one for captions in self._captions.values() for one in captions)
 
+    def called(self, index: int) -> tuple[int | str, str]:
+        """The id and the file name of the photo at an index."""
+        image = self._images[self._order[index]]
+        return plain_id(image["id"]), file_name(image)
+
     def photo(self, index: int) -> AnnotatedPhoto:
         """The photo at an index, with its segments in descending order of size."""
         key = self._order[index]

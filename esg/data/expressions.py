@@ -50,7 +50,7 @@ class Expressions(Sequence[ReferredPhoto], ABC):
 
     Attributes:
         name: the file or folder it was opened from.
-        kind: "refcoco", "refcoco+", "refcocog" or "reasonseg"; with " (google)" if it has Google's splits.
+        kind: "refcoco", "refcoco+", "refcocog", "refclef" or "reasonseg"; with " (google)" if it has Google's splits.
         split: the part of it, such as "val".
         categories: the categories of the segments; empty if the data has no categories.
         chooses: whether the segments of a photo are all its objects, so that an expression chooses among them.

@@ -62,6 +62,11 @@ class ForegroundPhotos(AnnotatedPhotos):
         except (OSError, ValueError) as error:
             raise ImageError(f"{path} cannot be read as a picture ({error}).") from None
 
+    def called(self, index: int) -> tuple[int | str, str]:
+        """The id and the name of the photo at an index."""
+        name = self._found[index][0]
+        return name, name
+
     def photo(self, index: int) -> AnnotatedPhoto:
         """The photo at an index; its only segment is where the mask is above 50 %.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from ..entities import rle
 from .annotated import AnnotatedPhoto, AnnotatedPhotos, Category, Segment
+from .problems import Problems
 
 UNKNOWN = -1
 """The label of pixels that nobody has labelled: they may belong to an entity or to none."""
@@ -25,6 +26,7 @@ class LabelledPhoto:
         labels: (H, W) int32: entities 1..N, 0 = no entity, `UNKNOWN` = not labelled.
         categories: N names, starting with entity 1; None where the category is unknown.
         captions: captions written by people; may be empty.
+        problems: what was left out of its annotations.
     """
 
     name: str
@@ -32,6 +34,7 @@ class LabelledPhoto:
     labels: np.ndarray
     categories: tuple[str | None, ...]
     captions: tuple[str, ...] = ()
+    problems: Problems = field(default_factory=Problems, compare=False)
 
 
 def labelled(photo: AnnotatedPhoto, categories: Sequence[Category], annotator: int | None = None) -> LabelledPhoto:
@@ -47,7 +50,8 @@ def labelled(photo: AnnotatedPhoto, categories: Sequence[Category], annotator: i
     """
     segments = photo.segments if annotator is None else photo.annotators[annotator]
     labels, names = painted(segments, photo.size, categories)
-    return LabelledPhoto(PurePosixPath(photo.name).stem, photo.image(), labels, names, photo.captions)
+    name = PurePosixPath(photo.name).stem
+    return LabelledPhoto(name, photo.image(), labels, names, photo.captions, photo.problems)
 
 
 def painted(
@@ -69,12 +73,15 @@ class LabelledPhotos(Sequence[LabelledPhoto]):
         photos: the data set.
 
     Attributes:
+        name: the file or folder they were opened from.
         categories: names of all categories, in the order of the data.
         things: names of those that are things; all of them if the data does not say.
+        problems: what was left out when they were opened.
     """
 
     def __init__(self, photos: AnnotatedPhotos) -> None:
         self.photos = photos
+        self.name, self.problems = photos.name, photos.problems
         self.categories = tuple(one.name for one in photos.categories)
         self.things = frozenset(one.name for one in photos.categories if one.thing is not False)
 

@@ -84,6 +84,11 @@ class MaskFiles(AnnotatedPhotos):
     def __len__(self) -> int:
         return len(self._found)
 
+    def called(self, index: int) -> tuple[int | str, str]:
+        """The id and the name of the photo at an index."""
+        name = self._found[index][0]
+        return name, name
+
     def photo(self, index: int) -> AnnotatedPhoto:
         """The photo at an index.
 

@@ -10,8 +10,8 @@ from .reasonseg import ReasonSeg
 from .refcoco import RefCoco
 
 EXPRESSION_FORMS = (
-    "a folder with refs(unc).p (or umd, google) and instances.json (RefCOCO, RefCOCO+, RefCOCOg), or a folder of "
-    "photos NAME.jpg with NAME.json, possibly in val/ and test/ (ReasonSeg)"
+    "a folder with refs(unc).p (or umd, google) and instances.json (RefCOCO, RefCOCO+, RefCOCOg, RefCLEF), or a folder "
+    "of photos NAME.jpg with NAME.json, possibly in val/ and test/ (ReasonSeg)"
 )
 
 

@@ -77,6 +77,11 @@ class CocoPanoptic(AnnotatedPhotos):
         """The notation of every photo's id, in order, by which texts refer to photos."""
         return tuple(identifier(image["id"]) or "" for image, _ in self._found)
 
+    def called(self, index: int) -> tuple[int | str, str]:
+        """The id and the file name of the photo at an index."""
+        image = self._found[index][0]
+        return plain_id(image["id"]), file_name(image)
+
     def photo(self, index: int) -> AnnotatedPhoto:
         """The photo at an index.
 

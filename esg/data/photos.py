@@ -13,6 +13,7 @@ from .annotated import AnnotatedPhoto, AnnotatedPhotos
 from .captions import Captions, WithCaptions
 from .labelled import LabelledPhoto, LabelledPhotos, labelled
 from .opening import open_photos
+from .problems import Problems
 
 log = logging.getLogger(__name__)
 
@@ -26,25 +27,37 @@ class FirstUsable:
     def __init__(self) -> None:
         self._named: set[str] = set()
 
+    def usable(self, draw: Callable[[], Drawn]) -> Drawn | None:
+        """The result of `draw`; None, after a warning, if the photo cannot be read."""
+        try:
+            return draw()
+        except (OutOfMemory, NoNumbers):
+            raise
+        except EsgError as error:
+            self._reason = str(error).rstrip(".")
+            if self._reason not in self._named:
+                self._named.add(self._reason)
+                log.warning("A photo is left out: %s.", self._reason)
+            return None
+
     def first(self, draw: Callable[[], Drawn | None]) -> Drawn:
         """The first result of `draw` that is not None.
 
         Raises:
             ImageError: 100 in a row are None or cannot be read.
         """
-        reason = "nothing in them is labelled"
+        self._reason = "nothing in them is labelled"
         for _ in range(_DRAWN):
-            try:
-                if (drawn := draw()) is not None:
-                    return drawn
-            except (OutOfMemory, NoNumbers):
-                raise
-            except EsgError as error:
-                reason = str(error).rstrip(".")
-                if reason not in self._named:
-                    self._named.add(reason)
-                    log.warning("A photo is left out: %s.", reason)
-        raise ImageError(f"{_DRAWN} photos in a row cannot be used: {reason}.")
+            if (drawn := self.usable(draw)) is not None:
+                return drawn
+        raise ImageError(f"{_DRAWN} photos in a row cannot be used: {self._reason}.")
+
+    def note(self, data: str, problems: Problems) -> None:
+        """Warns of what is left out of the annotations of a data set, once for each kind of problem."""
+        for problem, names in problems.found.items():
+            if (said := f"{data} has {problem}") not in self._named:
+                self._named.add(said)
+                log.warning("%s, such as %s.", said, names[0])
 
 
 class Photos:
@@ -86,6 +99,8 @@ class Photos:
         """A data set, a photo of it, and whose segmentation to use if several people have made one."""
         photos = self.sources[int(rng.choice(len(self.sources), p=self._shares))].photos
         photo = photos[int(rng.integers(len(photos)))]
+        self._usable.note(photos.name, photos.problems)
+        self._usable.note(photos.name, photo.problems)
         annotator = int(rng.integers(len(photo.annotators))) if photo.annotators else None
         return photos, photo, annotator
 

@@ -30,7 +30,8 @@ class ReasonSeg(Expressions):
     """Photos NAME.jpg with questions and outlined answers in NAME.json.
 
     An outline labelled "ignore" marks pixels that do not count, one labelled "flag" is not used. Larger outlines are
-    painted first, so that smaller ones are on top.
+    painted first, so that smaller ones are on top. A photo of which no outline can be read has no questions; one
+    without outlines has an empty answer.
 
     Args:
         path: the folder that holds `train/`, `val/` and `test/`, or one of these.
@@ -102,6 +103,8 @@ class ReasonSeg(Expressions):
                 problems.add("outlines without usable points", f"number {number} of {file.name}")
                 continue
             outlines.append((_drawn(outline, size), _IGNORED if "ignore" in label else _TARGET))
+        if problems and not outlines:
+            return ReferredPhoto(AnnotatedPhoto(file.stem, file.name, size, file), (), problems)
         painted = np.zeros(size, np.uint8)
         for mask, value in sorted(outlines, key=lambda pair: -int(pair[0].sum())):
             painted[mask] = value

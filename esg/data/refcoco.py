@@ -1,4 +1,4 @@
-"""RefCOCO, RefCOCO+ (Kazemzadeh et al., 2014; Yu et al., 2016) and RefCOCOg (Mao et al., 2016): objects in phrases."""
+"""Phrases: RefCLEF, RefCOCO, RefCOCO+ (Kazemzadeh et al., 2014; Yu et al., 2016), RefCOCOg (Mao et al., 2016)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from .locating import Locator
 from .plain_pickle import load_plain_pickle
 from .problems import Problems
 
-AUTHORS = ("unc", "umd", "google")
+AUTHORS = ("unc", "umd", "google", "berkeley")
 """Whose division into splits is used, the first ones first, if a folder has several."""
 
-_NAMES = ("refcocog", "refcoco+", "refcoco")
+_NAMES = ("refcocog", "refcoco+", "refcoco", "refclef")
+_COCO = ("images/mscoco/images/train2014", "images/train2014", "train2014", "train2017")
+_CLEF = ("images/saiapr_tc-12", "saiapr_tc-12")
 
 
 class RefCoco(Expressions):
-    """The sentences of `refs(unc).p` (or umd, google) about the objects in `instances.json`.
+    """The sentences of `refs(unc).p` (or umd, google, berkeley) about the objects in `instances.json`.
 
     The pickle is read without running anything in it. Photos are looked for in `images/`, `train2014/` and the places
-    near the folder where other programs keep them, under COCO's names of 2014 or 2017.
+    near the folder where other programs keep them, under COCO's names of 2014 or 2017; those of RefCLEF in
+    `saiapr_tc-12/`.
 
     Args:
         path: the folder with both files, or the pickle itself.
@@ -41,9 +44,9 @@ class RefCoco(Expressions):
         file = _references(Path(path))
         self.name, self.split, self.problems = str(file), split, Problems()
         self.kind = next((one for one in _NAMES if file.parent.name.lower().startswith(one)), "refcoco")
+        folder = images or _images(file.parent, _CLEF if self.kind == "refclef" else _COCO)
         if "(google)" in file.name:  # other splits, with which the paper's figures cannot be compared
             self.kind += " (google)"
-        folder = images or _images(file.parent)
         self.photos = CocoInstances(file.parent / "instances.json", folder)
         self.categories = self.photos.categories
         self._locator = Locator([] if folder is None else [Path(folder)])
@@ -113,13 +116,13 @@ def _references(path: Path) -> Path:
     for author in (*AUTHORS, *found):
         if author in found:
             return found[author]
-    raise InputError(f"{path} does not contain refs(unc).p, refs(umd).p or refs(google).p.")
+    raise InputError(f"{path} does not contain {', '.join(f'refs({one}).p' for one in AUTHORS[:-1])} or the like.")
 
 
-def _images(folder: Path) -> Path | None:
-    """Where photos are kept beside the annotations of RefCOCO, if not where other COCO files have them."""
+def _images(folder: Path, places: Sequence[str]) -> Path | None:
+    """Where photos are kept beside the annotations, if not where other COCO files have them."""
     for above in (folder, folder.parent, folder.parent.parent):
-        for place in ("images/mscoco/images/train2014", "images/train2014", "train2014", "train2017"):
+        for place in places:
             if (above / place).is_dir():
                 return above / place
     return None

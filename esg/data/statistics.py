@@ -101,7 +101,7 @@ def dataset_statistics(
         try:
             photo = photos[number * len(photos) // total]
         except EsgError as error:
-            problems.add("photos whose annotations cannot be read", error)
+            problems.add("photos whose annotations cannot be read", str(error).rstrip("."))
             continue
         problems.update(photo.problems)
         found.append(photo_statistics(photo))

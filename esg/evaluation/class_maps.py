@@ -61,6 +61,10 @@ class ClassMapPhotos(AnnotatedPhotos):
     def __len__(self) -> int:
         return len(self._names)
 
+    def called(self, index: int) -> tuple[int | str, str]:
+        """The id and the name of the photo at an index."""
+        return self._names[index], self._names[index]
+
     def photo(self, index: int) -> AnnotatedPhoto:
         """The photo at an index, with a segment for each class; ImageError if its label map cannot be read."""
         name = self._names[index]

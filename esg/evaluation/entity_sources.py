@@ -82,8 +82,13 @@ def entities_of(photo: AnnotatedPhoto, image: np.ndarray, segment: Segment | Non
     """
     if segment is None:
         return EntityMap.from_masks([one.mask for one in photo.segments], size=photo.size, order="smaller")
+    return found_by(segment, image, photo.name if photo.file is None else str(photo.file))
+
+
+def found_by(segment: Segment, image: np.ndarray, name: str) -> EntityMap:
+    """The entities of a photo from a source; NoEntities if it does not have any for this photo."""
     try:
-        return segment(image, photo.name if photo.file is None else str(photo.file))
+        return segment(image, name)
     except (OutOfMemory, NoNumbers):
         raise
     except EsgError as error:

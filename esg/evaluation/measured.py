@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from ..data.labelled import LabelledPhoto, LabelledPhotos
 from ..data.problems import Problems
-from ..support.errors import ImageError
-from .entity_sources import NoEntities
+from ..entities.entity_map import EntityMap
+from ..support.errors import ImageError, InputError
+from ..support.progress import ItemProgress
+from .entity_sources import NoEntities, Segment, found_by
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,47 @@ def leaving_out(problems: Problems) -> Iterator[None]:
     try:
         yield
     except ImageError as error:
-        problems.add("photos that cannot be read", error)
+        problems.add("photos that cannot be read", str(error).rstrip("."))
     except NoEntities as error:
-        problems.add("photos whose masks cannot be used", error)
+        problems.add("photos whose masks cannot be used", str(error).rstrip("."))
+
+
+def usable_photos(
+    photos: LabelledPhotos,
+    problems: Problems,
+    *,
+    segment: Segment | None = None,
+    count: int | None = None,
+    progress: ItemProgress | None = None,
+) -> Iterator[tuple[LabelledPhoto, EntityMap]]:
+    """Reads photos with their entities, one by one.
+
+    Args:
+        photos: the data set.
+        problems: takes the photos that cannot be used, and what was left out of the others.
+        segment: the source of the entities; None: the true ones.
+        count: number of photos, starting with the first; None: all.
+        progress: called as `progress(photos done, all photos)` after each photo.
+
+    Raises:
+        InputError: no photo can be used.
+    """
+    problems.update(photos.problems)
+    total = len(photos) if count is None else min(count, len(photos))
+    used = 0
+    for number in range(total):
+        entities = None
+        with leaving_out(problems):
+            photo = photos[number]
+            problems.update(photo.problems)
+            if segment is None:
+                entities = EntityMap.from_labels(np.maximum(photo.labels, 0))
+            else:
+                entities = found_by(segment, photo.image, photo.name)
+        if entities is not None:
+            yield photo, entities
+            used += 1
+        if progress is not None:
+            progress(number + 1, total)
+    if not used:
+        raise InputError(f"No photo in {photos.name} can be measured: {'; '.join(problems)}.")

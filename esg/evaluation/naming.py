@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.labelled import LabelledPhoto, LabelledPhotos
+from ..data.problems import Problems
 from ..entities.entity_map import EntityMap
 from ..grounder import Grounder
 from ..language.coco_names import ALSO, ARGUABLE, EVERYDAY, NAMES, SYNONYMS
@@ -20,12 +21,14 @@ from ..support.errors import InputError
 from ..support.progress import ItemProgress
 from .entity_sources import Segment
 from .grounding import Judged, Overlap, average_recall
+from .measured import Measured, usable_photos
 from .narratives import meant_of
 
 COMMON_WORDS: dict[str, str] = json.loads(Path(__file__).with_name("common_words.json").read_text(encoding="utf-8"))
 """100 words that people use for things, none of which is a category's name, and the name that each stands for."""
 
 _NAMES = frozenset(NAMES)
+_NOTHING = "photos without segments of a category, which do not count"
 _LARGE = 0.02  # share of the picture above which a caption should mention a category
 
 
@@ -35,7 +38,7 @@ def evaluate_names(
     *,
     segment: Segment | None = None,
     progress: ItemProgress | None = None,
-) -> dict[str, float]:
+) -> Measured:
     """Names true masks, and grounds the names of the categories that are present.
 
     Args:
@@ -46,35 +49,40 @@ def evaluate_names(
 
     Returns:
         `category`, `category_things`, `category_stuff`: share of the true segments that get the name of their category
-        when all 133 names are given together (only without `segment`); and the result of `average_recall` for a list of
-        the names that are in the photo.
+        when all 133 names are given together (only without `segment`); the result of `average_recall` for a list of the
+        names that are in the photo; and the number of `photos` whose segments have categories. Photos that cannot be
+        used are left out and noted.
+
+    Raises:
+        InputError: the categories are not COCO's, or no photo can be used.
     """
     _check_categories(photos)
+    problems = Problems()
     judged: list[Judged] = []
     named: dict[str, list[bool]] = {"thing": [], "stuff": []}
-    for number in range(len(photos)):
-        photo = photos[number]
+    measured = 0
+    for photo, entities in usable_photos(photos, problems, segment=segment, progress=progress):
+        if not _names_of(photo):
+            problems.add(_NOTHING, photo.name)
+            continue
+        measured += 1
         truth = np.maximum(photo.labels, 0)
-        if photo.categories:
-            entities = segment(photo.image, photo.name) if segment else EntityMap.from_labels(truth)
-            if segment is None:
-                for category, right in _named(grounder, photo, entities, truth):
-                    named["thing" if category in photos.things else "stuff"].append(right)
-            judged += _judged(grounder, photo, entities, truth, photos.things)
-        if progress is not None:
-            progress(number + 1, len(photos))
+        if segment is None:
+            for category, right in _named(grounder, photo, entities, truth):
+                named["thing" if category in photos.things else "stuff"].append(right)
+        judged += _judged(grounder, photo, entities, truth, photos.things)
     figures = average_recall(judged)
     del figures["noun_recall"]  # meaningless here, because the names are given
     if segment is None:
         everything = [*named["thing"], *named["stuff"]]
         figures |= {"category": _mean(everything)}
         figures |= {"category_things": _mean(named["thing"]), "category_stuff": _mean(named["stuff"])}
-    return figures
+    return Measured(figures | {"photos": float(measured)}, problems)
 
 
 def _named(
     grounder: Grounder, photo: LabelledPhoto, entities: EntityMap, truth: np.ndarray
-) -> Iterator[tuple[str | None, bool]]:
+) -> Iterator[tuple[str, bool]]:
     """The category of each true segment, and whether it gets the right one of all 133 names."""
     own = _same(entities, truth)
     best = {
@@ -84,16 +92,15 @@ def _named(
         if score > 0  # an entity that the model cannot tell from others has 0 for every name
     }
     for true_id, category in enumerate(photo.categories, start=1):
-        if own[true_id]:
-            yield category, best.get(own[true_id]) == EVERYDAY[str(category)]
+        if own[true_id] and category is not None:
+            yield category, best.get(own[true_id]) == EVERYDAY[category]
 
 
 def _judged(
     grounder: Grounder, photo: LabelledPhoto, entities: EntityMap, truth: np.ndarray, things: Collection[str]
 ) -> Iterator[Judged]:
     """Grounds the names of the categories that are in a photo."""
-    here = list(dict.fromkeys(EVERYDAY[str(category)] for category in photo.categories))
-    for phrase in grounder(photo.image, entities, phrases=here, threshold=0.0).phrases:
+    for phrase in grounder(photo.image, entities, phrases=_names_of(photo), threshold=0.0).phrases:
         segments = _segments_called(phrase.text, photo)
         several = len(segments) > 1
         ids = meant_of(phrase.entity_ids, phrase.scores, several, 0.5)
@@ -102,9 +109,19 @@ def _judged(
         yield Judged(overlap.iou, True, kind, several)
 
 
+def _everyday(photo: LabelledPhoto) -> list[str | None]:
+    """The everyday name of every segment; None where the category is unknown."""
+    return [None if category is None else EVERYDAY[category] for category in photo.categories]
+
+
+def _names_of(photo: LabelledPhoto) -> list[str]:
+    """The everyday names of the categories in a photo, without repetition."""
+    return list(dict.fromkeys(name for name in _everyday(photo) if name is not None))
+
+
 def _segments_called(name: str, photo: LabelledPhoto) -> list[int]:
     """The labels of the segments whose category has this everyday name."""
-    return [label for label, category in enumerate(photo.categories, 1) if EVERYDAY[str(category)] == name]
+    return [label for label, own in enumerate(_everyday(photo), start=1) if own == name]
 
 
 def _check_categories(photos: LabelledPhotos) -> None:
@@ -131,6 +148,7 @@ class CaptionFigures:
         true, false: number of nouns whose category is, or is not, in the photo.
         named, large: number of categories with more than 2 % of the picture that the caption names, and of all such.
         captions: (photo, caption) of every photo.
+        problems: what was left out.
     """
 
     true: int
@@ -138,6 +156,7 @@ class CaptionFigures:
     named: int
     large: int
     captions: tuple[tuple[str, str], ...]
+    problems: Problems
 
 
 def evaluate_captions(
@@ -151,41 +170,45 @@ def evaluate_captions(
 
     A noun counts if it names a category, by its everyday name or a synonym; for photos with instances only, if it names
     a thing. A name is true if the photo contains its category, or one with an equivalent name (see `coco_names`).
+    Photos that cannot be used, or in which no category is annotated, are left out and noted.
 
     Args:
         grounder: the grounder to evaluate.
         photos: photos with categories.
         segment: function that segments a photo for the model.
         progress: called as `progress(photos done, all photos)` after each photo.
+
+    Raises:
+        InputError: the categories are not COCO's, or no photo can be used.
     """
     _check_categories(photos)
+    problems = Problems()
     true = false = named = large = 0
     captions = []
     judged = {EVERYDAY[name] for name in photos.categories if name in EVERYDAY}
-    for number in range(len(photos)):
-        photo = photos[number]
-        entities = segment(photo.image, photo.name)
+    for photo, entities in usable_photos(photos, problems, segment=segment, progress=progress):
+        if not _names_of(photo):
+            problems.add(_NOTHING, photo.name)
+            continue
         caption = grounder.best_caption(photo.image, entities)
         captions.append((photo.name, caption))
         predicted = {name for name in names_in(caption) if name in judged}
-        here = {EVERYDAY[str(category)] for category in photo.categories}
-        allowed = here | {other for name in here for other in (*ALSO.get(name, ()), *ARGUABLE.get(name, ()))}
+        here = _names_of(photo)
+        allowed = {other for name in here for other in (name, *ALSO.get(name, ()), *ARGUABLE.get(name, ()))}
         true += len(predicted & allowed)
         false += len(predicted - allowed)
         big = _large(photo)
         large += len(big)
         named += sum(bool({name, *ALSO.get(name, ()), *ARGUABLE.get(name, ())} & predicted) for name in big)
-        if progress is not None:
-            progress(number + 1, len(photos))
-    return CaptionFigures(true, false, named, large, tuple(captions))
+    return CaptionFigures(true, false, named, large, tuple(captions), problems)
 
 
 def _large(photo: LabelledPhoto) -> set[str]:
     """Everyday names of all categories with more than 2 % of the picture."""
     areas: dict[str, int] = {}
-    for number, category in enumerate(photo.categories, start=1):
-        name = EVERYDAY[str(category)]
-        areas[name] = areas.get(name, 0) + int((photo.labels == number).sum())
+    for label, name in enumerate(_everyday(photo), start=1):
+        if name is not None:
+            areas[name] = areas.get(name, 0) + int((photo.labels == label).sum())
     return {name for name, area in areas.items() if area > _LARGE * photo.labels.size}
 
 
@@ -212,7 +235,7 @@ def names_in(text: str) -> set[str]:
 
 def evaluate_written(
     grounder: Grounder, photos: LabelledPhotos, *, segment: Segment | None = None, progress: ItemProgress | None = None
-) -> dict[str, float]:
+) -> Measured:
     """Grounds the nouns of human-written captions that name one of the photo's categories of things.
 
     A noun is right if the entity with the highest score has an IoU of at least 0.5 with an instance of its category.
@@ -224,16 +247,17 @@ def evaluate_written(
         progress: called as `progress(photos done, all photos)` after each photo.
 
     Returns:
-        `acc50`, the share of right nouns, and `nouns`, their total number.
+        `acc50`, the share of right nouns, and `nouns`, their total number. Photos that cannot be used are left out and
+        noted.
+
+    Raises:
+        InputError: the categories are not COCO's, or no photo can be used.
     """
     _check_categories(photos)
+    problems = Problems()
     right = []
-    for number in range(len(photos)):
-        photo = photos[number]
+    for photo, entities in usable_photos(photos, problems, segment=segment, progress=progress):
         truth = np.maximum(photo.labels, 0)
-        if not truth.any():
-            continue
-        entities = segment(photo.image, photo.name) if segment else EntityMap.from_labels(truth)
         for caption in photo.captions:
             spans = _nouns_that_name(caption, photo)
             if not spans:
@@ -245,14 +269,12 @@ def evaluate_written(
                 predicted = entities.mask(list(ids))
                 ious = (Overlap.of(predicted, truth == label).iou for label in _segments_called(name, photo))
                 right.append(bool(ids) and max(ious) >= 0.5)
-        if progress is not None:
-            progress(number + 1, len(photos))
-    return {"acc50": _mean(right), "nouns": float(len(right))}
+    return Measured({"acc50": _mean(right), "nouns": float(len(right))}, problems)
 
 
 def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int], str]:
     """Spans of the noun phrases that name exactly one category with an instance in the photo, and its name."""
-    here = {EVERYDAY[str(category)] for category in photo.categories}
+    here = set(_names_of(photo))
     found = {}
     for start, end in noun_phrases(caption):
         names = names_in(caption[start:end]) & here
@@ -261,9 +283,22 @@ def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int]
     return found
 
 
+@dataclass(frozen=True)
+class WordFigures:
+    """Whether words find the same entities as the names of their categories.
+
+    Attributes:
+        same: for every word, whether it selects the same entity as the name, in each of up to three photos.
+        problems: what was left out.
+    """
+
+    same: dict[str, bool]
+    problems: Problems
+
+
 def evaluate_words(
     grounder: Grounder, photos: LabelledPhotos, words: dict[str, str], *, progress: ItemProgress | None = None
-) -> dict[str, bool]:
+) -> WordFigures:
     """Whether common words find the same entities as their category, in photos that contain it (or else in any photo).
 
     Args:
@@ -272,17 +307,17 @@ def evaluate_words(
         words: category names by word.
         progress: called as `progress(words done, all words)` after each word.
 
-    Returns:
-        For every word, whether it selects the same entity as the name, in each of up to three photos.
+    Raises:
+        InputError: the categories are not COCO's, or no photo can be used.
     """
     _check_categories(photos)
-    all_photos = [photos[number] for number in range(len(photos))]
+    problems = Problems()
+    all_photos = list(usable_photos(photos, problems))
     found = {}
     for number, (word, name) in enumerate(words.items()):
-        having = [one for one in all_photos if name in {EVERYDAY[str(category)] for category in one.categories}]
+        having = [(photo, entities) for photo, entities in all_photos if name in _names_of(photo)]
         same = []
-        for photo in (having or all_photos)[:3]:
-            entities = EntityMap.from_labels(np.maximum(photo.labels, 0))
+        for photo, entities in (having or all_photos)[:3]:
             chosen = []
             for text in (word, name):
                 (phrase,) = grounder(photo.image, entities, phrases=[text], threshold=0.0).phrases
@@ -291,7 +326,7 @@ def evaluate_words(
         found[word] = all(same)
         if progress is not None:
             progress(number + 1, len(words))
-    return found
+    return WordFigures(found, problems)
 
 
 def _mean(values: Sequence[bool]) -> float:

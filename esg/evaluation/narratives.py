@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.annotated import AnnotatedPhotos
-from ..data.labelled import LabelledPhoto
+from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos
+from ..data.labelled import LabelledPhotos
 from ..data.narrated import NarratedPhoto, tell_scene
 from ..data.narration.claims import holds
 from ..data.narration.facts import Facts, photo_facts
 from ..data.narration.teller import Mention, Narrative
 from ..data.narration.words import KINDS, SIZES
+from ..data.problems import Problems
 from ..data.scenes.synth import HELD_OUT
 from ..entities import rle
 from ..entities.entity_map import EntityMap
 from ..entities.grounding import Phrase
 from ..grounder import Grounder
 from ..models.gella.inference import GellaInference
+from ..support.errors import InputError
 from ..support.progress import ItemProgress
 from .average_precision import Scored, average_precision
 from .entity_sources import Segment, entities_of
 from .grounding import Judged, Overlap, average_recall, referring_iou
+from .measured import Measured, leaving_out, usable_photos
 
 SIDES = (192, 320)
 """Range of the longer side of the held-out scenes, in pixels."""
@@ -155,7 +158,7 @@ def evaluate_reconstruction(
     photos: AnnotatedPhotos | None = None,
     segment: Segment | None = None,
     progress: ItemProgress | None = None,
-) -> dict[str, float]:
+) -> Measured:
     """How well GELLA's mask decoder reconstructs the masks of its colormap.
 
     Args:
@@ -169,17 +172,19 @@ def evaluate_reconstruction(
         Fractions: `AP`, `AP50` and `AP75` of the decoder's masks against the given ones, at the decoder's resolution
         (paper Table XVI; absent if pycocotools is not installed); and the share of entities that a query of their own
         reconstructs with an IoU of 0.5 or more, for `all` and by the entity's share of the picture, for every name in
-        `words.SIZES`. nan if no entity has that size.
+        `words.SIZES`, nan if no entity has that size; and the number of `pictures`. Photos that cannot be used are left
+        out and noted.
 
     Raises:
-        ImageError: a photo cannot be used.
+        InputError: no photo can be used.
     """
+    problems = Problems()
     found: dict[str, list[bool]] = {name: [] for name in ("all", *SIZES)}
     decoded: list[Scored] = []
     given: list[np.ndarray] = []
-    total = (500 if count is None else count) if photos is None else min(count or len(photos), len(photos))
-    for number in range(total):
-        image, entities = _encoded(number, photos, segment)
+    used = 0
+    for image, entities in _encoded(count, photos, segment, problems, progress):
+        used += 1
         features = model.see(image)
         back = model.reconstructed(features, entities).tolist()
         for area, one in zip((entities.areas / entities.labels.size).tolist(), back):
@@ -190,25 +195,49 @@ def evaluate_reconstruction(
             masks, scores = part.masks.cpu().numpy(), part.scores.cpu().tolist()
             decoded.append([(rle.encode_mask(mask), score) for mask, score in zip(masks, scores)])
             given.append(part.labels.cpu().numpy())
+    if not used and photos is not None:
+        raise InputError(f"No photo in {photos.name} can be measured: {'; '.join(problems)}.")
+    figures = {name: float(np.mean(ones)) if ones else float("nan") for name, ones in found.items()}
+    if importlib.util.find_spec("pycocotools") is not None:
+        precision = average_precision(decoded, given)
+        figures = {name: precision[name] for name in ("AP", "AP50", "AP75")} | figures
+    return Measured(figures | {"pictures": float(used)}, problems)
+
+
+def _encoded(
+    count: int | None,
+    photos: AnnotatedPhotos | None,
+    segment: Segment | None,
+    problems: Problems,
+    progress: ItemProgress | None,
+) -> Iterator[tuple[np.ndarray, EntityMap]]:
+    """The photos, or held-out scenes, that have entities, and these."""
+    if photos is not None:
+        problems.update(photos.problems)
+    total = (500 if count is None else count) if photos is None else min(count or len(photos), len(photos))
+    for number in range(total):
+        found = None
+        with leaving_out(problems):
+            found = _scene(number, segment) if photos is None else _photo(photos[number], segment, problems)
+        if found is not None:
+            yield found
         if progress is not None:
             progress(number + 1, total)
-    figures = {name: float(np.mean(ones)) if ones else float("nan") for name, ones in found.items()}
-    if importlib.util.find_spec("pycocotools") is None:
-        return figures
-    precision = average_precision(decoded, given)
-    return {name: precision[name] for name in ("AP", "AP50", "AP75")} | figures
 
 
-def _encoded(number: int, photos: AnnotatedPhotos | None, segment: Segment | None) -> tuple[np.ndarray, EntityMap]:
-    """A photo, or a held-out scene, and its entities."""
-    if photos is not None:
-        photo = photos[number]
-        image = photo.image()
-        return image, entities_of(photo, image, segment)
-    narrated = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), SIDES)
-    return narrated.image, segment(narrated.image, f"scene {number}") if segment else EntityMap.from_labels(
-        narrated.labels
-    )
+def _scene(number: int, segment: Segment | None) -> tuple[np.ndarray, EntityMap]:
+    scene = tell_scene(HELD_OUT + number, np.random.default_rng((HELD_OUT, number)), SIDES)
+    return scene.image, segment(scene.image, f"scene {number}") if segment else EntityMap.from_labels(scene.labels)
+
+
+def _photo(photo: AnnotatedPhoto, segment: Segment | None, problems: Problems) -> tuple[np.ndarray, EntityMap] | None:
+    problems.update(photo.problems)
+    image = photo.image()
+    entities = entities_of(photo, image, segment)
+    if not len(entities):
+        problems.add("photos without entities", photo.name)
+        return None
+    return image, entities
 
 
 @dataclass(frozen=True)
@@ -221,6 +250,7 @@ class Claims:
         false: number of other phrases with claims; a phrase without entities is one of them.
         silent: number of phrases without claims.
         examples: (photo, phrase) of the first false phrases.
+        problems: what was left out.
     """
 
     true: int
@@ -228,6 +258,7 @@ class Claims:
     false: int
     silent: int
     examples: tuple[tuple[str, str], ...]
+    problems: Problems
 
     @property
     def share(self) -> float:
@@ -245,7 +276,7 @@ class Claims:
 
 def evaluate_claims(
     grounder: Grounder,
-    photos: Sequence[LabelledPhoto],
+    photos: LabelledPhotos,
     count: int | None = None,
     *,
     segment: Segment | None = None,
@@ -259,16 +290,19 @@ def evaluate_claims(
         count: number of photos, starting with the first; None: all.
         segment: function that segments a photo; None: the segmentation of each photo's first annotator is used.
         progress: called as `progress(photos done, all photos)` after each photo.
+
+    Raises:
+        InputError: no photo can be used.
     """
-    total = len(photos) if count is None else min(count, len(photos))
+    problems = Problems()
     true = clear = silent = 0
     false: list[tuple[str, str]] = []
-    for number in range(total):
-        photo = photos[number]
-        image = photo.image
-        entities = segment(image, photo.name) if segment else EntityMap.from_labels(np.maximum(photo.labels, 0))
-        facts = {fact.id: fact for fact in photo_facts(image, entities.labels)} if len(entities) else {}
-        phrases = grounder(image, entities).phrases if len(entities) else ()
+    for photo, entities in usable_photos(photos, problems, segment=segment, count=count, progress=progress):
+        if not len(entities):
+            problems.add("photos without entities", photo.name)
+            continue
+        facts = {fact.id: fact for fact in photo_facts(photo.image, entities.labels)}
+        phrases = grounder(photo.image, entities).phrases
         for phrase in {phrase.text: phrase for phrase in phrases}.values():
             verdicts = _verdicts(facts, phrase)
             if not verdicts:
@@ -278,9 +312,7 @@ def evaluate_claims(
                 clear += all(_verdicts(facts, phrase, clearly=True))
             else:
                 false.append((photo.name, phrase.text))
-        if progress is not None:
-            progress(number + 1, total)
-    return Claims(true, clear, len(false), silent, tuple(false[:20]))
+    return Claims(true, clear, len(false), silent, tuple(false[:20]), problems)
 
 
 def _verdicts(facts: Mapping[int, Facts], phrase: Phrase, *, clearly: bool = False) -> list[bool]:

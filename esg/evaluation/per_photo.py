@@ -147,15 +147,14 @@ class _Read:
     """A photo's annotations and what was found in it, or why they cannot be read."""
 
     def __init__(self, photos: AnnotatedPhotos, predictions: Predictions, number: int) -> None:
-        self.name, self.key, self.problems = f"number {number + 1}", None, Problems()
+        called, self.name = photos.called(number)
+        self.key = predictions.keys.of(called, self.name) if isinstance(predictions, FilePredictions) else None
+        self.problems = Problems()
         self.photo: AnnotatedPhoto | None = None
         self.found: list[FoundMask] = []
         try:
             photo = photos.photo(number)
-            self.name = photo.name
             self.problems.update(photo.problems)
-            if isinstance(predictions, FilePredictions):
-                self.key = predictions.keys.of(photo)
             found = predictions.of(photo, self.problems)
         except EsgError as error:
             self.problems.add(NOT_USED, f"{self.name}: {str(error).rstrip('.')}")

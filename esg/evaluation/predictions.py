@@ -141,13 +141,13 @@ class Keys:
         for name in items:
             self._stems.setdefault(stem_of(name), []).append(name)
 
-    def of(self, photo: AnnotatedPhoto) -> str | None:
-        """The key of a photo: its id; or the same path, or else the only name with the same last part."""
+    def of(self, photo: int | str, name: str) -> str | None:
+        """The key of a photo with this id and name: the id; the same path; or the only path with the same last part."""
         if self._by_id:
-            key = identifier(photo.id)
+            key = identifier(photo)
             return key if key in self.items else None
-        same = self._stems.get(stem_of(photo.name), [])
-        return self._paths.get(str(inner_path(photo.name))) or (same[0] if len(same) == 1 else None)
+        same = self._stems.get(stem_of(name), [])
+        return self._paths.get(str(inner_path(name))) or (same[0] if len(same) == 1 else None)
 
 
 def stem_of(name: str) -> str:
@@ -168,7 +168,7 @@ class FilePredictions(Predictions):
 
     def of(self, photo: AnnotatedPhoto, problems: Problems) -> list[FoundMask] | None:
         """The masks in a photo; None if the files are not about it."""
-        key = self.keys.of(photo)
+        key = self.keys.of(photo.id, photo.name)
         return None if key is None else self.read(key, photo, problems)
 
     @abstractmethod

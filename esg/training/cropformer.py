@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ..data.labelled import LabelledPhoto
 from ..data.photos import Photos
 from ..models.cropformer.config import BACKBONES, PRESETS, CropFormerConfig
 from ..models.cropformer.fusion import FUSIONS
@@ -237,17 +237,17 @@ class CropFormerTask:
                 options = {"batch_level": self.config.batch_level}
                 return torch.func.functional_call(model, state, (pixels, frames), options)[0]
 
-        photos = self._measured_photos()
-        return measure(predict, self.config.measure, device, stable=PRESETS[self.preset].stability, photos=photos)
+        config, split = self.config.measure, self._measured_on
+        photos = None if split is None else split.held_out(config.photo_limit)
+        return measure(predict, config, device, stable=PRESETS[self.preset].stability, photos=photos)
 
-    def _measured_photos(self) -> Iterator[LabelledPhoto] | None:
-        """The photos to measure on, read one by one; None to measure on scenes."""
+    @cached_property
+    def _measured_on(self) -> PhotoSplit | None:
+        """The data sets whose held-out photos are measured; None to measure on scenes."""
         samples, config = self.config.samples, self.config.measure
         if config.photos:
-            return PhotoSplit(config.photos, held_out=1).held_out(config.photo_limit)
-        if samples.photos and samples.held_out:
-            return PhotoSplit(samples.photos, (), samples.held_out).held_out(config.photo_limit)
-        return None
+            return PhotoSplit(config.photos, held_out=1)
+        return PhotoSplit(samples.photos, (), samples.held_out) if samples.photos and samples.held_out else None
 
     def write(self, out: Path, state: dict[str, Tensor], steps: int) -> None:
         """Writes weights as fp16 safetensors; preset, architecture, steps, crop ratio and task are in the metadata."""

@@ -21,6 +21,10 @@ class GivenMasks:
         path: a folder with a file or a folder of masks for each photo, named after it; or a file about all photos, in
             COCO's formats, which is read once.
 
+    Attributes:
+        name: the path.
+        problems: what was left out of a file about all photos when it was opened.
+
     Raises:
         InputError: the path does not exist, or has another format.
     """
@@ -29,9 +33,15 @@ class GivenMasks:
         self._folder = MasksFromFiles(path)
         about_all = not Path(path).is_dir() or (Path(path) / "panoptic.json").is_file()
         self._file = open_predictions(path) if about_all else None
+        self.name = str(path)
+        self.problems = Problems() if self._file is None else self._file.problems
 
-    def of(self, photo: AnnotatedPhoto) -> EntityMap:
+    def of(self, photo: AnnotatedPhoto, problems: Problems) -> EntityMap:
         """The entities of a photo; they may be none.
+
+        Args:
+            photo: the photo.
+            problems: takes what is left out.
 
         Raises:
             EsgError: there are no masks of this photo, or they cannot be used.
@@ -39,7 +49,6 @@ class GivenMasks:
         if self._file is None:
             size_only = np.broadcast_to(np.uint8(0), (*photo.size, 3))
             return self._folder(size_only, photo.name if photo.file is None else str(photo.file))
-        problems = Problems()
         found = self._file.of(photo, problems)
         if found is None:
             raise ImageError(f"{self._file.name} does not have masks of {photo.name}.")

@@ -31,6 +31,7 @@ from ..data.noisy_masks import Carried, carry, perturbed_masks
 from ..data.opening_expressions import open_expressions
 from ..data.panoptic_narratives import PanopticNarratives
 from ..data.photos import FirstUsable, Photos
+from ..data.problems import Problems
 from ..data.reasonseg import Explanation, read_explanations
 from ..data.scenes.layout import SceneConfig
 from ..data.scenes.synth import HELD_OUT
@@ -157,23 +158,16 @@ class Narratives(Dataset):
         narrated = config.narratives if config.narrative_share > 0 else ()
         self.narratives = [PanopticNarratives(path) for path in narrated]
         self._usable = FirstUsable()
-        written = config.expressions if config.expression_share > 0 else ()
-        self.expressions = [open_expressions(path, "train", every_text=True) for path in written]
+        self.expressions = opened_expressions(config)
         self.explanations = [one for data in self.expressions for one in _explanations(data)]
-        answers = [data.name for data in self.expressions if not data.chooses]
-        if config.masks is not None and config.segmenter is not None:
-            raise InputError("Give a segmenter or files of masks, not both.")
-        if answers and config.masks is None and config.segmenter is None:
-            raise InputError(
-                f"{answers[0]} outlines only the answers, so the entities must come from a segmenter or from files of "
-                "masks; give --segmenter or --masks."
-            )
         self.masks = self.segmenter = None
-        if config.mask_noise > 0 or answers:
+        if config.mask_noise > 0 or not all(data.chooses for data in self.expressions):
             if config.masks is not None:
                 self.masks = GivenMasks(config.masks)
             elif config.segmenter is not None:
                 self.segmenter = EntitySegmenter.from_pretrained(config.segmenter, device="cpu")
+        for data in (*self.narratives, *self.expressions, *filter(None, [self.masks])):
+            self._usable.note(data.name, data.problems)
 
     def __getitem__(self, step: int) -> GroundingBatch:
         """The batch of `step`."""
@@ -213,6 +207,7 @@ class Narratives(Dataset):
         sizes = np.array([len(source) for source in self.narratives])
         source = self.narratives[int(rng.choice(len(sizes), p=sizes / sizes.sum()))]
         found = source[int(rng.integers(len(source)))]
+        self._usable.note(source.name, found.problems)
         if not found.narratives:
             return None
         return tell_written(found, rng, texts, given=self._given(found.photo))
@@ -221,6 +216,7 @@ class Narratives(Dataset):
         """A random photo with expressions or questions that people wrote."""
         data = self.expressions[int(rng.integers(len(self.expressions)))]
         found = data[int(rng.integers(len(data)))]
+        self._usable.note(data.name, found.problems)
         if not found.expressions:
             return None
         given = self._given(found.photo, answers=not data.chooses)
@@ -260,7 +256,10 @@ class Narratives(Dataset):
         """The label map of another segmenter's masks in files, if they may be used."""
         if self.masks is None or not (answers or self.config.mask_noise > 0):
             return None
-        return self.masks.of(photo).labels
+        problems = Problems()
+        found = self.masks.of(photo, problems)
+        self._usable.note(self.masks.name, problems)
+        return found.labels
 
     def _masks(self, narrated: NarratedPhoto, rng: np.random.Generator) -> np.ndarray | None:
         """Another segmenter's masks; None if it found nothing, or if its files are about photos only."""
@@ -272,6 +271,26 @@ class Narratives(Dataset):
             return perturbed_masks(narrated.labels, rng)
         found = self.segmenter(narrated.image)
         return found.labels if len(found) else None
+
+
+def opened_expressions(config: NarrativeConfig) -> list[Expressions]:
+    """The expressions that a run learns from.
+
+    Raises:
+        InputError: a data set is missing or has an unknown format; there are two sources of masks, or none for
+            ReasonSeg, which outlines only the answers.
+    """
+    if config.masks is not None and config.segmenter is not None:
+        raise InputError("Give a segmenter or files of masks, not both.")
+    used = config.expressions if config.expression_share > 0 else ()
+    opened = [open_expressions(path, "train", every_text=True) for path in used]
+    answers = [data.name for data in opened if not data.chooses]
+    if answers and config.masks is None and config.segmenter is None:
+        raise InputError(
+            f"{answers[0]} outlines only the answers, so the entities must come from a segmenter or from files of "
+            "masks; give --segmenter or --masks."
+        )
+    return opened
 
 
 def _explanations(data: Expressions) -> list[Explanation]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from ..data.annotated import AnnotatedPhoto, AnnotatedPhotos
 from ..data.labelled import LabelledPhoto, LabelledPhotos
 from ..data.photos import Photos
+from ..support.errors import ImageError
 
 
 class PhotoSplit(Photos):
@@ -42,10 +44,21 @@ class PhotoSplit(Photos):
     def held_out(self, limit: int) -> Iterator[LabelledPhoto]:
         """The photos that are held out, at most `limit`, in equal parts from the data sets as far as possible.
 
-        If several people annotated a photo, the first one counts.
+        If several people annotated a photo, the first one counts. Photos that cannot be read are left out, with a
+        warning.
+
+        Raises:
+            ImageError: none of them can be read.
         """
-        places = [(index, number) for number, held in enumerate(self._held) for index in range(len(held))]
-        return (self._held[number][index] for index, number in sorted(places)[:limit])
+        places = sorted((index, number) for number, held in enumerate(self._held) for index in range(len(held)))[:limit]
+        read = 0
+        for index, number in places:
+            photo = self._usable.usable(partial(self._held[number].__getitem__, index))
+            if photo is not None:
+                read += 1
+                yield photo
+        if places and not read:
+            raise ImageError("None of the photos that the run measures on can be read; use others for --val.")
 
 
 class _Part(AnnotatedPhotos):
@@ -57,6 +70,9 @@ class _Part(AnnotatedPhotos):
 
     def __len__(self) -> int:
         return len(self._chosen)
+
+    def called(self, index: int) -> tuple[int | str, str]:
+        return self._photos.called(self._chosen[index])
 
     def photo(self, index: int) -> AnnotatedPhoto:
         return self._photos.photo(self._chosen[index])

@@ -93,7 +93,19 @@ def test_texts_are_checked(esg: Run, tmp_path: Path) -> None:
     write_wild(tmp_path / "wild", "Puppies", ["dog"], [(1, [0, 0, 6, 0, 6, 4, 0, 4])])
     result = esg("data", "check", "wild", tmp_path / "wild")
     assert result.out[-1].startswith("sets that are missing (24): Airplane-Parts, Bottles")
+    broken = tmp_path / "wild/Cows/valid/_annotations_min1cat.coco.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{}")
+    result = esg("data", "check", "wild", tmp_path / "wild")
+    assert result.status == 0
+    assert result.out[0] == f"{broken} is not in COCO's format: it does not have a list of images."
+    assert result.out[2:-1] == [
+        "  1 segment, 0 crowds, 0 captions",
+        "  1 category; most segments: dog 1",
+        "sets that cannot be used (1): Cows",
+    ]
+    assert result.out[-1].startswith("sets that are missing (23): ")
     captions = tmp_path / "captions.json"
     captions.write_text(json.dumps({"a.jpg": "A dog.", "b.jpg": 3}))
     result = esg("data", "check", "captions", captions)
-    assert result.out[0].endswith("1 captions of 1 photos, 0 with a list of nouns")
+    assert result.out[0].endswith("1 caption of 1 photo, 0 with a list of nouns")

@@ -66,6 +66,8 @@ def test_reconstruction(evaluate: Run, tmp_path: Path) -> None:
     result = evaluate("reconstruction", "--count", 3, "--out", tmp_path / "figures.json")
     assert (result.status, result.err) == (0, [])
     figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures.pop("pictures") == 3
+    assert result.out[0] == "Masks of 3 held-out scenes, reconstructed by the mask decoder"
     shares = ["all", "tiny", "small", "medium", "large"]
     assert [name for name in figures if not name.startswith("AP")] == shares
     assert [line.split()[0] for line in result.out[1:]] == list(figures)
@@ -147,7 +149,7 @@ def test_narratives_of_png(evaluate: Run, tmp_path: Path) -> None:
     result = evaluate("narratives", file, *options)
     assert result.status == 0
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert result.out[0] == "1 of 2 narratives were used: 1 photos, 3 nouns"
+    assert result.out[0] == "1 of 2 narratives were used: 1 photo, 3 nouns"
     assert result.out[1].split() == ["here", "GELLA-7B", "GELLA-13B", "(as", "in", "the", "paper)"]
     assert result.out[2].split()[:4] == ["AR", f"{100 * figures['AR']:.1f}", "69.8", "71.3"]
     assert result.err == ["Note: narratives of photos that are not listed (1): number 1 of photo 1"]
@@ -161,7 +163,7 @@ def test_expressions_of_refcoco(evaluate: Run, tmp_path: Path) -> None:
     result = evaluate("referring", folder, "--split", "testA", "--out", tmp_path / "figures.json")
     assert (result.status, result.err) == (0, [])
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert result.out[0] == "1 of 1 expressions of refcoco testA were used, in 1 photos"
+    assert result.out[0] == "1 of 1 expressions of refcoco testA were used, in 1 photo"
     assert result.out[2].split()[:4] == ["cIoU", f"{100 * figures['cIoU']:.1f}", "79.9", "80.5"]
     assert result.out[3].split()[:4] == ["gIoU", f"{100 * figures['gIoU']:.1f}", "-", "-"]
     evaluate("referring", folder, "--split", "test").refused("split test", "it has val (2), testA (1)")
@@ -192,7 +194,7 @@ def test_names_in_the_wild(evaluate: Run, tmp_path: Path) -> None:
     result = evaluate("wild", tmp_path, "--out", tmp_path / "figures.json")
     assert result.status == 0
     assert json.loads((tmp_path / "figures.json").read_text())["mean"] == pytest.approx(1)
-    assert result.out[0] == "mask AP of 1 sets, 1 photos"
+    assert result.out[0] == "mask AP of 1 set, 1 photo"
     assert [line.split()[:3] for line in result.out[2:]] == [["Puppies", "100.0", "-"], ["mean", "100.0", "50.7"]]
     assert result.err == [
         "Note: the paper's mean is of 25 sets; missing here (24): Airplane-Parts, Bottles, Brain-Tumor, ..."

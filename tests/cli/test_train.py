@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from text_sets import shape, write_reason
 
 from esg import EntityMap, EntitySegmenter, Grounder
 from esg.cli.console import Console
@@ -256,6 +257,10 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
         (("--preset", "test", "--photos", "missing"), "missing does not exist; give a COCO JSON file"),
         (("--preset", "test", "--expressions", "missing"), r"missing does not exist; give a folder with refs(unc).p"),
         (("--preset", "test", "--masks", "missing"), "missing does not exist; give a folder or a file of masks"),
+        (
+            ("--preset", "test", "--expressions", "../reason", "--init", "missing"),
+            "../reason/train outlines only the answers, so the entities must come from a segmenter",
+        ),
         (("--preset", "test", "--masks", "a", "--segmenter", "b"), "Give --masks or --segmenter, not both."),
         (("--preset", "test", "--precision", "fp16"), "fp16 is for GPUs"),
         (
@@ -268,10 +273,12 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
 def test_gella_that_cannot_be_trained_leaves_no_folder(
     esg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...], words: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    write_reason(tmp_path / "reason/train", "a", ["What?"], [shape("target", 0, 0, 19, 9)])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     Path("llava").mkdir()
     esg("train", "gella", *options, "--device", "cpu", "--steps", 1).refused(f"esg: {words}")
-    assert [path.name for path in tmp_path.iterdir()] == ["llava"]
+    assert [path.name for path in Path().iterdir()] == ["llava"]
 
 
 @pytest.mark.parametrize(("options", "share"), [((), 1.0), (("--mask-noise", 0.25), 0.25)])

@@ -193,3 +193,23 @@ def test_wrong_folders_are_one_sentence(tmp_path: Path) -> None:
     (folder / "refs(unc).p").write_bytes(pickle.dumps({"a": polygon(0, 0, 1, 1)}))
     with pytest.raises(InputError, match="does not contain a list of references"):
         RefCoco(folder)
+
+
+def test_refclef_is_read_with_its_own_photos_and_without_figures_of_others(tmp_path: Path) -> None:
+    folder = write_refcoco(tmp_path / "refclef", [reference(1, 2, "train", "dog at right")], author="berkeley")
+    photo = tmp_path / "images/saiapr_tc-12/COCO_train2014_000000000007.jpg"
+    save_photo(photo)
+    data = open_expressions(folder, "train")
+    assert (data.kind, data.total) == ("refclef", 1)
+    assert data[0].photo.file == photo
+    assert [one.text for one in data[0].expressions] == ["dog at right"]
+
+
+def test_a_photo_of_which_no_outline_can_be_read_has_no_questions(tmp_path: Path) -> None:
+    write_reason(tmp_path, "a", ["What?"], [{"label": "target", "points": []}])
+    write_reason(tmp_path, "b", ["What?"], [{"label": "target", "points": [[float("nan"), 0], [3, 4], [5, 6]]}])
+    write_reason(tmp_path, "c", ["What is not there?"], [])
+    damaged, unreal, nothing = open_expressions(tmp_path)
+    assert (damaged.expressions, unreal.expressions) == ((), ())
+    assert list(damaged.problems) == ["outlines without usable points (1): number 0 of a.jpg"]
+    assert [rle.area(one.mask) for one in nothing.expressions] == [0]

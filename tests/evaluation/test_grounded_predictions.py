@@ -33,6 +33,9 @@ class Truth(AnnotatedPhotos):
     def __len__(self) -> int:
         return 1
 
+    def called(self, index: int) -> tuple[int | str, str]:
+        return 1, "a.png"
+
     def photo(self, index: int) -> AnnotatedPhoto:
         return self._photo
 

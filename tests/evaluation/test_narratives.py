@@ -134,9 +134,12 @@ def test_claims_about_photos(tmp_path: Path, words: str, expected: tuple[int, ..
     labels[20:30, 20:30] = 2
     Image.fromarray(image).save(tmp_path / "a.jpg", quality=95)
     Image.fromarray(labels).save(tmp_path / "a_0.png")
+    Image.fromarray(labels).save(tmp_path / "b_0.png")
+    (tmp_path / "b.jpg").write_bytes(b"nothing")
     found = evaluate_claims(Grounder(Oracle(words=words)), LabelledPhotos(open_photos(tmp_path)))
     assert (found.true, found.clear, found.false, found.silent) == expected
     assert found.examples == (() if not found.false else (("a", words),))
+    assert [line.split(":")[0] for line in found.problems] == ["photos that cannot be read (1)"]
 
 
 class Echo:
@@ -160,7 +163,15 @@ def test_reconstruction_of_photos(tmp_path: Path) -> None:
     labels = np.repeat([[1] * 20 + [2] * 15 + [3] * 5], 20, axis=0).astype(np.uint8)
     Image.fromarray(labels).save(tmp_path / "a.png")
     model: Any = Echo()
-    found = evaluate_reconstruction(model, None, photos=open_photos(tmp_path))
+    for name in "bc":
+        Image.fromarray(labels * 0).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() if name == "b" else b"nothing")
+    measured = evaluate_reconstruction(model, None, photos=open_photos(tmp_path))
+    found = measured.figures
+    assert (found["pictures"], list(measured.problems.found)) == (
+        1,
+        ["photos without entities", "photos that cannot be read"],
+    )
     assert found["all"] == pytest.approx(2 / 3)
     assert found["AP50"] == pytest.approx(2 / 3, abs=0.01)  # two of three are found, and nothing else
     assert found["AP"] == found["AP50"]

@@ -86,9 +86,22 @@ def test_a_photo_that_cannot_be_read_is_left_out_and_named() -> None:
     photos = MemoryPhotos([photo_of(labels(0), name="0.jpg"), None])
     measured = evaluate_entities(photos, MemoryPredictions({"0.jpg": masks_of(labels(0))}))
     assert (measured.figures["AP"], measured.figures["photos"]) == (pytest.approx(1), 1)
-    assert list(measured.problems) == ["photos that cannot be used (1): number 2: number 1.png is broken"]
+    assert list(measured.problems) == ["photos that cannot be used (1): 1.jpg: number 1.png is broken"]
 
 
 def test_nothing_to_measure_is_one_sentence() -> None:
     with pytest.raises(EsgError, match=r"No photo in memory can be measured: photos that cannot be used \(1\)"):
         evaluate_entities(MemoryPhotos([None]), MemoryPredictions({}))
+
+
+def test_predictions_for_a_photo_whose_truth_cannot_be_read_are_not_unknown(tmp_path: Path) -> None:
+    for name in ("images", "masks", "found"):
+        (tmp_path / name).mkdir()
+        for k in range(2):
+            Image.fromarray(labels(k).astype(np.uint8)).save(tmp_path / name / f"{k}.png")
+    (tmp_path / "masks/1.png").write_bytes(b"nothing")
+    photos, predictions = MaskFiles(tmp_path), open_predictions(tmp_path / "found")
+    measured = evaluate_entities(photos, predictions)
+    assert measured.figures["photos"] == 1
+    assert list(measured.problems.found) == ["photos that cannot be used"]
+    assert measured.problems.found["photos that cannot be used"][0].startswith("1.png: ")

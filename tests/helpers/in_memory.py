@@ -24,6 +24,10 @@ class MemoryPhotos(AnnotatedPhotos):
     def __len__(self) -> int:
         return len(self._photos)
 
+    def called(self, index: int) -> tuple[int | str, str]:
+        photo = self._photos[index]
+        return (index, f"{index}.jpg") if photo is None else (photo.id, photo.name)
+
     def photo(self, index: int) -> AnnotatedPhoto:
         photo = self._photos[index]
         if photo is None:

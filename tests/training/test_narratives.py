@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from text_sets import CAPTION, reference, save_photo, shape, write_png, write_reason, write_refcoco
+from text_sets import CAPTION, NOUNS, reference, save_photo, shape, write_png, write_reason, write_refcoco
 
 from esg.data.narrated import tell_scene, tell_written
 from esg.data.panoptic_narratives import PanopticNarratives
@@ -343,6 +344,22 @@ def test_photos_without_masks_are_named(speaker: Any, tmp_path: Path, caplog: py
     assert len(caplog.records) == 1  # not a hundred
     with pytest.raises(InputError, match="nowhere does not exist"):
         Narratives(dataclasses.replace(settings, masks=str(tmp_path / "nowhere")), *speaker)
+
+
+def test_what_is_left_out_of_texts_and_masks_is_said_once(
+    speaker: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = write_png(tmp_path, [{"image_id": "139", "caption": CAPTION, "segments": NOUNS}, {}])
+    results = json.loads(_halves_file(tmp_path).read_text())
+    (tmp_path / "results.json").write_text(json.dumps([*results, {**results[0], "score": math.nan}]))
+    settings = dataclasses.replace(CONFIG, batch=1, narratives=(str(file),), narrative_share=1.0, mask_noise=1.0)
+    narratives = Narratives(dataclasses.replace(settings, masks=str(tmp_path / "results.json")), *speaker)
+    for step in range(3):
+        assert narratives[step].labels.any()
+    assert [record.getMessage().removeprefix(f"{tmp_path}/") for record in caplog.records] == [
+        f"{file.relative_to(tmp_path)} has narratives of photos that are not listed, such as number 1 of photo None.",
+        "results.json has predictions whose score is not a number, such as number 2 of 000000000139.jpg.",
+    ]
 
 
 def test_a_broken_photo_is_left_out_and_named(speaker: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -59,3 +60,37 @@ def test_photos_that_cannot_be_read_are_left_out_and_named(tmp_path: Path, caplo
         (tmp_path / f"photos/p{number}.jpg").unlink()
     with pytest.raises(ImageError, match=r"100 photos in a row cannot be used: .*p\d\.jpg"):
         split.draw(rng)
+
+
+def test_held_out_photos_that_cannot_be_read_are_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    split = PhotoSplit([folder(tmp_path / "photos", 3)], held_out=1)
+    (tmp_path / "photos/p1.jpg").unlink()
+    for _ in range(2):
+        assert sorted(photo.name for photo in split.held_out(9)) == ["p0", "p2"]
+    assert len(caplog.records) == 1
+    assert "p1.jpg" in caplog.text
+    for number in (0, 2):
+        (tmp_path / f"photos/p{number}_0.png").write_bytes(b"damaged")
+    with pytest.raises(ImageError, match="None of the photos that the run measures on can be read"):
+        list(split.held_out(9))
+
+
+def test_what_is_left_out_of_annotations_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder(tmp_path / "images", 1)
+    box, whole = [0, 0, 4, 0, 4, 4], {"size": [12, 10], "counts": [0, 120]}
+    annotations = [
+        {"id": 1, "image_id": 0, "segmentation": whole},
+        {"id": 2, "image_id": 0, "segmentation": {"size": [3, 3], "counts": [9]}},
+        {"id": 3, "image_id": 8, "segmentation": [box]},
+    ]
+    images = [{"id": 0, "file_name": "p0.jpg", "height": 12, "width": 10}]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    split = PhotoSplit([str(tmp_path / "a.json")])
+    for _ in range(3):
+        assert split.draw(np.random.default_rng(0)).labels.max() == 1
+    assert [record.getMessage().removeprefix(f"{tmp_path}/") for record in caplog.records] == [
+        "a.json has annotations of photos that are not listed, such as id 3.",
+        "a.json has annotations whose mask has 3x3 pixels instead of the photo's 10x12, such as id 2 of p0.jpg.",
+    ]

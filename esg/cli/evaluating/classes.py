@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
 from ..arguments import add_machine, file_or_folder, fraction, machine_of, not_empty
-from ..console import Console
+from ..console import Console, counted
 from .measuring import (
     add_images,
     add_measuring,
@@ -253,7 +253,7 @@ def _answer(
 
     made_by = args.model or getattr(args, "grounder", None)
     paper = paper_row(task, known_data_set(args, args.photos), made_by)
-    console.answer(title(f"{figures['photos']:.0f} photos", paper))
+    console.answer(title(counted(figures["photos"], "photo"), paper))
     shown = show(figures, meanings, paper, console)
     show_classes(by_category, "classes", console)
     classes = {name: 100 * value for name, value in by_category.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...support.errors import InputError
 from ...support.limits import MIN_SIDE
 from ..arguments import add_machine, add_views, file_or_folder, views_of, whole
-from ..console import Console
+from ..console import Console, counted
 from .measuring import (
     MODEL,
     add_images,
@@ -148,7 +148,7 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     overlapping = figures["overlapping"]
     paper = paper_row("overlapping" if overlapping else "entities", data_set, args.model or MODEL)
     large = figures["whole_count"]
-    text = f"{figures['photos']:.0f} photos" + (f", {large:.0f} large people, animals and vehicles" if large else "")
+    text = counted(figures["photos"], "photo") + (f", {large:.0f} large people, animals and vehicles" if large else "")
     console.answer(title(text, paper))
     shown = show(figures, {name: what for name, what in _FOUND.items() if large or name != "whole"}, paper, console)
     if overlapping:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import add_machine, file_or_folder
-from ..console import Console
+from ..console import Console, counted
 from .measuring import (
     MODEL,
     add_images,
@@ -83,7 +83,7 @@ def foreground(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         photos, predictions, workers=args.workers, journal=journal, progress=counting(console, "photo")
     )
     paper = paper_row("foreground", data_set, args.model)
-    console.answer(title(f"{measured.figures['photos']:.0f} photos", paper))
+    console.answer(title(counted(measured.figures["photos"], "photo"), paper))
     shown = show(measured.figures, _FIGURES, paper, console)
     say_problems(measured.problems, console)
     return shown | {"photos": measured.figures["photos"]}

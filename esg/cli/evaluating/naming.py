@@ -7,7 +7,7 @@ from typing import Any
 
 from ...support.errors import InputError
 from ..arguments import file_or_folder
-from ..console import Console
+from ..console import Console, counted
 from .shared import UNITS, add_grounding, counting, grounder, percent, segmenter, show_problems
 
 _NAMED = {
@@ -78,11 +78,13 @@ def names(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
     photos = LabelledPhotos(open_photos(args.photos))
     progress = counting(console, "photo")
-    found = evaluate_names(grounder(args, console), photos, segment=segmenter(args), progress=progress)
-    console.answer(f"{len(photos)} photos")
+    measured = evaluate_names(grounder(args, console), photos, segment=segmenter(args), progress=progress)
+    found = measured.figures
+    console.answer(counted(found["photos"], "photo"))
     for name, what in _NAMED.items():
         if name in found:
             console.answer(f"  {name:15} {percent(found[name])}  {what}")
+    show_problems(console, measured.problems)
     return found
 
 
@@ -109,6 +111,7 @@ def captions(args: argparse.Namespace, console: Console) -> dict[str, float]:
         f"{percent(shares['true']).strip()} % of {found.true + found.false} names are true; of {found.large} "
         f"categories of more than 2 % of the picture {percent(shares['named']).strip()} % are named"
     )
+    show_problems(console, found.problems)
     return shares
 
 
@@ -125,16 +128,17 @@ def written(args: argparse.Namespace, console: Console) -> dict[str, float]:
         opened = WithCaptions(opened, Captions(args.captions))
     photos = LabelledPhotos(opened)
     progress = counting(console, "photo")
-    found = evaluate_written(grounder(args, console), photos, segment=segmenter(args), progress=progress)
+    measured = evaluate_written(grounder(args, console), photos, segment=segmenter(args), progress=progress)
+    found = measured.figures
     if not found["nouns"]:
         source = args.photos if args.captions is None else args.captions
         raise InputError(
             f"No caption in {source} names a category that is in its photo, so there is nothing to measure."
         )
-    show_problems(console, opened.problems)
     console.answer(
         f"{percent(found['acc50']).strip()} % of {found['nouns']:.0f} nouns are grounded in the thing they name"
     )
+    show_problems(console, measured.problems)
     return found
 
 
@@ -146,13 +150,15 @@ def words(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
     progress = counting(console, "word")
     photos = LabelledPhotos(open_photos(args.photos))
-    found = evaluate_words(grounder(args, console), photos, COMMON_WORDS, progress=progress)
+    measured = evaluate_words(grounder(args, console), photos, COMMON_WORDS, progress=progress)
+    found = measured.same
     right = sum(found.values())
     console.answer(
         f"{percent(right / len(found)).strip()} % of {len(found)} words find the same entities as their category"
     )
     if right < len(found):
         console.answer(f"  the others: {', '.join(word for word, same in found.items() if not same)}")
+    show_problems(console, measured.problems)
     return {"words": right / len(found)}
 
 

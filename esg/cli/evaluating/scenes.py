@@ -7,7 +7,7 @@ from typing import Any
 
 from ...support.errors import InputError
 from ..arguments import file_or_folder, fraction, whole
-from ..console import Console
+from ..console import Console, counted
 from .shared import (
     UNITS,
     add_grounding,
@@ -175,8 +175,8 @@ def _png(args: argparse.Namespace, console: Console) -> dict[str, float]:
     )
     found = measured.figures
     console.answer(
-        f"{found['narratives']:.0f} of {found['narratives_given']:.0f} narratives were used: {found['photos']:.0f} "
-        f"photos, {found['nouns']:.0f} nouns"
+        f"{found['narratives']:.0f} of {found['narratives_given']:.0f} narratives were used: "
+        f"{counted(found['photos'], 'photo')}, {counted(found['nouns'], 'noun')}"
     )
     show(console, _PNG, found, NARRATIVES)
     show_problems(console, measured.problems)
@@ -192,22 +192,24 @@ def reconstruction(args: argparse.Namespace, console: Console) -> dict[str, floa
     if not isinstance(model, GellaInference):
         raise InputError(f"{args.model} does not reconstruct masks; give a GELLA, such as gella-nano.")
     if args.path is None:
-        found = evaluate_reconstruction(
+        measured = evaluate_reconstruction(
             model, args.count or 500, segment=scene_segmenter(args), progress=counting(console, "scene")
         )
-        console.answer(f"Masks of {args.count or 500} held-out scenes, reconstructed by the mask decoder")
+        pictures = "held-out scenes"
     else:
         from ...data.opening import open_photos
 
         photos = open_photos(args.path)
-        found = evaluate_reconstruction(
+        measured = evaluate_reconstruction(
             model, args.count, photos=photos, segment=segmenter(args), progress=counting(console, "photo")
         )
-        console.answer(
-            f"Masks of {min(args.count or len(photos), len(photos))} photos, reconstructed by the mask decoder"
-        )
+        pictures = "photos"
+    found = measured.figures
+    console.answer(f"Masks of {found['pictures']:.0f} {pictures}, reconstructed by the mask decoder")
     for name, share in found.items():
-        console.answer(f"  {name:12} {percent(share)}")
+        if name != "pictures":
+            console.answer(f"  {name:12} {percent(share)}")
+    show_problems(console, measured.problems)
     return found
 
 
@@ -231,5 +233,6 @@ def claims(args: argparse.Namespace, console: Console) -> dict[str, float]:
     )
     for photo, phrase in found.examples:
         console.answer(f"  not true: {photo}: {phrase}")
+    show_problems(console, found.problems)
     shares = {"share": found.share, "clear_share": found.clear_share}
     return {"true": found.true, "clear": found.clear, "false": found.false, "silent": found.silent, **shares}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...support.errors import InputError
 from ..arguments import file_or_folder, fraction, not_empty, whole
-from ..console import Console
+from ..console import Console, counted
 from .shared import (
     UNITS,
     add_grounding,
@@ -121,7 +121,7 @@ def referring(args: argparse.Namespace, console: Console) -> dict[str, float]:
     found = measured.figures
     console.answer(
         f"{found['expressions']:.0f} of {found['expressions_given']:.0f} expressions of {data.kind} {data.split} were "
-        f"used, in {found['photos']:.0f} photos"
+        f"used, in {counted(found['photos'], 'photo')}"
     )
     show(console, _REFERRING, found, referring_rows(data.kind, data.split))
     show_problems(console, measured.problems)
@@ -162,8 +162,8 @@ def wild(args: argparse.Namespace, console: Console) -> dict[str, float]:
         grounder(args, console), data, segment=source, journal=journal, progress=counting(console, "set")
     )
     found = measured.figures
-    console.answer(f"mask AP of {found['sets']:.0f} sets, {found['photos']:.0f} photos")
-    names = dict.fromkeys(data.names, "") | {"mean": f"mean of {found['sets']:.0f} sets"}
+    console.answer(f"mask AP of {counted(found['sets'], 'set')}, {counted(found['photos'], 'photo')}")
+    names = dict.fromkeys(data.names, "") | {"mean": f"mean of {counted(found['sets'], 'set')}"}
     show(console, names, found, WILD)
     show_problems(console, measured.problems)
     if data.missing:
