@@ -155,9 +155,9 @@ def _add_gella(own: Any) -> None:
     command.add_argument(
         "--init",
         type=not_empty,
-        metavar="FILE|DIR",
-        help="weights of the same preset to start from, or for 7b and 13b a LLaVA-1.5 folder as published by llava-hf "
-        "[random; required for 7b and 13b]",
+        metavar="NAME|FILE|DIR",
+        help="weights of the same preset to start from, such as gella-nano, or for 7b and 13b a LLaVA-1.5 folder as "
+        "published by llava-hf [random; required for 7b and 13b]",
     )
     command.add_argument(
         "--faithful",
@@ -303,7 +303,7 @@ def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]
     elif photos:
         from ..training.defaults import fine_tuning
 
-        config = fine_tuning(config, photos, args.steps)
+        config = fine_tuning(config, photos, args.steps, hold_out=not args.val)
     if family.faithful is not None and args.faithful:
         config = family.faithful(dataclasses.replace(config, preset=preset))
     samples = dataclasses.replace(config.samples, **_given(args, _SAMPLES))

@@ -25,7 +25,8 @@ class BsdsPhotos(AnnotatedPhotos):
     """The photos `ID.jpg` of a folder with their segmentations `ID_k.png`, k = 0, 1, ... (one per annotator).
 
     A segmentation is a greyscale picture whose values are segments; 0, if used, means "no segment". It matches the
-    photo after EXIF rotation. Photos without a segmentation are left out and noted in `problems`.
+    photo after EXIF rotation. Photos without a segmentation, and segmentations without a photo, are left out and noted
+    in `problems`.
 
     Args:
         folder: the folder, e.g. `bsds500/train`.
@@ -47,10 +48,12 @@ class BsdsPhotos(AnnotatedPhotos):
                 f"The folder {self.folder} does not contain .jpg files; give one with ID.jpg and ID_0.png files."
             )
         found: dict[str, list[tuple[int, Path]]] = {photo: [] for photo in photos}
-        for path in self.folder.glob("*.png"):
+        for path in sorted(self.folder.glob("*.png")):
             match = _SEGMENTATION.fullmatch(path.name)
             if match and match[1] in found:
                 found[match[1]].append((int(match[2]), path))
+            elif match:
+                self.problems.add("segmentations without a photo", path.name)
         for photo in photos:
             if not found[photo]:
                 self.problems.add("photos without a segmentation", f"{photo}.jpg")

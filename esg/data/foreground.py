@@ -43,6 +43,10 @@ class ForegroundPhotos(AnnotatedPhotos):
                 self._found.append((photo.path.relative_to(photos).as_posix(), photo.path, mask))
             else:
                 self.problems.add("photos without a mask", photo.path.name)
+        used = {mask for *_, mask in self._found}
+        for mask in sorted(masks.rglob("*.png")):
+            if mask not in used:
+                self.problems.add("masks without a photo", mask.relative_to(masks).as_posix())
         if not self._found:
             raise InputError(f"No photo in {photos} has a PNG with its name in {masks}.")
 

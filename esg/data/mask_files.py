@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..entities import rle
@@ -15,6 +16,7 @@ from .annotated import MISSING, AnnotatedPhoto, AnnotatedPhotos, Category, Segme
 from .problems import Problems
 
 _FOLDERS = ("masks", "labels", "annotations", "gt")
+_LISTS = ("classes.txt",)  # YOLO's names of classes, in the folder of its masks
 _ENDINGS = (".labels.png", ".entities.json", ".png", ".json", ".txt", ".npy", ".npz", ".xml", ".tif", ".tiff", ".bmp")
 
 
@@ -44,8 +46,11 @@ class MaskFiles(AnnotatedPhotos):
             self.name = str(masks)
             masks_of = self._in_file(Path(masks), listed)
         else:
-            places = [Path(masks)] if masks is not None else [*near, photos]
+            apart = [Path(masks)] if masks is not None else near
+            places = apart if masks is not None else [*near, photos]
             masks_of = {photo: _masks_of(photo, photo.relative_to(photos), places) for photo in listed}
+            for name in _without_photo(apart, {photo.relative_to(photos).with_suffix("") for photo in listed}):
+                self.problems.add("masks without a photo", name)
         used = set(masks_of.values())
         self._found: list[tuple[str, Path, Path]] = []
         for photo, own in masks_of.items():
@@ -118,6 +123,17 @@ def _classes(masks: Path) -> tuple[str, ...]:
         return class_names(masks)
     except EsgError:
         return ()
+
+
+def _without_photo(places: list[Path], photos: set[Path]) -> Iterator[str]:
+    """The files of masks in folders apart from the photos that do not have the name of any of them."""
+    for place in places:
+        for file in sorted(place.rglob("*")):
+            ending = next((one for one in _ENDINGS if file.name.endswith(one)), None)
+            if ending is not None and file.name not in _LISTS and file.is_file():
+                inner = file.relative_to(place)
+                if inner.with_name(file.name.removesuffix(ending)) not in photos:
+                    yield inner.as_posix()
 
 
 def _masks_of(photo: Path, inner: Path, places: list[Path]) -> Path | None:

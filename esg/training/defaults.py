@@ -93,7 +93,7 @@ def crops_help(config: TrainConfig) -> bool:
     return config.architecture.association and PRESETS[config.preset].crops > 0
 
 
-def fine_tuning(config: TrainConfig, photos: int, steps: int | None = None) -> TrainConfig:
+def fine_tuning(config: TrainConfig, photos: int, steps: int | None = None, *, hold_out: bool = True) -> TrainConfig:
     """Settings for continuing from weights on a few photos: a short run, a low rate, and the first stages frozen.
 
     A fifth of the photos, or 50 if these are fewer, is held out and measured, and the best weights are kept.
@@ -102,6 +102,7 @@ def fine_tuning(config: TrainConfig, photos: int, steps: int | None = None) -> T
         config: settings of the preset, with the folders of photos.
         photos: number of photos.
         steps: length of the run; None: 20 times all photos, but at least 60 and at most 3000 steps.
+        hold_out: whether to hold photos out; if not, the run measures on others.
 
     >>> run = fine_tuning(settings_for("cropformer-nano"), 100)
     >>> run.steps, run.lr, run.samples.held_out, run.keep_best
@@ -112,8 +113,9 @@ def fine_tuning(config: TrainConfig, photos: int, steps: int | None = None) -> T
     batch_level = crops_help(config)
     batch = 2
     steps = steps or min(max(60, 20 * photos // batch), 3000)
-    held_out = min(0.2, MeasureConfig.photo_limit / max(1, photos))
-    log.info("Fine-tuning on %d photos, of which %d %% are held out and measured.", photos, round(100 * held_out))
+    held_out = min(0.2, MeasureConfig.photo_limit / max(1, photos)) if hold_out else 0.0
+    measured = f", of which {100 * held_out:.0f} % are held out and measured" if hold_out else ""
+    log.info("Fine-tuning on %d photos%s.", photos, measured)
     return dataclasses.replace(
         config,
         steps=steps,

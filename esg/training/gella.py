@@ -39,7 +39,7 @@ from .config import (
     training_device,
     training_dtype,
 )
-from .gella_init import begin_from
+from .gella_init import begin_from, start_of
 from .imagenet import imagenet_weights
 from .lora import add_lora, merged
 from .losses import LossConfig, anchor_losses, level_losses
@@ -178,7 +178,7 @@ class GellaTask:
             EsgError: LoRA is used, but peft is not installed.
         """
         config = self.config
-        init = Path(config.init) if new and config.init is not None else None
+        init = start_of(config.init) if new and config.init is not None else None
         if init is not None and init.is_dir():
             model = Gella(self.architecture, read_llava(self.architecture, init))
         else:

@@ -1,4 +1,4 @@
-"""Initialises a GELLA from the weights of another one: copies whatever fits, and matches tokens by their spelling."""
+"""Initialises a GELLA from the weights of another one: finds them, copies what fits, and matches tokens by spelling."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..models.gella.checkpoint import our_name, tokenizer_in
 from ..models.gella.model import Gella
 from ..support.weight_files import read_state_dict
+from ..weights.finding import locate
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TABLES = ("language.decoder.embed_tokens.weight", "language.head.weight")  # have one row per token
+
+
+def start_of(init: str) -> Path:
+    """The folder of a LLaVA, or the weight file with this path or name, such as "gella-nano".
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    return Path(init) if Path(init).is_dir() else locate(init, task="grounding")
 
 
 def begin_from(model: Gella, tokenizer: Tokenizer, path: Path) -> None:

@@ -166,7 +166,8 @@ class Narratives(Dataset):
                 self.masks = GivenMasks(config.masks)
             elif config.segmenter is not None:
                 self.segmenter = EntitySegmenter.from_pretrained(config.segmenter, device="cpu")
-        for data in (*self.narratives, *self.expressions, *filter(None, [self.masks])):
+        opened: list[PanopticNarratives | Expressions | GivenMasks] = [*self.narratives, *self.expressions]
+        for data in opened if self.masks is None else [*opened, self.masks]:
             self._usable.note(data.name, data.problems)
 
     def __getitem__(self, step: int) -> GroundingBatch:

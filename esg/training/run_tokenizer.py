@@ -22,6 +22,7 @@ from ..models.gella.tokenizer import SPECIAL, train_tokenizer
 from ..support.errors import InputError, WeightsError
 from ..support.weight_files import read_metadata
 from .devices import agreed
+from .gella_init import start_of
 from .run_folder import CHECKPOINT, TOKENIZER
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _tokenizer(config: GellaTrainConfig, run_dir: Path) -> Tokenizer:
                 "another folder."
             ) from None
     if config.init is not None and config.backbone_init is None:
-        init = Path(config.init)
+        init = start_of(config.init)
         return read_llava_tokenizer(language, init) if init.is_dir() else tokenizer_in(read_metadata(init), init)
     if not _is_own(language):
         raise InputError(

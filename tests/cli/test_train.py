@@ -134,6 +134,9 @@ def test_photos_to_measure_on_and_the_presets_own_settings(
     assert (kept.preset, kept.lr, kept.frozen_stages, kept.samples.short) == (tiny_preset, TrainConfig.lr, 0, ())
     assert (kept.measure.photos, kept.keep_best) == ((str(photos),), "AP_boc")
     assert (tmp_path / "run/best.safetensors").is_file()
+    tuned = esg(*command, "--out", tmp_path / "tuned", "--val", photos)
+    assert (tuned.status, tuned.err[0]) == (0, "Fine-tuning on 5 photos.")  # all of them: others are measured
+    assert read_config(tmp_path / "tuned/config.json", TrainConfig()).samples.held_out == 0
 
 
 @pytest.mark.parametrize(
@@ -253,7 +256,7 @@ def test_another_architecture_than_the_presets(esg: Run, gella_settings: Path, t
         (("--preset", "nanoo"), "There is no preset 'nanoo'; use one of gella-nano, gella-7b, gella-13b"),
         (("--preset", "7b"), "gella-7b starts from published weights; give --init the folder of LLaVA-1.5"),
         (("--preset", "7b", "--init", "llava"), "llava has no tokenizer.json; get the folder llava-hf/llava-1.5-7b-hf"),
-        (("--preset", "test", "--init", "missing.safetensors"), "missing.safetensors cannot be read"),
+        (("--preset", "test", "--init", "missing.safetensors"), "The file missing.safetensors does not exist"),
         (("--preset", "test", "--photos", "missing"), "missing does not exist; give a COCO JSON file"),
         (("--preset", "test", "--expressions", "missing"), r"missing does not exist; give a folder with refs(unc).p"),
         (("--preset", "test", "--masks", "missing"), "missing does not exist; give a folder or a file of masks"),

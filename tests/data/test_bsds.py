@@ -63,6 +63,10 @@ def test_photos_without_a_segmentation_are_left_out_and_named(folder: Path) -> N
     photos = BsdsPhotos(folder)
     assert [photo.name for photo in photos] == ["22.jpg"]
     assert list(photos.problems) == ["photos without a segmentation (1): 7.jpg"]
+    (folder / "7.jpg").unlink()
+    (folder / "7_3.png").write_bytes((folder / "22_0.png").read_bytes())
+    assert list(BsdsPhotos(folder).problems) == ["segmentations without a photo (1): 7_3.png"]
+    (folder / "7_3.png").unlink()
     for path in folder.glob("22_*.png"):
         path.unlink()
     with pytest.raises(InputError, match=r"No photo in .* has a segmentation; add 22_0\.png"):

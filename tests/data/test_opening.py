@@ -252,10 +252,20 @@ def test_photos_with_one_mask_of_their_foreground(tmp_path: Path) -> None:
     photo(tmp_path / "im/a.jpg")
     photo(tmp_path / "im/b.jpg")
     (tmp_path / "gt").mkdir()
-    Image.fromarray((ROW * 255).astype(np.uint8)).save(tmp_path / "gt/a.png")
+    for name in "ac":
+        Image.fromarray((ROW * 255).astype(np.uint8)).save(tmp_path / f"gt/{name}.png")
     photos = open_photos(tmp_path)
     assert np.array_equal(labels(photos) == 1, ROW == 1)
-    assert list(photos.problems) == ["photos without a mask (1): b.jpg"]
+    assert list(photos.problems) == ["photos without a mask (1): b.jpg", "masks without a photo (1): c.png"]
+
+
+def test_masks_without_a_photo_are_named(tmp_path: Path) -> None:
+    for name in ("a.jpg", "x/b.c.jpg"):
+        photo(tmp_path / "images" / name)
+    for name in ("a.labels.png", "x/b.c.png", "x/gone.png", "b.c.png", "classes.txt", "notes.md"):
+        (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ones((4, 6), np.uint8)).save(tmp_path / "masks" / name, format="PNG")
+    assert list(open_photos(tmp_path).problems) == ["masks without a photo (2): b.c.png, x/gone.png"]
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_a_new_run_starts_from_published_weights_and_resumes_without(tiny_task: 
 def test_weights_that_do_not_fit_are_refused(tiny_task: GellaTask, tmp_path: Path) -> None:
     for changes, error, words in (
         ({"init": str(tmp_path)}, WeightsError, "has no config.json"),
-        ({"init": str(tmp_path / "none.safetensors")}, WeightsError, "cannot be read"),
+        ({"init": str(tmp_path / "none.safetensors")}, WeightsError, r"none\.safetensors does not exist"),
         ({"encoder_init": str(tmp_path / "none")}, WeightsError, r"none does not exist; get the folder"),
     ):
         task = GellaTask(dataclasses.replace(RUN, **changes), tiny_task.tokenizer)  # type: ignore[arg-type]

@@ -12,15 +12,18 @@ import torch
 from tokenizers import Tokenizer
 
 from esg.data.narration.teller import VOCABULARY
-from esg.models.gella.checkpoint import write_gella
+from esg.models.gella.checkpoint import tokenizer_in, write_gella
 from esg.models.gella.config import PRESETS
 from esg.models.gella.model import Gella
 from esg.support.errors import InputError, WeightsError
+from esg.support.weight_files import read_metadata
 from esg.training import run_tokenizer as tokenizers
 from esg.training.gella import GellaTrainConfig
+from esg.training.gella_init import start_of
 from esg.training.narratives import NarrativeConfig
 from esg.training.run_folder import CHECKPOINT, TOKENIZER
 from esg.training.run_tokenizer import run_tokenizer
+from esg.weights.finding import ASSETS
 
 NANO = GellaTrainConfig()
 
@@ -104,3 +107,13 @@ def test_large_models_start_from_llava(nano: Tokenizer, tmp_path: Path) -> None:
 def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no preset 'gella-1b'.*gella-nano"):
         run_tokenizer(GellaTrainConfig(preset="gella-1b"), tmp_path)
+
+
+def test_a_run_starts_from_weights_by_their_name(tmp_path: Path) -> None:
+    config = GellaTrainConfig(init="gella-nano")
+    assert start_of("gella-nano") == ASSETS / "gella-nano.safetensors"
+    assert start_of(str(tmp_path)) == tmp_path  # a LLaVA
+    kept = tokenizer_in(read_metadata(ASSETS / "gella-nano.safetensors"), tmp_path)
+    assert run_tokenizer(config, tmp_path).to_str() == kept.to_str()
+    with pytest.raises(WeightsError, match="gella-nanoo"):
+        start_of("gella-nanoo")
