@@ -12,6 +12,8 @@ WORKERS ?= auto
 FAST := $(addprefix tests/,batch comfyui_graphs data drawing entities inpaint language pictures support test_docs.py test_floors.py)
 PYTEST := -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
+# Tests start many Pythons, which would compile every file again, and pytest rewrites its plugins and the tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo check test fast lint docs bench test-oldest
 

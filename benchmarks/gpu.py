@@ -116,8 +116,8 @@ class Bench:
         except Exception as error:  # whatever a library raises here, the other rows are still of use
             print(f"{name:44}  failed: {type(error).__name__}: {str(error).strip().splitlines()[:1]}", flush=True)
             self.figures[name] = {}
-        gc.collect()
         if self.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import shutil
@@ -33,6 +34,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("ESG_WEIGHTS", "HF_HUB_CACHE", "HF_TOKEN", "HF_ENDPOINT"):
     os.environ.pop(name, None)
 
+# Python looks for cyclic garbage among all objects again and again while new ones are made.
+# Libraries such as PyTorch leave a million objects that are never garbage.
+gc.set_threshold(100_000)
+
 hypothesis.settings.register_profile("esg", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("esg")
 
@@ -63,6 +68,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(no_gpu)
         if item.get_closest_marker("slow") and not config.getoption("--slow"):
             item.add_marker(not_now)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 def _has_cuda() -> bool:

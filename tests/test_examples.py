@@ -1,12 +1,17 @@
-"""The scripts in `docs/examples/` run as they are, offline, with the shipped weights."""
+"""The scripts in `docs/examples/` run as they are, offline, with the shipped weights.
+
+One of them runs in a process of its own; the others share this one, which has imported PyTorch and transformers.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +24,20 @@ ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = ROOT / "web_demo/examples"
 
 
-def ended(script: str, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """A script that ran, with these environment variables besides ours."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
-    command = [sys.executable, ROOT / "docs/examples" / script, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
-    assert ended.returncode == 0, ended.stderr
-    return ended
+Run = Callable[..., str]
 
 
-def run(script: str, *arguments: str | Path) -> str:
-    return ended(script, *arguments).stdout
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a script with arguments, and gives what it prints."""
+
+    def run(script: str, *arguments: str | Path) -> str:
+        path = str(ROOT / "docs/examples" / script)
+        monkeypatch.setattr("sys.argv", [path, *map(str, arguments)])
+        runpy.run_path(path, run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 def test_a_folder_is_segmented_and_other_files_are_skipped(tmp_path: Path) -> None:
@@ -37,7 +45,10 @@ def test_a_folder_is_segmented_and_other_files_are_skipped(tmp_path: Path) -> No
     photos.mkdir()
     shutil.copy(PHOTOS / "chelsea.jpg", photos)
     (photos / "notes.txt").write_text("not a photo", encoding="utf-8")
-    process = ended("segment_folder.py", photos, tmp_path / "out", PYTHONPROFILEIMPORTTIME="1")
+    command = [sys.executable, "-X", "importtime", ROOT / "docs/examples/segment_folder.py", photos, tmp_path / "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
+    assert process.returncode == 0, process.stderr
     lines = process.stdout.splitlines()
     assert len(lines) == 2
     assert "notes.txt" in lines[1]
@@ -50,7 +61,7 @@ def test_a_folder_is_segmented_and_other_files_are_skipped(tmp_path: Path) -> No
     assert not {"torch._dynamo", "transformers"} & imported  # each takes longer than to load the model
 
 
-def test_masks_of_another_program_are_grounded(tmp_path: Path) -> None:
+def test_masks_of_another_program_are_grounded(run: Run, tmp_path: Path) -> None:
     with Image.open(PHOTOS / "chelsea.jpg") as photo:
         width, height = photo.size
     labels = np.ones((height, width), np.uint8)
@@ -61,7 +72,7 @@ def test_masks_of_another_program_are_grounded(tmp_path: Path) -> None:
     assert "entity" in line
 
 
-def test_an_object_is_removed_and_the_rest_stays(tmp_path: Path) -> None:
+def test_an_object_is_removed_and_the_rest_stays(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("cv2", reason="removing needs OpenCV", exc_type=ImportError)
     line = run("remove_object.py", PHOTOS / "rocket.jpg", "the sky", tmp_path / "clean.png")
     assert line.startswith("the sky: entity ")
@@ -84,7 +95,7 @@ def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, c
 
 
 @pytest.mark.slow
-def test_a_small_model_is_trained_and_can_be_used(tmp_path: Path) -> None:
+def test_a_small_model_is_trained_and_can_be_used(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("accelerate", reason="training needs the extra `train`")
     photos = tmp_path / "photos/images"
     photos.mkdir(parents=True)

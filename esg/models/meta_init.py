@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-_DRAWING = frozenset((nn.init.normal_, nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_))
+# By name: the functions of `torch.nn.init`, which transformers replaces while it builds a model, and those of tensors.
+_DRAWING = frozenset(("normal_", "uniform_", "kaiming_uniform_"))
 
 
 class Unfilled(TorchFunctionMode):
@@ -24,7 +24,7 @@ class Unfilled(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func in (torch.empty, torch.randn) and kwargs.get("device") is None:
             return torch.empty(*args, **{**kwargs, "device": "meta"})
-        if func in _DRAWING:
+        if getattr(func, "__name__", "") in _DRAWING:
             values = args[0] if args else kwargs["tensor"]
             if values.is_meta:
                 return values

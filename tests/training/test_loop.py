@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from esg.data.scenes.layout import SceneConfig
 from esg.models.cropformer.config import PRESETS
 from esg.models.layers.resnet import ResNetConfig
 from esg.support.errors import EsgError, InputError, WeightsError
@@ -35,7 +36,7 @@ from esg.weights.loading import load_segmenter
 RUN = TrainConfig(
     preset="tiny",
     steps=6,
-    samples=SampleConfig(batch=1, sizes=((64, 64),), detail=(1.0, 1.0)),
+    samples=SampleConfig(batch=1, sizes=((64, 64),), detail=(1.0, 1.0), scenes=SceneConfig(things=(1, 3), nested=0.0)),
     loss=LossConfig(points=64),
     measure=MeasureConfig(scenes=1, height=64, width=64, short=64, longest=64),
     warmup=2,
