@@ -45,6 +45,7 @@ bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.fusion --megapixels 24 --queries 100 --out $(RESULTS)
 	$(BIN)/python -m benchmarks.end_to_end --against mask2former sam sam2 nano --out $(RESULTS)
 	$(BIN)/python -m benchmarks.large_photo --megapixels 100 --out $(RESULTS)
+	$(BIN)/python -m benchmarks.foreign_masks --out $(RESULTS)
 	$(BIN)/python -m benchmarks.stages --model cropformer-nano --out $(RESULTS)
 	$(BIN)/python -m benchmarks.stages --model gella-nano --out $(RESULTS)
 	$(BIN)/python -m benchmarks.accuracy --scenes 200 --out $(RESULTS)

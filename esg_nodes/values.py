@@ -5,6 +5,7 @@ ComfyUI's IMAGE is (B, H, W, C) float32 from 0 to 1, its MASK is (B, H, W) or (H
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -218,9 +219,15 @@ def read_masks(mask: Tensor) -> list[np.ndarray]:
         raise InputError(
             f"A MASK must have the shape [batch, height, width], not {shape}; check the node that it comes from."
         )
-    if not all(_finite(one) for one in mask):
+    return [_checked_range(one.detach().float()).cpu().numpy() for one in mask]
+
+
+def _checked_range(mask: Tensor) -> Tensor:
+    """A mask with values from 0 to 1: the same one if it has no others, since a batch may have thousands."""
+    low, high = torch.stack(mask.aminmax()).tolist()
+    if not math.isfinite(low + high):
         raise InputError("The MASK contains values that are NaN or infinite; check the node that it comes from.")
-    return [one.detach().float().clamp(0, 1).cpu().numpy() for one in mask]
+    return mask if low >= 0 and high <= 1 else mask.clamp(0, 1)
 
 
 def to_mask(found: Sequence[np.ndarray], size: tuple[int, ...] = (1, 1)) -> Tensor:

@@ -23,7 +23,7 @@ from ..support.files import write_atomically
 from ..support.limits import MAX_PIXELS
 from . import files as formats
 from . import rle
-from .label_arrays import count_labels, look_up
+from .label_arrays import box_of_mask, count_labels, look_up
 from .layers import bottom_first, check_layers, check_order, whole_objects
 from .polygons import outline
 
@@ -180,7 +180,9 @@ class EntityMap:
             if isinstance(mask, Mapping):
                 rle.paint(mask, columns, index + 1)
             else:
-                labels[mask != 0] = index + 1
+                inside = mask if mask.dtype == bool else mask != 0
+                box = box_of_mask(inside)
+                labels[box][inside[box]] = index + 1
         return cls.from_labels(labels, given, names)
 
     @classmethod

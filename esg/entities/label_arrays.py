@@ -49,6 +49,16 @@ def count_pairs(first: np.ndarray, second: np.ndarray, largest: tuple[int, int])
     return counts
 
 
+def box_of_mask(mask: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns of an (H, W) bool mask that have a pixel inside; the first pixel if there are none."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return slice(0, 1), slice(0, 1)
+    band = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(mask[band].any(axis=0))
+    return band, slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 class Runs(NamedTuple):
     """Stretches of one label within a row, in reading order; together they cover every pixel once.
 

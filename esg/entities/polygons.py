@@ -24,15 +24,22 @@ def box_of(polygons: Sequence[np.ndarray], height: int, width: int) -> tuple[int
     return int(left), int(top), int(right), int(bottom)
 
 
-def fill_polygons(polygons: Sequence[np.ndarray], height: int, width: int, *, holes: Sequence[np.ndarray] = ()) -> Rle:
-    """The RLE of the union of polygons, (P, 2) each, minus the `holes`."""
+def fill_polygons(
+    polygons: Sequence[np.ndarray],
+    height: int,
+    width: int,
+    *,
+    holes: Sequence[np.ndarray] = (),
+    packed: bool = True,
+) -> Rle:
+    """The RLE, `packed` as by `rle.encode_mask`, of the union of polygons, (P, 2) each, minus the `holes`."""
     left, top, right, bottom = box_of(polygons, height, width)
     inside = np.zeros((bottom - top, right - left), bool)
     for polygon in polygons:
         inside |= _fill(polygon - (left, top), *inside.shape)
     for hole in holes:
         inside &= ~_fill(hole - (left, top), *inside.shape)
-    return encode_mask(inside, corner=(left, top), size=(height, width))
+    return encode_mask(inside, corner=(left, top), size=(height, width), packed=packed)
 
 
 def _fill(points: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import InputError
-from .label_arrays import find_runs
+from .label_arrays import box_of_mask, find_runs
 
 Rle = Mapping[str, Any]
 _MOST_DIGITS = 7  # 35 bits: every count of a picture with fewer than 2**34 pixels
@@ -45,9 +45,11 @@ def encode_mask(
         packed: whether its counts are the compressed string, or else (K,) int64, which is faster to make and to read.
     """
     height, width = size or mask.shape
-    runs = find_runs(mask.T)
-    column, row = np.divmod(runs.starts[runs.labels], mask.shape[0])
-    starts = (column + corner[0]) * height + row + corner[1]
+    box = box_of_mask(mask)  # most masks cover a small part of their picture
+    patch = mask[box]
+    runs = find_runs(patch.T)
+    column, row = np.divmod(runs.starts[runs.labels], patch.shape[0])
+    starts = (column + box[1].start + corner[0]) * height + row + box[0].start + corner[1]
     return _from_runs(starts, starts + (runs.stops - runs.starts)[runs.labels], height, width, packed=packed)
 
 

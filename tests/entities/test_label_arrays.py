@@ -34,6 +34,12 @@ def test_strips_cover_the_picture_once_and_are_small(height: int, width: int, pi
     assert all((rows.stop - rows.start) * width <= max(pixels, width) for rows in found)
 
 
+@given(hnp.arrays(bool, shapes))
+def test_box_of_a_mask(mask: np.ndarray) -> None:
+    found = ndimage.find_objects(mask.astype(int)) or [(slice(0, 1), slice(0, 1))]
+    assert labelmap.box_of_mask(mask) == found[0]
+
+
 @given(maps, st.integers(3, 6), strip_sizes)
 def test_count_and_look_up(labels: np.ndarray, largest: int, pixels: int) -> None:
     table = np.arange(2 * (largest + 1), dtype=np.int16).reshape(-1, 2)

@@ -80,7 +80,7 @@ class Canvas:
         left, top, right, bottom = box_of(sound, *self.size)
         self.count((right - left) * (bottom - top) * (len(sound) + len(cut)))
         self.count(_CROSSING * sum(_rows_crossed(corners, self.size[0]) for corners in (*sound, *cut)))
-        mask = fill_polygons(sound, *self.size, holes=cut)
+        mask = fill_polygons(sound, *self.size, holes=cut, packed=False)
         if not area(mask):
             raise Unusable(NO_PIXEL)
         return mask
@@ -132,7 +132,7 @@ class Canvas:
                 f"is {width}x{height} pixels large, but its picture has {self.size[1]}x{self.size[0]}{swapped}"
             )
         self.count(int(counts[1::2].sum()))
-        return {"size": [height, width], "counts": rle["counts"]}
+        return {"size": [height, width], "counts": counts}
 
     def patch(self, mask: np.ndarray, left: int, top: int) -> Rle:
         """An (h, w) bool mask whose upper left pixel is at left, top; parts beyond the picture are cut off."""
@@ -143,7 +143,7 @@ class Canvas:
         inside = mask[rows, columns]
         if not inside.any():
             raise Unusable(NO_PIXEL)
-        return encode_mask(inside, corner=(max(left, 0), max(top, 0)), size=self.size)
+        return encode_mask(inside, corner=(max(left, 0), max(top, 0)), size=self.size, packed=False)
 
     def count(self, pixels: int) -> None:
         """Adds to the number of pixels drawn so far; raises InputError if they are too many."""

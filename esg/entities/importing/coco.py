@@ -17,7 +17,7 @@ from ..class_names import known as known_name
 from ..rle import Rle, encode_mask
 from .canvas import Canvas, draw_all
 from .embedded import bytes_of, mask_of_png
-from .fields import Unusable, identifier, number, records, score, shown, size, text
+from .fields import Unusable, are_plain_numbers, identifier, number, records, score, shown, size, text
 from .items import NO_MASK, Item, Picture
 
 log = getLogger(__name__)
@@ -323,6 +323,8 @@ def counts(value: Any) -> Any:
     """
     if isinstance(value, Mapping) and value.get("type") == "Buffer":
         value = value.get("data")
+    if isinstance(value, list) and set(map(type, value)) == {int} and max(map(abs, value)) < 1 << 53:
+        return value
     if isinstance(value, list) and any(isinstance(one, str) and number(one) is None for one in value):
         value = "".join(map(str, value)) if all(isinstance(one, str) and len(one) == 1 for one in value) else value
     if isinstance(value, str):
@@ -331,7 +333,7 @@ def counts(value: Any) -> Any:
             return bare[2:-1].replace("\\\\", "\\")
         if " " in bare or "," in bare:  # compressed strings do not have these
             value = [one for one in _BETWEEN.split(bare) if one]
-        elif any(not _FIRST <= ord(one) <= _LAST for one in bare):
+        elif bare and not _FIRST <= ord(min(bare)) <= ord(max(bare)) <= _LAST:
             return _from_base64(bare)
     if isinstance(value, (np.ndarray, bytes)):  # from a dict in memory
         return value
@@ -358,7 +360,7 @@ def _rings(segmentation: list[Any]) -> Iterator[Any]:
     waiting = [segmentation]
     while waiting:
         one = waiting.pop()
-        if not isinstance(one, list) or not any(isinstance(inner, (list, Mapping)) for inner in one):
+        if not isinstance(one, list) or are_plain_numbers(one) or not any(map(_is_nested, one)):
             yield one  # x, y, x, y, …
         elif all(isinstance(inner, Mapping) for inner in one) or (len(one) > 2 and all(map(_is_point, one))):
             yield one  # {"x": …, "y": …}, … or [x, y], …
@@ -366,6 +368,10 @@ def _rings(segmentation: list[Any]) -> Iterator[Any]:
             yield [inner[0] for inner in one]  # [[x, y]], …: OpenCV's contours
         else:
             waiting += reversed(one)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (list, Mapping))
 
 
 def _is_point(value: Any) -> bool:

@@ -104,12 +104,24 @@ def score(record: Mapping[str, Any]) -> float:
     return 1.0
 
 
+def are_plain_numbers(values: list[Any]) -> bool:
+    """Whether all values are numbers and not text, as nearly everywhere; looking at each of them takes much longer."""
+    return set(map(type, values)) <= {int, float}
+
+
+def _are_coordinates(value: list[Any]) -> bool:
+    """Whether it is x, y, x, y, … in numbers, none of which is too far away or not finite."""
+    return len(value) % 2 == 0 and are_plain_numbers(value) and all(-_FARTHEST <= one <= _FARTHEST for one in value)
+
+
 def points(value: Any) -> np.ndarray:
     """Points x, y as (P, 2) float64, in any notation: x, y, x, y, …; [x, y], …; {"x": …, "y": …}, …; text.
 
     Raises:
         Unusable: they are not points.
     """
+    if isinstance(value, list) and _are_coordinates(value):
+        return np.array(value, np.float64).reshape(-1, 2)
     if isinstance(value, np.ndarray):
         flat: Iterable[Any] = value.ravel().tolist()
     elif isinstance(value, str) or (isinstance(value, list) and len(value) == 1 and isinstance(value[0], str)):

@@ -113,15 +113,10 @@ def encode(values: np.ndarray, name: str, threshold: float = 0.5) -> Rle:
         InputError: the values are not those of a mask: not finite, beyond 65535, or up to a number that is not the
             end of any of the ranges, as in a label map.
     """
-    inside = values if values.dtype == bool else values > _cut(values, name, threshold)
-    rows = np.flatnonzero(inside.any(axis=1))
-    if not len(rows):
-        return {"size": list(values.shape), "counts": np.array([values.size])}
-    band = inside[rows[0] : rows[-1] + 1]
-    columns = np.flatnonzero(band.any(axis=0))
-    top, left = int(rows[0]), int(columns[0])
-    patch = band[:, left : columns[-1] + 1]
-    return encode_mask(patch, corner=(left, top), size=inside.shape, packed=False)
+    if values.dtype != bool:
+        cut = _cut(values, name, threshold)
+        values = values > (cut if values.dtype.kind == "f" else int(cut))  # integers compare faster
+    return encode_mask(values, packed=False)
 
 
 def are_logits(values: np.ndarray) -> bool:

@@ -53,7 +53,7 @@ def fuse_there(
                 total = _tile_sums(masks, row, column, row_weights[i], column_weights[j])  # (Q, rows, columns)
                 won = torch.where(total > 0, ranks, count + 1).amin(0) % (count + 1)  # (rows, columns)
                 labels[row.start : row.stop, column.start : column.stop] = won
-                fused = 0.5 + total.gather(0, queries[won - 1][None])[0] / (2 * views)
+                fused = 0.5 + total.gather(0, queries[won - 1][None])[0] / views
                 won = won.flatten()
                 areas.index_add_(0, won, torch.ones_like(won))
                 sums.index_add_(0, won, fused.flatten().sigmoid().double())
@@ -64,14 +64,14 @@ def fuse_there(
 
 
 def _weights(tile: AxisTile, device: torch.device) -> Weights:
-    return {view: torch.from_numpy(weights).to(device) for view, (_, weights) in tile.views.items()}
+    return {view: torch.from_numpy(weights.matrix).to(device) for view, weights in tile.views.items()}
 
 
 def _tile_sums(masks: Tensor, row: AxisTile, column: AxisTile, row_weights: Weights, column_weights: Weights) -> Tensor:
-    """The sum of tanh(logits/2) over the views of a tile, (Q, rows, columns): `tiles.tile_sum` for all queries."""
+    """The sum of sigmoid - 1/2 over the views of a tile, (Q, rows, columns): `tiles.tile_sum` for all queries."""
     total: Tensor | float = 0.0
     for view in views_of(row, column):
-        part = masks[:, view, row.views[view][0], column.views[view][0]]
-        total = total + (row_weights[view] @ (part @ column_weights[view].T / 2)).tanh()
+        part = masks[:, view, row.views[view].source, column.views[view].source]
+        total = total + (row_weights[view] @ (part @ column_weights[view].T)).sigmoid() - 0.5
     assert isinstance(total, Tensor)
     return total

@@ -98,7 +98,7 @@ def _draw(
         tile = tile_sum(logits, row, column)
         inside = patch[row.start - top : row.stop - top, column.start - left : column.stop - left]
         inside[...] = tile > 0
-        probability = 0.5 + tile[inside] / (2 * max(views, 1))
+        probability = 0.5 + tile[inside] / max(views, 1)
         total += float((1 / (1 + np.exp(-probability)) if second_sigmoid else probability).sum(dtype=np.float64))
     area = int(np.count_nonzero(patch))
     return (encode_mask(patch, corner=(left, top), size=size), total / area) if area else None

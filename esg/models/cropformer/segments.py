@@ -115,7 +115,7 @@ def _compete(
     views = len(views_of(row, column))
     if not views:
         return
-    lowest, highest = (scores * (0.5 + bound / (2 * views)) for bound in bounds)
+    lowest, highest = (scores * (0.5 + bound / views) for bound in bounds)
     may_win = highest >= lowest.max() - MARGIN
     full, empty = bounds[0] > MARGIN, bounds[1] < -MARGIN
     areas[full & ~may_win] += labels.size
@@ -125,7 +125,7 @@ def _compete(
         total = tile_sum(logits[query], row, column)
         mask = total >= 0
         areas[query] += np.count_nonzero(mask)
-        value = scores[query] * (0.5 + total / (2 * views))
+        value = scores[query] * (0.5 + total / views)
         better = value > winning  # of equal ones, the first
         np.copyto(winning, value, where=better)
         np.copyto(winner, np.int32(query + 1), where=better)

@@ -5,8 +5,8 @@ bilinearly to the view's own size in the photo. Both steps are linear and separa
 view's logits are R · L · Cᵀ, where L holds the few low-resolution logits under the tile. The rows of R and C are convex
 weights, so the extremes of L bound the logits on the tile, often without evaluating them.
 
-As sigmoid(x) = (1 + tanh(x/2)) / 2, the fused probability of n views is 1/2 + (sum of tanh(logits/2)) / 2n. The
-functions here return that sum: it is above 0 where the mask is.
+The fused probability of n views is 1/2 + (sum of (sigmoid(logits) - 1/2)) / n. The functions here return that sum: it
+is above 0 where the mask is.
 """
 
 from __future__ import annotations
@@ -14,13 +14,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from .views import ViewGeometry
 
 MARGIN = 1e-5  # well above the rounding error of a tile's float32 values relative to their bounds
 TILE = 128  # photo pixels: a float32 tile stays in a core's cache, and most tiles lie inside one entity
+
+
+class Weights(NamedTuple):
+    """The weights with which n photo pixels along one axis are interpolated from low-resolution logits.
+
+    Attributes:
+        source: the range of logits, of length m.
+        matrix: (n, m) float32.
+        taps: (n, 4) int64, the logits of each pixel, counted from the first of the range.
+        shares: (n, 4) float32, the weight of each tap.
+    """
+
+    source: slice
+    matrix: np.ndarray
+    taps: np.ndarray
+    shares: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -29,12 +48,12 @@ class AxisTile:
 
     Attributes:
         start, stop: the range; no view begins or ends within it.
-        views: by view index, (range of low-resolution logits, weights (stop - start, length of that range) float32).
+        views: the weights of its pixels by view index.
     """
 
     start: int
     stop: int
-    views: dict[int, tuple[slice, np.ndarray]]
+    views: dict[int, Weights]
 
 
 @dataclass(frozen=True)
@@ -53,13 +72,40 @@ class TwoStepTile:
 
 
 def tile_sum(mask: np.ndarray, row: AxisTile, column: AxisTile) -> np.ndarray:
-    """The sum of tanh(logits/2) over the views of a tile, (rows, columns) float32, for logits (T, h, w) of a query."""
-    total = np.zeros((row.stop - row.start, column.stop - column.start), np.float32)
-    for view in views_of(row, column):
-        (ys, row_weights), (xs, column_weights) = row.views[view], column.views[view]
-        half = row_weights @ (mask[view, ys, xs] @ column_weights.T / 2)
-        total += np.tanh(half, out=half)
+    """The sum of sigmoid - 1/2 over the views of a tile, (rows, columns) float32, for logits (T, h, w) of a query."""
+    views = views_of(row, column)
+    total = np.full((row.stop - row.start, column.stop - column.start), -len(views) / 2, np.float32)
+    for view in views:
+        down, across = row.views[view], column.views[view]
+        logits = down.matrix @ (mask[view, down.source, across.source] @ across.matrix.T)
+        total += torch.from_numpy(logits).sigmoid_().numpy()  # several times as fast as NumPy
     return total
+
+
+def point_sums(
+    logits: np.ndarray, queries: np.ndarray, row: AxisTile, column: AxisTile, ys: np.ndarray, xs: np.ndarray
+) -> np.ndarray:
+    """`tile_sum` of K queries at single pixels of a tile, (P, K) float32.
+
+    Args:
+        logits: (Q, T, h, w) of all queries.
+        queries: (K,) int64.
+        ys, xs: (P,) int64, rows and columns within the tile.
+    """
+    views = views_of(row, column)
+    total = torch.full((len(ys), len(queries)), -len(views) / 2)
+    for view in views:
+        down, across = row.views[view], column.views[view]
+        part = logits[:, view, down.source, across.source][queries].T  # (w, h, K)
+        resized = across.matrix @ part.reshape(len(part), -1)  # (columns, h × K)
+        taps = down.taps.take(ys, 0) + part.shape[1] * xs[:, None]
+        total += F.embedding_bag(
+            torch.from_numpy(taps),
+            torch.from_numpy(resized.reshape(-1, len(queries))),
+            per_sample_weights=torch.from_numpy(down.shares.take(ys, 0)),
+            mode="sum",
+        ).sigmoid_()
+    return total.numpy()
 
 
 def tile_bounds(logits: np.ndarray, rows: list[AxisTile], columns: list[AxisTile]) -> tuple[np.ndarray, np.ndarray]:
@@ -70,9 +116,9 @@ def tile_bounds(logits: np.ndarray, rows: list[AxisTile], columns: list[AxisTile
         ys = [i for i, row in enumerate(rows) if view in row.views]
         xs = [j for j, column in enumerate(columns) if view in column.views]
         for bound, extreme in ((lowest, np.min), (highest, np.max)):
-            by_row = np.stack([extreme(logits[:, view, rows[i].views[view][0]], 1) for i in ys], 1)
-            by_tile = np.stack([extreme(by_row[..., columns[j].views[view][0]], 2) for j in xs], 2)
-            bound[:, ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1] += np.tanh(by_tile / 2)
+            by_row = np.stack([extreme(logits[:, view, rows[i].views[view].source], 1) for i in ys], 1)
+            by_tile = np.stack([extreme(by_row[..., columns[j].views[view].source], 2) for j in xs], 2)
+            bound[:, ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1] += np.tanh(by_tile / 2) / 2
     return lowest, highest
 
 
@@ -91,7 +137,7 @@ def axis_tiles(geometry: ViewGeometry, axis: int, low: int) -> list[AxisTile]:
         AxisTile(
             start,
             stop,
-            {view: _banded(*(values[start - first : stop - first] for values in taps[view])) for view, first in views},
+            {view: _weights(*(values[start - first : stop - first] for values in taps[view])) for view, first in views},
         )
         for start, stop, views in _cuts(geometry, axis)
     ]
@@ -143,6 +189,11 @@ def _two_step_taps(low: int, padded: int, resized: int, target: int) -> tuple[np
     outer_taps, outer_weights = _taps(resized, target)
     taps, weights = inner_taps[outer_taps], outer_weights[..., None] * inner_weights[outer_taps]  # (target, 2, 2)
     return taps.reshape(target, 4), weights.reshape(target, 4)
+
+
+def _weights(taps: np.ndarray, shares: np.ndarray) -> Weights:
+    source, matrix = _banded(taps, shares)
+    return Weights(source, matrix, taps - source.start, shares.astype(np.float32))
 
 
 def _banded(taps: np.ndarray, weights: np.ndarray) -> tuple[slice, np.ndarray]:
