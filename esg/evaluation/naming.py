@@ -13,10 +13,9 @@ from ..data.labelled import LabelledPhoto, LabelledPhotos
 from ..data.problems import Problems
 from ..entities.entity_map import EntityMap
 from ..grounder import Grounder
-from ..language.coco_names import ALSO, ARGUABLE, EVERYDAY, NAMES, SYNONYMS
-from ..language.known_words import render
+from ..language.coco_names import ALSO, ARGUABLE, EVERYDAY, NAMES
+from ..language.mentioned import names_mentioned
 from ..language.nouns import noun_phrases
-from ..language.words import find_words, forms
 from ..support.errors import InputError
 from ..support.progress import ItemProgress
 from .entity_sources import Segment
@@ -27,7 +26,6 @@ from .narratives import meant_of
 COMMON_WORDS: dict[str, str] = json.loads(Path(__file__).with_name("common_words.json").read_text(encoding="utf-8"))
 """100 words that people use for things, none of which is a category's name, and the name that each stands for."""
 
-_NAMES = frozenset(NAMES)
 _NOTHING = "photos without segments of a category, which do not count"
 _LARGE = 0.02  # share of the picture above which a caption should mention a category
 
@@ -192,7 +190,7 @@ def evaluate_captions(
             continue
         caption = grounder.best_caption(photo.image, entities)
         captions.append((photo.name, caption))
-        predicted = {name for name in names_in(caption) if name in judged}
+        predicted = {name for name in names_mentioned(caption) if name in judged}
         here = _names_of(photo)
         allowed = {other for name in here for other in (name, *ALSO.get(name, ()), *ARGUABLE.get(name, ()))}
         true += len(predicted & allowed)
@@ -210,27 +208,6 @@ def _large(photo: LabelledPhoto) -> set[str]:
         if name is not None:
             areas[name] = areas.get(name, 0) + int((photo.labels == label).sum())
     return {name for name, area in areas.items() if area > _LARGE * photo.labels.size}
-
-
-def names_in(text: str) -> set[str]:
-    """The everyday names of the categories that a text mentions, by any word for them."""
-    words = [word.key for word in find_words(render(text, SYNONYMS, _NAMES).text)]
-    found, place = set(), 0
-    while place < len(words):
-        for count in (3, 2, 1):
-            part = words[place : place + count]
-            name = next((n for last in forms(part[-1]) if (n := " ".join((*part[:-1], last))) in _NAMES), None)
-            if name is None and " ".join(part) in _NAMES:
-                name = " ".join(part)
-            if name is None and part == ["people"]:
-                name = "person"
-            if name is not None:
-                found.add(name)
-                place += len(part)
-                break
-        else:
-            place += 1
-    return found
 
 
 def evaluate_written(
@@ -277,7 +254,7 @@ def _nouns_that_name(caption: str, photo: LabelledPhoto) -> dict[tuple[int, int]
     here = set(_names_of(photo))
     found = {}
     for start, end in noun_phrases(caption):
-        names = names_in(caption[start:end]) & here
+        names = names_mentioned(caption[start:end]) & here
         if len(names) == 1:
             found[start, end] = names.pop()
     return found

@@ -9,6 +9,10 @@ from .coco_names import COUNTS, UNCOUNTED
 
 _AFTER = "and|on|in|at|with|under|near|behind|beside|next|of|is|are"  # words that show that a noun is complete
 _WRONG_ARTICLE = re.compile(rf"\b([Aa])n? ({'|'.join(sorted(UNCOUNTED))})(?=$|[.,;]| (?:{_AFTER})\b)")
+_UNFINISHED = re.compile(
+    r"\b(?:a|an|the|and|with|on|in|at|under|of) (?:and|on|in|at|with|of|under)\b|\b(?:a|an|the|and|with|on)[.,]",
+    re.IGNORECASE,
+)
 _ONLY_ONE = ("sky", "sea", "water", "ground", "floor", "ceiling")  # unique in a scene, so they take "the"
 
 
@@ -51,3 +55,12 @@ def without_wrong_articles(text: str) -> str:
         return name[0].upper() + name[1:] if found[1] == "A" else name
 
     return _WRONG_ARTICLE.sub(right, text)
+
+
+def is_complete(text: str) -> bool:
+    """Whether no article, preposition or "and" lacks its noun, as small language models leave them at times.
+
+    >>> is_complete("A cat on a chair."), is_complete("A cat on a chair and in the background.")
+    (True, False)
+    """
+    return not _UNFINISHED.search(text)

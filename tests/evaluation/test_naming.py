@@ -18,7 +18,6 @@ from esg.evaluation.naming import (
     evaluate_names,
     evaluate_words,
     evaluate_written,
-    names_in,
 )
 from esg.language.coco_names import NAMES
 from esg.support.errors import ImageError, InputError
@@ -172,18 +171,6 @@ def test_photos_without_masks_in_the_given_source_are_left_out() -> None:
     photos: Any = Photos([PHOTO])
     with pytest.raises(InputError, match=r"photos whose masks cannot be used \(1\): There are no masks of a"):
         evaluate_names(Knowing({}), photos, segment=segment)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("Two puppies and the TV on a dining table", {"dog", "television", "dining table"}),
-        ("People walk past wine glasses.", {"person", "wine glass"}),
-        ("catalogue of carts", set()),
-    ],
-)
-def test_names_in_a_text(text: str, names: set[str]) -> None:
-    assert names_in(text) == names
 
 
 def test_a_hundred_common_words() -> None:

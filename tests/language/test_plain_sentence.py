@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from esg.language.plain_sentence import plain_sentence, without_wrong_articles
+from esg.language.plain_sentence import is_complete, plain_sentence, without_wrong_articles
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,18 @@ def test_names_with_their_articles(names: list[str], said: str) -> None:
 )
 def test_names_that_are_not_counted_have_no_indefinite_article(written: str, right: str) -> None:
     assert without_wrong_articles(written) == right
+
+
+@pytest.mark.parametrize(
+    ("text", "complete"),
+    [
+        ("A cat on a chair in front of a window.", True),
+        ("Two dogs and a cat, and trees in the background.", True),
+        ("A cat on a can and in the background.", False),
+        ("A dog with a.", False),
+        ("A dog with and a ball.", False),
+        ("", True),
+    ],
+)
+def test_a_sentence_is_complete_if_no_article_or_preposition_lacks_its_noun(text: str, complete: bool) -> None:
+    assert is_complete(text) == complete

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from ...entities.entity_map import EntityMap
 from ...language.captions import SEG, category_caption
-from ...language.coco_names import counted_names, no_parts
+from ...language.coco_names import ALSO, counted_names, no_parts
 from ...language.knowing import has_words, is_known
 from ...language.known_words import Rendering, render
+from ...language.mentioned import names_mentioned
 from ...language.nouns import align, mended, noun_phrases, parse_pieces
-from ...language.plain_sentence import plain_sentence, without_wrong_articles
+from ...language.plain_sentence import is_complete, plain_sentence, without_wrong_articles
 from ...language.splitting import parted, sentences
 from ...language.words import Span, find_words
 from ...support.checks import check_finite
@@ -202,21 +203,28 @@ class GellaInference:
         writings: Sequence[GenerationConfig],
         watch: Callable[[int], None],
     ) -> list[str]:
-        """See `GroundingModel.captions`; a model with names first looks for the names of the entities."""
-        names = self._recognised(features, entities)
+        """See `GroundingModel.captions`; a model with names first looks for the names of the entities.
+
+        A sentence of these names competes with the drafts, and drafts that mention others are left out.
+        """
+        names, sure = self._recognised(features, entities)
         asked = self._conversation.describe(names=names)
         answers = self._answers(features, [asked] * len(writings), writings, watch)
         texts = [" ".join(self._conversation.pieces(torch.tensor(answer))) for answer in answers]
         written = [without_wrong_articles(text.rstrip(_HALF_A_LETTER).strip()) for text in texts]
-        # A sentence of the names alone competes with the drafts; it wins if they are all grounded worse.
-        return [*written, plain_sentence(names)] if names else written
+        if not names:
+            return written
+        written = [text for text in written if names_mentioned(text) <= sure and is_complete(text)]
+        return [*written, plain_sentence(names)]
 
-    def _recognised(self, features: ImageFeatures, entities: EntityMap) -> list[str]:
-        """The names that a description can mention, largest area first, with counts."""
+    def _recognised(self, features: ImageFeatures, entities: EntityMap) -> tuple[list[str], set[str]]:
+        """The names for a description, largest area first, with counts; and all names that a draft can mention."""
         found = self.recognise(features, entities) if self.names else []
         sure = [number for number, (_, score) in enumerate(found) if score >= RECOGNISED]
+        names = {found[number][0] for number in sure}
         sure = [sure[number] for number in no_parts([found[number][0] for number in sure], entities.areas[sure])]
-        return counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
+        listed = counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
+        return listed, names.union(*(ALSO.get(name, ()) for name in names))
 
     def recognise(self, features: ImageFeatures, entities: EntityMap) -> list[tuple[str, float]]:
         """See `GroundingModel.recognise`; the best names are scored a second time, as a shorter list.

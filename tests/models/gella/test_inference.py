@@ -281,6 +281,18 @@ def test_a_synonym_refers_to_the_same_entities(knowing: GellaInference) -> None:
         assert len(scores) == len(own)
 
 
+def test_drafts_that_mention_other_names_or_break_off_are_left_out(
+    knowing: GellaInference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts = ["A cat on a sofa.", "A cat and a dog.", "A cat on a can and in the background.", "Two kittens."]
+    monkeypatch.setattr(knowing, "_recognised", lambda *_: (["cat"], {"cat", "couch"}))
+    monkeypatch.setattr(knowing, "_answers", lambda *_: [[number] for number in range(len(drafts))])
+    monkeypatch.setattr(knowing._conversation, "pieces", lambda tokens: [drafts[int(tokens)]])
+    writings = [GenerationConfig(9, seed=seed) for seed in range(4)]
+    found = knowing.captions(knowing.see(PHOTO), HALVES, writings, lambda done: None)
+    assert found == [drafts[0], drafts[3], "A cat."]
+
+
 def test_recognised_names_are_given_to_the_description(
     knowing: GellaInference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
