@@ -30,12 +30,12 @@ from typing import Any
 
 import torch
 
-import esg.segmenter
 from benchmarks.end_to_end import photo
 from benchmarks.fusion import straight_fusion
 from benchmarks.memory_and_time import measured
 from benchmarks.records import add_out, save
 from esg.entities.entity_map import EntityMap
+from esg.models.cropformer import inference
 from esg.models.cropformer.config import PRESETS, CropFormerConfig, Preset
 from esg.models.cropformer.model import CropFormer
 from esg.models.gella.config import PRESETS as GELLA_PRESETS
@@ -164,16 +164,16 @@ def segment(bench: Bench) -> None:
 @contextmanager
 def fusing_by(fuse: Callable[..., Any] | None) -> Iterator[None]:
     """Makes segmenters fuse by another function, given the masks where they are; None: on the CPU."""
-    there, devices = esg.segmenter.fuse_there, esg.segmenter._FUSING
+    there, devices = inference.fuse_there, inference._FUSING
     try:
         if fuse is None:
-            esg.segmenter._FUSING = set()
+            inference._FUSING = set()
         else:
-            esg.segmenter._FUSING = {"cpu", "cuda"}
-            esg.segmenter.fuse_there = lambda masks, scores, geometry, **options: fuse(masks, scores, geometry)
+            inference._FUSING = {"cpu", "cuda"}
+            inference.fuse_there = lambda masks, scores, geometry, **options: fuse(masks, scores, geometry)
         yield
     finally:
-        esg.segmenter.fuse_there, esg.segmenter._FUSING = there, devices
+        inference.fuse_there, inference._FUSING = there, devices
 
 
 def agree(bench: Bench) -> None:

@@ -90,11 +90,11 @@ def build(
             channels=channels,
         )
         photo.connect(shared, stage.picture)
-        stage.connect(shared)
         words.connect(shared)
         edit.connect(shared, photo)
         files.connect(shared)
         Names().connect(shared, words.model)
+        stage.connect(shared)  # last, because it cancels the jobs of all others
         connect_returning(page, shared)
 
         def give_up() -> None:
