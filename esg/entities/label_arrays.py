@@ -50,7 +50,7 @@ def count_pairs(first: np.ndarray, second: np.ndarray, largest: tuple[int, int])
 
 
 def box_of_mask(mask: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns of an (H, W) bool mask that have a pixel inside; the first pixel if there are none."""
+    """The rows and columns of an (H, W) bool mask that have a pixel inside; the first pixel if the mask is empty."""
     rows = np.flatnonzero(mask.any(axis=1))
     if not len(rows):
         return slice(0, 1), slice(0, 1)
