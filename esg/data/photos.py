@@ -26,6 +26,7 @@ class FirstUsable:
 
     def __init__(self) -> None:
         self._named: set[str] = set()
+        self._reason = ""
 
     def usable(self, draw: Callable[[], Drawn]) -> Drawn | None:
         """The result of `draw`; None, after a warning, if the photo cannot be read."""

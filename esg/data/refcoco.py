@@ -1,4 +1,7 @@
-"""Phrases: RefCLEF, RefCOCO, RefCOCO+ (Kazemzadeh et al., 2014; Yu et al., 2016), RefCOCOg (Mao et al., 2016)."""
+"""Objects described by phrases: RefCLEF, RefCOCO, RefCOCO+ and RefCOCOg.
+
+Kazemzadeh et al., 2014 (RefCLEF); Yu et al., 2016 (RefCOCO, RefCOCO+); Mao et al., 2016 (RefCOCOg).
+"""
 
 from __future__ import annotations
 

@@ -108,12 +108,12 @@ def counted_names(names: Sequence[str], areas: Sequence[int] | np.ndarray, pictu
     return [counted(name, listed.count(name)) for name in order[:_MOST_NAMED]]
 
 
-def no_parts(names: Sequence[str], areas: Sequence[int] | np.ndarray) -> list[int]:
+def without_parts(names: Sequence[str], areas: Sequence[int] | np.ndarray) -> list[int]:
     """The indices of the entities that are large enough not to be a part of another one of their name.
 
     A segmenter that splits a cat into body and ear has not found two cats.
 
-    >>> no_parts(["cat", "cat", "sofa"], [5000, 400, 300])
+    >>> without_parts(["cat", "cat", "sofa"], [5000, 400, 300])
     [0, 2]
     """
     largest: dict[str, int] = {}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...entities.entity_map import EntityMap
 from ...language.captions import SEG, category_caption
-from ...language.coco_names import ALSO, counted_names, no_parts
+from ...language.coco_names import ALSO, counted_names, without_parts
 from ...language.knowing import has_words, is_known
 from ...language.known_words import Rendering, render
 from ...language.mentioned import names_mentioned
@@ -222,7 +222,7 @@ class GellaInference:
         found = self.recognise(features, entities) if self.names else []
         sure = [number for number, (_, score) in enumerate(found) if score >= RECOGNISED]
         names = {found[number][0] for number in sure}
-        sure = [sure[number] for number in no_parts([found[number][0] for number in sure], entities.areas[sure])]
+        sure = [sure[number] for number in without_parts([found[number][0] for number in sure], entities.areas[sure])]
         listed = counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
         return listed, names.union(*(ALSO.get(name, ()) for name in names))
 
