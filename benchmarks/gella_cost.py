@@ -64,7 +64,7 @@ def parameters(model: Gella) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadingCost:
     """The operations that a language model needs to read a sequence, with its head on every token.
 
     Attributes:
@@ -84,11 +84,11 @@ class Reading:
         return int((math.sqrt(self.token**2 + 4 * self.pair * most) - self.token) / (2 * self.pair))
 
 
-def reading(model: Gella) -> Reading:
+def reading_cost(model: Gella) -> ReadingCost:
     """The cost of reading with the language model of `model`, counted for sequences of one token and of two."""
     one, two = (counted_reading(model, tokens) for tokens in (1, 2))
     pair = (two - 2 * one) // 2
-    return Reading(one - pair, pair)
+    return ReadingCost(one - pair, pair)
 
 
 def counted_reading(model: Gella, tokens: int) -> int:
@@ -99,7 +99,7 @@ def counted_reading(model: Gella, tokens: int) -> int:
 
 
 def operations(model: Gella) -> dict[str, int]:
-    """The operations for a picture of each part but the language model; see `built` and `reading`."""
+    """The operations for a picture of each part but the language model; see `built` and `reading_cost`."""
     config = model.config
     sizes = config.vision
     with SHAPES:
@@ -145,7 +145,7 @@ def main() -> None:
         for name, count in [*held.items(), ("all", sum(held.values()))]:
             beside = f"{PARAMETERS[name]:12.1f}" if paper and name in PARAMETERS else ""
             print(f"  {name:22}{count / 1e6:12.1f}{beside}")
-        reads = reading(model)
+        reads = reading_cost(model)
         cost = {**operations(model), "language model": reads(config.vision.grid**2 + arguments.text)}
         joint = {"image + mask encoder": cost["image encoder"] + cost["mask encoder"]}
         print(f"{'operations':24}{'10^9':>12}{'mult-adds':>12}" + (f"{'Table XII':>12}" if paper else ""))

@@ -22,7 +22,7 @@ from .entities.name_lists import NameList
 from .entities.panoptic import Panoptic
 from .language.captions import category_caption, phrase_caption
 from .language.knowing import KnowsWords, knows_any
-from .language.reading import Reading, names_in
+from .language.reading import Reading, expand_lists
 from .language.tidying import tidied
 from .language.words import Span
 from .models.gella.config import GellaConfig
@@ -336,9 +336,9 @@ class Grounder:
             raise InputError("Give only one of these: a caption, a list of phrases, or a list of categories.")
         reading: Reading | None = None
         if categories is not None:
-            reading = Reading.of_list(*category_caption(names_in(categories)))
+            reading = Reading.of_list(*category_caption(expand_lists(categories)))
         elif phrases is not None:
-            reading = Reading.of_list(*phrase_caption(names_in(phrases)))
+            reading = Reading.of_list(*phrase_caption(expand_lists(phrases)))
         given = caption if reading is None else reading.caption
         if given is not None:
             _check_text(given, "caption")

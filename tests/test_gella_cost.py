@@ -8,12 +8,12 @@ from benchmarks import gella_cost
 from benchmarks.gella_cost import (
     OPERATIONS,
     PARAMETERS,
-    Reading,
+    ReadingCost,
     built,
     counted_reading,
     operations,
     parameters,
-    reading,
+    reading_cost,
 )
 from esg.models.gella.config import PRESETS
 from esg.models.gella.model import Gella
@@ -38,11 +38,11 @@ def test_parameters_are_all_there_and_about_the_papers(large: Gella) -> None:
 
 
 @pytest.fixture(scope="module")
-def large_reads(large: Gella) -> Reading:
-    return reading(large)
+def large_reads(large: Gella) -> ReadingCost:
+    return reading_cost(large)
 
 
-def test_reading_is_counted_as_by_hand(large_reads: Reading) -> None:
+def test_reading_is_counted_as_by_hand(large_reads: ReadingCost) -> None:
     sizes, tokens = PRESETS["gella-7b"].language, 10
     layer = 4 * sizes.width**2 + 3 * sizes.width * sizes.ffn  # attention's four matrices, and the three of the MLP
     products = tokens * (sizes.layers * layer + sizes.width * sizes.vocabulary)
@@ -51,11 +51,11 @@ def test_reading_is_counted_as_by_hand(large_reads: Reading) -> None:
 
 
 def test_a_longer_text_is_read_as_two_counts_foretell(nano: Gella) -> None:
-    assert reading(nano)(50) == counted_reading(nano, 50)
+    assert reading_cost(nano)(50) == counted_reading(nano, 50)
 
 
 @pytest.mark.parametrize("wanted", [OPERATIONS["language model"] * 1e9, 1e12])
-def test_the_papers_language_model_reads_as_many_tokens(large_reads: Reading, wanted: float) -> None:
+def test_the_papers_language_model_reads_as_many_tokens(large_reads: ReadingCost, wanted: float) -> None:
     tokens = large_reads.longest(wanted)
     assert large_reads(tokens) <= wanted < large_reads(tokens + 1)
 
@@ -65,11 +65,11 @@ def test_every_part_costs_something(nano: Gella) -> None:
 
 
 def test_it_prints_the_papers_figures_beside_ours(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, large: Gella, large_reads: Reading
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, large: Gella, large_reads: ReadingCost
 ) -> None:
     monkeypatch.setattr("sys.argv", ["gella_cost", "--preset", "gella-7b", "--text", "20"])
     monkeypatch.setattr(gella_cost, "built", {"gella-7b": large}.__getitem__)
-    monkeypatch.setattr(gella_cost, "reading", {large: large_reads}.__getitem__)
+    monkeypatch.setattr(gella_cost, "reading_cost", {large: large_reads}.__getitem__)
     gella_cost.main()
     lines = capsys.readouterr().out.splitlines()
     assert any(line.split()[:2] == ["image", "encoder"] and line.endswith("300.0") for line in lines)

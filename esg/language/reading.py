@@ -52,10 +52,10 @@ class Reading:
         return [self.caption[slice(*span)] for span in self.written]
 
 
-def names_in(given: Any) -> Any:
+def expand_lists(given: Any) -> Any:
     """Expands every list of names with dots, such as "cat . dog .", into its names.
 
-    >>> names_in(["cat . dog .", "red ball"])
+    >>> expand_lists(["cat . dog .", "red ball"])
     ['cat', 'dog', 'red ball']
     """
     if isinstance(given, str) or not isinstance(given, Iterable):
