@@ -153,8 +153,8 @@ def semantic(
         geometry: the T views.
         progress: called as `progress(done, total, Stage.FUSION)`.
     """
-    logits = mask_logits.detach().float().cpu().numpy()
-    mixing = probabilities.detach().float().cpu().numpy()[:, :-1].T  # (K, Q)
+    logits = mask_logits.detach().float().cpu()
+    mixing = probabilities.detach().float().cpu()[:, :-1].T  # (K, Q)
     rows, columns = (two_step_tiles(geometry, axis, logits.shape[2 + axis]) for axis in (0, 1))
     labels = np.zeros(geometry.image_size, np.int32)
     areas, sums = np.zeros(len(mixing) + 1, np.int64), np.zeros(len(mixing) + 1)
@@ -163,13 +163,14 @@ def semantic(
             views = views_of(row, column)
             if not views:
                 continue
-            total = np.zeros((len(mixing), row.stop - row.start, column.stop - column.start), np.float32)
+            summed = torch.zeros((len(mixing), row.stop - row.start, column.stop - column.start))
             for view in views:
-                (ys, to_rows, from_rows), (xs, to_columns, from_columns) = row.views[view], column.views[view]
-                half = to_rows @ (logits[:, view, ys, xs] @ to_columns.T / 2)  # (Q, working rows, working columns)
-                sigmoid = 0.5 + np.tanh(half, out=half) / 2
-                working = (mixing @ sigmoid.reshape(len(sigmoid), -1)).reshape(-1, *sigmoid.shape[1:])
-                total += from_rows @ (working @ from_columns.T)
+                ys, to_rows, from_rows = row.views[view]
+                xs, to_columns, from_columns = column.views[view]
+                sigmoid = _resized(logits[:, view, ys, xs], to_rows, to_columns).sigmoid_()  # (Q, working size)
+                working = (mixing @ sigmoid.flatten(1)).unflatten(1, sigmoid.shape[1:])
+                summed += _resized(working, from_rows, from_columns)
+            total = summed.numpy()
             tile = total.argmax(axis=0) + 1
             labels[row.start : row.stop, column.start : column.stop] = tile
             areas += np.bincount(tile.ravel(), minlength=len(areas))
@@ -182,3 +183,11 @@ def semantic(
     new[kinds] = np.arange(1, len(kinds) + 1)
     scores = np.minimum(sums[kinds] / areas[kinds], 1).astype(np.float32)
     return Segments(new[labels], scores, kinds - 1)
+
+
+def _resized(maps: torch.Tensor, rows: np.ndarray, columns: np.ndarray) -> torch.Tensor:
+    """Interpolates maps (N, h, w) with the weights of a tile's rows (H, h) and columns (W, w) → (N, H, W).
+
+    PyTorch computes the products: NumPy divides even small ones among all cores, and waits for cores that are busy.
+    """
+    return torch.from_numpy(rows) @ (maps @ torch.from_numpy(columns).T)

@@ -97,11 +97,12 @@ def point_sums(
     for view in views:
         down, across = row.views[view], column.views[view]
         part = logits[:, view, down.source, across.source][queries].T  # (w, h, K)
-        resized = across.matrix @ part.reshape(len(part), -1)  # (columns, h × K)
+        # PyTorch's product: NumPy's takes all cores, and waits for them while other work runs there.
+        resized = torch.from_numpy(across.matrix) @ torch.from_numpy(part.reshape(len(part), -1))  # (columns, h × K)
         taps = down.taps.take(ys, 0) + part.shape[1] * xs[:, None]
         total += F.embedding_bag(
             torch.from_numpy(taps),
-            torch.from_numpy(resized.reshape(-1, len(queries))),
+            resized.view(-1, len(queries)),
             per_sample_weights=torch.from_numpy(down.shares.take(ys, 0)),
             mode="sum",
         ).sigmoid_()
