@@ -8,7 +8,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project is not installed there
 
-import web_demo
+from esg.support.threads import share_cores
+
+share_cores()  # before the next line imports PyTorch
+
+import web_demo  # noqa: E402
 
 if __name__ == "__main__":
     web_demo.launch(

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 from ..support.errors import EsgError
+from ..support.threads import share_cores
 from ..version import __version__
 from . import batch, caption, data, demo, doctor, evaluate, ground, inpaint, segment, train, weights
 from .arguments import Parser
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stderr. 130: stopped by Ctrl-C. Any other exception is a bug and keeps its stack trace.
     """
     quieten_libraries()
+    share_cores()
     with Console() as console, warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("ignore")  # library warnings are meant for programmers

@@ -1,0 +1,51 @@
+"""Tests for `esg.support.threads`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from patience import PATIENCE
+
+from esg.support.threads import share_cores
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_waiting_threads_sleep_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    share_cores()
+    assert os.environ == {"GOMP_SPINCOUNT": "1000"}
+
+
+@pytest.mark.parametrize("given", [{"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}])
+def test_the_user_decides(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(given))
+    share_cores()
+    assert os.environ == given
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["from esg.cli.main import main; main(['doctor'])", "import runpy; runpy.run_path('space/app.py', run_name='app')"],
+)
+def test_it_comes_before_torch(start: str, root: object) -> None:
+    # Nothing sees the environment that OpenMP read, so this looks when `torch` is first searched for.
+    code = f"""
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            sys.meta_path.remove(self)
+            print("torch after", os.environ.get("GOMP_SPINCOUNT"))
+sys.meta_path.insert(0, Watch())
+{start}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=PATIENCE)
+    assert "torch after 1000" in done.stdout, done.stderr
