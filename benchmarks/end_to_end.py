@@ -8,6 +8,7 @@ fusion to a label map at the photo's own size. Of the others, only the networks 
 - mask2former: `transformers`' Mask2Former of the same size on the same five views, one by one
 - sam: Segment Anything ViT-B of `transformers`, the photo at 1024 x 1024 and a grid of 32 x 32 points in batches of 64
 - sam2: SAM 2 Hiera-T in the same way
+- bf16: ours with `--precision bf16`, which only pays on CPUs that compute in bf16 (AVX512-BF16 or AMX)
 - nano: our own `cropformer-nano`, with everything, as `esg segment` uses it
 - any other program, such as the authors' code: --command "python demo.py --input {photo}"; it counts as a whole, with
   its start and the loading of its weights
@@ -28,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +59,15 @@ def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
     return (large[0].permute(1, 2, 0) * 255).byte().numpy()
 
 
-def run_ours(height: int, width: int) -> dict[str, float]:
+def run_ours(height: int, width: int, precision: str = "fp32") -> dict[str, float]:
     from esg.models.cropformer.config import PRESETS
     from esg.models.cropformer.model import CropFormer
     from esg.segmenter import EntitySegmenter
 
     torch.manual_seed(0)
     preset = PRESETS["cropformer-swin-tiny"]
-    segmenter = EntitySegmenter(CropFormer(preset.config), preset, device="cpu", name="cropformer-swin-tiny")
+    network = CropFormer(preset.config)
+    segmenter = EntitySegmenter(network, preset, device="cpu", precision=precision, name="cropformer-swin-tiny")
     picture = photo(height, width)
     segmenter(picture[:64, :64], size=64, min_score=0)  # warm-up
     return timed(lambda: segmenter(picture, min_score=0))
@@ -147,7 +150,14 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-SIDES = {"ours": run_ours, "mask2former": run_mask2former, "sam": run_sam, "sam2": run_sam2, "nano": run_nano}
+SIDES = {
+    "ours": run_ours,
+    "bf16": partial(run_ours, precision="bf16"),
+    "mask2former": run_mask2former,
+    "sam": run_sam,
+    "sam2": run_sam2,
+    "nano": run_nano,
+}
 
 
 def in_a_process(side: str, height: int, width: int) -> dict[str, float]:

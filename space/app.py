@@ -12,7 +12,7 @@ from esg.support.threads import share_cores
 
 share_cores()  # before the next line imports PyTorch
 
-import web_demo  # noqa: E402
+import web_demo
 
 if __name__ == "__main__":
     web_demo.launch(
