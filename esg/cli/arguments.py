@@ -1,4 +1,9 @@
-"""Arguments and argument types that several commands share, and a parser that reports errors in one line."""
+"""Arguments and argument types that several commands share, and a parser that reports errors in one line.
+
+Only two kinds of functions take the parsed arguments, `args`: a command, which a parser names in `set_defaults`, and a
+reader, such as `machine_of`, which has no other parameter and returns the values of options that a function beside it
+adds. All other functions take the values they need.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,39 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypedDict
 
-from ..entities.orders import ORDERS
 from ..support.limits import MAX_PIXELS, MIN_SIDE
 from .console import print_to
 
 DEFAULT_OUT = "esg-output"
 DASHES = "Put file names that begin with a dash after two dashes: esg COMMAND [OPTIONS] -- -photo.jpg."
+
+
+class Machine(TypedDict):
+    """The options of `add_machine`, as `from_pretrained` takes them."""
+
+    device: str
+    precision: str
+    attention: str
+
+
+class Views(TypedDict):
+    """The options of `add_views`, as `EntitySegmenter` takes them."""
+
+    crops: int | None
+    crop_ratio: float | None
+    fusion: str | None
+    size: int | None
+    max_size: int | None
+
+
+class Writing(TypedDict):
+    """The options of `add_writing` for a single draft, as `Grounder.caption` takes them."""
+
+    max_tokens: int
+    temperature: float
+    seed: int
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,53 +109,6 @@ def add_grounder(parser: argparse.ArgumentParser) -> Any:
     return model
 
 
-def add_entities(model: Any) -> None:
-    """--segmenter and --masks, the sources of entities, in the group made by `add_grounder`."""
-    model.add_argument(
-        "--segmenter",
-        type=not_empty,
-        default="cropformer-nano",
-        metavar="NAME|FILE",
-        help="the model that finds the entities, a name from `esg weights list` or a weight file [cropformer-nano, "
-        "which comes with ESG]",
-    )
-    model.add_argument(
-        "--masks",
-        type=file_or_folder,
-        metavar="FILE",
-        help="read the entities from here instead: a PNG with labels or a mask, JSON from COCO, SAM, LabelMe and "
-        "others, CVAT XML, YOLO text, .npy, .npz, or a folder of PNGs; docs/formats.md has the full list",
-    )
-    model.add_argument(
-        "--mask-order",
-        choices=tuple(ORDERS),
-        help="where masks overlap: "
-        + "; ".join(f"{name}: {what}" for name, what in ORDERS.items())
-        + " [smaller for SAM's masks; otherwise the file's own layers, or else score]",
-    )
-    model.add_argument(
-        "--mask-threshold",
-        type=fraction,
-        default=0.5,
-        metavar="T",
-        help="a pixel of a soft mask is inside above this value, 0 to 1 [0.5]",
-    )
-    model.add_argument(
-        "--void",
-        type=whole(-1),
-        metavar="LABEL",
-        help="label that does not belong to any entity, as 0 never does; -1: there is no other such label [255 if it "
-        "marks borders, as in PASCAL VOC, or is far from all other labels, as in Cityscapes and ADE20K]",
-    )
-    model.add_argument(
-        "--mask-pixels",
-        choices=("auto", "upright", "stored"),
-        default="auto",
-        help="for photos that EXIF rotates: whether the masks match the photo as displayed or its stored pixels [auto: "
-        "decided by their size, else upright]",
-    )
-
-
 def add_writing(parser: argparse.ArgumentParser) -> None:
     """--max-tokens, --temperature, --seed and --drafts, for writing captions."""
     writing = parser.add_argument_group("writing a caption")
@@ -153,6 +136,11 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         help="write this many captions and keep the one whose nouns are grounded best in the photo's entities [depends "
         "on the model: 4 for gella-nano, 1 for large models]",
     )
+
+
+def writing_of(args: argparse.Namespace) -> Writing:
+    """The options of `add_writing`, except --drafts."""
+    return {"max_tokens": args.max_tokens, "temperature": args.temperature, "seed": args.seed}
 
 
 def add_views(model: Any) -> None:
@@ -186,9 +174,15 @@ def add_views(model: Any) -> None:
     )
 
 
-def views_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The options of `add_views`, as `EntitySegmenter` takes them."""
-    return {name: getattr(args, name) for name in ("crops", "crop_ratio", "fusion", "size", "max_size")}
+def views_of(args: argparse.Namespace) -> Views:
+    """The options of `add_views`."""
+    return {
+        "crops": args.crops,
+        "crop_ratio": args.crop_ratio,
+        "fusion": args.fusion,
+        "size": args.size,
+        "max_size": args.max_size,
+    }
 
 
 def add_machine(parser: argparse.ArgumentParser) -> Any:
@@ -210,8 +204,8 @@ def add_machine(parser: argparse.ArgumentParser) -> Any:
     return machine
 
 
-def machine_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The options of `add_machine`, as `from_pretrained` takes them."""
+def machine_of(args: argparse.Namespace) -> Machine:
+    """The options of `add_machine`."""
     return {"device": args.device, "precision": args.precision, "attention": args.attention}
 
 

@@ -158,7 +158,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ..batch.worker import check_models
     from .results import check_folder
 
-    settings = _settings(args)
+    settings = _settings_of(args)
     console.progress("Starting Ray ...")
     workers = Workers(args.workers, args.threads, args.gpus, args.address)
     import_ray(workers)
@@ -196,7 +196,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace) -> Settings:
+def _settings_of(args: argparse.Namespace) -> Settings:
+    """The options of `add` that decide what is written; InputError if one is wrong."""
     if args.device.startswith("cuda:"):
         raise InputError("Ray chooses the GPU of each worker; use --device cuda, and --gpus for a worker's share.")
     frames = args.layout != "flat"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import (
     DASHES,
-    add_entities,
+    Machine,
+    Writing,
     add_grounder,
     add_machine,
     add_max_pixels,
@@ -16,9 +17,10 @@ from .arguments import (
     add_writing,
     machine_of,
     words,
+    writing_of,
 )
 from .console import Console
-from .finding import check_masks, finder
+from .finding import add_entities, check_masks, entities_of
 from .job import Job, UnusablePhoto
 from .photos import Batch
 
@@ -64,11 +66,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     batch.look()
     if not batch.waiting:
         return batch.close(done="described")
-    grounder = load(args, console)
-    captioner = Captioner.of(grounder, args)
+    machine = machine_of(args)
+    grounder = load(args.model, machine, console)
+    drafts = args.drafts or grounder.model.drafts
     if args.ask is not None:
         grounder.check_answers()
-    find = finder(args, console) if captioner.drafts > 1 else None
+        drafts = 1
+    captioner = Captioner(grounder, drafts, writing_of(args), args.ask)
+    find = entities_of(args).load(machine, console) if drafts > 1 else None
 
     def work(job: Job) -> None:
         with job.enough_memory(ADVICE):
@@ -81,15 +86,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return batch.work(work, done="described")
 
 
-def load(args: argparse.Namespace, console: Console) -> Grounder:
-    """Loads the model named by --model."""
-    console.progress(f"Loading {args.model} ...")
+def load(model: str, machine: Machine, console: Console) -> Grounder:
+    """Loads a grounder by name or from a file."""
+    console.progress(f"Loading {model} ...")
     from ..grounder import Grounder
     from ..weights.catalogue import checkpoint_named
 
-    grounder = Grounder.from_pretrained(args.model, **machine_of(args))
-    if args.model == "gella-nano":
-        console.line(checkpoint_named(args.model).knows)
+    grounder = Grounder.from_pretrained(model, **machine)
+    if model == "gella-nano":
+        console.line(checkpoint_named(model).knows)
     return grounder
 
 
@@ -100,34 +105,26 @@ class Captioner:
     Attributes:
         grounder: the model.
         drafts: number of captions to write for a photo; the best one is kept.
-        writing: further options of `Grounder.caption`.
+        writing: how the model writes them.
         question: a question to answer instead.
     """
 
     grounder: Grounder
     drafts: int
-    writing: dict[str, Any]
+    writing: Writing
     question: str | None = None
-
-    @classmethod
-    def of(cls, grounder: Grounder, args: argparse.Namespace) -> Captioner:
-        """With the options of `arguments.add_writing`, and the question of `esg caption`."""
-        question = getattr(args, "ask", None)
-        drafts = grounder.model.drafts if args.drafts is None else args.drafts
-        writing = {"max_tokens": args.max_tokens, "temperature": args.temperature, "seed": args.seed}
-        return cls(grounder, 1 if question is not None else drafts, writing, question)
 
     def __call__(self, pixels: np.ndarray, entities: EntityMap | None, job: Job) -> str:
         """A caption in one line; UnusablePhoto if the model writes nothing.
 
         With entities to judge by, it is the best of several drafts. A single draft is shown while it is being written.
         """
-        writing = {**self.writing, "max_pixels": job.max_pixels}
-        if self.drafts > 1 and entities is not None:
-            options = {"drafts": self.drafts, "progress": job.progress, **writing}
-            return " ".join(self.grounder.best_caption(pixels, entities, **options).split())
-        text = ""
         asked, grounder = self.question, self.grounder
+        writing: dict[str, Any] = {**self.writing, "max_pixels": job.max_pixels}
+        if self.drafts > 1 and entities is not None:
+            best = grounder.best_caption(pixels, entities, drafts=self.drafts, progress=job.progress, **writing)
+            return " ".join(best.split())
+        text = ""
         pieces = grounder.caption(pixels, **writing) if asked is None else grounder.ask(pixels, asked, **writing)
         for piece in pieces:
             text += piece

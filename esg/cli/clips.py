@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -21,12 +22,28 @@ if TYPE_CHECKING:
 
     from ..entities.tracking import Track, TrackedFrame
     from ..pictures.clips import ClipFile, Frame
-    from ..segmenter import EntitySegmenter
 
 ENDINGS = {"overlay": (".overlay.mp4", ".overlay"), "labels": (".labels",), "coco": (".tracks.json",)}
 LARGEST_ID = 65535  # of a 16-bit PNG
 
 AddFrame = Callable[["Frame", "TrackedFrame"], None]
+
+
+@dataclass(frozen=True)
+class Following:
+    """How entities are followed through a clip.
+
+    Attributes:
+        stride: only every n-th frame is used.
+        min_overlap: minimum IoU with an earlier frame.
+        patience: number of frames that an entity may be missing from.
+        share: number of frames that are segmented together.
+    """
+
+    stride: int
+    min_overlap: float
+    patience: int
+    share: int
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +80,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def following_of(args: argparse.Namespace) -> Following:
+    """The options of `add_options`, except --clip."""
+    return Following(args.stride, args.min_overlap, args.patience, args.share)
+
+
 def look(path: Path, kinds: Sequence[str], stride: int, max_pixels: int) -> list[str]:
     """Checks a clip before the work; returns the endings of its result names.
 
@@ -80,14 +102,17 @@ def look(path: Path, kinds: Sequence[str], stride: int, max_pixels: int) -> list
     return [ending for kind in kinds for ending in ENDINGS[kind]]
 
 
-def segment(job: Job, segmenter: EntitySegmenter, args: argparse.Namespace, options: dict[str, Any]) -> str:
+def segment(
+    job: Job, track: Callable[..., Iterator[TrackedFrame]], following: Following, kinds: Sequence[str], out: Path
+) -> str:
     """Segments a clip and writes its files: all of them, or none. Returns a line about the result.
 
     Args:
         job: the clip.
-        segmenter: the model.
-        args: the options about clips and files.
-        options: those of a call of the segmenter.
+        track: `EntitySegmenter.track`, with its options for single frames.
+        following: which frames are used, and how entities are followed through them.
+        kinds: kinds of files, of `ENDINGS`.
+        out: output folder.
 
     Raises:
         ImageError, UnusablePhoto: the clip cannot be used.
@@ -97,9 +122,9 @@ def segment(job: Job, segmenter: EntitySegmenter, args: argparse.Namespace, opti
     from ..pictures.clips import ClipFile
 
     begin = time.monotonic()
-    photo, out = job.photo, args.out
-    clip = ClipFile(photo.path, stride=args.stride, max_pixels=job.max_pixels)
-    tracker = Tracker(min_iou=args.min_overlap, patience=args.patience)
+    photo = job.photo
+    clip = ClipFile(photo.path, stride=following.stride, max_pixels=job.max_pixels)
+    tracker = Tracker(min_iou=following.min_overlap, patience=following.patience)
     waiting: list[Frame] = []  # read, but not yet segmented
     done = 0
 
@@ -115,14 +140,14 @@ def segment(job: Job, segmenter: EntitySegmenter, args: argparse.Namespace, opti
     def write(stem: Path) -> None:
         nonlocal done
         with job.about(), ExitStack() as stack:
-            writers = [stack.enter_context(_WRITERS[kind](clip, stem, lambda: tracker.tracks)) for kind in args.save]
-            for tracked in segmenter.track(frames(), tracker=tracker, share=args.share, **options, progress=progress):
+            writers = [stack.enter_context(_WRITERS[kind](clip, stem, lambda: tracker.tracks)) for kind in kinds]
+            for tracked in track(frames(), tracker=tracker, share=following.share, progress=progress):
                 frame = waiting.pop(0)
                 for add in writers:
                     add(frame, tracked)
                 done += 1
 
-    places = [out / f"{photo.name}{ending}" for kind in args.save for ending in ENDINGS[kind]]
+    places = [out / f"{photo.name}{ending}" for kind in kinds for ending in ENDINGS[kind]]
     stale = [path for place in places for path in (place, *place.glob("*.*")) if path.is_file()]
     before = save_together(out, photo.name, write, stale)
     count = len(tracker.tracks)

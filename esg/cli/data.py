@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..support.errors import InputError
@@ -24,6 +24,7 @@ _FORMS = (
     "a COCO JSON file of instances or panoptic segments; a folder with panoptic.json or instances.json and images/; a "
     "folder of photos with a mask file each; BSDS500's or DIS5K's folder"
 )
+_TASKS = ("entities", "narratives", "referring", "wild", "captions")
 _COLUMNS = {
     "image_resolution": ("resolution", ".1f", "mean of √(height · width), in pixels"),
     "entities_mean": ("entities, mean", ".1f", "per photo"),
@@ -50,7 +51,7 @@ def add(commands: Any) -> None:
         "broken, with the first few names.",
     )
     command.set_defaults(run=check)
-    command.add_argument("task", choices=tuple(_CHECKS), metavar="TASK", help=f"what it is for: {', '.join(_CHECKS)}")
+    command.add_argument("task", choices=_TASKS, metavar="TASK", help=f"what it is for: {', '.join(_TASKS)}")
     _add_photos(command)
     command.add_argument(
         "--split", type=not_empty, default="val", metavar="NAME", help="for referring: val, testA, testB, test [val]"
@@ -90,21 +91,24 @@ def _add_photos(command: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace, console: Console) -> int:
     """Prints what is there, and what is missing or broken; returns 1 if nothing can be used."""
-    return _CHECKS[args.task](args, console)
-
-
-def check_entities(args: argparse.Namespace, console: Console) -> int:
-    """Checks photos with masks."""
+    if args.task == "wild":
+        return _check_wild(args.photos, console)
+    if args.task == "captions":
+        return _check_captions(args.photos, console)
+    if args.task == "narratives":
+        return _check_narratives(args.photos, args.images, console)
+    if args.task == "referring":
+        return _check_referring(args.photos, args.images, args.split, console)
     from ..data.opening import open_photos
 
     return _answer_photos(open_photos(args.photos, args.images), console)
 
 
-def check_wild(args: argparse.Namespace, console: Console) -> int:
+def _check_wild(path: Path, console: Console) -> int:
     """Checks the data sets of SGinW."""
     from ..data.wild import WildSets
 
-    sets = WildSets(args.photos)
+    sets = WildSets(path)
     failed = []
     for name in sets.names:
         try:
@@ -121,27 +125,27 @@ def check_wild(args: argparse.Namespace, console: Console) -> int:
     return 1 if len(failed) == len(sets.names) else 0
 
 
-def check_narratives(args: argparse.Namespace, console: Console) -> int:
+def _check_narratives(path: Path, images: Path | None, console: Console) -> int:
     """Checks panoptic narratives."""
     from ..data.panoptic_narratives import PanopticNarratives
 
-    photos = PanopticNarratives(args.photos, images=args.images)
+    photos = PanopticNarratives(path, images=images)
     return _answer_texts(photos, f"{photos.name}, {counted(photos.given, 'narrative')}", "narrative", console)
 
 
-def check_referring(args: argparse.Namespace, console: Console) -> int:
+def _check_referring(path: Path, images: Path | None, split: str, console: Console) -> int:
     """Checks expressions or questions about photos."""
     from ..data.opening_expressions import open_expressions
 
-    photos = open_expressions(args.photos, args.split, args.images)
+    photos = open_expressions(path, split, images)
     return _answer_texts(photos, f"{photos.name}, {photos.kind} {photos.split}", "expression", console)
 
 
-def check_captions(args: argparse.Namespace, console: Console) -> int:
+def _check_captions(path: Path, console: Console) -> int:
     """Checks captions in a JSON file."""
     from ..data.captions import Captions
 
-    captions = Captions(args.photos)
+    captions = Captions(path)
     written = [one for photo in captions.values() for one in photo]
     listed = sum(one.nouns is not None for one in written)
     console.answer(
@@ -238,12 +242,3 @@ def _agreement(photos: AnnotatedPhotos, other: AnnotatedPhotos, console: Console
 
 def _progress(console: Console, done: int, total: int) -> None:
     console.progress(f"photo {done}/{total}")
-
-
-_CHECKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
-    "entities": check_entities,
-    "narratives": check_narratives,
-    "referring": check_referring,
-    "wild": check_wild,
-    "captions": check_captions,
-}

@@ -11,6 +11,7 @@ from ..support.errors import OutOfMemory
 from ..support.files import write_atomically
 from .console import Console
 from .evaluating import classes, entities, foreground, naming, scenes, texts
+from .evaluating.measuring import measuring_of
 from .results import check_result
 
 
@@ -33,19 +34,21 @@ def run(args: argparse.Namespace, console: Console) -> int:
     earlier = 0 if args.out is None else check_result(args.out, overwrite=args.overwrite)
     from ..models.gella.inference import quietly
 
+    resume = getattr(args, "resume", None)  # some tasks do not have it
+    partial = measuring_of(args).partial if "workers" in args else None  # an unfinished run kept it beside the file
     try:
         with quietly():
             figures = args.measure(args, console)
     except (KeyboardInterrupt, OutOfMemory):
-        kept = getattr(args, "resume", None) or (args.journal.path if "journal" in args else None)
+        kept = resume or (partial if partial is not None and partial.exists() else None)
         if kept is not None:
             console.line(f"The photos measured so far are kept in {kept}; the same command continues from there.")
         raise
     if args.out is not None:
         with write_atomically(args.out) as path:
             path.write_text(json.dumps(_without_nan(figures), indent=2) + "\n", encoding="utf-8")
-        if "journal" in args:  # an unfinished run kept it beside the file
-            args.journal.remove()
+        if partial is not None:
+            partial.unlink(missing_ok=True)
     if earlier:
         console.line(f"{args.out} already existed and was replaced.")
     return 0

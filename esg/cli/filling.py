@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from ..support.errors import InputError
-from .arguments import fraction, not_empty, not_negative, positive, whole
+from .arguments import Machine, fraction, not_empty, not_negative, positive, whole
 from .caption import ADVICE
 from .console import Console
 from .job import Job
@@ -15,11 +16,78 @@ from .job import Job
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..inpainter import MaskSettings
-
-PAINTING_ADVICE = "a smaller --inpainter, --paint-precision fp16 on a GPU, or --device cpu"  # when memory runs out
+    from ..inpaint.settings import MaskSettings, PaintSettings
 
 Fill = Callable[["np.ndarray", "np.ndarray", Job], "np.ndarray"]  # photo and mask, (H, W, 3) and (H, W) → photo
+
+
+@dataclass(frozen=True)
+class Removing:
+    """Fills a gap from its surroundings, with OpenCV.
+
+    Attributes:
+        area: the area that is filled.
+        method: method of OpenCV.
+    """
+
+    area: MaskSettings
+    method: str
+    done: ClassVar[str] = "removed"
+    advice: ClassVar[str] = ADVICE  # when memory runs out
+
+    def load(self, machine: Machine, console: Console) -> Fill:
+        """The function that fills a gap; EsgError if OpenCV is missing."""
+        from ..inpaint.engines.opencv import load_opencv
+        from ..inpainter import Inpainter
+
+        load_opencv()
+        inpainter = Inpainter()
+        return lambda pixels, mask, job: inpainter.remove(
+            pixels, mask, self.area, method=self.method, max_pixels=job.max_pixels
+        )
+
+
+@dataclass(frozen=True)
+class Repainting:
+    """Fills a gap with a diffusion model.
+
+    Attributes:
+        area: the area that is filled.
+        prompt: what to paint there.
+        model: name, folder or file of the model.
+        precision: precision of the model.
+        download: whether to download files of the model that are missing.
+        paint: the settings of the model.
+    """
+
+    area: MaskSettings
+    prompt: str
+    model: str
+    precision: str
+    download: bool
+    paint: PaintSettings
+    done: ClassVar[str] = "repainted"
+    advice: ClassVar[str] = "a smaller --inpainter, --paint-precision fp16 on a GPU, or --device cpu"
+
+    def load(self, machine: Machine, console: Console) -> Fill:
+        """The function that fills a gap, with the model loaded; EsgError if a setting is wrong or a file is missing."""
+        from ..inpainter import Inpainter
+
+        self.paint.check(self.prompt)
+        console.progress(f"Loading {self.model} ...")
+        inpainter = Inpainter.from_pretrained(
+            self.model,
+            device=machine["device"],
+            precision=self.precision,
+            attention=machine["attention"],
+            download=self.download,
+        )
+        return lambda pixels, mask, job: inpainter.repaint(
+            pixels, mask, self.prompt, self.area, self.paint, max_pixels=job.max_pixels, progress=job.progress
+        )
+
+
+Filling = Removing | Repainting
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:
@@ -81,54 +149,14 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_filling(args: argparse.Namespace, console: Console) -> Fill:
-    """Returns the function that fills a gap, with its model loaded.
+def filling_of(args: argparse.Namespace) -> Filling:
+    """The options of `add_filling`; InputError if only one of --prompt and --inpainter is given."""
+    from ..inpaint.settings import MaskSettings, PaintSettings
 
-    Raises:
-        EsgError: an option is wrong, or something that it needs is missing.
-    """
     if (args.prompt is None) != (args.inpainter is None):
         raise InputError("To repaint, give both --prompt TEXT and --inpainter MODEL; to remove entities, give neither.")
-    return _removing(args) if args.prompt is None else _repainting(args, console)
-
-
-def advice(args: argparse.Namespace) -> str:
-    """Suggests what to try when memory runs out."""
-    return ADVICE if args.prompt is None else PAINTING_ADVICE
-
-
-def _removing(args: argparse.Namespace) -> Fill:
-    from ..inpaint.engines.opencv import load_opencv
-    from ..inpainter import Inpainter
-
-    load_opencv()
-    inpainter, settings = Inpainter(), _mask_settings(args)
-    return lambda pixels, mask, job: inpainter.remove(
-        pixels, mask, settings, method=args.method, max_pixels=job.max_pixels
-    )
-
-
-def _repainting(args: argparse.Namespace, console: Console) -> Fill:
-    from ..inpainter import Inpainter, PaintSettings
-
-    names = ("negative", "steps", "strength", "guidance", "seed", "match_colour")
-    paint = PaintSettings(**{name: getattr(args, name) for name in names})
-    paint.check(args.prompt)
-    console.progress(f"Loading {args.inpainter} ...")
-    inpainter = Inpainter.from_pretrained(
-        args.inpainter,
-        device=args.device,
-        precision=args.paint_precision,
-        attention=args.attention,
-        download=args.download,
-    )
-    settings = _mask_settings(args)
-    return lambda pixels, mask, job: inpainter.repaint(
-        pixels, mask, args.prompt, settings, paint, max_pixels=job.max_pixels, progress=job.progress
-    )
-
-
-def _mask_settings(args: argparse.Namespace) -> MaskSettings:
-    from ..inpainter import MaskSettings
-
-    return MaskSettings(args.grow, args.feather)
+    area = MaskSettings(args.grow, args.feather)
+    if args.prompt is None:
+        return Removing(area, args.method)
+    paint = PaintSettings(args.negative, args.steps, args.strength, args.guidance, args.seed, args.match_colour)
+    return Repainting(area, args.prompt, args.inpainter, args.paint_precision, args.download, paint)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..entities.orders import ORDERS
 from ..support.errors import InputError
-from .arguments import machine_of
+from .arguments import Machine, file_or_folder, fraction, not_empty, whole
 from .console import Console
 from .job import Job
 
@@ -19,6 +21,107 @@ if TYPE_CHECKING:
     from ..pictures.listing import InputPhoto
 
 Find = Callable[["np.ndarray", Job], "EntityMap"]  # the entities of a photo, (H, W, 3) uint8
+
+
+@dataclass(frozen=True)
+class EntitySource:
+    """Where the entities come from.
+
+    Attributes:
+        segmenter: name or file of the model that finds them, unless there are masks.
+        masks: file or folder of masks.
+        order, threshold, void, pixels: how the masks are read, see `read_masks`.
+    """
+
+    segmenter: str
+    masks: Path | None
+    order: str | None
+    threshold: float
+    void: int | None
+    pixels: str
+
+    def load(self, machine: Machine, console: Console) -> Find:
+        """The function that finds the entities; a segmenter is loaded here."""
+        return self._segmenter(machine, console) if self.masks is None else self._reader(self.masks)
+
+    def _segmenter(self, machine: Machine, console: Console) -> Find:
+        console.progress(f"Loading {self.segmenter} ...")
+        from ..segmenter import EntitySegmenter
+
+        segmenter = EntitySegmenter.from_pretrained(self.segmenter, **machine)
+        return lambda pixels, job: segmenter(pixels, max_pixels=job.max_pixels, progress=job.progress)
+
+    def _reader(self, masks: Path) -> Find:
+        from ..entities.importing import read_masks
+
+        def read(pixels: np.ndarray, job: Job) -> EntityMap:
+            with job.about():
+                return read_masks(
+                    masks,
+                    (pixels.shape[0], pixels.shape[1]),
+                    photo=job.photo.path,
+                    by_name=job.several,  # of several photos, each one's masks are found by its name
+                    max_pixels=job.max_pixels,
+                    may_be_empty=True,
+                    order=self.order,
+                    threshold=self.threshold,
+                    void=self.void,
+                    pixels=self.pixels,
+                )
+
+        return read
+
+
+def add_entities(model: Any) -> None:
+    """--segmenter and --masks, the sources of entities, in the group made by `arguments.add_grounder`."""
+    model.add_argument(
+        "--segmenter",
+        type=not_empty,
+        default="cropformer-nano",
+        metavar="NAME|FILE",
+        help="the model that finds the entities, a name from `esg weights list` or a weight file [cropformer-nano, "
+        "which comes with ESG]",
+    )
+    model.add_argument(
+        "--masks",
+        type=file_or_folder,
+        metavar="FILE",
+        help="read the entities from here instead: a PNG with labels or a mask, JSON from COCO, SAM, LabelMe and "
+        "others, CVAT XML, YOLO text, .npy, .npz, or a folder of PNGs; docs/formats.md has the full list",
+    )
+    model.add_argument(
+        "--mask-order",
+        choices=tuple(ORDERS),
+        help="where masks overlap: "
+        + "; ".join(f"{name}: {what}" for name, what in ORDERS.items())
+        + " [smaller for SAM's masks; otherwise the file's own layers, or else score]",
+    )
+    model.add_argument(
+        "--mask-threshold",
+        type=fraction,
+        default=0.5,
+        metavar="T",
+        help="a pixel of a soft mask is inside above this value, 0 to 1 [0.5]",
+    )
+    model.add_argument(
+        "--void",
+        type=whole(-1),
+        metavar="LABEL",
+        help="label that does not belong to any entity, as 0 never does; -1: there is no other such label [255 if it "
+        "marks borders, as in PASCAL VOC, or is far from all other labels, as in Cityscapes and ADE20K]",
+    )
+    model.add_argument(
+        "--mask-pixels",
+        choices=("auto", "upright", "stored"),
+        default="auto",
+        help="for photos that EXIF rotates: whether the masks match the photo as displayed or its stored pixels [auto: "
+        "decided by their size, else upright]",
+    )
+
+
+def entities_of(args: argparse.Namespace) -> EntitySource:
+    """The options of `add_entities`."""
+    return EntitySource(args.segmenter, args.masks, args.mask_order, args.mask_threshold, args.void, args.mask_pixels)
 
 
 def check_masks(masks: Path | None, photos: Sequence[InputPhoto]) -> None:
@@ -33,36 +136,3 @@ def check_masks(masks: Path | None, photos: Sequence[InputPhoto]) -> None:
             f"{masks} holds the masks of one photo, but there are {len(photos)} photos; "
             "process them one by one, or give a COCO file that describes them all, or a folder with a file for each."
         )
-
-
-def finder(args: argparse.Namespace, console: Console) -> Find:
-    """The function that finds the entities: reads them from --masks, or segments with --segmenter, loaded here."""
-    return _from_masks(args) if args.masks else _from_segmenter(args, console)
-
-
-def _from_segmenter(args: argparse.Namespace, console: Console) -> Find:
-    console.progress(f"Loading {args.segmenter} ...")
-    from ..segmenter import EntitySegmenter
-
-    segmenter = EntitySegmenter.from_pretrained(args.segmenter, **machine_of(args))
-    return lambda pixels, job: segmenter(pixels, max_pixels=job.max_pixels, progress=job.progress)
-
-
-def _from_masks(args: argparse.Namespace) -> Find:
-    from ..entities.importing import read_masks
-
-    masks = args.masks
-    options = {
-        "order": args.mask_order,
-        "threshold": args.mask_threshold,
-        "void": args.void,
-        "pixels": args.mask_pixels,
-        "may_be_empty": True,
-    }
-
-    def read(pixels: np.ndarray, job: Job) -> EntityMap:
-        size, photo = (pixels.shape[0], pixels.shape[1]), job.photo.path
-        with job.about():  # of several photos, each one's masks are found by its name
-            return read_masks(masks, size, photo=photo, by_name=job.several, max_pixels=job.max_pixels, **options)
-
-    return read

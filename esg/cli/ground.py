@@ -11,7 +11,6 @@ from ..support.errors import InputError
 from . import panoptic
 from .arguments import (
     DASHES,
-    add_entities,
     add_grounder,
     add_machine,
     add_max_pixels,
@@ -19,12 +18,14 @@ from .arguments import (
     add_photos,
     add_writing,
     fraction,
+    machine_of,
     names,
     words,
+    writing_of,
 )
 from .caption import ADVICE, Captioner, load
 from .console import Console
-from .finding import check_masks, finder
+from .finding import add_entities, check_masks, entities_of
 from .grounding_files import ENDINGS, PAGE, save
 from .job import Job
 from .photos import Batch, entity_count
@@ -124,10 +125,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     batch.look(out=args.out, endings=endings, overwrite=args.overwrite)
     if not batch.waiting:
         return batch.close(done="grounded")
-    grounder = load(args, console)
-    name = panoptic.naming(grounder, args) if args.panoptic else None
-    ground = _grounding(grounder, args)
-    find = finder(args, console)
+    machine = machine_of(args)
+    grounder = load(args.model, machine, console)
+    name = panoptic.naming(grounder, args.panoptic, args.threshold) if args.panoptic else None
+    if args.refer is not None:
+        ground = _referring(grounder, args.refer, args.threshold, nouns=args.by_nouns)
+    elif args.names:
+        ground = _naming(grounder, args.threshold)
+    elif args.caption is None and args.phrases is None and args.categories is None:
+        captioner = Captioner(grounder, args.drafts or grounder.model.drafts, writing_of(args))
+        ground = _describing(grounder, captioner, args.threshold)
+    else:
+        ground = _looking_for(grounder, args.caption, args.phrases, args.categories, args.threshold)
+    find = entities_of(args).load(machine, console)
 
     def work(job: Job) -> str:
         begin = time.monotonic()
@@ -154,39 +164,50 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return batch.work(work, done="grounded", out=args.out)
 
 
-def _grounding(grounder: Grounder, args: argparse.Namespace) -> Ground:
-    """The function that grounds what the options ask for.
-
-    Raises:
-        InputError: the model does not know a single word of a text, or cannot name entities.
-    """
+def _describing(grounder: Grounder, captioner: Captioner, threshold: float | None) -> Ground:
+    """Grounds the nouns of a caption that the model writes."""
     from ..grounder import THRESHOLD
 
-    threshold = THRESHOLD if args.threshold is None else args.threshold
-    if args.refer is not None:
-        return _referring(grounder, args.refer, args.threshold, nouns=args.by_nouns)
-    if args.names:
-        return _naming(grounder, args.threshold)
-    if args.caption is None and args.phrases is None and args.categories is None:
-        captioner = Captioner.of(grounder, args)
+    least = THRESHOLD if threshold is None else threshold
 
-        def describe(pixels: np.ndarray, entities: EntityMap, job: Job) -> Grounding:
-            with job.about():  # the model's caption may be unusable for this photo and fine for the next
-                text = captioner(pixels, entities, job)
-                return grounder(pixels, entities, text, threshold=threshold, max_pixels=job.max_pixels)
+    def describe(pixels: np.ndarray, entities: EntityMap, job: Job) -> Grounding:
+        with job.about():  # the model's caption may be unusable for this photo and fine for the next
+            text = captioner(pixels, entities, job)
+            return grounder(pixels, entities, text, threshold=least, max_pixels=job.max_pixels)
 
-        return describe
-    given = {"caption": args.caption, "phrases": args.phrases, "categories": args.categories}
-    grounder.check_words([args.caption] if args.caption is not None else args.phrases or args.categories)
+    return describe
+
+
+def _looking_for(
+    grounder: Grounder,
+    caption: str | None,
+    phrases: list[str] | None,
+    categories: list[str] | None,
+    threshold: float | None,
+) -> Ground:
+    """Grounds what the user gave; InputError if the model does not know a single word of it."""
+    from ..grounder import THRESHOLD
+
+    grounder.check_words([caption] if caption is not None else phrases or categories or [])
+    least = THRESHOLD if threshold is None else threshold
 
     def look_for(pixels: np.ndarray, entities: EntityMap, job: Job) -> Grounding:
         job.now("grounding")
-        return grounder(pixels, entities, **given, threshold=threshold, max_pixels=job.max_pixels)
+        return grounder(
+            pixels,
+            entities,
+            caption,
+            phrases=phrases,
+            categories=categories,
+            threshold=least,
+            max_pixels=job.max_pixels,
+        )
 
     return look_for
 
 
 def _referring(grounder: Grounder, expression: str, threshold: float | None, *, nouns: bool) -> Ground:
+    """Finds what an expression refers to; InputError if the model does not know a single word of it."""
     from ..entities.grounding import Grounding
 
     grounder.check_words([expression])
@@ -201,6 +222,7 @@ def _referring(grounder: Grounder, expression: str, threshold: float | None, *, 
 
 
 def _naming(grounder: Grounder, threshold: float | None) -> Ground:
+    """Names entities from the model's own list; InputError if it cannot do that."""
     from ..models.gella.inference import RECOGNISED
 
     grounder.check_names()

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import (
     DASHES,
-    add_entities,
     add_grounder,
     add_machine,
     add_max_pixels,
     add_out,
     add_photos,
     fraction,
+    machine_of,
     words,
 )
 from .caption import load
 from .console import Console
-from .filling import add_filling, advice, load_filling
-from .finding import check_masks, finder
+from .filling import add_filling, filling_of
+from .finding import add_entities, check_masks, entities_of
 from .job import Job, UnusablePhoto
 from .photos import Batch, entity_count
 from .results import check_folder, replaced, save_together
@@ -96,16 +96,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     check_masks(args.masks, batch.photos)
     check_folder(args.out)
     batch.look(out=args.out, endings=[ENDING], overwrite=args.overwrite)
-    done = "removed" if args.prompt is None else "repainted"
     if not batch.waiting:
         return batch.close(done="inpainted")
-    fill, memory_advice = load_filling(args, console), advice(args)
-    select = _selecting(args, console)
-    find = finder(args, console)
+    filling, machine = filling_of(args), machine_of(args)
+    fill = filling.load(machine, console)
+    if args.text is not None:
+        select = _described(load(args.model, machine, console), args.text, args.threshold)
+    else:
+        select = _at(args.point) if args.point else _chosen(args.entity)
+    find = entities_of(args).load(machine, console)
 
     def work(job: Job) -> str:
         begin = time.monotonic()
-        with job.enough_memory(memory_advice):
+        with job.enough_memory(filling.advice):
             source = job.read()
             entities = find(source.pixels, job)
             job.now("choosing")
@@ -118,59 +121,62 @@ def run(args: argparse.Namespace, console: Console) -> int:
         seconds = time.monotonic() - begin
         hint = "".join(f"; {change}" for change in source.changes)
         written = f"{args.out / job.photo.name}{ENDING}{replaced(earlier)}"
-        return f"{entity_count(len(scores))} {done} in {seconds:.1f} s -> {written}{hint}"
+        return f"{entity_count(len(scores))} {filling.done} in {seconds:.1f} s -> {written}{hint}"
 
     return batch.work(work, done="inpainted", out=args.out)
 
 
-def _selecting(args: argparse.Namespace, console: Console) -> Select:
-    """The function that selects the entities that --entity, --point or --text means; UnusablePhoto if none does."""
-    if args.text is not None:
-        grounder = load(args, console)
-        grounder.check_words([args.text])
-        return lambda pixels, entities, job: _meant(grounder, args.text, args.threshold, pixels, entities, job)
-    if args.point:
-        return lambda pixels, entities, job: _at(args.point, entities, job)
-    return lambda pixels, entities, job: _chosen(args.entity, entities, job)
+def _at(points: Sequence[tuple[int, int]]) -> Select:
+    """Selects the entities at some points."""
+
+    def select(pixels: np.ndarray, entities: EntityMap, job: Job) -> dict[int, None]:
+        found = {place: entities.at(*place) for place in points}
+        missed = [f"{x},{y}" for (x, y), number in found.items() if not number]
+        if missed:
+            raise UnusablePhoto(
+                f"{job.photo.path}: there is no entity at {' and '.join(missed)}; choose another point."
+            )
+        return dict.fromkeys(sorted(set(found.values())))
+
+    return select
 
 
-def _at(points: Sequence[tuple[int, int]], entities: EntityMap, job: Job) -> dict[int, None]:
-    found = {place: entities.at(*place) for place in points}
-    missed = [f"{x},{y}" for (x, y), number in found.items() if not number]
-    if missed:
-        raise UnusablePhoto(f"{job.photo.path}: there is no entity at {' and '.join(missed)}; choose another point.")
-    return dict.fromkeys(sorted(set(found.values())))
-
-
-def _chosen(text: str, entities: EntityMap, job: Job) -> dict[int, None]:
+def _chosen(text: str) -> Select:
+    """Selects entities by number, or in words such as "largest"."""
     from ..entities.choosing import choose
 
-    with job.about():
-        ids = choose(entities, text)
-    if not ids:
-        raise UnusablePhoto(_none_of(entities, job, text))
-    return dict.fromkeys(ids)
+    def select(pixels: np.ndarray, entities: EntityMap, job: Job) -> dict[int, None]:
+        with job.about():
+            ids = choose(entities, text)
+        if not ids:
+            raise UnusablePhoto(_none_of(entities, job, text))
+        return dict.fromkeys(ids)
+
+    return select
 
 
-def _meant(
-    grounder: Grounder, text: str, threshold: float | None, pixels: np.ndarray, entities: EntityMap, job: Job
-) -> dict[int, float]:
-    """The best entity alone, or with a threshold all that reach it; a guess is not good enough."""
+def _described(grounder: Grounder, text: str, threshold: float | None) -> Select:
+    """Selects the best entity alone, or with a threshold all that reach it; a guess is not good enough."""
     from ..grounder import THRESHOLD
 
-    found = grounder.refer(pixels, entities, text, threshold=0, max_pixels=job.max_pixels)
-    if not found.entity_ids:
-        raise UnusablePhoto(_none_of(entities, job, text))
-    best, score = found.entity_ids[0], found.scores[0]
+    grounder.check_words([text])
     least = THRESHOLD if threshold is None else threshold
-    if score < least:
-        raise UnusablePhoto(
-            f"{job.photo.path}: no entity matches {text!r} well enough: the best guess is entity {best}, whose score "
-            f"of {score:.3f} is below {least:g}; to use it anyway, give --entity {best} instead."
-        )
-    if threshold is None:
-        return {best: score}
-    return {number: score for number, score in sorted(zip(found.entity_ids, found.scores)) if score >= least}
+
+    def select(pixels: np.ndarray, entities: EntityMap, job: Job) -> dict[int, float]:
+        found = grounder.refer(pixels, entities, text, threshold=0, max_pixels=job.max_pixels)
+        if not found.entity_ids:
+            raise UnusablePhoto(_none_of(entities, job, text))
+        best, score = found.entity_ids[0], found.scores[0]
+        if score < least:
+            raise UnusablePhoto(
+                f"{job.photo.path}: no entity matches {text!r} well enough: the best guess is entity {best}, whose "
+                f"score of {score:.3f} is below {least:g}; to use it anyway, give --entity {best} instead."
+            )
+        if threshold is None:
+            return {best: score}
+        return {number: score for number, score in sorted(zip(found.entity_ids, found.scores)) if score >= least}
+
+    return select
 
 
 def _none_of(entities: EntityMap, job: Job, what: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from pathlib import Path, PurePath
@@ -37,8 +36,13 @@ def add(group: Any) -> None:
     )
 
 
-def naming(grounder: Grounder, args: argparse.Namespace) -> Name:
+def naming(grounder: Grounder, name_list: str, threshold: float | None) -> Name:
     """The function that names the entities of a photo.
+
+    Args:
+        grounder: the model.
+        name_list: name or file of the list.
+        threshold: minimum score of a name; None: the default.
 
     Raises:
         InputError: the list cannot be used, or the model knows none of its names.
@@ -46,13 +50,13 @@ def naming(grounder: Grounder, args: argparse.Namespace) -> Name:
     from ..entities.name_lists import NameList
     from ..grounder import NAMED
 
-    names = NameList.read(args.panoptic)
+    names = NameList.read(name_list)
     grounder.check_words(names.spoken)
-    threshold = NAMED if args.threshold is None else args.threshold
+    least = NAMED if threshold is None else threshold
 
     def name(pixels: np.ndarray, entities: EntityMap, job: Job) -> Panoptic:
         job.now("naming")
-        return grounder.panoptic(pixels, entities, names, threshold=threshold, max_pixels=job.max_pixels)
+        return grounder.panoptic(pixels, entities, names, threshold=least, max_pixels=job.max_pixels)
 
     return name
 

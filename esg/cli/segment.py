@@ -6,11 +6,12 @@ import argparse
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from . import clips
 from .arguments import (
     DASHES,
+    Views,
     add_compile,
     add_machine,
     add_max_pixels,
@@ -38,7 +39,23 @@ if TYPE_CHECKING:
     from ..segmenter import EntitySegmenter
 
 _LESS_MEMORY = "--views-at-once 1, a smaller --size, or --crops 0"
-_TIDYING = ("min_score", "min_area", "fill_holes", "remove_islands", "specks")  # of `EntitySegmenter.__call__`
+
+
+class _Predicting(Views):
+    """The options of the network, as `EntitySegmenter.predict` takes them."""
+
+    views_at_once: int | None
+    max_pixels: int
+
+
+class _Tidying(TypedDict):
+    """The options of `_add_tidying`, as a call of `EntitySegmenter` takes them."""
+
+    min_score: float | None
+    min_area: int
+    fill_holes: int
+    remove_islands: int
+    specks: int | None
 
 
 class Segmented(NamedTuple):
@@ -145,6 +162,17 @@ def _add_tidying(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _tidying_of(args: argparse.Namespace) -> _Tidying:
+    """The options of `_add_tidying`."""
+    return {
+        "min_score": args.min_score,
+        "min_area": args.min_area,
+        "fill_holes": args.fill_holes,
+        "remove_islands": args.remove_islands,
+        "specks": args.specks,
+    }
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Segments every photo; returns 2 if a photo could not be used or written, or a folder contains none."""
     from ..pictures.clips import is_clip
@@ -169,12 +197,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
     segmenter = EntitySegmenter.from_pretrained(
         args.model, **machine_of(args), compile=args.compile, categories=args.categories
     )
-    segment, hint = _segmenting(args, segmenter), _hint(args)
+    predicting: _Predicting = {
+        **views_of(args),
+        "views_at_once": args.views_at_once,
+        "max_pixels": args.max_pixels,
+    }
+    tidying, following = _tidying_of(args), clips.following_of(args)
+    apart = dataset is not None or {*args.save} != {"overlapping"}
+    segment = _segmenting(segmenter, predicting, tidying, apart=apart, overlapping="overlapping" in args.save)
+    track = partial(segmenter.track, **predicting, **tidying)
 
     def work(job: Job) -> str:
         if job.photo.clip:
             with job.enough_memory(_LESS_MEMORY):
-                return clips.segment(job, segmenter, args, {**_views(args), **_tidying(args)})
+                return clips.segment(job, track, following, args.save, args.out)
         begin = time.monotonic()
         with job.enough_memory(_LESS_MEMORY):
             source = job.read()
@@ -189,7 +225,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         said = f"{' and '.join(counts)} in {time.monotonic() - begin:.1f} s"
         if entities or {*args.save} != {"masks"}:
             said += f" -> {args.out / job.photo.name}.*{replaced(earlier)}"
-        return said + hint if entities is not None and not len(entities) else said
+        return said if entities is None or len(entities) else said + _hint(args.min_score, args.min_area)
 
     try:
         return batch.work(work, done="segmented", out=args.out)
@@ -199,35 +235,26 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.line(f"{len(dataset)} {'photo' if len(dataset) == 1 else 'photos'} -> {dataset.path}")
 
 
-def _views(args: argparse.Namespace) -> dict[str, Any]:
-    return views_of(args) | {"views_at_once": args.views_at_once, "max_pixels": args.max_pixels}
-
-
-def _tidying(args: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(args, name) for name in _TIDYING}
-
-
-def _segmenting(args: argparse.Namespace, segmenter: EntitySegmenter) -> Callable[[np.ndarray, Job], Segmented]:
-    """The function that segments a photo as the options say."""
-    tidying = _tidying(args)
-    apart = args.dataset is not None or {*args.save} != {"overlapping"}
+def _segmenting(
+    segmenter: EntitySegmenter, predicting: _Predicting, tidying: _Tidying, *, apart: bool, overlapping: bool
+) -> Callable[[np.ndarray, Job], Segmented]:
+    """The function that segments a photo into entities without overlap, masks that may overlap, or both."""
 
     def segment(pixels: np.ndarray, job: Job) -> Segmented:
-        computing: dict[str, Any] = {**_views(args), "progress": job.progress}
-        if "overlapping" not in args.save:
-            return Segmented(segmenter(pixels, **computing, **tidying), None)
-        predicted = segmenter.predict(pixels, **computing)
+        if not overlapping:
+            return Segmented(segmenter(pixels, **predicting, **tidying, progress=job.progress), None)
+        predicted = segmenter.predict(pixels, **predicting, progress=job.progress)
         return Segmented(
-            segmenter(predicted, progress=job.progress, **tidying) if apart else None,
-            segmenter.overlapping(predicted, progress=job.progress, min_score=args.min_score or 0),
+            segmenter(predicted, **tidying, progress=job.progress) if apart else None,
+            segmenter.overlapping(predicted, min_score=tidying["min_score"] or 0, progress=job.progress),
         )
 
     return segment
 
 
-def _hint(args: argparse.Namespace) -> str:
+def _hint(min_score: float | None, min_area: int) -> str:
     """Names the options that may have removed all entities."""
-    limits = {"--min-score": args.min_score, "--min-area": args.min_area}  # --min-score None: the model's default
+    limits = {"--min-score": min_score, "--min-area": min_area}  # --min-score None: the model's default
     lower = " or ".join(name for name, limit in limits.items() if limit != 0)
     return f"; try a lower {lower}" if lower else ""
 

@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,25 +32,6 @@ _SAMPLES = (
 _RUN = ("steps", "lr", "init", "device", "precision", "workers")  # and to those of the run
 
 
-@dataclass(frozen=True)
-class Family:
-    """A kind of model that can be trained.
-
-    Attributes:
-        default: name of the preset that is trained if none is named.
-        settings: function from a preset to its default settings.
-        presets: names of the architectures.
-        task: function from settings and run folder to the task.
-        faithful: function that sets everything as in the paper, for `--faithful`.
-    """
-
-    default: str
-    settings: Callable[[str], Any]
-    presets: Collection[str]
-    task: Callable[[Any, Path], Task]
-    faithful: Callable[[Any], Any] | None = None
-
-
 def add(commands: Any) -> None:
     """Adds the command and its own commands to the parser."""
     parser = commands.add_parser("train", help="train a model", description="Trains a model.")
@@ -69,6 +49,7 @@ def _add_cropformer(own: Any) -> None:
         batch="4; for published presets 16 on all devices together",
         lr=0.0002,
     )
+    command.set_defaults(run=train_cropformer)
     command.add_argument(
         "--preset",
         type=not_empty,
@@ -108,6 +89,7 @@ def _add_cropformer(own: Any) -> None:
 
 def _add_gella(own: Any) -> None:
     command = _command(own, "gella", "a GELLA, which writes captions and grounds them", steps=20000, batch=8, lr=0.0005)
+    command.set_defaults(run=train_gella)
     command.add_argument("--preset", type=not_empty, metavar="NAME", help="architecture: nano, 7b, 13b [nano]")
     command.add_argument("--texts", type=whole(1), metavar="N", help="texts per picture [1]")
     command.add_argument(
@@ -179,7 +161,6 @@ def _command(
         "except for the options you give. The run folder holds config.json, checkpoint.pt, log.jsonl and plot.png.",
         epilog=f"On several GPUs: accelerate launch -m esg train {family} ...",
     )
-    command.set_defaults(run=run, family=family)
     command.add_argument("--out", type=file_or_folder, metavar="RUN_DIR", help="folder of the run [runs/PRESET]")
     command.add_argument(
         "--config",
@@ -215,29 +196,118 @@ def _command(
     return command
 
 
-def run(args: argparse.Namespace, console: Console) -> int:
-    """Trains a model; returns 130 if interrupted before the last step."""
-    if args.export and args.export.suffix.lower() != ".safetensors":
-        raise InputError(f"--export writes a safetensors file; give {args.export} a name that ends in .safetensors.")
+def _samples_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the samples that options give."""
+    return _given({name: getattr(args, name, None) for name in _SAMPLES})  # each model has some of these options
+
+
+def _run_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the run that options give."""
+    return _given({name: getattr(args, name) for name in _RUN})
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in settings.items() if value is not None}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def train_cropformer(args: argparse.Namespace, console: Console) -> int:
+    """Trains a CropFormer or an entity Mask2Former; returns 130 if interrupted before the last step."""
+    _check_export(args.export)
+    from ..models.cropformer.config import PRESETS
+    from ..training.cropformer import CropFormerTask
+    from ..training.cropformer_init import read_start
+    from ..training.defaults import fine_tuning, settings_for
+
+    named = args.preset or _preset_in(_settings_file(args.config, args.out), settings_for("cropformer-nano"))
+    if named is None and args.init:
+        named = read_start(args.init)[1]  # the preset that these weights fit exactly
+    preset = _preset(named or "cropformer-nano", "cropformer", PRESETS)
+    few = _few_photos(args.photos, args.init, args.config, args.fine_tune)
+    run_dir = args.out or Path("runs") / (f"{preset}-{Path(args.photos[0]).resolve().stem}" if few else preset)
+    config = settings_for(preset)
+    if (file := _settings_file(args.config, run_dir)) is not None:
+        config = read_config(file, config)
+    elif few:
+        config = fine_tuning(config, few, args.steps, hold_out=not args.val)
+    samples = dataclasses.replace(config.samples, **_samples_of(args))
+    if args.sizes:
+        samples = dataclasses.replace(samples, short=())
+    own = _run_of(args) | ({"preset": preset} if args.preset else {})
+    config = dataclasses.replace(config, samples=samples, **own)
+    if args.val:
+        config = _measured_on(config, args.val)
+    return _train(config, lambda: CropFormerTask(config), run_dir, args.export, args.overwrite, console)
+
+
+def train_gella(args: argparse.Namespace, console: Console) -> int:
+    """Trains a GELLA; returns 130 if interrupted before the last step."""
+    _check_export(args.export)
+    from ..models.gella.config import PRESETS
+    from ..training.faithful import faithful
+    from ..training.gella import GellaTask, GellaTrainConfig
+    from ..training.heads import HeadsTask
+    from ..training.run_tokenizer import run_tokenizer
+
+    default = GellaTrainConfig(preset="gella-nano")
+    named = args.preset or _preset_in(_settings_file(args.config, args.out), default)
+    preset = _preset(named or default.preset, "gella", PRESETS)
+    run_dir = args.out or Path("runs") / preset
+    config = GellaTrainConfig(preset=preset)
+    if (file := _settings_file(args.config, run_dir)) is not None:
+        config = read_config(file, config)
+    if args.faithful:
+        config = faithful(dataclasses.replace(config, preset=preset))
+    samples = dataclasses.replace(config.samples, **_samples_of(args))
+    samples = _other_masks(samples, args.masks, args.segmenter, args.mask_noise)
+    own = _run_of(args) | ({"preset": preset} if args.preset else {})
+    config = dataclasses.replace(config, samples=samples, **own)
+    _refuse_unusable(config.samples)
+    task = HeadsTask if config.heads_pictures else GellaTask
+    return _train(
+        config,
+        lambda: task(config, run_tokenizer(config, run_dir)),
+        run_dir,
+        args.export,
+        args.overwrite,
+        console,
+    )
+
+
+def _check_export(path: Path | None) -> None:
+    """Raises InputError unless the name says that this is a safetensors file."""
+    if path and path.suffix.lower() != ".safetensors":
+        raise InputError(f"--export writes a safetensors file; give {path} a name that ends in .safetensors.")
+
+
+def _train(
+    config: Any, make: Callable[[], Task], run_dir: Path, file: Path | None, overwrite: bool, console: Console
+) -> int:
+    """Trains, and writes the weights to a file if there is one; returns the exit status of the command.
+
+    Args:
+        config: the settings.
+        make: function that makes the task.
+        run_dir: folder of the run.
+        file: file for the weights.
+        overwrite: whether this file may be replaced.
+        console: where messages go.
+    """
     from ..training.checkpoint import export, load_checkpoint
     from ..training.loop import train
     from ..training.run_folder import BEST
 
-    family = _FAMILIES[args.family]()
-    config, run_dir = _configuration(args, family)
-    if args.family == "gella":
-        _refuse_unusable(config.samples)
     # The folder of the weights is made only when they are written: a refused run leaves nothing behind.
-    earlier = check_result(args.export, overwrite=args.overwrite) if args.export else 0
-    task = family.task(config, run_dir)
+    earlier = check_result(file, overwrite=overwrite) if file else 0
+    task = make()
     train(task, run_dir, progress=lambda done, total, what: console.progress(f"{what}: step {done}/{total}"))
     if os.environ.get("RANK", "0") != "0":  # only one of several processes reports and writes
         return 0
     state = load_checkpoint(run_dir)
     if state is None or state["step"] < config.steps:
         return 130
-    if args.export:
-        console.line(f"Written: {export(run_dir, task, args.export)}{replaced(earlier)}")
+    if file:
+        console.line(f"Written: {export(run_dir, task, file)}{replaced(earlier)}")
     elif config.keep_best and os.path.isfile(best := run_dir / BEST):
         console.line(f"The best weights are in {best}; use them with `esg segment PHOTO --model {best}`.")
     return 0
@@ -263,95 +333,42 @@ def _refuse_unusable(samples: Any) -> None:
     opened_expressions(samples)
 
 
-def _cropformer() -> Family:
-    from ..models.cropformer.config import PRESETS
-    from ..training.cropformer import CropFormerTask
-    from ..training.defaults import settings_for
-
-    return Family("cropformer-nano", settings_for, PRESETS, lambda config, _: CropFormerTask(config))
-
-
-def _gella() -> Family:
-    from ..models.gella.config import PRESETS
-    from ..training.faithful import faithful
-    from ..training.gella import GellaTask, GellaTrainConfig
-    from ..training.heads import HeadsTask
-    from ..training.run_tokenizer import run_tokenizer
-
-    def task(config: GellaTrainConfig, run_dir: Path) -> GellaTask:
-        return (HeadsTask if config.heads_pictures else GellaTask)(config, run_tokenizer(config, run_dir))
-
-    return Family("gella-nano", lambda preset: GellaTrainConfig(preset=preset), PRESETS, task, faithful)
+def _settings_file(config: Path | None, run_dir: Path | None) -> Path | None:
+    """The file with the settings to start from: --config, or that of the run to resume; None if there is none."""
+    if config is not None:
+        return config
+    return run_dir / "config.json" if run_dir is not None and os.path.isfile(run_dir / "config.json") else None
 
 
-_FAMILIES: dict[str, Callable[[], Family]] = {"cropformer": _cropformer, "gella": _gella}  # their imports are slow
+def _preset_in(file: Path | None, default: Any) -> str | None:
+    return None if file is None else read_config(file, default).preset
 
 
-def _configuration(args: argparse.Namespace, family: Family) -> tuple[Any, Path]:
-    """The settings, from --config or the run being resumed and overridden by the options; and the run folder."""
-    named = args.preset or _preset_of_files(args, family) or family.default
-    preset = _preset(named, args.family, family.presets)
-    config = family.settings(preset)
-    photos = _few_photos(args) if args.family == "cropformer" else 0
-    folder = f"{preset}-{Path(args.photos[0]).resolve().stem}" if photos else preset
-    run_dir = args.out or Path("runs") / folder
-    earlier = run_dir / "config.json"
-    if args.config:
-        config = read_config(args.config, config)
-    elif os.path.isfile(earlier):
-        config = read_config(earlier, config)
-    elif photos:
-        from ..training.defaults import fine_tuning
-
-        config = fine_tuning(config, photos, args.steps, hold_out=not args.val)
-    if family.faithful is not None and args.faithful:
-        config = family.faithful(dataclasses.replace(config, preset=preset))
-    samples = dataclasses.replace(config.samples, **_given(args, _SAMPLES))
-    if args.family == "gella":
-        samples = _other_masks(samples, args)
-    if getattr(args, "sizes", None):
-        samples = dataclasses.replace(samples, short=())
-    own = _given(args, _RUN) | ({"preset": preset} if args.preset else {})
-    config = dataclasses.replace(config, samples=samples, **own)
-    return _measured_on(config, args.val) if getattr(args, "val", None) else config, run_dir
-
-
-def _other_masks(samples: Any, args: argparse.Namespace) -> Any:
+def _other_masks(samples: Any, masks: Path | None, segmenter: str | None, mask_noise: float | None) -> Any:
     """The settings of the samples with the source of masks that --masks or --segmenter names, in place of another."""
-    if args.masks is None and args.segmenter is None:
+    if masks is None and segmenter is None:
         return samples
-    if args.masks is not None and args.segmenter is not None:
+    if masks is not None and segmenter is not None:
         raise InputError("Give --masks or --segmenter, not both.")
-    masks = None if args.masks is None else str(args.masks)
-    share = samples.mask_noise if args.mask_noise is not None or samples.mask_noise else 1.0
-    return dataclasses.replace(samples, masks=masks, segmenter=args.segmenter, mask_noise=share)
+    share = samples.mask_noise if mask_noise is not None or samples.mask_noise else 1.0
+    return dataclasses.replace(
+        samples, masks=None if masks is None else str(masks), segmenter=segmenter, mask_noise=share
+    )
 
 
-def _preset_of_files(args: argparse.Namespace, family: Family) -> str | None:
-    """The preset in --config or, for a new CropFormer, the one that the weights of --init fit exactly."""
-    if args.config:
-        return read_config(args.config, family.settings(family.default)).preset
-    if args.out and os.path.isfile(args.out / "config.json"):
-        return read_config(args.out / "config.json", family.settings(family.default)).preset
-    if args.family == "cropformer" and args.init:
-        from ..training.cropformer_init import read_start
-
-        return read_start(args.init)[1]
-    return None
-
-
-def _few_photos(args: argparse.Namespace) -> int:
+def _few_photos(photos: list[str] | None, init: str | None, config: Path | None, fine_tune: bool | None) -> int:
     """The number of photos that a CropFormer is to be fine-tuned on; 0 for a run of another kind."""
     from ..training.defaults import FEW
     from ..training.photo_split import PhotoSplit
 
-    possible = args.init and args.photos and not args.config
-    if args.fine_tune and not possible:
-        raise InputError("--fine-tune needs --init and --photos, and cannot be combined with --config.")
-    if not possible or args.fine_tune is False:
+    if not init or not photos or config:
+        if fine_tune:
+            raise InputError("--fine-tune needs --init and --photos, and cannot be combined with --config.")
         return 0
-    count = len(PhotoSplit(args.photos))
-    return count if args.fine_tune or count < FEW else 0
+    if fine_tune is False:
+        return 0
+    count = len(PhotoSplit(photos))
+    return count if fine_tune or count < FEW else 0
 
 
 def _measured_on(config: Any, folders: Collection[str]) -> Any:
@@ -364,11 +381,6 @@ def _measured_on(config: Any, folders: Collection[str]) -> Any:
         samples=dataclasses.replace(config.samples, held_out=0.0),
         keep_best="AP_boc" if crops_help(config) else "AP_io",
     )
-
-
-def _given(args: argparse.Namespace, names: Collection[str]) -> dict[str, Any]:
-    found = {name: value for name in names if (value := getattr(args, name, None)) is not None}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def _preset(name: str, family: str, presets: Collection[str]) -> str:

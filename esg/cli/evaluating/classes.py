@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
-from ..arguments import add_machine, file_or_folder, fraction, machine_of, not_empty
+from ..arguments import Machine, add_machine, file_or_folder, fraction, machine_of, not_empty
 from ..console import Console, counted
 from .measuring import (
+    Measuring,
     add_images,
     add_measuring,
-    check_plots,
-    known_data_set,
+    measuring_of,
     model_file,
-    open_journal,
     say_problems,
     say_resumed,
     show,
@@ -27,6 +28,7 @@ from .shared import add_entity_source, counting, segmenter
 
 if TYPE_CHECKING:
     from ...data.annotated import AnnotatedPhotos
+    from ...evaluation.journal import Journal
     from ...evaluation.predictions import Predictions
 
 _PANOPTIC = {
@@ -52,6 +54,72 @@ _INSTANCES = {
     "AR@100": "with 100",
     "AR50@100": "with 100, at an IoU of 0.5 only",
 }
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """A grounder that names entities.
+
+    Attributes:
+        grounder: name or file of the model.
+        segmenter, masks: the source of the entities, see `shared.segmenter`.
+        threshold: minimum score of a name; None: the default.
+    """
+
+    grounder: str
+    segmenter: str | None
+    masks: Path | None
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the results that are measured come from: files, or else entities with names, or else a segmenter.
+
+    Attributes:
+        files: files with the results.
+        naming: a grounder that makes them.
+        model: a segmenter that makes them or, with files, that made them.
+        crops: its crops.
+        machine: where the models run.
+    """
+
+    files: Path | None
+    naming: _Naming | None
+    model: str | None
+    crops: int | None
+    machine: Machine
+
+    @property
+    def made_by(self) -> str | None:
+        """Name of the model, for the paper's figures."""
+        return self.model or (self.naming.grounder if self.naming else None)
+
+    def identity(self) -> Any:
+        """Values that differ if a resumed run would not get the same results."""
+        if self.files is not None:
+            return self.files
+        if self.naming is not None:
+            one = self.naming
+            return [model_file(one.grounder), one.segmenter, one.masks and str(one.masks), one.threshold]
+        return [self.model and model_file(self.model), self.crops, self.machine["precision"]]
+
+    def open(self, photos: AnnotatedPhotos, console: Console, *, overlapping: bool = False) -> Predictions:
+        """The results; models are loaded here."""
+        from ...evaluation.predictions import ModelPredictions, open_predictions
+        from ...segmenter import EntitySegmenter
+
+        if self.files is not None:
+            return open_predictions(self.files, photos.categories)
+        if self.naming is not None:
+            return _named(self.naming, self.machine, photos, console)
+        if self.model is None:
+            raise InputError("Give --predictions, or a class-aware --model, such as mask2former-panoptic-swin-tiny.")
+        console.progress(f"Loading {self.model} ...")
+        listed = [{"id": one.id, "name": one.name, "isthing": int(one.thing is not False)} for one in photos.categories]
+        network = EntitySegmenter.from_pretrained(self.model, **self.machine, categories=listed)
+        model = partial(network.overlapping if overlapping else network, crops=self.crops)
+        return ModelPredictions(model, photos.categories, self.model)
 
 
 def add(own: Any) -> None:
@@ -134,28 +202,50 @@ def _add_grounder(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _source_of(args: argparse.Namespace) -> _Source:
+    """The options of `add` that say where the results come from."""
+    naming = None
+    if getattr(args, "grounder", None) is not None:  # only panoptic segmentation has it
+        naming = _Naming(args.grounder, args.segmenter, args.masks, args.threshold)
+    return _Source(args.predictions, naming, args.model, args.crops, machine_of(args))
+
+
 def panoptic(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Prints the figures and returns them for the file."""
     from ...data.opening import open_photos
     from ...evaluation.panoptic_quality import evaluate_panoptic
 
+    source, measuring = _source_of(args), measuring_of(args)
     photos = open_photos(args.photos, args.images)
-    predictions = _predictions(args, photos, console)
-    measured = evaluate_panoptic(photos, predictions, **_running(args, "panoptic", photos, console))
+    predictions = source.open(photos, console)
+    paper, journal = _begin("panoptic", args.photos, photos, source, measuring, console)
+    progress = counting(console, "photo")
+    measured = evaluate_panoptic(photos, predictions, workers=measuring.workers, journal=journal, progress=progress)
     by_category = {name: one.pq for name, one in measured.by_category.items()}
-    shown = _answer(args, "panoptic", measured.figures, _PANOPTIC, by_category, console)
+    shown = _answer(measured.figures, _PANOPTIC, by_category, paper, console)
     say_problems(measured.problems, console)
     return shown
 
 
 def semantic(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Prints the figures and returns them for the file."""
+    from ...data.opening import open_photos
+    from ...evaluation.class_maps import ClassMapPhotos, ClassMaps, read_categories
     from ...evaluation.semantic import evaluate_semantic
 
-    photos = _class_maps(args)
-    predictions = _predictions(args, photos, console)
-    measured = evaluate_semantic(photos, predictions, **_running(args, "semantic", photos, console))
-    shown = _answer(args, "semantic", measured.figures, _SEMANTIC, measured.by_category, console)
+    source, measuring = _source_of(args), measuring_of(args)
+    photos: AnnotatedPhotos
+    if args.categories is None:
+        photos = open_photos(args.photos, args.images)
+    else:
+        photos = ClassMapPhotos(args.photos, read_categories(args.categories))
+    files = args.predictions
+    maps = files is not None and files.is_dir() and not (files / "panoptic.json").is_file()
+    predictions = ClassMaps(files, photos.categories) if maps else source.open(photos, console)
+    paper, journal = _begin("semantic", args.photos, photos, source, measuring, console)
+    progress = counting(console, "photo")
+    measured = evaluate_semantic(photos, predictions, workers=measuring.workers, journal=journal, progress=progress)
+    shown = _answer(measured.figures, _SEMANTIC, measured.by_category, paper, console)
     say_problems(measured.problems, console)
     return shown
 
@@ -165,12 +255,15 @@ def instances(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     from ...data.opening import open_photos
     from ...evaluation.instances import evaluate_instances
 
-    check_plots(args)
+    source, measuring = _source_of(args), measuring_of(args)
+    measuring.check_plots()
     photos = open_photos(args.photos, args.images)
-    predictions = _predictions(args, photos, console, overlapping=True)
-    measured = evaluate_instances(photos, predictions, **_running(args, "instances", photos, console))
+    predictions = source.open(photos, console, overlapping=True)
+    paper, journal = _begin("instances", args.photos, photos, source, measuring, console)
+    progress = counting(console, "photo")
+    measured = evaluate_instances(photos, predictions, workers=measuring.workers, journal=journal, progress=progress)
     figures = {name.replace("AR1", "AR@1"): value for name, value in measured.figures.items()}
-    shown = _answer(args, "instances", figures, _INSTANCES, measured.by_category, console)
+    shown = _answer(figures, _INSTANCES, measured.by_category, paper, console)
     say_problems(measured.problems, console)
     if args.plots is not None:
         from ...evaluation.plots import draw_curves
@@ -180,79 +273,38 @@ def instances(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     return shown
 
 
-def _class_maps(args: argparse.Namespace) -> AnnotatedPhotos:
-    """The truth of `semantic`."""
-    from ...data.opening import open_photos
-    from ...evaluation.class_maps import ClassMapPhotos, read_categories
-
-    if args.categories is None:
-        return open_photos(args.photos, args.images)
-    return ClassMapPhotos(args.photos, read_categories(args.categories))
-
-
-def _predictions(
-    args: argparse.Namespace, photos: AnnotatedPhotos, console: Console, *, overlapping: bool = False
-) -> Predictions:
-    """The results of --predictions, which are label maps of classes for `semantic`; or those of --model."""
-    from ...evaluation.class_maps import ClassMaps
-    from ...evaluation.predictions import ModelPredictions, open_predictions
-    from ...segmenter import EntitySegmenter
-
-    path = args.predictions
-    if path is not None:
-        maps = "categories" in args and path.is_dir() and not (path / "panoptic.json").is_file()
-        return ClassMaps(path, photos.categories) if maps else open_predictions(path, photos.categories)
-    if getattr(args, "grounder", None) is not None:
-        return _named(args, photos, console)
-    if args.model is None:
-        raise InputError("Give --predictions, or a class-aware --model, such as mask2former-panoptic-swin-tiny.")
-    console.progress(f"Loading {args.model} ...")
-    listed = [{"id": one.id, "name": one.name, "isthing": int(one.thing is not False)} for one in photos.categories]
-    network = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=listed)
-    model = partial(network.overlapping if overlapping else network, crops=args.crops)
-    return ModelPredictions(model, photos.categories, args.model)
-
-
-def _named(args: argparse.Namespace, photos: AnnotatedPhotos, console: Console) -> Predictions:
-    """Entities that --grounder names."""
+def _named(naming: _Naming, machine: Machine, photos: AnnotatedPhotos, console: Console) -> Predictions:
+    """Entities that a grounder names."""
     from ...evaluation.grounded_predictions import GroundedPredictions
     from ...grounder import NAMED, Grounder
 
-    source = segmenter(args)
-    console.progress(f"Loading {args.grounder} ...")
-    model = Grounder.from_pretrained(args.grounder, **machine_of(args))
-    threshold = NAMED if args.threshold is None else args.threshold
+    source = segmenter(naming.segmenter, naming.masks, machine)
+    console.progress(f"Loading {naming.grounder} ...")
+    model = Grounder.from_pretrained(naming.grounder, **machine)
+    threshold = NAMED if naming.threshold is None else naming.threshold
     return GroundedPredictions(model, photos.categories, source, threshold)
 
 
-def _running(args: argparse.Namespace, task: str, photos: AnnotatedPhotos, console: Console) -> dict[str, Any]:
-    """Workers, journal and progress."""
-    known_data_set(args, args.photos)  # refused before the work
-    source: Any = args.predictions or _models(args)
-    journal = open_journal(args, task, data=args.photos, photos=len(photos), predictions=source)
+def _begin(
+    task: str, truth: Path, photos: AnnotatedPhotos, source: _Source, measuring: Measuring, console: Console
+) -> tuple[Mapping[str, float], Journal]:
+    """The paper's figures, and the journal; before the work, because either may be refused."""
+    from ...evaluation.paper import paper_row
+
+    paper = paper_row(task, measuring.known_data_set(truth), source.made_by)
+    journal = measuring.open_journal(task, data=truth, photos=len(photos), predictions=source.identity())
     say_resumed(journal, console)
-    return {"workers": args.workers, "journal": journal, "progress": counting(console, "photo")}
-
-
-def _models(args: argparse.Namespace) -> list[Any]:
-    """The models and options that a resumed run must have, too."""
-    if getattr(args, "grounder", None) is not None:
-        return [model_file(args.grounder), args.segmenter, args.masks and str(args.masks), args.threshold]
-    return [args.model and model_file(args.model), args.crops, args.precision]
+    return paper, journal
 
 
 def _answer(
-    args: argparse.Namespace,
-    task: str,
     figures: Mapping[str, float],
     meanings: Mapping[str, str],
     by_category: Mapping[str, float],
+    paper: Mapping[str, float],
     console: Console,
 ) -> dict[str, Any]:
-    from ...evaluation.paper import paper_row
-
-    made_by = args.model or getattr(args, "grounder", None)
-    paper = paper_row(task, known_data_set(args, args.photos), made_by)
+    """Prints the figures and returns them."""
     console.answer(title(counted(figures["photos"], "photo"), paper))
     shown = show(figures, meanings, paper, console)
     show_classes(by_category, "classes", console)

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
 from ...support.limits import MIN_SIDE
-from ..arguments import add_machine, add_views, file_or_folder, views_of, whole
+from ..arguments import Machine, Views, add_machine, add_views, file_or_folder, machine_of, views_of, whole
 from ..console import Console, counted
 from .measuring import (
     MODEL,
     add_images,
     add_measuring,
     add_segmenter,
-    check_plots,
-    known_data_set,
     load_segmenter,
+    measuring_of,
     model_file,
-    open_journal,
     say_problems,
     say_resumed,
     show,
@@ -29,7 +27,6 @@ from .measuring import (
 from .shared import counting
 
 if TYPE_CHECKING:
-    from ...data.annotated import AnnotatedPhotos
     from ...evaluation.predictions import Predictions
 
 _FOUND = {
@@ -119,34 +116,35 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     from ...data.opening import open_photos
     from ...evaluation.entities import evaluate_entities
     from ...evaluation.paper import paper_row
+    from ...evaluation.predictions import open_predictions
 
-    data_set = known_data_set(args, given)
-    check_plots(args)
+    measuring = measuring_of(args)
+    data_set = measuring.known_data_set(given)
+    measuring.check_plots()
     console.progress(f"Opening {given} ...")
     photos = open_photos(given, args.images)
-    predictions = _predictions(args, photos, console)
-    made_by = args.predictions or [
-        model_file(args.model or MODEL),
-        views_of(args),
-        args.sizes,
-        args.precision,
-        args.overlapping,
-    ]
-    journal = open_journal(
-        args, "entities", data=given, photos=len(photos), predictions=made_by, boundaries=args.boundaries
+    model, views = args.model or MODEL, views_of(args)
+    predictions: Predictions
+    if args.predictions is not None:
+        predictions = open_predictions(args.predictions)
+    else:
+        predictions = _segmented(model, machine_of(args), views, args.sizes, args.overlapping, console)
+    made_by = args.predictions or [model_file(model), views, args.sizes, args.precision, args.overlapping]
+    journal = measuring.open_journal(
+        "entities", data=given, photos=len(photos), predictions=made_by, boundaries=args.boundaries
     )
     say_resumed(journal, console)
     measured = evaluate_entities(
         photos,
         predictions,
         boundaries=args.boundaries,
-        workers=args.workers,
+        workers=measuring.workers,
         journal=journal,
         progress=counting(console, "photo"),
     )
     figures = {name.replace("AR1", "AR@1"): value for name, value in measured.figures.items()}
     overlapping = figures["overlapping"]
-    paper = paper_row("overlapping" if overlapping else "entities", data_set, args.model or MODEL)
+    paper = paper_row("overlapping" if overlapping else "entities", data_set, model)
     large = figures["whole_count"]
     text = counted(figures["photos"], "photo") + (f", {large:.0f} large people, animals and vehicles" if large else "")
     console.answer(title(text, paper))
@@ -166,15 +164,16 @@ def entities(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     return {**shown, "whole": shown.get("whole", math.nan), **counts}
 
 
-def _predictions(args: argparse.Namespace, photos: AnnotatedPhotos, console: Console) -> Predictions:
-    from ...evaluation.predictions import ModelPredictions, open_predictions
+def _segmented(
+    model: str, machine: Machine, views: Views, sizes: list[int] | None, overlapping: bool, console: Console
+) -> Predictions:
+    """The results of a segmenter."""
+    from ...evaluation.predictions import ModelPredictions
 
-    if args.predictions is not None:
-        return open_predictions(args.predictions)
-    name, segmenter = args.model or MODEL, load_segmenter(args, console)
-    result = segmenter.overlapping if args.overlapping else segmenter
-    if args.sizes is None:
-        return ModelPredictions(partial(result, min_score=0.0, **views_of(args)), name=name)
-    if any(value is not None for value in views_of(args).values()):
+    segmenter = load_segmenter(model, machine, console)
+    result = segmenter.overlapping if overlapping else segmenter
+    if sizes is None:
+        return ModelPredictions(partial(result, min_score=0.0, **views), name=model)
+    if any(value is not None for value in views.values()):
         raise InputError("--sizes cannot be combined with --crops, --crop-ratio, --fusion, --size or --max-size.")
-    return ModelPredictions(lambda image: result(segmenter.predict_sizes(image, args.sizes), min_score=0.0), name=name)
+    return ModelPredictions(lambda image: result(segmenter.predict_sizes(image, sizes), min_score=0.0), name=model)

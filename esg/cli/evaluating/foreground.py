@@ -6,17 +6,16 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import add_machine, file_or_folder
+from ..arguments import add_machine, file_or_folder, machine_of
 from ..console import Console, counted
 from .measuring import (
     MODEL,
     add_images,
     add_measuring,
     add_segmenter,
-    known_data_set,
     load_segmenter,
+    measuring_of,
     model_file,
-    open_journal,
     say_problems,
     say_resumed,
     show,
@@ -70,29 +69,27 @@ def add(own: Any) -> None:
 def foreground(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Prints the figures and returns them for the file."""
     from ...data.opening import open_photos
-    from ...evaluation.foreground import evaluate_foreground
+    from ...evaluation.foreground import CentralEntity, GreyMaps, evaluate_foreground
     from ...evaluation.paper import paper_row
 
-    data_set = known_data_set(args, args.photos)
+    measuring = measuring_of(args)
+    data_set = measuring.known_data_set(args.photos)
     photos = open_photos(args.photos, args.images)
-    predictions = _predictions(args, console)
-    source = args.predictions or [model_file(args.model or MODEL), args.crops, args.precision]
-    journal = open_journal(args, "foreground", data=args.photos, photos=len(photos), predictions=source)
+    model = args.model or MODEL
+    predictions: Predictions
+    if args.predictions is not None:
+        predictions = GreyMaps(args.predictions)
+    else:
+        segmenter = load_segmenter(model, machine_of(args), console)
+        predictions = CentralEntity(partial(segmenter, crops=args.crops), model)
+    source = args.predictions or [model_file(model), args.crops, args.precision]
+    journal = measuring.open_journal("foreground", data=args.photos, photos=len(photos), predictions=source)
     say_resumed(journal, console)
     measured = evaluate_foreground(
-        photos, predictions, workers=args.workers, journal=journal, progress=counting(console, "photo")
+        photos, predictions, workers=measuring.workers, journal=journal, progress=counting(console, "photo")
     )
     paper = paper_row("foreground", data_set, args.model)
     console.answer(title(counted(measured.figures["photos"], "photo"), paper))
     shown = show(measured.figures, _FIGURES, paper, console)
     say_problems(measured.problems, console)
     return shown | {"photos": measured.figures["photos"]}
-
-
-def _predictions(args: argparse.Namespace, console: Console) -> Predictions:
-    from ...evaluation.foreground import CentralEntity, GreyMaps
-
-    if args.predictions is not None:
-        return GreyMaps(args.predictions)
-    name, segmenter = args.model or MODEL, load_segmenter(args, console)
-    return CentralEntity(partial(segmenter, crops=args.crops), name)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
-from ..arguments import add_no_overwrite, file_or_folder, machine_of, not_empty, whole
+from ..arguments import Machine, add_no_overwrite, file_or_folder, not_empty, whole
 from ..console import Console
 from ..results import check_folder
 
@@ -22,6 +23,65 @@ _COUNTS = ("HCE",)  # figures that are not percentages
 
 MODEL = "cropformer-nano"
 """The segmenter that is measured if none is named."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How photos are measured, and where the results go.
+
+    Attributes:
+        workers: number of processes.
+        resume: file with the results of each photo.
+        out: file of the figures.
+        plots: folder of the plots.
+        data_set: the paper's name for the data; None: as the path says.
+    """
+
+    workers: int
+    resume: Path | None
+    out: Path | None
+    plots: Path | None
+    data_set: str | None
+
+    @property
+    def partial(self) -> Path | None:
+        """The file beside --json that keeps the results of each photo, unless --resume names another."""
+        return None if self.resume or not self.out else self.out.with_name(f"{self.out.name}.partial")
+
+    def open_journal(self, task: str, **about: object) -> Journal:
+        """The journal of --resume, or the one beside --json; without both, one that is not written.
+
+        Args:
+            task: name of the task.
+            about: data, predictions and options, by name. A path also stands for the time at which it was changed.
+        """
+        from ...evaluation.journal import Journal, identity
+
+        run = {name: identity(value) if isinstance(value, Path) else value for name, value in about.items()}
+        partial = self.partial
+        return Journal(partial or self.resume, {"task": task, **run}, replace=partial is not None)
+
+    def known_data_set(self, truth: Path) -> str | None:
+        """The data set of --data-set, or the one that the path names.
+
+        Raises:
+            InputError: the papers do not have that data set.
+        """
+        from ...evaluation.paper import DATA_SETS, data_set_of
+
+        if self.data_set is None:
+            return data_set_of(truth)
+        if self.data_set not in DATA_SETS:
+            raise InputError(f"--data-set is {self.data_set}; the papers have {', '.join(DATA_SETS)}.")
+        return self.data_set
+
+    def check_plots(self) -> None:
+        """Checks, before the work, that --plots can be drawn and written; EsgError if not."""
+        if self.plots is not None:
+            from ...evaluation.plots import matplotlib_figure
+
+            matplotlib_figure()
+            check_folder(self.plots)
 
 
 def add_images(command: argparse.ArgumentParser) -> None:
@@ -41,13 +101,12 @@ def add_segmenter(command: argparse.ArgumentParser) -> None:
     )
 
 
-def load_segmenter(args: argparse.Namespace, console: Console) -> EntitySegmenter:
-    """The segmenter of --model, or else the default one."""
+def load_segmenter(name: str, machine: Machine, console: Console) -> EntitySegmenter:
+    """Loads a segmenter by name or from a file."""
     from ...segmenter import EntitySegmenter
 
-    name = args.model or MODEL
     console.progress(f"Loading {name} ...")
-    return EntitySegmenter.from_pretrained(name, **machine_of(args))
+    return EntitySegmenter.from_pretrained(name, **machine)
 
 
 def add_measuring(command: argparse.ArgumentParser, *, plots: bool = False) -> None:
@@ -83,35 +142,9 @@ def add_measuring(command: argparse.ArgumentParser, *, plots: bool = False) -> N
     )
 
 
-def known_data_set(args: argparse.Namespace, truth: Path) -> str | None:
-    """The data set of --data-set, or the one that the path names.
-
-    Raises:
-        InputError: the papers do not have that data set.
-    """
-    from ...evaluation.paper import DATA_SETS, data_set_of
-
-    if args.data_set is None:
-        return data_set_of(truth)
-    if args.data_set not in DATA_SETS:
-        raise InputError(f"--data-set is {args.data_set}; the papers have {', '.join(DATA_SETS)}.")
-    return str(args.data_set)
-
-
-def open_journal(args: argparse.Namespace, task: str, **about: object) -> Journal:
-    """The journal of --resume, or the one beside --json; without both, one that is not written.
-
-    Args:
-        about: data, predictions and options, by name. A path also stands for the time at which it was changed.
-    """
-    from ...evaluation.journal import Journal, identity
-
-    run = {name: identity(value) if isinstance(value, Path) else value for name, value in about.items()}
-    run = {"task": task, **run}
-    if args.resume is not None or args.out is None:
-        return Journal(args.resume, run)
-    args.journal = Journal(args.out.with_name(f"{args.out.name}.partial"), run, replace=True)
-    return args.journal
+def measuring_of(args: argparse.Namespace) -> Measuring:
+    """The options of `add_measuring`."""
+    return Measuring(args.workers, args.resume, args.out, getattr(args, "plots", None), args.data_set)
 
 
 def model_file(name: str) -> list[Any] | str:
@@ -125,15 +158,6 @@ def say_resumed(journal: Journal, console: Console) -> None:
     """Says how many photos an earlier run has done."""
     if journal.done:
         console.line(f"{len(journal.done)} photos were measured in an earlier run.")
-
-
-def check_plots(args: argparse.Namespace) -> None:
-    """Checks, before the work, that --plots can be drawn and written; EsgError if not."""
-    if args.plots is not None:
-        from ...evaluation.plots import matplotlib_figure
-
-        matplotlib_figure()
-        check_folder(args.plots)
 
 
 def show(

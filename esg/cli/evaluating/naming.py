@@ -8,7 +8,7 @@ from typing import Any
 from ...support.errors import InputError
 from ..arguments import file_or_folder
 from ..console import Console, counted
-from .shared import UNITS, add_grounding, counting, grounder, percent, segmenter, show_problems
+from .shared import UNITS, add_grounding, counting, models_of, percent, show_problems
 
 _NAMED = {
     "category": "true segments given the name of their category, out of 133",
@@ -76,9 +76,10 @@ def names(args: argparse.Namespace, console: Console) -> dict[str, float]:
     from ...data.opening import open_photos
     from ...evaluation.naming import evaluate_names
 
+    models = models_of(args)
     photos = LabelledPhotos(open_photos(args.photos))
     progress = counting(console, "photo")
-    measured = evaluate_names(grounder(args, console), photos, segment=segmenter(args), progress=progress)
+    measured = evaluate_names(models.grounder(console), photos, segment=models.entities(), progress=progress)
     found = measured.figures
     console.answer(counted(found["photos"], "photo"))
     for name, what in _NAMED.items():
@@ -99,11 +100,12 @@ def captions(args: argparse.Namespace, console: Console) -> dict[str, float]:
     photos = LabelledPhotos(open_photos(args.photos))
     if not photos.categories:
         raise InputError(f"The photos in {args.photos} do not have categories; give a folder of COCO photos.")
-    segment = segmenter(args)
+    models = models_of(args)
+    segment = models.entities()
     if segment is None:
         segment = segmented_by(EntitySegmenter.from_pretrained("cropformer-nano", device=args.device))
     progress = counting(console, "photo")
-    found = evaluate_captions(grounder(args, console), photos, segment=segment, progress=progress)
+    found = evaluate_captions(models.grounder(console), photos, segment=segment, progress=progress)
     for photo, caption in found.captions:
         console.answer(f"  {photo}: {caption}")
     shares = {"true": _share(found.true, found.false), "named": _share(found.named, found.large - found.named)}
@@ -127,8 +129,9 @@ def written(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
         opened = WithCaptions(opened, Captions(args.captions))
     photos = LabelledPhotos(opened)
+    models = models_of(args)
     progress = counting(console, "photo")
-    measured = evaluate_written(grounder(args, console), photos, segment=segmenter(args), progress=progress)
+    measured = evaluate_written(models.grounder(console), photos, segment=models.entities(), progress=progress)
     found = measured.figures
     if not found["nouns"]:
         source = args.photos if args.captions is None else args.captions
@@ -150,7 +153,7 @@ def words(args: argparse.Namespace, console: Console) -> dict[str, float]:
 
     progress = counting(console, "word")
     photos = LabelledPhotos(open_photos(args.photos))
-    measured = evaluate_words(grounder(args, console), photos, COMMON_WORDS, progress=progress)
+    measured = evaluate_words(models_of(args).grounder(console), photos, COMMON_WORDS, progress=progress)
     found = measured.same
     right = sum(found.values())
     console.answer(

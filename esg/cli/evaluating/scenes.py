@@ -10,15 +10,13 @@ from ..arguments import file_or_folder, fraction, whole
 from ..console import Console, counted
 from .shared import (
     UNITS,
+    Models,
     add_grounding,
     add_resume,
     counting,
-    grounder,
-    journal_of,
+    models_of,
     percent,
     refuse_without_path,
-    scene_segmenter,
-    segmenter,
     show,
     show_problems,
 )
@@ -133,37 +131,21 @@ def _add_claims(own: Any) -> None:
 
 def narratives(args: argparse.Namespace, console: Console) -> dict[str, float]:
     """Prints the figures and returns them for the file."""
-    if args.path is not None:
-        return _png(args, console)
-    from ...evaluation.narratives import evaluate_narratives
-
-    only_png = {"--panoptic": args.panoptic, "--images": args.images, "--mask-size": args.mask_size}
-    refuse_without_path("Panoptic Narrative Grounding", {**only_png, "--resume": args.resume})
-    count = 500 if args.count is None else args.count
-    found = evaluate_narratives(
-        grounder(args, console),
-        count,
-        segment=scene_segmenter(args),
-        threshold=args.threshold,
-        progress=counting(console, "scene"),
-    )
-    console.answer(f"{count} held-out scenes, {found['nouns']:.0f} nouns, {found['expressions']:.0f} expressions")
-    show(console, _SCENES, found, {})
-    return found
-
-
-def _png(args: argparse.Namespace, console: Console) -> dict[str, float]:
-    """Panoptic Narrative Grounding, with Table X of the paper."""
+    models = models_of(args)
+    if args.path is None:
+        only_png = {"--panoptic": args.panoptic, "--images": args.images, "--mask-size": args.mask_size}
+        refuse_without_path("Panoptic Narrative Grounding", {**only_png, "--resume": args.resume})
+        return _scenes(models, args.count or 500, args.threshold, console)
     from ...data.panoptic_narratives import PanopticNarratives
     from ...evaluation.panoptic_narratives import evaluate_panoptic_narratives
     from ...evaluation.paper_texts import NARRATIVES
 
     data = PanopticNarratives(args.path, args.panoptic, args.images)
-    source = segmenter(args)
+    source = models.entities()
     options = {"threshold": args.threshold, "nouns": args.nouns, "mask_size": args.mask_size}
-    journal = journal_of(args, data.name, **options)
+    journal = models.open_journal(args.resume, data.name, **options)
     measured = evaluate_panoptic_narratives(
-        grounder(args, console),
+        models.grounder(console),
         data,
         args.count,
         segment=source,
@@ -183,17 +165,34 @@ def _png(args: argparse.Namespace, console: Console) -> dict[str, float]:
     return found
 
 
+def _scenes(models: Models, count: int, threshold: float, console: Console) -> dict[str, float]:
+    """Captions of synthetic scenes."""
+    from ...evaluation.narratives import evaluate_narratives
+
+    found = evaluate_narratives(
+        models.grounder(console),
+        count,
+        segment=models.scene_entities(),
+        threshold=threshold,
+        progress=counting(console, "scene"),
+    )
+    console.answer(f"{count} held-out scenes, {found['nouns']:.0f} nouns, {found['expressions']:.0f} expressions")
+    show(console, _SCENES, found, {})
+    return found
+
+
 def reconstruction(args: argparse.Namespace, console: Console) -> dict[str, float]:
     """Prints the figures and returns them for the file."""
     from ...evaluation.narratives import evaluate_reconstruction
     from ...models.gella.inference import GellaInference
 
-    model = grounder(args, console).model
+    models = models_of(args)
+    model = models.grounder(console).model
     if not isinstance(model, GellaInference):
         raise InputError(f"{args.model} does not reconstruct masks; give a GELLA, such as gella-nano.")
     if args.path is None:
         measured = evaluate_reconstruction(
-            model, args.count or 500, segment=scene_segmenter(args), progress=counting(console, "scene")
+            model, args.count or 500, segment=models.scene_entities(), progress=counting(console, "scene")
         )
         pictures = "held-out scenes"
     else:
@@ -201,7 +200,7 @@ def reconstruction(args: argparse.Namespace, console: Console) -> dict[str, floa
 
         photos = open_photos(args.path)
         measured = evaluate_reconstruction(
-            model, args.count, photos=photos, segment=segmenter(args), progress=counting(console, "photo")
+            model, args.count, photos=photos, segment=models.entities(), progress=counting(console, "photo")
         )
         pictures = "photos"
     found = measured.figures
@@ -219,12 +218,13 @@ def claims(args: argparse.Namespace, console: Console) -> dict[str, float]:
     from ...data.opening import open_photos
     from ...evaluation.narratives import evaluate_claims
 
+    models = models_of(args)
     photos = LabelledPhotos(open_photos(args.photos))
     found = evaluate_claims(
-        grounder(args, console),
+        models.grounder(console),
         photos,
         args.count,
-        segment=segmenter(args),
+        segment=models.entities(),
         progress=counting(console, "photo"),
     )
     console.answer(

@@ -5,19 +5,62 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...support.errors import InputError
-from ..arguments import add_grounder, add_machine, add_no_overwrite, file_or_folder, machine_of, not_empty
+from ..arguments import Machine, add_grounder, add_machine, add_no_overwrite, file_or_folder, machine_of, not_empty
 from ..console import Console
 
 if TYPE_CHECKING:
     from ...evaluation.entity_sources import Segment
     from ...evaluation.journal import Journal
+    from ...grounder import Grounder
     from ...support.progress import ItemProgress
 
 UNITS = "Printed figures are percentages, those in the file are fractions."
+
+
+@dataclass(frozen=True)
+class Models:
+    """The grounder that a task measures, and the source of the entities.
+
+    Attributes:
+        model: name or file of the grounder.
+        segmenter, masks: see `segmenter`.
+        machine: where the models run.
+    """
+
+    model: str
+    segmenter: str | None
+    masks: Path | None
+    machine: Machine
+
+    def grounder(self, console: Console) -> Grounder:
+        """Loads the grounder."""
+        from ...grounder import Grounder
+
+        console.progress(f"Loading {self.model} ...")
+        return Grounder.from_pretrained(self.model, **self.machine)
+
+    def entities(self) -> Segment | None:
+        """The source of the entities of photos; None for the true entities."""
+        return segmenter(self.segmenter, self.masks, self.machine)
+
+    def scene_entities(self) -> Segment | None:
+        """The same for synthetic scenes, for which there are no files of masks."""
+        if self.masks is not None:
+            raise InputError("--masks needs photos; synthetic scenes take --segmenter.")
+        return self.entities()
+
+    def open_journal(self, path: Path | None, data: str, **options: object) -> Journal:
+        """The journal of --resume; other data, models and options than those of the earlier run are refused."""
+        from ...evaluation.journal import Journal
+
+        run = {"data": data, "model": self.model, "segmenter": self.segmenter, "masks": self.masks, **options}
+        return Journal(path, run)
 
 
 def add_grounding(command: argparse.ArgumentParser) -> None:
@@ -25,6 +68,11 @@ def add_grounding(command: argparse.ArgumentParser) -> None:
     add_entity_source(add_grounder(command))
     add_output(command)
     add_machine(command)
+
+
+def models_of(args: argparse.Namespace) -> Models:
+    """The models of `add_grounding`."""
+    return Models(args.model, args.segmenter, args.masks, machine_of(args))
 
 
 def add_entity_source(group: Any) -> None:
@@ -50,14 +98,6 @@ def add_output(command: argparse.ArgumentParser) -> None:
     add_no_overwrite(command, "stop if the file already exists [replace it, and say so]")
 
 
-def grounder(args: argparse.Namespace, console: Console) -> Any:
-    """The grounder of --model."""
-    from ...grounder import Grounder
-
-    console.progress(f"Loading {args.model} ...")
-    return Grounder.from_pretrained(args.model, **machine_of(args))
-
-
 def counting(console: Console, what: str) -> ItemProgress:
     """Reports progress as "photo 3/50"."""
     return partial(_report, console, what)
@@ -67,27 +107,19 @@ def _report(console: Console, what: str, done: int, total: int) -> None:
     console.progress(f"{what} {done}/{total}")
 
 
-def segmenter(args: argparse.Namespace) -> Segment | None:
-    """The source of entities that --segmenter or --masks names; None for the true entities."""
+def segmenter(name: str | None, masks: Path | None, machine: Machine) -> Segment | None:
+    """The source of entities: a segmenter, or files of masks; None for the true entities."""
     from ...evaluation.entity_sources import MasksFromFiles, segmented_by
 
-    if args.segmenter is not None and args.masks is not None:
+    if name is not None and masks is not None:
         raise InputError("Give --segmenter or --masks, not both.")
-    if args.masks is not None:
-        return MasksFromFiles(args.masks)
-    if args.segmenter is None:
+    if masks is not None:
+        return MasksFromFiles(masks)
+    if name is None:
         return None
     from ...segmenter import EntitySegmenter
 
-    model = EntitySegmenter.from_pretrained(args.segmenter, **machine_of(args))
-    return segmented_by(model)
-
-
-def scene_segmenter(args: argparse.Namespace) -> Segment | None:
-    """The same for synthetic scenes, for which there are no files of masks."""
-    if args.masks is not None:
-        raise InputError("--masks needs photos; synthetic scenes take --segmenter.")
-    return segmenter(args)
+    return segmented_by(EntitySegmenter.from_pretrained(name, **machine))
 
 
 def refuse_without_path(data: str, options: Mapping[str, object]) -> None:
@@ -105,14 +137,6 @@ def add_resume(command: argparse.ArgumentParser, item: str = "photo") -> None:
         metavar="FILE.jsonl",
         help=f"keep the result of every {item} in this file; the same command continues after the last one",
     )
-
-
-def journal_of(args: argparse.Namespace, data: str, **options: object) -> Journal:
-    """The journal of --resume; other data, models and options than those of the earlier run are refused."""
-    from ...evaluation.journal import Journal
-
-    run = {"data": data, "model": args.model, "segmenter": args.segmenter, "masks": args.masks, **options}
-    return Journal(args.resume, run)
 
 
 def show(

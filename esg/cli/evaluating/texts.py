@@ -10,14 +10,12 @@ from ..arguments import file_or_folder, fraction, not_empty, whole
 from ..console import Console, counted
 from .shared import (
     UNITS,
+    Models,
     add_grounding,
     add_resume,
     counting,
-    grounder,
-    journal_of,
+    models_of,
     refuse_without_path,
-    scene_segmenter,
-    segmenter,
     show,
     show_problems,
 )
@@ -96,20 +94,23 @@ def _add_wild(own: Any) -> None:
 
 def referring(args: argparse.Namespace, console: Console) -> dict[str, float]:
     """Prints the figures and returns them for the file."""
+    models = models_of(args)
     if args.path is None:
-        return _scenes(args, console)
+        by_nouns = args.by_nouns or None
+        refuse_without_path("a data set", {"--images": args.images, "--resume": args.resume, "--by-nouns": by_nouns})
+        return _scenes(models, args.count or 500, args.threshold, console)
     from ...data.opening_expressions import open_expressions
     from ...evaluation.paper_texts import referring_rows
     from ...evaluation.referring import evaluate_referring
 
     data = open_expressions(args.path, args.split, args.images)
-    source = segmenter(args)
+    source = models.entities()
     if source is None and not data.chooses:
         raise InputError(f"In {data.name} only the answers are outlined; give --segmenter or --masks.")
     nouns = {"by_nouns": True} if args.by_nouns else {}
-    journal = journal_of(args, data.name, split=data.split, threshold=args.threshold, **nouns)
+    journal = models.open_journal(args.resume, data.name, split=data.split, threshold=args.threshold, **nouns)
     measured = evaluate_referring(
-        grounder(args, console),
+        models.grounder(console),
         data,
         args.count,
         segment=source,
@@ -128,18 +129,15 @@ def referring(args: argparse.Namespace, console: Console) -> dict[str, float]:
     return found
 
 
-def _scenes(args: argparse.Namespace, console: Console) -> dict[str, float]:
+def _scenes(models: Models, count: int, threshold: float | None, console: Console) -> dict[str, float]:
     """Referring expressions about synthetic scenes."""
     from ...evaluation.narratives import evaluate_expressions
 
-    by_nouns = args.by_nouns or None
-    refuse_without_path("a data set", {"--images": args.images, "--resume": args.resume, "--by-nouns": by_nouns})
-    count = 500 if args.count is None else args.count
     found = evaluate_expressions(
-        grounder(args, console),
+        models.grounder(console),
         count,
-        segment=scene_segmenter(args),
-        threshold=args.threshold,
+        segment=models.scene_entities(),
+        threshold=threshold,
         progress=counting(console, "scene"),
     )
     console.answer(f"{count} held-out scenes, {found['expressions']:.0f} expressions")
@@ -155,11 +153,12 @@ def wild(args: argparse.Namespace, console: Console) -> dict[str, float]:
     from ...evaluation.wild import evaluate_wild
 
     pycocotools()  # before the model is loaded
+    models = models_of(args)
     data = WildSets(args.path, args.split)
-    source = segmenter(args)
-    journal = journal_of(args, str(args.path), split=args.split)
+    source = models.entities()
+    journal = models.open_journal(args.resume, str(args.path), split=args.split)
     measured = evaluate_wild(
-        grounder(args, console), data, segment=source, journal=journal, progress=counting(console, "set")
+        models.grounder(console), data, segment=source, journal=journal, progress=counting(console, "set")
     )
     found = measured.figures
     console.answer(f"mask AP of {counted(found['sets'], 'set')}, {counted(found['photos'], 'photo')}")
