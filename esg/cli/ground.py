@@ -109,7 +109,7 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
         type=fraction,
         metavar="S",
         help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5; with "
-        "--names, 0.7; with --panoptic, 0.1]",
+        "--names, 0.8; with --panoptic, 0.1]",
     )
     add_machine(parser)
 

@@ -49,7 +49,7 @@ PASTS = 1 << 30  # maximum size, in bytes, of the key-value caches of all answer
 _HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # decoded from the first tokens of a character that takes several
 _READ = 8  # maximum number of captions per pass; the cost grows with the square of their number
 _LISTED = 4  # answer tokens per caption token, at most: a short noun, its comma and its <SEG>
-RECOGNISED = 0.7  # minimum score for a description to mention a recognised name
+RECOGNISED = 0.8  # minimum score for a description to mention a recognised name; 0.7 says more, but less of it is true
 _LEAST_AREA = 0.01  # share of the image; only entities at least this large vote on the short list of names
 _CANDIDATES, _SHORT_LIST = 3, 16  # names kept per entity, and in total
 
