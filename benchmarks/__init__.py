@@ -1,5 +1,5 @@
 """Side-by-side measurements that you can repeat: `python -m benchmarks.NAME`."""
 
-from esg.support.threads import share_cores
+from esg.support.process import share_cores
 
 share_cores()  # as `esg` does, for both sides of a comparison

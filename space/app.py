@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project is not installed there
 
-from esg.support.threads import share_cores
+from esg.support.process import share_cores
 
 share_cores()  # before the next line imports PyTorch
 

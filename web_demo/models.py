@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from esg import DiffusionInpainting, EntitySegmenter, EsgError, Grounder, locate
+from esg.support.process import return_memory
 
 Model = TypeVar("Model", EntitySegmenter, Grounder, DiffusionInpainting)
 
@@ -75,6 +76,7 @@ class Models:
         for kind in list(self._held):
             with self._locks[kind]:
                 self._drop(kind)
+        return_memory()
         return names
 
     def _get(self, kind: type[Model], name: str, load: Callable[[], Model]) -> Model:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..support.errors import EsgError, InputError, OutOfMemory, OutputError, WeightsError
 from ..support.memory import is_out_of_memory
+from ..support.process import keep_memory
 from .layouts import eight_bit_labels, label_place
 from .ledger import Attempt, Ledger, Summary
 from .places import Place
@@ -123,6 +124,7 @@ def load(settings: Settings) -> Find:
     from ..grounder import Grounder
     from ..segmenter import EntitySegmenter
 
+    keep_memory()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     machine: dict[str, Any] = {"device": settings.device, "precision": settings.precision}

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 from ..support.errors import EsgError
-from ..support.threads import share_cores
+from ..support.process import keep_memory, share_cores
 from ..version import __version__
 from . import batch, caption, data, demo, doctor, evaluate, ground, inpaint, segment, train, weights
 from .arguments import Parser
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     quieten_libraries()
     share_cores()
+    keep_memory()
     with Console() as console, warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("ignore")  # library warnings are meant for programmers

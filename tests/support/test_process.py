@@ -1,15 +1,16 @@
-"""Tests for `esg.support.threads`."""
+"""Tests for `esg.support.process`."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from patience import PATIENCE
 
-from esg.support.threads import share_cores
+from esg.support.process import share_cores
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +50,32 @@ sys.meta_path.insert(0, Watch())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=PATIENCE)
     assert "torch after 1000" in done.stdout, done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's own figures")
+def test_freed_memory_is_kept_until_it_is_returned() -> None:
+    code = """
+import ctypes, resource, sys
+from esg.support.process import _glibc, keep_memory, return_memory
+if _glibc() is None: sys.exit("no glibc")
+libc = _glibc()
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def megabytes(): return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() >> 20
+def use():
+    blocks = [libc.malloc(2**24) for _ in range(8)]
+    for block in blocks: ctypes.memset(block, 1, 2**24)
+    for block in blocks: libc.free(block)
+keep_memory()
+before = megabytes()
+use()
+kept = megabytes()
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+use()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults < 1000, kept - before > 100)
+return_memory()
+print(megabytes() - before < 30)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
+    if "no glibc" in done.stderr:
+        pytest.skip("another C library")
+    assert done.stdout.split() == ["True"] * 3, done.stdout + done.stderr
