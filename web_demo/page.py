@@ -26,8 +26,8 @@ INTRO = """# ESG
 thing and every region, each with its own mask. <span class="esg-mouse">Click</span><span
 class="esg-touch">Tap</span> them, find them by words, and change them."""
 
-FOOTNOTE = """Photos stay on the machine that serves this page, for one hour. Examples: NASA and SpaceX (public domain),
-Stéfan van der Walt and Rachel Michetti (CC0)."""
+FOOTNOTE = """Photos stay on the machine that serves this page and are deleted an hour after their last use. Examples:
+NASA and SpaceX (public domain), Stéfan van der Walt and Rachel Michetti (CC0)."""
 
 _SHOWS_NO_MASK = "() => { esg.edit(false); }"
 _SHOWS_MASK = "() => { esg.edit(true); }"
@@ -50,10 +50,10 @@ def build(
     Args:
         model, grounder, inpainter, device, attention, compile, max_pixels: as for `launch`.
         private: whether only this machine can reach it.
-        callers: the callers of the gate that will be in front of it; None: disconnected callers go unnoticed.
+        callers: the callers of the gate in front of the page; None: disconnected callers go unnoticed.
     """
     models, worker = Models(device, attention, compile), Worker()
-    # Everything of a visitor is deleted after an hour: files, and photos in memory if they have not been used since.
+    # A visitor's data is deleted after an hour: files, and photos in memory if they have not been used since.
     with gr.Blocks(title="ESG", analytics_enabled=False, delete_cache=(600, HOUR)) as page:
         visit = gr.State(Visit(), time_to_live=HOUR)
         chosen = gr.JSON(visible=False)

@@ -33,12 +33,12 @@ def serve(
     say: Callable[[str], object],
 ) -> gr.Blocks:
     """Launches a page from `page.build` behind a gate; arguments as for `launch`."""
-    # Gradio would sum up all events so far after each of them, for a dashboard that this page does not have.
+    # After each event, Gradio would sum up all earlier ones, for a dashboard that this page does not have.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     page.queue(max_size=MOST_WAITING)
     try:
         page.launch(
-            server_name=f"[{host}]" if ":" in host else host,  # as an address of IPv6 is written in a URL
+            server_name=f"[{host}]" if ":" in host else host,  # as URLs write IPv6 addresses
             server_port=port,
             share=share,
             auth=auth,
@@ -54,12 +54,12 @@ def serve(
             footer_links=[],
             allowed_paths=[str(EXAMPLES)],
             ssr_mode=False,
-            _frontend=False,  # it would give up if a busy machine took longer than three seconds to answer
+            _frontend=False,  # otherwise Gradio gives up if a busy machine takes three seconds to answer
         )
     except OSError as error:
         if "Cannot find empty port" not in str(error):
             raise
-        # Gradio needs the port of 127.0.0.1 as well, whatever the host is, and waits five seconds for its own start.
+        # Whatever the host is, Gradio also needs this port on 127.0.0.1, and waits five seconds for its own start.
         raise InputError(f"Port {port} of {host} cannot be used; choose another one with --port.") from None
     if page.share_url:
         gate.allow(page.share_url)

@@ -1,8 +1,8 @@
 """Arguments and argument types that several commands share, and a parser that reports errors in one line.
 
-Only two kinds of functions take the parsed arguments, `args`: a command, which a parser names in `set_defaults`, and a
-reader, such as `machine_of`, which has no other parameter and returns the values of options that a function beside it
-adds. All other functions take the values they need.
+Two kinds of functions take the parsed arguments, `args`: commands, which a parser names in `set_defaults`, and readers
+such as `machine_of`, which have no other parameter and return the values of the options that a function in the same
+file adds. All other functions take the values they need.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_photos(parser: argparse.ArgumentParser) -> None:
-    """PHOTO...: `args.photos`, for `naming.list_images`."""
+    """PHOTO...: `args.photos`, for `listing.list_images`."""
     parser.add_argument(
         "photos",
         type=file_or_folder,
@@ -83,7 +83,7 @@ def add_no_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_max_pixels(parser: argparse.ArgumentParser) -> None:
-    """--max-pixels: `args.max_pixels`, for `images.read_image`."""
+    """--max-pixels: `args.max_pixels`, for `reading.read_image`."""
     parser.add_argument(
         "--max-pixels",
         type=whole(1),
@@ -94,7 +94,7 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
 
 
 def add_grounder(parser: argparse.ArgumentParser) -> Any:
-    """--model of the model that captions and grounds, in a new argument group, which is returned."""
+    """--model, the model that captions and grounds, in a new argument group, which is returned."""
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
@@ -149,13 +149,13 @@ def add_views(model: Any) -> None:
         "--crops",
         type=int,
         choices=(0, 4, 8),
-        help="number of close-up views besides the full view [4; 0 for cropformer-nano]",
+        help="number of high-resolution crops besides the full view [4; 0 for cropformer-nano]",
     )
     model.add_argument(
         "--crop-ratio",
         type=share,
         metavar="R",
-        help="side of a close-up view as a share of the photo's side, above 0 and at most 1 [the model's default, 0.7]",
+        help="side of a crop as a share of the photo's side, above 0 and at most 1 [the model's default, 0.7]",
     )
     model.add_argument(
         "--fusion",
@@ -170,7 +170,7 @@ def add_views(model: Any) -> None:
         "--max-size",
         type=whole(MIN_SIDE),
         metavar="PIXELS",
-        help="but keep their long side within this [the model's default]",
+        help="limit the long side of views to this [the model's default]",
     )
 
 
@@ -224,8 +224,8 @@ def add_compile(parser: Any) -> None:
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="compile the segmenter with torch.compile: minutes for each new size of views, whose code is kept for the "
-        "next runs, then faster on GPUs; the results are the same up to rounding [do not compile]",
+        help="compile the segmenter with torch.compile: takes minutes for each new view size, is kept for later runs, "
+        "and is then faster on GPUs; the results are the same up to rounding [do not compile]",
     )
 
 

@@ -1,4 +1,4 @@
-"""How `esg inpaint` fills the gap an entity leaves: from its surroundings, or with a diffusion model."""
+"""How `esg inpaint` fills the gap that an entity leaves: from its surroundings, or with a diffusion model."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Repainting:
 
     Attributes:
         area: the area that is filled.
-        prompt: what to paint there.
+        prompt: description of the new content.
         model: name, folder or file of the model.
         precision: precision of the model.
         download: whether to download files of the model that are missing.
@@ -101,7 +101,7 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         type=whole(0),
         default=4,
         metavar="PIXELS",
-        help="width of the outermost part of it, in which the filling fades into the photo [4]",
+        help="width of the rim of the filled area, in which it fades into the photo [4]",
     )
     hole.add_argument("--method", choices=("telea", "ns"), default="telea", help="OpenCV's inpainting method [telea]")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..entities.entity_map import EntityMap
     from ..pictures.listing import InputPhoto
 
-Find = Callable[["np.ndarray", Job], "EntityMap"]  # the entities of a photo, (H, W, 3) uint8
+Find = Callable[["np.ndarray", Job], "EntityMap"]  # finds the entities of a photo, which is (H, W, 3) uint8
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class EntitySource:
     Attributes:
         segmenter: name or file of the model that finds them, unless there are masks.
         masks: file or folder of masks.
-        order, threshold, void, pixels: how the masks are read, see `read_masks`.
+        order, threshold, void, pixels: settings for reading the masks, see `read_masks`.
     """
 
     segmenter: str
@@ -41,7 +41,7 @@ class EntitySource:
     pixels: str
 
     def load(self, machine: Machine, console: Console) -> Find:
-        """The function that finds the entities; a segmenter is loaded here."""
+        """Returns the function that finds the entities; loads the segmenter unless there are masks."""
         return self._segmenter(machine, console) if self.masks is None else self._reader(self.masks)
 
     def _segmenter(self, machine: Machine, console: Console) -> Find:
@@ -107,8 +107,8 @@ def add_entities(model: Any) -> None:
         "--void",
         type=whole(-1),
         metavar="LABEL",
-        help="label that does not belong to any entity, as 0 never does; -1: there is no other such label [255 if it "
-        "marks borders, as in PASCAL VOC, or is far from all other labels, as in Cityscapes and ADE20K]",
+        help="label that does not belong to any entity, in addition to 0; -1: there is no such label [255 if it marks "
+        "borders, as in PASCAL VOC, or is far from all other labels, as in Cityscapes and ADE20K]",
     )
     model.add_argument(
         "--mask-pixels",
@@ -125,7 +125,7 @@ def entities_of(args: argparse.Namespace) -> EntitySource:
 
 
 def check_masks(masks: Path | None, photos: Sequence[InputPhoto]) -> None:
-    """Raises InputError if --masks is missing, is not a mask file, or covers one photo while several were given."""
+    """Raises InputError if the file does not exist, is not a mask file, or holds only one photo's masks for several."""
     if masks is None:
         return
     from ..entities.importing import kind_of, tells_photos_apart

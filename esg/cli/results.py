@@ -45,7 +45,7 @@ def save_together(folder: Path, name: str, write: Callable[[Path], None], stale:
 
     Args:
         folder: output folder, made if it is missing.
-        name: name of the photo's results, see `naming.InputPhoto`.
+        name: name of the photo's results, see `listing.InputPhoto`.
         write: function that writes the files; it gets their common path and adds a suffix for each.
         stale: files of an earlier run that do not belong with the new ones; they are deleted.
 

@@ -95,7 +95,7 @@ def add(commands: Any) -> None:
         "--dataset",
         type=file_or_folder,
         metavar="FILE",
-        help="also write one COCO file for all photos, without the clips, in which every entity has a unique id",
+        help="also write one COCO file for all photos (not clips), in which every entity has a unique id",
     )
     parser.add_argument(
         "--polygons",
@@ -157,8 +157,8 @@ def _add_tidying(parser: argparse.ArgumentParser) -> None:
         "--specks",
         type=whole(0),
         metavar="PIXELS",
-        help="give specks up to this area, of background or of an entity that lies elsewhere, to the neighbour with "
-        "the longest border [0; 0.1%% of the picture for cropformer-nano]",
+        help="give specks up to this area, of background or of an entity that is mostly elsewhere, to the neighbour "
+        "with the longest border [0; 0.1%% of the picture for cropformer-nano]",
     )
 
 

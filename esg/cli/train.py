@@ -18,18 +18,9 @@ from .results import check_result, replaced
 if TYPE_CHECKING:
     from ..training.task import Task
 
-_SAMPLES = (
-    "photos",
-    "captions",
-    "narratives",
-    "expressions",
-    "mask_noise",
-    "batch",
-    "sizes",
-    "texts",
-    "seed",
-)  # options that belong to the settings of the samples
-_RUN = ("steps", "lr", "init", "device", "precision", "workers")  # and to those of the run
+# Options that are settings of the samples, and options that are settings of the run.
+_SAMPLES = ("photos", "captions", "narratives", "expressions", "mask_noise", "batch", "sizes", "texts", "seed")
+_RUN = ("steps", "lr", "init", "device", "precision", "workers")
 
 
 def add(commands: Any) -> None:
@@ -104,7 +95,7 @@ def _add_gella(own: Any) -> None:
         type=not_empty,
         nargs="+",
         metavar="FILE.json",
-        help="panoptic narratives with COCO's panoptic files near them: png_coco_train2017.json",
+        help="panoptic narratives, such as png_coco_train2017.json, with COCO's panoptic files nearby",
     )
     command.add_argument(
         "--expressions",
@@ -125,14 +116,14 @@ def _add_gella(own: Any) -> None:
         "--segmenter",
         type=not_empty,
         metavar="NAME|FILE",
-        help="model that finds such masks during the training, on the CPU [none]",
+        help="model that finds such masks during training, on the CPU [none]",
     )
     command.add_argument(
         "--mask-noise",
         type=fraction,
         metavar="SHARE",
-        help="share of the pictures with other masks, from 0 to 1; without --masks and --segmenter, the true masks are "
-        "distorted [1 with --masks or --segmenter, else 0]",
+        help="share of pictures that get other masks, 0 to 1; without --masks and --segmenter, distorted true "
+        "masks [1 with --masks or --segmenter, else 0]",
     )
     command.add_argument(
         "--init",
@@ -156,8 +147,8 @@ def _command(
     command: argparse.ArgumentParser = own.add_parser(
         family,
         help=f"train {what}",
-        description="Trains on synthetic scenes and, if you give --photos, on segmented photos. Ctrl-C saves a "
-        "checkpoint and stops. Called again with the same --out, the run resumes from there with its earlier settings, "
+        description="Trains on synthetic scenes and, if you give --photos, on labelled photos. Ctrl-C saves a "
+        "checkpoint and stops. To resume, run the command again with the same --out: the earlier settings apply, "
         "except for the options you give. The run folder holds config.json, checkpoint.pt, log.jsonl and plot.png.",
         epilog=f"On several GPUs: accelerate launch -m esg train {family} ...",
     )
@@ -197,12 +188,12 @@ def _command(
 
 
 def _samples_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings of the samples that options give."""
+    """The settings of the samples that were given as options."""
     return _given({name: getattr(args, name, None) for name in _SAMPLES})  # each model has some of these options
 
 
 def _run_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings of the run that options give."""
+    """The settings of the run that were given as options."""
     return _given({name: getattr(args, name) for name in _RUN})
 
 
@@ -314,7 +305,7 @@ def _train(
 
 
 def _refuse_unusable(samples: Any) -> None:
-    """Raises InputError if a file of the samples is missing or not sufficient, before the tokenizer is trained."""
+    """Raises InputError, before the tokenizer is trained, if a file does not exist or has unusable expressions."""
     from ..data.opening import FORMS
     from ..data.opening_expressions import EXPRESSION_FORMS
     from ..training.narratives import opened_expressions

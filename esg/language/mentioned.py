@@ -10,7 +10,7 @@ _NAMES = frozenset(NAMES)
 
 
 def names_mentioned(text: str) -> set[str]:
-    """The everyday names of the categories that a text mentions, by any word for them.
+    """The everyday names of the categories that a text mentions, whichever words it uses.
 
     >>> sorted(names_mentioned("A woman and two puppies."))
     ['dog', 'person']

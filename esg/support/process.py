@@ -1,4 +1,4 @@
-"""Settings of the process that computes: how its threads wait, and how much freed memory it keeps."""
+"""Settings of this process: how its threads wait, and how much freed memory it keeps."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # numbers of the options in glibc's m
 
 
 def share_cores() -> None:
-    """Makes PyTorch's threads sleep soon when they wait for each other, unless the environment says something else.
+    """Makes PyTorch's threads sleep when they wait for each other, unless an environment variable says otherwise.
 
-    PyTorch divides every operation among its threads. With GNU's OpenMP, which it uses on Linux, threads that are done
-    keep their cores busy until all are. Next to another program that wants these cores, a photo then takes up to ten
-    times as long. After 1,000 rounds of waiting, as OpenMP does by itself if there are more threads than cores, they
-    sleep. On idle cores, this costs nothing that could be measured.
+    PyTorch divides every operation among its threads. With GNU's OpenMP, which it uses on Linux, threads that finish
+    early keep their cores busy until all have finished. If another program wants these cores, a photo can take ten
+    times as long. This makes threads sleep after 1,000 rounds of waiting, as OpenMP does by default if there are more
+    threads than cores. On idle cores, no cost could be measured.
 
     It has no effect once PyTorch has been imported.
     """
@@ -27,16 +27,16 @@ def keep_memory() -> None:
     """Makes GNU's memory allocator keep up to 512 MB of freed memory for the next operation.
 
     A network allocates and frees many megabytes in each layer. By default, glibc returns them to Linux at once and asks
-    for them again, and Linux fills them with zeros: a quarter of the CPU time of `cropformer-nano`. Blocks of 32 MB and
-    more, and other systems, are not affected.
+    for them again, and Linux fills them with zeros. This took a quarter of the CPU time of `cropformer-nano`. Blocks of
+    32 MB and more, and other systems, are not affected.
     """
     if (libc := _glibc()) is not None:
-        libc.mallopt(_MMAP_THRESHOLD, 2**25)  # the largest value that all versions accept; otherwise it would adapt
+        libc.mallopt(_MMAP_THRESHOLD, 2**25)  # the largest that all versions accept; unset, glibc adapts it
         libc.mallopt(_TRIM_THRESHOLD, 2**29)
 
 
 def return_memory() -> None:
-    """Returns freed memory that `keep_memory` would keep to the operating system."""
+    """Returns to the operating system the freed memory that `keep_memory` makes the process keep."""
     if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
 

@@ -79,7 +79,7 @@ class _Source:
     Attributes:
         files: files with the results.
         naming: a grounder that makes them.
-        model: a segmenter that makes them or, with files, that made them.
+        model: the segmenter that makes the results or, if there are files, made them.
         crops: its crops.
         machine: where the models run.
     """
@@ -178,7 +178,7 @@ def add(own: Any) -> None:
             help="a segmenter whose classes are the categories of the truth; with --predictions, the model that made "
             "them, for the paper's figures",
         )
-        command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
+        command.add_argument("--crops", type=int, choices=(0, 4, 8), help="number of crops [the model's default]")
         if name == "panoptic":
             _add_grounder(command)
         add_measuring(command, plots=name == "instances")

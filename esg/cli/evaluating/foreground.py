@@ -61,7 +61,7 @@ def add(own: Any) -> None:
         help="grey pictures, named after the photos [a segmenter's entity]",
     )
     add_segmenter(command)
-    command.add_argument("--crops", type=int, choices=(0, 4, 8), help="crops of every photo [the model's default]")
+    command.add_argument("--crops", type=int, choices=(0, 4, 8), help="number of crops [the model's default]")
     add_measuring(command)
     add_machine(command)
 

@@ -8,7 +8,7 @@ the pixel. If several queries claim a pixel, the one with the best class score g
 Method: the low-resolution logits bound the fused probability on any tile of the photo (see `tiles`). This settles most
 pairs of query and tile without evaluating them: a query that cannot exceed 0.5 is skipped, and so are all queries after
 one that is above 0.5 everywhere. The rest is evaluated, best query first, until every pixel is claimed: on the whole
-tile as long as most of it is unclaimed, then for several queries at once on the single pixels that are left.
+tile as long as most of it is unclaimed, then for several queries at once on the remaining pixels.
 
 Threshold: the paper's text drops queries by their entityness; the authors' code first paints all of them, and then
 drops results whose score (`Fusion.scores`) is below 0.5. ESG follows the code, because the published figures were
@@ -30,8 +30,8 @@ from .stability import stability
 from .tiles import MARGIN, AxisTile, axis_tiles, point_sums, tile_bounds, tile_sum, views_of
 from .views import ViewGeometry
 
-TOGETHER = 16  # queries that are evaluated at once on single pixels, at least; fewer are not worth the overhead
-SINGLES = 1 << 16  # values of single pixels that are evaluated at once and stay in a core's cache
+TOGETHER = 16  # minimum number of queries evaluated at once on individual pixels; fewer are not worth the overhead
+SINGLES = 1 << 16  # number of values evaluated at once on individual pixels; so many stay in a core's cache
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def fuse(
 ) -> Fusion:
     """Fuses the mask logits of T views into a label map of the photo.
 
-    Always runs on the CPU, and the same logits give the same result on any number of cores (24 megapixels and 100
-    queries take about a second, unless the masks are noise). Needs a few megabytes besides logits and label map.
+    Always runs on the CPU, and the same logits give the same result on any number of cores. 24 megapixels and 100
+    queries take about a second, unless the masks are noise, and a few megabytes besides logits and label map.
 
     Args:
         mask_logits: (Q, T, h, w) of any float dtype, over the padded input of the model.
@@ -157,14 +157,15 @@ def _fuse_tile(
     areas: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Paints one tile of `labels`, zeros, in place with the queries at these `ranks`, best first.
+    """Paints the queries at these `ranks`, best first, into one tile of `labels`, which holds zeros.
 
-    Adds to `areas` and `sums` in place, by rank: the pixels that each query wins, and sigmoid(fused probability) there.
+    Adds to `areas` and `sums`, by rank, the pixels that each query wins and their sigmoid(fused probability).
     """
     views = len(views_of(row, column))
     ranks = ranks if views else ranks[:0]
     undecided = np.ones(labels.shape, bool)
-    # A value costs as much on the whole tile as on half of its pixels singly, or on fewer for a handful of queries.
+    # Evaluating a query on the whole tile costs as much as on half of its pixels one by one, or on even fewer pixels if
+    # only a handful of queries is left.
     while len(ranks) and 2 * np.count_nonzero(undecided) > labels.size * min(len(ranks) / TOGETHER, 1):
         rank, ranks = ranks[0], ranks[1:]
         total = tile_sum(logits[queries[rank]], row, column)

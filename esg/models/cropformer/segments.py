@@ -47,7 +47,7 @@ def panoptic(
     Queries whose best class has a score above `OBJECT_THRESHOLD` compete for each pixel with class score × probability,
     and the winner gets the pixel if it is in its mask (probability of at least 0.5). A query that wins less than
     `OVERLAP_THRESHOLD` of its mask is dropped, and its pixels belong to no segment. The score of a segment is the class
-    score of its query, for merged stuff of the best one.
+    score of its query; for merged stuff, that of the best query.
 
     Args:
         mask_logits: (Q, T, h, w) of any float dtype, over the padded input of the model.
@@ -102,7 +102,7 @@ def _compete(
     areas: np.ndarray,
     won: np.ndarray,
 ) -> None:
-    """Writes the winners of one tile whose mask has the pixel into `labels`, and adds to `areas` and `won`, in place.
+    """Writes the winner of each pixel into `labels` if its mask has the pixel; adds to `areas` and `won`. All in place.
 
     Args:
         labels: the tile, zeros.
@@ -126,7 +126,7 @@ def _compete(
         mask = total >= 0
         areas[query] += np.count_nonzero(mask)
         value = scores[query] * (0.5 + total / views)
-        better = value > winning  # of equal ones, the first
+        better = value > winning  # among equals, the first wins
         np.copyto(winning, value, where=better)
         np.copyto(winner, np.int32(query + 1), where=better)
         np.copyto(inside, mask, where=better)
@@ -141,7 +141,7 @@ def semantic(
     *,
     progress: Progress | None = None,
 ) -> Segments:
-    """One segment for each class that is the best anywhere; every pixel that a view covers has one.
+    """One segment for each class that wins a pixel; every pixel that a view covers belongs to one.
 
     The score of a class at a pixel of the view is the sum over the queries of class probability × mask probability. It
     is resized bilinearly to the photo, and the best class gets the pixel. The score of a segment is the mean over its

@@ -5,8 +5,8 @@ bilinearly to the view's own size in the photo. Both steps are linear and separa
 view's logits are R · L · Cᵀ, where L holds the few low-resolution logits under the tile. The rows of R and C are convex
 weights, so the extremes of L bound the logits on the tile, often without evaluating them.
 
-The fused probability of n views is 1/2 + (sum of (sigmoid(logits) - 1/2)) / n. The functions here return that sum: it
-is above 0 where the mask is.
+The fused probability of n views is 1/2 + (sum of (sigmoid(logits) - 1/2)) / n. The functions here return that
+sum, which is above 0 inside the mask.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class AxisTile:
 
 @dataclass(frozen=True)
 class TwoStepTile:
-    """Like `AxisTile`, but stops at the view's working size between the two steps.
+    """Like `AxisTile`, but with separate weights for the two steps: to the view's working size, and on to the photo.
 
     Attributes:
         start, stop: the range.
-        views: by view index, (range of low-resolution logits, weights from them to the W working pixels under the range
-            (W, length of that range), weights from these to the photo (stop - start, W)), float32.
+        views: by view index, the range of low-resolution logits, of length m; the weights from these to the W working
+            pixels that the tile needs, (W, m) float32; and from those to the photo, (stop - start, W) float32.
     """
 
     start: int
@@ -85,7 +85,7 @@ def tile_sum(mask: np.ndarray, row: AxisTile, column: AxisTile) -> np.ndarray:
 def point_sums(
     logits: np.ndarray, queries: np.ndarray, row: AxisTile, column: AxisTile, ys: np.ndarray, xs: np.ndarray
 ) -> np.ndarray:
-    """`tile_sum` of K queries at single pixels of a tile, (P, K) float32.
+    """`tile_sum` of K queries at P pixels of a tile, (P, K) float32.
 
     Args:
         logits: (Q, T, h, w) of all queries.
@@ -97,7 +97,7 @@ def point_sums(
     for view in views:
         down, across = row.views[view], column.views[view]
         part = logits[:, view, down.source, across.source][queries].T  # (w, h, K)
-        # PyTorch's product: NumPy's takes all cores, and waits for them while other work runs there.
+        # PyTorch's product: NumPy's uses all cores, and waits for those that are busy with other work.
         resized = torch.from_numpy(across.matrix) @ torch.from_numpy(part.reshape(len(part), -1))  # (columns, h × K)
         taps = down.taps.take(ys, 0) + part.shape[1] * xs[:, None]
         total += F.embedding_bag(
@@ -145,7 +145,7 @@ def axis_tiles(geometry: ViewGeometry, axis: int, low: int) -> list[AxisTile]:
 
 
 def two_step_tiles(geometry: ViewGeometry, axis: int, low: int) -> list[TwoStepTile]:
-    """Cuts an axis into the same tiles as `axis_tiles`, with both steps apart."""
+    """Cuts an axis into the same tiles as `axis_tiles`, with separate weights for the two steps."""
     spans = _spans(geometry, axis)
     to_padded = _taps(low, geometry.padded_size[axis])
     to_photo = [_taps(size[axis], last - first) for (first, last), size in zip(spans, geometry.sizes, strict=True)]

@@ -56,7 +56,7 @@ _CANDIDATES, _SHORT_LIST = 3, 16  # names kept per entity, and in total
 
 @dataclass(frozen=True)
 class Reconstructed:
-    """Masks that the decoder has made of a colormap, at the decoder's resolution, without padding.
+    """Masks that the decoder has made from a colormap, at the decoder's resolution, without padding.
 
     Attributes:
         masks: (Q, h, w) bool.
@@ -113,9 +113,8 @@ class GellaInference:
         given = (*model.config.names, *model.config.synonyms)
         self._named = frozenset(word.key for name in given for word in find_words(name))
         self._last: tuple[ImageFeatures, EntityMap, list[_Group]] | None = None
-        self._answered: tuple[ImageFeatures, str, str] | None = (
-            None  # the last caption whose nouns were extracted, and the answer
-        )
+        # the features of the image, the last caption whose nouns were extracted, and the answer
+        self._answered: tuple[ImageFeatures, str, str] | None = None
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -205,7 +204,7 @@ class GellaInference:
     ) -> list[str]:
         """See `GroundingModel.captions`; a model with names first looks for the names of the entities.
 
-        A sentence of these names competes with the drafts, and drafts that mention others are left out.
+        A sentence that lists these names competes with the drafts; drafts that mention other names are left out.
         """
         names, sure = self._recognised(features, entities)
         asked = self._conversation.describe(names=names)
@@ -259,7 +258,7 @@ class GellaInference:
         place = 0
         for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, features)):
             asked = self._conversation.extract(part)
-            # It copies the caption: 6 guesses make 1.8 tokens per pass, and gella-nano 1.3 times as fast on a CPU.
+            # Answers copy the caption, so 6 guesses give 1.8 tokens per pass: gella-nano is 1.3 times as fast on a CPU.
             writing = GenerationConfig(max_tokens=_LISTED * len(asked.ids), guesses=6)
             answer = list(self._tokens(features, asked, writing))
             answers.append(SEG.join(self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))).strip())
@@ -350,7 +349,7 @@ class GellaInference:
         found = align(parse_pieces(pieces), caption)
         if not self.mends:
             return sorted({span for span in found if span is not None})
-        # A model that knows capitals is a large pretrained one, whose answers can be trusted.
+        # A model that reads upper case is a large pretrained one, whose answers can be trusted.
         trusted = self.model.config.language.cased
         return mended(found, caption, trusted=trusted)
 
@@ -377,7 +376,7 @@ class GellaInference:
         return np.concatenate(parts) if parts else np.zeros(0, bool)
 
     def reconstructions(self, features: ImageFeatures, entities: EntityMap) -> list[Reconstructed]:
-        """The masks that the decoder makes of the colormaps (Table XVI), one result for each group of entities."""
+        """The masks that the decoder makes from the colormaps (Table XVI), one result for each group of entities."""
         with self._computing():
             most = self.model.config.decoder.queries
             starts = range(0, len(entities), most)
