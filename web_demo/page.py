@@ -97,12 +97,12 @@ def build(
         stage.connect(shared)  # last, because it cancels the jobs of all others
         connect_returning(page, shared)
 
-        def give_up() -> None:
+        def free_memory() -> None:
             names = worker.submit(models.free).result()  # in the only thread that computes
             gr.Info(f"Freed: {', '.join(Path(name).stem for name in names)}." if names else "No model is in memory.")
 
         free.click(
-            give_up,
+            free_memory,
             None,
             None,
             concurrency_id="model",

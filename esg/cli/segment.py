@@ -203,8 +203,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "max_pixels": args.max_pixels,
     }
     tidying, following = _tidying_of(args), clips.following_of(args)
-    apart = dataset is not None or {*args.save} != {"overlapping"}
-    segment = _segmenting(segmenter, predicting, tidying, apart=apart, overlapping="overlapping" in args.save)
+    without_overlap = dataset is not None or {*args.save} != {"overlapping"}
+    segment = _segmenting(
+        segmenter, predicting, tidying, without_overlap=without_overlap, overlapping="overlapping" in args.save
+    )
     track = partial(segmenter.track, **predicting, **tidying)
 
     def work(job: Job) -> str:
@@ -236,7 +238,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _segmenting(
-    segmenter: EntitySegmenter, predicting: _Predicting, tidying: _Tidying, *, apart: bool, overlapping: bool
+    segmenter: EntitySegmenter, predicting: _Predicting, tidying: _Tidying, *, without_overlap: bool, overlapping: bool
 ) -> Callable[[np.ndarray, Job], Segmented]:
     """The function that segments a photo into entities without overlap, masks that may overlap, or both."""
 
@@ -245,7 +247,7 @@ def _segmenting(
             return Segmented(segmenter(pixels, **predicting, **tidying, progress=job.progress), None)
         predicted = segmenter.predict(pixels, **predicting, progress=job.progress)
         return Segmented(
-            segmenter(predicted, **tidying, progress=job.progress) if apart else None,
+            segmenter(predicted, **tidying, progress=job.progress) if without_overlap else None,
             segmenter.overlapping(predicted, min_score=tidying["min_score"] or 0, progress=job.progress),
         )
 

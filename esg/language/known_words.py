@@ -26,11 +26,11 @@ class Rendering:
     text: str
     changes: tuple[tuple[Span, Span], ...]
 
-    def known(self, span: Span) -> Span:
+    def to_rendered(self, span: Span) -> Span:
         """Converts a span of the user's text to one of `text`; it grows to whole words that were replaced."""
         return self._moved(span, 0)
 
-    def own(self, span: Span) -> Span:
+    def to_original(self, span: Span) -> Span:
         """Converts a span of `text` to one of the user's text."""
         return self._moved(span, 1)
 

@@ -33,11 +33,11 @@ def test_places_go_both_ways() -> None:
     found = render(text, SYNONYMS, SEVERAL)
     span = (4, 8)
     assert text[slice(*span)] == "lady"
-    assert found.text[slice(*found.known(span))] == "person"
-    assert found.own(found.known(span)) == span
+    assert found.text[slice(*found.to_rendered(span))] == "person"
+    assert found.to_original(found.to_rendered(span)) == span
     whole = (0, len(text))
-    assert found.known(whole) == (0, len(found.text))
-    assert found.own((0, len(found.text))) == whole
+    assert found.to_rendered(whole) == (0, len(found.text))
+    assert found.to_original((0, len(found.text))) == whole
 
 
 words = st.sampled_from(["puppy", "women", "a", "the", "red", "sofa", ",", "dog", "TVs", "é", "犬", "\n"])
@@ -52,9 +52,9 @@ def test_every_span_of_whole_words_comes_back(text: str, data: st.DataObject) ->
     if not ends:
         return
     span = start, data.draw(st.sampled_from(ends))
-    known = found.known(span)
+    known = found.to_rendered(span)
     assert 0 <= known[0] < known[1] <= len(found.text)
-    assert found.own(known) == span
+    assert found.to_original(known) == span
 
 
 def test_shapes_have_other_words_too() -> None:

@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-PASTS = 1 << 30  # maximum size, in bytes, of the key-value caches of all answers that are written together
+CACHE_BYTES = 1 << 30  # maximum size, in bytes, of the key-value caches of all answers that are written together
 _HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # decoded from the first tokens of a character that takes several
-_READ = 8  # maximum number of captions per pass; the cost grows with the square of their number
-_LISTED = 4  # answer tokens per caption token, at most: a short noun, its comma and its <SEG>
+_CAPTIONS_AT_ONCE = 8  # maximum number of captions per pass; the cost grows with the square of their number
+_ANSWER_TOKENS = 4  # answer tokens per caption token, at most: a short noun, its comma and its <SEG>
 RECOGNISED = 0.8  # minimum score for a description to mention a recognised name; 0.7 says more, but less of it is true
 _LEAST_AREA = 0.01  # share of the image; only entities at least this large vote on the short list of names
 _CANDIDATES, _SHORT_LIST = 3, 16  # names kept per entity, and in total
@@ -76,13 +76,13 @@ class _Group:
     Attributes:
         ids: entity ids, (n,).
         embeddings: E_vc of each entity, (n, C).
-        known: whether each entity has an embedding, (n,) bool; a phrase never refers to the others.
+        seen: whether each entity has an embedding, (n,) bool; a phrase never refers to the others.
         ties: the query that represents each entity.
     """
 
     ids: np.ndarray
     embeddings: Tensor
-    known: Tensor
+    seen: Tensor
     ties: QueryMatching
 
 
@@ -244,10 +244,10 @@ class GellaInference:
 
     def nouns(self, features: ImageFeatures, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; a rule of thumb helps when the model misreads the caption."""
-        known = self._known(caption)
-        return list(dict.fromkeys(known.own(span) for span in self._nouns(features, known.text)))
+        rendering = self._rendered(caption)
+        return list(dict.fromkeys(rendering.to_original(span) for span in self._nouns(features, rendering.text)))
 
-    def _known(self, text: str) -> Rendering:
+    def _rendered(self, text: str) -> Rendering:
         """A text in which synonyms are replaced by words that the model knows."""
         config = self.model.config
         return render(text, config.synonyms, frozenset(config.names)) if config.synonyms else Rendering(text, ())
@@ -259,7 +259,7 @@ class GellaInference:
         for part, _ in sentences(caption, noun_phrases(caption), partial(self._excess, features)):
             asked = self._conversation.extract(part)
             # Answers copy the caption, so 6 guesses give 1.8 tokens per pass: gella-nano is 1.3 times as fast on a CPU.
-            writing = GenerationConfig(max_tokens=_LISTED * len(asked.ids), guesses=6)
+            writing = GenerationConfig(max_tokens=_ANSWER_TOKENS * len(asked.ids), guesses=6)
             answer = list(self._tokens(features, asked, writing))
             answers.append(SEG.join(self._conversation.pieces(torch.tensor(answer, dtype=torch.int64))).strip())
             spans = self._listed(answer, part)
@@ -273,7 +273,7 @@ class GellaInference:
 
         It has one line for each part that the caption was split into.
         """
-        text = self._known(caption).text
+        text = self._rendered(caption).text
         if self._answered is None or self._answered[0] is not features or self._answered[1] != text:
             self._nouns(features, text)
         assert self._answered is not None
@@ -281,31 +281,34 @@ class GellaInference:
 
     def scores(self, features: ImageFeatures, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
         """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is split into parts."""
-        known = self._known(caption)
-        parts = parted(known.text, [known.known(span) for span in spans], partial(self._excess, features))
+        rendering = self._rendered(caption)
+        parts = parted(rendering.text, [rendering.to_rendered(span) for span in spans], partial(self._excess, features))
         return np.concatenate([self._scores(features, entities, [part])[0] for part in parts])
 
     def grounded(
         self, features: ImageFeatures, entities: EntityMap, captions: Sequence[str]
     ) -> list[tuple[list[Span], np.ndarray]]:
         """See `GroundingModel.grounded`; captions are batched, and one that exceeds the context gets no phrases."""
-        known = {caption: self._known(caption) for caption in captions}
-        texts = [own.text for own in known.values()]
+        renderings = {caption: self._rendered(caption) for caption in captions}
+        texts = [own.text for own in renderings.values()]
         short = [text for text in dict.fromkeys(texts) if not self._excess(features, text, noun_phrases(text))]
         asked = [self._conversation.extract(caption) for caption in short]
-        answers = self._answers(features, asked, [GenerationConfig(max_tokens=_LISTED * len(one.ids)) for one in asked])
+        answers = self._answers(
+            features, asked, [GenerationConfig(max_tokens=_ANSWER_TOKENS * len(one.ids)) for one in asked]
+        )
         pairs = [(caption, self._listed(answer, caption)) for caption, answer in zip(short, answers)]
         pairs = [(caption, spans) for caption, spans in pairs if not self._excess(features, caption, spans)]
         read = {
             caption: (spans, scores)
-            for start in range(0, len(pairs), _READ)
+            for start in range(0, len(pairs), _CAPTIONS_AT_ONCE)
             for (caption, spans), scores in zip(
-                pairs[start : start + _READ], self._scores(features, entities, pairs[start : start + _READ])
+                pairs[start : start + _CAPTIONS_AT_ONCE],
+                self._scores(features, entities, pairs[start : start + _CAPTIONS_AT_ONCE]),
             )
         }
         nothing: tuple[list[Span], np.ndarray] = ([], np.zeros((0, len(entities)), np.float32))
-        found = [(known[caption], *read.get(known[caption].text, nothing)) for caption in captions]
-        return [([own.own(span) for span in spans], scores) for own, spans, scores in found]
+        found = [(renderings[caption], *read.get(renderings[caption].text, nothing)) for caption in captions]
+        return [([own.to_original(span) for span in spans], scores) for own, spans, scores in found]
 
     def _answers(
         self,
@@ -314,14 +317,14 @@ class GellaInference:
         writings: Sequence[GenerationConfig],
         watch: Callable[[int], None] | None = None,
     ) -> list[list[int]]:
-        """The tokens of several answers, written in batches whose key-value caches fit in `PASTS`."""
+        """The tokens of several answers, written in batches whose key-value caches fit in `CACHE_BYTES`."""
         sizes = self.model.config.language
         tokens = min(
             sizes.context,
             features.tokens.shape[1]
             + max((len(one.ids) + how.max_tokens for one, how in zip(asked, writings)), default=0),
         )
-        together = max(1, PASTS // (2 * tokens * sizes.layers * sizes.width * self.precision.itemsize))
+        together = max(1, CACHE_BYTES // (2 * tokens * sizes.layers * sizes.width * self.precision.itemsize))
         answers: list[list[int]] = []
         while len(answers) < len(asked):
             some = slice(len(answers), len(answers) + together)
@@ -366,7 +369,7 @@ class GellaInference:
             nouns = self.model.nouns(reading, texts)  # (v, C) each
             for group in self._groups(features, entities):
                 for scores, own in zip(found, self.model.associate(nouns, group.embeddings.expand(len(nouns), -1, -1))):
-                    scores[:, group.ids - 1] = torch.where(group.known, own.float().sigmoid(), 0).cpu().numpy()
+                    scores[:, group.ids - 1] = torch.where(group.seen, own.float().sigmoid(), 0).cpu().numpy()
         return found
 
     def reconstructed(self, features: ImageFeatures, entities: EntityMap) -> np.ndarray:
@@ -443,13 +446,13 @@ class GellaInference:
         """Embeds some of the entities. For an entity without a query, only the features under its mask are used."""
         found, masks, drawn = self._decoded(features, entities, ids)
         ties = tie(overlaps(found.masks.flatten(1), found.labels.flatten(), len(ids)))
-        embeddings, known = masks.embeddings[0, ties.queries], ties.queries >= 0
+        embeddings, seen = masks.embeddings[0, ties.queries], ties.queries >= 0
         if self.model.appearance is not None:
             areas = masks_of(drawn, len(ids))
             looks = self.model.appearance(features.maps, areas[None])[0]
-            embeddings = torch.where(known[:, None], embeddings, looks)
-            known = known | areas.any(2).any(1)
-        return _Group(ids, embeddings, known, ties)
+            embeddings = torch.where(seen[:, None], embeddings, looks)
+            seen = seen | areas.any(2).any(1)
+        return _Group(ids, embeddings, seen, ties)
 
 
 @contextlib.contextmanager

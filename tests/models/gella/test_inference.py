@@ -230,7 +230,7 @@ def test_captions_take_turns_where_memory_is_small(inference: GellaInference, mo
     sight = inference.see(wide_photo())
     writings = [GenerationConfig(5, 1.5, seed=seed) for seed in range(3)]
     at_once = inference.captions(sight, HALVES, writings, lambda done: None)
-    monkeypatch.setattr("esg.models.gella.inference.PASTS", 1)
+    monkeypatch.setattr("esg.models.gella.inference.CACHE_BYTES", 1)
     seen: list[int] = []
     assert inference.captions(sight, HALVES, writings, seen.append) == at_once
     assert sorted(set(seen)) == [0, 1, 2]
