@@ -184,7 +184,7 @@ def _explain(error: Exception, checkpoint: Checkpoint, folder: Path) -> str:
     by_hand = f"or download the file of {checkpoint.name} from {HUB_PAGE} in a browser and give its path"
     if status in (401, 403):
         return (
-            f"The authors' page does not hand out {checkpoint.name} to you (status {status}): accept the terms on "
+            f"The authors' page refuses to send you {checkpoint.name} (status {status}): accept the terms on "
             f"{HUB_PAGE}, then log in with `hf auth login` or pass a token, {by_hand}."
         )
     if status is not None:
