@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ..entities.class_names import UNNAMED, category_ids
 from ..support.errors import OutputError
 from .arguments import fraction, whole
+from .console import counted
 from .job import Job, UnusablePhoto
 from .results import replaced, save_together
 
@@ -150,9 +151,8 @@ def segment(
     places = [out / f"{photo.name}{ending}" for kind in kinds for ending in ENDINGS[kind]]
     stale = [path for place in places for path in (place, *place.glob("*.*")) if path.is_file()]
     before = save_together(out, photo.name, write, stale)
-    count = len(tracker.tracks)
     return (
-        f"{done} frame{'' if done == 1 else 's'}, {count} track{'' if count == 1 else 's'} in "
+        f"{counted(done, 'frame')}, {counted(len(tracker.tracks), 'track')} in "
         f"{time.monotonic() - begin:.1f} s -> {out / photo.name}.*{replaced(before)}"
     )
 

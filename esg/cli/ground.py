@@ -24,11 +24,11 @@ from .arguments import (
     writing_of,
 )
 from .caption import ADVICE, Captioner, load
-from .console import Console
+from .console import Console, counted
 from .finding import add_entities, check_masks, entities_of
 from .grounding_files import ENDINGS, PAGE, save
 from .job import Job
-from .photos import Batch, entity_count
+from .photos import Batch
 from .results import check_folder, replaced
 
 if TYPE_CHECKING:
@@ -155,11 +155,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if args.names:
             lines += _nameless(grounding, entities)
         job.answer("\n".join(lines))
-        phrases = "1 phrase" if len(grounding.phrases) == 1 else f"{len(grounding.phrases)} phrases"
+        phrases = counted(len(grounding.phrases), "phrase")
         hint = "" if len(entities) else "; the photo has no entities that they could refer to"
         seconds = time.monotonic() - begin
         place = f"{args.out / job.photo.name}.*{replaced(earlier)}"
-        return f"{phrases}, {entity_count(len(entities))} in {seconds:.1f} s -> {place}{hint}"
+        return f"{phrases}, {counted(len(entities), 'entity', 'entities')} in {seconds:.1f} s -> {place}{hint}"
 
     return batch.work(work, done="grounded", out=args.out)
 

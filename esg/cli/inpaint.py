@@ -20,11 +20,11 @@ from .arguments import (
     words,
 )
 from .caption import load
-from .console import Console
+from .console import Console, counted
 from .filling import add_filling, filling_of
 from .finding import add_entities, check_masks, entities_of
 from .job import Job, UnusablePhoto
-from .photos import Batch, entity_count
+from .photos import Batch
 from .results import check_folder, replaced, save_together
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         seconds = time.monotonic() - begin
         hint = "".join(f"; {change}" for change in source.changes)
         written = f"{args.out / job.photo.name}{ENDING}{replaced(earlier)}"
-        return f"{entity_count(len(scores))} {filling.done} in {seconds:.1f} s -> {written}{hint}"
+        return f"{counted(len(scores), 'entity', 'entities')} {filling.done} in {seconds:.1f} s -> {written}{hint}"
 
     return batch.work(work, done="inpainted", out=args.out)
 
@@ -180,7 +180,9 @@ def _described(grounder: Grounder, text: str, threshold: float | None) -> Select
 
 
 def _none_of(entities: EntityMap, job: Job, what: str) -> str:
-    return f"{job.photo.path}: no entity matches {what!r}; the photo has {entity_count(len(entities))}."
+    return (
+        f"{job.photo.path}: no entity matches {what!r}; the photo has {counted(len(entities), 'entity', 'entities')}."
+    )
 
 
 def _save(source: Photo, pixels: np.ndarray, photo: InputPhoto, folder: Path) -> int:

@@ -153,11 +153,6 @@ def _shortened(name: str) -> str:
     return f"{name[:12]}…{name[-24:]}"
 
 
-def entity_count(number: int) -> str:
-    """ "1 entity", "5 entities"."""
-    return "1 entity" if number == 1 else f"{number} entities"
-
-
 def _is_disk_full(error: OutputError) -> bool:
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)

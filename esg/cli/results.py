@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..support.errors import OutputError
 from ..support.files import check_place, try_folder
+from .console import counted
 
 
 def check_folder(folder: Path) -> None:
@@ -105,9 +106,7 @@ def _move(moves: list[tuple[Path, Path]], stale: list[Path], earlier: Path) -> i
 
 def replaced(count: int) -> str:
     """The addition to a line if files of an earlier run were replaced."""
-    if not count:
-        return ""
-    return f" ({count} earlier {'file' if count == 1 else 'files'} replaced)"
+    return "" if not count else f" ({counted(count, 'earlier file')} replaced)"
 
 
 @contextmanager

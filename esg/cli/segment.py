@@ -25,10 +25,10 @@ from .arguments import (
     views_of,
     whole,
 )
-from .console import Console
+from .console import Console, counted
 from .entity_files import ENDINGS, KINDS, DataSet, check_size, save
 from .job import Job
-from .photos import Batch, entity_count
+from .photos import Batch
 from .results import check_folder, replaced
 
 if TYPE_CHECKING:
@@ -222,8 +222,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             earlier = save(entities, source, job.photo, args.out, args.save, masks or [])
             if dataset is not None and entities is not None:
                 dataset.add(entities, job.photo)
-        counts = [] if entities is None else [entity_count(len(entities))]
-        counts += [] if masks is None else [f"{len(masks)} overlapping mask{'' if len(masks) == 1 else 's'}"]
+        counts = [] if entities is None else [counted(len(entities), "entity", "entities")]
+        counts += [] if masks is None else [counted(len(masks), "overlapping mask")]
         said = f"{' and '.join(counts)} in {time.monotonic() - begin:.1f} s"
         if entities or {*args.save} != {"masks"}:
             said += f" -> {args.out / job.photo.name}.*{replaced(earlier)}"
@@ -234,7 +234,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     finally:  # keep the results so far even if something stops the run
         if dataset is not None and len(dataset):
             dataset.write()
-            console.line(f"{len(dataset)} {'photo' if len(dataset) == 1 else 'photos'} -> {dataset.path}")
+            console.line(f"{counted(len(dataset), 'photo')} -> {dataset.path}")
 
 
 def _segmenting(

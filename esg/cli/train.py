@@ -214,7 +214,7 @@ def train_cropformer(args: argparse.Namespace, console: Console) -> int:
     if named is None and args.init:
         named = read_start(args.init)[1]  # the preset that these weights fit exactly
     preset = _preset(named or "cropformer-nano", "cropformer", PRESETS)
-    few = _few_photos(args.photos, args.init, args.config, args.fine_tune)
+    few = _fine_tuned_on(args.photos, args.init, args.config, args.fine_tune)
     run_dir = args.out or Path("runs") / (f"{preset}-{Path(args.photos[0]).resolve().stem}" if few else preset)
     config = settings_for(preset)
     if (file := _settings_file(args.config, run_dir)) is not None:
@@ -347,7 +347,7 @@ def _other_masks(samples: Any, masks: Path | None, segmenter: str | None, mask_n
     )
 
 
-def _few_photos(photos: list[str] | None, init: str | None, config: Path | None, fine_tune: bool | None) -> int:
+def _fine_tuned_on(photos: list[str] | None, init: str | None, config: Path | None, fine_tune: bool | None) -> int:
     """The number of photos that a CropFormer is to be fine-tuned on; 0 for a run of another kind."""
     from ..training.defaults import FEW
     from ..training.photo_split import PhotoSplit
