@@ -103,12 +103,12 @@ def test_categories(ground: Run, grounder: Grounder, tmp_path: Path, photo: Path
 def test_names_of_the_models_own_and_the_entities_without_one(
     ground: Run, tmp_path: Path, photo: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [("dog", 0.8), ("cat", 0.6), ("sky", 0.75), ("dog", 0.9)]
+    found = [("dog", 0.8), ("cat", 0.6), ("sky", 0.85), ("dog", 0.9)]
     monkeypatch.setattr(GellaInference, "names", ("dog", "cat", "sky"))
     monkeypatch.setattr(GellaInference, "recognise", lambda *_: found)
     result = ground(photo, "--masks", masks, "--names")
     assert result.status == 0
-    assert result.out == ["dog, sky", "  dog: 4 (0.90), 1 (0.80)", "  sky: 3 (0.75)", "  no name: 2"]
+    assert result.out == ["dog, sky", "  dog: 4 (0.90), 1 (0.80)", "  sky: 3 (0.85)", "  no name: 2"]
     assert saved(tmp_path).caption == "dog, sky"
     result = ground(photo, "--masks", masks, "--names", "--threshold", 0.95)
     assert result.out == ["no name", "  no name: 1, 2, 3, 4"]
