@@ -64,7 +64,7 @@ class TrainConfig(RunConfig):
         drop_path: rate of stochastic depth in the last block of a Swin or HorNet (see `layers.drop_path`).
         frozen_stages: number of the backbone's first stages whose weights are frozen, together with the layers before
             them: up to 4, and up to 7 for an EfficientNet.
-        backbone_init: ImageNet weights for the backbone of a new run, a file or "efficientnet-lite0" (see
+        backbone_init: ImageNet weights for the backbone of a new run, a file or "efficientnet-lite2" (see
             `cropformer_init`). With it, `init` may be weights of a model with another backbone: whatever fits is
             copied.
         batch_level: whether to train batch level and association as well. Without them a new model learns sooner and

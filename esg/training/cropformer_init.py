@@ -34,7 +34,7 @@ def read_start(name_or_path: str) -> tuple[dict[str, Tensor], str | None]:
     """Reads weights to start from, under our names; code in the file is never executed.
 
     Args:
-        name_or_path: a name from `esg weights list`; "efficientnet-lite0"; or a file: ours, published by the authors of
+        name_or_path: a name from `esg weights list`; "efficientnet-lite2"; or a file: ours, published by the authors of
             CropFormer or Mask2Former (`.pth`), or a backbone's for ImageNet (Swin as published by Microsoft or timm,
             ResNet by torchvision or timm, HorNet, EfficientNet-Lite).
 
@@ -43,7 +43,7 @@ def read_start(name_or_path: str) -> tuple[dict[str, Tensor], str | None]:
 
     Raises:
         WeightsError: the file is missing or damaged, or holds weights of another kind.
-        InputError: "efficientnet-lite0" is not installed.
+        InputError: "efficientnet-lite2" is not installed.
     """
     if name_or_path in IMAGENET and not os.path.exists(name_or_path):
         return imagenet_weights(name_or_path), None

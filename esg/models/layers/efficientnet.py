@@ -40,6 +40,9 @@ class EfficientNetConfig:
         return EfficientNet(self)
 
 
+LITE2 = EfficientNetConfig(outputs=(16, 24, 48, 88, 120, 208, 352), repeats=(1, 3, 3, 4, 4, 5, 1))
+"""EfficientNet-Lite2."""
+
 _KERNELS = (3, 3, 5, 3, 5, 5, 3)
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _EXPANSION = (1, 6, 6, 6, 6, 6, 6)

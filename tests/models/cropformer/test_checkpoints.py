@@ -131,7 +131,7 @@ def test_nano_is_as_small_as_promised() -> None:
         model = CropFormer(PRESETS["cropformer-nano"].config)
     assert model.association is not None
     assert isinstance(PRESETS["cropformer-nano"].config.backbone, EfficientNetConfig)
-    assert sum(parameter.numel() for parameter in model.parameters()) <= 6_000_000
+    assert sum(parameter.numel() for parameter in model.parameters()) <= 7_500_000
 
 
 def test_backbone_kinds_are_kept_apart() -> None:
