@@ -160,7 +160,7 @@ def test_bf16_is_close_to_fp32(tiny_model: Path, segmenter: EntitySegmenter, pho
 def test_bf16_gives_the_label_map_of_fp32(root: Path, name: str) -> None:
     """On at least 99 % of a real photo; entities of almost equal scores may exchange their numbers.
 
-    Processors round bf16 products differently: 99.3 to 99.9 % of these photos were equal, depending on the machine.
+    Processors round bf16 products differently: 99.3 to 99.9 % of the example photos were equal.
     """
     segmenter = EntitySegmenter.from_pretrained(device="cpu")
     image = read_image(root / f"web_demo/examples/{name}.jpg")
