@@ -8,9 +8,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project is not installed there
 
-from esg.support.process import share_cores
+from esg.support.process import keep_memory, share_cores
 
 share_cores()  # before the next line imports PyTorch
+keep_memory()
 
 import web_demo
 
