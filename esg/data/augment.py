@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -213,3 +214,47 @@ def copy_paste(
         target[...] = np.round(target + weight * (light.astype(np.float32) - target)).astype(np.uint8)
         labels[y0:y1, x0:x1][cover >= 128] = number
     return image, labels, picks.tolist()
+
+
+def mosaic_boxes(size: tuple[int, int], rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
+    """Two or four rectangles (x0, y0, x1, y1) that together cover a picture of `size` (height, width).
+
+    The lines between them are drawn from the middle third of each side. A picture of less than 64 pixels is not split
+    along that side.
+    """
+    height, width = size
+    split = [rng.random() < 0.75 for _ in size]
+    if not any(split):
+        split[int(rng.integers(2))] = True
+    rows, columns = (
+        [0, round(side * rng.uniform(1 / 3, 2 / 3)), side] if cut and side >= 64 else [0, side]
+        for side, cut in zip((height, width), split, strict=True)
+    )
+    return [(x0, y0, x1, y1) for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns)]
+
+
+def mosaic(
+    pictures: Sequence[tuple[np.ndarray, np.ndarray]], boxes: Sequence[tuple[int, int, int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Puts pictures side by side (Bochkovskiy et al., YOLOv4, 2020, arXiv:2004.10934, Sec. 3.3).
+
+    A small data set has few arrangements of things; a mosaic makes new ones, in which everything is smaller.
+
+    Args:
+        pictures: images (h, w, 3) uint8 and labels (h, w) int32, resized to their rectangles.
+        boxes: where they go, (x0, y0, x1, y1) in pixels; together they cover the result.
+
+    Returns:
+        The image (H, W, 3) uint8 and the labels (H, W) int32. The ids of a picture follow the largest of the one
+        before; 0 and -1 stay as they are.
+    """
+    width, height = (max(box[side] for box in boxes) for side in (2, 3))
+    image, labels = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.int32)
+    before = 0
+    for (own, ids), (x0, y0, x1, y1) in zip(pictures, boxes, strict=True):
+        size = (x1 - x0, y1 - y0)
+        image[y0:y1, x0:x1] = np.asarray(Image.fromarray(own).resize(size, Image.Resampling.BILINEAR))
+        resized = np.asarray(Image.fromarray(ids).resize(size, Image.Resampling.NEAREST))
+        labels[y0:y1, x0:x1] = np.where(resized > 0, resized + before, resized)
+        before += max(0, int(ids.max()))
+    return image, labels

@@ -105,6 +105,7 @@ class TrainConfig(RunConfig):
         "drop_path": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
         "frozen_stages": at_least(0),
         "samples.paste_share": SHARE,
+        "samples.mosaic_share": SHARE,
         "samples.crops": one_of(CROPS),
         "samples.crop_ratio": (lambda value: 0 < value < 1, "above 0 and below 1"),
         "samples.seed": SEED,

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..data.augment import AugmentConfig, augment, copy_paste
+from ..data.augment import AugmentConfig, augment, copy_paste, mosaic, mosaic_boxes
 from ..data.scenes.layout import SceneConfig
 from ..data.scenes.synth import HELD_OUT, make_scene
 from ..models.cropformer.views import (
@@ -62,6 +62,7 @@ class SampleConfig:
         held_out: share of the photos of each folder that is kept for measuring (see `photo_split`).
         augment: random changes of photos.
         paste_share: probability that entities of another picture, a scene or a photo, are pasted in.
+        mosaic_share: probability that a picture is put together from two or four smaller ones, see `mosaic`.
         crops: place of the crop, one of `CROPS`.
         crop_ratio: side of the crop as a share of the picture's (δ).
         seed: random seed of the whole run.
@@ -79,6 +80,7 @@ class SampleConfig:
     held_out: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     paste_share: float = 0.3
+    mosaic_share: float = 0.0
     crops: str = "fixed-4"
     crop_ratio: float = 0.7
     seed: int = 0
@@ -174,18 +176,27 @@ class Samples(Dataset):
         if rng.random() < 0.5:
             missing = rng.integers(0, PADDING_MULTIPLE, 2)
             content = (size[0] - int(missing[0]), size[1] - int(missing[1]))
-        # A photo of this size is cut into crops that need not be resampled again.
-        enlarged = tuple(round(side / self.config.crop_ratio) for side in content)
-        return self._picture(rng, content, (enlarged[0], enlarged[1])), content
+        return self._picture_or_mosaic(rng, content, self._enlarged(content)), content
 
     def _resized(self, rng: np.random.Generator) -> tuple[Picture, Size]:
         """A picture of any aspect ratio, and the size of its views."""
         short = int(rng.choice(self.config.short))
         aspect = math.exp(rng.uniform(-0.5, 0.5))  # of scenes, which can have any: 3:5 to 5:3
         height, width = (short, round(short * aspect)) if aspect > 1 else (round(short / aspect), short)
-        picture = self._picture(rng, (height, width), None)
+        picture = self._picture_or_mosaic(rng, (height, width), None)
         height, width = picture[1].shape
         return picture, resized_size(height, width, short, self.config.longest)
+
+    def _enlarged(self, view: Size) -> Size:
+        """The size of a photo that is cut into crops that need not be resampled for views of size `view`."""
+        height, width = (round(side / self.config.crop_ratio) for side in view)
+        return height, width
+
+    def _picture_or_mosaic(self, rng: np.random.Generator, view: Size, photo: Size | None) -> Picture:
+        share = self.config.mosaic_share
+        if share and rng.random() < share:
+            return self._mosaic(rng, view, photo or self._enlarged(view))
+        return self._picture(rng, view, photo)
 
     def _picture(self, rng: np.random.Generator, view: Size, photo: Size | None) -> Picture:
         """A photo of size `photo`, or of its own size if this is None; or a scene for views of size `view`."""
@@ -207,6 +218,16 @@ class Samples(Dataset):
             image, labels, pasted = copy_paste(image, labels, other, theirs, rng, allowed)
             kinds = (*(_of(kinds, one + 1) for one in range(before)), *(_of(names, one) for one in pasted))
         return image, labels, kinds
+
+    def _mosaic(self, rng: np.random.Generator, view: Size, size: Size) -> Picture:
+        """Several pictures that together have `size`."""
+        boxes = mosaic_boxes(size, rng)
+        scale = view[0] / size[0]
+        sizes = [(y1 - y0, x1 - x0) for x0, y0, x1, y1 in boxes]
+        pictures = [self._picture(rng, (round(h * scale), round(w * scale)), (h, w)) for h, w in sizes]
+        image, labels = mosaic([(image, labels) for image, labels, _ in pictures], boxes)
+        kinds = [_of(names, one + 1) for _, own, names in pictures for one in range(int(own.max()))]
+        return image, labels, tuple(kinds)
 
     def _scene(self, rng: np.random.Generator, view: Size) -> Picture:
         detail = rng.uniform(*self.config.detail)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from esg.data.augment import AugmentConfig, augment, copy_paste, degrade, jitter_colours
+from esg.data.augment import AugmentConfig, augment, copy_paste, degrade, jitter_colours, mosaic, mosaic_boxes
 
 ONLY_GEOMETRY = AugmentConfig(brightness=0, contrast=0, saturation=0, hue=0, grey=0, degraded=0)
 COLOURS = np.array([[0, 0, 0], [250, 20, 20], [20, 250, 20], [20, 20, 250], [240, 240, 30]], np.uint8)
@@ -111,3 +113,21 @@ def test_only_what_is_allowed_is_pasted() -> None:
     for seed in range(10):
         rng = np.random.default_rng(seed)
         assert set(copy_paste(image, labels, other_image, other_labels - 2, rng, allowed=[1])[2]) <= {1}
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 1000))
+def test_a_mosaic_covers_every_pixel_once(height: int, width: int, seed: int) -> None:
+    times = np.zeros((height, width), int)
+    boxes = mosaic_boxes((height, width), np.random.default_rng(seed))
+    for x0, y0, x1, y1 in boxes:
+        times[y0:y1, x0:x1] += 1
+    assert (times == 1).all()
+    assert len(boxes) in ((1, 2, 4) if min(height, width) < 64 else (2, 4))
+
+
+def test_pictures_of_a_mosaic_keep_their_entities_apart() -> None:
+    first = np.full((2, 2, 3), 10, np.uint8), np.int32([[1, 1], [2, 2]])
+    second = np.full((4, 2, 3), 90, np.uint8), np.int32([[1, -1], [1, -1], [0, 3], [0, 3]])
+    image, labels = mosaic([first, second], [(0, 0, 2, 2), (2, 0, 4, 2)])
+    assert image[0, :, 0].tolist() == [10, 10, 90, 90]
+    assert labels.tolist() == [[1, 1, 3, -1], [2, 2, 0, 5]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,6 +167,16 @@ def test_photos_come_with_each_of_their_annotators(photos: Path) -> None:
     batches = [samples[step] for step in range(8)]
     assert all(set(batch.labels.unique().tolist()) <= {0, 1, 2} for batch in batches)
     assert len({float((batch.labels == 1).float().mean()) for batch in batches}) > 2
+
+
+@pytest.mark.parametrize("options", [{"sizes": ((128, 192),)}, {"short": (128,), "longest": 192}])
+def test_a_mosaic_has_the_entities_of_several_photos(photos: Path, options: dict[str, Any]) -> None:
+    config = SampleConfig(
+        batch=2, photos=(str(photos),), photo_share=1.0, paste_share=0.0, crops="none", mosaic_share=1.0, **options
+    )
+    batches = [Samples(config)[step] for step in range(6)]
+    most = max(len(set(labels.unique().tolist()) - {0, -1}) for batch in batches for labels in batch.labels)
+    assert 2 < most <= 8  # each photo has two entities, and a mosaic up to four photos
 
 
 @pytest.mark.parametrize("workers", [0, 1])
