@@ -156,11 +156,11 @@ def test_bf16_is_close_to_fp32(tiny_model: Path, segmenter: EntitySegmenter, pho
     assert ((ours.labels > 0) != (exact.labels > 0)).mean() < 0.1
 
 
-@pytest.mark.parametrize("name", ["chelsea", "coffee"])
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
 def test_bf16_gives_the_label_map_of_fp32(root: Path, name: str) -> None:
-    """On nine tenths of a real photo; entities that overlap and have almost equal scores may exchange their order.
+    """On at least 99 % of a real photo; entities of almost equal scores may exchange their numbers.
 
-    Processors round bf16 products differently: 97 to 99.5 % of the example photos were equal.
+    Processors round bf16 products differently; on one without bf16, 99.9 % of each photo was equal.
     """
     segmenter = EntitySegmenter.from_pretrained(device="cpu")
     image = read_image(root / f"web_demo/examples/{name}.jpg")
@@ -169,7 +169,7 @@ def test_bf16_gives_the_label_map_of_fp32(root: Path, name: str) -> None:
     pairs = np.zeros((exact.max() + 1, half.max() + 1), int)
     np.add.at(pairs, (exact, half), 1)
     assert len(pairs) > 4
-    assert pairs[linear_sum_assignment(pairs, maximize=True)].sum() / exact.size >= 0.9
+    assert pairs[linear_sum_assignment(pairs, maximize=True)].sum() / exact.size >= 0.99
 
 
 @pytest.mark.parametrize(

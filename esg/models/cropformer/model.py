@@ -130,15 +130,16 @@ class CropFormer(nn.Module):
 
     def _image_level(self, pixels: Tensor, frames: Tensor) -> _ImageLevel:
         """The output of the image level for N views, from (N, 3, H, W) and (N, 4)."""
-        # The channels of a trained EfficientNet-Lite differ too much in size for half precision.
+        # The channels of a trained EfficientNet-Lite differ too much in size for half precision, and rounded features
+        # would change which anchors become queries.
         exact = isinstance(self.backbone, EfficientNet) and not self.training
         with computing_in(torch.float32, pixels.device) if exact else nullcontext():
             maps = self.backbone(pixels)
-        if self.whereabouts is not None:
-            maps = self.whereabouts(maps, frames)
-        levels, features = self.pixel_decoder(maps)
-        groups, group_features = [level[:, None] for level in levels], features[:, None]
-        queries, anchors = self.decoder.begin(groups, group_features)
+            if self.whereabouts is not None:
+                maps = self.whereabouts(maps, frames)
+            levels, features = self.pixel_decoder(maps)
+            groups, group_features = [level[:, None] for level in levels], features[:, None]
+            queries, anchors = self.decoder.begin(groups, group_features)
         content, predictions = self.decoder(groups, group_features, queries)
         return _ImageLevel(levels, features, Queries(content, queries.positions), predictions, anchors)
 
