@@ -10,7 +10,8 @@ from .coco_names import COUNTS, UNCOUNTED
 _AFTER = "and|on|in|at|with|under|near|behind|beside|next|of|is|are"  # words that show that a noun is complete
 _WRONG_ARTICLE = re.compile(rf"\b([Aa])n? ({'|'.join(sorted(UNCOUNTED))})(?=$|[.,;]| (?:{_AFTER})\b)")
 _UNFINISHED = re.compile(
-    r"\b(?:a|an|the|and|with|on|in|at|under|of) (?:and|on|in|at|with|of|under)\b|\b(?:a|an|the|and|with|on)[.,]",
+    r"\b(?:a|an|the|and|with|on|in|at|under|of) (?:and|on|in|at|with|of|under)\b|\b(?:a|an|the|and|with|on)[.,]"
+    rf"|\b(?:a|an|the|few|several|{'|'.join(COUNTS)}) (?:a|an|the)\b",
     re.IGNORECASE,
 )
 _ONLY_ONE = ("sky", "sea", "water", "ground", "floor", "ceiling")  # unique in a scene, so they take "the"
@@ -58,7 +59,7 @@ def without_wrong_articles(text: str) -> str:
 
 
 def is_complete(text: str) -> bool:
-    """Whether no article, preposition or "and" lacks its noun, as small language models leave them at times.
+    """Whether no article, number, preposition or "and" lacks its noun, as small language models leave them at times.
 
     >>> is_complete("A cat on a chair."), is_complete("A cat on a chair and in the background.")
     (True, False)

@@ -40,6 +40,9 @@ def test_names_that_are_not_counted_have_no_indefinite_article(written: str, rig
         ("A cat on a can and in the background.", False),
         ("A dog with a.", False),
         ("A dog with and a ball.", False),
+        ("A few a large blue area.", False),
+        ("Two the dogs on grass.", False),
+        ("A few dogs and a ball.", True),
         ("", True),
     ],
 )
