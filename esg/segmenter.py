@@ -329,7 +329,12 @@ class EntitySegmenter:
             size=size,
             max_size=max_size,
         )
-        return scored_masks(predicted, self.preset, self.categories, keep=keep, min_score=min_score, progress=progress)
+        return self._inference.merge(
+            predicted,
+            lambda one: scored_masks(
+                one, self.preset, self.categories, keep=keep, min_score=min_score, progress=progress
+            ),
+        )
 
     def track(
         self,
@@ -456,8 +461,9 @@ class EntitySegmenter:
 
     def _entities(self, predicted: Predicted, progress: Progress | None) -> EntityMap:
         """The result without overlap, before it is tidied."""
-        if self.categories is not None:
-            return with_classes(predicted, self.preset, self.categories, progress)
+        categories = self.categories
+        if categories is not None:
+            return self._inference.merge(predicted, lambda one: with_classes(one, self.preset, categories, progress))
         fused = self._fused(predicted, progress)
         return EntityMap.from_labels(fused.labels, fused.scores)
 

@@ -10,13 +10,26 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..esg import Clip, EntityMap, Grounding, InputError, Phrase, check_choice, choose, choose_tracks, track_entities
+from ..esg import (
+    Clip,
+    EntityMap,
+    Grounding,
+    InputError,
+    Phrase,
+    Stage,
+    Tracker,
+    check_choice,
+    choose,
+    choose_tracks,
+    track_entities,
+)
+from .host import host
 from .inputs import choice, number, switch, text, whole, wire
 from .loading import Loaded
 from .picking import unreadable
 from .recalling import segmented
 from .segmenting import LIMITS
-from .values import ENTITIES, SEGMENTER, Entities, later_mask, later_overlay
+from .values import ENTITIES, SEGMENTER, Entities, later_mask, later_overlay, pictures
 
 _NUMBERS = re.compile(r"(?:[0-9]{1,9}(?![0-9])|[\s,，、–!-]|\b(?:all|none|not)\b)*", re.IGNORECASE)
 
@@ -80,6 +93,14 @@ class SegmentFrames:
                     "Number of consecutive pictures that an entity may be missing from and still keep its number.",
                     advanced=True,
                 ),
+                "share": whole(
+                    1,
+                    1,
+                    16,
+                    "Number of consecutive pictures that a CropFormer segments together, with the same queries, which "
+                    "can follow fast things better than overlap. More need more memory. 1: each by itself.",
+                    advanced=True,
+                ),
             },
         }
 
@@ -103,12 +124,20 @@ class SegmentFrames:
         in_first: str = "",
         min_overlap: float = 0.3,
         patience: int = 2,
+        share: int = 1,
     ) -> tuple[Entities, Tensor, str, Tensor]:
         read_tracks(tracks)
         check_choice(in_first)
         filters = {"min_score": None if min_score < 0 else min_score, "min_area": min_area}
-        frames = segmented(segmenter, image, {"crops": int(crops), "fusion": None, "size": None}, filters)
-        clip = track_entities(frames, min_iou=min_overlap, patience=patience)
+        if share == 1:
+            frames = segmented(segmenter, image, {"crops": int(crops), "fusion": None, "size": None}, filters)
+            clip = track_entities(frames, min_iou=min_overlap, patience=patience)
+        else:
+            if crops != "0":
+                raise InputError("Pictures that share queries are seen whole; set crops to 0, or share to 1.")
+            clip = _segmented_together(
+                segmenter, image, share, Tracker(min_iou=min_overlap, patience=patience), filters
+            )
         maps, names, groundings = [], [], []
         for frame in range(len(clip)):
             found, numbers_of = clip.entities(frame)
@@ -130,6 +159,19 @@ class SegmentFrames:
             json.dumps(_tracks(clip)),
             later_overlay(image, entities, numbers=numbers),
         )
+
+
+def _segmented_together(
+    segmenter: Loaded, image: Tensor, share: int, tracker: Tracker, filters: dict[str, Any]
+) -> Clip:
+    """The clip, of which `share` pictures at a time share their queries."""
+    photos = pictures(image)
+    show = host().progress()
+    labels = []
+    for frame in segmenter.ready().track(photos, share=share, tracker=tracker, **filters):
+        labels.append(frame.labels)
+        show(len(labels), len(photos), Stage.VIEWS)
+    return Clip(tuple(labels), tracker.tracks)
 
 
 def read_tracks(words: str) -> None:

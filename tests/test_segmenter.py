@@ -20,6 +20,7 @@ from esg import EntityMap, EntitySegmenter, ImageError, InputError, WeightsError
 from esg.models.cropformer import inference
 from esg.models.cropformer.config import PRESETS, Preset
 from esg.models.cropformer.model import CropFormer
+from esg.models.cropformer.predicted import Predicted
 from esg.models.cropformer.views import make_views
 from esg.models.layers.efficientnet import EfficientNetConfig
 from esg.models.layers.hornet import HorNetConfig
@@ -373,8 +374,30 @@ def test_masks_are_fused_on_a_device_that_has_the_memory_and_else_on_the_cpu(
     with caplog.at_level(logging.WARNING, logger="esg"):
         assert segmenter(predicted) == segmenter(predicted) == expected
     assert [record.message for record in caplog.records] == [
-        "Not enough memory on cpu to fuse the masks there; fusing them on the CPU."
+        "Not enough memory on cpu to merge the masks there; merging them on the CPU."
     ]
+
+
+def test_other_results_are_merged_on_the_cpu_if_the_device_lacks_the_memory(
+    segmenter: EntitySegmenter, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    predicted = segmenter.predict(photo)
+    expected = segmenter.overlapping(predicted)
+    monkeypatch.setattr(segmenter, "_inference", untold(segmenter))
+    calls = []
+
+    def once_full(self: Predicted) -> torch.Tensor:
+        calls.append(self)
+        if len(calls) == 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return original(self)
+
+    original = Predicted.masks
+    monkeypatch.setattr(Predicted, "masks", once_full)
+    with caplog.at_level(logging.WARNING, logger="esg"):
+        assert segmenter.overlapping(predicted) == expected
+    assert len(calls) == 2
+    assert "merging them on the CPU" in caplog.text
 
 
 @pytest.mark.parametrize(("free", "reserved", "count"), [(0, 0, 1), (6_000_000, 0, 1), (6_000_000, 9_000_000, 2)])

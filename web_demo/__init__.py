@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from esg import MAX_PIXELS, DiffusionInpainting, EsgError, choose_device, locate
+from esg.support.device import choose_dtype
 
 from .address import check_address, checked_root_path, is_loopback
 from .gate import LOOPBACK, Gate, host_name
+from .models import Models
 
 if TYPE_CHECKING:
     import gradio
@@ -28,6 +30,7 @@ def launch(
     grounder: str = "gella-nano",
     inpainter: str = "",
     device: str = "auto",
+    precision: str = "fp32",
     attention: str = "auto",
     compile: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -51,8 +54,9 @@ def launch(
         inpainter: the diffusion model that is offered first: its id on the Hugging Face hub, or a folder. If other
             machines can reach the page, visitors cannot choose any other model or have one downloaded.
         device: "auto", "cpu", "cuda" or another device of torch.
+        precision: "fp32", "bf16" or "fp16", for segmenter and grounder; the diffusion model takes fp16 on CUDA.
         attention: "auto" (xformers on CUDA where it is installed), "sdpa", "xformers" or "eager".
-        compile: whether `torch.compile` compiles the segmenter.
+        compile: whether `torch.compile` compiles the segmenter, and the steps in which a GELLA writes.
         max_pixels: photos with more pixels are refused.
         share: whether to create a public address at gradio.live as well, through Gradio's servers.
         auth: user name and password that visitors must enter.
@@ -79,7 +83,7 @@ def launch(
         locate(grounder, task="grounding")
     if inpainter:
         DiffusionInpainting.find(inpainter)
-    choose_device(device)
+    choose_dtype(precision, choose_device(device))
     try:
         from . import page, serving
     except ModuleNotFoundError as error:
@@ -95,9 +99,7 @@ def launch(
             model=model,
             grounder=grounder,
             inpainter=inpainter,
-            device=device,
-            attention=attention,
-            compile=compile,
+            models=Models(device, precision=precision, attention=attention, compile=compile),
             max_pixels=max_pixels,
             private=alone and not share and not root_path and not allowed_hosts,
             callers=gate.callers,

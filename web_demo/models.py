@@ -19,13 +19,14 @@ class Models:
 
     Args:
         device: where the models compute: "auto", "cpu", "cuda" or another device of torch.
+        precision: that of segmenter and grounder, as for `EntitySegmenter.from_pretrained`.
         attention: the attention backend, as for `Grounder.from_pretrained`.
-        compile: whether the segmenter is compiled, as for `EntitySegmenter.from_pretrained`.
+        compile: whether segmenter and grounder are compiled, as for their `from_pretrained`.
     """
 
-    def __init__(self, device: str, attention: str = "auto", compile: bool = False) -> None:
+    def __init__(self, device: str, *, precision: str = "fp32", attention: str = "auto", compile: bool = False) -> None:
         self._place: dict[str, Any] = {"device": device, "attention": attention}
-        self._compile = compile
+        self._network: dict[str, Any] = {**self._place, "precision": precision, "compile": compile}
         self._held: dict[type, tuple[str, EntitySegmenter | Grounder | DiffusionInpainting]] = {}
         # One per kind: photos can be segmented while a grounder is being loaded.
         self._locks: dict[type, threading.Lock] = {
@@ -33,14 +34,10 @@ class Models:
         }
 
     def segmenter(self, name: str) -> EntitySegmenter:
-        return self._get(
-            EntitySegmenter,
-            name,
-            lambda: EntitySegmenter.from_pretrained(name, **self._place, compile=self._compile),
-        )
+        return self._get(EntitySegmenter, name, lambda: EntitySegmenter.from_pretrained(name, **self._network))
 
     def grounder(self, name: str) -> Grounder:
-        return self._get(Grounder, name, lambda: Grounder.from_pretrained(name, **self._place))
+        return self._get(Grounder, name, lambda: Grounder.from_pretrained(name, **self._network))
 
     def diffusion(self, name: str, *, download: bool) -> DiffusionInpainting:
         return self._get(
@@ -56,7 +53,7 @@ class Models:
         """
         with self._locks[Grounder]:
             if Grounder not in self._held:
-                self._held[Grounder] = (name, Grounder.from_pretrained(name, **self._place))
+                self._held[Grounder] = (name, Grounder.from_pretrained(name, **self._network))
             held, model = self._held[Grounder]
         assert isinstance(model, Grounder)
         return model if held == name else None

@@ -38,9 +38,7 @@ def build(
     model: str,
     grounder: str,
     inpainter: str,
-    device: str,
-    attention: str = "auto",
-    compile: bool = False,
+    models: Models,
     max_pixels: int,
     private: bool,
     callers: Callers | None = None,
@@ -48,11 +46,12 @@ def build(
     """Builds the page without serving it.
 
     Args:
-        model, grounder, inpainter, device, attention, compile, max_pixels: as for `launch`.
+        model, grounder, inpainter, max_pixels: as for `launch`.
+        models: holds the models that visitors use.
         private: whether only this machine can reach it.
         callers: the callers of the gate in front of the page; None: disconnected callers go unnoticed.
     """
-    models, worker = Models(device, attention, compile), Worker()
+    worker = Worker()
     # A visitor's data is deleted after an hour: files, and photos in memory if they have not been used since.
     with gr.Blocks(title="ESG", analytics_enabled=False, delete_cache=(600, HOUR)) as page:
         visit = gr.State(Visit(), time_to_live=HOUR)

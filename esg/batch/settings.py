@@ -16,8 +16,8 @@ class Settings:
     """The settings of a run, the same for every worker. A run can only be resumed with the settings it began with.
 
     Attributes:
-        model, precision, device, compile: as for `EntitySegmenter.from_pretrained`; a resumed run may have another
-            device, and be compiled or not.
+        model, precision, device, attention, compile: as for `EntitySegmenter.from_pretrained`; when a run is
+            resumed, the last three may differ.
         crops, size, max_size, min_score, min_area, max_pixels: as for a call of `EntitySegmenter`.
         captions: whether to write a caption for each photo and ground its nouns.
         phrases: phrases to ground in each photo instead.
@@ -31,6 +31,7 @@ class Settings:
     model: str = "cropformer-nano"
     precision: str = "fp32"
     device: str = "auto"
+    attention: str = "auto"
     compile: bool = False
     crops: int | None = None
     size: int | None = None
@@ -69,4 +70,5 @@ class Settings:
 
     def for_results(self) -> dict[str, Any]:
         """The settings that decide what the results are, by name."""
-        return {name: value for name, value in asdict(self).items() if name not in ("device", "compile", "threads")}
+        machine = ("device", "attention", "compile", "threads")
+        return {name: value for name, value in asdict(self).items() if name not in machine}

@@ -127,8 +127,10 @@ def load(settings: Settings) -> Find:
     keep_memory()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    machine: dict[str, Any] = {"device": settings.device, "precision": settings.precision}
-    segmenter = EntitySegmenter.from_pretrained(settings.model, **machine, compile=settings.compile)
+    machine: dict[str, Any] = {
+        name: getattr(settings, name) for name in ("device", "precision", "attention", "compile")
+    }
+    segmenter = EntitySegmenter.from_pretrained(settings.model, **machine)
     grounder = Grounder.from_pretrained(settings.grounder, **machine) if settings.grounds else None
     if grounder is not None and settings.phrases:
         grounder.check_words(settings.phrases)

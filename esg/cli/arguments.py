@@ -26,6 +26,7 @@ class Machine(TypedDict):
     device: str
     precision: str
     attention: str
+    compile: bool
 
 
 class Views(TypedDict):
@@ -186,7 +187,7 @@ def views_of(args: argparse.Namespace) -> Views:
 
 
 def add_machine(parser: argparse.ArgumentParser) -> Any:
-    """--device, --precision and --attention, in a new argument group, which is returned."""
+    """--device, --precision, --attention and --compile, in a new argument group, which is returned."""
     machine = parser.add_argument_group("machine")
     machine.add_argument(
         "--device",
@@ -200,33 +201,30 @@ def add_machine(parser: argparse.ArgumentParser) -> Any:
         default="fp32",
         help="precision of the network; fp16 needs a GPU [fp32]",
     )
-    add_attention(machine)
-    return machine
-
-
-def machine_of(args: argparse.Namespace) -> Machine:
-    """The options of `add_machine`."""
-    return {"device": args.device, "precision": args.precision, "attention": args.attention}
-
-
-def add_attention(parser: Any) -> None:
-    """--attention."""
-    parser.add_argument(
+    machine.add_argument(
         "--attention",
         choices=("auto", "sdpa", "xformers", "eager"),
         default="auto",
         help="attention backend [auto: xformers on CUDA if it is installed, else PyTorch's own]",
     )
-
-
-def add_compile(parser: Any) -> None:
-    """--compile."""
-    parser.add_argument(
+    machine.add_argument(
         "--compile",
         action="store_true",
-        help="compile the segmenter with torch.compile: takes minutes for each new view size, is kept for later runs, "
-        "and is then faster on GPUs; the results are the same up to rounding [do not compile]",
+        help="compile the segmenter, and the steps in which a GELLA writes, with torch.compile: takes minutes for each "
+        "new view size, is kept for later runs, and is then faster on GPUs; the results are the same up to rounding "
+        "[do not compile]",
     )
+    return machine
+
+
+def machine_of(args: argparse.Namespace) -> Machine:
+    """The options of `add_machine`."""
+    return {
+        "device": args.device,
+        "precision": args.precision,
+        "attention": args.attention,
+        "compile": args.compile,
+    }
 
 
 def file_or_folder(text: str) -> Path:

@@ -12,7 +12,7 @@ from ..batch.places import is_url
 from ..batch.settings import FORMATS, Settings
 from ..support.errors import InputError
 from ..support.limits import MIN_SIDE
-from .arguments import DASHES, add_compile, add_machine, add_max_pixels, fraction, names, not_empty, positive, whole
+from .arguments import DASHES, add_machine, add_max_pixels, fraction, machine_of, names, not_empty, positive, whole
 from .console import Console
 
 _FAILED = 2  # exit status
@@ -49,13 +49,18 @@ def add(commands: Any) -> None:
         "[parquet]",
     )
     parser.add_argument(
-        "--image-column", type=not_empty, metavar="NAME", help="column of Parquet files with the pictures [found]"
+        "--image-column",
+        type=not_empty,
+        metavar="NAME",
+        help="column of Parquet files that holds pictures, paths or URLs [the column that holds pictures]",
     )
     parser.add_argument(
         "--stride", type=whole(1), default=1, metavar="N", help="use every N-th picture of each folder [1]"
     )
     parser.add_argument(
-        "--retry-errors", action="store_true", help="compute shards in which photos could not be used again"
+        "--retry-errors",
+        action="store_true",
+        help="recompute the shards in which some photos could not be used [leave them as they are]",
     )
     add_max_pixels(parser)
     _add_labels(parser)
@@ -91,9 +96,21 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help="a name from `esg weights list`, or a weight file, on every machine [cropformer-nano]",
     )
-    model.add_argument("--crops", type=int, choices=(0, 4, 8), help="as for `esg segment`")
-    model.add_argument("--size", type=whole(MIN_SIDE), metavar="PIXELS", help="as for `esg segment`")
-    model.add_argument("--max-size", type=whole(MIN_SIDE), metavar="PIXELS", help="as for `esg segment`")
+    model.add_argument(
+        "--crops",
+        type=int,
+        choices=(0, 4, 8),
+        help="number of high-resolution crops besides the full view [4; 0 for cropformer-nano]",
+    )
+    model.add_argument(
+        "--size", type=whole(MIN_SIDE), metavar="PIXELS", help="resize views to this short side [the model's default]"
+    )
+    model.add_argument(
+        "--max-size",
+        type=whole(MIN_SIDE),
+        metavar="PIXELS",
+        help="limit the long side of views to this [the model's default]",
+    )
     model.add_argument(
         "--min-score", type=fraction, metavar="S", help="drop entities below this score, 0 to 1 [the model's default]"
     )
@@ -121,7 +138,6 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     machine = add_machine(parser)
-    add_compile(machine)
     machine.add_argument(
         "--workers",
         type=whole(1),
@@ -153,11 +169,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ..batch.cluster import Workers, import_ray
     from ..batch.cluster import run as run_on_ray
     from ..batch.inputs import list_sources
-    from ..batch.pace import Pace, duration
+    from ..batch.pace import Pace, duration, speed
     from ..batch.running import Run
     from ..batch.worker import check_models
     from .results import check_folder
 
+    began = time.monotonic()
     settings = _settings_of(args)
     console.progress("Starting Ray ...")
     workers = Workers(args.workers, args.threads, args.gpus, args.address)
@@ -186,9 +203,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.line(pace.line())
             reported = time.monotonic()
     if planned.waiting:
+        rate = f", {speed(pace.rate)} without the start-up" if pace.rate else ""
         console.line(
             f"{pace.photos:,} photos, {pace.entities:,} entities, {pace.errors:,} photos that could not be used; "
-            f"{duration(pace.seconds)}, {pace.rate:.1f} photos/s"
+            f"{duration(time.monotonic() - began)} in all{rate}"
         )
     if planned.has_errors:
         console.complain(f"Some photos could not be used; {args.out}/errors says which and why.")
@@ -206,9 +224,7 @@ def _settings_of(args: argparse.Namespace) -> Settings:
         area = SMALLEST if frames and "png" in args.format else 0
     return Settings(
         model=_file_or_name(args.model),
-        precision=args.precision,
-        device=args.device,
-        compile=args.compile,
+        **machine_of(args),
         crops=args.crops,
         size=args.size,
         max_size=args.max_size,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..support.errors import InputError
 from ..support.limits import MAX_PIXELS
-from .arguments import add_attention, add_compile, not_empty, whole
+from .arguments import add_machine, machine_of, not_empty, whole
 from .console import Console
 
 
@@ -48,14 +48,7 @@ def add(commands: Any) -> None:
         metavar="ID|FOLDER",
         help="diffusion model to offer first; if others can see the page, the only one they can load",
     )
-    parser.add_argument(
-        "--device",
-        default="auto",
-        metavar="DEVICE",
-        help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest available]",
-    )
-    add_attention(parser)
-    add_compile(parser)
+    add_machine(parser)
     _add_limits(parser)
     _add_access(parser)
     parser.add_argument("--no-browser", action="store_true", help="do not open the page in a browser on this machine")
@@ -120,9 +113,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         model=args.model,
         grounder=args.grounder,
         inpainter=args.inpainter or "",
-        device=args.device,
-        attention=args.attention,
-        compile=args.compile,
+        **machine_of(args),
         max_pixels=args.max_pixels,
         allowed_hosts=args.allowed_host,
         root_path=args.root_path or "",

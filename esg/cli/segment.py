@@ -12,7 +12,6 @@ from . import clips
 from .arguments import (
     DASHES,
     Views,
-    add_compile,
     add_machine,
     add_max_pixels,
     add_out,
@@ -107,7 +106,6 @@ def add(commands: Any) -> None:
     _add_tidying(parser)
     clips.add_options(parser)
     machine = add_machine(parser)
-    add_compile(machine)
     machine.add_argument(
         "--views-at-once",
         type=whole(1),
@@ -194,9 +192,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.progress(f"Loading {args.model} ...")
     from ..segmenter import EntitySegmenter
 
-    segmenter = EntitySegmenter.from_pretrained(
-        args.model, **machine_of(args), compile=args.compile, categories=args.categories
-    )
+    segmenter = EntitySegmenter.from_pretrained(args.model, **machine_of(args), categories=args.categories)
     predicting: _Predicting = {
         **views_of(args),
         "views_at_once": args.views_at_once,

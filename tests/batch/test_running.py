@@ -13,10 +13,12 @@ import pytest
 from halves import halves, picture
 from PIL import Image
 
+from esg import EntitySegmenter, Grounder
 from esg.batch.inputs import list_sources
 from esg.batch.ledger import Summary
 from esg.batch.running import Run
 from esg.batch.settings import Settings
+from esg.batch.worker import load
 from esg.support.errors import InputError, OutputError
 
 BOTH = Settings(formats=("parquet", "png"))
@@ -318,3 +320,17 @@ def test_only_a_few_pictures_are_in_memory() -> None:
         assert entry.photo == str(handed)
         handed += 1
     assert loaded == [str(number) for number in range(50)]
+
+
+def test_the_machine_options_reach_both_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+    for kind in (EntitySegmenter, Grounder):
+        monkeypatch.setattr(kind, "from_pretrained", lambda name, **options: given.append(options))
+    load(Settings(device="cuda", precision="bf16", attention="eager", compile=True, captions=True))
+    assert given == [{"device": "cuda", "precision": "bf16", "attention": "eager", "compile": True}] * 2
+
+
+def test_a_run_can_be_resumed_on_another_machine() -> None:
+    ours, theirs = Settings(), Settings(device="cuda:1", attention="eager", compile=True, threads=3)
+    assert ours.for_results() == theirs.for_results()
+    assert ours.for_results() != Settings(precision="bf16").for_results()

@@ -28,10 +28,13 @@ def test_options_reach_the_page(esg: Run, monkeypatch: pytest.MonkeyPatch) -> No
     models = ["--model", "a", "--grounder", "b", "--inpainter", "c"]
     limits = ["--max-pixels", 9, "--max-size-mb", 8, "--max-visitor-mb", 9, "--auth", "anna:my:secret", "--share"]
     proxy = ["--allowed-host", "a.example", "--allowed-host", "b.example", "--root-path", "/esg"]
-    assert esg("demo", *models, *limits, *proxy).status == 0
+    machine = ["--device", "cuda:1", "--precision", "bf16", "--attention", "eager", "--compile"]
+    assert esg("demo", *models, *limits, *proxy, *machine).status == 0
     (options,) = calls
     told = {name: options[name] for name in ("model", "grounder", "inpainter", "max_pixels", "max_size_mb", "share")}
     assert told == {"model": "a", "grounder": "b", "inpainter": "c", "max_pixels": 9, "max_size_mb": 8, "share": True}
+    put = {name: options[name] for name in ("device", "precision", "attention", "compile")}
+    assert put == {"device": "cuda:1", "precision": "bf16", "attention": "eager", "compile": True}
     assert options["auth"] == ("anna", "my:secret")
     assert options["max_visitor_mb"] == 9
     assert (options["allowed_hosts"], options["root_path"]) == (["a.example", "b.example"], "/esg")

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+
+from esg import EntitySegmenter, Tracker
 
 Nodes = Callable[[str], Any]
 
@@ -67,6 +71,23 @@ def test_numbers_stay_although_those_of_the_pictures_change(follow: Callable[...
     assert [own.tolist() for own in entities.numbers] == [[1], [1], [2, 1], [2, 1]]
     assert late["scores"] == pytest.approx([200 / 255] * 2, abs=1e-3)
     assert torch.equal(mask, (clip[..., 0] > 0).float())
+
+
+def test_pictures_that_share_queries_are_tracked_as_in_the_core(nodes: Nodes, home: Path) -> None:
+    (segmenter,) = nodes("LoadSegmenter").load("own/tiny.safetensors", "fp32", "cpu", "auto", False)
+    photos = np.random.default_rng(0).integers(0, 256, (5, 40, 60, 3), np.uint8)
+    image = torch.from_numpy(photos).float() / 255
+    run = partial(nodes("SegmentFrames").segment, segmenter, image, "all", min_score=0.0, min_area=0, numbers=False)
+    entities, _, tracks, _ = run("0", share=3)
+    tracker = Tracker()
+    alone = EntitySegmenter.from_pretrained(home / "own/tiny.safetensors", device="cpu")
+    frames = list(alone.track(list(photos), share=3, tracker=tracker, min_score=0.0, min_area=0))
+    assert [track["frames"] for track in json.loads(tracks)] == [list(track.frames) for track in tracker.tracks]
+    assert any(len(track.frames) > 1 for track in tracker.tracks)
+    for frame, found in zip(frames, entities.maps, strict=True):
+        assert np.array_equal(frame.labels > 0, found.labels > 0)
+    with pytest.raises(Exception, match="set crops to 0, or share to 1"):
+        run("4", share=3)
 
 
 @pytest.mark.parametrize(("tracks", "levels"), [("1", [100]), ("2", [200]), ("not 1", [200]), ("1-2", [100, 200])])

@@ -51,6 +51,16 @@ def test_the_network_is_compiled_only_if_asked(
     assert fast is not plain
 
 
+def test_a_grounder_is_compiled_only_if_asked(nodes: Nodes, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    (plain,) = nodes("LoadGrounder").load("words.safetensors", "fp32", "cpu")
+    language = next(module for module in plain.model.networks[0].modules() if type(module).__name__ == "Language")
+    monkeypatch.setattr(type(language), "compile_steps", lambda module: compiled.append(module))
+    (fast,) = nodes("LoadGrounder").load("words.safetensors", "fp32", "cpu", compile=True)
+    assert len(compiled) == 1
+    assert fast is not plain
+
+
 def test_the_lists_offer_only_what_fits(nodes: Nodes, home: Path) -> None:
     (home / "as_published.pth").write_bytes(b"what it is, only reading it tells")
     (home / "broken.safetensors").write_bytes(b"")

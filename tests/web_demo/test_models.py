@@ -28,11 +28,11 @@ class Fake(EntitySegmenter):
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was loaded: name and device, and whether it was compiled."""
+    """What was loaded: name and device."""
     calls: list[Any] = []
 
-    def load(name: str, *, device: str, attention: str, compile: bool) -> Fake:
-        calls.append((name, device, "compiled") if compile else (name, device))
+    def load(name: str, *, device: str, **options: Any) -> Fake:
+        calls.append((name, device))
         if name == "broken":
             raise EsgError("It is broken.")
         return Fake(name)
@@ -52,9 +52,22 @@ def test_a_model_is_loaded_once(loaded: list[Any]) -> None:
     assert models.names == ["one"]
 
 
-def test_the_segmenter_is_compiled_only_if_asked(loaded: list[Any]) -> None:
-    Models("cpu", compile=True).segmenter("one")
-    assert loaded == [("one", "cpu", "compiled")]
+def test_the_machine_options_reach_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[type, dict[str, Any]] = {}
+    for kind in (EntitySegmenter, Grounder, DiffusionInpainting):
+
+        def load(name: str, kind: type = kind, **given: Any) -> Any:
+            options[kind] = given
+            return object.__new__(kind)
+
+        monkeypatch.setattr(kind, "from_pretrained", load)
+    models = Models("cuda:1", precision="bf16", attention="eager", compile=True)
+    models.segmenter("one")
+    models.grounder("two")
+    models.diffusion("three", download=True)
+    place = {"device": "cuda:1", "attention": "eager"}
+    assert options[EntitySegmenter] == options[Grounder] == {**place, "precision": "bf16", "compile": True}
+    assert options[DiffusionInpainting] == {**place, "download": True}  # it chooses its own precision
 
 
 def test_another_one_of_its_kind_takes_its_place(loaded: list[Any]) -> None:
@@ -88,7 +101,7 @@ def test_two_visitors_at_once_load_it_once(monkeypatch: pytest.MonkeyPatch) -> N
     begun, go = threading.Event(), threading.Event()
     calls, got = [], []
 
-    def load(name: str, *, device: str, attention: str, compile: bool) -> Fake:
+    def load(name: str, **options: Any) -> Fake:
         calls.append(name)
         begun.set()
         assert go.wait(30)
@@ -124,7 +137,7 @@ def test_a_grounder_is_loaded_while_others_are_used_and_stays(
 ) -> None:
     began, go, calls, got = threading.Event(), threading.Event(), [], []
 
-    def load(name: str, *, device: str, attention: str) -> Any:
+    def load(name: str, **options: Any) -> Any:
         calls.append(name)
         began.set()
         assert go.wait(60)

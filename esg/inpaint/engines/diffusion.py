@@ -40,14 +40,22 @@ class DiffusionInpainting:
         multiple: sides must be multiples of this many pixels, see `CropSettings.multiple`.
     """
 
-    def __init__(self, pipeline: Any, name: str = "") -> None:
+    def __init__(self, pipeline: Any, name: str = "", *, attention: str = "auto") -> None:
         """Wraps an inpainting pipeline; `from_pretrained` also loads its weights.
 
+        Args:
+            pipeline: the diffusers pipeline.
+            name: its name in messages.
+            attention: as for `from_pretrained`.
+
         Raises:
+            InputError: the name of the attention is unknown.
             WeightsError: it needs inputs other than those that ESG provides.
         """
+        chosen(attention, "cpu")  # refuses an unknown name
         self.pipeline = pipeline
         self.name = name
+        self._attention, self._has_xformers = attention, False
         self._options = set(inspect.signature(pipeline.__call__).parameters)
         if "control_image" in self._options or not self._options >= _NEEDED:
             raise WeightsError(
@@ -96,12 +104,10 @@ class DiffusionInpainting:
         if precision == "auto":
             precision = "fp16" if where.type == "cuda" else "fp32"
         dtype = choose_dtype(precision, where)
+        chosen(attention, where)  # refuses an unknown name before the weights are loaded
         with _enough_memory(str(model), torch.device("cpu")):
             pipeline = read_pipeline(model, dtype, download=download)
-        engine = cls(pipeline, str(model))._put(where)
-        if chosen(attention, where) == "xformers":
-            _use_xformers(pipeline)
-        return engine
+        return cls(pipeline, str(model), attention=attention)._put(where)
 
     @staticmethod
     def find(model: str | Path) -> Path | None:
@@ -239,6 +245,12 @@ class DiffusionInpainting:
     def _put(self, device: torch.device) -> DiffusionInpainting:
         with quiet_libraries(), _enough_memory(self.name, device):
             self.pipeline.to(device)
+        wanted = chosen(self._attention, device) == "xformers"
+        if wanted and not self._has_xformers:
+            self._has_xformers = _use_xformers(self.pipeline)
+        elif self._has_xformers and not wanted:
+            self.pipeline.disable_xformers_memory_efficient_attention()
+            self._has_xformers = False
         return self
 
 
@@ -268,12 +280,14 @@ def _enough_memory(name: str, device: torch.device) -> AbstractContextManager[No
     )
 
 
-def _use_xformers(pipeline: Any) -> None:
-    """Gives a pipeline xformers' attention; one that does not take it keeps its own, which is logged."""
+def _use_xformers(pipeline: Any) -> bool:
+    """Gives a pipeline xformers' attention; False if it does not take it and keeps its own, which is logged."""
     try:
         pipeline.enable_xformers_memory_efficient_attention()
     except (AttributeError, ImportError, ModuleNotFoundError, NotImplementedError, RuntimeError, ValueError) as error:
         log.warning("%s does not take xformers (%s) and keeps its own attention.", type(pipeline).__name__, error)
+        return False
+    return True
 
 
 class _Stopped(Exception):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from typing import TypeVar
 
 import torch
 
@@ -20,6 +21,8 @@ from .predicted import Predicted
 from .views import Views
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 _FUSING = {"cuda"}
 """Kinds of devices that fuse masks themselves; elsewhere the CPU is faster."""
@@ -122,21 +125,32 @@ class CropFormerInference:
             stable: as for `fusion.fuse`.
             progress: called after each row of tiles.
         """
+
+        def fused(method: Callable[..., Fusion], one: Predicted) -> Fusion:
+            return method(one.masks(), one.class_scores[:, 0], one.geometry, stable=stable, progress=progress)
+
+        there = fuse_there if predicted.features.device.type in _FUSING else fuse
+        return self.merge(predicted, partial(fused, there), partial(fused, fuse))
+
+    def merge(
+        self,
+        predicted: Predicted,
+        method: Callable[[Predicted], Result],
+        on_cpu: Callable[[Predicted], Result] | None = None,
+    ) -> Result:
+        """The result of `method` for a prediction; if its device lacks the memory, that of `on_cpu` for a copy there.
+
+        Without `on_cpu`, `method` is called for both.
+        """
         device = predicted.features.device
-        if device.type in _FUSING:
-            try:
-                return _fused_by(fuse_there, predicted, stable, progress)
-            except torch.cuda.OutOfMemoryError:
-                pass
-            release_memory(device)
-            self._warn(f"Not enough memory on {device} to fuse the masks there; fusing them on the CPU.")
-            predicted = predicted.to("cpu")
-        return _fused_by(fuse, predicted, stable, progress)
-
-
-def _fused_by(method: Callable[..., Fusion], predicted: Predicted, stable: bool, progress: Progress | None) -> Fusion:
-    masks, scores = predicted.masks(), predicted.class_scores[:, 0]
-    return method(masks, scores, predicted.geometry, stable=stable, progress=progress)
+        try:
+            return method(predicted)
+        except torch.cuda.OutOfMemoryError:
+            pass
+        # Outside the handler, so that nothing keeps the failed attempt's memory alive.
+        release_memory(device)
+        self._warn(f"Not enough memory on {device} to merge the masks there; merging them on the CPU.")
+        return (on_cpu or method)(predicted.to("cpu"))
 
 
 def views_that_fit(views: Views, device: torch.device) -> int:

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from esg import CropSettings, DiffusionInpainting, EsgError, InputError, WeightsError, cut_for_inpainting, stitch_back
+from esg.inpaint.engines import diffusion
+from esg.support import attention
 from esg.support.errors import OutOfMemory
 
 pytest.importorskip("diffusers", reason="repainting needs diffusers")
@@ -247,21 +249,52 @@ def test_pipelines_that_cannot_be_led() -> None:
         DiffusionInpainting(Upscaler(), "an-upscaler")
 
 
-def test_xformers_is_asked_of_the_pipeline_and_a_refusal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    from esg.inpaint.engines.diffusion import _use_xformers
+class Pipeline:
+    """Stands for a pipeline on a GPU, which this machine may not have."""
 
-    class Pipeline:
-        asked = 0
+    vae_scale_factor = 8
+    unet = SimpleNamespace(config=SimpleNamespace(sample_size=64))
+    refuses = False
 
-        def enable_xformers_memory_efficient_attention(self) -> None:
-            self.asked += 1
-            if self.asked > 1:
-                raise ValueError("no GPU")
+    def __init__(self) -> None:
+        self.device = torch.device("cpu")
+        self.asked: list[str] = []
 
+    def __call__(
+        self, image: Any, mask_image: Any, strength: float, generator: Any, callback_on_step_end: Any
+    ) -> None: ...
+
+    def set_progress_bar_config(self, disable: bool) -> None: ...
+
+    def to(self, device: torch.device) -> None:
+        self.device = device
+
+    def enable_xformers_memory_efficient_attention(self) -> None:
+        if self.refuses:
+            raise ValueError("no GPU")
+        self.asked.append("on")
+
+    def disable_xformers_memory_efficient_attention(self) -> None:
+        self.asked.append("off")
+
+
+def test_xformers_follows_the_pipeline_from_device_to_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "has_xformers", lambda: True)
+    monkeypatch.setattr(diffusion, "choose_device", torch.device)
+    monkeypatch.setattr(diffusion, "release_memory", lambda device: None)
+    for backend, asked in {"auto": ["on", "off", "on"], "xformers": ["on"], "sdpa": [], "eager": []}.items():
+        pipeline = Pipeline()
+        engine = DiffusionInpainting(pipeline, attention=backend)
+        for device in ("cuda", "cuda:1", "cpu", "cuda"):
+            engine.to(device)
+        assert pipeline.asked == asked, backend
+    with pytest.raises(InputError, match="Unknown attention backend 'flash'"):
+        DiffusionInpainting(Pipeline(), attention="flash")
+
+
+def test_a_pipeline_that_refuses_xformers_keeps_its_own_attention(caplog: pytest.LogCaptureFixture) -> None:
     pipeline = Pipeline()
-    _use_xformers(pipeline)
-    assert (pipeline.asked, caplog.text) == (1, "")
-    _use_xformers(pipeline)
-    _use_xformers(object())
+    pipeline.refuses = True
+    DiffusionInpainting(pipeline, attention="xformers").to("cpu")
+    assert pipeline.asked == []
     assert "Pipeline does not take xformers (no GPU) and keeps its own attention." in caplog.text
-    assert "object does not take xformers" in caplog.text
