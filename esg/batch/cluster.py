@@ -206,7 +206,10 @@ def choose_room(workers: Workers, cpus: int, gpus: float, device: str) -> tuple[
     if share is None:
         share = 1.0 if gpus and device in ("auto", "cuda") else 0.0
     if share and gpus < share:
-        raise InputError(f"A worker needs {share:g} GPU, but there are {gpus:g}; use --gpus 0 to compute on the CPUs.")
+        raise InputError(
+            f"A worker needs {_counted(share, 'GPU')}, but there {'is' if gpus == 1 else 'are'} {gpus:g}; use --gpus 0 "
+            "to compute on the CPUs."
+        )
     if share:
         number = workers.number or int(gpus / share)
         threads = workers.threads or max(1, min(4, cpus // number))
@@ -215,8 +218,14 @@ def choose_room(workers: Workers, cpus: int, gpus: float, device: str) -> tuple[
         number = workers.number or max(1, cpus // threads)
     alone = workers.address is None
     if threads > cpus or (alone and (number * threads > cpus or number * share > gpus + 1e-6)):
+        needs = _counted(threads, "CPU thread") + (f" and {_counted(share, 'GPU')}" if share else "")
         raise InputError(
-            f"{number} workers with {threads} CPU threads and {share:g} GPU each need more than there is ({cpus} CPUs, "
-            f"{gpus:g} GPUs); lower --workers, --threads or --gpus."
+            f"{_counted(number, 'worker')} with {needs}{' each' if number > 1 else ''} would need more than there is "
+            f"({_counted(cpus, 'CPU')}, {_counted(gpus, 'GPU')}); lower --workers, --threads or --gpus."
         )
     return number, threads, share
+
+
+def _counted(number: float, singular: str) -> str:
+    """For example "1 GPU", "0.25 GPU", "2 GPUs"."""
+    return f"{number:g} {singular}" if 0 < number <= 1 else f"{number:g} {singular}s"

@@ -12,6 +12,9 @@ from .shards import Shard
 class Pace:
     """Counts the shards of a run as they are done.
 
+    The rate is measured from the moment at which the first shard is done, because workers need long to start and to
+    load their models.
+
     Args:
         shards: the shards that were not done when the run began.
         clock: the time in seconds.
@@ -27,37 +30,55 @@ class Pace:
         self._shards, self._done = len(shards), 0
         # The pictures of a tar are only known once it is done; then the shards measure how far the run is.
         self._total = None if None in known else sum(filter(None, known))
-        self._clock, self._began = clock, clock()
+        self._clock = clock
+        self._first = self._last = 0.0  # times at which the first and the latest shard were done
+        self._measured = 0.0  # photos in the time between
 
     def add(self, summary: Summary) -> None:
         """Counts a shard that is done."""
+        photos = summary.photos + summary.errors
+        self._last = self._clock()
+        if not self._done:
+            self._first = self._last
+        else:
+            # Workers start together and finish their first shards together, most of which were computed before.
+            since = self._last - self._first
+            self._measured += photos * (since / summary.seconds if since < summary.seconds else 1)
         self.photos += summary.photos
         self.entities += summary.entities
         self.errors += summary.errors
         self._done += 1
 
     @property
-    def seconds(self) -> float:
-        """The time since the run began."""
-        return self._clock() - self._began
-
-    @property
-    def rate(self) -> float:
-        """Photos per second, those that could not be used included."""
-        return (self.photos + self.errors) / max(self.seconds, 1e-9)
+    def rate(self) -> float | None:
+        """Photos per second, those that could not be used included; None until a second shard is done."""
+        since = self._last - self._first
+        return self._measured / since if self._measured and since else None
 
     def line(self) -> str:
         """For example "120 of 960 photos, 4.0 photos/s, 3 min 30 s left"."""
         done = self.photos + self.errors
         if self._total is None:
-            share = self._done / max(self._shards, 1)
             text = f"{done:,} photos, {self._done:,} of {self._shards:,} shards"
+            left = done / max(self._done, 1) * (self._shards - self._done)
         else:
-            share = done / max(self._total, 1)
             text = f"{done:,} of {self._total:,} photos"
-        if not done:
+            left = self._total - done
+        if self.rate is None:
             return text
-        return f"{text}, {self.rate:.1f} photos/s, {duration(self.seconds * (1 - share) / max(share, 1e-9))} left"
+        return f"{text}, {speed(self.rate)}, {duration(left / self.rate)} left"
+
+
+def speed(rate: float) -> str:
+    """A rate in photos per second; a slow one as the time that a photo takes.
+
+    >>> speed(4), speed(0.4), speed(1 / 12), speed(1 / 90)
+    ('4.0 photos/s', '2.5 s per photo', '12 s per photo', '1 min 30 s per photo')
+    """
+    if rate >= 1:
+        return f"{rate:,.1f} photos/s"
+    seconds = 1 / rate
+    return f"{seconds:.1f} s per photo" if seconds < 9.95 else f"{duration(seconds)} per photo"
 
 
 def duration(seconds: float) -> str:

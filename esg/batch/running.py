@@ -39,7 +39,7 @@ class Run:
             out: output folder or URL.
             workers: the number of workers, for which there must be enough shards.
             photos_each: photos of a shard; None: see `photos_per_shard`.
-            retry_errors: whether to compute shards with photos that could not be used again.
+            retry_errors: whether to recompute the shards in which some photos could not be used.
 
         Raises:
             InputError: the folder holds a run with other settings, or label PNGs of two photos would have one name.

@@ -55,9 +55,9 @@ class Worker:
             return Summary(shard.number, stopped=str(error))
 
     def _work(self, shard: Shard) -> Summary:
-        began = time.monotonic()
         if self._find is None:
             self._find = load(self.settings)
+        began = time.monotonic()
         attempt = self._ledger.begin(shard)
         errors: list[dict[str, Any]] = []
         counted: list[int] = []  # entities of each photo

@@ -25,9 +25,9 @@ def add(commands: Any) -> None:
         "batch",
         help="segment any number of photos, on one machine or a cluster",
         description="Segments any number of photos with Ray Data, on this machine or on a cluster. The results are "
-        "Parquet tables or label PNGs. To resume a run that was stopped, give the same command again; no photo is lost "
-        "or repeated. Photos that cannot be used are listed in the table OUT/errors. Ray Data comes with `pip install "
-        "'esg[batch]'`.",
+        "Parquet tables, label PNGs, or both. To resume a run that was stopped, give the same command again; no photo "
+        "is lost or repeated. Photos that cannot be used are listed in the table OUT/errors. Ray Data comes with `pip "
+        "install 'esg[batch]'`.",
         epilog=f"The exit status is 2 if photos could not be used. {DASHES}",
     )
     parser.set_defaults(run=run)
@@ -82,8 +82,8 @@ def _add_labels(parser: argparse.ArgumentParser) -> None:
     labels.add_argument(
         "--order",
         choices=tuple(ORDERS),
-        help="; ".join(f"{name}: {what}" for name, what in ORDERS.items()) + " [best-first; best-last in the layouts "
-        "for frames]",
+        help="; ".join(f"{name}: {what}" for name, what in ORDERS.items()) + " [best-first; best-last with --layout "
+        "maskclustering or instascene]",
     )
 
 
@@ -94,7 +94,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         type=not_empty,
         default="cropformer-nano",
         metavar="NAME|FILE",
-        help="a name from `esg weights list`, or a weight file, on every machine [cropformer-nano]",
+        help="a name from `esg weights list`, or a weight file; it must be on every machine [cropformer-nano]",
     )
     model.add_argument(
         "--crops",
@@ -118,12 +118,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--min-area",
         type=whole(0),
         metavar="PIXELS",
-        help=f"drop entities with fewer pixels [0; {SMALLEST} in the layouts for frames]",
+        help=f"drop entities with fewer pixels [0; {SMALLEST} with --layout maskclustering or instascene]",
     )
 
 
 def _add_words(parser: argparse.ArgumentParser) -> None:
-    words = parser.add_argument_group("words", "give at most one of the first two")
+    words = parser.add_argument_group("words", "give --captions or --phrases, not both")
     one = words.add_mutually_exclusive_group()
     one.add_argument("--captions", action="store_true", help="write a caption for each photo, and ground its nouns")
     one.add_argument("--phrases", type=names, default=[], metavar='"A, B"', help="ground these phrases in each photo")
@@ -132,7 +132,7 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
         type=not_empty,
         default="gella-nano",
         metavar="NAME|FILE",
-        help="the model for words, on every machine [gella-nano]",
+        help="the model for words, which must be on every machine [gella-nano]",
     )
 
 
@@ -142,10 +142,10 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=whole(1),
         metavar="N",
-        help="number of workers; each loads the models [as many as there is room for]",
+        help="number of workers; each loads the models [as many as the GPUs or CPUs allow]",
     )
     machine.add_argument(
-        "--threads", type=whole(1), metavar="N", help="CPU threads of each worker [4, or fewer if there are fewer]"
+        "--threads", type=whole(1), metavar="N", help="CPU threads of each worker [4, or fewer if there are fewer CPUs]"
     )
     machine.add_argument(
         "--gpus",
@@ -160,7 +160,8 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         "--shard-photos",
         type=whole(1),
         metavar="N",
-        help="photos that are written together; a stopped run loses at most the unfinished shards [16 to 1000]",
+        help="photos that are written together, as a shard; a stopped run loses at most the unfinished shards [16 to "
+        "1000, fewer if there are few photos]",
     )
 
 

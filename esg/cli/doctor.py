@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import os
 import platform
@@ -11,23 +12,34 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..version import __version__
-from .console import Console
+from .console import Console, counted
 
 _NEEDED = ("torch", "transformers", "numpy", "scipy", "pillow", "safetensors", "huggingface_hub")
-_OPTIONAL = {  # package: what it is for, and the extra that brings it
+_OPTIONAL: dict[str, tuple[str, str | None]] = {  # package: what it is for, and an extra that brings it
     "gradio": ("the page", "demo"),
     "opencv-python-headless": ("removing things with OpenCV", "demo"),
     "diffusers": ("repainting with a diffusion model", "diffusion"),
     "xformers": ("memory-efficient attention on NVIDIA GPUs", "xformers"),
-    "pycocotools": ("average precision", "train"),
-    "accelerate": ("training on several GPUs", "train"),
+    "bitsandbytes": ("language models in 8 or 4 bits", None),
+    "pycocotools": ("average precision", "eval"),
+    "pysodmetrics": ("`esg eval foreground`", "eval"),
+    "matplotlib": ("plots", "eval"),
+    "accelerate": ("training on several GPUs, diffusion models, and language models in 8 or 4 bits", "train"),
     "peft": ("LoRA", "train"),
-    "matplotlib": ("plots", "train"),
-    "ray": ("esg batch", "batch"),
+    "ray": ("`esg batch`", "batch"),
+    "pyarrow": ("the tables of `esg batch`", "batch"),
     "pillow-heif": ("HEIC photos", "heif"),
+    "pillow-avif-plugin": ("AVIF photos, if Pillow is older than 11.3", "avif"),
+    "pillow-jxl-plugin": ("JPEG XL photos", "jxl"),
     "av": ("videos", "video"),
 }
-_MODULES = {"opencv-python-headless": "cv2", "pillow-heif": "pillow_heif"}  # their names differ from the packages'
+_MODULES = {  # those whose names differ from the packages'
+    "opencv-python-headless": "cv2",
+    "pysodmetrics": "py_sod_metrics",
+    "pillow-heif": "pillow_heif",
+    "pillow-avif-plugin": "pillow_avif",
+    "pillow-jxl-plugin": "pillow_jxl",
+}
 
 
 def add(commands: Any) -> None:
@@ -65,7 +77,8 @@ def _optional() -> list[str]:
     lines = [f"Optional: {there or 'none'}"]
     for package, (purpose, extra) in _OPTIONAL.items():
         if not found[package]:
-            lines.append(f"  without {package}: {purpose} (pip install '{package}', or the extra esg[{extra}])")
+            bringing = f", or the extra esg[{extra}]" if extra else ""
+            lines.append(f"  {package} is not installed; it is for {purpose} (pip install {package}{bringing})")
     return lines
 
 
@@ -73,10 +86,10 @@ def _devices() -> list[str]:
     """The devices, what `auto` stands for, and the attention of each model there."""
     import torch
 
-    from ..support.attention import chosen, has_xformers
     from ..support.device import choose_device
 
-    lines = [f"Devices: cpu ({os.cpu_count()} cores, PyTorch uses {torch.get_num_threads()} threads)"]
+    cores, threads = counted(os.cpu_count() or 1, "core"), counted(torch.get_num_threads(), "thread")
+    lines = [f"Devices: cpu ({cores}, PyTorch uses {threads})"]
     devices = ["cpu"]
     for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         properties = torch.cuda.get_device_properties(number)
@@ -89,15 +102,40 @@ def _devices() -> list[str]:
         lines.append(f"  no GPU that this PyTorch can use (it was built for {_built_for()})")
     lines.append(f"  device auto is {choose_device('auto')}")
     for device in devices:
-        backend = chosen("auto", device)
-        meaning = "xformers" if backend == "xformers" else "PyTorch's own (sdpa)"
-        lines.append(
-            f"  attention auto on {device}: {meaning}, for CropFormer, GELLA, CLIP, language and diffusion models"
-        )
+        lines.append(f"  attention auto on {device}: {_attention(device)}")
         lines.append(f"  --compile on {device}: {_compiler(device)}")
-    if len(devices) > 1 and not has_xformers() and any(device.startswith("cuda") for device in devices):
-        lines.append("  with xformers (pip install xformers), attention on CUDA would use it")
+    if reason := _unused_xformers():
+        lines.append(f"  xformers is installed but not used: {reason}")
     return lines
+
+
+def _attention(device: str) -> str:
+    """The attention that `auto` stands for on a device, and the models that use it."""
+    from ..models.layers.transformers_attention import backend_in_transformers
+    from ..support.attention import chosen
+
+    names = {"sdpa": "PyTorch's own (sdpa)", "xformers": "xformers"}
+    ours, theirs = chosen("auto", device), backend_in_transformers("auto", device)
+    if ours == theirs:
+        return f"{names[ours]} for CropFormer and GELLA, and for CLIP, language and diffusion models that support it"
+    return (
+        f"{names[ours]} for CropFormer and GELLA, and for diffusion models that support it; {names[theirs]} for CLIP "
+        f"and language models, also GELLA's, because transformers {_version('transformers')} cannot use {names[ours]}"
+    )
+
+
+def _unused_xformers() -> str | None:
+    """Why xformers is not used although it is installed; None if it is used or not installed."""
+    import torch
+
+    if importlib.util.find_spec("xformers") is None:
+        return None
+    try:
+        importlib.import_module("xformers.ops")
+    except Exception as error:  # whatever a library that does not fit raises
+        first = next(iter(str(error).splitlines()), "")
+        return f"it cannot be imported ({type(error).__name__}: {first})"
+    return None if torch.cuda.is_available() else "it needs CUDA, which this PyTorch cannot use here"
 
 
 def _compiler(device: str) -> str:

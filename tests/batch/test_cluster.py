@@ -49,13 +49,25 @@ def test_room(workers: Workers, cpus: int, gpus: float, device: str, room: tuple
     ("workers", "words"),
     [
         (Workers(gpus=1), "A worker needs 1 GPU, but there are 0; use --gpus 0"),
-        (Workers(number=5, threads=1), "5 workers with 1 CPU threads .* more than there is"),
-        (Workers(threads=5, address="auto"), "lower --workers, --threads or --gpus"),
+        (Workers(number=5, threads=1), r"5 workers with 1 CPU thread each would need .* \(4 CPUs, 0 GPUs\)"),
+        (Workers(threads=5, address="auto"), "1 worker with 5 CPU threads would .* lower --workers, --threads or"),
     ],
 )
 def test_no_room(workers: Workers, words: str) -> None:
     with pytest.raises(InputError, match=words):
         choose_room(workers, 4, 0, "auto")
+
+
+@pytest.mark.parametrize(
+    ("workers", "words"),
+    [
+        (Workers(gpus=2), "A worker needs 2 GPUs, but there is 1; use --gpus 0"),
+        (Workers(number=5, gpus=0.25), "5 workers with 1 CPU thread and 0.25 GPU each would need"),
+    ],
+)
+def test_too_few_gpus(workers: Workers, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        choose_room(workers, 8, 1, "auto")
 
 
 def test_without_ray(esg: Callable[..., Any], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

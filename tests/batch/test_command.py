@@ -12,12 +12,14 @@ from halves import picture
 from PIL import Image
 
 from esg import EntitySegmenter
-from esg.batch import cluster
+from esg.batch import cluster, inputs
 from esg.batch.cluster import Workers
+from esg.batch.inputs import list_sources
 from esg.batch.ledger import Summary
 from esg.batch.settings import Settings
 from esg.batch.shards import Shard
 from esg.batch.worker import Worker
+from esg.cli import batch as command
 from esg.support.errors import EsgError
 
 Table = Callable[..., list[dict[str, Any]]]
@@ -68,6 +70,32 @@ def test_a_folder(batch: Any, scene: Path, tiny_model: Path, tmp_path: Path, tab
     assert f"4 photos, {sum(len(row['ids']) for row in rows)} entities, 0 photos" in result.err[1]
     again = batch(scene, tmp_path / "out", "--min-score", 0)
     assert again.err == [f"4 of 4 shards are already done; results go to {tmp_path / 'out'}"]
+
+
+def test_the_time_of_a_run_includes_its_start(
+    batch: Any, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+
+    def slow(*inputs: Any, **options: Any) -> Any:
+        clock.now += 100
+        return list_sources(*inputs, **options)
+
+    monkeypatch.setattr(command, "time", clock)
+    monkeypatch.setattr(inputs, "list_sources", slow)
+    result = batch(scene, tmp_path / "out")
+    assert "0 photos that could not be used; 1 min 40 s in all, " in result.err[1]
+    assert result.err[1].endswith(" without the start-up")
+
+
+def test_a_single_shard_does_not_have_a_rate(batch: Any, scene: Path, tmp_path: Path) -> None:
+    assert batch(scene / "10.jpg", tmp_path / "out").err[1].endswith(" s in all")
 
 
 def test_frames_beside_their_masks(batch: Any, scene: Path, tiny_model: Path) -> None:

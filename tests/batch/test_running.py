@@ -315,8 +315,8 @@ def test_only_a_few_pictures_are_in_memory() -> None:
             assert number - handed <= AHEAD + 1
             yield Entry(str(number), str(number))
 
-    for entry, load in read_ahead(items(), lambda entry: loaded.append(entry.photo)):
-        load()
+    for entry, read in read_ahead(items(), lambda entry: loaded.append(entry.photo)):
+        read()
         assert entry.photo == str(handed)
         handed += 1
     assert loaded == [str(number) for number in range(50)]

@@ -14,6 +14,23 @@ NAME = "esg_xformers"
 """The name under which xformers' attention is registered with `transformers`."""
 
 
+def backend_in_transformers(backend: str, device: torch.device | str) -> str:
+    """The backend that the models of `transformers` use: as `attention.chosen`, but for versions that do not take ours.
+
+    Args:
+        backend: one of `attention.BACKENDS`.
+        device: the device that the models run on, which decides what `auto` stands for.
+
+    Returns:
+        "sdpa" if xformers was chosen, but this version of `transformers` does not have an interface for it.
+
+    Raises:
+        InputError: the name of the backend is unknown.
+    """
+    name = chosen(backend, device)
+    return "sdpa" if name == "xformers" and not _register() else name
+
+
 def set_transformers_attention(model: nn.Module, backend: str, device: torch.device | str) -> str:
     """Chooses the attention of all `transformers` models inside a module.
 
@@ -26,16 +43,14 @@ def set_transformers_attention(model: nn.Module, backend: str, device: torch.dev
         device: the device that the model runs on, which decides what `auto` stands for.
 
     Returns:
-        The backend in use: "sdpa" if xformers was chosen, but this version of `transformers` does not support it.
+        The backend in use, see `backend_in_transformers`.
 
     Raises:
         InputError: the name of the backend is unknown.
     """
     from transformers import PreTrainedModel
 
-    name = chosen(backend, device)
-    if name == "xformers" and not _register():
-        name = "sdpa"
+    name = backend_in_transformers(backend, device)
     for module in model.modules():
         if not isinstance(module, PreTrainedModel) or not (name == "eager" or getattr(module, "_supports_sdpa", False)):
             continue

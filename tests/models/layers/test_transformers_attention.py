@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 
-from esg.models.layers.transformers_attention import NAME, set_transformers_attention, xformers_forward
+from esg.models.layers.transformers_attention import (
+    NAME,
+    backend_in_transformers,
+    set_transformers_attention,
+    xformers_forward,
+)
 from esg.support import attention
 from esg.support.errors import InputError
 
@@ -80,6 +88,15 @@ def test_without_a_gpu_auto_is_pytorchs_own() -> None:
     assert model.config._attn_implementation == "eager"
     with pytest.raises(InputError, match="Unknown attention backend"):
         set_transformers_attention(model, "flash", "cpu")
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_a_transformers_without_an_interface_for_attention_gets_pytorchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert backend_in_transformers("auto", "cuda") == "xformers"
+    assert backend_in_transformers("auto", "cpu") == "sdpa"
+    monkeypatch.setitem(sys.modules, "transformers", ModuleType("transformers"))
+    assert backend_in_transformers("auto", "cuda") == "sdpa"
+    assert backend_in_transformers("eager", "cuda") == "eager"
 
 
 @pytest.mark.usefixtures("on_a_gpu")
