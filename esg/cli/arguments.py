@@ -146,12 +146,7 @@ def writing_of(args: argparse.Namespace) -> Writing:
 
 def add_views(model: Any) -> None:
     """--crops, --crop-ratio, --fusion, --size and --max-size."""
-    model.add_argument(
-        "--crops",
-        type=int,
-        choices=(0, 4, 8),
-        help="number of high-resolution crops besides the full view [4; 0 for cropformer-nano]",
-    )
+    add_crops(model)
     model.add_argument(
         "--crop-ratio",
         type=share,
@@ -161,9 +156,24 @@ def add_views(model: Any) -> None:
     model.add_argument(
         "--fusion",
         choices=("boc", "bc", "bo", "io"),
-        help="predictions to build the result from: boc: batch level, full view and crops; bc: crops only; bo: full "
-        "view only; io: image level, full view [boc, or io without crops or with a Mask2Former]",
+        help="what the result is built from; at batch level: boc: full view and crops, bc: crops only, bo: full view "
+        "only; at image level: io: full view only [boc, or io without crops or with a Mask2Former]",
     )
+    add_view_sizes(model)
+
+
+def add_crops(model: Any) -> None:
+    """--crops."""
+    model.add_argument(
+        "--crops",
+        type=int,
+        choices=(0, 4, 8),
+        help="number of high-resolution crops besides the full view [4; 0 for cropformer-nano]",
+    )
+
+
+def add_view_sizes(model: Any) -> None:
+    """--size and --max-size."""
     model.add_argument(
         "--size", type=whole(MIN_SIDE), metavar="PIXELS", help="resize views to this short side [the model's default]"
     )
@@ -186,15 +196,10 @@ def views_of(args: argparse.Namespace) -> Views:
     }
 
 
-def add_machine(parser: argparse.ArgumentParser) -> Any:
+def add_machine(parser: argparse.ArgumentParser, devices: str = "auto, cpu, cuda, cuda:1, mps ...") -> Any:
     """--device, --precision, --attention and --compile, in a new argument group, which is returned."""
     machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--device",
-        default="auto",
-        metavar="DEVICE",
-        help="auto, cpu, cuda, cuda:1, mps ... [auto: the fastest available]",
-    )
+    machine.add_argument("--device", default="auto", metavar="DEVICE", help=f"{devices} [auto: the fastest available]")
     machine.add_argument(
         "--precision",
         choices=("fp32", "bf16", "fp16"),
@@ -205,7 +210,7 @@ def add_machine(parser: argparse.ArgumentParser) -> Any:
         "--attention",
         choices=("auto", "sdpa", "xformers", "eager"),
         default="auto",
-        help="attention backend [auto: xformers on CUDA if it is installed, else PyTorch's own]",
+        help="attention backend [auto: xformers on CUDA if xformers is installed, else PyTorch's own]",
     )
     machine.add_argument(
         "--compile",

@@ -11,8 +11,19 @@ from ..batch.layouts import LAYOUTS, ORDERS, SMALLEST
 from ..batch.places import is_url
 from ..batch.settings import FORMATS, Settings
 from ..support.errors import InputError
-from ..support.limits import MIN_SIDE
-from .arguments import DASHES, add_machine, add_max_pixels, fraction, machine_of, names, not_empty, positive, whole
+from .arguments import (
+    DASHES,
+    add_crops,
+    add_machine,
+    add_max_pixels,
+    add_view_sizes,
+    fraction,
+    machine_of,
+    names,
+    not_empty,
+    positive,
+    whole,
+)
 from .console import Console
 
 _FAILED = 2  # exit status
@@ -96,21 +107,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help="a name from `esg weights list`, or a weight file; it must be on every machine [cropformer-nano]",
     )
-    model.add_argument(
-        "--crops",
-        type=int,
-        choices=(0, 4, 8),
-        help="number of high-resolution crops besides the full view [4; 0 for cropformer-nano]",
-    )
-    model.add_argument(
-        "--size", type=whole(MIN_SIDE), metavar="PIXELS", help="resize views to this short side [the model's default]"
-    )
-    model.add_argument(
-        "--max-size",
-        type=whole(MIN_SIDE),
-        metavar="PIXELS",
-        help="limit the long side of views to this [the model's default]",
-    )
+    add_crops(model)
+    add_view_sizes(model)
     model.add_argument(
         "--min-score", type=fraction, metavar="S", help="drop entities below this score, 0 to 1 [the model's default]"
     )
@@ -137,7 +135,7 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
-    machine = add_machine(parser)
+    machine = add_machine(parser, "auto, cpu, cuda or mps; Ray chooses the GPU of each worker")
     machine.add_argument(
         "--workers",
         type=whole(1),

@@ -53,7 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     clips.add_argument(
         "--clip",
         action="store_true",
-        help="every folder given is a clip: its pictures are the frames, in the order of the numbers in their names",
+        help="treat every folder you give as a clip whose pictures are the frames, in the order of the numbers in "
+        "their names",
     )
     clips.add_argument("--stride", type=whole(1), default=1, metavar="N", help="use every N-th frame [1]")
     clips.add_argument(
@@ -69,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=whole(0),
         default=2,
         metavar="N",
-        help="number of consecutive frames that an entity may be missing from and still keep its number [2]",
+        help="number of consecutive frames for which an entity may be missing without losing its number [2]",
     )
     clips.add_argument(
         "--share",
@@ -77,7 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="N",
         help="number of consecutive frames that are segmented together, with the same queries, and without crops; "
-        "docs/how-it-works.md has its results [1: each frame by itself]",
+        "docs/how-it-works.md says how well this works [1: each frame by itself]",
     )
 
 

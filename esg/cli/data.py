@@ -47,11 +47,13 @@ def add(commands: Any) -> None:
     command = own.add_parser(
         "check",
         help="say what a data set contains, and what is missing or broken",
-        description="Reads every photo and its annotations, and says how many can be used and what is missing or "
-        "broken, with the first few names.",
+        description="Reads every photo and its annotations, says how many can be used and what is missing or broken, "
+        "and names the first few.",
     )
     command.set_defaults(run=check)
-    command.add_argument("task", choices=_TASKS, metavar="TASK", help=f"what it is for: {', '.join(_TASKS)}")
+    command.add_argument(
+        "task", choices=_TASKS, metavar="TASK", help=f"the task that the photos are for: {', '.join(_TASKS)}"
+    )
     _add_photos(command)
     command.add_argument(
         "--split", type=not_empty, default="val", metavar="NAME", help="for referring: val, testA, testB, test [val]"
@@ -60,8 +62,8 @@ def add(commands: Any) -> None:
     command = own.add_parser(
         "stats",
         help="statistics of the annotations, as in the papers' tables",
-        description="Prints the columns of the papers' table of data sets (CropFormer Table 2, GELLA Table I) beside "
-        "those of COCO, ADE20K and EntitySeg.",
+        description="Prints the statistics that the papers list for their data sets (CropFormer Table 2, GELLA Table "
+        "I), beside those of COCO, ADE20K and EntitySeg.",
     )
     command.set_defaults(run=stats)
     _add_photos(command)

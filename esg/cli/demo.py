@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "demo",
-        help="open a local page for trying photos",
+        help="open a local page to try ESG on your photos",
         description="Opens a local page that segments your photos into entities. Press Ctrl-C to stop it.",
     )
     parser.set_defaults(run=run)
@@ -46,7 +46,8 @@ def add(commands: Any) -> None:
         "--inpainter",
         type=not_empty,
         metavar="ID|FOLDER",
-        help="diffusion model to offer first; if others can see the page, the only one they can load",
+        help="diffusion model that is selected at the start; if other machines can reach the page, visitors can only "
+        "choose it or the others on the menu, and cannot download any",
     )
     add_machine(parser)
     _add_limits(parser)
@@ -81,8 +82,8 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="host name under which the page can be reached, such as the name of a proxy in front of it, or * for any "
-        "name; can be given several times [on 127.0.0.1 only that address and localhost, so that no web site can use "
-        "the page; otherwise any name]",
+        "name; can be given several times [any name; on 127.0.0.1 only that address and localhost, so that other web "
+        "sites cannot use the page]",
     )
     parser.add_argument(
         "--root-path",

@@ -101,7 +101,7 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         type=whole(0),
         default=4,
         metavar="PIXELS",
-        help="width of the rim of the filled area, in which it fades into the photo [4]",
+        help="width of the edge over which the filling fades into the photo [4]",
     )
     hole.add_argument("--method", choices=("telea", "ns"), default="telea", help="OpenCV's inpainting method [telea]")
 
@@ -124,7 +124,7 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=1.0,
         metavar="S",
-        help="up to 1, which starts from pure noise; less keeps more of the entity [1]",
+        help="how much of the entity to replace, up to 1: 1 starts from pure noise, less keeps more of it [1]",
     )
     paint.add_argument(
         "--guidance",

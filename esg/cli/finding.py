@@ -101,7 +101,7 @@ def add_entities(model: Any) -> None:
         type=fraction,
         default=0.5,
         metavar="T",
-        help="a pixel of a soft mask is inside above this value, 0 to 1 [0.5]",
+        help="pixels of a soft mask above this value belong to the mask, 0 to 1 [0.5]",
     )
     model.add_argument(
         "--void",

@@ -50,8 +50,8 @@ def add(commands: Any) -> None:
         help="find the entities that words refer to",
         description="Writes a caption for each photo, or takes yours, and finds the entities that each of its nouns "
         "refers to. Prints the caption and its phrases, each with the ids and scores of its entities, and writes for "
-        "each NAME.jpg: NAME.grounding.json (caption, phrases, ids and scores), NAME.labels.png (16 bit, pixel = "
-        "entity id) and NAME.grounding.jpg (a picture of the result). Photos from a folder keep their subfolder.",
+        "each NAME.jpg: NAME.grounding.json (caption, phrases, ids and scores), NAME.labels.png (16 bit; pixel values "
+        "are entity ids) and NAME.grounding.jpg (a picture of the result). Photos from a folder keep their subfolder.",
         epilog="Photos that cannot be used, photos whose files cannot be written, and folders without pictures are "
         f"reported and skipped; the exit status is then 2. {DASHES}",
     )
@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--html",
         action="store_true",
-        help="also write NAME.grounding.html, a page on which phrases light up their masks",
+        help="also write NAME.grounding.html, a page whose phrases highlight their masks",
     )
     add_max_pixels(parser)
     _add_words(parser)
@@ -83,7 +83,7 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
         "--categories",
         type=names,
         metavar='"A, B"',
-        help="label every entity with the best-fitting of these names, or none: panoptic segmentation",
+        help="panoptic segmentation: give every entity the best-fitting of these names, or no name",
     )
     one.add_argument(
         "--refer",
@@ -100,16 +100,15 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--names",
         action="store_true",
-        help="name every entity that the model has a name for, from its own list (gella-nano: 133 names), and say "
-        "which entities have none",
+        help="give entities names from the model's own list (gella-nano: 133 names), and say which entities fit none",
     )
     panoptic.add(one)
     given.add_argument(
         "--threshold",
         type=fraction,
         metavar="S",
-        help="minimum score of an entity, 0 to 1 [0.5; with --refer, the best entity alone, if it scores 0.5; with "
-        "--names, 0.8; with --panoptic, 0.1]",
+        help="minimum score of an entity, 0 to 1 [0.5; with --refer, only the best entity, if it scores at least 0.5; "
+        "with --names, 0.8; with --panoptic, 0.1]",
     )
     add_machine(parser)
 

@@ -48,10 +48,10 @@ def add(commands: Any) -> None:
         help="remove entities from photos, or repaint them",
         description="Removes entities from photos: OpenCV fills the gap from its surroundings, which suits small "
         "things on a plain background and needs no diffusion model. With --prompt and --inpainter, a diffusion model "
-        "paints something else there. Prints the ids of these entities, with --text also their scores, and writes "
-        "NAME.inpainted.png for each NAME.jpg. The PNG has the same pixel values everywhere else, and keeps the "
-        "photo's transparency, colour profile, EXIF data, resolution and text. If something cannot be kept (16 bit, "
-        "CMYK), a message says so. Photos from a folder keep their subfolder.",
+        "paints something else there. Prints the ids of the removed or repainted entities and, with --text, their "
+        "scores, and writes NAME.inpainted.png for each NAME.jpg. Outside the filled area, the PNG has the photo's "
+        "pixel values; it keeps the photo's transparency, colour profile, EXIF data, resolution and text. If something "
+        "cannot be kept (16 bit, CMYK), a message says so. Photos from a folder keep their subfolder.",
         epilog="Photos that cannot be used or have no such entity, photos whose file cannot be written, and folders "
         f"without pictures are reported and skipped; the exit status is then 2. {DASHES}",
     )
@@ -82,7 +82,8 @@ def add(commands: Any) -> None:
         "--threshold",
         type=fraction,
         metavar="S",
-        help="with --text, every entity that scores at least this, 0 to 1 [the best entity alone, if it scores 0.5]",
+        help="with --text, every entity that scores at least this, 0 to 1 [only the best entity, if it scores at least "
+        "0.5]",
     )
 
     add_filling(parser)

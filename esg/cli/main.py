@@ -54,7 +54,8 @@ def quieten_libraries() -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="esg",
-        description="Segments photos into entities, finds the entities that a phrase refers to, and removes them.",
+        description="Segments photos into entities, finds the entities that a phrase refers to, and removes or "
+        "repaints them.",
         epilog="Run `esg COMMAND --help` for the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"esg {__version__}")

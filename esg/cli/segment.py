@@ -128,8 +128,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--categories",
         type=file_or_folder,
         metavar="FILE",
-        help="for models that know classes: COCO JSON with the categories of their training data, which give the "
-        "entities their names and say what is stuff [class 0, class 1, ..., all of them things]",
+        help="for models that know classes: COCO JSON that lists the categories of the model's training data; it gives "
+        "entities their names and says which are stuff [class 0, class 1, ..., all of them things]",
     )
 
 
@@ -155,8 +155,8 @@ def _add_tidying(parser: argparse.ArgumentParser) -> None:
         "--specks",
         type=whole(0),
         metavar="PIXELS",
-        help="give specks up to this area, of background or of an entity that is mostly elsewhere, to the neighbour "
-        "with the longest border [0; 0.1%% of the picture for cropformer-nano]",
+        help="merge specks up to this area into the neighbour with the longest border; a speck is background, or a "
+        "piece of an entity that is mostly elsewhere [0; 0.1%% of the picture for cropformer-nano]",
     )
 
 

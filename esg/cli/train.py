@@ -102,8 +102,8 @@ def _add_gella(own: Any) -> None:
         type=not_empty,
         nargs="+",
         metavar="DIR",
-        help="expressions and questions about photos: folders of RefCOCO, RefCOCO+, RefCOCOg or ReasonSeg, whose "
-        "training part is used, each equally often",
+        help="expressions and questions about photos: folders of RefCOCO, RefCOCO+, RefCOCOg or ReasonSeg; their "
+        "training parts are used, each folder equally often",
     )
     command.add_argument(
         "--masks",
@@ -122,8 +122,8 @@ def _add_gella(own: Any) -> None:
         "--mask-noise",
         type=fraction,
         metavar="SHARE",
-        help="share of pictures that get other masks, 0 to 1; without --masks and --segmenter, distorted true "
-        "masks [1 with --masks or --segmenter, else 0]",
+        help="share of pictures, 0 to 1, that get these masks instead of the true ones; without --masks and "
+        "--segmenter, they get distorted true masks [1 with --masks or --segmenter, else 0]",
     )
     command.add_argument(
         "--init",
@@ -135,8 +135,8 @@ def _add_gella(own: Any) -> None:
     command.add_argument(
         "--faithful",
         action="store_true",
-        help="set everything as in the paper, for 7b and 13b also the schedule; docs/recipes/README.md lists what this "
-        "changes [train with the project's own improvements]",
+        help="use the paper's settings throughout, for 7b and 13b its schedule too; docs/recipes/README.md lists what "
+        "this changes [train with the project's own improvements]",
     )
 
 
@@ -181,7 +181,7 @@ def _command(
         "--export",
         type=file_or_folder,
         metavar="FILE.safetensors",
-        help="write the averaged weights, or the best ones if they are kept, here when the run is done",
+        help="file for the averaged weights, or for the best ones if they are kept, when the run is done",
     )
     add_no_overwrite(command, "stop if the file of --export already exists [replace it, and say so]")
     return command

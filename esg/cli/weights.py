@@ -20,8 +20,8 @@ def add(commands: Any) -> None:
     command = own.add_parser(
         "list",
         help="list the models that you can load",
-        description="Lists the models that you can load, their licences, and where their weights are; then says, on "
-        "stderr, what the models that ship with ESG know.",
+        description="Lists the models that you can load, their licences, and where their weights are; on stderr, it "
+        "adds what the bundled models know.",
     )
     command.set_defaults(run=list_weights)
 

@@ -129,8 +129,8 @@ def add(own: Any) -> None:
             "panoptic",
             panoptic,
             "panoptic quality of segments with classes",
-            "Compares segments with classes with the truth, and prints panoptic quality (PQ, SQ, RQ) of all classes, "
-            "of things, and of stuff, as panopticapi defines it.",
+            "Compares classified segments with the truth, and prints panoptic quality (PQ, SQ, RQ) of all classes, of "
+            "things, and of stuff, as panopticapi defines it.",
             "COCO panoptic: the JSON, with its PNGs beside it, or the folder with panoptic.json; or COCO results",
         ),
         (
@@ -145,7 +145,7 @@ def add(own: Any) -> None:
             "instances",
             instances,
             "average precision of masks with classes",
-            "Compares masks with classes with the truth, and prints COCO's average precision and recall as means over "
+            "Compares classified masks with the truth, and prints COCO's average precision and recall, averaged over "
             "the categories.",
             "COCO results with category_id, or COCO JSON",
         ),
@@ -176,7 +176,7 @@ def add(own: Any) -> None:
             type=not_empty,
             metavar="NAME|FILE",
             help="a segmenter whose classes are the categories of the truth; with --predictions, the model that made "
-            "them, for the paper's figures",
+            "them, so that the paper's figures for it are printed",
         )
         command.add_argument("--crops", type=int, choices=(0, 4, 8), help="number of crops [the model's default]")
         if name == "panoptic":

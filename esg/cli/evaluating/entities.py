@@ -102,7 +102,10 @@ def add(own: Any) -> None:
         help="let the model's masks overlap, and measure AP instead of AP^e",
     )
     command.add_argument(
-        "--no-boundaries", dest="boundaries", action="store_false", help="omit boundary AP, which takes half the time"
+        "--no-boundaries",
+        dest="boundaries",
+        action="store_false",
+        help="do not measure boundary AP; this halves the time of scoring",
     )
     add_measuring(command, plots=True)
     add_machine(command)

@@ -42,8 +42,8 @@ def add(own: Any) -> None:
         "foreground",
         help="how well the foreground is cut out",
         description="Compares grey pictures of the foreground with the truth, and prints the measures of DIS5K. "
-        "Without --predictions, a segmenter chooses the foreground: the entity that is largest near the middle of the "
-        "photo. All figures but HCE are percentages.",
+        "Without --predictions, the foreground is the segmenter's largest entity near the middle of the photo. All "
+        "figures except HCE are percentages.",
     )
     command.set_defaults(measure=foreground)
     command.add_argument(

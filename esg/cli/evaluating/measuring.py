@@ -97,7 +97,8 @@ def add_segmenter(command: argparse.ArgumentParser) -> None:
         "--model",
         type=not_empty,
         metavar="NAME|FILE",
-        help=f"the segmenter; with --predictions, the model that made them, for the paper's figures [{MODEL}]",
+        help="the segmenter; with --predictions, the model that made them, so that the paper's figures for it are "
+        f"printed [{MODEL}]",
     )
 
 
@@ -137,8 +138,8 @@ def add_measuring(command: argparse.ArgumentParser, *, plots: bool = False) -> N
         "--data-set",
         type=not_empty,
         metavar="NAME",
-        help="the paper's name for the data, for its figures beside the measured ones: entityseg, entityseg-low, coco, "
-        "ade20k, lvis, ocid, camo, fss or dis5k [as the path says]",
+        help="name of the data in the paper, to print the paper's figures beside the measured ones: entityseg, "
+        "entityseg-low, coco, ade20k, lvis, ocid, camo, fss or dis5k [guessed from the path]",
     )
 
 

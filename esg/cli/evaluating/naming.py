@@ -31,15 +31,15 @@ def add(own: Any) -> None:
             names,
             "whether entities get the right names",
             "Looks for the names of all 133 COCO categories in every photo and counts the segments that get the right "
-            "one; then grounds the names of the categories that are present.",
+            "name; then grounds the names of the categories that are present.",
             "COCO panoptic photos: a folder with panoptic.json, panoptic/ and images/",
         ),
         (
             "captions",
             captions,
             "whether captions name what is there",
-            "Has the model describe photos, and counts how many of the things it names are there, and how many of the "
-            "large things it names.",
+            "Lets the model describe photos, and counts how many of the things it names are in the photo, and how many "
+            "of the photo's large things it names.",
             "COCO photos: a folder with panoptic.json or instances.json, and images/",
         ),
         (
@@ -52,8 +52,9 @@ def add(own: Any) -> None:
         (
             "words",
             words,
-            "whether common words find the same entities as their category",
-            "Looks for 100 common words in photos, and counts those that find the same entities as their category.",
+            "whether common words find the same entities as the name of their category",
+            "Looks for 100 common words in photos, and counts those that find the same entities as the name of their "
+            "category.",
             "COCO panoptic photos: a folder with panoptic.json, panoptic/ and images/",
         ),
     ):
@@ -157,7 +158,8 @@ def words(args: argparse.Namespace, console: Console) -> dict[str, float]:
     found = measured.same
     right = sum(found.values())
     console.answer(
-        f"{percent(right / len(found)).strip()} % of {len(found)} words find the same entities as their category"
+        f"{percent(right / len(found)).strip()} % of {len(found)} words find the same entities as the name of their "
+        "category"
     )
     if right < len(found):
         console.answer(f"  the others: {', '.join(word for word, same in found.items() if not same)}")

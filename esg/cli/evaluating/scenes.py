@@ -50,8 +50,8 @@ def _add_narratives(own: Any) -> None:
     command = own.add_parser(
         "narratives",
         help="how well the nouns of captions are grounded",
-        description="Grounds captions: those of Panoptic Narrative Grounding (PNG), or, without PATH, those of "
-        f"held-out synthetic scenes, and referring expressions about these. {UNITS}",
+        description="Grounds the captions of Panoptic Narrative Grounding (PNG). Without PATH, grounds captions of "
+        f"held-out synthetic scenes and expressions that refer to things in them. {UNITS}",
     )
     command.set_defaults(measure=narratives)
     command.add_argument(
@@ -72,8 +72,8 @@ def _add_narratives(own: Any) -> None:
         "--nouns",
         choices=("found", "given"),
         default="found",
-        help="whether the model finds the nouns of PNG's captions, so that one it misses counts as wrong, or whether "
-        "they are given with the caption [found]",
+        help="found: the model finds the nouns of PNG's captions, and a noun that it misses counts as wrong; given: "
+        "the nouns come with the caption [found]",
     )
     command.add_argument(
         "--mask-size",
@@ -82,7 +82,10 @@ def _add_narratives(own: Any) -> None:
         help="compare the masks of PNG at NxN pixels; its first baseline used 256 [their full size]",
     )
     command.add_argument(
-        "--count", type=whole(1), metavar="N", help="number of scenes [500], or use only PNG's first N photos [all]"
+        "--count",
+        type=whole(1),
+        metavar="N",
+        help="number of scenes [500]; with PATH, use only the first N photos [all]",
     )
     command.add_argument(
         "--threshold",
@@ -110,7 +113,10 @@ def _add_reconstruction(own: Any) -> None:
     )
     add_grounding(command)
     command.add_argument(
-        "--count", type=whole(1), metavar="N", help="number of scenes [500], or use only the first N photos [all]"
+        "--count",
+        type=whole(1),
+        metavar="N",
+        help="number of scenes [500]; with PATH, use only the first N photos [all]",
     )
 
 
@@ -118,8 +124,8 @@ def _add_claims(own: Any) -> None:
     command = own.add_parser(
         "claims",
         help="whether captions of photos are true",
-        description="Has the model describe photos that people have segmented, and measures whether its words about "
-        "colour, size and position are true of the entities they are grounded in.",
+        description="Lets the model describe photos that people have segmented, and measures whether its words about "
+        "colour, size and position are true of the entities they refer to.",
     )
     command.set_defaults(measure=claims)
     command.add_argument(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...grounder import Grounder
     from ...support.progress import ItemProgress
 
-UNITS = "Printed figures are percentages, those in the file are fractions."
+UNITS = "Printed figures are percentages; those in the file are fractions."
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def add_entity_source(group: Any) -> None:
         "--masks",
         type=file_or_folder,
         metavar="DIR|FILE",
-        help="the entities that any program found instead: a folder with a file or a folder of masks for each photo, "
+        help="take the entities from any program instead: a folder with a file or a folder of masks for each photo, "
         "named after it, or a file about several photos, such as COCO's; docs/formats.md has the full list",
     )
 

@@ -57,7 +57,10 @@ def _add_referring(own: Any) -> None:
     )
     command.add_argument("--images", type=file_or_folder, metavar="DIR", help="the photos, if they are elsewhere")
     command.add_argument(
-        "--count", type=whole(1), metavar="N", help="number of scenes [500], or use only the first N photos [all]"
+        "--count",
+        type=whole(1),
+        metavar="N",
+        help="number of scenes [500]; with PATH, use only the first N photos [all]",
     )
     command.add_argument(
         "--threshold",
@@ -68,8 +71,8 @@ def _add_referring(own: Any) -> None:
     command.add_argument(
         "--by-nouns",
         action="store_true",
-        help="refer as the paper does (Sec. 5.3.1): the model finds the nouns of the expression, and the answer is "
-        "every entity that any of them means; needs PATH [the expression as a whole is grounded]",
+        help="refer as in the paper (Sec. 5.3.1): the model finds the nouns of the expression, and the answer is every "
+        "entity that any of them refers to; needs PATH [the expression as a whole is grounded]",
     )
 
 
@@ -85,7 +88,8 @@ def _add_wild(own: Any) -> None:
         "path",
         type=file_or_folder,
         metavar="PATH",
-        help="folder with NAME/valid/_annotations_min1cat.coco.json and the photos beside it; or that of a single set",
+        help="folder with NAME/valid/_annotations_min1cat.coco.json and the photos beside it; or the folder of a "
+        "single set",
     )
     add_grounding(command)
     add_resume(command, "set")
