@@ -41,7 +41,8 @@ docs: .venv/.installed-docs
 	$(BIN)/mkdocs build
 
 bench: .venv/.installed-test
-	$(BIN)/python -m benchmarks.parity $(FIXTURES)
+	$(BIN)/python -m benchmarks.start --out $(RESULTS)
+	test ! -d $(FIXTURES) || $(BIN)/python -m benchmarks.parity $(FIXTURES) --out $(RESULTS)
 	$(BIN)/python -m benchmarks.fusion --megapixels 24 --queries 100 --out $(RESULTS)
 	$(BIN)/python -m benchmarks.end_to_end --against mask2former sam sam2 nano --out $(RESULTS)
 	$(BIN)/python -m benchmarks.large_photo --megapixels 100 --out $(RESULTS)
@@ -49,9 +50,11 @@ bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks.stages --model cropformer-nano --out $(RESULTS)
 	$(BIN)/python -m benchmarks.stages --model gella-nano --out $(RESULTS)
 	$(BIN)/python -m benchmarks.accuracy --scenes 200 --out $(RESULTS)
-	$(BIN)/python -m benchmarks.gella_cost
+	$(BIN)/python -m benchmarks.video --clips 3 --frames 8 --share 1 3 --out $(RESULTS)
+	$(BIN)/python -m benchmarks.gella_cost --out $(RESULTS)
+	$(BIN)/python -m benchmarks.memory_and_time --rows nano --gella gella-nano --out $(RESULTS)
 	$(BIN)/python -m benchmarks.gpu --out $(RESULTS)
-	$(BIN)/python -m benchmarks.page_visitors
+	$(BIN)/python -m benchmarks.page_visitors --out $(RESULTS)
 	$(BIN)/python -m benchmarks.batch --out $(RESULTS)
 
 test-oldest: .venv-oldest/.installed

@@ -31,6 +31,8 @@ from esg.training.measure import MeasureConfig
 from esg.training.samples import SampleConfig
 from esg.weights.finding import locate
 
+from .records import machine_line
+
 SIZES = ((224, 288), (288, 224))
 SEEDS = (0, 1)
 
@@ -171,6 +173,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         init = without_association(Path(folder) / "start.safetensors")
+        print(machine_line())
         print(f"{arguments.steps} steps of {arguments.batch} scenes, measured on {arguments.scenes} scenes of 576x448")
         for line in rows(arguments.tables, init, arguments):
             print(line, flush=True)

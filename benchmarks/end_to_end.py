@@ -118,9 +118,10 @@ def run_sam2(height: int, width: int) -> dict[str, float]:
 
 def _automatic_masks(model: Any, height: int, width: int) -> dict[str, float]:
     """SAM's network as its automatic masks use it: the photo is encoded once, then every point asks for masks."""
-    picture = Image.fromarray(photo(height, width)).resize((1024, 1024), Image.Resampling.BILINEAR)
+    side = model.config.prompt_encoder_config.image_size  # 1024 in all published sizes
+    picture = Image.fromarray(photo(height, width)).resize((side, side), Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None] / 127.5 - 1
-    at = (torch.arange(GRID) + 0.5) * 1024 / GRID
+    at = (torch.arange(GRID) + 0.5) * side / GRID
     points = torch.cartesian_prod(at, at).reshape(1, -1, 1, 2)  # (1, points, 1, xy)
 
     def all_points() -> None:
@@ -172,14 +173,19 @@ def in_a_process(side: str, height: int, width: int) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def launched(words: list[str]) -> dict[str, float]:
+    """Runs a program to its end: its exit status, seconds by the clock and of the CPU, and peak memory in GiB."""
+    launcher = [sys.executable, "-c", LAUNCHER, *words]
+    return json.loads(subprocess.run(launcher, check=True, capture_output=True, text=True).stdout)
+
+
 def command_in_a_process(command: str, height: int, width: int) -> dict[str, float]:
     """Runs any program on a file with the photo. Only figures of the whole process are known, so its base is 0."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "photo.png")
         Image.fromarray(photo(height, width)).save(path)
         words = [word.replace("{photo}", str(path)) for word in shlex.split(command)]
-        launched = [sys.executable, "-c", LAUNCHER, *words]
-        found = json.loads(subprocess.run(launched, check=True, capture_output=True, text=True).stdout)
+        found = launched(words)
     if found["status"]:
         print(f"{words[0]} is skipped: exit status {found['status']}", flush=True)
         return {}
@@ -206,7 +212,8 @@ def main() -> None:
     for side, found in figures.items():
         print(
             f"{side:12} {found['seconds']:8.1f} s {found['cpu']:8.1f} CPU s, peak {found['gib']:.2f} GiB "
-            f"(base {found['base']:.2f}); CPU seconds: {found['ratio']:.2f} x ours"
+            f"(base {found['base']:.2f}); CPU seconds: {found['ratio']:.2f} x ours, "
+            f"peak: {found['memory_ratio']:.2f} x ours"
         )
     print(f"the authors' code on another, partly busy machine: {OFFICIAL_SECONDS} s, peak {OFFICIAL_GIB} GiB")
     ratios = {side: found["ratio"] for side, found in figures.items()}
@@ -230,12 +237,16 @@ def compare(sides: list[str], command: str, height: int, width: int, rounds: int
 
 
 def summary(runs: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Medians of every figure, and as `ratio` the median of a side's CPU seconds divided by ours, round by round."""
-    ours = [one["cpu"] for one in runs["ours"]]
+    """Medians of every figure, and of two ratios to ours, round by round: CPU seconds (`ratio`) and peak memory."""
+
+    def ratio(figure: str, found: list[dict[str, float]]) -> float:
+        return statistics.median(one[figure] / ours[figure] for one, ours in zip(found, runs["ours"], strict=False))
+
     return {
         side: {
             **{name: statistics.median(one[name] for one in found) for name in found[0]},
-            "ratio": statistics.median(one["cpu"] / first for one, first in zip(found, ours, strict=False)),
+            "ratio": ratio("cpu", found),
+            "memory_ratio": ratio("gib", found),
         }
         for side, found in runs.items()
     }

@@ -8,9 +8,9 @@ direct implementation of the same computation, on a smaller photo and alternatin
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from esg.models.cropformer.fusion import Fusion, fuse
 from esg.models.cropformer.views import ViewGeometry
 
+from .memory import peak, start_peak
 from .records import add_out, save
 
 CASES = {
@@ -113,16 +114,14 @@ def make_case(case: str, megapixels: float, queries: int) -> tuple[torch.Tensor,
 
 
 def measure(case: str, megapixels: float, queries: int, repeats: int, out: Path | None, straight: bool) -> dict:
-    """Runs one method on one case in this process: seconds (best of `repeats`) and peak bytes above the base."""
+    """Runs one method on one case in this process: seconds (median of `repeats`) and peak bytes above the base."""
     logits, class_scores, geometry = make_case(case, megapixels, queries)
     h, w = geometry.sizes[0]
     coverage = (logits[:, 0, : h // 4, : w // 4] > 0).float().mean((1, 2))  # in the full view, without its padding
     warm_up = make_case(case, 0.02, 3)
     method = straight_fusion if straight else fuse
     method(*warm_up)
-    ctypes.CDLL(None).malloc_trim(0)  # free memory must not count as base
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current resident size
-    base = _status("VmRSS")
+    base = start_peak()
     seconds = []
     for _ in range(repeats):
         begin = time.perf_counter()
@@ -133,17 +132,12 @@ def measure(case: str, megapixels: float, queries: int, repeats: int, out: Path 
             np.savez(out, labels=result.labels, scores=result.scores)
         del result
     return {
-        "seconds": min(seconds),
-        "bytes": _status("VmHWM") - base,
+        "seconds": statistics.median(seconds),
+        "bytes": peak() - base,
         "image": geometry.image_size,
         "over_30": int((coverage > 0.3).sum()),
         "won": won,
     }
-
-
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field + ":")) * 1024
 
 
 def _run(
@@ -206,7 +200,7 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=24)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--paired", type=float, default=2, help="megapixels at which both methods are measured")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of ours; the fastest one counts")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of ours; the median counts")
     parser.add_argument("--case", choices=CASES, help="measure one case in this process and print JSON")
     parser.add_argument("--straight", action="store_true", help="with --case: measure `straight_fusion`, not ours")
     parser.add_argument("--labels", type=Path, help="with --case: save labels and scores to this .npz")

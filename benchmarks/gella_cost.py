@@ -33,6 +33,7 @@ from esg.models.gella.config import PRESETS
 from esg.models.gella.model import Gella
 
 from .flops import counter
+from .records import add_out, save
 
 # Millions of parameters (Table XI) and GFLOPS (Table XII a), with LLaMA-7B.
 PARAMETERS = {"image encoder": 300.0, "mask encoder": 3.5, "mask decoder": 21.0}
@@ -132,7 +133,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", action="append", choices=[*PRESETS], help="all by default")
     parser.add_argument("--text", type=int, default=300, help="text tokens, in addition to those of the picture")
+    add_out(parser)
     arguments = parser.parse_args()
+    figures = {}
     for preset in arguments.preset or [*PRESETS]:
         model = built(preset)
         config = model.config
@@ -147,6 +150,7 @@ def main() -> None:
             print(f"  {name:22}{count / 1e6:12.1f}{beside}")
         reads = reading_cost(model)
         cost = {**operations(model), "language model": reads(config.vision.grid**2 + arguments.text)}
+        figures[preset] = {"parameters": held, "operations": cost}
         joint = {"image + mask encoder": cost["image encoder"] + cost["mask encoder"]}
         print(f"{'operations':24}{'10^9':>12}{'mult-adds':>12}" + (f"{'Table XII':>12}" if paper else ""))
         for name, count in [*cost.items(), *joint.items(), ("all", sum(cost.values()))]:
@@ -158,6 +162,8 @@ def main() -> None:
                 f"The paper's {wanted / 1e9:.0f} for the language model would be {reads.longest(wanted)} tokens if "
                 f"it counts operations, {reads.longest(2 * wanted)} if multiply-adds; it does not state the number."
             )
+    bars = {preset: {part: count / 1e9 for part, count in own["operations"].items()} for preset, own in figures.items()}
+    save(arguments.out, "gella_cost", figures, bars, "operations in 10^9")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ Three parts, each of which can be left out (`--parts segment agree words`):
   authors' way of computing: fp32, attention as plain products, and fusion of all masks at the photo's size. The others
   are ours with each option. The target is 3 times the speed and half the memory of the first row; the paper has 1503 ms
   and 6.9 GB on an A100.
-- agree: the share of pixels in which the label map of `cropformer-nano` (real weights, real photos) equals that of fp32
-  on the same device; the target is 99.5 %.
+- agree: the share of pixels to which `cropformer-nano` (real weights, real photos) assigns the same entity as in fp32
+  on the same device, whatever the entity's number; the target is 99.5 %.
 - words: GELLA 7B in bf16 with random weights: the image encoder, a narrative of 120 tokens, an answer that copies its
   prompt with and without guesses, and the association with 5 and 100 entities. The paper has 4.2 s for a narrative; the
   target is 1.5 s.
@@ -28,13 +28,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from benchmarks.end_to_end import photo
 from benchmarks.fusion import straight_fusion
 from benchmarks.memory_and_time import measured
 from benchmarks.records import add_out, save
 from esg.entities.entity_map import EntityMap
+from esg.entities.label_arrays import count_pairs
 from esg.models.cropformer import inference
 from esg.models.cropformer.config import PRESETS, CropFormerConfig, Preset
 from esg.models.cropformer.model import CropFormer
@@ -177,7 +180,7 @@ def fusing_by(fuse: Callable[..., Any] | None) -> Iterator[None]:
 
 
 def agree(bench: Bench) -> None:
-    """The share of equal pixels in each precision, on real photos with real weights."""
+    """The share of pixels with the same entity in each precision, on real photos with real weights."""
     pictures = [read_image(path) for path in sorted(EXAMPLES.glob("*.jpg"))[: 1 if bench.dry else None]]
     size = {"size": 64} if bench.dry else {}
 
@@ -189,13 +192,24 @@ def agree(bench: Bench) -> None:
     options: list[dict[str, Any]] = [{"precision": "bf16"}]
     if not bench.dry:
         options += [{"precision": "fp16"}, {"compile": True}, {"precision": "bf16", "compile": True}]
-    for one in options:
-        name = "agreement, " + ", ".join(str(value) if key == "precision" else key for key, value in one.items())
+    for changed in options:
+        name = "agreement, " + ", ".join(str(value) if key == "precision" else key for key, value in changed.items())
         with bench.part(name):
-            found = maps(**one)
-            shares = [float((a.labels == b.labels).mean()) for a, b in zip(expected, found)]
+            found = maps(**changed)
+            shares = [agreement(one.labels, other.labels) for one, other in zip(expected, found)]
             bench.figures[name] = {"worst": min(shares), "mean": statistics.mean(shares)}
-            print(f"{name:44}  equal pixels: worst {min(shares):.4%}, mean {statistics.mean(shares):.4%}", flush=True)
+            print(f"{name:44}  same entity: worst {min(shares):.4%}, mean {statistics.mean(shares):.4%}", flush=True)
+
+
+def agreement(labels: np.ndarray, others: np.ndarray) -> float:
+    """The share of pixels that have the same entity in two label maps (H, W), 0..1.
+
+    Entities whose scores are almost equal may exchange their numbers, so entities are first matched one to one, for the
+    largest total overlap. Pixels without an entity (0) only agree with each other.
+    """
+    pairs = count_pairs(labels, others, (int(labels.max()), int(others.max())))
+    matched = linear_sum_assignment(pairs[1:, 1:], maximize=True)
+    return float((pairs[0, 0] + pairs[1:, 1:][matched].sum()) / labels.size)
 
 
 def words(bench: Bench) -> None:

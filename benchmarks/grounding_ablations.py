@@ -40,6 +40,8 @@ from esg.training.run_tokenizer import run_tokenizer
 from esg.training.settings import read_config
 from esg.weights.finding import locate
 
+from .records import machine, machine_line
+
 RECIPE = Path(__file__).parent.parent / "docs" / "recipes" / "gella-nano.json"
 FIGURES = {"AR": "AR", "AR_things": "things", "AR_stuff": "stuff", "cIoU": "cIoU", "reconstructed": "reconstructed"}
 
@@ -247,6 +249,7 @@ def main() -> None:
     parser.add_argument("--init", metavar="NAME|FILE", help="weights of a GELLA whose vision and language are kept")
     parser.add_argument("--out", type=Path, default=Path("runs/grounding-ablations"), help="folder of runs and tables")
     arguments = parser.parse_args()
+    print(machine_line())
     conditions = f"{arguments.steps} steps of {arguments.batch} pictures, measured on {arguments.scenes} scenes, in %."
     found: dict[str, dict[str, float]] = {}
     for number in arguments.table:
@@ -260,7 +263,8 @@ def main() -> None:
         text = markdown(number, found, conditions)
         print(f"\n{text}", flush=True)
         own = {row: {"paper": paper, **found[name]} for row, name, paper in TABLES[number].rows}
-        content = {"table": number, "steps": arguments.steps, "batch": arguments.batch, "rows": own}
+        settings = {"steps": arguments.steps, "batch": arguments.batch}
+        content = {"machine": machine(), "table": number, **settings, "rows": own}
         (arguments.out / f"table-{number}.md").write_text(text, encoding="utf-8")
         (arguments.out / f"table-{number}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -8,15 +8,12 @@ The photo, 3:2 with smooth colour blobs, is in memory before the clock starts; r
 from __future__ import annotations
 
 import argparse
-import math
-
-import numpy as np
-from PIL import Image
 
 from esg.segmenter import EntitySegmenter
 
-from .end_to_end import photo, timed
+from .end_to_end import timed
 from .records import add_out, save
+from .stages import picture_of
 
 
 def main() -> None:
@@ -26,16 +23,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="short side of the views in pixels [the model's own]")
     add_out(parser)
     arguments = parser.parse_args()
-    height = round(math.sqrt(arguments.megapixels * 1e6 / 1.5))
-    # Pillow resizes in bands; otherwise, making the photo could take more memory than segmenting it.
-    small = Image.fromarray(photo(90, 135))
-    picture = np.asarray(small.resize((round(height * 1.5), height), Image.Resampling.BICUBIC))
+    picture = picture_of(arguments.megapixels)
     segmenter = EntitySegmenter.from_pretrained(arguments.model, device="cpu")
     segmenter(picture[:64, :64], size=64)  # warm-up
     found = timed(lambda: segmenter(picture, size=arguments.size, max_pixels=picture.size))
     print(
-        f"{picture.shape[1]}x{height}: {found['seconds']:.1f} s, {found['cpu']:.1f} CPU s, peak {found['gib']:.2f} GiB "
-        f"({found['base']:.2f} GiB before, including the photo)"
+        f"{picture.shape[1]}x{picture.shape[0]}: {found['seconds']:.1f} s, {found['cpu']:.1f} CPU s, "
+        f"peak {found['gib']:.2f} GiB ({found['base']:.2f} GiB before, including the photo)"
     )
     save(arguments.out, "large_photo", found, {"peak": found["gib"], "before": found["base"]}, "GiB of memory")
 

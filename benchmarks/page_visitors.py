@@ -30,6 +30,7 @@ import numpy as np
 from PIL import Image
 
 from .end_to_end import photo
+from .records import add_out, save
 
 PATIENCE = httpx.Timeout(600)
 
@@ -179,6 +180,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=5, help="photos per visitor")
     parser.add_argument("--crops", type=int, default=0, choices=(0, 4, 8))
     parser.add_argument("--model", default="cropformer-nano")
+    add_out(parser)
     arguments = parser.parse_args()
     with served(arguments.model) as (address, process):
         (alone,) = visit(address, 99, 1, arguments.crops)
@@ -191,17 +193,29 @@ def main() -> None:
                 for number in range(arguments.visitors)
             ]
             seconds = np.array([job.result() for job in jobs])
-        total = time.perf_counter() - begin
-        work = (computed(process) - work_before) / seconds.size
+        figures = {
+            "seconds": time.perf_counter() - begin,
+            "seconds_per_photo": float(np.median(seconds)),
+            "slowest_photo": float(seconds.max()),
+            "first_photo_of_one_visitor": alone,
+            "server_cpu_seconds_per_photo": (computed(process) - work_before) / seconds.size,
+        }
         time.sleep(2)
         after = memory(process)
+    figures |= {"mib_before": before, "mib_after": after}
     print(
-        f"{arguments.visitors} visitors x {arguments.photos} photos: no failure, nothing mixed up, {total:.0f} s; "
-        f"{np.median(seconds):.1f} s per photo (median), {seconds.max():.1f} s at most, one visitor alone "
-        f"{alone:.1f} s the first time; {work:.2f} s of the server's CPU time per photo; "
-        f"memory {before:.0f} MiB before, {after:.0f} MiB after "
-        f"({100 * (after / before - 1):+.0f} %)"
+        f"{arguments.visitors} visitors x {arguments.photos} photos: no failure, nothing mixed up, "
+        f"{figures['seconds']:.0f} s; {figures['seconds_per_photo']:.1f} s per photo (median), "
+        f"{figures['slowest_photo']:.1f} s at most, one visitor alone {alone:.1f} s the first time; "
+        f"{figures['server_cpu_seconds_per_photo']:.2f} s of the server's CPU time per photo; "
+        f"memory {before:.0f} MiB before, {after:.0f} MiB after ({100 * (after / before - 1):+.0f} %)"
     )
+    waiting = {
+        "one visitor, first photo": alone,
+        f"{arguments.visitors} visitors, median": figures["seconds_per_photo"],
+        f"{arguments.visitors} visitors, slowest": figures["slowest_photo"],
+    }
+    save(arguments.out, "page_visitors", figures, waiting, "seconds per photo")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,6 +45,8 @@ from esg.models.layers.attention import set_attention
 from esg.models.layers.swin import relative_index
 from esg.models.meta_init import Unfilled
 from esg.support.attention import BACKENDS
+
+from .records import Bars, add_out, save
 
 NAME = re.compile(r"(?P<config>.+)_(?P<image>[A-Z])_(?P<size>128|192)(?P<gain>_qk1)?")
 BEFORE_MASKS = 2e-5  # relative, up to the mask features and the first prediction heads
@@ -270,7 +272,8 @@ def _instances(found: list[Overlapping], fixture: dict[str, np.ndarray]) -> Iter
     ours = {(one.query, one.kind): one for one in found}
     shared = ours.keys() & theirs.keys()
     yield Check("pairs kept", (len(theirs) - len(shared)) / len(theirs), 0.02)
-    yield Check("scores", max(abs(ours[pair].score - fixture["scores"][theirs[pair]]) for pair in shared), SCORES)
+    differences = [abs(ours[pair].score - fixture["scores"][theirs[pair]]) for pair in shared]
+    yield Check("scores", float(max(differences)), SCORES)
     differing = [(decode_mask(ours[pair].rle) != masks[theirs[pair]]).mean() for pair in shared]
     yield Check("masks", float(max(differing)), PIXELS)
 
@@ -324,8 +327,11 @@ def compare(fixture: dict[str, np.ndarray], reference: Reference, config: str, i
     return checks
 
 
-def print_own_spread(names: list[str], reference: Reference, arguments: argparse.Namespace) -> None:
-    """Prints how far our model moves on configurations without a fixture, such as cropformer_swin_tiny_3x_A_192."""
+def own_spreads(
+    names: list[str], reference: Reference, arguments: argparse.Namespace
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Measures and prints how far our model moves on configurations without a fixture, by name and by stage."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
     precision = getattr(torch, arguments.precision)
     for name in names:
         match = NAME.fullmatch(name)
@@ -336,10 +342,13 @@ def print_own_spread(names: list[str], reference: Reference, arguments: argparse
         views = views_of(reference, preset, match["image"], int(match["size"]))
         stages, _ = run(model, views, precision, 8)
         spread = own_spread(model, views, precision, 8, stages, arguments.spread or 1)
+        found[name] = {}
         print(f"\n{name}, against itself\n  {'stage':32} {'spread':>9} {'allowed':>9}")
         for stage, value in spread.items():
             chaos = "  chaos" if value > stages[stage].allowed else ""
+            found[name][stage] = {"spread": value, "allowed": stages[stage].allowed}
             print(f"  {stage:32} {value:9.1e} {stages[stage].allowed:9.1e}{chaos}")
+    return found
 
 
 def main() -> int:
@@ -360,10 +369,13 @@ def main() -> int:
     parser.add_argument(
         "--self", nargs="+", dest="own", metavar="NAME", help="only print the spread of these, without fixtures"
     )
+    add_out(parser)
     arguments = parser.parse_args()
     reference = Reference(arguments.folder)
     if arguments.own:
-        print_own_spread(arguments.own, reference, arguments)
+        spreads = own_spreads(arguments.own, reference, arguments)
+        largest = {name: max(stage["spread"] for stage in own.values()) for name, own in spreads.items()}
+        save(arguments.out, "parity_spread", spreads, largest, "largest spread of a stage")
         return 0
     names = [(path, NAME.fullmatch(path.stem)) for path in sorted(arguments.folder.glob("*.npz"))]
     fixtures = [
@@ -372,17 +384,23 @@ def main() -> int:
     if not fixtures:
         print(f"There are no fixtures in {arguments.folder}.", file=sys.stderr)
         return 2
-    failures = 0
+    found: dict[str, list[Check]] = {}
     for path, match in fixtures:
         print(f"\n{path.stem}\n  {'stage':32} {'worst':>9} {'allowed':>9} {'spread' * bool(arguments.spread):>9}")
         with np.load(path) as archive:
             fixture = dict(archive)
         gain, precision = 1.0 if match["gain"] else 3.0, getattr(torch, arguments.precision)
         where = (match["config"], match["image"], int(match["size"]), gain)
-        for check in compare(fixture, reference, *where, arguments.attention, precision, arguments.spread):
-            failures += not check.passed
+        found[path.stem] = compare(fixture, reference, *where, arguments.attention, precision, arguments.spread)
+        for check in found[path.stem]:
             print(check)
+    failed = {name: sum(not check.passed for check in checks) for name, checks in found.items()}
+    failures = sum(failed.values())
     print(f"\n{len(fixtures)} fixtures, {failures} differences larger than allowed")
+    figures = {name: [asdict(check) for check in checks] for name, checks in found.items()}
+    passed = {name: len(checks) - failed[name] for name, checks in found.items()}
+    bars: Bars = {name: {"passed": passed[name], "failed": failed[name]} for name in found}
+    save(arguments.out, "parity", figures, bars, "comparisons")
     return 1 if failures else 0
 
 

@@ -1,4 +1,4 @@
-"""Writes the results of a benchmark into a folder: figures as JSON, a plot of them, and the machine they are from."""
+"""Records the results of a benchmark: the machine they are from, the figures as JSON, and a plot of them."""
 
 from __future__ import annotations
 
@@ -44,14 +44,27 @@ def machine() -> dict[str, Any]:
     }
 
 
+def machine_line() -> str:
+    """The most important facts about the machine, for people who read a benchmark's output."""
+    own = machine()
+    gpu = f", {own['gpu']}" if own["gpu"] else ""
+    return (
+        f"Measured on {own['processor']}{gpu} (cores: {own['cores']}, threads: {own['threads']}), "
+        f"PyTorch {own['torch']}, {own['date']}"
+    )
+
+
 def save(folder: Path | None, name: str, figures: Any, bars: Bars, unit: str) -> None:
-    """Writes FOLDER/NAME.json, and FOLDER/NAME.png if matplotlib is installed; does nothing without a folder.
+    """Prints the machine, and writes FOLDER/NAME.json, and FOLDER/NAME.png if matplotlib is installed.
+
+    Without a folder, nothing is written.
 
     Args:
         figures: whatever was measured, as JSON can hold it.
         bars: one bar of the plot for each, in this order; a bar of several parts has the length of each part by name.
         unit: what the length of a bar means, such as "seconds".
     """
+    print(f"\n{machine_line()}")
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from benchmarks import gella_cost
@@ -64,10 +67,14 @@ def test_every_part_costs_something(nano: Gella) -> None:
     assert min(operations(nano).values()) > 0
 
 
-def test_it_prints_the_papers_figures_beside_ours(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, large: Gella, large_reads: ReadingCost
+def test_it_prints_the_papers_figures_beside_ours_and_saves_them(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    large: Gella,
+    large_reads: ReadingCost,
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["gella_cost", "--preset", "gella-7b", "--text", "20"])
+    monkeypatch.setattr("sys.argv", ["gella_cost", "--preset", "gella-7b", "--text", "20", "--out", str(tmp_path)])
     monkeypatch.setattr(gella_cost, "built", {"gella-7b": large}.__getitem__)
     monkeypatch.setattr(gella_cost, "reading_cost", {large: large_reads}.__getitem__)
     gella_cost.main()
@@ -77,3 +84,6 @@ def test_it_prints_the_papers_figures_beside_ours(
     figures = [line for line in lines if line.startswith("  ")]
     assert {line[2:24].strip() for line in figures} >= {*parameters(large), "image + mask encoder", "all"}
     assert min(float(figure) for line in figures for figure in line[24:].split()) > 0
+    saved = json.loads((tmp_path / "gella_cost.json").read_text())["figures"]["gella-7b"]
+    assert saved["parameters"] == parameters(large)
+    assert f"{saved['operations']['mask decoder'] / 1e9:.1f}" in "\n".join(figures)
