@@ -28,6 +28,9 @@ ALSO: dict[str, tuple[str, ...]] = {row["name"]: tuple(row["also"]) for row in _
 ARGUABLE: dict[str, tuple[str, ...]] = {row["name"]: tuple(row["arguable"]) for row in _ROWS if "arguable" in row}
 """Debatable names, which never count as wrong."""
 
+THINGS = frozenset(row["name"] for row in _ROWS if row["thing"])
+"""The names of things that can be counted; the others are of stuff such as grass, and of parts of buildings."""
+
 SYNONYMS: dict[str, str] = {other: row["name"] for row in _ROWS for other in row["synonyms"]}
 """The everyday name for each synonym, in the singular."""
 
@@ -85,11 +88,20 @@ def plural(name: str) -> str:
     return _IRREGULAR.get(name) or name + ("es" if name.endswith(("x", "ch", "sh", "s")) else "s")
 
 
+_SINGULAR = {plural(name): name for name in NAMES}
+
+
 def counted(name: str, number: int) -> str:
     """ "dog", "two dogs", "several dogs"; uncountable names are returned unchanged."""
     if number == 1 or name in UNCOUNTED:
         return name
     return f"{COUNTS[number - 2] if number <= 4 else 'several'} {plural(name)}"
+
+
+def uncounted(name: str) -> str:
+    """The inverse of `counted`: "dog" for "two dogs"."""
+    first, _, rest = name.partition(" ")
+    return _SINGULAR.get(rest, name) if first in COUNTS or first == "several" else name
 
 
 def counted_names(names: Sequence[str], areas: Sequence[int] | np.ndarray, picture: int) -> list[str]:

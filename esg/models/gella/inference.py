@@ -16,13 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from ...entities.entity_map import EntityMap
+from ...entities.resting import rests_on
 from ...language.captions import SEG, category_caption
-from ...language.coco_names import ALSO, counted_names, without_parts
+from ...language.coco_names import ALSO, counted_names, uncounted, without_parts
 from ...language.knowing import has_words, is_known
 from ...language.known_words import Rendering, render
 from ...language.mentioned import names_mentioned
 from ...language.nouns import align, mended, noun_phrases, parse_pieces
-from ...language.plain_sentence import is_complete, plain_sentence, without_wrong_articles
+from ...language.plain_sentence import plain_sentence, reads_well, without_wrong_articles
+from ...language.resting import can_rest
 from ...language.splitting import parted, sentences
 from ...language.words import Span, find_words
 from ...support.checks import check_finite
@@ -206,24 +208,37 @@ class GellaInference:
 
         A sentence that lists these names competes with the drafts; drafts that mention other names are left out.
         """
-        names, sure = self._recognised(features, entities)
+        names, rests, sure = self._recognised(features, entities)
         asked = self._conversation.describe(names=names)
         answers = self._answers(features, [asked] * len(writings), writings, watch)
         texts = [" ".join(self._conversation.pieces(torch.tensor(answer))) for answer in answers]
         written = [without_wrong_articles(text.rstrip(_HALF_A_LETTER).strip()) for text in texts]
         if not names:
             return written
-        written = [text for text in written if names_mentioned(text) <= sure and is_complete(text)]
-        return [*written, plain_sentence(names)]
+        written = [text for text in written if names_mentioned(text) <= sure and reads_well(text)]
+        return [*written, plain_sentence(names, rests)]
 
-    def _recognised(self, features: ImageFeatures, entities: EntityMap) -> tuple[list[str], set[str]]:
-        """The names for a description, largest area first, with counts; and all names that a draft can mention."""
+    def _recognised(self, features: ImageFeatures, entities: EntityMap) -> tuple[list[str], dict[str, str], set[str]]:
+        """The content of a description.
+
+        Returns:
+            The names, largest area first, with counts; those of them that rest on another one, and that other one; and
+            all names that a draft can mention.
+        """
         found = self.recognise(features, entities) if self.names else []
         sure = [number for number, (_, score) in enumerate(found) if score >= RECOGNISED]
         names = {found[number][0] for number in sure}
         sure = [sure[number] for number in without_parts([found[number][0] for number in sure], entities.areas[sure])]
         listed = counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
-        return listed, names.union(*(ALSO.get(name, ()) for name in names))
+        called = {number + 1: found[number][0] for number in sure}  # by id
+        rests = {}
+        for name in listed:
+            under = {
+                called.get(rests_on(entities.labels, id), "") for id, own in called.items() if own == uncounted(name)
+            }
+            if len(under) == 1 and (other := under.pop()) in listed and can_rest(uncounted(name), other):
+                rests[name] = other
+        return listed, rests, names.union(*(ALSO.get(name, ()) for name in names))
 
     def recognise(self, features: ImageFeatures, entities: EntityMap) -> list[tuple[str, float]]:
         """See `GroundingModel.recognise`; the best names are scored a second time, as a shorter list.

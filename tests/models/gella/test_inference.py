@@ -285,12 +285,38 @@ def test_drafts_that_mention_other_names_or_break_off_are_left_out(
     knowing: GellaInference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drafts = ["A cat on a sofa.", "A cat and a dog.", "A cat on a can and in the background.", "Two kittens."]
-    monkeypatch.setattr(knowing, "_recognised", lambda *_: (["cat"], {"cat", "couch"}))
+    monkeypatch.setattr(knowing, "_recognised", lambda *_: (["cat"], {}, {"cat", "couch"}))
     monkeypatch.setattr(knowing, "_answers", lambda *_: [[number] for number in range(len(drafts))])
     monkeypatch.setattr(knowing._conversation, "pieces", lambda tokens: [drafts[int(tokens)]])
     writings = [GenerationConfig(9, seed=seed) for seed in range(4)]
     found = knowing.captions(knowing.see(PHOTO), HALVES, writings, lambda done: None)
     assert found == [drafts[0], drafts[3], "A cat."]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["dog", "dog", "grass"], "Two dogs on grass."),
+        (["dog", "cat", "grass"], "A cat and a dog on grass."),
+        (["kite", "dog", "grass"], "A dog on grass, with a kite."),
+        (["dog", None, "grass"], "A dog on grass."),
+        (["dog", "cat", None], "A cat and a dog."),
+    ],
+)
+def test_the_plain_sentence_says_what_things_rest_on(
+    knowing: GellaInference, monkeypatch: pytest.MonkeyPatch, names: list[str | None], said: str
+) -> None:
+    labels = np.full(PHOTO.shape[:2], 3)
+    height, width = labels.shape
+    labels[height // 4 : height // 2, : width // 3] = 1
+    labels[height // 4 : height // 2, width // 2 :] = 2
+    found = [(name or "sky", 0.9 if name else 0.1) for name in names]
+    monkeypatch.setattr(knowing, "recognise", lambda *_: found)
+    monkeypatch.setattr(knowing, "_answers", lambda *_: [])
+    captions = knowing.captions(
+        knowing.see(PHOTO), EntityMap.from_labels(labels, [0.9, 0.8, 0.7]), [], lambda done: None
+    )
+    assert captions == [said]
 
 
 def test_recognised_names_are_given_to_the_description(
