@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import re
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +50,7 @@ log = logging.getLogger(__name__)
 
 
 CACHE_BYTES = 1 << 30  # maximum size, in bytes, of the key-value caches of all answers that are written together
+_SIDES = re.compile(r"left|right|clockwise", re.IGNORECASE)  # words that are wrong in a mirror image
 _HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # decoded from the first tokens of a character that takes several
 _CAPTIONS_AT_ONCE = 8  # maximum number of captions per pass; the cost grows with the square of their number
 _ANSWER_TOKENS = 4  # answer tokens per caption token, at most: a short noun, its comma and its <SEG>
@@ -114,7 +117,9 @@ class GellaInference:
         self._has_words = has_words(tokenizer.get_vocab())
         given = (*model.config.names, *model.config.synonyms)
         self._named = frozenset(word.key for name in given for word in find_words(name))
-        self._last: tuple[ImageFeatures, EntityMap, list[_Group]] | None = None
+        # what was read last; a photo and its mirror image are read in turn
+        self._last: deque[tuple[ImageFeatures, EntityMap, list[_Group]]] = deque(maxlen=2)
+        self._mirror: tuple[ImageFeatures, EntityMap, tuple[ImageFeatures, EntityMap]] | None = None
         # the features of the image, the last caption whose nouns were extracted, and the answer
         self._answered: tuple[ImageFeatures, str, str] | None = None
 
@@ -157,7 +162,8 @@ class GellaInference:
         """See `GroundingModel.to`."""
         self.model.to(device)
         self.device = device
-        self._last = self._answered = None
+        self._last.clear()
+        self._mirror = self._answered = None
 
     def see(self, pixels: np.ndarray) -> ImageFeatures:
         """See `GroundingModel.see`."""
@@ -166,7 +172,7 @@ class GellaInference:
         with self._computing():
             features = self.model.language.see(normalised(square))
         check_finite("image features", features.tokens, features.grid)
-        return features
+        return replace(features, pixels=square)
 
     def describe(
         self, features: ImageFeatures, writing: GenerationConfig, stop: Callable[[], bool] | None = None
@@ -257,6 +263,21 @@ class GellaInference:
         best = again.argmax(axis=0)
         return [(names[name], float(again[name, number])) for number, name in enumerate(best.tolist())]
 
+    def _mirrored(self, features: ImageFeatures, entities: EntityMap) -> tuple[ImageFeatures, EntityMap]:
+        """The features and entities of the photo's mirror image; those of the last photo are cached."""
+        if self._mirror is not None and self._mirror[0] is features and self._mirror[1] is entities:
+            return self._mirror[2]
+        assert features.pixels is not None
+        box = Letterbox((entities.height, entities.width), self.model.config.vision.side)
+        content = slice(0, box.content[1])
+        pixels = features.pixels.clone()
+        pixels[..., content] = pixels[..., content].flip(-1)
+        with self._computing():
+            seen = self.model.language.see(normalised(pixels))
+        flipped = EntityMap(np.ascontiguousarray(entities.labels[:, ::-1]), entities.scores, entities.names)
+        self._mirror = features, entities, (seen, flipped)
+        return seen, flipped
+
     def nouns(self, features: ImageFeatures, caption: str) -> list[Span]:
         """See `GroundingModel.nouns`; a rule of thumb helps when the model misreads the caption."""
         rendering = self._rendered(caption)
@@ -295,10 +316,18 @@ class GellaInference:
         return self._answered[2]
 
     def scores(self, features: ImageFeatures, entities: EntityMap, caption: str, spans: Sequence[Span]) -> np.ndarray:
-        """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is split into parts."""
+        """See `GroundingModel.scores`; a long list of names, or a caption of many sentences, is split into parts.
+
+        The scores of a small model are means over the photo and its mirror image, in which a wrong name often has
+        another score; unless the caption speaks of left and right.
+        """
         rendering = self._rendered(caption)
         parts = parted(rendering.text, [rendering.to_rendered(span) for span in spans], partial(self._excess, features))
-        return np.concatenate([self._scores(features, entities, [part])[0] for part in parts])
+        views = [(features, entities)]
+        if self.names and len(entities) and not _SIDES.search(caption):
+            views.append(self._mirrored(features, entities))
+        found = [np.concatenate([self._scores(*view, [part])[0] for part in parts]) for view in views]
+        return np.mean(found, axis=0)
 
     def grounded(
         self, features: ImageFeatures, entities: EntityMap, captions: Sequence[str]
@@ -415,24 +444,27 @@ class GellaInference:
     def _groups(self, features: ImageFeatures, entities: EntityMap) -> list[_Group]:
         """All entities, in groups if there are more of them than queries.
 
-        The last result is cached because several sentences are often grounded in the same entities.
+        The last results are cached because several sentences are often grounded in the same entities.
         """
-        if self._last is None or self._last[0] is not features or self._last[1] is not entities:
-            most = self.model.config.decoder.queries
-            groups = []
-            for start in range(0, len(entities), most):
-                ids = np.arange(start, min(start + most, len(entities))) + 1
-                groups.append(self._embedded(features, entities, ids))
-            unmatched = sum(int((~group.ties.matched).sum()) for group in groups)
-            if unmatched and (self._last is None or self._last[1] is not entities):
-                log.info(
-                    "%d of %d entities are too small, too thin or too similar for this model to tell apart, so it can "
-                    "only guess whether a phrase refers to them.",
-                    unmatched,
-                    len(entities),
-                )
-            self._last = features, entities, groups
-        return self._last[2]
+        for last_features, last_entities, groups in self._last:
+            if last_features is features and last_entities is entities:
+                return groups
+        most = self.model.config.decoder.queries
+        groups = []
+        for start in range(0, len(entities), most):
+            ids = np.arange(start, min(start + most, len(entities))) + 1
+            groups.append(self._embedded(features, entities, ids))
+        unmatched = sum(int((~group.ties.matched).sum()) for group in groups)
+        mirrored = features.pixels is None
+        if unmatched and not mirrored and all(last_entities is not entities for _, last_entities, _ in self._last):
+            log.info(
+                "%d of %d entities are too small, too thin or too similar for this model to tell apart, so it can "
+                "only guess whether a phrase refers to them.",
+                unmatched,
+                len(entities),
+            )
+        self._last.append((features, entities, groups))
+        return groups
 
     def _decoded(
         self, features: ImageFeatures, entities: EntityMap, ids: np.ndarray

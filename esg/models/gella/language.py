@@ -52,11 +52,13 @@ class ImageFeatures:
         grid: Z_v, (N, C_v, g, g), the last layer.
         tokens: H_v, (N, t, C), the image as input embeddings of the language model; t is g² for CLIP.
         maps: the backbone's feature maps, for `appearance`; empty for CLIP.
+        pixels: (N, 3, side, side) uint8, the images as they were given to the encoder, where they are needed again.
     """
 
     grid: Tensor
     tokens: Tensor
     maps: tuple[Tensor, ...] = ()
+    pixels: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -281,6 +281,29 @@ def test_a_synonym_refers_to_the_same_entities(knowing: GellaInference) -> None:
         assert len(scores) == len(own)
 
 
+def test_scores_are_means_over_the_photo_and_its_mirror_image(
+    knowing: GellaInference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other areas than halves: a mirror image with the same outlines would have nearly the same scores.
+    entities = EntityMap(np.tile((np.arange(50) >= 35) + 1, (30, 1)).astype(np.int32), np.array([0.9, 0.8], np.float32))
+    flipped = EntityMap(np.ascontiguousarray(entities.labels[:, ::-1]), entities.scores)
+    sight, reflection = knowing.see(PHOTO), knowing.see(np.ascontiguousarray(PHOTO[:, ::-1]))
+    text, spans = "A disc and a bar.", [(2, 6), (13, 16)]
+    plain, other = (
+        knowing._scores(seen, own, [(text, spans)])[0] for seen, own in ((sight, entities), (reflection, flipped))
+    )
+    assert np.abs(plain - other).max() > 0.01
+    looks: list[Any] = []
+    see = knowing.model.language.see
+    monkeypatch.setattr(knowing.model.language, "see", lambda pixels: (looks.append(pixels), see(pixels))[1])
+    for _ in range(2):
+        assert np.allclose(knowing.scores(sight, entities, text, spans), (plain + other) / 2, atol=2e-3)
+    assert len(looks) == 1  # the mirror image of a photo is encoded once
+    sided, places = "A disc on the Left of a bar.", [(2, 6), (24, 27)]
+    expected = knowing._scores(sight, entities, [(sided, places)])[0]
+    assert np.array_equal(knowing.scores(sight, entities, sided, places), expected)
+
+
 def test_drafts_that_mention_other_names_or_break_off_are_left_out(
     knowing: GellaInference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
