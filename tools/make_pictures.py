@@ -21,13 +21,13 @@ CAPTIONS = {"chelsea": "A cat lies on a blanket.", "rocket": "A building under t
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     segmenter = EntitySegmenter.from_pretrained("cropformer-nano")
-    rows = [triptych(segmenter, read_image(PHOTOS / f"{name}.jpg")) for name in ("chelsea", "coffee")]
+    rows = [triptych(segmenter, read_image(PHOTOS / f"{name}.jpg")) for name in ("chelsea", "rocket")]
     width = min(row.shape[1] for row in rows)
     gap = np.full((GAP, width, 3), 255, np.uint8)
     rows = [row[:, :width] for row in rows]
     write_image(PICTURES / "entities.jpg", np.concatenate([rows[0], gap, rows[1]]), quality=88)
     grounder = Grounder.from_pretrained("gella-nano")
-    write_image(PICTURES / "icon.png", icon(segmenter, read_image(PHOTOS / "coffee.jpg")))
+    write_image(PICTURES / "icon.png", icon(segmenter, read_image(PHOTOS / "chelsea.jpg")))
     grounded_photos = [grounded(segmenter, grounder, name, caption) for name, caption in CAPTIONS.items()]
     write_image(PICTURES / "grounding.jpg", side_by_side(grounded_photos), quality=90)
 

@@ -18,6 +18,7 @@ class AugmentConfig:
 
     Attributes:
         flip: share of pictures that are mirrored left to right.
+        rotation: largest angle, in degrees, that pictures are turned by; what is left without empty corners is used.
         area: minimum and maximum fraction of the picture's area that a crop keeps.
         aspect: minimum and maximum change of its aspect ratio.
         brightness, contrast, saturation: largest relative change.
@@ -35,11 +36,12 @@ class AugmentConfig:
     hue: float = 0.06
     grey: float = 0.05
     degraded: float = 0.5
+    rotation: float = 0.0
 
     @property
     def whole(self) -> bool:
         """Whether all pictures keep their whole area and their aspect ratio."""
-        return self.area == self.aspect == (1.0, 1.0)
+        return self.area == self.aspect == (1.0, 1.0) and not self.rotation
 
     @property
     def recoloured(self) -> bool:
@@ -80,8 +82,11 @@ def augment(
     Returns:
         The image (h, w, 3) uint8 and the labels (h, w) int32.
     """
-    if not config.whole or size not in (None, labels.shape):
-        image, labels = _crop(image, labels, rng, config, size or image.shape[:2])
+    size = size or (labels.shape[0], labels.shape[1])
+    if config.rotation:
+        image, labels = rotate(image, labels, rng.uniform(-config.rotation, config.rotation))
+    if not config.whole or size != labels.shape:
+        image, labels = _crop(image, labels, rng, config, size)
     if rng.random() < config.flip:
         image, labels = image[:, ::-1], np.ascontiguousarray(labels[:, ::-1])
     if config.recoloured:
@@ -89,6 +94,29 @@ def augment(
     if rng.random() < config.degraded:
         image = degrade(image, rng)
     return image, labels
+
+
+def rotate(image: np.ndarray, labels: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """Turns a picture about its centre and cuts off the empty corners; what is left has the same aspect ratio.
+
+    Args:
+        image: (H, W, 3) uint8.
+        labels: (H, W) int32.
+        degrees: angle, counter-clockwise, from -90 to 90.
+
+    Returns:
+        The image (h, w, 3) uint8, interpolated bilinearly, and the labels (h, w) int32 at the nearest pixels.
+    """
+    height, width = labels.shape
+    cos, sin = math.cos(math.radians(degrees)), abs(math.sin(math.radians(degrees)))
+    # The corners of the part that is left touch the edges of the turned picture.
+    share = min(width / (width * cos + height * sin), height / (width * sin + height * cos))
+    h, w = max(1, math.floor(share * height)), max(1, math.floor(share * width))
+    top, left = (height - h) // 2, (width - w) // 2
+    inner = (slice(top, top + h), slice(left, left + w))
+    turned = np.asarray(Image.fromarray(image).rotate(degrees, Image.Resampling.BILINEAR))
+    ids = np.asarray(Image.fromarray(labels.astype(np.int32)).rotate(degrees, Image.Resampling.NEAREST))
+    return turned[inner], np.ascontiguousarray(ids[inner])
 
 
 def _crop(

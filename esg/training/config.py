@@ -63,6 +63,7 @@ AUGMENT: dict[str, Rule] = {
     "samples.augment.hue": SHARE,
     "samples.augment.grey": SHARE,
     "samples.augment.degraded": SHARE,
+    "samples.augment.rotation": (lambda value: 0 <= value <= 45, "from 0 to 45"),
 }
 """Rules for an `AugmentConfig` within the samples."""
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esg.data.augment import AugmentConfig, augment, copy_paste, degrade, jitter_colours, mosaic, mosaic_boxes
+from esg.data.augment import AugmentConfig, augment, copy_paste, degrade, jitter_colours, mosaic, mosaic_boxes, rotate
 
 ONLY_GEOMETRY = AugmentConfig(brightness=0, contrast=0, saturation=0, hue=0, grey=0, degraded=0)
 COLOURS = np.array([[0, 0, 0], [250, 20, 20], [20, 250, 20], [20, 20, 250], [240, 240, 30]], np.uint8)
@@ -34,6 +34,36 @@ def test_image_and_labels_stay_aligned(seed: int) -> None:
     assert labels.dtype == np.int32
     # Bilinear mixtures of two colours may look like a third one, in a seam of a pixel.
     assert (decoded(image) == labels).mean() > 0.97
+
+
+@pytest.mark.parametrize("degrees", [-45, -10, 0, 3, 30, 90])
+@pytest.mark.parametrize("size", [(120, 180), (180, 60)])
+def test_rotation_leaves_no_empty_corner_and_keeps_the_aspect_ratio(degrees: float, size: tuple[int, int]) -> None:
+    picture, labels = coded(1, *size)
+    turned, ids = rotate(picture, labels, degrees)
+    assert turned.shape == (*ids.shape, 3)
+    assert ids.min() > 0  # 0 would be an empty corner
+    assert (decoded(turned) == ids).mean() > 0.97
+    assert ids.shape[1] / ids.shape[0] == pytest.approx(size[1] / size[0], rel=0.03)
+
+
+def test_rotation_is_counter_clockwise_about_the_centre() -> None:
+    labels = np.ones((101, 101), np.int32)
+    labels[20:30, 45:56] = 2  # above the centre
+    _, turned = rotate(COLOURS[labels], labels, 30)
+    ys, xs = np.nonzero(turned == 2)
+    height, width = turned.shape
+    assert xs.mean() < width / 2 - 8  # moved to the left
+    assert ys.mean() < height / 2 - 15
+
+
+def test_pictures_are_rotated_by_up_to_the_angle() -> None:
+    image, labels = coded(0, 120, 120)
+    config = AugmentConfig(0, (1.0, 1.0), (1.0, 1.0), 0, 0, 0, 0, 0, 0, rotation=20)
+    seams = [augment(image, labels, np.random.default_rng(seed), config)[1] for seed in range(8)]
+    assert all(one.shape == labels.shape for one in seams)
+    assert len({one.tobytes() for one in seams}) == 8
+    assert all((one == labels).mean() > 0.6 for one in seams)
 
 
 def test_alignment_survives_strong_degradation() -> None:

@@ -66,6 +66,7 @@ def numbers(config: Any, prefix: str = "") -> Iterator[str]:
         ("samples.crops", "random", "fixed-5", "one of fixed-4, fixed-8, random, none"),
         ("samples.short", (32, 64), (31,), "numbers of at least 32"),
         ("samples.held_out", 0, 1, "at least 0 and below 1"),
+        ("samples.augment.rotation", 45, 46, "from 0 to 45"),
         ("samples.augment.area", (0.1, 1), (0.1, 1.1), "two numbers above 0 and up to 1"),
         ("samples.crop_ratio", 0.99, 1, "above 0 and below 1"),
         ("samples.detail", (0.5, 0.5), (0, 1), "two numbers above 0, the smaller one first"),
