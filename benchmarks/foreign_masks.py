@@ -7,10 +7,8 @@ to the entities; beside it stands that of the least work that a reader of the fo
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import logging
-import sys
 import tempfile
 import time
 import zlib
@@ -26,6 +24,7 @@ from esg import EntityMap
 from esg.entities.importing.reading import read_masks
 from esg.entities.polygons import outline
 from esg.entities.rle import encode_mask, read_counts
+from tools.node_pack import load_pack
 
 from .records import add_out, save
 
@@ -57,9 +56,7 @@ def cases(masks: np.ndarray, folder: Path) -> Iterator[tuple[str, Callable[[], o
     yield "array", lambda: EntityMap.from_masks(masks, scores), lambda: np.count_nonzero(masks)
     arrays = list(masks)
     yield "list of arrays", lambda: EntityMap.from_masks(arrays, scores), lambda: np.count_nonzero(masks)
-    pack = Path(__file__).parents[1]
-    sys.path.append(str(pack.parent))  # ComfyUI imports the whole repository as one package
-    node = importlib.import_module(f"{pack.name}.esg_nodes.converting").MasksToEntities()
+    node = load_pack().NODE_CLASS_MAPPINGS["ESGMasksToEntities"]()
     batch = torch.from_numpy(masks).float()
     yield "MASK of ComfyUI", partial(node.convert, batch, 0.5, False), batch.sum
     del batch

@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def load_pack() -> ModuleType:
     """The repository, imported as ComfyUI does: with its path as the module's name."""
     name = str(ROOT)
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[name])
     assert spec is not None
     assert spec.loader is not None
