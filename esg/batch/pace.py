@@ -12,8 +12,8 @@ from .shards import Shard
 class Pace:
     """Counts the shards of a run as they are done.
 
-    The rate is measured from the moment at which the first shard is done, because workers need long to start and to
-    load their models.
+    The rate is measured from the moment at which the first shard is done, because workers take a while to start
+    and to load their models.
 
     Args:
         shards: the shards that were not done when the run began.

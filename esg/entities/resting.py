@@ -34,6 +34,6 @@ def rests_on(labels: np.ndarray, number: int) -> int:
     low = bottoms >= bottoms.max() - _FEET * tall
     rows = bottoms[low] + max(1, round(_GAP * height))
     inside = rows < height
-    under = np.bincount(small[rows[inside], columns[low][inside]], minlength=1)
-    under[[0, *range(number, min(number + 1, len(under)))]] = 0
+    under = np.bincount(small[rows[inside], columns[low][inside]], minlength=number + 1)
+    under[[0, number]] = 0
     return int(under.argmax()) if under.max() >= _MOST * np.count_nonzero(low) else 0

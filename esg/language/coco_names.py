@@ -98,7 +98,7 @@ def counted(name: str, number: int) -> str:
     return f"{COUNTS[number - 2] if number <= 4 else 'several'} {plural(name)}"
 
 
-def uncounted(name: str) -> str:
+def without_count(name: str) -> str:
     """The inverse of `counted`: "dog" for "two dogs"."""
     first, _, rest = name.partition(" ")
     return _SINGULAR.get(rest, name) if first in COUNTS or first == "several" else name

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from .coco_names import COUNTS, THINGS, UNCOUNTED, uncounted
+from .coco_names import COUNTS, THINGS, UNCOUNTED, without_count
 
 _AFTER = "and|on|in|at|with|under|near|behind|beside|next|of|is|are"  # words that show that a noun is complete
 _WRONG_ARTICLE = re.compile(rf"\b([Aa])n? ({'|'.join(sorted(UNCOUNTED))})(?=$|[.,;]| (?:{_AFTER})\b)")
@@ -31,12 +31,11 @@ def plain_sentence(names: Sequence[str], rests_on: Mapping[str, str] | None = No
     >>> plain_sentence(["sky", "grass", "two dogs"], {"two dogs": "grass"})
     'Two dogs on grass, with the sky.'
     """
-    ordered = sorted(names, key=lambda name: uncounted(name) not in THINGS)
-    grounds = Counter((rests_on or {}).values()).most_common(1)
-    if not grounds:
+    ordered = sorted(names, key=lambda name: without_count(name) not in THINGS)
+    if not rests_on:
         return sentence(listed(ordered))
-    ground = grounds[0][0]
-    above = [name for name in ordered if rests_on and rests_on.get(name) == ground]
+    ((ground, _),) = Counter(rests_on.values()).most_common(1)
+    above = [name for name in ordered if rests_on.get(name) == ground]
     rest = [name for name in ordered if name not in above and name != ground]
     said = f"{listed(above)} on {listed([ground])}"
     return sentence(f"{said}, with {listed(rest)}" if rest else said)
@@ -79,7 +78,7 @@ def without_wrong_articles(text: str) -> str:
 
 
 def reads_well(text: str) -> bool:
-    """Whether every article, number, preposition and "and" has its noun, and "and" does not follow on "and".
+    """Whether every article, number, preposition and "and" has its noun, and no three things are joined by two "and"s.
 
     Small language models write otherwise at times.
 

@@ -284,7 +284,7 @@ def _use_xformers(pipeline: Any) -> bool:
     """Gives a pipeline xformers' attention; False if it does not take it and keeps its own, which is logged."""
     try:
         pipeline.enable_xformers_memory_efficient_attention()
-    except (AttributeError, ImportError, ModuleNotFoundError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (AttributeError, ImportError, RuntimeError, ValueError) as error:
         log.warning("%s does not take xformers (%s) and keeps its own attention.", type(pipeline).__name__, error)
         return False
     return True

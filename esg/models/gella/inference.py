@@ -7,7 +7,7 @@ import logging
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ...entities.entity_map import EntityMap
 from ...entities.resting import rests_on
 from ...language.captions import SEG, category_caption
-from ...language.coco_names import ALSO, counted_names, uncounted, without_parts
+from ...language.coco_names import ALSO, counted_names, without_count, without_parts
 from ...language.knowing import has_words, is_known
 from ...language.known_words import Rendering, render
 from ...language.mentioned import names_mentioned
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 CACHE_BYTES = 1 << 30  # maximum size, in bytes, of the key-value caches of all answers that are written together
-_SIDES = re.compile(r"left|right|clockwise", re.IGNORECASE)  # words that are wrong in a mirror image
+_SIDES = re.compile(r"\b(?:left|right)|clockwise", re.IGNORECASE)  # words that are wrong in a mirror image
 _HALF_A_LETTER = "\N{REPLACEMENT CHARACTER}"  # decoded from the first tokens of a character that takes several
 _CAPTIONS_AT_ONCE = 8  # maximum number of captions per pass; the cost grows with the square of their number
 _ANSWER_TOKENS = 4  # answer tokens per caption token, at most: a short noun, its comma and its <SEG>
@@ -72,6 +72,23 @@ class Reconstructed:
     masks: Tensor
     scores: Tensor
     labels: Tensor
+
+
+def _resting(listed: Sequence[str], called: Mapping[int, str], labels: np.ndarray) -> dict[str, str]:
+    """The listed names whose entities all rest on the same listed name, and that name.
+
+    Args:
+        listed: names with counts, see `counted_names`.
+        called: the name of each named entity, by its id.
+        labels: (H, W) the entities.
+    """
+    found = {}
+    for name in listed:
+        single = without_count(name)
+        under = {called.get(rests_on(labels, number), "") for number, own in called.items() if own == single}
+        if len(under) == 1 and (other := under.pop()) in listed and can_rest(single, other):
+            found[name] = other
+    return found
 
 
 @dataclass(frozen=True)
@@ -236,15 +253,8 @@ class GellaInference:
         names = {found[number][0] for number in sure}
         sure = [sure[number] for number in without_parts([found[number][0] for number in sure], entities.areas[sure])]
         listed = counted_names([found[number][0] for number in sure], entities.areas[sure], entities.labels.size)
-        called = {number + 1: found[number][0] for number in sure}  # by id
-        rests = {}
-        for name in listed:
-            under = {
-                called.get(rests_on(entities.labels, id), "") for id, own in called.items() if own == uncounted(name)
-            }
-            if len(under) == 1 and (other := under.pop()) in listed and can_rest(uncounted(name), other):
-                rests[name] = other
-        return listed, rests, names.union(*(ALSO.get(name, ()) for name in names))
+        called = {number + 1: found[number][0] for number in sure}
+        return listed, _resting(listed, called, entities.labels), names.union(*(ALSO.get(name, ()) for name in names))
 
     def recognise(self, features: ImageFeatures, entities: EntityMap) -> list[tuple[str, float]]:
         """See `GroundingModel.recognise`; the best names are scored a second time, as a shorter list.

@@ -302,6 +302,9 @@ def test_scores_are_means_over_the_photo_and_its_mirror_image(
     sided, places = "A disc on the Left of a bar.", [(2, 6), (24, 27)]
     expected = knowing._scores(sight, entities, [(sided, places)])[0]
     assert np.array_equal(knowing.scores(sight, entities, sided, places), expected)
+    bright, places = "A bright disc and a bar.", [(2, 13), (20, 23)]  # "bright" is not "right"
+    alone = knowing._scores(sight, entities, [(bright, places)])[0]
+    assert not np.allclose(knowing.scores(sight, entities, bright, places), alone, atol=1e-3)
 
 
 def test_drafts_that_mention_other_names_or_break_off_are_left_out(
